@@ -1,0 +1,544 @@
+/*
+ * convnet.h - convolutional neural networks in plain C.
+ *
+ * The header reads from simple to advanced:
+ *
+ *   1. status and errors          every call that can fail says why, nothing exits
+ *   2. tensors                    shape, element type, memory
+ *   3. random numbers             numpy's legacy stream, bit for bit
+ *   4. building blocks            the eight functions a CNN is made of, forward and backward
+ *   5. models                     a graph, built with one call a layer
+ *   6. sessions                   a model made ready to run: forward, loss, backward, step
+ *   7. data                       sets of pictures with labels
+ *   8. training                   cn_fit, cn_evaluate
+ *   9. files                      save and load
+ *  10. tools                      summary, memory plan, gradient check, pictures
+ *
+ * Conventions, stated once
+ *   Layout      Activations are (m, n_H, n_W, n_C): example, row, column, channel, the last axis
+ *               contiguous. Filters are (f_H, f_W, n_C_prev, n_C), dense weights (n_in, n_out).
+ *   Errors      A function that can fail returns a cn_status and takes a cn_error * last, which may
+ *               be NULL. On failure its outputs are untouched.
+ *   Ownership   Who calls _create or _load calls _free; freeing NULL does nothing. Strings and
+ *               pointers returned by an accessor belong to the object asked.
+ *   Threads     No function touches global mutable state. Different objects may be used from
+ *               different threads at once; a `const` object may be shared by several.
+ */
+#ifndef CONVNET_H
+#define CONVNET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define CN_VERSION_MAJOR 0
+#define CN_VERSION_MINOR 1
+#define CN_VERSION_PATCH 0
+
+#if defined(__GNUC__)
+#define CN_API __attribute__((visibility("default")))
+#else
+#define CN_API
+#endif
+
+/* "0.1.0": the version of the library that is linked, which may differ from the header's. */
+CN_API const char *cn_version(void);
+
+/* ---- 1. Status and errors --------------------------------------------------------------- */
+
+/* X(name, value, meaning): values are part of the ABI and never change. */
+#define CN_STATUS_MAP(X)                                                                          \
+    X(CN_OK, 0, "success")                                                                        \
+    X(CN_ERR_ARGUMENT, 1, "invalid argument")                                                     \
+    X(CN_ERR_SHAPE, 2, "shapes do not fit")                                                       \
+    X(CN_ERR_MEMORY, 3, "out of memory")                                                          \
+    X(CN_ERR_IO, 4, "input or output failed")                                                     \
+    X(CN_ERR_FORMAT, 5, "malformed file")                                                         \
+    X(CN_ERR_UNSUPPORTED, 6, "not supported")                                                     \
+    X(CN_ERR_STOPPED, 7, "stopped by the caller")
+
+typedef enum cn_status {
+#define CN_STATUS_ENUM(name, value, meaning) name = value,
+    CN_STATUS_MAP(CN_STATUS_ENUM)
+#undef CN_STATUS_ENUM
+} cn_status;
+
+/* Filled by the deepest function that failed: names the thing, what was expected, what was found. */
+typedef struct cn_error {
+    cn_status status;
+    char text[256];
+} cn_error;
+
+/* The meaning of a status, in a few words; "unknown status" for a value outside the list. */
+CN_API const char *cn_status_text(cn_status status);
+
+/* ---- 2. Tensors ------------------------------------------------------------------------- */
+
+typedef enum cn_dtype {
+    CN_F32 = 0, /* float */
+    CN_F64 = 1, /* double */
+    CN_I32 = 2, /* int32_t: labels */
+    CN_U8 = 3,  /* uint8_t: pictures, and masks of 0 and 1 */
+} cn_dtype;
+
+enum { CN_MAX_RANK = 4 };
+
+/*
+ * A dense array in C order. A plain struct, so that your own memory becomes a tensor without a
+ * copy (cn_tensor_view). `owned` is what cn_tensor_free frees: NULL for a view.
+ *
+ * As an output argument a tensor is either empty ({0}), and is then allocated, or already has the
+ * right dtype and shape, and is then filled. Anything else is CN_ERR_SHAPE: nothing is ever
+ * reallocated behind your back.
+ */
+typedef struct cn_tensor {
+    cn_dtype dtype;
+    int rank;
+    int shape[CN_MAX_RANK];
+    void *data;
+    void *owned;
+} cn_tensor;
+
+/* A new tensor of zeros, 64-byte aligned. Every extent must be at least 1. */
+CN_API cn_status cn_tensor_create(cn_tensor *t, cn_dtype dtype, int rank, const int *shape,
+                                  cn_error *err);
+/* A tensor over memory of yours, which must outlive it. */
+CN_API cn_tensor cn_tensor_view(cn_dtype dtype, int rank, const int *shape, void *data);
+/* Frees what the tensor owns and makes it empty. */
+CN_API void cn_tensor_free(cn_tensor *t);
+/* The number of elements; 0 for an empty tensor. */
+CN_API size_t cn_tensor_count(const cn_tensor *t);
+/* The bytes of one element. */
+CN_API size_t cn_dtype_size(cn_dtype dtype);
+
+/* ---- 3. Random numbers ------------------------------------------------------------------ */
+
+/*
+ * numpy's legacy generator (numpy.random.seed(n), then randn and friends), bit for bit: the
+ * course's figures are fixed by it. State is in the struct: copy it to save it.
+ */
+typedef struct cn_rng {
+    uint32_t key[624];
+    int position;
+    bool has_gauss;
+    double gauss; /* the second half of the last polar pair */
+} cn_rng;
+
+CN_API void cn_rng_seed(cn_rng *rng, uint32_t seed);
+/* numpy.random.rand: uniform in [0, 1), 53 bits. */
+CN_API double cn_rng_rand(cn_rng *rng);
+/* numpy.random.randn: standard normal. */
+CN_API double cn_rng_randn(cn_rng *rng);
+/* numpy.random.randint(low, high): uniform in [low, high); high must exceed low. */
+CN_API int64_t cn_rng_randint(cn_rng *rng, int64_t low, int64_t high);
+/* numpy.random.permutation(n): fills out[0..n-1] with a shuffled 0..n-1. */
+CN_API void cn_rng_permutation(cn_rng *rng, int n, int *out);
+/* Fills an F32 or F64 tensor with randn draws in C order (rounded once for F32). */
+CN_API cn_status cn_rng_fill_randn(cn_rng *rng, cn_tensor *t, cn_error *err);
+
+/* ---- 4. Building blocks ----------------------------------------------------------------- */
+
+/*
+ * The eight functions of "Convolutional Neural Networks: Step by Step", with its names, argument
+ * order, cache contents and results. F64 tensors run textbook loops; F32 tensors run the engine's
+ * kernels, with the same semantics. All tensors of a call share one dtype.
+ */
+
+typedef struct cn_hparameters {
+    int stride;
+    int pad; /* zeros added on each side of n_H and n_W; convolution only */
+    int f;   /* window height and width; pooling only */
+} cn_hparameters;
+
+typedef enum cn_pool_mode { CN_POOL_MAX = 0, CN_POOL_AVERAGE = 1 } cn_pool_mode;
+
+/* What backward needs. The tensors are views of the forward's inputs, which must outlive it;
+ * there is nothing to free. */
+typedef struct cn_conv_cache {
+    cn_tensor A_prev, W, b;
+    cn_hparameters hparameters;
+} cn_conv_cache;
+
+typedef struct cn_pool_cache {
+    cn_tensor A_prev;
+    cn_hparameters hparameters;
+} cn_pool_cache;
+
+/* X (m, n_H, n_W, n_C) -> X_pad (m, n_H + 2 pad, n_W + 2 pad, n_C), zeros around each picture. */
+CN_API cn_status cn_zero_pad(const cn_tensor *X, int pad, cn_tensor *X_pad, cn_error *err);
+
+/* Z = sum(a_slice_prev * W) + b. Shapes (f, f, n_C_prev), (f, f, n_C_prev), (1, 1, 1). */
+CN_API cn_status cn_conv_single_step(const cn_tensor *a_slice_prev, const cn_tensor *W,
+                                     const cn_tensor *b, double *Z, cn_error *err);
+
+/*
+ * Z[i,h,w,c] = sum over u,v,k of A_prev_pad[i, h s + u, w s + v, k] W[u,v,k,c]  + b[0,0,0,c]
+ *
+ * A_prev (m, n_H_prev, n_W_prev, n_C_prev), W (f, f, n_C_prev, n_C), b (1, 1, 1, n_C);
+ * Z (m, n_H, n_W, n_C) with n = floor((n_prev - f + 2 pad) / stride) + 1. Correlation, no flip.
+ */
+CN_API cn_status cn_conv_forward(const cn_tensor *A_prev, const cn_tensor *W, const cn_tensor *b,
+                                 cn_hparameters hparameters, cn_tensor *Z, cn_conv_cache *cache,
+                                 cn_error *err);
+
+/* A (m, n_H, n_W, n_C): the maximum or the mean of each f x f window; no padding. A window that
+ * holds a NaN gives NaN. */
+CN_API cn_status cn_pool_forward(const cn_tensor *A_prev, cn_hparameters hparameters,
+                                 cn_pool_mode mode, cn_tensor *A, cn_pool_cache *cache,
+                                 cn_error *err);
+
+/* The gradients of a convolution, summed over the batch (no 1/m): dA_prev, dW and db have the
+ * shapes of A_prev, W and b. */
+CN_API cn_status cn_conv_backward(const cn_tensor *dZ, const cn_conv_cache *cache,
+                                  cn_tensor *dA_prev, cn_tensor *dW, cn_tensor *db, cn_error *err);
+
+/* mask = (x == max(x)), U8: every tie is 1. Where x holds a NaN, the maximum is NaN and the mask
+ * marks the NaNs. Any rank. */
+CN_API cn_status cn_create_mask_from_window(const cn_tensor *x, cn_tensor *mask, cn_error *err);
+
+/* a (n_H, n_W), every element dz / (n_H n_W). F64 unless `a` is already an F32 tensor. */
+CN_API cn_status cn_distribute_value(double dz, int n_H, int n_W, cn_tensor *a, cn_error *err);
+
+/* dA_prev, with the shape of the cache's A_prev. Max: every element equal to its window's maximum
+ * receives the whole gradient (ties share nothing, each gets all: the course's rule; a model's
+ * pooling layer gives it to the first). Average: dA spread evenly over the window. */
+CN_API cn_status cn_pool_backward(const cn_tensor *dA, const cn_pool_cache *cache,
+                                  cn_pool_mode mode, cn_tensor *dA_prev, cn_error *err);
+
+/* ---- 5. Models -------------------------------------------------------------------------- */
+
+/*
+ * A model is a graph of layers with its parameters. Build it with one call a layer; each returns a
+ * node that later layers take as input. A wrong option does not interrupt the building: the model
+ * remembers the first error and cn_model_finish reports it.
+ *
+ *   cn_model *m = NULL;
+ *   cn_model_create(&m, (int[]){28, 28, 1}, &err);
+ *   cn_node x = cn_input(m);
+ *   x = cn_conv2d(m, x, (cn_conv2d_opts){.filters = 6, .kernel = {5, 5}, .pad = CN_SAME});
+ *   x = cn_relu(m, x);
+ *   x = cn_max_pool(m, x, (cn_pool_opts){.size = {2, 2}});
+ *   x = cn_dense(m, x, (cn_dense_opts){.units = 10});
+ *   x = cn_softmax(m, x);
+ *   if (cn_model_finish(m, x, 1, &err) != CN_OK) puts(err.text);
+ *
+ * In every options struct zero means the default, and an array's zero second element means "as the
+ * first": .kernel = {3} is 3 x 3. A finished model is not changed by running it, only by training.
+ */
+typedef struct cn_model cn_model;
+typedef int cn_node; /* negative: an earlier error */
+
+/*
+ * Padding. CN_VALID adds none (or .pads, if given). CN_SAME makes n = ceil(n_prev / stride), as
+ * TensorFlow does: total = max((n - 1) stride + f - n_prev, 0), half before, rounded down, the
+ * rest after.
+ */
+typedef enum cn_padding { CN_VALID = 0, CN_SAME = 1 } cn_padding;
+
+typedef enum cn_init {
+    CN_INIT_DEFAULT = 0,       /* glorot_uniform */
+    CN_INIT_GLOROT_UNIFORM = 1, /* U(-l, l), l = sqrt(6 / (fan_in + fan_out)); Glorot 2010 */
+    CN_INIT_GLOROT_NORMAL = 2, /* N(0, 2 / (fan_in + fan_out)) */
+    CN_INIT_HE_UNIFORM = 3,    /* U(-l, l), l = sqrt(6 / fan_in); He 2015 */
+    CN_INIT_HE_NORMAL = 4,     /* N(0, 2 / fan_in) */
+} cn_init;
+
+typedef struct cn_conv2d_opts {
+    const char *name;   /* "conv2d_1" and so on when NULL */
+    int filters;        /* n_C, required */
+    int kernel[2];      /* f_H, f_W, required */
+    int stride[2];      /* default 1 */
+    cn_padding pad;
+    int pads[4];        /* zeros above, left, below, right; with CN_VALID only */
+    bool no_bias;
+    cn_init init;
+} cn_conv2d_opts;
+
+typedef struct cn_pool_opts {
+    const char *name;
+    int size[2];    /* window, required */
+    int stride[2];  /* default: the window */
+    cn_padding pad; /* padding takes no part: a maximum ignores it, an average divides by the
+                       elements inside the picture (as TensorFlow does) */
+    int pads[4];    /* as in cn_conv2d_opts; less than the window */
+} cn_pool_opts;
+
+typedef struct cn_dense_opts {
+    const char *name;
+    int units; /* n_out, required */
+    bool no_bias;
+    cn_init init;
+} cn_dense_opts;
+
+/* A model whose examples are (n_H, n_W, n_C). */
+CN_API cn_status cn_model_create(cn_model **model, const int shape[3], cn_error *err);
+CN_API void cn_model_free(cn_model *model);
+
+CN_API cn_node cn_input(cn_model *model);
+CN_API cn_node cn_conv2d(cn_model *model, cn_node x, cn_conv2d_opts opts);
+CN_API cn_node cn_max_pool(cn_model *model, cn_node x, cn_pool_opts opts);
+CN_API cn_node cn_average_pool(cn_model *model, cn_node x, cn_pool_opts opts);
+/* n_out = units; an input of rank 3 is flattened first. */
+CN_API cn_node cn_dense(cn_model *model, cn_node x, cn_dense_opts opts);
+CN_API cn_node cn_flatten(cn_model *model, cn_node x);
+CN_API cn_node cn_relu(cn_model *model, cn_node x);
+CN_API cn_node cn_sigmoid(cn_model *model, cn_node x);
+CN_API cn_node cn_tanh(cn_model *model, cn_node x);
+/* Over the last axis. */
+CN_API cn_node cn_softmax(cn_model *model, cn_node x);
+
+/* Ends the building: checks, allocates and initialises the parameters from the seed. */
+CN_API cn_status cn_model_finish(cn_model *model, cn_node output, uint64_t seed, cn_error *err);
+
+/*
+ * A finished model from a text: a name of the zoo ("lenet5", cn_zoo_name lists them) or layers in
+ * order: "conv 6 5x5 same, relu, maxpool 2, dense 120, relu, dense 10" (docs/models.md has the
+ * grammar). `shape` is an example's (n_H, n_W, n_C). A layer list that ends in neither softmax nor
+ * sigmoid gets a softmax; a zoo network ends in `classes` units.
+ */
+CN_API cn_status cn_model_parse(cn_model **model, const char *text, const int shape[3], int classes,
+                                uint64_t seed, cn_error *err);
+/* The i-th zoo network's name and one-line description; NULL past the end. */
+CN_API const char *cn_zoo_name(int i);
+CN_API const char *cn_zoo_text(int i);
+
+/* What prediction needs beside the weights, stored in the model and in its file: names of the
+ * classes (copied), and the normalisation x = (pixel - mean[c]) / std[c] of pixels in [0, 1]. */
+CN_API cn_status cn_model_set_classes(cn_model *model, int n, const char *const *names,
+                                      cn_error *err);
+CN_API cn_status cn_model_set_normalization(cn_model *model, const float *mean, const float *std,
+                                            cn_error *err);
+/* NULL where none were set. */
+CN_API const char *cn_model_class_name(const cn_model *model, int i);
+
+/* (n_H, n_W, n_C) of an example, and the elements of its output. */
+CN_API const int *cn_model_input_shape(const cn_model *model);
+CN_API int cn_model_output_size(const cn_model *model);
+
+/* Parameters are tensors in one flat F32 block. `i` counts from 0 in layer order; false past the
+ * end. The tensor is a view: write to it to set the weights. */
+typedef struct cn_parameter {
+    const char *name; /* "conv2d_1.weight", "conv2d_1.bias" */
+    cn_tensor value;
+} cn_parameter;
+CN_API bool cn_model_parameter(cn_model *model, int i, cn_parameter *out);
+/* Elements of all parameters together. */
+CN_API size_t cn_model_parameter_count(const cn_model *model);
+
+/* ---- 6. Sessions ------------------------------------------------------------------------ */
+
+/*
+ * A session is a model made ready to run for batches of up to `batch` examples: shapes, fusion,
+ * packed weights, every buffer. All failure happens while creating it; a step allocates nothing.
+ * The model must outlive its sessions. Several sessions may predict from one model at once, each
+ * from its own thread; while one trains, no other may run.
+ */
+typedef struct cn_session cn_session;
+
+typedef enum cn_loss_kind {
+    CN_LOSS_DEFAULT = 0,              /* cross-entropy after a softmax, binary after a sigmoid,
+                                         else mean squared error */
+    CN_LOSS_CROSS_ENTROPY = 1,        /* -1/m sum over examples of log y_hat[label] */
+    CN_LOSS_BINARY_CROSS_ENTROPY = 2, /* mean over examples and outputs */
+    CN_LOSS_MEAN_SQUARED_ERROR = 3,   /* mean over examples and outputs of (y_hat - y)^2 */
+} cn_loss_kind;
+
+typedef enum cn_optimizer_kind { CN_ADAM = 0, CN_SGD = 1 } cn_optimizer_kind;
+
+typedef struct cn_optimizer {
+    cn_optimizer_kind kind;
+    double momentum; /* SGD: v = momentum v + g, w -= rate v; default 0 */
+    double beta1, beta2, epsilon; /* Adam (Kingma and Ba 2015): 0.9, 0.999, 1e-7 as in Keras */
+} cn_optimizer;
+
+typedef struct cn_session_opts {
+    int batch;   /* default 1 */
+    int threads; /* default: OMP_NUM_THREADS, else the processors this process may use */
+    bool training;
+    cn_loss_kind loss;
+    cn_optimizer optimizer;
+} cn_session_opts;
+
+CN_API cn_status cn_session_create(cn_session **session, cn_model *model, cn_session_opts opts,
+                                   cn_error *err);
+CN_API void cn_session_free(cn_session *session);
+
+/* Runs X (m, n_H, n_W, n_C) F32, already normalised, m <= batch. */
+CN_API cn_status cn_forward(cn_session *session, const cn_tensor *X, cn_error *err);
+/* The last forward's output, (m, ...) F32, a view that the next forward overwrites. */
+CN_API cn_tensor cn_output(const cn_session *session);
+/* The mean loss of the last forward, and its gradient ready for cn_backward. Y is I32 (m) labels,
+ * or F32 targets with the output's shape. */
+CN_API cn_status cn_loss(cn_session *session, const cn_tensor *Y, double *loss, cn_error *err);
+/* Gradients of every parameter, overwritten. */
+CN_API cn_status cn_backward(cn_session *session, cn_error *err);
+/* One step of the optimiser over the last gradients. */
+CN_API cn_status cn_step(cn_session *session, double learning_rate, cn_error *err);
+/* The gradient of parameter i, as cn_model_parameter counts them. */
+CN_API bool cn_gradient(const cn_session *session, int i, cn_parameter *out);
+/* Predicts any number of examples: X (m, n_H, n_W, n_C) F32 normalised or U8 pixels (which are
+ * normalised as the model says) -> Y (m, output size) F32. */
+CN_API cn_status cn_predict(cn_session *session, const cn_tensor *X, cn_tensor *Y, cn_error *err);
+
+/* ---- 7. Data ---------------------------------------------------------------------------- */
+
+/* Pictures (n, n_H, n_W, n_C) with a label each, in memory. Immutable, so it may be shared. */
+typedef struct cn_dataset cn_dataset;
+
+typedef enum cn_split { CN_TRAIN = 0, CN_TEST = 1 } cn_split;
+
+/*
+ * `spec` is "digits" (embedded: 8 x 8 handwriting; every fifth picture is test), "mnist:DIR" or
+ * "idx:DIR" (the four IDX files, plain or .gz), or a directory, recognised by what is in it.
+ */
+CN_API cn_status cn_dataset_load(cn_dataset **data, const char *spec, cn_split split,
+                                 cn_error *err);
+/* Copies images (n, n_H, n_W, n_C), U8 pixels or F32, and labels (n) in 0..classes-1. */
+CN_API cn_status cn_dataset_create(cn_dataset **data, const cn_tensor *images,
+                                   const int32_t *labels, int classes, cn_error *err);
+/* Copies of pictures first..first+count-1: a part to hold out. */
+CN_API cn_status cn_dataset_slice(cn_dataset **part, const cn_dataset *data, int first, int count,
+                                  cn_error *err);
+CN_API void cn_dataset_free(cn_dataset *data);
+CN_API int cn_dataset_size(const cn_dataset *data);
+CN_API const int *cn_dataset_shape(const cn_dataset *data); /* n_H, n_W, n_C */
+CN_API int cn_dataset_classes(const cn_dataset *data);
+/* "0", "1" and so on where the set names none. */
+CN_API const char *cn_dataset_class_name(const cn_dataset *data, int i);
+CN_API int32_t cn_dataset_label(const cn_dataset *data, int i);
+/* Mean and standard deviation of every channel, over all pixels scaled to [0, 1]. */
+CN_API void cn_dataset_statistics(const cn_dataset *data, float *mean, float *std);
+/* Pictures index[0..n-1] as floats, pixels scaled to [0, 1] and then normalised with mean and std
+ * (both may be NULL): x (n, n_H, n_W, n_C), labels (n). Every index must be valid. */
+CN_API void cn_dataset_batch(const cn_dataset *data, const int *index, int n, const float *mean,
+                             const float *std, float *x, int32_t *labels);
+
+/* ---- 8. Training ------------------------------------------------------------------------ */
+
+typedef enum cn_schedule {
+    CN_SCHEDULE_DEFAULT = 0,  /* cosine */
+    CN_SCHEDULE_CONSTANT = 1, /* the rate as given */
+    CN_SCHEDULE_COSINE = 2,   /* rate (1 + cos(pi t)) / 2 at the fraction t of all steps */
+} cn_schedule;
+
+/* What a callback sees: after a step valid_accuracy and valid_loss are NaN; after an epoch
+ * everything is set (NaN without a validation set). */
+typedef struct cn_progress {
+    bool epoch_end;
+    int epoch, epochs;       /* counted from 1 */
+    int step, steps;         /* in this epoch */
+    double train_loss;       /* mean over this epoch so far */
+    double train_accuracy;   /* of the pictures as they were trained on */
+    double valid_loss, valid_accuracy;
+    double learning_rate;
+    double seconds;          /* of training so far, validation not counted */
+    double images_per_second; /* over this epoch so far */
+} cn_progress;
+
+typedef struct cn_fit_opts {
+    int epochs;           /* default 1 */
+    int batch;            /* default 64; a last smaller batch is trained on, too */
+    int threads;          /* as in cn_session_opts */
+    uint64_t seed;        /* order of the examples */
+    bool no_shuffle;
+    double learning_rate; /* default 1e-3 */
+    cn_schedule schedule;
+    cn_optimizer optimizer;
+    cn_loss_kind loss;
+    const cn_dataset *valid;
+    /* Called after every step and every epoch; return true to stop: cn_fit then returns
+     * CN_ERR_STOPPED with the model as the last step left it. */
+    bool (*progress)(const cn_progress *progress, void *user);
+    void *user;
+} cn_fit_opts;
+
+/* Trains the model on the data, normalised as the model says. `last` (may be NULL) receives the
+ * final cn_progress. The same seed gives the same bits, whatever the number of threads. */
+CN_API cn_status cn_fit(cn_model *model, const cn_dataset *data, const cn_fit_opts *opts,
+                        cn_progress *last, cn_error *err);
+
+typedef struct cn_metrics {
+    int count;
+    int correct;     /* the largest output is the label's (one output: on the right side of 0.5) */
+    double accuracy; /* correct / count */
+    double loss;
+    double seconds;
+} cn_metrics;
+
+/* `confusion` (classes x classes, row = label, column = prediction) may be NULL. */
+CN_API cn_status cn_evaluate(cn_model *model, const cn_dataset *data, int threads,
+                             cn_metrics *metrics, int *confusion, cn_error *err);
+
+/* ---- 9. Files --------------------------------------------------------------------------- */
+
+/*
+ * A model is one .safetensors file: the weights, and in __metadata__ the graph, the class names
+ * and the normalisation. Saving is atomic: a reader sees the old file or the new one.
+ */
+CN_API cn_status cn_model_save(const cn_model *model, const char *path, cn_error *err);
+CN_API cn_status cn_model_load(cn_model **model, const char *path, cn_error *err);
+
+/* ---- 10. Tools -------------------------------------------------------------------------- */
+
+/* One layer of a model, for tables; strings belong to the model. */
+typedef struct cn_layer_info {
+    const char *name;
+    const char *type;    /* "conv2d" */
+    const char *options; /* "6 5x5 same" */
+    int rank;            /* of one example's output */
+    int shape[CN_MAX_RANK];
+    size_t parameters;
+    size_t multiply_adds; /* forward, one example */
+} cn_layer_info;
+/* `i` counts from 0, the input; false past the end. */
+CN_API bool cn_model_layer(const cn_model *model, int i, cn_layer_info *out);
+
+/* Bytes that a session with these options takes, found without creating it. */
+typedef struct cn_memory {
+    size_t parameters, gradients, optimizer, activations, workspace, total;
+} cn_memory;
+CN_API cn_status cn_memory_plan(cn_model *model, cn_session_opts opts, cn_memory *out,
+                                cn_error *err);
+
+/* A model's gradients against central differences of the loss in double precision. One row a
+ * parameter tensor, and one for the input (`name` "input"). */
+typedef struct cn_gradcheck_row {
+    const char *name;
+    size_t checked;        /* elements compared; large tensors are sampled */
+    double twin_error;     /* double-precision twin against differences, relative */
+    double engine_error;   /* float32 engine against the twin, relative */
+} cn_gradcheck_row;
+
+typedef struct cn_gradcheck_opts {
+    int batch;      /* examples; default 2 */
+    int samples;    /* elements a tensor; default 64 */
+    uint64_t seed;
+    cn_loss_kind loss;
+    void (*row)(const cn_gradcheck_row *row, void *user);
+    void *user;
+} cn_gradcheck_opts;
+/* `worst` (may be NULL) receives the largest twin and engine errors. */
+CN_API cn_status cn_gradcheck(cn_model *model, const cn_gradcheck_opts *opts,
+                              cn_gradcheck_row *worst, cn_error *err);
+
+/* Reads a PNG, JPEG or PNM (P2, P3, P5, P6) picture as U8 (n_H, n_W, n_C), n_C 1 to 4, recognised
+ * by its first bytes. PNG and JPEG are read where the library was built with them. */
+CN_API cn_status cn_image_load(cn_tensor *image, const char *path, cn_error *err);
+/* The picture made ready for a model: resized (area or bilinear) to its n_H x n_W, and to its
+ * channels (grey from colour by ITU-R BT.601 luma, alpha dropped), U8 (1, n_H, n_W, n_C). */
+CN_API cn_status cn_image_fit(const cn_tensor *image, const int shape[3], cn_tensor *out,
+                              cn_error *err);
+
+/* "avx512", "avx2" or "scalar": the instruction set in use, or the one that CONVNET_ISA asks for
+ * and this processor has. */
+CN_API const char *cn_isa(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,60 @@
+/* base.h - what every floor of the library stands on: errors, memory, shapes. */
+#ifndef CN_BASE_H
+#define CN_BASE_H
+
+#include "convnet.h"
+
+#if defined(__GNUC__)
+#define CN_PRINTF(format, first) __attribute__((format(printf, format, first)))
+#else
+#define CN_PRINTF(format, first)
+#endif
+
+/* ---- errors (status.c) */
+
+/* Writes the error (err may be NULL) and returns its status: return cn_fail(err, ...). */
+cn_status cn_fail(cn_error *err, cn_status status, const char *format, ...) CN_PRINTF(3, 4);
+
+/* ---- memory (memory.c) */
+
+/* Every block starts on a 64-byte boundary and is followed by 64 readable bytes, so that a kernel
+ * may load a whole vector at the last element. */
+enum { CN_ALIGN = 64 };
+
+/* Zeroed memory of `count` elements of `size` bytes, or NULL with CN_ERR_MEMORY in err, which also
+ * names `what`. Free with cn_release. */
+void *cn_allocate(size_t count, size_t size, const char *what, cn_error *err);
+void cn_release(void *block);
+
+/* *out = a * b, or false when that overflows. */
+bool cn_multiply(size_t a, size_t b, size_t *out);
+
+/* ---- tensors (tensor.c) */
+
+/* Applies the rule for outputs: an empty tensor is allocated, one of this dtype and shape is kept,
+ * anything else is CN_ERR_SHAPE. `what` names it: "conv_forward: Z". */
+cn_status cn_tensor_output(cn_tensor *t, cn_dtype dtype, int rank, const int *shape,
+                           const char *what, cn_error *err);
+/* "(4, 7, 7, 2)" into text; returns text. */
+enum { CN_SHAPE_TEXT = 64 };
+const char *cn_shape_text(int rank, const int *shape, char text[CN_SHAPE_TEXT]);
+
+/* ---- geometry (window.c) */
+
+/*
+ * A window sliding over a picture, along both axes: [0] vertical, [1] horizontal. The output's
+ * element i looks at the input's elements i stride - before + u, u = 0 .. kernel - 1.
+ */
+typedef struct cn_window {
+    int in[2], kernel[2], stride[2], before[2], after[2], out[2];
+} cn_window;
+
+/*
+ * Fills in out, and with CN_SAME before and after, from in, kernel, stride and, with CN_VALID,
+ * before and after. The one place where an output's size is computed:
+ *     out = floor((in + before + after - kernel) / stride) + 1
+ * `what` names the layer in errors: a kernel that does not fit, a stride below 1, a negative pad.
+ */
+cn_status cn_window_fit(cn_window *window, cn_padding padding, const char *what, cn_error *err);
+
+#endif

@@ -1,0 +1,40 @@
+/* window.c - the geometry of sliding windows: output sizes and SAME padding. */
+#include "base/base.h"
+
+/* TensorFlow's SAME: out = ceil(in / stride); what the windows reach beyond the picture is padded,
+ * half before (rounded down), the rest after. */
+static void pad_same(cn_window *w, int axis)
+{
+    int out = (w->in[axis] - 1) / w->stride[axis] + 1;
+    int64_t total = (int64_t)(out - 1) * w->stride[axis] + w->kernel[axis] - w->in[axis];
+    w->before[axis] = total > 0 ? (int)(total / 2) : 0;
+    w->after[axis] = total > 0 ? (int)(total - total / 2) : 0;
+}
+
+cn_status cn_window_fit(cn_window *w, cn_padding padding, const char *what, cn_error *err)
+{
+    if (padding != CN_VALID && padding != CN_SAME)
+        return cn_fail(err, CN_ERR_ARGUMENT, "%s: unknown padding %d", what, (int)padding);
+    for (int axis = 0; axis < 2; axis++) {
+        if (w->kernel[axis] < 1)
+            return cn_fail(err, CN_ERR_ARGUMENT, "%s: kernel %d x %d, expected at least 1 x 1",
+                           what, w->kernel[0], w->kernel[1]);
+        if (w->stride[axis] < 1)
+            return cn_fail(err, CN_ERR_ARGUMENT, "%s: stride %d x %d, expected at least 1 x 1",
+                           what, w->stride[0], w->stride[1]);
+        if (w->before[axis] < 0 || w->after[axis] < 0)
+            return cn_fail(err, CN_ERR_ARGUMENT, "%s: negative pad", what);
+        if (padding == CN_SAME) pad_same(w, axis);
+        int64_t padded = (int64_t)w->in[axis] + w->before[axis] + w->after[axis];
+        if (padded > INT32_MAX)
+            return cn_fail(err, CN_ERR_SHAPE, "%s: a padded side of %lld elements is too long",
+                           what, (long long)padded);
+        if (w->kernel[axis] > padded)
+            return cn_fail(err, CN_ERR_SHAPE,
+                           "%s: kernel %d x %d does not fit a %d x %d input padded to %lld %s",
+                           what, w->kernel[0], w->kernel[1], w->in[0], w->in[1], (long long)padded,
+                           axis ? "columns" : "rows");
+        w->out[axis] = (int)((padded - w->kernel[axis]) / w->stride[axis]) + 1;
+    }
+    return CN_OK;
+}

@@ -1,0 +1,81 @@
+/*
+ * kernels.h - the float32 inner loops, one table of functions an instruction set.
+ *
+ * The loops are written once (*_template.h), compiled once an instruction set (kernels_*.c), and
+ * chosen at run time by cn_kernels_get. Letters: x is A_prev, y is Z, w is W, b is b, and dx, dy,
+ * dw, db their gradients.
+ */
+#ifndef CN_KERNELS_H
+#define CN_KERNELS_H
+
+#include "base/threads.h"
+
+/*
+ * x (m, h, w, c), w (fh, fw, c, oc), y (m, oh, ow, oc):
+ *     y[i, p, q, k] = b[k] + sum over u, v, j of x[i, p sh + u - pt, q sw + v - pl, j] w[u, v, j, k]
+ * where x counts as zero outside the picture. For pooling oc = c. A dense layer of m examples is the
+ * 1 x 1 convolution of one picture of 1 x m pixels.
+ */
+typedef struct cn_conv_shape {
+    int m, h, w, c;
+    int fh, fw, sh, sw, pt, pl;
+    int oh, ow, oc;
+} cn_conv_shape;
+
+typedef struct cn_kernels {
+    const char *isa; /* "scalar", "avx2", "avx512" */
+    int lanes;       /* floats in a vector */
+
+    /* Convolution. `packed` holds the weights as the forward loops read them, conv_packed floats;
+     * `scratch` has conv_scratch floats, enough for each of the three passes. */
+    size_t (*conv_packed)(const cn_conv_shape *s);
+    size_t (*conv_scratch)(const cn_conv_shape *s, int threads);
+    void (*conv_pack)(const cn_conv_shape *s, const float *w, float *packed);
+    /* y overwritten; b may be NULL; with relu y = max(y, 0), a NaN kept. */
+    void (*conv_forward)(const cn_conv_shape *s, const float *x, const float *packed,
+                         const float *b, bool relu, float *y, float *scratch, cn_pool *pool);
+    /* dx overwritten. */
+    void (*conv_backward_data)(const cn_conv_shape *s, const float *dy, const float *w, float *dx,
+                               float *scratch, cn_pool *pool);
+    /* dw and db accumulated; db may be NULL. dy must be readable one vector past its end. */
+    void (*conv_backward_weights)(const cn_conv_shape *s, const float *x, const float *dy,
+                                  float *dw, float *db, float *scratch, cn_pool *pool);
+
+    /* Pooling. A maximum ignores the padding, an average divides by the elements inside. With
+     * `ties` every element equal to the maximum receives the gradient, else the first one. A NaN
+     * in a window gives NaN. dx overwritten. */
+    void (*max_pool_forward)(const cn_conv_shape *s, const float *x, float *y, cn_pool *pool);
+    void (*max_pool_backward)(const cn_conv_shape *s, const float *x, const float *y,
+                              const float *dy, bool ties, float *dx, cn_pool *pool);
+    void (*average_pool_forward)(const cn_conv_shape *s, const float *x, float *y, cn_pool *pool);
+    void (*average_pool_backward)(const cn_conv_shape *s, const float *dy, float *dx,
+                                  cn_pool *pool);
+
+    /* Element by element; outputs may alias inputs. Backward multiplies dy by the derivative,
+     * found from the output y. */
+    void (*relu)(size_t n, const float *x, float *y);
+    void (*relu_backward)(size_t n, const float *y, const float *dy, float *dx);
+    void (*sigmoid)(size_t n, const float *x, float *y);
+    void (*sigmoid_backward)(size_t n, const float *y, const float *dy, float *dx);
+    void (*tanh)(size_t n, const float *x, float *y);
+    void (*tanh_backward)(size_t n, const float *y, const float *dy, float *dx);
+    /* Over rows of `columns`. dx = y (dy - sum(dy y)). */
+    void (*softmax)(size_t rows, int columns, const float *x, float *y);
+    void (*softmax_backward)(size_t rows, int columns, const float *y, const float *dy, float *dx);
+    /* y += x. */
+    void (*add)(size_t n, const float *x, float *y);
+
+    /* Optimisers. v = momentum v + g, w -= rate v (v may be NULL when momentum is 0). */
+    void (*sgd)(size_t n, const float *g, float rate, float momentum, float *v, float *w);
+    /* m and v the running moments; rate already holds sqrt(1 - beta2^t) / (1 - beta1^t), and
+     * epsilon is used as it is: w -= rate m / (sqrt(v) + epsilon). */
+    void (*adam)(size_t n, const float *g, float rate, float beta1, float beta2, float epsilon,
+                 float *m, float *v, float *w);
+} cn_kernels;
+
+/* The best table that this processor runs, or the one that CONVNET_ISA names. */
+const cn_kernels *cn_kernels_get(void);
+/* A table by name, or NULL where it is unknown, not compiled in, or this processor lacks it. */
+const cn_kernels *cn_kernels_named(const char *isa);
+
+#endif
