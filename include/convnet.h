@@ -51,14 +51,14 @@ CN_API const char *cn_version(void);
 /* ---- 1. Status and errors --------------------------------------------------------------- */
 
 /* X(name, value, meaning): values are part of the ABI and never change. */
-#define CN_STATUS_MAP(X)                                                                          \
-    X(CN_OK, 0, "success")                                                                        \
-    X(CN_ERR_ARGUMENT, 1, "invalid argument")                                                     \
-    X(CN_ERR_SHAPE, 2, "shapes do not fit")                                                       \
-    X(CN_ERR_MEMORY, 3, "out of memory")                                                          \
-    X(CN_ERR_IO, 4, "input or output failed")                                                     \
-    X(CN_ERR_FORMAT, 5, "malformed file")                                                         \
-    X(CN_ERR_UNSUPPORTED, 6, "not supported")                                                     \
+#define CN_STATUS_MAP(X)                      \
+    X(CN_OK, 0, "success")                    \
+    X(CN_ERR_ARGUMENT, 1, "invalid argument") \
+    X(CN_ERR_SHAPE, 2, "shapes do not fit")   \
+    X(CN_ERR_MEMORY, 3, "out of memory")      \
+    X(CN_ERR_IO, 4, "input or output failed") \
+    X(CN_ERR_FORMAT, 5, "malformed file")     \
+    X(CN_ERR_UNSUPPORTED, 6, "not supported") \
     X(CN_ERR_STOPPED, 7, "stopped by the caller")
 
 typedef enum cn_status {
@@ -67,7 +67,8 @@ typedef enum cn_status {
 #undef CN_STATUS_ENUM
 } cn_status;
 
-/* Filled by the deepest function that failed: names the thing, what was expected, what was found. */
+/* Filled by the deepest function that failed: names the thing, what was expected, what was found.
+ */
 typedef struct cn_error {
     cn_status status;
     char text[256];
@@ -240,20 +241,20 @@ typedef int cn_node; /* negative: an earlier error */
 typedef enum cn_padding { CN_VALID = 0, CN_SAME = 1 } cn_padding;
 
 typedef enum cn_init {
-    CN_INIT_DEFAULT = 0,       /* glorot_uniform */
+    CN_INIT_DEFAULT = 0,        /* glorot_uniform */
     CN_INIT_GLOROT_UNIFORM = 1, /* U(-l, l), l = sqrt(6 / (fan_in + fan_out)); Glorot 2010 */
-    CN_INIT_GLOROT_NORMAL = 2, /* N(0, 2 / (fan_in + fan_out)) */
-    CN_INIT_HE_UNIFORM = 3,    /* U(-l, l), l = sqrt(6 / fan_in); He 2015 */
-    CN_INIT_HE_NORMAL = 4,     /* N(0, 2 / fan_in) */
+    CN_INIT_GLOROT_NORMAL = 2,  /* N(0, 2 / (fan_in + fan_out)) */
+    CN_INIT_HE_UNIFORM = 3,     /* U(-l, l), l = sqrt(6 / fan_in); He 2015 */
+    CN_INIT_HE_NORMAL = 4,      /* N(0, 2 / fan_in) */
 } cn_init;
 
 typedef struct cn_conv2d_opts {
-    const char *name;   /* "conv2d_1" and so on when NULL */
-    int filters;        /* n_C, required */
-    int kernel[2];      /* f_H, f_W, required */
-    int stride[2];      /* default 1 */
+    const char *name; /* "conv2d_1" and so on when NULL */
+    int filters;      /* n_C, required */
+    int kernel[2];    /* f_H, f_W, required */
+    int stride[2];    /* default 1 */
     cn_padding pad;
-    int pads[4];        /* zeros above, left, below, right; with CN_VALID only */
+    int pads[4]; /* zeros above, left, below, right; with CN_VALID only */
     bool no_bias;
     cn_init init;
 } cn_conv2d_opts;
@@ -351,7 +352,7 @@ typedef enum cn_optimizer_kind { CN_ADAM = 0, CN_SGD = 1 } cn_optimizer_kind;
 
 typedef struct cn_optimizer {
     cn_optimizer_kind kind;
-    double momentum; /* SGD: v = momentum v + g, w -= rate v; default 0 */
+    double momentum;              /* SGD: v = momentum v + g, w -= rate v; default 0 */
     double beta1, beta2, epsilon; /* Adam (Kingma and Ba 2015): 0.9, 0.999, 1e-7 as in Keras */
 } cn_optimizer;
 
@@ -429,21 +430,21 @@ typedef enum cn_schedule {
  * everything is set (NaN without a validation set). */
 typedef struct cn_progress {
     bool epoch_end;
-    int epoch, epochs;       /* counted from 1 */
-    int step, steps;         /* in this epoch */
-    double train_loss;       /* mean over this epoch so far */
-    double train_accuracy;   /* of the pictures as they were trained on */
+    int epoch, epochs;     /* counted from 1 */
+    int step, steps;       /* in this epoch */
+    double train_loss;     /* mean over this epoch so far */
+    double train_accuracy; /* of the pictures as they were trained on */
     double valid_loss, valid_accuracy;
     double learning_rate;
-    double seconds;          /* of training so far, validation not counted */
+    double seconds;           /* of training so far, validation not counted */
     double images_per_second; /* over this epoch so far */
 } cn_progress;
 
 typedef struct cn_fit_opts {
-    int epochs;           /* default 1 */
-    int batch;            /* default 64; a last smaller batch is trained on, too */
-    int threads;          /* as in cn_session_opts */
-    uint64_t seed;        /* order of the examples */
+    int epochs;    /* default 1 */
+    int batch;     /* default 64; a last smaller batch is trained on, too */
+    int threads;   /* as in cn_session_opts */
+    uint64_t seed; /* order of the examples */
     bool no_shuffle;
     double learning_rate; /* default 1e-3 */
     cn_schedule schedule;
@@ -508,14 +509,14 @@ CN_API cn_status cn_memory_plan(cn_model *model, cn_session_opts opts, cn_memory
  * parameter tensor, and one for the input (`name` "input"). */
 typedef struct cn_gradcheck_row {
     const char *name;
-    size_t checked;        /* elements compared; large tensors are sampled */
-    double twin_error;     /* double-precision twin against differences, relative */
-    double engine_error;   /* float32 engine against the twin, relative */
+    size_t checked;      /* elements compared; large tensors are sampled */
+    double twin_error;   /* double-precision twin against differences, relative */
+    double engine_error; /* float32 engine against the twin, relative */
 } cn_gradcheck_row;
 
 typedef struct cn_gradcheck_opts {
-    int batch;      /* examples; default 2 */
-    int samples;    /* elements a tensor; default 64 */
+    int batch;   /* examples; default 2 */
+    int samples; /* elements a tensor; default 64 */
     uint64_t seed;
     cn_loss_kind loss;
     void (*row)(const cn_gradcheck_row *row, void *user);

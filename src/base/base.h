@@ -5,9 +5,9 @@
 #include "convnet.h"
 
 #if defined(__GNUC__)
-#define CN_PRINTF(format, first) __attribute__((format(printf, format, first)))
+#define CN_PRINTF(string, first) __attribute__((format(printf, string, first)))
 #else
-#define CN_PRINTF(format, first)
+#define CN_PRINTF(string, first)
 #endif
 
 /* ---- errors (status.c) */

@@ -4,7 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#define TEXT(x) #x
+#define TEXT(x)                           #x
 #define VERSION_TEXT(major, minor, patch) TEXT(major) "." TEXT(minor) "." TEXT(patch)
 
 const char *cn_version(void)
@@ -15,9 +15,8 @@ const char *cn_version(void)
 const char *cn_status_text(cn_status status)
 {
     switch (status) {
-#define STATUS_CASE(name, value, meaning)                                                         \
-    case name:                                                                                    \
-        return meaning;
+#define STATUS_CASE(name, value, meaning) \
+    case name: return meaning;
         CN_STATUS_MAP(STATUS_CASE)
 #undef STATUS_CASE
     }

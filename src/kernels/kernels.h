@@ -12,9 +12,9 @@
 
 /*
  * x (m, h, w, c), w (fh, fw, c, oc), y (m, oh, ow, oc):
- *     y[i, p, q, k] = b[k] + sum over u, v, j of x[i, p sh + u - pt, q sw + v - pl, j] w[u, v, j, k]
- * where x counts as zero outside the picture. For pooling oc = c. A dense layer of m examples is the
- * 1 x 1 convolution of one picture of 1 x m pixels.
+ *     y[i, p, q, k] = b[k] + sum over u, v, j of x[i, p sh + u - pt, q sw + v - pl, j] w[u, v, j,
+ * k] where x counts as zero outside the picture. For pooling oc = c. A dense layer of m examples is
+ * the 1 x 1 convolution of one picture of 1 x m pixels.
  */
 typedef struct cn_conv_shape {
     int m, h, w, c;
