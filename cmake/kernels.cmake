@@ -1,0 +1,33 @@
+# The float32 loops are one source, compiled once an instruction set (src/kernels/kernels_*.c) and
+# chosen at run time. A vector set is built where the target is x86-64 and the compiler knows its
+# flags; the sources then see CONVNET_HAVE_AVX2 or CONVNET_HAVE_AVX512. Everywhere else only the
+# portable kernels are built, and the library is whole.
+
+include(CheckCCompilerFlag)
+
+set(avx2_flags -mavx2 -mfma)
+set(avx512_flags -mavx512f -mavx512vl -mavx512dq -mavx512bw -mfma)
+
+# Takes the kernels that this target cannot run out of the list `sources`, gives the others their
+# flags, and sets `definitions`.
+function(kernel_sources sources definitions)
+    set(kept ${${sources}})
+    set(have "")
+    foreach(isa avx2 avx512)
+        string(TOUPPER ${isa} ISA)
+        set(file ${PROJECT_SOURCE_DIR}/src/kernels/kernels_${isa}.c)
+        if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|amd64|AMD64)$" AND CMAKE_SIZEOF_VOID_P EQUAL 8)
+            list(JOIN ${isa}_flags " " flags)
+            check_c_compiler_flag("${flags}" COMPILER_KNOWS_${ISA})
+        endif()
+        if(COMPILER_KNOWS_${ISA} AND EXISTS ${file})
+            list(APPEND have CONVNET_HAVE_${ISA})
+            set_source_files_properties(${file} PROPERTIES
+                COMPILE_OPTIONS "${${isa}_flags};-ffp-contract=fast")
+        else()
+            list(REMOVE_ITEM kept ${file})
+        endif()
+    endforeach()
+    set(${sources} ${kept} PARENT_SCOPE)
+    set(${definitions} ${have} PARENT_SCOPE)
+endfunction()
