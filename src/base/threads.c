@@ -1,0 +1,284 @@
+/*
+ * threads.c - persistent workers that share out the units of a region.
+ *
+ * One 64-bit ticket holds the region's number and the units that nobody has taken yet. A thread
+ * reads what to run, then takes a unit by compare-and-swap: when that succeeds no other region has
+ * begun meanwhile, so what it read belongs to the unit. A worker that comes late to a region takes
+ * nothing, and nobody waits for it.
+ *
+ * An idle thread watches its atomic for SPIN_NS, longer than the gap between two layers, then
+ * sleeps on a condition variable. The thread that changes the atomic looks afterwards whether
+ * somebody sleeps; the sleeper announces itself first and looks at the atomic afterwards. All four
+ * accesses are sequentially consistent, so one of the two sees the other.
+ */
+#define _GNU_SOURCE /* sched_getaffinity */
+#include "base/threads.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+/* Helgrind does not know C11 atomics: built with CN_HELGRIND it is told what they order. */
+#ifdef CN_HELGRIND
+#include <valgrind/helgrind.h>
+#define ORDER_BEFORE(atomic) ANNOTATE_HAPPENS_BEFORE(atomic)
+#define ORDER_AFTER(atomic)  ANNOTATE_HAPPENS_AFTER(atomic)
+#define HIDE_ATOMICS(pool)   VALGRIND_HG_DISABLE_CHECKING(pool, offsetof(cn_pool, mutex))
+#else
+#define ORDER_BEFORE(atomic) ((void)0)
+#define ORDER_AFTER(atomic)  ((void)0)
+#define HIDE_ATOMICS(pool)   ((void)0)
+#endif
+
+enum { MAX_THREADS = 1024, SPIN_NS = 30000, SPIN_BURST = 32 };
+
+typedef struct worker {
+    pthread_t thread;
+    struct cn_pool *pool;
+    int index;
+} worker;
+
+struct cn_pool {
+    _Alignas(CN_ALIGN) _Atomic uint64_t ticket; /* region << 32 | units not taken */
+    _Atomic(cn_task *) task;
+    _Atomic(void *) argument;
+    _Atomic int units;
+    _Alignas(CN_ALIGN) _Atomic int pending; /* units not finished */
+    _Atomic int sleeping;                   /* workers */
+    _Atomic bool caller_sleeps;
+    _Atomic bool stop;
+    _Alignas(CN_ALIGN) pthread_mutex_t mutex; /* for sleeping only */
+    pthread_cond_t work, finished;
+    int threads, started; /* workers started: threads - 1 */
+    bool spins;
+    pid_t owner;
+    worker workers[];
+};
+
+/* ---- how many threads */
+
+static int processors(void)
+{
+    cpu_set_t set;
+    long n = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set)
+                                                         : sysconf(_SC_NPROCESSORS_ONLN);
+    return n < 1 ? 1 : n > MAX_THREADS ? MAX_THREADS : (int)n;
+}
+
+static cn_status choose_threads(int wanted, int *threads, cn_error *err)
+{
+    if (wanted < 0 || wanted > MAX_THREADS)
+        return cn_fail(err, CN_ERR_ARGUMENT, "threads: %d, expected 1 to %d, or 0 for the default",
+                       wanted, MAX_THREADS);
+    const char *text = getenv("OMP_NUM_THREADS");
+    if (wanted > 0) {
+        *threads = wanted;
+    } else if (text && *text) {
+        /* OpenMP's list, one number a nesting level: the first is ours. */
+        char *end;
+        long n = strtol(text, &end, 10);
+        while (*end == ' ') end++;
+        if (end == text || (*end != '\0' && *end != ',') || n < 1 || n > MAX_THREADS)
+            return cn_fail(err, CN_ERR_ARGUMENT,
+                           "threads: OMP_NUM_THREADS is \"%.32s\", expected 1 to %d", text,
+                           MAX_THREADS);
+        *threads = (int)n;
+    } else {
+        *threads = processors();
+    }
+    return CN_OK;
+}
+
+/* ---- waiting */
+
+static void pause_processor(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+static int64_t now_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+static bool has_work(cn_pool *p)
+{
+    return (uint32_t)atomic_load(&p->ticket) != 0 || atomic_load(&p->stop);
+}
+
+static bool is_finished(cn_pool *p)
+{
+    return atomic_load(&p->pending) == 0;
+}
+
+/* Watches for a short while; false when the time is up. */
+static bool spin_until(cn_pool *p, bool (*ready)(cn_pool *))
+{
+    int64_t start = p->spins ? now_ns() : 0;
+    do {
+        for (int i = 0; i < SPIN_BURST; i++) {
+            if (ready(p)) return true;
+            pause_processor();
+        }
+    } while (p->spins && now_ns() - start < SPIN_NS);
+    return false;
+}
+
+static void wait_for_work(cn_pool *p)
+{
+    if (spin_until(p, has_work)) return;
+    pthread_mutex_lock(&p->mutex);
+    atomic_fetch_add(&p->sleeping, 1);
+    while (!has_work(p)) pthread_cond_wait(&p->work, &p->mutex);
+    atomic_fetch_sub(&p->sleeping, 1);
+    pthread_mutex_unlock(&p->mutex);
+}
+
+static void wait_until_finished(cn_pool *p)
+{
+    if (!spin_until(p, is_finished)) {
+        pthread_mutex_lock(&p->mutex);
+        atomic_store(&p->caller_sleeps, true);
+        while (!is_finished(p)) pthread_cond_wait(&p->finished, &p->mutex);
+        atomic_store(&p->caller_sleeps, false);
+        pthread_mutex_unlock(&p->mutex);
+    }
+    ORDER_AFTER(&p->pending);
+}
+
+static void wake(cn_pool *p, pthread_cond_t *sleepers)
+{
+    pthread_mutex_lock(&p->mutex);
+    pthread_cond_broadcast(sleepers);
+    pthread_mutex_unlock(&p->mutex);
+}
+
+/* ---- working */
+
+/* Takes and runs units until none is left. */
+static void work(cn_pool *p, int index)
+{
+    int done = 0;
+    uint64_t ticket = atomic_load(&p->ticket);
+    while ((uint32_t)ticket != 0) {
+        cn_task *task = atomic_load_explicit(&p->task, memory_order_relaxed);
+        void *argument = atomic_load_explicit(&p->argument, memory_order_relaxed);
+        int units = atomic_load_explicit(&p->units, memory_order_relaxed);
+        if (!atomic_compare_exchange_weak(&p->ticket, &ticket, ticket - 1)) continue;
+        ORDER_AFTER(&p->ticket);
+        task(argument, units - (int)(uint32_t)ticket, index);
+        done++;
+        ticket = atomic_load(&p->ticket);
+    }
+    if (done == 0) return;
+    ORDER_BEFORE(&p->pending);
+    bool last = atomic_fetch_sub(&p->pending, done) == done;
+    if (last && atomic_load(&p->caller_sleeps)) wake(p, &p->finished);
+}
+
+static void *worker_main(void *argument)
+{
+    worker *self = argument;
+    while (!atomic_load(&self->pool->stop)) {
+        work(self->pool, self->index);
+        wait_for_work(self->pool);
+    }
+    return NULL;
+}
+
+void cn_pool_run(cn_pool *p, int units, cn_task *task, void *argument)
+{
+    /* After fork the child has no workers. */
+    if (!p || p->threads == 1 || units <= 1 || getpid() != p->owner) {
+        for (int unit = 0; unit < units; unit++) task(argument, unit, 0);
+        return;
+    }
+    uint64_t region = (atomic_load_explicit(&p->ticket, memory_order_relaxed) >> 32) + 1;
+    atomic_store_explicit(&p->task, task, memory_order_relaxed);
+    atomic_store_explicit(&p->argument, argument, memory_order_relaxed);
+    atomic_store_explicit(&p->units, units, memory_order_relaxed);
+    atomic_store_explicit(&p->pending, units, memory_order_relaxed);
+    ORDER_BEFORE(&p->ticket);
+    atomic_store(&p->ticket, region << 32 | (uint32_t)units);
+    if (atomic_load(&p->sleeping) > 0) wake(p, &p->work);
+    work(p, 0);
+    wait_until_finished(p);
+}
+
+/* ---- life and death */
+
+/* Signals are the caller's business: workers block them all. */
+static cn_status start_workers(cn_pool *p, cn_error *err)
+{
+    sigset_t all, before;
+    int error = 0;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    while (error == 0 && p->started < p->threads - 1) {
+        worker *w = &p->workers[p->started];
+        *w = (worker){.pool = p, .index = p->started + 1};
+        error = pthread_create(&w->thread, NULL, worker_main, w);
+        if (error == 0) p->started++;
+    }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (error == 0) return CN_OK;
+    return cn_fail(err, CN_ERR_MEMORY, "threads: thread %d of %d could not be started (%s)",
+                   p->started + 2, p->threads,
+                   error == EAGAIN ? "the system's limit is reached" : "no memory");
+}
+
+cn_status cn_pool_create(cn_pool **pool, int threads, cn_error *err)
+{
+    if (!pool) return cn_fail(err, CN_ERR_ARGUMENT, "threads: NULL pool");
+    cn_status status = choose_threads(threads, &threads, err);
+    if (status != CN_OK) return status;
+    size_t bytes = sizeof(cn_pool) + (size_t)(threads - 1) * sizeof(worker);
+    cn_pool *p = cn_allocate(1, bytes, "threads: pool", err);
+    if (!p) return CN_ERR_MEMORY;
+    HIDE_ATOMICS(p);
+    pthread_mutex_init(&p->mutex, NULL);
+    pthread_cond_init(&p->work, NULL);
+    pthread_cond_init(&p->finished, NULL);
+    p->threads = threads;
+    p->spins = threads <= processors(); /* else it would keep another thread from working */
+    p->owner = getpid();
+    status = start_workers(p, err);
+    if (status != CN_OK) {
+        cn_pool_free(p);
+        return status;
+    }
+    *pool = p;
+    return CN_OK;
+}
+
+void cn_pool_free(cn_pool *p)
+{
+    if (!p) return;
+    /* In a child after fork there is nobody to join, and the condition variables still count
+     * sleepers of the parent: destroying them would wait forever. */
+    if (getpid() == p->owner) {
+        atomic_store(&p->stop, true);
+        wake(p, &p->work);
+        for (int i = 0; i < p->started; i++) pthread_join(p->workers[i].thread, NULL);
+        pthread_cond_destroy(&p->finished);
+        pthread_cond_destroy(&p->work);
+        pthread_mutex_destroy(&p->mutex);
+    }
+    cn_release(p);
+}
+
+int cn_pool_threads(const cn_pool *p)
+{
+    return p ? p->threads : 1;
+}
