@@ -1,0 +1,96 @@
+/*
+ * reference.h - every layer again, as plain loops over doubles.
+ *
+ * A twin is what a fast loop is checked against. It is written from the equations alone and shares
+ * no code with kernels/ or layers/: only the names of the sizes (cn_conv_shape) are theirs. Nothing
+ * is packed or copied, and padding is a test of the index, so each function can be compared with
+ * its formula at a glance. Outputs are overwritten, and must not alias inputs.
+ */
+#ifndef CN_REFERENCE_H
+#define CN_REFERENCE_H
+
+#include "kernels/kernels.h"
+
+/* Where element (i, p, q, k) of an (m, h, w, c) array lies. */
+static inline size_t cn_ref_at(int h, int w, int c, int i, int p, int q, int k)
+{
+    return (((size_t)i * (size_t)h + (size_t)p) * (size_t)w + (size_t)q) * (size_t)c + (size_t)k;
+}
+
+/* ---- convolution (ref_conv2d.c): b and db may be NULL */
+
+void cn_ref_conv2d_forward(const cn_conv_shape *s, const double *x, const double *w,
+                           const double *b, double *y);
+void cn_ref_conv2d_backward(const cn_conv_shape *s, const double *x, const double *w,
+                            const double *dy, double *dx, double *dw, double *db);
+
+/* ---- pooling (ref_pool.c) */
+
+void cn_ref_max_pool_forward(const cn_conv_shape *s, const double *x, double *y);
+/* The gradient goes to the first maximum of a window, row by row, or to all with `ties`. */
+void cn_ref_max_pool_backward(const cn_conv_shape *s, const double *x, const double *dy, bool ties,
+                              double *dx);
+void cn_ref_average_pool_forward(const cn_conv_shape *s, const double *x, double *y);
+void cn_ref_average_pool_backward(const cn_conv_shape *s, const double *dy, double *dx);
+
+/* ---- dense (ref_dense.c): x (m, n_in), w (n_in, n_out), y (m, n_out); b and db may be NULL */
+
+void cn_ref_dense_forward(int m, int n_in, int n_out, const double *x, const double *w,
+                          const double *b, double *y);
+void cn_ref_dense_backward(int m, int n_in, int n_out, const double *x, const double *w,
+                           const double *dy, double *dx, double *dw, double *db);
+
+/* ---- activations (ref_activation.c): backward from the input x, not from y as the kernels do */
+
+void cn_ref_relu_forward(size_t n, const double *x, double *y);
+void cn_ref_relu_backward(size_t n, const double *x, const double *dy, double *dx);
+void cn_ref_sigmoid_forward(size_t n, const double *x, double *y);
+void cn_ref_sigmoid_backward(size_t n, const double *x, const double *dy, double *dx);
+void cn_ref_tanh_forward(size_t n, const double *x, double *y);
+void cn_ref_tanh_backward(size_t n, const double *x, const double *dy, double *dx);
+/* Over rows of `columns`. */
+void cn_ref_softmax_forward(size_t rows, int columns, const double *x, double *y);
+void cn_ref_softmax_backward(size_t rows, int columns, const double *x, const double *dy,
+                             double *dx);
+
+/* ---- losses (ref_loss.c): the mean loss, and in dy (may be NULL) its gradient */
+
+/* y_hat (m, columns) probabilities, one label a row. */
+double cn_ref_cross_entropy(int m, int columns, const double *y_hat, const int32_t *labels,
+                            double *dy);
+double cn_ref_binary_cross_entropy(size_t n, const double *y_hat, const double *y, double *dy);
+double cn_ref_mean_squared_error(size_t n, const double *y_hat, const double *y, double *dy);
+
+/* ---- the table (reference.c) */
+
+/*
+ * What a layer decides: which side of its kink every element is on. Two inputs with one pattern are
+ * joined by smooth ground; `near` counts the decisions that a change of `reach` could turn.
+ */
+typedef struct cn_ref_decisions {
+    uint64_t pattern;
+    size_t near;
+} cn_ref_decisions;
+
+cn_ref_decisions cn_ref_relu_decisions(size_t n, const double *x, double reach);
+cn_ref_decisions cn_ref_max_pool_decisions(const cn_conv_shape *s, const double *x, double reach);
+
+/*
+ * The twin of a layer type, called alike for all of them. Every layer maps x (m, h, w, c) to
+ * y (m, oh, ow, oc); examples of rank 1 are 1 x 1 pictures. `parameters` and `gradients` are in the
+ * layer's order (weight, bias), NULL where it has none.
+ */
+typedef struct cn_twin {
+    const char *type; /* as in the layer table: "conv2d" */
+    void (*forward)(const cn_conv_shape *s, const double *x, const double *const *parameters,
+                    double *y);
+    void (*backward)(const cn_conv_shape *s, const double *x, const double *const *parameters,
+                     const double *dy, double *dx, double *const *gradients);
+    /* NULL for a smooth layer. */
+    cn_ref_decisions (*decisions)(const cn_conv_shape *s, const double *x, double reach);
+} cn_twin;
+
+/* NULL for a type that has no twin. */
+const cn_twin *cn_twin_find(const char *type);
+
+#endif
