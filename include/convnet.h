@@ -51,15 +51,16 @@ CN_API const char *cn_version(void);
 /* ---- 1. Status and errors --------------------------------------------------------------- */
 
 /* X(name, value, meaning): values are part of the ABI and never change. */
-#define CN_STATUS_MAP(X)                      \
-    X(CN_OK, 0, "success")                    \
-    X(CN_ERR_ARGUMENT, 1, "invalid argument") \
-    X(CN_ERR_SHAPE, 2, "shapes do not fit")   \
-    X(CN_ERR_MEMORY, 3, "out of memory")      \
-    X(CN_ERR_IO, 4, "input or output failed") \
-    X(CN_ERR_FORMAT, 5, "malformed file")     \
-    X(CN_ERR_UNSUPPORTED, 6, "not supported") \
-    X(CN_ERR_STOPPED, 7, "stopped by the caller")
+#define CN_STATUS_MAP(X)                          \
+    X(CN_OK, 0, "success")                        \
+    X(CN_ERR_ARGUMENT, 1, "invalid argument")     \
+    X(CN_ERR_SHAPE, 2, "shapes do not fit")       \
+    X(CN_ERR_MEMORY, 3, "out of memory")          \
+    X(CN_ERR_IO, 4, "input or output failed")     \
+    X(CN_ERR_FORMAT, 5, "malformed file")         \
+    X(CN_ERR_UNSUPPORTED, 6, "not supported")     \
+    X(CN_ERR_STOPPED, 7, "stopped by the caller") \
+    X(CN_ERR_DIVERGED, 8, "the loss is no longer finite")
 
 typedef enum cn_status {
 #define CN_STATUS_ENUM(name, value, meaning) name = value,
@@ -458,7 +459,8 @@ typedef struct cn_fit_opts {
 } cn_fit_opts;
 
 /* Trains the model on the data, normalised as the model says. `last` (may be NULL) receives the
- * final cn_progress. The same seed gives the same bits, whatever the number of threads. */
+ * final cn_progress. The same seed gives the same bits, whatever the number of threads. A loss that
+ * is not finite ends it with CN_ERR_DIVERGED, before the step that it would spoil. */
 CN_API cn_status cn_fit(cn_model *model, const cn_dataset *data, const cn_fit_opts *opts,
                         cn_progress *last, cn_error *err);
 
