@@ -540,6 +540,9 @@ CN_API cn_status cn_image_fit(const cn_tensor *image, const int shape[3], cn_ten
  * and this processor has. */
 CN_API const char *cn_isa(void);
 
+/* The threads that cn_session_opts.threads = `wanted` means here; 0 asks for the default. */
+CN_API cn_status cn_thread_count(int wanted, int *threads, cn_error *err);
+
 #ifdef __cplusplus
 }
 #endif

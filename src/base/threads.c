@@ -70,8 +70,9 @@ static int processors(void)
     return n < 1 ? 1 : n > MAX_THREADS ? MAX_THREADS : (int)n;
 }
 
-static cn_status choose_threads(int wanted, int *threads, cn_error *err)
+cn_status cn_thread_count(int wanted, int *threads, cn_error *err)
 {
+    if (!threads) return cn_fail(err, CN_ERR_ARGUMENT, "threads: NULL output");
     if (wanted < 0 || wanted > MAX_THREADS)
         return cn_fail(err, CN_ERR_ARGUMENT, "threads: %d, expected 1 to %d, or 0 for the default",
                        wanted, MAX_THREADS);
@@ -241,7 +242,7 @@ static cn_status start_workers(cn_pool *p, cn_error *err)
 cn_status cn_pool_create(cn_pool **pool, int threads, cn_error *err)
 {
     if (!pool) return cn_fail(err, CN_ERR_ARGUMENT, "threads: NULL pool");
-    cn_status status = choose_threads(threads, &threads, err);
+    cn_status status = cn_thread_count(threads, &threads, err);
     if (status != CN_OK) return status;
     size_t bytes = sizeof(cn_pool) + (size_t)(threads - 1) * sizeof(worker);
     cn_pool *p = cn_allocate(1, bytes, "threads: pool", err);
