@@ -1,0 +1,156 @@
+/*
+ * layer.h - what a layer is: a node of a model's graph, and the descriptor of its type.
+ *
+ * A type of layer is one file of this folder. It ends in a `const cn_layer_type`, and one row of
+ * cn_layer_types (layers.c) enrols it. All that a type must say is here: its options (from which
+ * the text form, the JSON form, the summary and the validation come), its shapes, its memory, its
+ * forward and its backward.
+ */
+#ifndef CN_LAYER_H
+#define CN_LAYER_H
+
+#include "base/base.h"
+#include "kernels/kernels.h"
+
+/* ---- shapes */
+
+/* An activation's shape without its leading m, (n_H, n_W, n_C) or (n); or a parameter's. */
+typedef struct cn_shape {
+    int rank;
+    int n[CN_MAX_RANK];
+} cn_shape;
+
+size_t cn_shape_count(const cn_shape *shape);
+
+/* ---- options */
+
+typedef enum cn_option_kind {
+    CN_OPTION_INT,  /* int */
+    CN_OPTION_PAIR, /* int[2]: vertical, horizontal; a zero second means "as the first" */
+    CN_OPTION_PADS, /* int[4]: above, left, below, right */
+    CN_OPTION_ENUM, /* an enum counted from 0 */
+    CN_OPTION_BOOL, /* bool */
+} cn_option_kind;
+
+/* One member of a public options struct, such as cn_conv2d_opts. */
+typedef struct cn_option {
+    const char *name; /* JSON key, and the word before its value in the text form */
+    cn_option_kind kind;
+    bool bare;                /* the text form omits the name: "6 5x5" */
+    size_t offset;            /* in the options struct */
+    int least;                /* smallest allowed value, once the default has been filled in */
+    int fallback;             /* INT, PAIR: what a zero stands for */
+    const char *const *words; /* ENUM: a word a value, then NULL; the text form is the word alone */
+} cn_option;
+
+/* ---- one layer of a model */
+
+enum { CN_MAX_INPUTS = 2, CN_MAX_PARAMETERS = 2, CN_NAME_SIZE = 64 };
+
+typedef struct cn_layer_type cn_layer_type;
+
+/* A trainable tensor of a layer. */
+typedef struct cn_weight {
+    const char *role; /* "weight": the last part of its name */
+    cn_shape shape;
+    size_t offset; /* floats from the start of the model's parameter block, and of the gradients */
+    cn_init init;
+    int fan_in, fan_out; /* 0: initialised with zeros */
+} cn_weight;
+
+typedef struct cn_layer {
+    const cn_layer_type *type;
+    char name[CN_NAME_SIZE];
+    void *options; /* a copy of the public options struct, defaults filled in; NULL without any */
+    char *text;    /* the options in the text form: "6 5x5 same" */
+    int input_count;
+    cn_node inputs[CN_MAX_INPUTS]; /* each below this layer's own index */
+    cn_shape in, out;              /* of the first input's example, and of the output's */
+    cn_window window;              /* convolution and pooling */
+    int weight_count;
+    cn_weight weights[CN_MAX_PARAMETERS];
+} cn_layer;
+
+/* ---- running */
+
+/* Floats that a layer asks for, for a batch of m. */
+typedef struct cn_needs {
+    size_t packed;  /* weights as the kernels read them: kept while the weights stay */
+    size_t scratch; /* shared by all layers: worth nothing after the call */
+} cn_needs;
+
+/*
+ * What one call of a layer works on. A session fills it once, so that running a layer is one
+ * indirect call. Activations are (m, ...); every array may be read 64 bytes past its end.
+ */
+typedef struct cn_call {
+    const cn_layer *layer;
+    const cn_kernels *kernels;
+    cn_pool *pool;
+    int m;                         /* examples in this call, at most the session's batch */
+    bool relu;                     /* forward: apply the ReLU that follows, too */
+    const float *x[CN_MAX_INPUTS]; /* inputs */
+    float *y;                      /* output; where the type says in_place, may be x[0] */
+    const float *dy;
+    float *dx[CN_MAX_INPUTS]; /* overwritten, NULL where nobody asks; in_place: may be dy */
+    const float *w[CN_MAX_PARAMETERS];
+    float *dw[CN_MAX_PARAMETERS]; /* accumulated */
+    float *packed;
+    float *scratch;
+} cn_call;
+
+/* Which activations backward reads, and thus keeps alive. */
+enum { CN_READS_X = 1, CN_READS_Y = 2 };
+
+struct cn_layer_type {
+    const char *name;         /* "conv2d": in JSON, the summary, default names, the text form */
+    const char *word;         /* "conv": its short name in the text form, or NULL */
+    const cn_option *options; /* ends in a name NULL; NULL without any */
+    size_t options_size;
+    unsigned backward_reads;
+    bool in_place;   /* y may overwrite x, and dx dy, because element i needs element i alone (or,
+                        for a softmax, its row) */
+    bool view;       /* y is x, with another shape: nothing runs */
+    bool fuses_relu; /* honours cn_call.relu */
+
+    /* From layer->in and the options: out, window, weights. `place` opens every error text. */
+    cn_status (*infer)(cn_layer *layer, const char *place, cn_error *err);
+    /* NULL: none. `m` is the batch: what it asks for must do for fewer examples, too. */
+    void (*needs)(const cn_layer *layer, const cn_kernels *kernels, int m, int threads,
+                  cn_needs *needs);
+    /* Fills call->packed from call->w; NULL where needs asks for none. */
+    void (*pack)(const cn_call *call);
+    void (*forward)(const cn_call *call);
+    void (*backward)(const cn_call *call);
+    /* Of one example, forward; NULL: none worth counting. */
+    size_t (*multiply_adds)(const cn_layer *layer);
+};
+
+/* ---- the table (layers.c) */
+
+/* Every type that a model may hold beside its input, then NULL. */
+extern const cn_layer_type *const cn_layer_types[];
+/* The type with this name or short name, or NULL. */
+const cn_layer_type *cn_layer_type_find(const char *name);
+
+extern const cn_layer_type cn_input_type; /* node 0 of every model */
+extern const cn_layer_type cn_conv2d_type, cn_max_pool_type, cn_average_pool_type, cn_dense_type,
+    cn_flatten_type, cn_relu_type, cn_sigmoid_type, cn_tanh_type, cn_softmax_type;
+
+/* ---- what layer files share (layer.c) */
+
+/* layer->window from these options; pads may be NULL. Rank 3 input. */
+cn_status cn_layer_window(cn_layer *layer, const int kernel[2], const int stride[2],
+                          cn_padding padding, const int pads[4], const char *place, cn_error *err);
+/* The kernels' shape of a layer with a window, for m examples. */
+cn_conv_shape cn_layer_conv_shape(const cn_layer *layer, int m);
+
+/* y[i] = f(x[i]) over n elements, and dx[i] = dy[i] f'(x[i]) found from y: in fixed chunks over
+ * the pool, so that the bits do not depend on the number of threads. */
+typedef void cn_map(size_t n, const float *x, float *y);
+typedef void cn_map_backward(size_t n, const float *y, const float *dy, float *dx);
+void cn_map_run(cn_pool *pool, cn_map *f, size_t n, const float *x, float *y);
+void cn_map_backward_run(cn_pool *pool, cn_map_backward *f, size_t n, const float *y,
+                         const float *dy, float *dx);
+
+#endif

@@ -1,0 +1,33 @@
+/* loss.h - what training minimises. The formulas are at the head of loss.c. */
+#ifndef CN_LOSS_H
+#define CN_LOSS_H
+
+#include "layers/layer.h"
+
+/* How a session finds its loss: chosen once, by the plan. */
+typedef struct cn_loss_plan {
+    cn_loss_kind kind; /* never CN_LOSS_DEFAULT */
+    /* The output is a softmax under cross-entropy, or a sigmoid under binary cross-entropy: the
+     * loss is found from the logits z that went into it, and the gradient is that of z. */
+    bool fused;
+    int size;    /* elements of one example's output */
+    int columns; /* its last extent: the classes of a cross-entropy */
+} cn_loss_plan;
+
+/* The plan for a model that ends in this layer; an unknown kind is CN_ERR_ARGUMENT. */
+cn_status cn_loss_choose(const cn_layer *output, cn_loss_kind kind, cn_loss_plan *plan,
+                         cn_error *err);
+
+/* Checks Y against m outputs: dtype, shape, labels in range. */
+cn_status cn_loss_check(const cn_loss_plan *plan, const cn_layer *output, const cn_tensor *Y, int m,
+                        cn_error *err);
+
+/*
+ * The mean loss of m outputs y_hat against Y, which cn_loss_check has passed. z are the logits
+ * when fused, else not read. Where gradient is not NULL it receives the loss's gradient: of z when
+ * fused, else of y_hat; it may not overlap the inputs.
+ */
+double cn_loss_run(const cn_loss_plan *plan, int m, const float *z, const float *y_hat,
+                   const cn_tensor *Y, float *gradient);
+
+#endif

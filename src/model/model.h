@@ -1,0 +1,71 @@
+/*
+ * model.h - the inside of a cn_model: a graph of layers and one block of parameters.
+ *
+ * Layers are kept in the order in which they were added, so a layer's inputs always come before
+ * it: the order of the array is an order to run them in, and its reverse the order of backward.
+ */
+#ifndef CN_MODEL_H
+#define CN_MODEL_H
+
+#include "layers/layer.h"
+
+#include <jansson.h>
+
+struct cn_model {
+    cn_layer *layers; /* [0] is the input */
+    int layer_count, layer_capacity;
+    cn_node output;
+    bool finished;
+    cn_error error; /* the first one while building */
+
+    float *block;      /* all parameters; each tensor starts on a 64-byte boundary, zeros between */
+    size_t block_size; /* floats */
+    cn_parameter *parameters; /* views of the block, in layer order */
+    int parameter_count;
+    size_t parameter_elements; /* without the zeros between */
+
+    /* Sessions pack weights for their loops. They do so again when `version` has moved on (cn_step
+     * moves it), and at every forward once cn_model_parameter has handed out a writable view. */
+    uint64_t version;
+    bool handed_out;
+
+    char **class_names; /* NULL, or class_count of them */
+    int class_count;
+    float *mean, *std; /* NULL, or n_C of each */
+};
+
+/* ---- graph.c */
+
+/*
+ * Adds a layer: what every public constructor calls. `options` (copied) is the type's public
+ * options struct or NULL; `name` NULL picks "type_1" and so on. Remembers the first error.
+ */
+cn_node cn_model_add(cn_model *model, const cn_layer_type *type, const void *options,
+                     const char *name, const cn_node *inputs, int input_count);
+
+/* Allocates the block and lists the parameters, all zero: cn_model_finish without the
+ * initialisation. A graph of more than `most` parameters is refused. */
+cn_status cn_model_finish_zero(cn_model *model, cn_node output, size_t most, cn_error *err);
+
+/* ---- options.c: all that comes from a type's option table */
+
+/* Fills defaults in and checks the ranges. */
+cn_status cn_options_settle(const cn_layer_type *type, void *options, const char *place,
+                            cn_error *err);
+/* The text form, "6 5x5 same", allocated; defaults are left out. NULL: out of memory. */
+char *cn_options_text(const cn_layer_type *type, const void *options);
+/* Adds the options that differ from their defaults to a JSON object; false: out of memory. */
+bool cn_options_to_json(const cn_layer_type *type, const void *options, json_t *object);
+/* Reads them back; a key that is not an option is an error. */
+cn_status cn_options_from_json(const cn_layer_type *type, const json_t *object, void *options,
+                               const char *place, cn_error *err);
+
+/* ---- model_json.c: the graph, class names and normalisation, without the weights */
+
+/* A new object, or NULL with an error. docs/models.md describes it. */
+json_t *cn_model_to_json(const cn_model *model, cn_error *err);
+/* A finished model whose parameters are all zero, for a reader to fill. A graph of more than `most`
+ * parameters (what the file can hold) is refused before anything of their size is allocated. */
+cn_status cn_model_from_json(cn_model **model, const json_t *json, size_t most, cn_error *err);
+
+#endif
