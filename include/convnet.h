@@ -412,7 +412,8 @@ CN_API int cn_dataset_classes(const cn_dataset *data);
 /* "0", "1" and so on where the set names none. */
 CN_API const char *cn_dataset_class_name(const cn_dataset *data, int i);
 CN_API int32_t cn_dataset_label(const cn_dataset *data, int i);
-/* Mean and standard deviation of every channel, over all pixels scaled to [0, 1]. */
+/* Mean and standard deviation of every channel, over all pixels scaled to [0, 1]; a constant
+ * channel's deviation is given as 1, so that dividing by it is safe. */
 CN_API void cn_dataset_statistics(const cn_dataset *data, float *mean, float *std);
 /* Pictures index[0..n-1] as floats, pixels scaled to [0, 1] and then normalised with mean and std
  * (both may be NULL): x (n, n_H, n_W, n_C), labels (n). Every index must be valid. */

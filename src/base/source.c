@@ -1,0 +1,279 @@
+/* source.c - files and memory as streams of bytes. */
+#define ZLIB_CONST /* next_in points to const bytes */
+#include "base/source.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <zlib.h>
+
+enum { CHUNK = 1 << 16 };
+
+/* Deflate codes at most 258 bytes in 2 bits (RFC 1951: a length of one bit, a distance of one
+ * bit): it cannot shrink by more than 1,032 to 1. */
+enum { DEFLATE_RATIO = 1032 };
+
+struct cn_source {
+    int file;            /* -1 when reading from memory */
+    bool sized, gzip;    /* raw_size is known; the bytes are inflated */
+    bool member_ended;   /* gzip: between two members, or after the last */
+    bool member_opened;  /* gzip: z is initialised */
+    size_t raw_size;     /* of the file or the memory */
+    size_t raw_offset;   /* raw bytes taken into `next` so far */
+    size_t offset;       /* bytes given to the reader */
+    const uint8_t *next; /* raw bytes not yet used */
+    size_t available;
+    z_stream z;
+    char name[128]; /* its tail, where it is longer: errors have room for 256 bytes */
+    uint8_t chunk[CHUNK];
+};
+
+static cn_status create(cn_source **source, const char *name, cn_error *err)
+{
+    cn_source *s = cn_allocate(1, sizeof *s, name, err);
+    if (!s) return CN_ERR_MEMORY;
+    s->file = -1;
+    size_t length = strlen(name);
+    if (length < sizeof s->name)
+        memcpy(s->name, name, length + 1);
+    else
+        snprintf(s->name, sizeof s->name, "...%s", name + length - (sizeof s->name - 4));
+    *source = s;
+    return CN_OK;
+}
+
+void cn_source_close(cn_source *s)
+{
+    if (!s) return;
+    if (s->member_opened) inflateEnd(&s->z);
+    if (s->file >= 0) close(s->file);
+    cn_release(s);
+}
+
+/* Takes the next chunk of raw bytes where none is left; at the end, available stays 0. */
+static cn_status refill(cn_source *s, cn_error *err)
+{
+    if (s->available > 0 || s->file < 0) return CN_OK;
+    ssize_t got;
+    do got = read(s->file, s->chunk, CHUNK);
+    while (got < 0 && errno == EINTR);
+    if (got < 0)
+        return cn_fail(err, CN_ERR_IO, "%s: byte %zu: cannot be read: %s", s->name, s->raw_offset,
+                       strerror(errno));
+    s->next = s->chunk;
+    s->available = (size_t)got;
+    s->raw_offset += (size_t)got;
+    return CN_OK;
+}
+
+/* Decides by the first two bytes whether to inflate. */
+static cn_status recognise(cn_source *s, cn_source_mode mode, cn_error *err)
+{
+    cn_status status = refill(s, err);
+    if (status != CN_OK || mode == CN_SOURCE_PLAIN) return status;
+    if (s->available < 2 || s->next[0] != 0x1f || s->next[1] != 0x8b) return CN_OK;
+    s->gzip = true;
+    if (inflateInit2(&s->z, MAX_WBITS + 16) != Z_OK)
+        return cn_fail(err, CN_ERR_MEMORY, "%s: no memory to inflate it", s->name);
+    s->member_opened = true;
+    return CN_OK;
+}
+
+cn_status cn_source_open(cn_source **source, const char *path, cn_source_mode mode, cn_error *err)
+{
+    struct stat about;
+    cn_source *s = NULL;
+    cn_status status = create(&s, path, err);
+    if (status != CN_OK) return status;
+    s->file = open(path, O_RDONLY | O_CLOEXEC);
+    if (s->file < 0 || fstat(s->file, &about) != 0)
+        status = cn_fail(err, CN_ERR_IO, "%s: cannot be opened: %s", path, strerror(errno));
+    else if (S_ISDIR(about.st_mode))
+        status = cn_fail(err, CN_ERR_IO, "%s: expected a file, found a directory", path);
+    else {
+        s->sized = S_ISREG(about.st_mode);
+        s->raw_size = s->sized ? (size_t)about.st_size : 0;
+        status = recognise(s, mode, err);
+    }
+    if (status == CN_OK)
+        *source = s;
+    else
+        cn_source_close(s);
+    return status;
+}
+
+cn_status cn_source_memory(cn_source **source, const char *name, const void *bytes, size_t size,
+                           cn_source_mode mode, cn_error *err)
+{
+    cn_source *s = NULL;
+    cn_status status = create(&s, name, err);
+    if (status != CN_OK) return status;
+    s->sized = true;
+    s->raw_size = s->raw_offset = s->available = size;
+    s->next = bytes;
+    status = recognise(s, mode, err);
+    if (status == CN_OK)
+        *source = s;
+    else
+        cn_source_close(s);
+    return status;
+}
+
+const char *cn_source_name(const cn_source *s)
+{
+    return s->name;
+}
+
+size_t cn_source_offset(const cn_source *s)
+{
+    return s->offset;
+}
+
+size_t cn_source_capacity(const cn_source *s)
+{
+    size_t most;
+    if (!s->sized) return SIZE_MAX;
+    if (!s->gzip) return s->raw_size > s->offset ? s->raw_size - s->offset : 0;
+    return cn_multiply(s->raw_size, DEFLATE_RATIO, &most) ? most : SIZE_MAX;
+}
+
+/* Where the next raw byte lies in the file: what a broken gzip stream is reported by. */
+static size_t raw_position(const cn_source *s)
+{
+    return s->raw_offset - s->available;
+}
+
+/* Inflates up to `size` bytes; *got is less at the end of the stream only. */
+static cn_status inflate_some(cn_source *s, uint8_t *out, size_t size, size_t *got, cn_error *err)
+{
+    *got = 0;
+    while (*got < size) {
+        cn_status status = refill(s, err);
+        if (status != CN_OK) return status;
+        if (s->member_ended) {
+            if (s->available == 0) return CN_OK;
+            inflateReset(&s->z);
+            s->member_ended = false;
+        }
+        size_t input = s->available < CHUNK ? s->available : CHUNK;
+        size_t output = size - *got < CHUNK ? size - *got : CHUNK;
+        s->z.next_in = s->next;
+        s->z.avail_in = (uInt)input;
+        s->z.next_out = out + *got;
+        s->z.avail_out = (uInt)output;
+        int result = inflate(&s->z, Z_NO_FLUSH);
+        s->next += input - s->z.avail_in;
+        s->available -= input - s->z.avail_in;
+        *got += output - s->z.avail_out;
+        if (result == Z_MEM_ERROR)
+            return cn_fail(err, CN_ERR_MEMORY, "%s: no memory to inflate it", s->name);
+        if (result == Z_BUF_ERROR)
+            return cn_fail(err, CN_ERR_FORMAT, "%s: byte %zu: the gzip stream is cut short",
+                           s->name, raw_position(s));
+        if (result != Z_OK && result != Z_STREAM_END)
+            return cn_fail(err, CN_ERR_FORMAT, "%s: byte %zu: the gzip stream is corrupt: %s",
+                           s->name, raw_position(s), s->z.msg ? s->z.msg : "a dictionary is asked");
+        s->member_ended = result == Z_STREAM_END;
+    }
+    return CN_OK;
+}
+
+static cn_status copy_some(cn_source *s, uint8_t *out, size_t size, size_t *got, cn_error *err)
+{
+    *got = 0;
+    while (*got < size) {
+        cn_status status = refill(s, err);
+        if (status != CN_OK) return status;
+        if (s->available == 0) return CN_OK;
+        size_t part = size - *got < s->available ? size - *got : s->available;
+        memcpy(out + *got, s->next, part);
+        s->next += part;
+        s->available -= part;
+        *got += part;
+    }
+    return CN_OK;
+}
+
+static cn_status read_some(cn_source *s, void *out, size_t size, size_t *got, cn_error *err)
+{
+    cn_status status =
+        s->gzip ? inflate_some(s, out, size, got, err) : copy_some(s, out, size, got, err);
+    s->offset += *got;
+    return status;
+}
+
+cn_status cn_source_read(cn_source *s, void *out, size_t size, const char *what, cn_error *err)
+{
+    size_t got, begin = s->offset;
+    cn_status status = read_some(s, out, size, &got, err);
+    if (status == CN_OK && got < size)
+        return cn_fail(err, CN_ERR_FORMAT, "%s: byte %zu: %s: expected %zu bytes, found %zu",
+                       s->name, begin, what, size, got);
+    return status;
+}
+
+cn_status cn_source_end(cn_source *s, cn_error *err)
+{
+    uint8_t byte;
+    size_t got, begin = s->offset;
+    cn_status status = read_some(s, &byte, 1, &got, err);
+    if (status == CN_OK && got > 0)
+        return cn_fail(err, CN_ERR_FORMAT, "%s: byte %zu: expected the end, found more bytes",
+                       s->name, begin);
+    return status;
+}
+
+/* Doubles a block, so that a pipe of unknown length is read in linear time. */
+static cn_status grow(uint8_t **block, size_t *room, size_t most, const char *path, cn_error *err)
+{
+    size_t larger = *room > most / 2 ? most : *room * 2;
+    uint8_t *fresh = cn_allocate(larger, 1, path, err);
+    if (!fresh) return CN_ERR_MEMORY;
+    memcpy(fresh, *block, *room);
+    cn_release(*block);
+    *block = fresh;
+    *room = larger;
+    return CN_OK;
+}
+
+/* One byte more than the limit is enough to know that it is exceeded. */
+static cn_status read_all(cn_source *s, size_t limit, uint8_t **block, size_t *used, cn_error *err)
+{
+    size_t got, most = limit + 1;
+    size_t room = s->sized && s->raw_size < limit ? s->raw_size + 1 : CHUNK;
+    if (room > most) room = most;
+    cn_status status = CN_OK;
+    if (!(*block = cn_allocate(room, 1, s->name, err))) return CN_ERR_MEMORY;
+    for (*used = 0; status == CN_OK; status = grow(block, &room, most, s->name, err)) {
+        status = read_some(s, *block + *used, room - *used, &got, err);
+        *used += got;
+        if (status != CN_OK || *used < room) return status;
+        if (*used > limit) break;
+    }
+    if (status != CN_OK) return status;
+    return cn_fail(err, CN_ERR_UNSUPPORTED, "%s: more than %zu bytes", s->name, limit);
+}
+
+cn_status cn_file_read(const char *path, size_t limit, uint8_t **bytes, size_t *size, cn_error *err)
+{
+    cn_source *s = NULL;
+    uint8_t *block = NULL;
+    size_t used = 0;
+    cn_status status = cn_source_open(&s, path, CN_SOURCE_PLAIN, err);
+    if (status != CN_OK) return status;
+    status = s->sized && s->raw_size > limit
+                 ? cn_fail(err, CN_ERR_UNSUPPORTED, "%s: %zu bytes, expected at most %zu", path,
+                           s->raw_size, limit)
+                 : read_all(s, limit, &block, &used, err);
+    cn_source_close(s);
+    if (status == CN_OK) {
+        *bytes = block;
+        *size = used;
+    } else {
+        cn_release(block);
+    }
+    return status;
+}

@@ -1,0 +1,235 @@
+/* dataset.c - sets of labelled pictures: made, kept in memory, looked at, fed to training. */
+#include "data/dataset.h"
+#include "base/pixels.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+struct cn_dataset {
+    cn_tensor images, labels;
+    int classes;
+    float scale;
+    const char **class_names; /* the pointers and the texts they point to are one block */
+};
+
+/* ---- Making */
+
+static cn_status check_images(const cn_tensor *images, const char *what, cn_error *err)
+{
+    if (images->rank != 4 || (images->dtype != CN_U8 && images->dtype != CN_F32))
+        return cn_fail(err, CN_ERR_SHAPE,
+                       "%s: images of rank %d and dtype %d, expected U8 or F32 (n, n_H, n_W, n_C)",
+                       what, images->rank, (int)images->dtype);
+    if (images->dtype != CN_F32) return CN_OK;
+    const float *x = images->data;
+    size_t count = cn_tensor_count(images), each = count / (size_t)images->shape[0];
+    for (size_t i = 0; i < count; i++)
+        if (!isfinite(x[i]))
+            return cn_fail(err, CN_ERR_FORMAT, "%s: picture %zu: element %zu is %g, not finite",
+                           what, i / each, i % each, (double)x[i]);
+    return CN_OK;
+}
+
+static cn_status check_labels(const cn_dataset_parts *parts, const char *what, cn_error *err)
+{
+    const int32_t *labels = parts->labels.data;
+    int n = parts->images.shape[0];
+    if (parts->classes < 1)
+        return cn_fail(err, CN_ERR_ARGUMENT, "%s: %d classes, expected at least 1", what,
+                       parts->classes);
+    if (parts->labels.rank != 1 || parts->labels.dtype != CN_I32)
+        return cn_fail(err, CN_ERR_SHAPE, "%s: labels of rank %d and dtype %d, expected I32 (n)",
+                       what, parts->labels.rank, (int)parts->labels.dtype);
+    if (parts->labels.shape[0] != n)
+        return cn_fail(err, CN_ERR_SHAPE, "%s: %d pictures, but %d labels", what, n,
+                       parts->labels.shape[0]);
+    for (int i = 0; i < n; i++)
+        if (labels[i] < 0 || labels[i] >= parts->classes)
+            return cn_fail(err, CN_ERR_FORMAT, "%s: label %d is %d, expected 0 to %d", what, i,
+                           (int)labels[i], parts->classes - 1);
+    return CN_OK;
+}
+
+/* Class i's name: the one given, or its number, written into `number`. */
+enum { NUMBER = 24 };
+static const char *class_name(const char *const *names, size_t i, char number[NUMBER])
+{
+    snprintf(number, NUMBER, "%zu", i);
+    return names ? names[i] : number;
+}
+
+static const char **copy_names(const char *const *names, size_t classes, cn_error *err)
+{
+    char number[NUMBER];
+    size_t bytes = classes * sizeof(char *);
+    for (size_t i = 0; i < classes; i++) bytes += strlen(class_name(names, i, number)) + 1;
+    const char **copy = cn_allocate(bytes, 1, "class names", err);
+    if (!copy) return NULL;
+    char *text = (char *)(copy + classes);
+    for (size_t i = 0; i < classes; i++) {
+        copy[i] = strcpy(text, class_name(names, i, number));
+        text += strlen(text) + 1;
+    }
+    return copy;
+}
+
+cn_status cn_dataset_adopt(cn_dataset **out, cn_dataset_parts *parts, const char *what,
+                           cn_error *err)
+{
+    cn_status status = check_images(&parts->images, what, err);
+    if (status == CN_OK) status = check_labels(parts, what, err);
+    if (status != CN_OK) return status;
+    cn_dataset *data = cn_allocate(1, sizeof *data, what, err);
+    if (!data) return CN_ERR_MEMORY;
+    data->class_names = copy_names(parts->class_names, (size_t)parts->classes, err);
+    if (!data->class_names) {
+        cn_release(data);
+        return CN_ERR_MEMORY;
+    }
+    data->classes = parts->classes;
+    data->scale = parts->scale;
+    data->images = parts->images;
+    data->labels = parts->labels;
+    parts->images = parts->labels = (cn_tensor){0};
+    *out = data;
+    return CN_OK;
+}
+
+/* A set of copies of the tensors in `parts`. */
+static cn_status copy_parts(cn_dataset **out, cn_dataset_parts parts, const char *what,
+                            cn_error *err)
+{
+    cn_tensor images = parts.images, labels = parts.labels;
+    parts.images = parts.labels = (cn_tensor){0};
+    cn_status status =
+        cn_tensor_create(&parts.images, images.dtype, images.rank, images.shape, err);
+    if (status == CN_OK) status = cn_tensor_create(&parts.labels, CN_I32, 1, labels.shape, err);
+    if (status == CN_OK) {
+        memcpy(parts.images.data, images.data,
+               cn_tensor_count(&images) * cn_dtype_size(images.dtype));
+        memcpy(parts.labels.data, labels.data, cn_tensor_count(&labels) * sizeof(int32_t));
+        status = cn_dataset_adopt(out, &parts, what, err);
+    }
+    cn_tensor_free(&parts.images);
+    cn_tensor_free(&parts.labels);
+    return status;
+}
+
+cn_status cn_dataset_create(cn_dataset **out, const cn_tensor *images, const int32_t *labels,
+                            int classes, cn_error *err)
+{
+    if (!out || !images || !images->data || !labels)
+        return cn_fail(err, CN_ERR_ARGUMENT, "dataset: NULL argument");
+    cn_dataset_parts parts = {.images = *images, .classes = classes, .scale = 1.0f / 255.0f};
+    parts.labels = cn_tensor_view(CN_I32, 1, images->shape, (void *)(uintptr_t)labels);
+    return copy_parts(out, parts, "dataset", err);
+}
+
+cn_status cn_dataset_slice(cn_dataset **out, const cn_dataset *data, int first, int count,
+                           cn_error *err)
+{
+    if (!out || !data) return cn_fail(err, CN_ERR_ARGUMENT, "dataset slice: NULL argument");
+    int size = cn_dataset_size(data);
+    if (first < 0 || count < 1 || first > size - count)
+        return cn_fail(err, CN_ERR_ARGUMENT,
+                       "dataset slice: %d pictures from %d on, expected a part of 0 to %d", count,
+                       first, size - 1);
+    const cn_tensor *all = &data->images;
+    size_t bytes = cn_tensor_count(all) / (size_t)size * cn_dtype_size(all->dtype);
+    const int shape[4] = {count, all->shape[1], all->shape[2], all->shape[3]};
+    cn_dataset_parts parts = {
+        .images = cn_tensor_view(all->dtype, 4, shape, (char *)all->data + (size_t)first * bytes),
+        .labels = cn_tensor_view(CN_I32, 1, shape, (int32_t *)data->labels.data + first),
+        .classes = data->classes,
+        .scale = data->scale,
+        .class_names = data->class_names,
+    };
+    return copy_parts(out, parts, "dataset slice", err);
+}
+
+void cn_dataset_free(cn_dataset *data)
+{
+    if (!data) return;
+    cn_tensor_free(&data->images);
+    cn_tensor_free(&data->labels);
+    cn_release(data->class_names);
+    cn_release(data);
+}
+
+/* ---- Looking */
+
+int cn_dataset_size(const cn_dataset *data)
+{
+    return data->images.shape[0];
+}
+
+const int *cn_dataset_shape(const cn_dataset *data)
+{
+    return data->images.shape + 1;
+}
+
+int cn_dataset_classes(const cn_dataset *data)
+{
+    return data->classes;
+}
+
+const char *cn_dataset_class_name(const cn_dataset *data, int i)
+{
+    return i >= 0 && i < data->classes ? data->class_names[i] : NULL;
+}
+
+int32_t cn_dataset_label(const cn_dataset *data, int i)
+{
+    return ((const int32_t *)data->labels.data)[i];
+}
+
+/* Sums of one channel's values and of their squares: exact for U8, so free of any order. */
+static void sums_u8(const uint8_t *x, size_t pixels, size_t stride, double *sum, double *squares)
+{
+    uint64_t s = 0, q = 0;
+    for (size_t i = 0; i < pixels; i++) {
+        uint64_t v = x[i * stride];
+        s += v;
+        q += v * v;
+    }
+    *sum = (double)s;
+    *squares = (double)q;
+}
+
+static void sums_f32(const float *x, size_t pixels, size_t stride, double *sum, double *squares)
+{
+    *sum = *squares = 0;
+    for (size_t i = 0; i < pixels; i++) {
+        *sum += x[i * stride];
+        *squares += (double)x[i * stride] * x[i * stride];
+    }
+}
+
+void cn_dataset_statistics(const cn_dataset *data, float *mean, float *std)
+{
+    size_t channels = (size_t)data->images.shape[3];
+    size_t pixels = cn_tensor_count(&data->images) / channels;
+    bool bytes = data->images.dtype == CN_U8;
+    double scale = bytes ? (double)data->scale : 1.0;
+    for (size_t c = 0; c < channels; c++) {
+        double sum, squares;
+        if (bytes)
+            sums_u8((const uint8_t *)data->images.data + c, pixels, channels, &sum, &squares);
+        else
+            sums_f32((const float *)data->images.data + c, pixels, channels, &sum, &squares);
+        double m = sum / (double)pixels, variance = squares / (double)pixels - m * m;
+        mean[c] = (float)(m * scale);
+        std[c] = variance > 0 ? (float)(sqrt(variance) * scale) : 1.0f;
+    }
+}
+
+/* ---- Feeding */
+
+void cn_dataset_batch(const cn_dataset *data, const int *index, int n, const float *mean,
+                      const float *std, float *x, int32_t *labels)
+{
+    float scale = data->images.dtype == CN_U8 ? data->scale : 1.0f;
+    cn_pixels_normalize(&data->images, scale, index, n, mean, std, x);
+    for (int i = 0; i < n; i++) labels[i] = cn_dataset_label(data, index[i]);
+}

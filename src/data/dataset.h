@@ -1,0 +1,39 @@
+/* dataset.h - what a reader of data sets is, and what it has at hand. */
+#ifndef CN_DATASET_H
+#define CN_DATASET_H
+
+#include "base/base.h"
+
+/*
+ * A kind of data set. A reader is one file that ends in its const descriptor, and one row of the
+ * table in spec.c.
+ */
+typedef struct cn_reader {
+    const char *name;  /* the spec is "name:path", or "name" alone */
+    const char *usage; /* "mnist:DIR", for messages */
+    /* Does this directory hold such a set? By names only; NULL for never. */
+    bool (*detects)(const char *path);
+    /* `path` is "" where the spec is the name alone. */
+    cn_status (*load)(cn_dataset **data, const char *path, cn_split split, cn_error *err);
+} cn_reader;
+
+extern const cn_reader cn_reader_digits, cn_reader_mnist, cn_reader_idx;
+
+/*
+ * What a set is made of. Pictures are U8 or F32 (n, n_H, n_W, n_C); a U8 value times `scale` lies
+ * in [0, 1], F32 values are taken as they are. `class_names` may be NULL: "0", "1" and so on.
+ */
+typedef struct cn_dataset_parts {
+    cn_tensor images;
+    cn_tensor labels; /* I32 (n), each in 0..classes-1 */
+    int classes;
+    float scale;
+    const char *const *class_names; /* copied */
+} cn_dataset_parts;
+
+/* Makes a set of its parts and takes the two tensors over, which must own their memory; on failure
+ * they stay the caller's. `what` stands for the set in errors. */
+cn_status cn_dataset_adopt(cn_dataset **data, cn_dataset_parts *parts, const char *what,
+                           cn_error *err);
+
+#endif

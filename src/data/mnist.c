@@ -1,0 +1,153 @@
+/*
+ * mnist.c - sets in MNIST's four IDX files: MNIST, Fashion-MNIST, KMNIST, EMNIST and your own.
+ *
+ *   train-images-idx3-ubyte   pictures (n, n_H, n_W), or (n, n_H, n_W, n_C): bytes, or floats
+ *   train-labels-idx1-ubyte   (n) bytes or 32-bit integers
+ *   t10k-images-idx3-ubyte    the same for testing
+ *   t10k-labels-idx1-ubyte
+ *
+ * Plain or with .gz, and with a dot before idx as some archives unpack them.
+ */
+#include "data/dataset.h"
+#include "formats/idx.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+typedef enum content { IMAGES, LABELS } content;
+
+/* Four spellings of a file's name, the usual first. */
+enum { SPELLINGS = 4, PATH_ROOM = 4096 };
+static bool spell(char path[PATH_ROOM], const char *dir, cn_split split, content what, int spelling)
+{
+    int length =
+        snprintf(path, PATH_ROOM, "%s/%s-%s%cidx%d-ubyte%s", dir,
+                 split == CN_TRAIN ? "train" : "t10k", what == IMAGES ? "images" : "labels",
+                 spelling & 1 ? '.' : '-', what == IMAGES ? 3 : 1, spelling & 2 ? ".gz" : "");
+    return length > 0 && length < PATH_ROOM;
+}
+
+/* The path of the file as it is spelled here; false where there is none. */
+static bool find(char path[PATH_ROOM], const char *dir, cn_split split, content what)
+{
+    for (int i = 0; i < SPELLINGS; i++)
+        if (spell(path, dir, split, what, i) && access(path, F_OK) == 0) return true;
+    return false;
+}
+
+static cn_status read_file(cn_tensor *t, char path[PATH_ROOM], const char *dir, cn_split split,
+                           content what, cn_error *err)
+{
+    cn_source *source = NULL;
+    if (!find(path, dir, split, what))
+        return cn_fail(err, CN_ERR_IO, "%.120s: expected %s-%s-idx%d-ubyte (or .gz), found none",
+                       dir, split == CN_TRAIN ? "train" : "t10k",
+                       what == IMAGES ? "images" : "labels", what == IMAGES ? 3 : 1);
+    cn_status status = cn_source_open(&source, path, CN_SOURCE_GUNZIP, err);
+    if (status == CN_OK) status = cn_idx_read(source, t, err);
+    cn_source_close(source);
+    return status;
+}
+
+/* (n, n_H, n_W) becomes (n, n_H, n_W, 1). */
+static cn_status read_images(cn_tensor *images, const char *dir, cn_split split, cn_error *err)
+{
+    char path[PATH_ROOM], shape[CN_SHAPE_TEXT];
+    cn_tensor t = {0};
+    cn_status status = read_file(&t, path, dir, split, IMAGES, err);
+    if (status != CN_OK) return status;
+    if (t.rank == 3) t.shape[t.rank++] = 1;
+    if (t.rank != 4 || (t.dtype != CN_U8 && t.dtype != CN_F32)) {
+        status = cn_fail(err, CN_ERR_FORMAT,
+                         "%.120s: %zu-byte elements %s, expected bytes or floats of rank 3 or 4",
+                         path, cn_dtype_size(t.dtype), cn_shape_text(t.rank, t.shape, shape));
+        cn_tensor_free(&t);
+        return status;
+    }
+    *images = t;
+    return CN_OK;
+}
+
+/* Labels as I32, each below `limit`; *most becomes the largest, if it was less. */
+static cn_status read_labels(cn_tensor *labels, const char *dir, cn_split split, int limit,
+                             int *most, cn_error *err)
+{
+    char path[PATH_ROOM], shape[CN_SHAPE_TEXT];
+    cn_tensor t = {0}, out = {0};
+    cn_status status = read_file(&t, path, dir, split, LABELS, err);
+    if (status != CN_OK) return status;
+    if (t.rank != 1 || (t.dtype != CN_U8 && t.dtype != CN_I32))
+        status = cn_fail(err, CN_ERR_FORMAT,
+                         "%.120s: %zu-byte elements %s, expected bytes or int32 of rank 1", path,
+                         cn_dtype_size(t.dtype), cn_shape_text(t.rank, t.shape, shape));
+    if (status == CN_OK) status = cn_tensor_create(&out, CN_I32, 1, t.shape, err);
+    for (int i = 0; status == CN_OK && i < t.shape[0]; i++) {
+        int label = t.dtype == CN_U8 ? ((uint8_t *)t.data)[i] : ((int32_t *)t.data)[i];
+        if (label < 0 || label >= limit)
+            status = cn_fail(err, CN_ERR_FORMAT, "%.120s: byte %zu: label %d, expected 0 to %d",
+                             path, 8 + (size_t)i * cn_dtype_size(t.dtype), label, limit - 1);
+        ((int32_t *)out.data)[i] = label;
+        if (label > *most) *most = label;
+    }
+    cn_tensor_free(&t);
+    if (status == CN_OK)
+        *labels = out;
+    else
+        cn_tensor_free(&out);
+    return status;
+}
+
+static bool detects(const char *path)
+{
+    char file[PATH_ROOM];
+    return find(file, path, CN_TRAIN, IMAGES) || find(file, path, CN_TEST, IMAGES);
+}
+
+/* The classes of the other split's labels count as well, so that both splits agree on how many
+ * there are; a set may lack that split. */
+static cn_status load_classes(cn_dataset **data, const char *path, cn_split split, int classes,
+                              cn_error *err)
+{
+    /* Names and counters are kept a class; a set with more than this is no set of classes. */
+    enum { MOST_CLASSES = 65536 };
+    char file[PATH_ROOM];
+    int limit = classes ? classes : MOST_CLASSES, most = 0;
+    cn_dataset_parts parts = {.scale = 1.0f / 255.0f};
+    cn_tensor other = {0};
+    cn_split rest = split == CN_TRAIN ? CN_TEST : CN_TRAIN;
+    cn_status status = read_labels(&parts.labels, path, split, limit, &most, err);
+    if (status == CN_OK && !classes && find(file, path, rest, LABELS))
+        status = read_labels(&other, path, rest, limit, &most, err);
+    parts.classes = classes ? classes : most + 1;
+    if (status == CN_OK) status = read_images(&parts.images, path, split, err);
+    if (status == CN_OK) status = cn_dataset_adopt(data, &parts, path, err);
+    cn_tensor_free(&other);
+    cn_tensor_free(&parts.images);
+    cn_tensor_free(&parts.labels);
+    return status;
+}
+
+static cn_status load_mnist(cn_dataset **data, const char *path, cn_split split, cn_error *err)
+{
+    return load_classes(data, path, split, 10, err);
+}
+
+static cn_status load_idx(cn_dataset **data, const char *path, cn_split split, cn_error *err)
+{
+    return load_classes(data, path, split, 0, err);
+}
+
+/* Ten classes: a label above 9 is an error. */
+const cn_reader cn_reader_mnist = {
+    .name = "mnist",
+    .usage = "mnist:DIR",
+    .load = load_mnist,
+};
+
+/* As many classes as there are labels. */
+const cn_reader cn_reader_idx = {
+    .name = "idx",
+    .usage = "idx:DIR",
+    .detects = detects,
+    .load = load_idx,
+};
