@@ -1,0 +1,141 @@
+/*
+ * element_template.h - element-wise functions, softmax and the optimisers' steps.
+ *
+ * Plain loops that compilers vectorise. Outputs may be the very array that an input is.
+ */
+
+/*
+ * e^x to about 1 ulp, without a branch. x = n ln 2 + r with |r| <= ln 2 / 2; e^r by its Taylor
+ * polynomial of degree 7 (the first omitted term is r^8 / 40320 < 6e-9); 2^n by the exponent's
+ * bits. Adding 1.5 2^23 rounds to an integer, which then stands in the low bits. ln 2 comes in two
+ * parts, the first short enough that its product with n is exact.
+ */
+INLINE float exp_lane(float x)
+{
+    const float rounder = 12582912.0f;
+    x = x > 88.0f ? 88.0f : x;
+    const float clamped = x < -87.0f ? -87.0f : x;
+    const float shifted = clamped * 1.44269504f + rounder, n = shifted - rounder;
+    const float r = (clamped - n * 0.693359375f) - n * -2.12194440e-4f;
+    float e = 1.0f / 5040;
+    e = e * r + 1.0f / 720;
+    e = e * r + 1.0f / 120;
+    e = e * r + 1.0f / 24;
+    e = e * r + 1.0f / 6;
+    e = e * r + 0.5f;
+    e = e * r + 1.0f;
+    e = e * r + 1.0f;
+    uint32_t bits;
+    memcpy(&bits, &shifted, sizeof bits);
+    bits = (bits + 127) << 23; /* the low 9 bits of `shifted` are n */
+    float power;
+    memcpy(&power, &bits, sizeof power);
+    return x < -87.0f ? 0.0f : e * power;
+}
+
+static void relu(size_t n, const float *x, float *y)
+{
+    IVDEP
+    for (size_t i = 0; i < n; i++) y[i] = x[i] < 0 ? 0 : x[i];
+}
+
+/* y = max(x, 0):  dx = dy where y > 0 */
+static void relu_backward(size_t n, const float *y, const float *dy, float *dx)
+{
+    IVDEP
+    for (size_t i = 0; i < n; i++) dx[i] = y[i] <= 0 ? 0 : dy[i];
+}
+
+static void sigmoid(size_t n, const float *x, float *y)
+{
+    IVDEP
+    for (size_t i = 0; i < n; i++) y[i] = 1 / (1 + exp_lane(-x[i]));
+}
+
+/* y = 1 / (1 + e^-x):  dx = dy y (1 - y) */
+static void sigmoid_backward(size_t n, const float *y, const float *dy, float *dx)
+{
+    IVDEP
+    for (size_t i = 0; i < n; i++) dx[i] = dy[i] * y[i] * (1 - y[i]);
+}
+
+/* Near zero (e^2x - 1) / (e^2x + 1) would cancel: there x + x^3 P(x^2), with the minimax polynomial
+ * of the Cephes library. */
+static void tanh_(size_t n, const float *x, float *y)
+{
+    IVDEP
+    for (size_t i = 0; i < n; i++) {
+        const float v = x[i], z = v * v;
+        float p = -5.70498872745e-3f;
+        p = p * z + 2.06390887954e-2f;
+        p = p * z - 5.37397155531e-2f;
+        p = p * z + 1.33314422036e-1f;
+        p = p * z - 3.33332819422e-1f;
+        const float near = v + v * z * p;
+        const float far = 1 - 2 / (exp_lane(2 * v) + 1);
+        y[i] = z < 0.390625f ? near : far;
+    }
+}
+
+/* y = tanh x:  dx = dy (1 - y^2) */
+static void tanh_backward(size_t n, const float *y, const float *dy, float *dx)
+{
+    IVDEP
+    for (size_t i = 0; i < n; i++) dx[i] = dy[i] * (1 - y[i] * y[i]);
+}
+
+/* y = e^(x - max) / sum: subtracting the maximum keeps e^x finite. */
+static void softmax(size_t rows, int columns, const float *x, float *y)
+{
+    for (size_t r = 0; r < rows; r++, x += columns, y += columns) {
+        float most = x[0], sum = 0;
+        for (int j = 1; j < columns; j++) most = x[j] > most ? x[j] : most;
+        IVDEP
+        for (int j = 0; j < columns; j++) y[j] = exp_lane(x[j] - most);
+        for (int j = 0; j < columns; j++) sum += y[j];
+        const float scale = 1 / sum;
+        for (int j = 0; j < columns; j++) y[j] *= scale;
+    }
+}
+
+/* y_j = e^x_j / sum:  dx_j = y_j (dy_j - sum_k dy_k y_k) */
+static void softmax_backward(size_t rows, int columns, const float *y, const float *dy, float *dx)
+{
+    for (size_t r = 0; r < rows; r++, y += columns, dy += columns, dx += columns) {
+        float sum = 0;
+        for (int j = 0; j < columns; j++) sum += dy[j] * y[j];
+        IVDEP
+        for (int j = 0; j < columns; j++) dx[j] = y[j] * (dy[j] - sum);
+    }
+}
+
+static void add(size_t n, const float *x, float *y)
+{
+    IVDEP
+    for (size_t i = 0; i < n; i++) y[i] += x[i];
+}
+
+static void sgd(size_t n, const float *g, float rate, float momentum, float *v, float *w)
+{
+    if (!v) {
+        IVDEP
+        for (size_t i = 0; i < n; i++) w[i] -= rate * g[i];
+        return;
+    }
+    IVDEP
+    for (size_t i = 0; i < n; i++) {
+        v[i] = momentum * v[i] + g[i];
+        w[i] -= rate * v[i];
+    }
+}
+
+static void adam(size_t n, const float *g, float rate, float beta1, float beta2, float epsilon,
+                 float *m, float *v, float *w)
+{
+    IVDEP
+    for (size_t i = 0; i < n; i++) {
+        m[i] = beta1 * m[i] + (1 - beta1) * g[i];
+        v[i] = beta2 * v[i] + (1 - beta2) * g[i] * g[i];
+        w[i] -= rate * m[i] / (sqrtf(v[i]) + epsilon);
+    }
+}

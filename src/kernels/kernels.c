@@ -1,0 +1,52 @@
+/* kernels.c - which kernels run on this processor. */
+#include "kernels/tables.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Best first, ending in the one that always runs. */
+static const cn_kernels *const tables[] = {
+#ifdef CONVNET_HAVE_AVX512
+    &cn_kernels_avx512,
+#endif
+#ifdef CONVNET_HAVE_AVX2
+    &cn_kernels_avx2,
+#endif
+    &cn_kernels_scalar,
+};
+
+static bool runs_here(const cn_kernels *table)
+{
+#ifdef CONVNET_HAVE_AVX512
+    if (table == &cn_kernels_avx512)
+        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
+               __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw");
+#endif
+#ifdef CONVNET_HAVE_AVX2
+    if (table == &cn_kernels_avx2)
+        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+#endif
+    return table == &cn_kernels_scalar;
+}
+
+const cn_kernels *cn_kernels_named(const char *isa)
+{
+    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
+        if (strcmp(tables[i]->isa, isa) == 0 && runs_here(tables[i])) return tables[i];
+    return NULL;
+}
+
+const cn_kernels *cn_kernels_get(void)
+{
+    const char *asked = getenv("CONVNET_ISA");
+    const cn_kernels *named = asked ? cn_kernels_named(asked) : NULL;
+    if (named) return named;
+    size_t i = 0;
+    while (!runs_here(tables[i])) i++;
+    return tables[i];
+}
+
+const char *cn_isa(void)
+{
+    return cn_kernels_get()->isa;
+}

@@ -1,0 +1,40 @@
+/* kernels_template.h - all kernels, and their table, for the instruction set that ISA names. */
+#include "kernels/vector_template.h"
+
+#include "kernels/tile_template.h"
+
+#include "kernels/conv_template.h"
+
+#include "kernels/element_template.h"
+#include "kernels/pool_template.h"
+
+#define JOIN(a, b)      a##b
+#define TABLE_NAME(isa) JOIN(cn_kernels_, isa)
+#define QUOTE(x)        #x
+#define TEXT(x)         QUOTE(x)
+
+const cn_kernels TABLE_NAME(ISA) = {
+    .isa = TEXT(ISA),
+    .lanes = LANES,
+    .conv_packed = conv_packed,
+    .conv_scratch = conv_scratch,
+    .conv_pack = conv_pack,
+    .conv_forward = conv_forward,
+    .conv_backward_data = conv_backward_data,
+    .conv_backward_weights = conv_backward_weights,
+    .max_pool_forward = max_pool_forward,
+    .max_pool_backward = max_pool_backward,
+    .average_pool_forward = average_pool_forward,
+    .average_pool_backward = average_pool_backward,
+    .relu = relu,
+    .relu_backward = relu_backward,
+    .sigmoid = sigmoid,
+    .sigmoid_backward = sigmoid_backward,
+    .tanh = tanh_,
+    .tanh_backward = tanh_backward,
+    .softmax = softmax,
+    .softmax_backward = softmax_backward,
+    .add = add,
+    .sgd = sgd,
+    .adam = adam,
+};

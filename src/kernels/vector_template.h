@@ -1,0 +1,70 @@
+/*
+ * vector_template.h - the vocabulary of the kernels: a vector of LANES floats.
+ *
+ * GCC's and Clang's vector extensions say what a loop does in every instruction set at once: + and
+ * * are element by element, and a scalar operand is spread over the lanes. Each kernels_*.c defines
+ * LANES and ISA and includes the templates; all they define is static.
+ */
+#include "kernels/kernels.h"
+
+#include <math.h>
+#include <string.h>
+
+/* aligned(4): tensors of odd channel counts start their pixels anywhere. */
+typedef float vf __attribute__((vector_size(LANES * 4), aligned(4), may_alias));
+typedef int32_t vi __attribute__((vector_size(LANES * 4), aligned(4), may_alias));
+
+#define INLINE static inline __attribute__((always_inline))
+
+/* Loops over a tile must unroll fully, or its accumulators do not live in registers. IVDEP: the
+ * iterations are independent, although outputs may be the very same array as an input. */
+#if defined(__clang__)
+#define UNROLL _Pragma("clang loop unroll(full)")
+#define IVDEP  _Pragma("clang loop vectorize(assume_safety)")
+#else
+#define UNROLL _Pragma("GCC unroll 32")
+#define IVDEP  _Pragma("GCC ivdep")
+#endif
+
+INLINE vf load(const float *p)
+{
+    return *(const vf *)p;
+}
+
+INLINE void store(float *p, vf v)
+{
+    *(vf *)p = v;
+}
+
+/* The first n lanes only, for the last pixel before memory that belongs to somebody else. */
+static void store_part(float *p, vf v, int n)
+{
+    for (int j = 0; j < n; j++) p[j] = v[j];
+}
+
+INLINE vf spread(float x)
+{
+    return x - (vf){0};
+}
+
+/* mask ? a : b, lane by lane; a mask's lanes are 0 or -1. */
+INLINE vf choose(vi mask, vf a, vf b)
+{
+    return (vf)((mask & (vi)a) | (~mask & (vi)b));
+}
+
+/* Keeps a NaN, so that it is seen where it begins. */
+INLINE vf relu_lanes(vf v)
+{
+    return (vf)(~(v < 0) & (vi)v);
+}
+
+INLINE int smaller(int a, int b)
+{
+    return a < b ? a : b;
+}
+
+INLINE int larger(int a, int b)
+{
+    return a > b ? a : b;
+}
