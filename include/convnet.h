@@ -147,7 +147,8 @@ CN_API cn_status cn_rng_fill_randn(cn_rng *rng, cn_tensor *t, cn_error *err);
 /*
  * The eight functions of "Convolutional Neural Networks: Step by Step", with its names, argument
  * order, cache contents and results. F64 tensors run textbook loops; F32 tensors run the engine's
- * kernels, with the same semantics. All tensors of a call share one dtype.
+ * kernels, with the same semantics. All tensors of a call share one dtype. An output has memory of
+ * its own: it may overlap neither an input nor another output.
  */
 
 typedef struct cn_hparameters {
@@ -159,7 +160,7 @@ typedef struct cn_hparameters {
 typedef enum cn_pool_mode { CN_POOL_MAX = 0, CN_POOL_AVERAGE = 1 } cn_pool_mode;
 
 /* What backward needs. The tensors are views of the forward's inputs, which must outlive it;
- * there is nothing to free. */
+ * there is nothing to free. Pass NULL to a forward that no backward follows. */
 typedef struct cn_conv_cache {
     cn_tensor A_prev, W, b;
     cn_hparameters hparameters;
@@ -173,7 +174,8 @@ typedef struct cn_pool_cache {
 /* X (m, n_H, n_W, n_C) -> X_pad (m, n_H + 2 pad, n_W + 2 pad, n_C), zeros around each picture. */
 CN_API cn_status cn_zero_pad(const cn_tensor *X, int pad, cn_tensor *X_pad, cn_error *err);
 
-/* Z = sum(a_slice_prev * W) + b. Shapes (f, f, n_C_prev), (f, f, n_C_prev), (1, 1, 1). */
+/* Z = sum(a_slice_prev * W) + b, summed in double precision. Shapes (f, f, n_C_prev),
+ * (f, f, n_C_prev), (1, 1, 1). */
 CN_API cn_status cn_conv_single_step(const cn_tensor *a_slice_prev, const cn_tensor *W,
                                      const cn_tensor *b, double *Z, cn_error *err);
 

@@ -23,7 +23,8 @@ cn_status cn_window_fit(cn_window *w, cn_padding padding, const char *what, cn_e
             return cn_fail(err, CN_ERR_ARGUMENT, "%s: stride %d x %d, expected at least 1 x 1",
                            what, w->stride[0], w->stride[1]);
         if (w->before[axis] < 0 || w->after[axis] < 0)
-            return cn_fail(err, CN_ERR_ARGUMENT, "%s: negative pad", what);
+            return cn_fail(err, CN_ERR_ARGUMENT, "%s: pad %d, expected at least 0", what,
+                           w->before[axis] < 0 ? w->before[axis] : w->after[axis]);
         if (padding == CN_SAME) pad_same(w, axis);
         int64_t padded = (int64_t)w->in[axis] + w->before[axis] + w->after[axis];
         if (padded > INT32_MAX)
