@@ -1,0 +1,51 @@
+/* train.h - the parts of training that stand on their own: rate, order, metrics, evaluation. */
+#ifndef CN_TRAIN_H
+#define CN_TRAIN_H
+
+#include "base/base.h"
+
+/* ---- learning rate (schedule.c) */
+
+/* The rate of step 0 <= step < steps, counted over the whole training. */
+double cn_schedule_rate(cn_schedule schedule, double rate, int64_t step, int64_t steps);
+
+/* ---- order of the examples (order.c) */
+
+/* Fills order[0..n-1] with 0..n-1, shuffled as (seed, epoch) say and nothing else. */
+void cn_order_shuffle(uint64_t seed, int epoch, int n, int *order);
+
+/* ---- metrics (metrics.c) */
+
+/* The class that a row of outputs names: the largest one's, the first of equals; a single output
+ * names class 1 where it exceeds 0.5. */
+int cn_predicted_class(const float *y, int columns);
+/* How many of the rows of y (rows, columns) name their label. */
+int cn_count_correct(const float *y, int rows, int columns, const int32_t *labels);
+/* CN_ERR_SHAPE unless the model takes the data's pictures and has an output a class (or one output
+ * for two classes). `what` names the caller. */
+cn_status cn_check_fit(const cn_model *model, const cn_dataset *data, const char *what,
+                       cn_error *err);
+
+/* Seconds of a clock that never goes back. */
+double cn_seconds(void);
+
+/* ---- evaluation (evaluate.c) */
+
+/* A session with room for a batch, made once and used for every pass over a data set. */
+typedef struct cn_evaluator {
+    cn_model *model;
+    cn_session *session;
+    int batch;
+    int *index;
+    int32_t *labels;
+} cn_evaluator;
+
+/* `opts` may be those of the training: it is the session's that stands beside this one. */
+cn_status cn_evaluator_create(cn_evaluator *evaluator, cn_model *model, cn_session_opts opts,
+                              cn_error *err);
+void cn_evaluator_free(cn_evaluator *evaluator);
+/* Allocates nothing. `confusion` (classes x classes) is added to, and may be NULL. */
+cn_status cn_evaluator_run(cn_evaluator *evaluator, const cn_dataset *data, cn_metrics *metrics,
+                           int *confusion, cn_error *err);
+
+#endif
