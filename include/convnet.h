@@ -407,6 +407,16 @@ CN_API cn_status cn_dataset_create(cn_dataset **data, const cn_tensor *images,
 /* Copies of pictures first..first+count-1: a part to hold out. */
 CN_API cn_status cn_dataset_slice(cn_dataset **part, const cn_dataset *data, int first, int count,
                                   cn_error *err);
+/* Copies of pictures index[0..count-1], in that order. */
+CN_API cn_status cn_dataset_select(cn_dataset **part, const cn_dataset *data, const int *index,
+                                   int count, cn_error *err);
+/*
+ * Two parts: `held` gets every (1 / fraction)-th picture, spread evenly over the set, and `kept`
+ * the others. No seed takes part, so a training that is continued never learns from what it was
+ * validated on. CN_ERR_ARGUMENT where a part would be empty.
+ */
+CN_API cn_status cn_dataset_hold_out(cn_dataset **kept, cn_dataset **held, const cn_dataset *data,
+                                     double fraction, cn_error *err);
 CN_API void cn_dataset_free(cn_dataset *data);
 CN_API int cn_dataset_size(const cn_dataset *data);
 CN_API const int *cn_dataset_shape(const cn_dataset *data); /* n_H, n_W, n_C */

@@ -148,6 +148,37 @@ cn_status cn_dataset_slice(cn_dataset **out, const cn_dataset *data, int first, 
     return copy_parts(out, parts, "dataset slice", err);
 }
 
+cn_status cn_dataset_select(cn_dataset **out, const cn_dataset *data, const int *index, int count,
+                            cn_error *err)
+{
+    if (!out || !data || !index)
+        return cn_fail(err, CN_ERR_ARGUMENT, "dataset selection: NULL argument");
+    int size = cn_dataset_size(data);
+    for (int i = 0; i < count; i++)
+        if (index[i] < 0 || index[i] >= size)
+            return cn_fail(err, CN_ERR_ARGUMENT, "dataset selection: picture %d, expected 0 to %d",
+                           index[i], size - 1);
+    const cn_tensor *all = &data->images;
+    size_t bytes = cn_tensor_count(all) / (size_t)size * cn_dtype_size(all->dtype);
+    const int shape[4] = {count, all->shape[1], all->shape[2], all->shape[3]};
+    cn_dataset_parts parts = {
+        .classes = data->classes, .scale = data->scale, .class_names = data->class_names};
+    cn_status status = cn_tensor_create(&parts.images, all->dtype, 4, shape, err);
+    if (status == CN_OK) status = cn_tensor_create(&parts.labels, CN_I32, 1, shape, err);
+    if (status == CN_OK) {
+        int32_t *labels = parts.labels.data;
+        for (int i = 0; i < count; i++) {
+            memcpy((char *)parts.images.data + (size_t)i * bytes,
+                   (const char *)all->data + (size_t)index[i] * bytes, bytes);
+            labels[i] = cn_dataset_label(data, index[i]);
+        }
+        status = cn_dataset_adopt(out, &parts, "dataset selection", err);
+    }
+    cn_tensor_free(&parts.images);
+    cn_tensor_free(&parts.labels);
+    return status;
+}
+
 void cn_dataset_free(cn_dataset *data)
 {
     if (!data) return;
