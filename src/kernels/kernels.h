@@ -43,7 +43,8 @@ typedef struct cn_kernels {
 
     /* Pooling. A maximum ignores the padding, an average divides by the elements inside. With
      * `ties` every element equal to the maximum receives the gradient, else the first one. A NaN
-     * in a window gives NaN. dx overwritten. */
+     * in a window gives NaN. dx overwritten. x, y and dy must be readable one vector past their
+     * ends. */
     void (*max_pool_forward)(const cn_conv_shape *s, const float *x, float *y, cn_pool *pool);
     void (*max_pool_backward)(const cn_conv_shape *s, const float *x, const float *y,
                               const float *dy, bool ties, float *dx, cn_pool *pool);
