@@ -76,25 +76,10 @@ static cn_status check_mode(const char *call, cn_pool_mode mode, cn_error *err)
         if (status_ != CN_OK) return status_; \
     } while (0)
 
-/* A_prev, W and b, and the geometry that they and the hyper-parameters make. */
-static cn_status check_conv(const char *call, const cn_tensor *A_prev, const cn_tensor *W,
-                            const cn_tensor *b, cn_hparameters hparameters, cn_conv_shape *s,
-                            cn_error *err)
+/* The geometry of f x f windows, oc channels out, in the kernels' terms. */
+static cn_status fit(const char *call, const cn_tensor *A_prev, int f, int stride, int pad, int oc,
+                     cn_conv_shape *s, cn_error *err)
 {
-    TRY(check_tensor(call, "A_prev", A_prev, 4, "(m, n_H_prev, n_W_prev, n_C_prev)", err));
-    TRY(check_tensor(call, "W", W, 4, "(f, f, n_C_prev, n_C)", err));
-    TRY(check_tensor(call, "b", b, 4, "(1, 1, 1, n_C)", err));
-    TRY(check_dtype(call, "W", W, "A_prev", A_prev, err));
-    TRY(check_dtype(call, "b", b, "A_prev", A_prev, err));
-    if (W->shape[0] != W->shape[1])
-        return cn_fail(err, CN_ERR_SHAPE, "%s: W is %d x %d, expected a square f x f", call,
-                       W->shape[0], W->shape[1]);
-    if (W->shape[2] != A_prev->shape[3])
-        return cn_fail(err, CN_ERR_SHAPE, "%s: W has %d input channels, A_prev has %d", call,
-                       W->shape[2], A_prev->shape[3]);
-    TRY(check_shape(call, "b", b, 4, (const int[]){1, 1, 1, W->shape[3]}, err));
-
-    int f = W->shape[0], stride = hparameters.stride, pad = hparameters.pad;
     cn_window window = {.in = {A_prev->shape[1], A_prev->shape[2]},
                         .kernel = {f, f},
                         .stride = {stride, stride},
@@ -113,8 +98,31 @@ static cn_status check_conv(const char *call, const cn_tensor *A_prev, const cn_
                          .pl = pad,
                          .oh = window.out[0],
                          .ow = window.out[1],
-                         .oc = W->shape[3]};
+                         .oc = oc};
+    /* One window goes nowhere, whatever its stride; the kernels' time grows with a stride. */
+    if (s->oh == 1) s->sh = 1;
+    if (s->ow == 1) s->sw = 1;
     return CN_OK;
+}
+
+/* A_prev, W and b, and the geometry that they and the hyper-parameters make. */
+static cn_status check_conv(const char *call, const cn_tensor *A_prev, const cn_tensor *W,
+                            const cn_tensor *b, cn_hparameters hparameters, cn_conv_shape *s,
+                            cn_error *err)
+{
+    TRY(check_tensor(call, "A_prev", A_prev, 4, "(m, n_H_prev, n_W_prev, n_C_prev)", err));
+    TRY(check_tensor(call, "W", W, 4, "(f, f, n_C_prev, n_C)", err));
+    TRY(check_tensor(call, "b", b, 4, "(1, 1, 1, n_C)", err));
+    TRY(check_dtype(call, "W", W, "A_prev", A_prev, err));
+    TRY(check_dtype(call, "b", b, "A_prev", A_prev, err));
+    if (W->shape[0] != W->shape[1])
+        return cn_fail(err, CN_ERR_SHAPE, "%s: W is %d x %d, expected a square f x f", call,
+                       W->shape[0], W->shape[1]);
+    if (W->shape[2] != A_prev->shape[3])
+        return cn_fail(err, CN_ERR_SHAPE, "%s: W has %d input channels, A_prev has %d", call,
+                       W->shape[2], A_prev->shape[3]);
+    TRY(check_shape(call, "b", b, 4, (const int[]){1, 1, 1, W->shape[3]}, err));
+    return fit(call, A_prev, W->shape[0], hparameters.stride, hparameters.pad, W->shape[3], s, err);
 }
 
 static cn_status check_pool(const char *call, const cn_tensor *A_prev, cn_hparameters hparameters,
@@ -122,22 +130,7 @@ static cn_status check_pool(const char *call, const cn_tensor *A_prev, cn_hparam
 {
     TRY(check_tensor(call, "A_prev", A_prev, 4, "(m, n_H_prev, n_W_prev, n_C_prev)", err));
     TRY(check_mode(call, mode, err));
-    int f = hparameters.f, stride = hparameters.stride;
-    cn_window window = {
-        .in = {A_prev->shape[1], A_prev->shape[2]}, .kernel = {f, f}, .stride = {stride, stride}};
-    TRY(cn_window_fit(&window, CN_VALID, call, err));
-    *s = (cn_conv_shape){.m = A_prev->shape[0],
-                         .h = A_prev->shape[1],
-                         .w = A_prev->shape[2],
-                         .c = A_prev->shape[3],
-                         .fh = f,
-                         .fw = f,
-                         .sh = stride,
-                         .sw = stride,
-                         .oh = window.out[0],
-                         .ow = window.out[1],
-                         .oc = A_prev->shape[3]};
-    return CN_OK;
+    return fit(call, A_prev, hparameters.f, hparameters.stride, 0, A_prev->shape[3], s, err);
 }
 
 /* ---- outputs */
@@ -196,6 +189,15 @@ static void finish(output *o, cn_status status)
 static cn_tensor view(const cn_tensor *t)
 {
     return cn_tensor_view(t->dtype, t->rank, t->shape, t->data);
+}
+
+/* The kernels read some arrays a vector past their end: a copy has the room, the caller's memory
+ * may not. */
+static float *copy_with_room(const cn_tensor *t, const char *what, cn_error *err)
+{
+    float *copy = cn_allocate(cn_tensor_count(t), sizeof(float), what, err);
+    if (copy) memcpy(copy, t->data, cn_tensor_count(t) * sizeof(float));
+    return copy;
 }
 
 /* ---- 1. zero padding */
@@ -283,6 +285,20 @@ cn_status cn_conv_forward(const cn_tensor *A_prev, const cn_tensor *W, const cn_
 
 /* ---- 4. pooling, forward */
 
+static cn_status engine_pool_forward(const cn_conv_shape *s, const cn_tensor *A_prev,
+                                     cn_pool_mode mode, const cn_tensor *A, cn_error *err)
+{
+    const cn_kernels *k = cn_kernels_get();
+    float *x = copy_with_room(A_prev, "pool_forward: copy of A_prev", err);
+    if (!x) return CN_ERR_MEMORY;
+    if (mode == CN_POOL_MAX)
+        k->max_pool_forward(s, x, A->data, NULL);
+    else
+        k->average_pool_forward(s, x, A->data, NULL);
+    cn_release(x);
+    return CN_OK;
+}
+
 cn_status cn_pool_forward(const cn_tensor *A_prev, cn_hparameters hparameters, cn_pool_mode mode,
                           cn_tensor *A, cn_pool_cache *cache, cn_error *err)
 {
@@ -293,15 +309,11 @@ cn_status cn_pool_forward(const cn_tensor *A_prev, cn_hparameters hparameters, c
     const int shape[] = {s.m, s.oh, s.ow, s.oc};
     TRY(prepare(&out, A, A_prev->dtype, 4, shape, "pool_forward: A", err));
     cn_status status = check_apart(call, &out, 1, &A_prev, 1, err);
-    if (status == CN_OK) {
-        if (A_prev->dtype == CN_F64)
-            cn_course_pool_forward(A_prev, hparameters, mode, &out.made);
-        else if (mode == CN_POOL_MAX)
-            cn_kernels_get()->max_pool_forward(&s, A_prev->data, out.made.data, NULL);
-        else
-            cn_kernels_get()->average_pool_forward(&s, A_prev->data, out.made.data, NULL);
-        if (cache) *cache = (cn_pool_cache){view(A_prev), hparameters};
-    }
+    if (status == CN_OK && A_prev->dtype == CN_F64)
+        cn_course_pool_forward(A_prev, hparameters, mode, &out.made);
+    else if (status == CN_OK)
+        status = engine_pool_forward(&s, A_prev, mode, &out.made, err);
+    if (status == CN_OK && cache) *cache = (cn_pool_cache){view(A_prev), hparameters};
     finish(&out, status);
     return status;
 }
@@ -313,15 +325,12 @@ static cn_status engine_conv_backward(const cn_conv_shape *s, const cn_tensor *d
                                       const cn_tensor *dW, const cn_tensor *db, cn_error *err)
 {
     const cn_kernels *k = cn_kernels_get();
-    size_t count = cn_tensor_count(dZ);
     cn_status status = CN_ERR_MEMORY;
     float *scratch = NULL;
-    /* The kernels read dZ a vector past its end: a copy has the room, the caller's may not. */
-    float *dy = cn_allocate(count, sizeof(float), "conv_backward: copy of dZ", err);
+    float *dy = copy_with_room(dZ, "conv_backward: copy of dZ", err);
     if (!dy) goto done;
     scratch = cn_allocate(k->conv_scratch(s, 1), sizeof(float), "conv_backward: scratch", err);
     if (!scratch) goto done;
-    memcpy(dy, dZ->data, count * sizeof(float));
     memset(dW->data, 0, cn_tensor_count(dW) * sizeof(float));
     memset(db->data, 0, cn_tensor_count(db) * sizeof(float));
     k->conv_backward_data(s, dy, cache->W.data, dA_prev->data, scratch, NULL);
@@ -402,17 +411,27 @@ static cn_status engine_pool_backward(const cn_conv_shape *s, const cn_tensor *d
                                       const cn_tensor *dA_prev, cn_error *err)
 {
     const cn_kernels *k = cn_kernels_get();
-    if (mode == CN_POOL_AVERAGE) {
-        k->average_pool_backward(s, dA->data, dA_prev->data, NULL);
-        return CN_OK;
+    cn_status status = CN_ERR_MEMORY;
+    float *x = NULL, *y = NULL;
+    float *dy = copy_with_room(dA, "pool_backward: copy of dA", err);
+    if (!dy) goto done;
+    if (mode == CN_POOL_MAX) {
+        x = copy_with_room(A_prev, "pool_backward: copy of A_prev", err);
+        if (!x) goto done;
+        /* The course's cache has no A: the maxima are found again. */
+        y = cn_allocate(cn_tensor_count(dA), sizeof(float), "pool_backward: maxima", err);
+        if (!y) goto done;
+        k->max_pool_forward(s, x, y, NULL);
+        k->max_pool_backward(s, x, y, dy, true, dA_prev->data, NULL);
+    } else {
+        k->average_pool_backward(s, dy, dA_prev->data, NULL);
     }
-    /* The course's cache has no A: the maxima are found again. */
-    float *A = cn_allocate(cn_tensor_count(dA), sizeof(float), "pool_backward: maxima", err);
-    if (!A) return CN_ERR_MEMORY;
-    k->max_pool_forward(s, A_prev->data, A, NULL);
-    k->max_pool_backward(s, A_prev->data, A, dA->data, true, dA_prev->data, NULL);
-    cn_release(A);
-    return CN_OK;
+    status = CN_OK;
+done:
+    cn_release(y);
+    cn_release(x);
+    cn_release(dy);
+    return status;
 }
 
 cn_status cn_pool_backward(const cn_tensor *dA, const cn_pool_cache *cache, cn_pool_mode mode,
