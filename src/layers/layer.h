@@ -43,6 +43,8 @@ typedef struct cn_option {
     const char *const *words; /* ENUM: a word a value, then NULL; the text form is the word alone */
 } cn_option;
 
+extern const char *const cn_padding_words[], *const cn_init_words[];
+
 /* ---- one layer of a model */
 
 enum { CN_MAX_INPUTS = 2, CN_MAX_PARAMETERS = 2, CN_NAME_SIZE = 64 };
@@ -55,7 +57,7 @@ typedef struct cn_weight {
     cn_shape shape;
     size_t offset; /* floats from the start of the model's parameter block, and of the gradients */
     cn_init init;
-    int fan_in, fan_out; /* 0: initialised with zeros */
+    double fan_in, fan_out; /* 0: initialised with zeros */
 } cn_weight;
 
 typedef struct cn_layer {
@@ -113,7 +115,8 @@ struct cn_layer_type {
     bool view;       /* y is x, with another shape: nothing runs */
     bool fuses_relu; /* honours cn_call.relu */
 
-    /* From layer->in and the options: out, window, weights. `place` opens every error text. */
+    /* From layer->in and the options: out, window, weights. `place` opens every error text. NULL:
+     * the output has the input's shape. */
     cn_status (*infer)(cn_layer *layer, const char *place, cn_error *err);
     /* NULL: none. `m` is the batch: what it asks for must do for fewer examples, too. */
     void (*needs)(const cn_layer *layer, const cn_kernels *kernels, int m, int threads,
@@ -149,6 +152,7 @@ cn_conv_shape cn_layer_conv_shape(const cn_layer *layer, int m);
  * the pool, so that the bits do not depend on the number of threads. */
 typedef void cn_map(size_t n, const float *x, float *y);
 typedef void cn_map_backward(size_t n, const float *y, const float *dy, float *dx);
+enum { CN_MAP_CHUNK = 16384 }; /* elements, 64 KB of each array: worth handing to a thread */
 void cn_map_run(cn_pool *pool, cn_map *f, size_t n, const float *x, float *y);
 void cn_map_backward_run(cn_pool *pool, cn_map_backward *f, size_t n, const float *y,
                          const float *dy, float *dx);

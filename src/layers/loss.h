@@ -10,6 +10,7 @@ typedef struct cn_loss_plan {
     /* The output is a softmax under cross-entropy, or a sigmoid under binary cross-entropy: the
      * loss is found from the logits z that went into it, and the gradient is that of z. */
     bool fused;
+    const cn_layer *output;
     int size;    /* elements of one example's output */
     int columns; /* its last extent: the classes of a cross-entropy */
 } cn_loss_plan;
@@ -19,8 +20,7 @@ cn_status cn_loss_choose(const cn_layer *output, cn_loss_kind kind, cn_loss_plan
                          cn_error *err);
 
 /* Checks Y against m outputs: dtype, shape, labels in range. */
-cn_status cn_loss_check(const cn_loss_plan *plan, const cn_layer *output, const cn_tensor *Y, int m,
-                        cn_error *err);
+cn_status cn_loss_check(const cn_loss_plan *plan, int m, const cn_tensor *Y, cn_error *err);
 
 /*
  * The mean loss of m outputs y_hat against Y, which cn_loss_check has passed. z are the logits

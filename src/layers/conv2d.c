@@ -1,0 +1,106 @@
+/*
+ * conv2d.c - two-dimensional convolution (correlation: the filter is not flipped).
+ *
+ *     Z[i,p,q,c] = b[c] + sum over u,v,k of A_prev[i, p s_H + u - pad_top, q s_W + v - pad_left, k]
+ *                                           W[u,v,k,c]
+ *
+ *     A_prev (m, n_H_prev, n_W_prev, n_C_prev), zero outside the picture; W (f_H, f_W, n_C_prev,
+ *     n_C); b (n_C); Z (m, n_H, n_W, n_C) with n = floor((n_prev + pads - f) / s) + 1.
+ *
+ * Backward, from dZ = dL/dZ: each line of the sum gives its term to both of its factors.
+ */
+#include "model/model.h"
+
+#define AT(member) offsetof(cn_conv2d_opts, member)
+static const cn_option options[] = {
+    {"filters", CN_OPTION_INT, .bare = true, .offset = AT(filters), .least = 1},
+    {"kernel", CN_OPTION_PAIR, .bare = true, .offset = AT(kernel), .least = 1},
+    {"stride", CN_OPTION_PAIR, .offset = AT(stride), .least = 1, .fallback = 1},
+    {"pad", CN_OPTION_ENUM, .offset = AT(pad), .words = cn_padding_words},
+    {"pads", CN_OPTION_PADS, .offset = AT(pads)},
+    {"no_bias", CN_OPTION_BOOL, .offset = AT(no_bias)},
+    {"init", CN_OPTION_ENUM, .offset = AT(init), .words = cn_init_words},
+    {0},
+};
+
+static cn_status infer(cn_layer *layer, const char *place, cn_error *err)
+{
+    const cn_conv2d_opts *o = layer->options;
+    cn_status status = cn_layer_window(layer, o->kernel, o->stride, o->pad, o->pads, place, err);
+    if (status != CN_OK) return status;
+
+    const cn_window *w = &layer->window;
+    int n_C_prev = layer->in.n[2], n_C = o->filters;
+    layer->out = (cn_shape){3, {w->out[0], w->out[1], n_C}};
+    layer->weights[0] = (cn_weight){
+        .role = "weight",
+        .shape = {4, {w->kernel[0], w->kernel[1], n_C_prev, n_C}},
+        .init = o->init,
+        .fan_in = (double)w->kernel[0] * w->kernel[1] * n_C_prev,
+        .fan_out = (double)w->kernel[0] * w->kernel[1] * n_C,
+    };
+    layer->weights[1] = (cn_weight){.role = "bias", .shape = {1, {n_C}}};
+    layer->weight_count = o->no_bias ? 1 : 2;
+    return CN_OK;
+}
+
+static void needs(const cn_layer *layer, const cn_kernels *kernels, int m, int threads, cn_needs *n)
+{
+    cn_conv_shape s = cn_layer_conv_shape(layer, m);
+    n->packed = kernels->conv_packed(&s);
+    n->scratch = kernels->conv_scratch(&s, threads);
+}
+
+static void pack(const cn_call *call)
+{
+    cn_conv_shape s = cn_layer_conv_shape(call->layer, call->m);
+    call->kernels->conv_pack(&s, call->w[0], call->packed);
+}
+
+static void forward(const cn_call *call)
+{
+    cn_conv_shape s = cn_layer_conv_shape(call->layer, call->m);
+    call->kernels->conv_forward(&s, call->x[0], call->packed, call->w[1], call->relu, call->y,
+                                call->scratch, call->pool);
+}
+
+static void backward(const cn_call *call)
+{
+    cn_conv_shape s = cn_layer_conv_shape(call->layer, call->m);
+    /* Z[i,p,q,c] = b[c] + sum of A_prev[i, p s_H + u - pad_top, ..., k] W[u,v,k,c]
+     *     dW[u,v,k,c] += A_prev[i, p s_H + u - pad_top, ..., k] dZ[i,p,q,c]
+     *     db[c]       += dZ[i,p,q,c] */
+    call->kernels->conv_backward_weights(&s, call->x[0], call->dy, call->dw[0], call->dw[1],
+                                         call->scratch, call->pool);
+    /* The same line, in its other factor:
+     *     dA_prev[i, p s_H + u - pad_top, ..., k] += W[u,v,k,c] dZ[i,p,q,c] */
+    if (call->dx[0])
+        call->kernels->conv_backward_data(&s, call->dy, call->w[0], call->dx[0], call->scratch,
+                                          call->pool);
+}
+
+static size_t multiply_adds(const cn_layer *layer)
+{
+    return cn_shape_count(&layer->weights[0].shape) * (size_t)layer->window.out[0] *
+           (size_t)layer->window.out[1];
+}
+
+const cn_layer_type cn_conv2d_type = {
+    .name = "conv2d",
+    .word = "conv",
+    .options = options,
+    .options_size = sizeof(cn_conv2d_opts),
+    .backward_reads = CN_READS_X,
+    .fuses_relu = true,
+    .infer = infer,
+    .needs = needs,
+    .pack = pack,
+    .forward = forward,
+    .backward = backward,
+    .multiply_adds = multiply_adds,
+};
+
+cn_node cn_conv2d(cn_model *model, cn_node x, cn_conv2d_opts opts)
+{
+    return cn_model_add(model, &cn_conv2d_type, &opts, opts.name, &x, 1);
+}

@@ -1,0 +1,20 @@
+/*
+ * flatten.c - reads an example's (n_H, n_W, n_C) as one row of n_H n_W n_C elements.
+ *
+ * In memory it is the same row, so nothing runs, forward or backward.
+ */
+#include "model/model.h"
+
+static cn_status infer(cn_layer *layer, const char *place, cn_error *err)
+{
+    (void)place, (void)err;
+    layer->out = (cn_shape){1, {(int)cn_shape_count(&layer->in)}};
+    return CN_OK;
+}
+
+const cn_layer_type cn_flatten_type = {.name = "flatten", .view = true, .infer = infer};
+
+cn_node cn_flatten(cn_model *model, cn_node x)
+{
+    return cn_model_add(model, &cn_flatten_type, NULL, NULL, &x, 1);
+}

@@ -1,0 +1,91 @@
+/* layer.c - what the layers' files share: shapes, windows, and maps over many elements. */
+#include "layers/layer.h"
+
+const char *const cn_padding_words[] = {"valid", "same", NULL};
+const char *const cn_init_words[] = {"default",    "glorot_uniform", "glorot_normal",
+                                     "he_uniform", "he_normal",      NULL};
+
+size_t cn_shape_count(const cn_shape *shape)
+{
+    size_t count = 1;
+    for (int i = 0; i < shape->rank; i++) count *= (size_t)shape->n[i];
+    return count;
+}
+
+cn_status cn_layer_window(cn_layer *layer, const int kernel[2], const int stride[2],
+                          cn_padding padding, const int pads[4], const char *place, cn_error *err)
+{
+    char text[CN_SHAPE_TEXT];
+    if (layer->in.rank != 3)
+        return cn_fail(err, CN_ERR_SHAPE, "%s: input has shape %s, expected (n_H, n_W, n_C)", place,
+                       cn_shape_text(layer->in.rank, layer->in.n, text));
+    if (padding == CN_SAME && (pads[0] || pads[1] || pads[2] || pads[3]))
+        return cn_fail(err, CN_ERR_ARGUMENT, "%s: pads are given, but \"same\" finds them itself",
+                       place);
+    layer->window = (cn_window){
+        .in = {layer->in.n[0], layer->in.n[1]},
+        .kernel = {kernel[0], kernel[1]},
+        .stride = {stride[0], stride[1]},
+        .before = {pads[0], pads[1]},
+        .after = {pads[2], pads[3]},
+    };
+    return cn_window_fit(&layer->window, padding, place, err);
+}
+
+cn_conv_shape cn_layer_conv_shape(const cn_layer *layer, int m)
+{
+    const cn_window *w = &layer->window;
+    return (cn_conv_shape){
+        .m = m,
+        .h = w->in[0],
+        .w = w->in[1],
+        .c = layer->in.n[2],
+        .fh = w->kernel[0],
+        .fw = w->kernel[1],
+        .sh = w->stride[0],
+        .sw = w->stride[1],
+        .pt = w->before[0],
+        .pl = w->before[1],
+        .oh = w->out[0],
+        .ow = w->out[1],
+        .oc = layer->out.n[2],
+    };
+}
+
+/* ---- maps */
+
+typedef struct map_job {
+    cn_map *forward;
+    cn_map_backward *backward;
+    size_t n;
+    const float *x, *dy; /* backward: x holds y */
+    float *out;
+} map_job;
+
+static void map_unit(void *argument, int unit, int worker)
+{
+    const map_job *job = argument;
+    size_t from = (size_t)unit * CN_MAP_CHUNK;
+    size_t n = job->n - from < CN_MAP_CHUNK ? job->n - from : CN_MAP_CHUNK;
+    (void)worker;
+    if (job->forward)
+        job->forward(n, job->x + from, job->out + from);
+    else
+        job->backward(n, job->x + from, job->dy + from, job->out + from);
+}
+
+static void run_map(cn_pool *pool, map_job job)
+{
+    cn_pool_run(pool, (int)((job.n + CN_MAP_CHUNK - 1) / CN_MAP_CHUNK), map_unit, &job);
+}
+
+void cn_map_run(cn_pool *pool, cn_map *f, size_t n, const float *x, float *y)
+{
+    run_map(pool, (map_job){.forward = f, .n = n, .x = x, .out = y});
+}
+
+void cn_map_backward_run(cn_pool *pool, cn_map_backward *f, size_t n, const float *y,
+                         const float *dy, float *dx)
+{
+    run_map(pool, (map_job){.backward = f, .n = n, .x = y, .dy = dy, .out = dx});
+}

@@ -1,0 +1,19 @@
+/* layers.c - the table of layers: one row enrols a type. */
+#include "layers/layer.h"
+
+#include <string.h>
+
+const cn_layer_type *const cn_layer_types[] = {
+    &cn_conv2d_type, &cn_max_pool_type, &cn_average_pool_type, &cn_dense_type,   &cn_flatten_type,
+    &cn_relu_type,   &cn_sigmoid_type,  &cn_tanh_type,         &cn_softmax_type, NULL,
+};
+
+const cn_layer_type *cn_layer_type_find(const char *name)
+{
+    for (int i = 0; cn_layer_types[i]; i++) {
+        const cn_layer_type *type = cn_layer_types[i];
+        if (strcmp(name, type->name) == 0 || (type->word && strcmp(name, type->word) == 0))
+            return type;
+    }
+    return NULL;
+}

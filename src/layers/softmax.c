@@ -1,0 +1,76 @@
+/*
+ * softmax.c - turns the logits of each row into probabilities.
+ *
+ *     A[j] = exp(Z[j]) / sum over k of exp(Z[k])
+ *
+ * A row is the last axis: n_C elements of a pixel, or a whole example of rank 1. The kernel takes
+ * the row's maximum off first, which changes nothing but that no exponential overflows.
+ */
+#include "model/model.h"
+
+static int columns(const cn_layer *layer)
+{
+    return layer->out.n[layer->out.rank - 1];
+}
+
+/* Rows first .. first + n - 1 of a unit: whole rows, about a chunk of elements. */
+static size_t unit_rows(const cn_call *call, int unit, size_t *first)
+{
+    size_t width = (size_t)columns(call->layer);
+    size_t rows = (size_t)call->m * cn_shape_count(&call->layer->out) / width;
+    size_t most = width < CN_MAP_CHUNK ? CN_MAP_CHUNK / width : 1;
+    *first = (size_t)unit * most;
+    return rows - *first < most ? rows - *first : most;
+}
+
+static void forward_unit(void *argument, int unit, int worker)
+{
+    const cn_call *call = argument;
+    size_t first, n = unit_rows(call, unit, &first);
+    size_t from = first * (size_t)columns(call->layer);
+    (void)worker;
+    call->kernels->softmax(n, columns(call->layer), call->x[0] + from, call->y + from);
+}
+
+static void backward_unit(void *argument, int unit, int worker)
+{
+    const cn_call *call = argument;
+    size_t first, n = unit_rows(call, unit, &first);
+    size_t from = first * (size_t)columns(call->layer);
+    (void)worker;
+    /* A[j] = exp(Z[j]) / sum over k of exp(Z[k]):
+     *     dZ[j] = A[j] (dA[j] - sum over k of dA[k] A[k]) */
+    call->kernels->softmax_backward(n, columns(call->layer), call->y + from, call->dy + from,
+                                    call->dx[0] + from);
+}
+
+static int units(const cn_call *call)
+{
+    size_t first, most = unit_rows(call, 0, &first);
+    size_t rows =
+        (size_t)call->m * cn_shape_count(&call->layer->out) / (size_t)columns(call->layer);
+    return (int)((rows + most - 1) / most);
+}
+
+static void forward(const cn_call *call)
+{
+    cn_pool_run(call->pool, units(call), forward_unit, (void *)call);
+}
+
+static void backward(const cn_call *call)
+{
+    if (call->dx[0]) cn_pool_run(call->pool, units(call), backward_unit, (void *)call);
+}
+
+const cn_layer_type cn_softmax_type = {
+    .name = "softmax",
+    .backward_reads = CN_READS_Y,
+    .in_place = true,
+    .forward = forward,
+    .backward = backward,
+};
+
+cn_node cn_softmax(cn_model *model, cn_node x)
+{
+    return cn_model_add(model, &cn_softmax_type, NULL, NULL, &x, 1);
+}
