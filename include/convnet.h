@@ -302,13 +302,16 @@ CN_API cn_status cn_model_finish(cn_model *model, cn_node output, uint64_t seed,
  * A finished model from a text: a name of the zoo ("lenet5", cn_zoo_name lists them) or layers in
  * order: "conv 6 5x5 same, relu, maxpool 2, dense 120, relu, dense 10" (docs/models.md has the
  * grammar). `shape` is an example's (n_H, n_W, n_C). A layer list that ends in neither softmax nor
- * sigmoid gets a softmax; a zoo network ends in `classes` units.
+ * sigmoid gets a softmax. The word "classes" stands for the number `classes`, as in the zoo's
+ * "dense classes"; a text without it does not look at `classes`.
  */
 CN_API cn_status cn_model_parse(cn_model **model, const char *text, const int shape[3], int classes,
                                 uint64_t seed, cn_error *err);
-/* The i-th zoo network's name and one-line description; NULL past the end. */
+/* The i-th zoo network's name, one-line description, and layers in the text form; NULL past the
+ * end. */
 CN_API const char *cn_zoo_name(int i);
 CN_API const char *cn_zoo_text(int i);
+CN_API const char *cn_zoo_layers(int i);
 
 /* What prediction needs beside the weights, stored in the model and in its file: names of the
  * classes (copied), and the normalisation x = (pixel - mean[c]) / std[c] of pixels in [0, 1]. */
@@ -324,7 +327,9 @@ CN_API const int *cn_model_input_shape(const cn_model *model);
 CN_API int cn_model_output_size(const cn_model *model);
 
 /* Parameters are tensors in one flat F32 block. `i` counts from 0 in layer order; false past the
- * end. The tensor is a view: write to it to set the weights. */
+ * end. The tensor is a view: write to it to set the weights, at any time that no session runs. As
+ * they may then change unseen, sessions pack the weights of this model anew at every forward from
+ * the first call of this function on. */
 typedef struct cn_parameter {
     const char *name; /* "conv2d_1.weight", "conv2d_1.bias" */
     cn_tensor value;
@@ -363,6 +368,7 @@ typedef struct cn_session_opts {
     int batch;   /* default 1 */
     int threads; /* default: OMP_NUM_THREADS, else the processors this process may use */
     bool training;
+    bool input_gradient; /* training: find the gradient of X, too, for cn_input_gradient */
     cn_loss_kind loss;
     cn_optimizer optimizer;
 } cn_session_opts;
@@ -384,6 +390,9 @@ CN_API cn_status cn_backward(cn_session *session, cn_error *err);
 CN_API cn_status cn_step(cn_session *session, double learning_rate, cn_error *err);
 /* The gradient of parameter i, as cn_model_parameter counts them. */
 CN_API bool cn_gradient(const cn_session *session, int i, cn_parameter *out);
+/* The gradient of the last X, (m, n_H, n_W, n_C), a view that the next backward overwrites; empty
+ * where the session was not asked for it. */
+CN_API cn_tensor cn_input_gradient(const cn_session *session);
 /* Predicts any number of examples: X (m, n_H, n_W, n_C) F32 normalised or U8 pixels (which are
  * normalised as the model says) -> Y (m, output size) F32. */
 CN_API cn_status cn_predict(cn_session *session, const cn_tensor *X, cn_tensor *Y, cn_error *err);
