@@ -21,6 +21,7 @@ struct cn_model {
     float *block;      /* all parameters; each tensor starts on a 64-byte boundary, zeros between */
     size_t block_size; /* floats */
     cn_parameter *parameters; /* views of the block, in layer order */
+    char (*parameter_names)[CN_NAME_SIZE + 16];
     int parameter_count;
     size_t parameter_elements; /* without the zeros between */
 
@@ -49,6 +50,10 @@ cn_status cn_model_finish_zero(cn_model *model, cn_node output, size_t most, cn_
 
 /* ---- options.c: all that comes from a type's option table */
 
+/* The option with this name, or NULL. */
+const cn_option *cn_option_find(const cn_layer_type *type, const char *name);
+/* Sets it from 1, 2 or 4 integers: one stands for all, two for vertical and horizontal. */
+void cn_option_set(const cn_option *option, void *options, int count, const int *value);
 /* Fills defaults in and checks the ranges. */
 cn_status cn_options_settle(const cn_layer_type *type, void *options, const char *place,
                             cn_error *err);

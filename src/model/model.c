@@ -1,0 +1,107 @@
+/* model.c - what can be asked of a model, and what it carries beside its layers. */
+#include "model/model.h"
+
+#include <math.h>
+#include <string.h>
+
+static char *copy_text(const char *text, cn_error *err)
+{
+    size_t size = strlen(text) + 1;
+    char *copy = cn_allocate(size, 1, "model: text", err);
+    return copy ? memcpy(copy, text, size) : NULL;
+}
+
+cn_status cn_model_set_classes(cn_model *m, int n, const char *const *names, cn_error *err)
+{
+    if (!m || n < 1 || !names)
+        return cn_fail(err, CN_ERR_ARGUMENT, "model: no class names, expected 1 or more");
+    char **copies = cn_allocate((size_t)n, sizeof *copies, "model: class names", err);
+    if (!copies) return CN_ERR_MEMORY;
+    int done = 0;
+    while (done < n && names[done] && (copies[done] = copy_text(names[done], err))) done++;
+    if (done < n) {
+        cn_status status = names[done] ? CN_ERR_MEMORY
+                                       : cn_fail(err, CN_ERR_ARGUMENT,
+                                                 "model: the name of class %d is NULL", done);
+        while (done > 0) cn_release(copies[--done]);
+        cn_release(copies);
+        return status;
+    }
+    for (int i = 0; i < m->class_count; i++) cn_release(m->class_names[i]);
+    cn_release(m->class_names);
+    m->class_names = copies;
+    m->class_count = n;
+    return CN_OK;
+}
+
+const char *cn_model_class_name(const cn_model *m, int i)
+{
+    return m && i >= 0 && i < m->class_count ? m->class_names[i] : NULL;
+}
+
+cn_status cn_model_set_normalization(cn_model *m, const float *mean, const float *std,
+                                     cn_error *err)
+{
+    if (!m || !mean || !std) return cn_fail(err, CN_ERR_ARGUMENT, "model: NULL argument");
+    size_t n = (size_t)m->layers[0].out.n[2];
+    for (size_t c = 0; c < n; c++)
+        if (!isfinite(mean[c]) || !isfinite(std[c]) || std[c] <= 0)
+            return cn_fail(err, CN_ERR_ARGUMENT,
+                           "model: channel %zu has mean %g and deviation %g, expected finite "
+                           "numbers and a deviation above 0",
+                           c, (double)mean[c], (double)std[c]);
+    float *means = cn_allocate(n, sizeof *means, "model: normalisation", err);
+    float *stds = cn_allocate(n, sizeof *stds, "model: normalisation", err);
+    if (!means || !stds) {
+        cn_release(means);
+        cn_release(stds);
+        return CN_ERR_MEMORY;
+    }
+    memcpy(means, mean, n * sizeof *means);
+    memcpy(stds, std, n * sizeof *stds);
+    cn_release(m->mean);
+    cn_release(m->std);
+    m->mean = means;
+    m->std = stds;
+    return CN_OK;
+}
+
+const int *cn_model_input_shape(const cn_model *m)
+{
+    return m ? m->layers[0].out.n : NULL;
+}
+
+int cn_model_output_size(const cn_model *m)
+{
+    return m && m->finished ? (int)cn_shape_count(&m->layers[m->output].out) : 0;
+}
+
+bool cn_model_parameter(cn_model *m, int i, cn_parameter *out)
+{
+    if (!m || !out || i < 0 || i >= m->parameter_count) return false;
+    m->handed_out = true;
+    *out = m->parameters[i];
+    return true;
+}
+
+size_t cn_model_parameter_count(const cn_model *m)
+{
+    return m ? m->parameter_elements : 0;
+}
+
+bool cn_model_layer(const cn_model *m, int i, cn_layer_info *out)
+{
+    if (!m || !out || i < 0 || i >= m->layer_count) return false;
+    const cn_layer *layer = &m->layers[i];
+    *out = (cn_layer_info){
+        .name = layer->name,
+        .type = layer->type->name,
+        .options = layer->text ? layer->text : "",
+        .rank = layer->out.rank,
+        .multiply_adds = layer->type->multiply_adds ? layer->type->multiply_adds(layer) : 0,
+    };
+    memcpy(out->shape, layer->out.n, sizeof out->shape);
+    for (int j = 0; j < layer->weight_count; j++)
+        out->parameters += cn_shape_count(&layer->weights[j].shape);
+    return true;
+}

@@ -1,0 +1,228 @@
+/*
+ * model_json.c - a model's graph as JSON, as a model file carries it.
+ *
+ *     {"input": [28, 28, 1],
+ *      "layers": [{"type": "conv2d", "name": "conv2d_1", "inputs": ["input"],
+ *                  "filters": 6, "kernel": [5, 5], "pad": "same"}, ...],
+ *      "output": "softmax_1",
+ *      "classes": ["0", "1"],                          where set
+ *      "normalization": {"mean": [0.13], "std": [0.31]}}     where set
+ *
+ * Options at their defaults are left out. What is not known is refused by name: a newer file's
+ * meaning is never guessed.
+ */
+#include "model/model.h"
+
+#include <string.h>
+
+/* ---- writing */
+
+static json_t *layer_to_json(const cn_model *m, const cn_layer *layer)
+{
+    json_t *json =
+        json_pack("{s:s, s:s, s:[]}", "type", layer->type->name, "name", layer->name, "inputs");
+    json_t *inputs = json_object_get(json, "inputs");
+    bool done = json != NULL;
+    for (int i = 0; i < layer->input_count && done; i++)
+        done = json_array_append_new(inputs, json_string(m->layers[layer->inputs[i]].name)) == 0;
+    if (done && cn_options_to_json(layer->type, layer->options, json)) return json;
+    json_decref(json);
+    return NULL;
+}
+
+static json_t *floats_to_json(const float *values, int n)
+{
+    json_t *json = json_array();
+    for (int i = 0; i < n; i++)
+        if (json_array_append_new(json, json_real((double)values[i])) != 0) {
+            json_decref(json);
+            return NULL;
+        }
+    return json;
+}
+
+static bool write_extras(const cn_model *m, json_t *json)
+{
+    if (m->class_count) {
+        json_t *classes = json_array();
+        if (json_object_set_new(json, "classes", classes) != 0) return false;
+        for (int i = 0; i < m->class_count; i++)
+            if (json_array_append_new(classes, json_string(m->class_names[i])) != 0) return false;
+    }
+    if (m->mean) {
+        int n = m->layers[0].out.n[2];
+        json_t *both = json_object();
+        if (json_object_set_new(json, "normalization", both) != 0 ||
+            json_object_set_new(both, "mean", floats_to_json(m->mean, n)) != 0 ||
+            json_object_set_new(both, "std", floats_to_json(m->std, n)) != 0)
+            return false;
+    }
+    return true;
+}
+
+json_t *cn_model_to_json(const cn_model *m, cn_error *err)
+{
+    const int *shape = m->layers[0].out.n;
+    json_t *json = json_pack("{s:[iii], s:[], s:s}", "input", shape[0], shape[1], shape[2],
+                             "layers", "output", m->layers[m->output].name);
+    json_t *layers = json_object_get(json, "layers");
+    bool done = json != NULL;
+    for (int i = 1; i < m->layer_count && done; i++)
+        done = json_array_append_new(layers, layer_to_json(m, &m->layers[i])) == 0;
+    if (done && write_extras(m, json)) return json;
+    json_decref(json);
+    /* Jansson refuses what is not UTF-8 as it does when memory runs out. */
+    cn_fail(err, CN_ERR_MEMORY, "model: out of memory, or a class name that is not UTF-8");
+    return NULL;
+}
+
+/* ---- reading */
+
+static cn_status check_keys(const json_t *json, cn_error *err)
+{
+    static const char *const known[] = {"input", "layers", "output", "classes", "normalization"};
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)json, key, value)
+    {
+        bool found = false;
+        for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+            found = found || strcmp(key, known[i]) == 0;
+        if (!found)
+            return cn_fail(err, CN_ERR_FORMAT, "model: unknown key \"%.60s\" in the graph", key);
+    }
+    return CN_OK;
+}
+
+static cn_status read_shape(const json_t *json, int shape[3], cn_error *err)
+{
+    for (size_t i = 0; i < 3; i++) {
+        const json_t *n = json_array_get(json, i);
+        if (json_array_size(json) != 3 || !json_is_integer(n) || json_integer_value(n) < 1 ||
+            json_integer_value(n) > INT32_MAX)
+            return cn_fail(err, CN_ERR_FORMAT,
+                           "model: \"input\" is not a list of three positive integers");
+        shape[i] = (int)json_integer_value(n);
+    }
+    return CN_OK;
+}
+
+static cn_node find_layer(const cn_model *m, const json_t *name)
+{
+    for (int i = 0; json_is_string(name) && i < m->layer_count; i++)
+        if (strcmp(m->layers[i].name, json_string_value(name)) == 0) return i;
+    return -1;
+}
+
+static cn_status read_layer(cn_model *m, const json_t *json, cn_error *err)
+{
+    const char *type_name = json_string_value(json_object_get(json, "type"));
+    const char *name = json_string_value(json_object_get(json, "name"));
+    const json_t *from = json_object_get(json, "inputs");
+    int number = m->layer_count;
+    if (!type_name || !name || !json_is_array(from))
+        return cn_fail(err, CN_ERR_FORMAT,
+                       "model: layer %d lacks a \"type\", a \"name\" or \"inputs\"", number);
+    const cn_layer_type *type = cn_layer_type_find(type_name);
+    if (!type)
+        return cn_fail(err, CN_ERR_UNSUPPORTED,
+                       "model: layer %d, \"%.60s\", has the unknown type "
+                       "\"%.60s\"",
+                       number, name, type_name);
+    cn_node inputs[CN_MAX_INPUTS];
+    size_t count = json_array_size(from);
+    if (count != 1)
+        return cn_fail(err, CN_ERR_FORMAT, "model: layer \"%.60s\" has %zu inputs, expected 1",
+                       name, count);
+    for (size_t i = 0; i < count; i++) {
+        inputs[i] = find_layer(m, json_array_get(from, i));
+        if (inputs[i] < 0)
+            return cn_fail(err, CN_ERR_FORMAT,
+                           "model: input %zu of layer \"%.60s\" is not an earlier layer's name", i,
+                           name);
+    }
+    void *options = NULL;
+    if (type->options) {
+        options = cn_allocate(1, type->options_size, "model", err);
+        if (!options) return CN_ERR_MEMORY;
+    }
+    cn_status status = cn_options_from_json(type, json, options, name, err);
+    if (status == CN_OK && cn_model_add(m, type, options, name, inputs, (int)count) < 0)
+        status = cn_fail(err, m->error.status, "%s", m->error.text);
+    cn_release(options);
+    return status;
+}
+
+static cn_status read_classes(cn_model *m, const json_t *json, cn_error *err)
+{
+    if (!json) return CN_OK;
+    size_t n = json_array_size(json);
+    if (n < 1 || n > INT32_MAX)
+        return cn_fail(err, CN_ERR_FORMAT, "model: \"classes\" is not a list of names");
+    const char **names = cn_allocate(n, sizeof *names, "model: class names", err);
+    if (!names) return CN_ERR_MEMORY;
+    cn_status status = CN_OK;
+    for (size_t i = 0; i < n && status == CN_OK; i++) {
+        names[i] = json_string_value(json_array_get(json, i));
+        if (!names[i]) status = cn_fail(err, CN_ERR_FORMAT, "model: class %zu is not a text", i);
+    }
+    if (status == CN_OK) status = cn_model_set_classes(m, (int)n, names, err);
+    cn_release((void *)names);
+    return status;
+}
+
+static cn_status read_normalization(cn_model *m, const json_t *json, cn_error *err)
+{
+    if (!json) return CN_OK;
+    const json_t *mean = json_object_get(json, "mean"), *std = json_object_get(json, "std");
+    size_t n = (size_t)m->layers[0].out.n[2];
+    if (json_array_size(mean) != n || json_array_size(std) != n)
+        return cn_fail(err, CN_ERR_FORMAT,
+                       "model: \"normalization\" has %zu means and %zu deviations, expected %zu",
+                       json_array_size(mean), json_array_size(std), n);
+    float *values = cn_allocate(2 * n, sizeof *values, "model: normalisation", err);
+    if (!values) return CN_ERR_MEMORY;
+    cn_status status = CN_OK;
+    for (size_t i = 0; i < 2 * n && status == CN_OK; i++) {
+        const json_t *value = json_array_get(i < n ? mean : std, i % n);
+        if (!json_is_number(value))
+            status = cn_fail(err, CN_ERR_FORMAT, "model: \"normalization\" holds no number at %zu",
+                             i % n);
+        values[i] = (float)json_number_value(value);
+    }
+    if (status == CN_OK) status = cn_model_set_normalization(m, values, values + n, err);
+    cn_release(values);
+    return status;
+}
+
+cn_status cn_model_from_json(cn_model **model, const json_t *json, size_t most, cn_error *err)
+{
+    int shape[3];
+    cn_model *m = NULL;
+    if (!json_is_object(json) || !json_is_array(json_object_get(json, "layers")))
+        return cn_fail(err, CN_ERR_FORMAT, "model: the graph is not an object with \"layers\"");
+    cn_status status = check_keys(json, err);
+    if (status == CN_OK) status = read_shape(json_object_get(json, "input"), shape, err);
+    if (status == CN_OK) status = cn_model_create(&m, shape, err);
+    if (status != CN_OK) return status;
+
+    const json_t *layers = json_object_get(json, "layers");
+    for (size_t i = 0; i < json_array_size(layers) && status == CN_OK; i++)
+        status = read_layer(m, json_array_get(layers, i), err);
+    if (status != CN_OK) goto done;
+    cn_node output = find_layer(m, json_object_get(json, "output"));
+    if (output < 0) {
+        status = cn_fail(err, CN_ERR_FORMAT, "model: \"output\" is not the name of a layer");
+        goto done;
+    }
+    status = cn_model_finish_zero(m, output, most, err);
+    if (status == CN_OK) status = read_classes(m, json_object_get(json, "classes"), err);
+    if (status == CN_OK)
+        status = read_normalization(m, json_object_get(json, "normalization"), err);
+    if (status != CN_OK) goto done;
+    *model = m;
+    m = NULL;
+done:
+    cn_model_free(m);
+    return status;
+}

@@ -1,0 +1,228 @@
+/*
+ * parse.c - a model from a text: "conv 6 5x5 same, relu, maxpool 2, dense 10".
+ *
+ *     model   = layer { "," layer }
+ *     layer   = type { option }              a type by its name or short name
+ *     option  = numbers                      the bare options, in the table's order
+ *             | name numbers                 "stride 2"
+ *             | word                         of an enum: "same", "he_normal"
+ *             | name                         of a switch: "no_bias"
+ *     numbers = number { "x" number }        1 of an int; 1 or 2 of a pair; 1, 2 or 4 of pads
+ *     number  = digits | "classes"           the number of classes that the caller gave
+ *
+ * Which options a type has, and of which kind, its option table says. docs/models.md is the same
+ * for readers.
+ */
+#include "model/model.h"
+#include "model/zoo.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { WORD_SIZE = 64, LIST_SIZE = 200 };
+
+typedef struct reader {
+    const char *at;       /* what has not been read yet */
+    char word[WORD_SIZE]; /* the last word; "," is one, "" the end */
+    int number;           /* of the word, from 1 */
+    int classes;
+    cn_error *err;
+} reader;
+
+/* ---- words */
+
+static cn_status next_word(reader *r)
+{
+    static const char space[] = " \t\r\n";
+    r->at += strspn(r->at, space);
+    size_t length = *r->at == ',' ? 1 : strcspn(r->at, " \t\r\n,");
+    if (length >= WORD_SIZE)
+        return cn_fail(r->err, CN_ERR_ARGUMENT,
+                       "model text: word %d, \"%.20s...\", is longer than %d characters",
+                       r->number + 1, r->at, WORD_SIZE - 1);
+    memcpy(r->word, r->at, length);
+    r->word[length] = '\0';
+    r->at += length;
+    r->number++;
+    return CN_OK;
+}
+
+static bool at_end_of_layer(const reader *r)
+{
+    return r->word[0] == '\0' || r->word[0] == ',';
+}
+
+static cn_status unexpected(reader *r, const char *expected)
+{
+    if (r->word[0] == '\0')
+        return cn_fail(r->err, CN_ERR_ARGUMENT, "model text: expected %s, found the end", expected);
+    return cn_fail(r->err, CN_ERR_ARGUMENT, "model text, word %d: expected %s, found \"%s\"",
+                   r->number, expected, r->word);
+}
+
+/* Appends a word to a list for an error: "a, b, c". */
+static void append(char list[LIST_SIZE], const char *word)
+{
+    size_t used = strlen(list);
+    snprintf(list + used, LIST_SIZE - used, used ? ", %s" : "%s", word);
+}
+
+/* ---- options */
+
+/* "5x3" into 5, 3: how many there are, at most 4; 0 for anything else. */
+static int read_numbers(const reader *r, int value[4])
+{
+    if (strcmp(r->word, "classes") == 0) {
+        value[0] = r->classes;
+        return 1;
+    }
+    const char *at = r->word;
+    for (int n = 0; n < 4;) {
+        char *end;
+        long number = *at >= '0' && *at <= '9' ? strtol(at, &end, 10) : LONG_MAX;
+        if (number > INT_MAX) return 0;
+        value[n++] = (int)number;
+        if (*end == '\0') return n;
+        if (*end != 'x') return 0;
+        at = end + 1;
+    }
+    return 0;
+}
+
+static cn_status read_value(reader *r, const cn_option *o, void *options)
+{
+    char expected[WORD_SIZE + 64];
+    int value[4], n = read_numbers(r, value);
+    bool fits = o->kind == CN_OPTION_INT    ? n == 1
+                : o->kind == CN_OPTION_PAIR ? n == 1 || n == 2
+                                            : n == 1 || n == 2 || n == 4;
+    if (n == 1 && strcmp(r->word, "classes") == 0 && r->classes < 1)
+        return cn_fail(r->err, CN_ERR_ARGUMENT,
+                       "model text, word %d: \"classes\" stands for the number of classes, which "
+                       "is %d, expected at least 1",
+                       r->number, r->classes);
+    if (!fits) {
+        snprintf(expected, sizeof expected, "%s as %s", o->name,
+                 o->kind == CN_OPTION_INT    ? "a number"
+                 : o->kind == CN_OPTION_PAIR ? "5 or 5x3"
+                                             : "1, 1x2 or 1x2x1x2");
+        return unexpected(r, expected);
+    }
+    cn_option_set(o, options, n, value);
+    return CN_OK;
+}
+
+/* Tries the word as an enum's: "same". */
+static bool read_enum(const reader *r, const cn_layer_type *type, void *options)
+{
+    for (const cn_option *o = type->options; o && o->name; o++)
+        for (int i = 0; o->kind == CN_OPTION_ENUM && o->words[i]; i++)
+            if (strcmp(o->words[i], r->word) == 0) {
+                cn_option_set(o, options, 1, &i);
+                return true;
+            }
+    return false;
+}
+
+static cn_status unknown_option(reader *r, const cn_layer_type *type)
+{
+    char list[LIST_SIZE] = "";
+    for (const cn_option *o = type->options; o && o->name; o++) {
+        if (o->kind == CN_OPTION_ENUM)
+            for (int i = 0; o->words[i]; i++) append(list, o->words[i]);
+        else if (!o->bare)
+            append(list, o->name);
+    }
+    append(list, "a comma");
+    return unexpected(r, list);
+}
+
+/* The options up to the comma or the end. `bare` is the next bare option that has no value. */
+static cn_status read_options(reader *r, const cn_layer_type *type, void *options)
+{
+    const cn_option *bare = type->options;
+    cn_status status;
+    while ((status = next_word(r)) == CN_OK && !at_end_of_layer(r)) {
+        const cn_option *named = cn_option_find(type, r->word);
+        while (bare && bare->name && !bare->bare) bare++;
+        if (named && named->kind == CN_OPTION_BOOL) {
+            cn_option_set(named, options, 1, &(int){1});
+        } else if (named && named->kind != CN_OPTION_ENUM) {
+            status = next_word(r);
+            if (status == CN_OK) status = read_value(r, named, options);
+        } else if (!read_enum(r, type, options)) {
+            status = bare && bare->name ? read_value(r, bare++, options) : unknown_option(r, type);
+        }
+        if (status != CN_OK) return status;
+    }
+    return status;
+}
+
+/* ---- layers */
+
+static cn_status unknown_layer(reader *r)
+{
+    char list[LIST_SIZE] = "a layer (";
+    for (int i = 0; cn_layer_types[i]; i++) {
+        const cn_layer_type *type = cn_layer_types[i];
+        size_t used = strlen(list);
+        snprintf(list + used, LIST_SIZE - used, i ? ", %s" : "%s",
+                 type->word ? type->word : type->name);
+    }
+    strncat(list, ")", LIST_SIZE - strlen(list) - 1);
+    for (int i = 0; r->number == 1 && cn_zoo_name(i); i++) {
+        size_t used = strlen(list);
+        snprintf(list + used, LIST_SIZE - used, i ? ", %s" : " or a network (%s", cn_zoo_name(i));
+    }
+    if (r->number == 1) strncat(list, ")", LIST_SIZE - strlen(list) - 1);
+    return unexpected(r, list);
+}
+
+static cn_status read_layer(reader *r, cn_model *model, cn_node *x)
+{
+    void *options = NULL;
+    cn_status status = next_word(r);
+    if (status != CN_OK) return status;
+    const cn_layer_type *type = cn_layer_type_find(r->word);
+    if (!type) return unknown_layer(r);
+    if (type->options) {
+        options = cn_allocate(1, type->options_size, "model text", r->err);
+        if (!options) return CN_ERR_MEMORY;
+    }
+    status = read_options(r, type, options);
+    if (status == CN_OK) {
+        *x = cn_model_add(model, type, options, NULL, x, 1);
+        if (*x < 0) status = cn_fail(r->err, model->error.status, "%s", model->error.text);
+    }
+    cn_release(options);
+    return status;
+}
+
+cn_status cn_model_parse(cn_model **model, const char *text, const int shape[3], int classes,
+                         uint64_t seed, cn_error *err)
+{
+    if (!model || !text || !shape)
+        return cn_fail(err, CN_ERR_ARGUMENT, "model text: NULL argument");
+    cn_model *m;
+    cn_status status = cn_model_create(&m, shape, err);
+    if (status != CN_OK) return status;
+
+    const char *named = cn_zoo_find(text);
+    reader r = {.at = named ? named : text, .classes = classes, .err = err};
+    cn_node x = cn_input(m);
+    do status = read_layer(&r, m, &x);
+    while (status == CN_OK && r.word[0] == ',');
+    if (status != CN_OK) goto done;
+
+    const cn_layer_type *last = m->layers[x].type;
+    if (last != &cn_softmax_type && last != &cn_sigmoid_type) x = cn_softmax(m, x);
+    status = cn_model_finish(m, x, seed, err);
+    if (status != CN_OK) goto done;
+    *model = m;
+    m = NULL;
+done:
+    cn_model_free(m);
+    return status;
+}
