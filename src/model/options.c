@@ -67,7 +67,7 @@ void cn_option_set(const cn_option *o, void *options, int count, const int *valu
 
 static cn_status settle(const cn_option *o, void *options, const char *place, cn_error *err)
 {
-    int value[4];
+    int value[4] = {0};
     get(o, options, value);
     if (o->kind == CN_OPTION_PAIR && value[1] == 0) value[1] = value[0];
     if (o->kind == CN_OPTION_INT || o->kind == CN_OPTION_PAIR)
@@ -116,7 +116,7 @@ char *cn_options_text(const cn_layer_type *type, const void *options)
     if (!text) return NULL;
     size_t used = 0;
     for (const cn_option *o = type->options; o && o->name; o++) {
-        int value[4];
+        int value[4] = {0};
         get(o, options, value);
         if (is_default(o, value)) continue;
         if (used) text[used++] = ' ';
@@ -147,7 +147,7 @@ static json_t *value_to_json(const cn_option *o, const int value[4])
 bool cn_options_to_json(const cn_layer_type *type, const void *options, json_t *object)
 {
     for (const cn_option *o = type->options; o && o->name; o++) {
-        int value[4];
+        int value[4] = {0};
         get(o, options, value);
         if (is_default(o, value)) continue;
         if (json_object_set_new(object, o->name, value_to_json(o, value)) != 0) return false;
