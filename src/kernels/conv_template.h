@@ -37,8 +37,8 @@ typedef struct pictures {
     int group, groups;    /* pictures taken together, whole ones only */
 } pictures;
 
-/* Without its split. */
-static pictures pictures_of(const cn_conv_shape *s, const float *x)
+/* Without its split. `joined`: each row of outputs begins where the one before it ends. */
+static pictures pictures_of(const cn_conv_shape *s, const float *x, bool joined)
 {
     pictures g = {.x = x,
                   .m = s->m,
@@ -54,8 +54,8 @@ static pictures pictures_of(const cn_conv_shape *s, const float *x)
                   .oh = s->oh,
                   .ow = s->ow};
     /* The pixels of a 1 x 1 convolution are one long row, taken in runs. */
-    if (s->fh == 1 && s->fw == 1 && s->sh == 1 && s->sw == 1 && s->pt == 0 && s->pl == 0 &&
-        s->oh == s->h && s->ow == s->w && (int64_t)s->m * s->h * s->w <= INT32_MAX) {
+    if (joined && s->fh == 1 && s->fw == 1 && s->sh == 1 && s->sw == 1 && s->pt == 0 &&
+        s->pl == 0 && s->oh == s->h && s->ow == s->w && (int64_t)s->m * s->h * s->w <= INT32_MAX) {
         g.w = g.ow = s->m * s->h * s->w;
         g.m = g.h = g.oh = 1;
     }
@@ -251,7 +251,7 @@ static void correlate(correlation *s, cn_pool *pool)
 static correlation forward_correlation(const cn_conv_shape *s, const float *x, float *y,
                                        int threads)
 {
-    correlation f = {.g = pictures_of(s, x),
+    correlation f = {.g = pictures_of(s, x, true),
                      .y = y,
                      .oc = s->oc,
                      .y_pixel = s->oc,
@@ -332,7 +332,7 @@ static correlation phase_correlation(const cn_conv_shape *s, const phase *v, con
                                    .oh = v->count,
                                    .ow = h->count,
                                    .oc = s->c};
-    correlation f = {.g = pictures_of(&flipped, dy),
+    correlation f = {.g = pictures_of(&flipped, dy, s->sh == 1 && s->sw == 1),
                      .oc = s->c,
                      .y = dx + ((ptrdiff_t)v->first * s->w + h->first) * s->c,
                      .y_pixel = (ptrdiff_t)s->sw * s->c,
@@ -462,7 +462,7 @@ static void gradient_unit(void *argument, int unit, int worker)
 
 static weights_gradient gradient_of(const cn_conv_shape *s, const float *x)
 {
-    weights_gradient f = {.g = pictures_of(s, x), .oc = s->oc};
+    weights_gradient f = {.g = pictures_of(s, x, true), .oc = s->oc};
     split(&f.g, s->oc, f.g.m);
     f.panels = parts_of(s->oc, PANEL);
     f.tiles = tiles_of(f.g.fw * f.g.c, s->oc > LANES ? TILE_ROWS_2 : TILE_ROWS_1);
