@@ -1,0 +1,206 @@
+/*
+ * kernel_walk.h - the cases of test_kernels.c and test_elements.c, and the walk through them.
+ */
+#ifndef TEST_KERNEL_WALK_H
+#define TEST_KERNEL_WALK_H
+
+#include "kernel_job.h"
+
+/* ---- cases */
+
+enum { CASE_TEXT = 80 };
+
+/* The kernel's geometry from "m2h5x7c3k4f3x2s1x2p1x0x2x1": batch, picture, channels in and out,
+ * kernel, stride, pads above, left, below, right; or from "n5c10": rows and columns. */
+static bool parse_case(const char *text, cn_conv_shape *s)
+{
+    int below, right;
+    *s = (cn_conv_shape){0};
+    if (sscanf(text, "n%dc%d", &s->m, &s->c) == 2) return s->m >= 0 && s->c >= 1;
+    if (sscanf(text, "m%dh%dx%dc%dk%df%dx%ds%dx%dp%dx%dx%dx%d", &s->m, &s->h, &s->w, &s->c, &s->oc,
+               &s->fh, &s->fw, &s->sh, &s->sw, &s->pt, &s->pl, &below, &right) != 13 ||
+        s->sh < 1 || s->sw < 1)
+        return false;
+    s->oh = (s->h + s->pt + below - s->fh) / s->sh + 1;
+    s->ow = (s->w + s->pl + right - s->fw) / s->sw + 1;
+    return s->fh <= s->h + s->pt + below && s->fw <= s->w + s->pl + right;
+}
+
+static inline size_t count(int a, int b, int c, int d)
+{
+    return (size_t)a * (size_t)b * (size_t)c * (size_t)d;
+}
+
+static int draw_channels(uint64_t *random)
+{
+    return draw(random) % 16 ? draw_int(random, 1, draw(random) % 2 ? 40 : 8)
+                             : draw_int(random, 64, 130);
+}
+
+/* Pooling pads less than its window, so that no window lies in the padding alone. */
+static void draw_case(uint64_t *random, bool pooling, char text[CASE_TEXT])
+{
+    cn_conv_shape s;
+    double work;
+    do {
+        int f[2], p[4], side = draw(random) % 2 ? 40 : 9, c = draw_channels(random);
+        for (int a = 0; a < 2; a++) f[a] = draw_int(random, 1, draw(random) % 4 ? 5 : 11);
+        for (int a = 0; a < 4; a++)
+            p[a] = draw(random) % 2 ? 0 : draw_int(random, 0, f[a % 2] - (pooling ? 1 : -1));
+        snprintf(text, CASE_TEXT, "m%dh%dx%dc%dk%df%dx%ds%dx%dp%dx%dx%dx%d", draw_int(random, 1, 5),
+                 draw_int(random, 1, side), draw_int(random, 1, side), c,
+                 pooling ? c : draw_channels(random), f[0], f[1], draw_int(random, 1, 4),
+                 draw_int(random, 1, 3), p[0], p[1], p[2], p[3]);
+        work = parse_case(text, &s) ? (double)count(s.m, s.oh, s.ow, s.oc) *
+                                          (double)count(s.fh, s.fw, pooling ? 1 : s.c, 1)
+                                    : INFINITY;
+    } while (work > 150e3);
+}
+
+static const char *const corners[] = {
+    "m1h1x1c1k1f1x1s1x1p0x0x0x0",    /* one of everything */
+    "m1h1x1c1k1f3x3s1x1p1x1x1x1",    /* a kernel larger than the picture */
+    "m1h1x1c3k2f7x7s1x1p3x3x3x3",    /* and much larger */
+    "m2h5x7c3k4f1x1s3x3p0x0x0x0",    /* stride > kernel */
+    "m2h9x9c2k3f2x2s4x3p0x0x1x1",    /* and rows that no window sees */
+    "m3h4x4c17k33f4x4s1x1p1x1x2x2",  /* SAME with an even kernel */
+    "m1h8x8c1k130f3x3s1x1p0x2x1x0",  /* one channel in, asymmetric pads */
+    "m1h8x8c130k1f3x3s2x2p1x1x0x0",  /* one channel out */
+    "m1h6x40c64k64f1x1s1x1p0x0x0x0", /* pointwise */
+    "m1h1x5c120k84f1x1s1x1p0x0x0x0", /* a dense layer of 5 examples */
+    "m1h40x1c5k6f11x1s1x1p5x0x5x0",  /* a column */
+    "m2h3x2c4k5f5x4s2x3p4x3x4x3",    /* more padding than picture */
+    "m5h12x13c6k16f5x5s1x1p0x0x0x0", /* LeNet-5 */
+    "m1h28x28c1k6f5x5s1x1p2x2x2x2",
+    "m1h15x15c16k32f3x3s2x2p0x0x1x1",
+    /* larger than a level of the cache, so that loops that take a part at a time take several */
+    "m1h60x60c32k3f3x3s1x1p1x1x1x1",
+    "m1h64x50c40k2f5x5s2x2p2x2x2x2",
+    "m1h30x60c48k2f3x3s1x1p0x0x0x0",
+    "m2h24x24c130k3f1x1s1x1p0x0x0x0",
+    "m1h2x2c3k130f3x3s1x1p40x1x40x400",
+};
+
+/* The same for pooling: as many channels out as in, pads less than the window. */
+static const char *const pool_corners[] = {
+    "m1h1x1c1k1f1x1s1x1p0x0x0x0", "m1h1x1c5k5f3x3s1x1p1x1x1x1",    "m2h28x28c6k6f2x2s2x2p0x0x0x0",
+    "m2h7x7c3k3f3x3s2x2p0x0x1x1", "m3h5x9c1k1f2x3s3x4p1x2x0x0",    "m1h9x9c130k130f3x3s1x1p1x1x1x1",
+    "m1h2x2c8k8f5x5s1x1p4x4x4x4", "m2h40x3c17k17f4x2s1x1p0x1x3x0",
+};
+
+/* ---- the walk */
+
+typedef enum kind { CONVOLUTION, POOLING, ELEMENTS, ROWS } kind;
+
+typedef struct row {
+    const char *name; /* the function, as cn_kernels calls it */
+    void (*check)(job *j);
+    kind kind;
+    int cases;
+} row;
+
+static const char *const instructions[TABLES] = {"scalar", "avx2", "avx512"};
+
+/* The pools that every test shares: none, 1, 2 and 3 threads. */
+static cn_pool *pools[POOLS];
+
+/* The failures of one case; -1 where there is no such case, or no such table. */
+static int run_case(const row *r, const char *only, const char *text)
+{
+    job j = {.program = r->kind < ELEMENTS ? "test_kernels" : "test_elements",
+             .function = r->name,
+             .text = text,
+             .pools = pools};
+    int n = 0;
+    if (!parse_case(text, &j.s)) return -1;
+    for (int i = 0; i < TABLES; i++)
+        if (!only || !strcmp(only, instructions[i])) {
+            j.tables[n] = cn_kernels_named(instructions[i]);
+            if (j.tables[n]) n++;
+        }
+    if (n == 0) return -1;
+    for (const char *c = r->name; *c; c++) j.random = (j.random ^ (uint64_t)*c) * 0x100000001b3;
+    for (const char *c = text; *c; c++) j.random = (j.random ^ (uint64_t)*c) * 0x100000001b3;
+    j.real = draw(&j.random) % 4 == 0;
+    r->check(&j);
+    release(&j);
+    return j.failures;
+}
+
+static void every_case_of_a_function(void **state)
+{
+    const row *r = *state;
+    const char *const *fixed = r->kind == POOLING ? pool_corners : corners;
+    int n_fixed = r->kind == POOLING       ? (int)(sizeof pool_corners / sizeof *pool_corners)
+                  : r->kind == CONVOLUTION ? (int)(sizeof corners / sizeof *corners)
+                                           : 0;
+    uint64_t random = 1;
+    int failed = 0;
+    for (int i = 0; i < r->cases && failed < 5; i++) {
+        char text[CASE_TEXT];
+        if (i < n_fixed)
+            snprintf(text, sizeof text, "%s", fixed[i]);
+        else if (r->kind == CONVOLUTION || r->kind == POOLING)
+            draw_case(&random, r->kind == POOLING, text);
+        else if (r->kind == ROWS)
+            snprintf(text, sizeof text, "n%dc%d", draw_int(&random, 0, 9),
+                     draw_int(&random, 1, i % 2 ? 20 : 130));
+        else
+            snprintf(text, sizeof text, "n%dc1", i < 70 ? i : draw_int(&random, 70, 1000));
+        int failures = run_case(r, NULL, text);
+        assert_true(failures >= 0);
+        failed += failures > 0;
+    }
+    assert_int_equal(failed, 0);
+}
+
+static void an_instruction_set_is_here(void **state)
+{
+    const char *const *name = *state;
+    const cn_kernels *k = cn_kernels_named(*name);
+    if (!k) {
+        print_message("this processor or this build has no %s: its kernels are not tested\n",
+                      *name);
+        skip();
+    }
+    assert_string_equal(k->isa, *name);
+    assert_true(k->lanes >= 1);
+}
+
+static void an_unknown_name_has_no_table(void **state)
+{
+    (void)state;
+    assert_null(cn_kernels_named("sse9"));
+    assert_non_null(cn_kernels_named("scalar"));
+    assert_non_null(cn_kernels_get());
+}
+
+static int walk(const char *program, const row *rows, size_t n, int argc, char **argv)
+{
+    enum { MOST = 16 };
+    struct CMUnitTest tests[MOST + TABLES + 1] = {0};
+    int result = -1;
+    cn_error err = {0};
+    assert_true(n <= MOST);
+    for (int i = 1; i < POOLS; i++)
+        if (cn_pool_create(&pools[i], i, &err) != CN_OK) return fputs(err.text, stderr), 1;
+
+    for (size_t i = 0; i < n; i++)
+        tests[i] = (struct CMUnitTest){rows[i].name, every_case_of_a_function, NULL, NULL,
+                                       (void *)(uintptr_t)&rows[i]};
+    for (size_t i = 0; i < TABLES; i++)
+        tests[n + i] = (struct CMUnitTest){instructions[i], an_instruction_set_is_here, NULL, NULL,
+                                           (void *)(uintptr_t)&instructions[i]};
+    tests[n + TABLES] =
+        (struct CMUnitTest){"unknown name", an_unknown_name_has_no_table, NULL, NULL, NULL};
+
+    if (argc == 1) result = _cmocka_run_group_tests(program, tests, n + TABLES + 1, NULL, NULL);
+    for (size_t i = 0; argc == 4 && i < n; i++)
+        if (!strcmp(argv[1], rows[i].name)) result = run_case(&rows[i], argv[2], argv[3]);
+    if (argc == 4 && result >= 0) puts(result ? "failed" : "passed");
+    if (result < 0) fprintf(stderr, "usage: %s [FUNCTION INSTRUCTIONS CASE]\n", program);
+    for (int i = 1; i < POOLS; i++) cn_pool_free(pools[i]);
+    return result < 0 ? 2 : result > 0;
+}
+
+#endif

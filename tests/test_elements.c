@@ -1,0 +1,257 @@
+/*
+ * The functions of cn_kernels that work element by element or row by row, activations and
+ * optimisers, for every instruction set that this processor has, against their twins.
+ *
+ *     test_elements                               everything
+ *     test_elements FUNCTION INSTRUCTIONS CASE    one case, as a failure prints it
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "kernel_walk.h"
+
+/* ---- element by element */
+
+typedef void unary(size_t n, const float *x, float *y);
+typedef void unary_backward(size_t n, const float *y, const float *dy, float *dx);
+
+/* Numbers at which functions like to go wrong. */
+static const float special[] = {0.0f,   -0.0f,  1e-45f, -1e-45f, 1e-38f,   -1e-38f,   1e-7f,
+                                17.0f,  -17.0f, 88.0f,  -88.0f,  89.0f,    -89.0f,    104.0f,
+                                -104.f, 1e30f,  -1e30f, NAN,     INFINITY, -INFINITY, 0.625f};
+
+static float *take_special(job *j, const char *what, size_t n, double range)
+{
+    float *x = take(j, what, n);
+    for (size_t i = 0; i < n; i++)
+        x[i] = draw(&j->random) % 8
+                   ? (float)draw_real(&j->random, -range, range)
+                   : special[draw(&j->random) % (sizeof special / sizeof *special)];
+    return x;
+}
+
+/* Runs the function beside its input and over it: the answer must be the same. */
+static void check_unary(job *j, const cn_kernels *k, unary *function, size_t n, const float *x,
+                        const double *want, const double *slack)
+{
+    float *y = take(j, "y", n), *both = take_copy(j, "x = y", n, x);
+    function(n, x, y);
+    function(n, both, both);
+    check_canaries(j, k);
+    compare(j, k, "y", n, y, want, slack);
+    compare_bits(j, k, "y over x", n, both, y);
+}
+
+static void check_unary_backward(job *j, const cn_kernels *k, unary_backward *function, size_t n,
+                                 const float *y, const float *dy, const double *want,
+                                 const double *slack)
+{
+    float *dx = take(j, "dx", n), *both = take_copy(j, "dy = dx", n, dy);
+    function(n, y, dy, dx);
+    function(n, y, both, both);
+    check_canaries(j, k);
+    compare(j, k, "dx", n, dx, want, slack);
+    compare_bits(j, k, "dx over dy", n, both, dx);
+}
+
+static void relu(job *j)
+{
+    size_t n = (size_t)j->s.m;
+    float *x = take_special(j, "x", n, 3), *dy = take_input(j, "dy", n, 9), *y = take(j, "y", n);
+    double *wide = widen(j, n, x), *want = take_doubles(j, n), *want_dx = take_doubles(j, n);
+    cn_ref_relu_forward(n, wide, want);
+    for (int t = 0; j->tables[t]; t++)
+        check_unary(j, j->tables[t], j->tables[t]->relu, n, x, want, NULL);
+    for (size_t i = 0; i < n; i++) {
+        y[i] =
+            isnan(want[i]) ? 0 : (float)want[i]; /* what a NaN passes back is nobody's business */
+        wide[i] = (double)y[i];
+    }
+    cn_ref_relu_backward(n, wide, widen(j, n, dy), want_dx);
+    for (int t = 0; j->tables[t]; t++)
+        check_unary_backward(j, j->tables[t], j->tables[t]->relu_backward, n, y, dy, want_dx, NULL);
+}
+
+/* An activation is good to 6 roundings of its result, 3 units in the last place; results near the
+ * smallest normal float, 2^-126, may be flushed to zero. */
+static double *rounding_of(job *j, size_t n, const double *want)
+{
+    double *slack = take_doubles(j, n);
+    for (size_t i = 0; i < n; i++) slack[i] = 6 * ROUNDING * fabs(want[i]) + 0x1p-125;
+    return slack;
+}
+
+static void sigmoid(job *j)
+{
+    size_t n = (size_t)j->s.m;
+    float *x = take_special(j, "x", n, 20), *dy = take_input(j, "dy", n, 9), *y = take(j, "y", n);
+    double *want = take_doubles(j, n), *want_dx = take_doubles(j, n);
+    cn_ref_sigmoid_forward(n, widen(j, n, x), want);
+    for (int t = 0; j->tables[t]; t++)
+        check_unary(j, j->tables[t], j->tables[t]->sigmoid, n, x, want, rounding_of(j, n, want));
+    for (size_t i = 0; i < n; i++) { /* the derivative, from the rounded y */
+        y[i] = (float)want[i];
+        want_dx[i] = (double)dy[i] * (double)y[i] * (1 - (double)y[i]);
+    }
+    for (int t = 0; j->tables[t]; t++)
+        check_unary_backward(j, j->tables[t], j->tables[t]->sigmoid_backward, n, y, dy, want_dx,
+                             rounding_of(j, n, want_dx));
+}
+
+static void hyperbolic_tangent(job *j)
+{
+    size_t n = (size_t)j->s.m;
+    float *x = take_special(j, "x", n, 5), *dy = take_input(j, "dy", n, 9), *y = take(j, "y", n);
+    double *want = take_doubles(j, n), *want_dx = take_doubles(j, n), *slack = take_doubles(j, n);
+    cn_ref_tanh_forward(n, widen(j, n, x), want);
+    for (int t = 0; j->tables[t]; t++)
+        check_unary(j, j->tables[t], j->tables[t]->tanh, n, x, want, rounding_of(j, n, want));
+    for (size_t i = 0; i < n; i++) { /* 1 - y^2 is off by a rounding of y^2, however small it is */
+        y[i] = (float)want[i];
+        want_dx[i] = (double)dy[i] * (1 - (double)y[i] * (double)y[i]);
+        slack[i] = 4 * ROUNDING * fabs((double)dy[i]);
+    }
+    for (int t = 0; j->tables[t]; t++)
+        check_unary_backward(j, j->tables[t], j->tables[t]->tanh_backward, n, y, dy, want_dx,
+                             slack);
+}
+
+/* x - max is off by a rounding, which exp turns into a relative error; the sum of n positive
+ * numbers by n roundings. */
+static void softmax(job *j)
+{
+    size_t rows = (size_t)j->s.m, n = rows * (size_t)j->s.c;
+    int columns = j->s.c;
+    double range = draw(&j->random) % 4 ? 10 : 300;
+    float *x = take(j, "x", n), *dy = take_input(j, "dy", n, 9), *y = take(j, "y", n);
+    double *want = take_doubles(j, n), *slack = take_doubles(j, n), *wide;
+    for (size_t i = 0; i < n; i++) x[i] = (float)draw_real(&j->random, -range, range);
+    if (n && !(draw(&j->random) % 4)) x[draw(&j->random) % n] = NAN;
+    cn_ref_softmax_forward(rows, columns, wide = widen(j, n, x), want);
+    for (size_t i = 0; i < n; i++)
+        slack[i] = (columns + 6 + 2 * range) * ROUNDING * want[i] + 0x1p-125;
+    for (int t = 0; j->tables[t]; t++) {
+        const cn_kernels *k = j->tables[t];
+        float *out = take(j, "y", n), *both = take_copy(j, "x = y", n, x);
+        k->softmax(rows, columns, x, out);
+        k->softmax(rows, columns, both, both);
+        check_canaries(j, k);
+        compare(j, k, "y", n, out, want, slack);
+        compare_bits(j, k, "y over x", n, both, out);
+    }
+    for (size_t i = 0; i < n; i++) y[i] = (float)want[i];
+    for (size_t r = 0; r < rows; r++) { /* dx = y (dy - sum(dy y)), from the rounded y */
+        double sum = 0, magnitude = 0;
+        for (size_t i = r * (size_t)columns; i < (r + 1) * (size_t)columns; i++) {
+            sum += (double)dy[i] * (double)y[i];
+            magnitude += fabs((double)dy[i] * (double)y[i]);
+        }
+        for (size_t i = r * (size_t)columns; i < (r + 1) * (size_t)columns; i++) {
+            want[i] = (double)y[i] * ((double)dy[i] - sum);
+            slack[i] = (columns + 3) * ROUNDING * (double)y[i] * (fabs((double)dy[i]) + magnitude) +
+                       0x1p-125;
+        }
+    }
+    for (int t = 0; j->tables[t]; t++) {
+        const cn_kernels *k = j->tables[t];
+        float *dx = take(j, "dx", n), *both = take_copy(j, "dy = dx", n, dy);
+        k->softmax_backward(rows, columns, y, dy, dx);
+        k->softmax_backward(rows, columns, y, both, both);
+        check_canaries(j, k);
+        compare(j, k, "dx", n, dx, want, slack);
+        compare_bits(j, k, "dx over dy", n, both, dx);
+    }
+}
+
+static void add(job *j)
+{
+    size_t n = (size_t)j->s.m;
+    float *x = take_input(j, "x", n, 99), *y = take_input(j, "y", n, 99);
+    double *want = take_doubles(j, n);
+    for (size_t i = 0; i < n; i++) want[i] = (double)(x[i] + y[i]);
+    for (int t = 0; j->tables[t]; t++) {
+        float *sum = take_copy(j, "sum", n, y);
+        j->tables[t]->add(n, x, sum);
+        check_canaries(j, j->tables[t]);
+        compare(j, j->tables[t], "y", n, sum, want, NULL);
+    }
+}
+
+/* ---- optimisers: 4 roundings of the magnitudes that enter each formula */
+
+static void sgd(job *j)
+{
+    size_t n = (size_t)j->s.m;
+    float rate = (float)draw_real(&j->random, 0.001, 1), momentum = draw(&j->random) % 2 ? 0.9f : 0;
+    float *g = take_input(j, "g", n, 5), *v = take_input(j, "v", n, 5);
+    float *w = take_input(j, "w", n, 5);
+    double *want_v = take_doubles(j, n), *want_w = take_doubles(j, n);
+    double *slack_v = take_doubles(j, n), *slack_w = take_doubles(j, n);
+    for (size_t i = 0; i < n; i++) {
+        want_v[i] = (double)momentum * (double)v[i] + (double)g[i];
+        slack_v[i] = 4 * ROUNDING * (fabs((double)momentum * (double)v[i]) + fabs((double)g[i]));
+        want_w[i] = (double)w[i] - (double)rate * want_v[i];
+        slack_w[i] = 4 * ROUNDING * (fabs((double)w[i]) + fabs((double)rate * want_v[i])) +
+                     (double)rate * slack_v[i];
+    }
+    for (int t = 0; j->tables[t]; t++) {
+        float *out_v = momentum > 0 ? take_copy(j, "v", n, v) : NULL;
+        float *out_w = take_copy(j, "w", n, w);
+        j->tables[t]->sgd(n, g, rate, momentum, out_v, out_w);
+        check_canaries(j, j->tables[t]);
+        if (out_v) compare(j, j->tables[t], "v", n, out_v, want_v, slack_v);
+        compare(j, j->tables[t], "w", n, out_w, want_w, slack_w);
+    }
+}
+
+static void adam(job *j)
+{
+    size_t n = (size_t)j->s.m;
+    float rate = (float)draw_real(&j->random, 0.001, 1), beta1 = 0.9f, beta2 = 0.999f;
+    float epsilon = draw(&j->random) % 2 ? 1e-7f : 1e-3f;
+    float *g = take_input(j, "g", n, 5), *m = take_input(j, "m", n, 5);
+    float *v = take_input(j, "v", n, 5), *w = take_input(j, "w", n, 5);
+    double *want_m = take_doubles(j, n), *want_v = take_doubles(j, n), *want_w = take_doubles(j, n);
+    double *slack_m = take_doubles(j, n), *slack_v = take_doubles(j, n);
+    double *slack_w = take_doubles(j, n);
+    for (size_t i = 0; i < n; i++) {
+        double b1 = (double)beta1, b2 = (double)beta2, d = (double)g[i];
+        v[i] = fabsf(v[i]) + 0.01f; /* a sum of squares */
+        want_m[i] = b1 * (double)m[i] + (1 - b1) * d;
+        slack_m[i] = 4 * ROUNDING * (fabs(b1 * (double)m[i]) + fabs((1 - b1) * d));
+        want_v[i] = b2 * (double)v[i] + (1 - b2) * d * d;
+        slack_v[i] = 4 * ROUNDING * want_v[i];
+        double unit = (double)rate / (sqrt(want_v[i]) + (double)epsilon);
+        want_w[i] = (double)w[i] - unit * want_m[i];
+        slack_w[i] =
+            8 * ROUNDING * (fabs((double)w[i]) + fabs(unit * want_m[i])) + unit * slack_m[i];
+    }
+    for (int t = 0; j->tables[t]; t++) {
+        float *out_m = take_copy(j, "m", n, m), *out_v = take_copy(j, "v", n, v);
+        float *out_w = take_copy(j, "w", n, w);
+        j->tables[t]->adam(n, g, rate, beta1, beta2, epsilon, out_m, out_v, out_w);
+        check_canaries(j, j->tables[t]);
+        compare(j, j->tables[t], "m", n, out_m, want_m, slack_m);
+        compare(j, j->tables[t], "v", n, out_v, want_v, slack_v);
+        compare(j, j->tables[t], "w", n, out_w, want_w, slack_w);
+    }
+}
+
+static const row rows[] = {
+    {"relu", relu, ELEMENTS, 200},
+    {"sigmoid", sigmoid, ELEMENTS, 200},
+    {"tanh", hyperbolic_tangent, ELEMENTS, 200},
+    {"softmax", softmax, ROWS, 200},
+    {"add", add, ELEMENTS, 200},
+    {"sgd", sgd, ELEMENTS, 200},
+    {"adam", adam, ELEMENTS, 200},
+};
+
+int main(int argc, char **argv)
+{
+    return walk("test_elements", rows, sizeof rows / sizeof *rows, argc, argv);
+}

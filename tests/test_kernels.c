@@ -1,0 +1,231 @@
+/*
+ * Convolution and pooling of cn_kernels, for every instruction set that this processor has, against
+ * their twins.
+ *
+ * Most cases run on small integers: all sums are then exact in float32 in any order, and the kernel
+ * must equal the twin. The others run on real numbers in [-1, 1), and may differ by what rounding
+ * can do: a sum of n products, added up in any order, is off by at most (n + 1) 2^-24 times the sum
+ * of the magnitudes (Higham 2002, section 3.1), and that sum is the twin run on magnitudes.
+ *
+ *     test_kernels                               everything
+ *     test_kernels FUNCTION INSTRUCTIONS CASE    one case, as a failure prints it
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "kernel_walk.h"
+
+/* ---- convolution */
+
+static void conv_forward(job *j)
+{
+    const cn_conv_shape *s = &j->s;
+    size_t n_x = count(s->m, s->h, s->w, s->c), n_w = count(s->fh, s->fw, s->c, s->oc);
+    size_t n_y = count(s->m, s->oh, s->ow, s->oc);
+    bool relu = draw(&j->random) % 2, biased = draw(&j->random) % 4;
+    float *x = take_input(j, "x", n_x, 3), *w = take_input(j, "w", n_w, 2);
+    float *b = biased ? take_input(j, "b", (size_t)s->oc, 5) : NULL, *first = NULL;
+    double *sum = take_doubles(j, n_y), *want = take_doubles(j, n_y), *slack = NULL;
+    spoil(j, n_x, x);
+    cn_ref_conv2d_forward(s, widen(j, n_x, x), widen(j, n_w, w),
+                          b ? widen(j, (size_t)s->oc, b) : NULL, sum);
+    relu ? cn_ref_relu_forward(n_y, sum, want) : (void)memcpy(want, sum, n_y * sizeof *want);
+    if (j->real) {
+        slack = take_doubles(j, n_y);
+        cn_ref_conv2d_forward(s, magnitudes(j, n_x, x), magnitudes(j, n_w, w),
+                              b ? magnitudes(j, (size_t)s->oc, b) : NULL, slack);
+        scaled(n_y, slack, (s->fh * s->fw * s->c + 2) * ROUNDING);
+    }
+    for (int t = 0; j->tables[t]; t++) {
+        const cn_kernels *k = j->tables[t];
+        float *packed = take(j, "packed", k->conv_packed(s));
+        k->conv_pack(s, w, packed);
+        for (int p = 0; p < POOLS; p++) {
+            float *y = take(j, "y", n_y);
+            float *scratch = take(j, "scratch", k->conv_scratch(s, cn_pool_threads(j->pools[p])));
+            k->conv_forward(s, x, packed, b, relu, y, scratch, j->pools[p]);
+            check_canaries(j, k);
+            p ? compare_bits(j, k, "y", n_y, y, first)
+              : compare(j, k, "y", n_y, first = y, want, slack);
+        }
+    }
+}
+
+static void conv_backward_data(job *j)
+{
+    const cn_conv_shape *s = &j->s;
+    size_t n_x = count(s->m, s->h, s->w, s->c), n_w = count(s->fh, s->fw, s->c, s->oc);
+    size_t n_y = count(s->m, s->oh, s->ow, s->oc);
+    float *w = take_input(j, "w", n_w, 2), *dy = take_input(j, "dy", n_y, 3), *first = NULL;
+    double *x = take_doubles(j, n_x), *dw = take_doubles(j, n_w);
+    double *want = take_doubles(j, n_x), *slack = NULL;
+    spoil(j, n_y, dy);
+    cn_ref_conv2d_backward(s, x, widen(j, n_w, w), widen(j, n_y, dy), want, dw, NULL);
+    if (j->real) {
+        slack = take_doubles(j, n_x);
+        cn_ref_conv2d_backward(s, x, magnitudes(j, n_w, w), magnitudes(j, n_y, dy), slack, dw,
+                               NULL);
+        scaled(n_x, slack, (s->fh * s->fw * s->oc + 1) * ROUNDING);
+    }
+    for (int t = 0; j->tables[t]; t++)
+        for (int p = 0; p < POOLS; p++) {
+            const cn_kernels *k = j->tables[t];
+            float *dx = take(j, "dx", n_x);
+            float *scratch = take(j, "scratch", k->conv_scratch(s, cn_pool_threads(j->pools[p])));
+            k->conv_backward_data(s, dy, w, dx, scratch, j->pools[p]);
+            check_canaries(j, k);
+            p ? compare_bits(j, k, "dx", n_x, dx, first)
+              : compare(j, k, "dx", n_x, first = dx, want, slack);
+        }
+}
+
+/* What was in dw and db before stays in the sum. */
+static void conv_backward_weights(job *j)
+{
+    const cn_conv_shape *s = &j->s;
+    size_t n_x = count(s->m, s->h, s->w, s->c), n_w = count(s->fh, s->fw, s->c, s->oc);
+    size_t n_y = count(s->m, s->oh, s->ow, s->oc), n_b = (size_t)s->oc;
+    bool biased = draw(&j->random) % 4;
+    float *x = take_input(j, "x", n_x, 3), *dy = take_input(j, "dy", n_y, 3);
+    float *before_w = take_input(j, "dw before", n_w, 9), *first_w = NULL;
+    float *before_b = take_input(j, "db before", n_b, 9), *first_b = NULL;
+    double *w = take_doubles(j, n_w), *dx = take_doubles(j, n_x);
+    double *want_w = take_doubles(j, n_w), *want_b = take_doubles(j, n_b);
+    double *slack_w = take_doubles(j, n_w), *slack_b = take_doubles(j, n_b);
+    spoil(j, n_x, x);
+    cn_ref_conv2d_backward(s, widen(j, n_x, x), w, widen(j, n_y, dy), dx, want_w, want_b);
+    cn_ref_conv2d_backward(s, magnitudes(j, n_x, x), w, magnitudes(j, n_y, dy), dx, slack_w,
+                           slack_b);
+    double rounding = j->real ? (s->m * s->oh * s->ow + 2) * ROUNDING : 0;
+    for (size_t i = 0; i < n_w; i++) {
+        want_w[i] += (double)before_w[i];
+        slack_w[i] = rounding * (slack_w[i] + fabs((double)before_w[i]));
+    }
+    for (size_t i = 0; i < n_b; i++) {
+        want_b[i] += (double)before_b[i];
+        slack_b[i] = rounding * (slack_b[i] + fabs((double)before_b[i]));
+    }
+    for (int t = 0; j->tables[t]; t++)
+        for (int p = 0; p < POOLS; p++) {
+            const cn_kernels *k = j->tables[t];
+            float *dw = take_copy(j, "dw", n_w, before_w);
+            float *db = biased ? take_copy(j, "db", n_b, before_b) : NULL;
+            float *scratch = take(j, "scratch", k->conv_scratch(s, cn_pool_threads(j->pools[p])));
+            k->conv_backward_weights(s, x, dy, dw, db, scratch, j->pools[p]);
+            check_canaries(j, k);
+            p ? compare_bits(j, k, "dw", n_w, dw, first_w)
+              : compare(j, k, "dw", n_w, first_w = dw, want_w, slack_w);
+            if (!biased) continue;
+            p ? compare_bits(j, k, "db", n_b, db, first_b)
+              : compare(j, k, "db", n_b, first_b = db, want_b, slack_b);
+        }
+}
+
+/* ---- pooling */
+
+static void max_pool_forward(job *j)
+{
+    const cn_conv_shape *s = &j->s;
+    size_t n_x = count(s->m, s->h, s->w, s->c), n_y = count(s->m, s->oh, s->ow, s->c);
+    float *x = take_input(j, "x", n_x, 9), *first = NULL;
+    double *want = take_doubles(j, n_y);
+    spoil(j, n_x, x);
+    cn_ref_max_pool_forward(s, widen(j, n_x, x), want);
+    for (int t = 0; j->tables[t]; t++)
+        for (int p = 0; p < POOLS; p++) {
+            const cn_kernels *k = j->tables[t];
+            float *y = take(j, "y", n_y);
+            k->max_pool_forward(s, x, y, j->pools[p]);
+            check_canaries(j, k);
+            p ? compare_bits(j, k, "y", n_y, y, first)
+              : compare(j, k, "y", n_y, first = y, want, NULL);
+        }
+}
+
+/* Few different values in x make many ties; dy is of integers, so that sums are exact. */
+static void max_pool_backward(job *j)
+{
+    const cn_conv_shape *s = &j->s;
+    size_t n_x = count(s->m, s->h, s->w, s->c), n_y = count(s->m, s->oh, s->ow, s->c);
+    bool ties = draw(&j->random) % 2;
+    float *x = take_input(j, "x", n_x, 2), *first = NULL, *y = take(j, "y", n_y);
+    j->real = false;
+    float *dy = take_input(j, "dy", n_y, 3);
+    spoil(j, n_x, x);
+    double *wide = widen(j, n_x, x), *wide_y = take_doubles(j, n_y), *want = take_doubles(j, n_x);
+    cn_ref_max_pool_forward(s, wide, wide_y);
+    for (size_t i = 0; i < n_y; i++) y[i] = (float)wide_y[i];
+    cn_ref_max_pool_backward(s, wide, widen(j, n_y, dy), ties, want);
+    for (int t = 0; j->tables[t]; t++)
+        for (int p = 0; p < POOLS; p++) {
+            const cn_kernels *k = j->tables[t];
+            float *dx = take(j, "dx", n_x);
+            k->max_pool_backward(s, x, y, dy, ties, dx, j->pools[p]);
+            check_canaries(j, k);
+            p ? compare_bits(j, k, "dx", n_x, dx, first)
+              : compare(j, k, "dx", n_x, first = dx, want, NULL);
+        }
+}
+
+/* The sum of a window of n is divided by n or multiplied by the rounded 1/n: n + 1 roundings of
+ * real numbers, 2 of integers, whose sum is exact. */
+static void average_pool_forward(job *j)
+{
+    const cn_conv_shape *s = &j->s;
+    size_t n_x = count(s->m, s->h, s->w, s->c), n_y = count(s->m, s->oh, s->ow, s->c);
+    float *x = take_input(j, "x", n_x, 9), *first = NULL;
+    double *want = take_doubles(j, n_y), *slack = take_doubles(j, n_y);
+    spoil(j, n_x, x);
+    cn_ref_average_pool_forward(s, widen(j, n_x, x), want);
+    cn_ref_average_pool_forward(s, magnitudes(j, n_x, x), slack);
+    scaled(n_y, slack, (j->real ? s->fh * s->fw + 1 : 2) * ROUNDING);
+    for (int t = 0; j->tables[t]; t++)
+        for (int p = 0; p < POOLS; p++) {
+            const cn_kernels *k = j->tables[t];
+            float *y = take(j, "y", n_y);
+            k->average_pool_forward(s, x, y, j->pools[p]);
+            check_canaries(j, k);
+            p ? compare_bits(j, k, "y", n_y, y, first)
+              : compare(j, k, "y", n_y, first = y, want, slack);
+        }
+}
+
+/* An element is in at most fh fw windows, and each share takes 2 roundings. */
+static void average_pool_backward(job *j)
+{
+    const cn_conv_shape *s = &j->s;
+    size_t n_x = count(s->m, s->h, s->w, s->c), n_y = count(s->m, s->oh, s->ow, s->c);
+    float *dy = take_input(j, "dy", n_y, 9), *first = NULL;
+    double *want = take_doubles(j, n_x), *slack = take_doubles(j, n_x);
+    cn_ref_average_pool_backward(s, widen(j, n_y, dy), want);
+    cn_ref_average_pool_backward(s, magnitudes(j, n_y, dy), slack);
+    scaled(n_x, slack, (s->fh * s->fw + 2) * ROUNDING);
+    for (int t = 0; j->tables[t]; t++)
+        for (int p = 0; p < POOLS; p++) {
+            const cn_kernels *k = j->tables[t];
+            float *dx = take(j, "dx", n_x);
+            k->average_pool_backward(s, dy, dx, j->pools[p]);
+            check_canaries(j, k);
+            p ? compare_bits(j, k, "dx", n_x, dx, first)
+              : compare(j, k, "dx", n_x, first = dx, want, slack);
+        }
+}
+
+static const row rows[] = {
+    {"conv_forward", conv_forward, CONVOLUTION, 1000},
+    {"conv_backward_data", conv_backward_data, CONVOLUTION, 1000},
+    {"conv_backward_weights", conv_backward_weights, CONVOLUTION, 1000},
+    {"max_pool_forward", max_pool_forward, POOLING, 1000},
+    {"max_pool_backward", max_pool_backward, POOLING, 1000},
+    {"average_pool_forward", average_pool_forward, POOLING, 1000},
+    {"average_pool_backward", average_pool_backward, POOLING, 1000},
+};
+
+int main(int argc, char **argv)
+{
+    return walk("test_kernels", rows, sizeof rows / sizeof *rows, argc, argv);
+}
