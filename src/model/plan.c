@@ -1,0 +1,376 @@
+/*
+ * plan.c - made once for a model and a batch: all that can fail fails here.
+ *
+ * Values. A layer's output is a value; a view (flatten) only gives its input's another shape, so
+ * what reads the view reads that value. Every value has a buffer, and in training a second one for
+ * its gradient, where a parameter lies before it.
+ *
+ * In place. A layer that works element by element writes over its input where nothing else reads
+ * that: no other layer, and not its producer's backward. A ReLU in place of a convolution's or a
+ * dense layer's output is done with it, while the sums are still in registers.
+ *
+ * ReLU and maximum. max(max(z, 0)) = max(max(z), 0): the gradient of a ReLU before a maximum
+ * pooling is masked behind it, where there are fewer elements, with the same result.
+ *
+ * Loss. A softmax before cross-entropy and a sigmoid before its binary kind are fused with it (see
+ * loss.c): their backward does not run, and their input, the logits, is kept for the loss.
+ *
+ * Gradients of a value that several layers read are summed: the first backward writes it, each
+ * further one writes a buffer of its own, which is then added.
+ *
+ * Moments. With n layers, layer i runs forward at moment i, the loss at n, its backward at
+ * 2 n - i, and the caller looks at results at 2 n + 1. A buffer lives from the first moment that
+ * touches it to the last, and shares memory with those that live at other times.
+ */
+#include "model/plan.h"
+
+#include <limits.h>
+#include <string.h>
+
+enum { FLOATS_ALIGNED = CN_ALIGN / sizeof(float) };
+
+/* What is known of a layer while planning. */
+typedef struct node {
+    int value;        /* the layer that computes what this one is: itself, or a view's root */
+    int readers;      /* of the value, views left out */
+    int reader;       /* one of them */
+    bool gradient;    /* the value has one */
+    bool in_place;    /* forward: y is x's buffer */
+    bool in_place_dx; /* backward: dx is dy's buffer */
+} node;
+
+typedef struct planner {
+    cn_plan *plan;
+    const cn_model *model;
+    node *nodes;
+    int n, capacity; /* layers; buffers that there is room for */
+    cn_error *err;
+    cn_status status; /* the first failure */
+} planner;
+
+static const cn_layer *layer_of(const planner *p, int i)
+{
+    return &p->model->layers[i];
+}
+
+/* The value that layer i reads as its input k. */
+static int input_value(const planner *p, int i, int k)
+{
+    return p->nodes[layer_of(p, i)->inputs[k]].value;
+}
+
+static bool runs(const planner *p, int i)
+{
+    return i > 0 && !layer_of(p, i)->type->view;
+}
+
+/* ---- options */
+
+static cn_status settle_options(cn_session_opts *o, cn_error *err)
+{
+    cn_optimizer *opt = &o->optimizer;
+    if (o->batch == 0) o->batch = 1;
+    if (o->batch < 1)
+        return cn_fail(err, CN_ERR_ARGUMENT, "session: batch %d, expected at least 1", o->batch);
+    if (opt->kind != CN_ADAM && opt->kind != CN_SGD)
+        return cn_fail(err, CN_ERR_ARGUMENT, "session: unknown optimizer %d", (int)opt->kind);
+    if (opt->beta1 == 0) opt->beta1 = 0.9;
+    if (opt->beta2 == 0) opt->beta2 = 0.999;
+    if (opt->epsilon == 0) opt->epsilon = 1e-7;
+    if (!(opt->momentum >= 0 && opt->momentum < 1))
+        return cn_fail(err, CN_ERR_ARGUMENT, "session: momentum %g, expected 0 <= momentum < 1",
+                       opt->momentum);
+    if (!(opt->beta1 >= 0 && opt->beta1 < 1 && opt->beta2 >= 0 && opt->beta2 < 1))
+        return cn_fail(err, CN_ERR_ARGUMENT, "session: beta1 %g and beta2 %g, expected 0 <= b < 1",
+                       opt->beta1, opt->beta2);
+    if (!(opt->epsilon > 0))
+        return cn_fail(err, CN_ERR_ARGUMENT, "session: epsilon %g, expected above 0", opt->epsilon);
+    return cn_thread_count(o->threads, &o->threads, err);
+}
+
+/* ---- the graph's values */
+
+static void find_values(planner *p)
+{
+    for (int i = 0; i < p->n; i++) {
+        node *at = &p->nodes[i];
+        const cn_layer *layer = layer_of(p, i);
+        at->value = layer->type->view ? input_value(p, i, 0) : i;
+        at->gradient = i == 0 ? p->plan->opts.input_gradient : layer->weight_count > 0;
+        for (int k = 0; k < layer->input_count; k++) {
+            node *x = &p->nodes[input_value(p, i, k)];
+            at->gradient = at->gradient || x->gradient;
+            if (layer->type->view) continue;
+            x->readers++;
+            x->reader = i;
+        }
+        at->gradient = at->gradient && p->plan->opts.training;
+    }
+}
+
+static void find_in_place(planner *p)
+{
+    int output = p->nodes[p->model->output].value;
+    for (int i = 1; i < p->n; i++) {
+        const cn_layer_type *type = layer_of(p, i)->type;
+        if (!type->in_place) continue;
+        int x = input_value(p, i, 0);
+        bool needed =
+            p->plan->opts.training && (layer_of(p, x)->type->backward_reads & CN_READS_Y) != 0;
+        bool alone = x != 0 && p->nodes[x].readers == 1;
+        bool logits = i == output && p->plan->loss.fused;
+        p->nodes[i].in_place = alone && !needed && !logits;
+        p->nodes[i].in_place_dx = alone && !logits;
+    }
+}
+
+/* ---- buffers */
+
+static void *grow(planner *p)
+{
+    int capacity = p->capacity ? 2 * p->capacity : 64;
+    cn_buffer *buffers = cn_allocate((size_t)capacity, sizeof *buffers, "session: plan", p->err);
+    if (!buffers) return NULL;
+    if (p->plan->buffers) memcpy(buffers, p->plan->buffers, (size_t)p->capacity * sizeof *buffers);
+    cn_release(p->plan->buffers);
+    p->capacity = capacity;
+    return p->plan->buffers = buffers;
+}
+
+/* A new buffer for a value of layer i. */
+static int add_buffer(planner *p, int i)
+{
+    size_t size;
+    size_t most = (size_t)1 << 48; /* so that no sum of them overflows */
+    if (p->status != CN_OK) return CN_NO_BUFFER;
+    if (p->plan->buffer_count == p->capacity && !grow(p)) {
+        p->status = CN_ERR_MEMORY;
+        return CN_NO_BUFFER;
+    }
+    if (!cn_multiply(cn_shape_count(&layer_of(p, i)->out), (size_t)p->plan->opts.batch, &size) ||
+        size > most) {
+        p->status = cn_fail(p->err, CN_ERR_MEMORY, "session: a batch of %d is too large at %s",
+                            p->plan->opts.batch, layer_of(p, i)->name);
+        return CN_NO_BUFFER;
+    }
+    size = (size + FLOATS_ALIGNED - 1) / FLOATS_ALIGNED * FLOATS_ALIGNED;
+    p->plan->buffers[p->plan->buffer_count] = (cn_buffer){.size = size, .first = INT_MAX};
+    return p->plan->buffer_count++;
+}
+
+static void touch(planner *p, int buffer, int moment)
+{
+    if (buffer == CN_NO_BUFFER) return;
+    cn_buffer *b = &p->plan->buffers[buffer];
+    if (moment < b->first) b->first = moment;
+    if (moment > b->last) b->last = moment;
+}
+
+/* ---- forward */
+
+static void plan_forward(planner *p)
+{
+    for (int i = 0; i < p->n; i++) {
+        cn_plan_step *step = &p->plan->steps[i];
+        const cn_layer *layer = layer_of(p, i);
+        step->forward = runs(p, i);
+        for (int k = 0; k < CN_MAX_INPUTS; k++)
+            step->x[k] =
+                k < layer->input_count ? p->plan->steps[input_value(p, i, k)].y : CN_NO_BUFFER;
+        step->y = p->nodes[i].in_place || layer->type->view ? step->x[0] : add_buffer(p, i);
+        touch(p, step->y, i);
+        for (int k = 0; k < layer->input_count; k++) touch(p, step->x[k], i);
+        if (layer->type == &cn_relu_type && p->nodes[i].in_place) {
+            cn_plan_step *before = &p->plan->steps[input_value(p, i, 0)];
+            before->relu = layer_of(p, input_value(p, i, 0))->type->fuses_relu;
+            step->forward = !before->relu;
+        }
+    }
+    const cn_plan_step *output = &p->plan->steps[p->nodes[p->model->output].value];
+    touch(p, output->y, 2 * p->n + 1);
+    if (p->plan->loss.fused) touch(p, output->x[0], p->n);
+}
+
+/* ---- backward */
+
+/* The gradient buffer of a value that nothing has written yet, as the value's reader i writes it.
+ */
+static int first_gradient(planner *p, int value, int i)
+{
+    cn_plan_step *step = &p->plan->steps[value];
+    step->dy = p->nodes[i].in_place_dx ? p->plan->steps[i].dy : add_buffer(p, value);
+    return step->dy;
+}
+
+static void plan_layer_backward(planner *p, int i)
+{
+    cn_plan_step *step = &p->plan->steps[i];
+    const cn_layer *layer = layer_of(p, i);
+    int moment = 2 * p->n - i;
+    step->backward = runs(p, i) && step->dy != CN_NO_BUFFER;
+    if (!step->backward) return;
+    for (int k = 0; k < layer->input_count; k++) {
+        int value = input_value(p, i, k);
+        if (layer->type->backward_reads & CN_READS_X) touch(p, step->x[k], moment);
+        if (!p->nodes[value].gradient) continue;
+        int written = p->plan->steps[value].dy;
+        if (written == CN_NO_BUFFER) {
+            step->dx[k] = first_gradient(p, value, i);
+        } else {
+            step->dx[k] = add_buffer(p, value);
+            step->sum[k] = written;
+        }
+        touch(p, step->dx[k], moment);
+        touch(p, step->sum[k], moment);
+    }
+    if (layer->type->backward_reads & CN_READS_Y) touch(p, step->y, moment);
+    touch(p, step->dy, moment);
+
+    /* A ReLU before a maximum: see the head of this file. */
+    if (layer->type == &cn_relu_type && p->nodes[i].in_place_dx && p->nodes[i].readers == 1 &&
+        layer_of(p, p->nodes[i].reader)->type == &cn_max_pool_type) {
+        step->backward = false;
+        p->plan->steps[p->nodes[i].reader].mask = true;
+    }
+}
+
+static void plan_backward(planner *p)
+{
+    cn_plan *plan = p->plan;
+    for (int i = 0; i < p->n; i++) {
+        cn_plan_step *step = &plan->steps[i];
+        step->dy = step->dx[0] = step->dx[1] = step->sum[0] = step->sum[1] = CN_NO_BUFFER;
+    }
+    plan->loss_gradient = plan->input_gradient = CN_NO_BUFFER;
+    int last = p->nodes[p->model->output].value;
+    if (plan->loss.fused) last = input_value(p, last, 0);
+    if (p->nodes[last].gradient) {
+        plan->loss_gradient = plan->steps[last].dy = add_buffer(p, last);
+        touch(p, plan->loss_gradient, p->n);
+    }
+    for (int i = p->n - 1; i > 0; i--) plan_layer_backward(p, i);
+    plan->input_gradient = plan->steps[0].dy;
+    touch(p, plan->input_gradient, 2 * p->n + 1);
+}
+
+/* ---- memory */
+
+/* Places buffer b as low as the buffers that are placed allow: order[0 .. placed - 1], by
+ * offset. */
+static void place(cn_plan *plan, int b, int *order, int placed)
+{
+    cn_buffer *buffer = &plan->buffers[b];
+    size_t offset = 0;
+    for (int i = 0; i < placed; i++) {
+        const cn_buffer *other = &plan->buffers[order[i]];
+        if (other->first > buffer->last || other->last < buffer->first) continue;
+        if (offset + buffer->size <= other->offset) break;
+        if (other->offset + other->size > offset) offset = other->offset + other->size;
+    }
+    buffer->offset = offset;
+    if (offset + buffer->size > plan->activations) plan->activations = offset + buffer->size;
+    int at = placed;
+    for (; at > 0 && plan->buffers[order[at - 1]].offset > offset; at--) order[at] = order[at - 1];
+    order[at] = b;
+}
+
+/* The largest first: the small ones then fill the gaps. */
+static cn_status place_buffers(cn_plan *plan, cn_error *err)
+{
+    int n = plan->buffer_count;
+    int *order = cn_allocate((size_t)n, sizeof *order, "session: plan", err);
+    bool *placed = cn_allocate((size_t)n, sizeof *placed, "session: plan", err);
+    if (order && placed)
+        for (int i = 0; i < n; i++) {
+            int largest = -1;
+            for (int b = 0; b < n; b++)
+                if (!placed[b] &&
+                    (largest < 0 || plan->buffers[b].size > plan->buffers[largest].size))
+                    largest = b;
+            place(plan, largest, order, i);
+            placed[largest] = true;
+        }
+    cn_status status = order && placed ? CN_OK : CN_ERR_MEMORY;
+    cn_release(order);
+    cn_release(placed);
+    return status;
+}
+
+static void plan_workspace(planner *p)
+{
+    cn_plan *plan = p->plan;
+    for (int i = 1; i < p->n; i++) {
+        const cn_layer *layer = layer_of(p, i);
+        cn_plan_step *step = &plan->steps[i];
+        if (!layer->type->needs) continue;
+        layer->type->needs(layer, plan->kernels, plan->opts.batch, plan->opts.threads,
+                           &step->needs);
+        step->packed = plan->packed;
+        plan->packed += (step->needs.packed + FLOATS_ALIGNED - 1) / FLOATS_ALIGNED * FLOATS_ALIGNED;
+        if (step->needs.scratch > plan->scratch) plan->scratch = step->needs.scratch;
+    }
+    if (!plan->opts.training) return;
+    const cn_optimizer *opt = &plan->opts.optimizer;
+    size_t moments = opt->kind == CN_ADAM ? 2 : opt->momentum != 0 ? 1 : 0;
+    plan->gradients = p->model->block_size;
+    plan->moments = moments * p->model->block_size;
+}
+
+cn_status cn_plan_create(cn_plan *plan, const cn_model *model, cn_session_opts opts, cn_error *err)
+{
+    if (!model || !model->finished)
+        return cn_fail(err, CN_ERR_ARGUMENT, "session: the model is NULL or not finished");
+    cn_status status = settle_options(&opts, err);
+    if (status != CN_OK) return status;
+    cn_plan made = {.model = model, .kernels = cn_kernels_get(), .opts = opts};
+    status = cn_loss_choose(&model->layers[model->output], opts.loss, &made.loss, err);
+    if (status != CN_OK) return status;
+
+    size_t n = (size_t)model->layer_count;
+    planner p = {.plan = &made, .model = model, .n = model->layer_count, .err = err};
+    made.steps = cn_allocate(n, sizeof *made.steps, "session: plan", err);
+    p.nodes = cn_allocate(n, sizeof *p.nodes, "session: plan", err);
+    if (!made.steps || !p.nodes) {
+        status = CN_ERR_MEMORY;
+        goto done;
+    }
+    find_values(&p);
+    find_in_place(&p);
+    plan_forward(&p);
+    plan_backward(&p);
+    plan_workspace(&p);
+    status = p.status;
+    if (status == CN_OK) status = place_buffers(&made, err);
+done:
+    cn_release(p.nodes);
+    if (status == CN_OK)
+        *plan = made;
+    else
+        cn_plan_free(&made);
+    return status;
+}
+
+void cn_plan_free(cn_plan *plan)
+{
+    cn_release(plan->steps);
+    cn_release(plan->buffers);
+}
+
+cn_status cn_memory_plan(cn_model *model, cn_session_opts opts, cn_memory *out, cn_error *err)
+{
+    cn_plan plan;
+    if (!out) return cn_fail(err, CN_ERR_ARGUMENT, "memory plan: NULL output");
+    cn_status status = cn_plan_create(&plan, model, opts, err);
+    if (status != CN_OK) return status;
+    *out = (cn_memory){
+        .parameters = model->block_size * sizeof(float),
+        .gradients = plan.gradients * sizeof(float),
+        .optimizer = plan.moments * sizeof(float),
+        .activations = plan.activations * sizeof(float),
+        .workspace = (plan.packed + plan.scratch) * sizeof(float),
+    };
+    out->total =
+        out->parameters + out->gradients + out->optimizer + out->activations + out->workspace;
+    cn_plan_free(&plan);
+    return CN_OK;
+}

@@ -1,0 +1,350 @@
+/*
+ * session.c - runs a plan: forward, loss, backward, step. Nothing here allocates after
+ * cn_session_create, and nothing fails but by a wrong argument.
+ */
+#include "model/session.h"
+
+#include "base/pixels.h"
+#include "model/plan.h"
+
+#include <math.h>
+#include <string.h>
+
+/* What the session holds results of; each needs the one before it. */
+typedef enum progress { NOTHING, FORWARD, LOSS, BACKWARD } progress;
+
+struct cn_session {
+    cn_plan plan;
+    cn_model *model;
+    cn_pool *pool;
+    cn_call *calls; /* one a layer */
+    float *activations, *workspace, *gradients, *moments;
+    int m; /* examples of the last forward */
+    progress done;
+    bool packed;
+    uint64_t packed_version; /* model->version that the packed weights belong to */
+    uint64_t updates;        /* steps of the optimiser */
+};
+
+static float *buffer(const cn_session *s, int index)
+{
+    return index == CN_NO_BUFFER ? NULL : s->activations + s->plan.buffers[index].offset;
+}
+
+/* ---- making */
+
+static void fill_call(cn_session *s, int i)
+{
+    const cn_layer *layer = &s->model->layers[i];
+    const cn_plan_step *step = &s->plan.steps[i];
+    cn_call *call = &s->calls[i];
+    *call = (cn_call){
+        .layer = layer,
+        .kernels = s->plan.kernels,
+        .pool = s->pool,
+        .m = s->plan.opts.batch,
+        .relu = step->relu,
+        .y = buffer(s, step->y),
+        .dy = buffer(s, step->dy),
+        .packed = s->workspace + step->packed,
+        .scratch = s->workspace + s->plan.packed,
+    };
+    for (int k = 0; k < layer->input_count; k++) {
+        call->x[k] = buffer(s, step->x[k]);
+        call->dx[k] = buffer(s, step->dx[k]);
+    }
+    for (int k = 0; k < layer->weight_count; k++) {
+        call->w[k] = s->model->block + layer->weights[k].offset;
+        call->dw[k] = s->gradients ? s->gradients + layer->weights[k].offset : NULL;
+    }
+}
+
+cn_status cn_session_create(cn_session **session, cn_model *model, cn_session_opts opts,
+                            cn_error *err)
+{
+    if (!session) return cn_fail(err, CN_ERR_ARGUMENT, "session: NULL output");
+    cn_session *s = cn_allocate(1, sizeof *s, "session", err);
+    if (!s) return CN_ERR_MEMORY;
+    s->model = model;
+    cn_status status = cn_plan_create(&s->plan, model, opts, err);
+    if (status == CN_OK) status = cn_pool_create(&s->pool, s->plan.opts.threads, err);
+    if (status != CN_OK) goto done;
+
+    const cn_plan *plan = &s->plan;
+    size_t layers = (size_t)model->layer_count, size = sizeof(float);
+    status = CN_ERR_MEMORY;
+    s->calls = cn_allocate(layers, sizeof *s->calls, "session", err);
+    if (!s->calls) goto done;
+    s->activations = cn_allocate(plan->activations, size, "session: activations", err);
+    if (!s->activations) goto done;
+    s->workspace = cn_allocate(plan->packed + plan->scratch, size, "session: workspace", err);
+    if (!s->workspace) goto done;
+    if (plan->opts.training) {
+        s->gradients = cn_allocate(plan->gradients, size, "session: gradients", err);
+        if (!s->gradients) goto done;
+        s->moments = cn_allocate(plan->moments, size, "session: optimizer", err);
+        if (!s->moments) goto done;
+    }
+    for (int i = 0; i < model->layer_count; i++) fill_call(s, i);
+    *session = s;
+    s = NULL;
+    status = CN_OK;
+done:
+    cn_session_free(s);
+    return status;
+}
+
+void cn_session_free(cn_session *s)
+{
+    if (!s) return;
+    cn_pool_free(s->pool);
+    cn_plan_free(&s->plan);
+    cn_release(s->calls);
+    cn_release(s->activations);
+    cn_release(s->workspace);
+    cn_release(s->gradients);
+    cn_release(s->moments);
+    cn_release(s);
+}
+
+/* ---- forward */
+
+static void pack_weights(cn_session *s)
+{
+    if (s->packed && s->packed_version == s->model->version && !s->model->handed_out) return;
+    for (int i = 0; i < s->model->layer_count; i++) {
+        cn_call call = s->calls[i];
+        call.m = s->plan.opts.batch;
+        if (call.layer->type->pack) call.layer->type->pack(&call);
+    }
+    s->packed = true;
+    s->packed_version = s->model->version;
+}
+
+/* Over the m examples that lie in the input buffer. */
+static void run_forward(cn_session *s, int m)
+{
+    pack_weights(s);
+    for (int i = 0; i < s->model->layer_count; i++) {
+        cn_call *call = &s->calls[i];
+        call->m = m;
+        if (s->plan.steps[i].forward) call->layer->type->forward(call);
+    }
+    s->m = m;
+    s->done = FORWARD;
+}
+
+float *cn_session_input(cn_session *s)
+{
+    return s->calls[0].y;
+}
+
+/* An (m, n_H, n_W, n_C) of the model's examples. */
+static cn_status check_examples(const cn_session *s, const cn_tensor *X, const char *what,
+                                cn_error *err)
+{
+    char found[CN_SHAPE_TEXT];
+    const int *n = s->model->layers[0].out.n;
+    if (!X || !X->data) return cn_fail(err, CN_ERR_ARGUMENT, "%s: NULL or empty X", what);
+    if (X->rank != 4 || X->shape[0] < 1 || memcmp(X->shape + 1, n, 3 * sizeof *n) != 0)
+        return cn_fail(err, CN_ERR_SHAPE, "%s: X has shape %s, expected (m, %d, %d, %d)", what,
+                       cn_shape_text(X->rank, X->shape, found), n[0], n[1], n[2]);
+    return CN_OK;
+}
+
+cn_status cn_forward(cn_session *s, const cn_tensor *X, cn_error *err)
+{
+    if (!s) return cn_fail(err, CN_ERR_ARGUMENT, "forward: NULL session");
+    cn_status status = check_examples(s, X, "forward", err);
+    if (status != CN_OK) return status;
+    if (X->dtype != CN_F32)
+        return cn_fail(err, CN_ERR_ARGUMENT, "forward: X has dtype %d, expected F32 (%d)",
+                       (int)X->dtype, (int)CN_F32);
+    if (X->shape[0] > s->plan.opts.batch)
+        return cn_fail(err, CN_ERR_SHAPE, "forward: %d examples, expected at most the batch of %d",
+                       X->shape[0], s->plan.opts.batch);
+    if (X->data != cn_session_input(s))
+        memcpy(cn_session_input(s), X->data, cn_tensor_count(X) * sizeof(float));
+    run_forward(s, X->shape[0]);
+    return CN_OK;
+}
+
+/* A view of the last m values of a layer. */
+static cn_tensor view_of(const cn_session *s, const cn_layer *layer, float *data)
+{
+    int shape[CN_MAX_RANK] = {s->m};
+    memcpy(shape + 1, layer->out.n, (size_t)layer->out.rank * sizeof *shape);
+    return cn_tensor_view(CN_F32, layer->out.rank + 1, shape, data);
+}
+
+cn_tensor cn_output(const cn_session *s)
+{
+    if (!s || s->done == NOTHING) return (cn_tensor){0};
+    return view_of(s, &s->model->layers[s->model->output], s->calls[s->model->output].y);
+}
+
+cn_status cn_predict(cn_session *s, const cn_tensor *X, cn_tensor *Y, cn_error *err)
+{
+    if (!s) return cn_fail(err, CN_ERR_ARGUMENT, "predict: NULL session");
+    cn_status status = check_examples(s, X, "predict", err);
+    if (status != CN_OK) return status;
+    if (X->dtype != CN_F32 && X->dtype != CN_U8)
+        return cn_fail(err, CN_ERR_ARGUMENT, "predict: X has dtype %d, expected F32 or U8",
+                       (int)X->dtype);
+    int count = X->shape[0], size = cn_model_output_size(s->model);
+    status = cn_tensor_output(Y, CN_F32, 2, (int[]){count, size}, "predict: Y", err);
+    if (status != CN_OK) return status;
+
+    size_t example = cn_shape_count(&s->model->layers[0].out);
+    for (int from = 0; from < count; from += s->m) {
+        int m = count - from < s->plan.opts.batch ? count - from : s->plan.opts.batch;
+        cn_tensor part = *X;
+        part.shape[0] = m;
+        part.data = (char *)X->data + (size_t)from * example * cn_dtype_size(X->dtype);
+        if (X->dtype == CN_U8)
+            cn_pixels_normalize(&part, 1.0F / 255, NULL, m, s->model->mean, s->model->std,
+                                cn_session_input(s));
+        else
+            memcpy(cn_session_input(s), part.data, (size_t)m * example * sizeof(float));
+        run_forward(s, m);
+        memcpy((float *)Y->data + (size_t)from * (size_t)size, s->calls[s->model->output].y,
+               (size_t)m * (size_t)size * sizeof(float));
+    }
+    return CN_OK;
+}
+
+/* ---- loss and backward */
+
+cn_status cn_loss(cn_session *s, const cn_tensor *Y, double *loss, cn_error *err)
+{
+    if (!s || !loss) return cn_fail(err, CN_ERR_ARGUMENT, "loss: NULL argument");
+    if (s->done == NOTHING)
+        return cn_fail(err, CN_ERR_ARGUMENT, "loss: no outputs yet, call cn_forward first");
+    cn_status status = cn_loss_check(&s->plan.loss, s->m, Y, err);
+    if (status != CN_OK) return status;
+    const cn_call *output = &s->calls[s->model->output];
+    *loss = cn_loss_run(&s->plan.loss, s->m, output->x[0], output->y, Y,
+                        buffer(s, s->plan.loss_gradient));
+    s->done = LOSS;
+    return CN_OK;
+}
+
+typedef struct add_job {
+    const cn_kernels *kernels;
+    size_t n;
+    const float *x;
+    float *y;
+} add_job;
+
+static void add_unit(void *argument, int unit, int worker)
+{
+    const add_job *job = argument;
+    size_t from = (size_t)unit * CN_MAP_CHUNK;
+    size_t n = job->n - from < CN_MAP_CHUNK ? job->n - from : CN_MAP_CHUNK;
+    (void)worker;
+    job->kernels->add(n, job->x + from, job->y + from);
+}
+
+static int chunks(size_t n)
+{
+    return (int)((n + CN_MAP_CHUNK - 1) / CN_MAP_CHUNK);
+}
+
+static void run_layer_backward(cn_session *s, int i)
+{
+    const cn_plan_step *step = &s->plan.steps[i];
+    const cn_call *call = &s->calls[i];
+    if (step->mask) {
+        size_t n = (size_t)s->m * cn_shape_count(&call->layer->out);
+        cn_map_backward_run(s->pool, s->plan.kernels->relu_backward, n, call->y, call->dy,
+                            buffer(s, step->dy));
+    }
+    call->layer->type->backward(call);
+    for (int k = 0; k < call->layer->input_count; k++) {
+        if (step->sum[k] == CN_NO_BUFFER) continue;
+        const cn_layer *x = &s->model->layers[call->layer->inputs[k]];
+        add_job job = {.kernels = s->plan.kernels,
+                       .n = (size_t)s->m * cn_shape_count(&x->out),
+                       .x = call->dx[k],
+                       .y = buffer(s, step->sum[k])};
+        cn_pool_run(s->pool, chunks(job.n), add_unit, &job);
+    }
+}
+
+cn_status cn_backward(cn_session *s, cn_error *err)
+{
+    if (!s) return cn_fail(err, CN_ERR_ARGUMENT, "backward: NULL session");
+    if (!s->plan.opts.training)
+        return cn_fail(err, CN_ERR_ARGUMENT,
+                       "backward: the session was not created with .training = true");
+    if (s->done != LOSS)
+        return cn_fail(err, CN_ERR_ARGUMENT,
+                       "backward: no loss to start from, call cn_forward and cn_loss first");
+    memset(s->gradients, 0, s->plan.gradients * sizeof *s->gradients);
+    for (int i = s->model->layer_count - 1; i > 0; i--)
+        if (s->plan.steps[i].backward) run_layer_backward(s, i);
+    s->done = BACKWARD;
+    return CN_OK;
+}
+
+bool cn_gradient(const cn_session *s, int i, cn_parameter *out)
+{
+    if (!s || !out || !s->gradients || i < 0 || i >= s->model->parameter_count) return false;
+    *out = s->model->parameters[i];
+    out->value.data = s->gradients + ((const float *)out->value.data - s->model->block);
+    return true;
+}
+
+cn_tensor cn_input_gradient(const cn_session *s)
+{
+    if (!s || s->done != BACKWARD || s->plan.input_gradient == CN_NO_BUFFER) return (cn_tensor){0};
+    return view_of(s, &s->model->layers[0], buffer(s, s->plan.input_gradient));
+}
+
+/* ---- the optimiser */
+
+typedef struct update_job {
+    const cn_session *s;
+    float rate, beta1, beta2, epsilon, momentum;
+} update_job;
+
+static void update_unit(void *argument, int unit, int worker)
+{
+    const update_job *job = argument;
+    const cn_session *s = job->s;
+    size_t size = s->model->block_size, from = (size_t)unit * CN_MAP_CHUNK;
+    size_t n = size - from < CN_MAP_CHUNK ? size - from : CN_MAP_CHUNK;
+    const float *g = s->gradients + from;
+    float *w = s->model->block + from, *v = s->moments + from;
+    (void)worker;
+    if (s->plan.opts.optimizer.kind == CN_ADAM)
+        s->plan.kernels->adam(n, g, job->rate, job->beta1, job->beta2, job->epsilon, v, v + size,
+                              w);
+    else
+        s->plan.kernels->sgd(n, g, job->rate, job->momentum, job->momentum > 0 ? v : NULL, w);
+}
+
+cn_status cn_step(cn_session *s, double learning_rate, cn_error *err)
+{
+    if (!s) return cn_fail(err, CN_ERR_ARGUMENT, "step: NULL session");
+    if (s->done != BACKWARD)
+        return cn_fail(err, CN_ERR_ARGUMENT,
+                       "step: no gradients to follow, call cn_backward first");
+    if (!(learning_rate >= 0) || !isfinite(learning_rate))
+        return cn_fail(err, CN_ERR_ARGUMENT, "step: learning rate %g, expected 0 or more",
+                       learning_rate);
+    const cn_optimizer *o = &s->plan.opts.optimizer;
+    double t = (double)++s->updates, rate = learning_rate;
+    /* Adam's moments start from 0, and are too small by 1 - beta^t: the rate makes up for it. */
+    if (o->kind == CN_ADAM) rate *= sqrt(1 - pow(o->beta2, t)) / (1 - pow(o->beta1, t));
+    update_job job = {.s = s,
+                      .rate = (float)rate,
+                      .beta1 = (float)o->beta1,
+                      .beta2 = (float)o->beta2,
+                      .epsilon = (float)o->epsilon,
+                      .momentum = (float)o->momentum};
+    cn_pool_run(s->pool, chunks(s->model->block_size), update_unit, &job);
+    s->model->version++;
+    s->done = FORWARD; /* the outputs are still there; gradients and weights no longer match */
+    return CN_OK;
+}
