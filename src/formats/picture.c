@@ -1,0 +1,69 @@
+/* picture.c - reads a picture of any format the library was built with. */
+#include "formats/picture.h"
+#include "base/source.h"
+
+#include <string.h>
+
+static const cn_picture_format *const formats[] = {
+    &cn_picture_png,
+    &cn_picture_jpeg,
+    &cn_picture_pnm,
+};
+
+/* Above any picture within the budget: 2^28 pixels of 16-bit RGBA. */
+#define FILE_LIMIT (8 * CN_PICTURE_PIXELS)
+
+cn_status cn_picture_create(cn_tensor *image, const char *name, size_t height, size_t width,
+                            int channels, size_t most, cn_error *err)
+{
+    size_t pixels;
+    if (height < 1 || width < 1)
+        return cn_fail(err, CN_ERR_FORMAT, "%.120s: a picture of %zu x %zu, expected 1 x 1 or more",
+                       name, height, width);
+    if (!cn_multiply(height, width, &pixels) || pixels > CN_PICTURE_PIXELS)
+        return cn_fail(err, CN_ERR_UNSUPPORTED,
+                       "%.120s: a picture of %zu x %zu, expected at most %zu pixels", name, height,
+                       width, CN_PICTURE_PIXELS);
+    if (pixels > most)
+        return cn_fail(err, CN_ERR_FORMAT,
+                       "%.120s: a picture of %zu x %zu in a file that can hold %zu pixels at most",
+                       name, height, width, most);
+    return cn_tensor_create(image, CN_U8, 3, (int[]){(int)height, (int)width, channels}, err);
+}
+
+cn_status cn_picture_decode(cn_tensor *image, const char *name, const uint8_t *bytes, size_t size,
+                            cn_error *err)
+{
+    uint8_t head[4] = {0};
+    for (size_t i = 0; i < sizeof formats / sizeof *formats; i++)
+        if (formats[i]->detects(bytes, size))
+            return formats[i]->decode(image, name, bytes, size, err);
+    if (size == 0)
+        return cn_fail(err, CN_ERR_FORMAT,
+                       "%.120s: byte 0: expected a picture, found an empty file", name);
+    memcpy(head, bytes, size < 4 ? size : 4);
+    return cn_fail(err, CN_ERR_UNSUPPORTED,
+                   "%.120s: byte 0: expected a PNG, JPEG or PNM (P2, P3, P5, P6) picture, "
+                   "found %02x %02x %02x %02x",
+                   name, head[0], head[1], head[2], head[3]);
+}
+
+cn_status cn_image_load(cn_tensor *image, const char *path, cn_error *err)
+{
+    uint8_t *bytes = NULL;
+    size_t size = 0;
+    cn_tensor t = {0};
+    if (!image || !path) return cn_fail(err, CN_ERR_ARGUMENT, "image: NULL argument");
+    cn_status status = cn_file_read(path, FILE_LIMIT, &bytes, &size, err);
+    if (status == CN_OK) status = cn_picture_decode(&t, path, bytes, size, err);
+    if (status == CN_OK && image->data) {
+        status = cn_tensor_output(image, CN_U8, 3, t.shape, path, err);
+        if (status == CN_OK) memcpy(image->data, t.data, cn_tensor_count(&t));
+    } else if (status == CN_OK) {
+        *image = t;
+        t = (cn_tensor){0};
+    }
+    cn_tensor_free(&t);
+    cn_release(bytes);
+    return status;
+}

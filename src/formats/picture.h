@@ -1,0 +1,29 @@
+/* picture.h - pictures as files: one format a file, one row of the table in picture.c. */
+#ifndef CN_PICTURE_H
+#define CN_PICTURE_H
+
+#include "base/base.h"
+
+/* A picture with more pixels than this is refused before anything is allocated for it. */
+#define CN_PICTURE_PIXELS ((size_t)1 << 28)
+
+typedef struct cn_picture_format {
+    const char *name;
+    bool (*detects)(const uint8_t *bytes, size_t size);
+    /* A U8 tensor (n_H, n_W, n_C), the caller's to free; `name` is the file's. */
+    cn_status (*decode)(cn_tensor *image, const char *name, const uint8_t *bytes, size_t size,
+                        cn_error *err);
+} cn_picture_format;
+
+extern const cn_picture_format cn_picture_png, cn_picture_jpeg, cn_picture_pnm;
+
+/* Decodes a file's bytes, whatever format they are. */
+cn_status cn_picture_decode(cn_tensor *image, const char *name, const uint8_t *bytes, size_t size,
+                            cn_error *err);
+
+/* For decoders: allocates an image after checking its size against the budget, and against
+ * `most`, the pixels that so small a file can hold. */
+cn_status cn_picture_create(cn_tensor *image, const char *name, size_t height, size_t width,
+                            int channels, size_t most, cn_error *err);
+
+#endif

@@ -1,0 +1,164 @@
+/*
+ * picture_jpeg.c - JPEG through libjpeg, with an error manager of ours: its own one exits.
+ *
+ * Grey stays grey, everything else becomes RGB. libjpeg does not convert CMYK, so we do. A file
+ * cut short is an error here, where libjpeg would fill up with grey and warn.
+ */
+#include "formats/picture.h"
+
+static bool detects(const uint8_t *bytes, size_t size)
+{
+    return size >= 3 && bytes[0] == 0xff && bytes[1] == 0xd8 && bytes[2] == 0xff;
+}
+
+#ifdef CONVNET_HAVE_JPEG
+
+#include <setjmp.h>
+#include <stdio.h>
+
+#include <jpeglib.h>
+
+#include <jerror.h>
+
+/* Everything that must survive a longjmp lives here, in the frame above the one that jumps back.
+ * libjpeg hands out pointers to the managers, so these come first in structs of their own. */
+typedef struct reader {
+    struct jpeg_error_mgr manager; /* first: err points here */
+    struct jpeg_decompress_struct jpeg;
+    struct jpeg_progress_mgr progress;
+    const char *name;
+    size_t size;
+    cn_error *err;
+    cn_status status;
+    jmp_buf jump;
+    cn_tensor image;
+    JSAMPLE *line; /* a row of CMYK */
+} reader;
+
+static _Noreturn void failed(j_common_ptr jpeg)
+{
+    char text[JMSG_LENGTH_MAX];
+    reader *r = (reader *)(void *)jpeg->err;
+    size_t at = r->jpeg.src ? r->size - r->jpeg.src->bytes_in_buffer : 0;
+    jpeg->err->format_message(jpeg, text);
+    r->status = cn_fail(r->err, CN_ERR_FORMAT, "%.120s: byte %zu: JPEG: %.100s", r->name,
+                        at <= r->size ? at : r->size, text);
+    longjmp(r->jump, 1);
+}
+
+/* Level -1 is a warning. Missing data is no picture; other oddities are common and harmless. */
+static void noted(j_common_ptr jpeg, int level)
+{
+    int code = jpeg->err->msg_code;
+    if (level < 0 && (code == JWRN_JPEG_EOF || code == JWRN_HIT_MARKER)) failed(jpeg);
+}
+
+/* A progressive file of a few bytes a scan can ask for hours of work. */
+static void progressed(j_common_ptr jpeg)
+{
+    enum { MOST_SCANS = 200 };
+    reader *r = (reader *)(void *)jpeg->err;
+    if (r->jpeg.input_scan_number <= MOST_SCANS) return;
+    r->status = cn_fail(r->err, CN_ERR_UNSUPPORTED, "%.120s: JPEG: more than %d scans", r->name,
+                        MOST_SCANS);
+    longjmp(r->jump, 1);
+}
+
+/* Adobe writes the inks inverted: 255 is none. */
+static void cmyk_to_rgb(const JSAMPLE *in, size_t pixels, bool inverted, uint8_t *out)
+{
+    for (size_t i = 0; i < pixels; i++, in += 4, out += 3)
+        for (int c = 0; c < 3; c++) {
+            int light = inverted ? in[c] : 255 - in[c], key = inverted ? in[3] : 255 - in[3];
+            out[c] = (uint8_t)((light * key + 127) / 255);
+        }
+}
+
+/* Huffman codes take at least one bit for each block of 64 samples, and three components at most
+ * a picture share a pixel: 512 pixels a byte. Arithmetic codes have no such bound. */
+static cn_status check_header(reader *r)
+{
+    size_t most = r->size > SIZE_MAX / 512 ? SIZE_MAX : r->size * 512;
+    if (r->jpeg.arith_code)
+        return cn_fail(r->err, CN_ERR_UNSUPPORTED, "%.120s: JPEG with arithmetic coding", r->name);
+    bool grey = r->jpeg.jpeg_color_space == JCS_GRAYSCALE;
+    bool inks = r->jpeg.num_components == 4;
+    r->jpeg.out_color_space = grey ? JCS_GRAYSCALE : inks ? JCS_CMYK : JCS_RGB;
+    r->jpeg.dct_method = JDCT_ISLOW;
+    return cn_picture_create(&r->image, r->name, r->jpeg.image_height, r->jpeg.image_width,
+                             grey ? 1 : 3, most, r->err);
+}
+
+static cn_status read_picture(reader *r)
+{
+    if (setjmp(r->jump)) return r->status;
+    struct jpeg_decompress_struct *jpeg = &r->jpeg;
+    jpeg_read_header(jpeg, TRUE);
+    r->status = check_header(r);
+    if (r->status != CN_OK) return r->status;
+    jpeg_start_decompress(jpeg);
+    size_t width = jpeg->output_width;
+    if (jpeg->out_color_space == JCS_CMYK) {
+        r->line = cn_allocate(width, 4, r->name, r->err);
+        if (!r->line) return CN_ERR_MEMORY;
+    }
+    while (jpeg->output_scanline < jpeg->output_height) {
+        size_t row = (size_t)jpeg->output_scanline * width * (size_t)r->image.shape[2];
+        uint8_t *out = (uint8_t *)r->image.data + row;
+        jpeg_read_scanlines(jpeg, r->line ? &r->line : &out, 1);
+        if (r->line) cmyk_to_rgb(r->line, width, jpeg->saw_Adobe_marker, out);
+    }
+    jpeg_finish_decompress(jpeg);
+    return CN_OK;
+}
+
+/* In a frame of its own, as jpeg_create_decompress may fail already. */
+static cn_status open_picture(reader *r, const uint8_t *bytes)
+{
+    if (setjmp(r->jump)) return r->status;
+    jpeg_create_decompress(&r->jpeg);
+    r->jpeg.progress = &r->progress;
+    jpeg_mem_src(&r->jpeg, bytes, (unsigned long)r->size);
+    return CN_OK;
+}
+
+static cn_status decode(cn_tensor *image, const char *name, const uint8_t *bytes, size_t size,
+                        cn_error *err)
+{
+    reader r = {.name = name, .size = size, .err = err};
+    r.jpeg.err = jpeg_std_error(&r.manager);
+    r.manager.error_exit = failed;
+    r.manager.emit_message = noted;
+    r.progress.progress_monitor = progressed;
+    r.status = open_picture(&r, bytes);
+    if (r.status == CN_OK) r.status = read_picture(&r);
+    jpeg_destroy_decompress(&r.jpeg);
+    cn_release(r.line);
+    if (r.status == CN_OK)
+        *image = r.image;
+    else
+        cn_tensor_free(&r.image);
+    return r.status;
+}
+
+#else
+
+static cn_status decode(cn_tensor *image, const char *name, const uint8_t *bytes, size_t size,
+                        cn_error *err)
+{
+    (void)image;
+    (void)bytes;
+    (void)size;
+    return cn_fail(err, CN_ERR_UNSUPPORTED,
+                   "%.120s: a JPEG picture, but this library was built without libjpeg "
+                   "(CONVNET_JPEG)",
+                   name);
+}
+
+#endif
+
+const cn_picture_format cn_picture_jpeg = {
+    .name = "JPEG",
+    .detects = detects,
+    .decode = decode,
+};

@@ -1,0 +1,134 @@
+/*
+ * picture_png.c - PNG through libpng's classic interface, with limits set before reading.
+ *
+ * Palettes and fewer than 8 bits are expanded, 16 bits are scaled to 8, a transparent colour
+ * becomes an alpha channel; gamma and colour profiles are left alone.
+ */
+#include "formats/picture.h"
+
+#include <string.h>
+
+static bool detects(const uint8_t *bytes, size_t size)
+{
+    static const uint8_t signature[8] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'};
+    return size >= sizeof signature && memcmp(bytes, signature, sizeof signature) == 0;
+}
+
+#ifdef CONVNET_HAVE_PNG
+
+#include <png.h>
+#include <setjmp.h>
+
+/* Everything that must survive a longjmp lives here, in the frame above the one that jumps back. */
+typedef struct reader {
+    const char *name;
+    const uint8_t *bytes;
+    size_t size, at;
+    cn_error *err;
+    cn_status status;
+    jmp_buf jump;
+    png_structp png;
+    png_infop info;
+    png_bytep *rows;
+    cn_tensor image;
+} reader;
+
+static _Noreturn void failed(png_structp png, png_const_charp text)
+{
+    reader *r = png_get_error_ptr(png);
+    r->status = cn_fail(r->err, CN_ERR_FORMAT, "%.120s: byte %zu: PNG: %s", r->name, r->at, text);
+    longjmp(r->jump, 1);
+}
+
+/* Warnings concern chunks that do not change the pixels. */
+static void warned(png_structp png, png_const_charp text)
+{
+    (void)png;
+    (void)text;
+}
+
+static void read_bytes(png_structp png, png_bytep out, size_t count)
+{
+    reader *r = png_get_io_ptr(png);
+    if (count > r->size - r->at) png_error(png, "the file is cut short");
+    memcpy(out, r->bytes + r->at, count);
+    r->at += count;
+}
+
+static void set_limits(png_structp png)
+{
+    enum { OTHER_CHUNKS = 128, CHUNK_BYTES = 8 << 20 };
+    png_set_user_limits(png, CN_PICTURE_PIXELS, CN_PICTURE_PIXELS);
+    png_set_chunk_cache_max(png, OTHER_CHUNKS);
+    png_set_chunk_malloc_max(png, CHUNK_BYTES);
+}
+
+/* The header says how many bytes there are to inflate; deflate gives at most 1,032 for one. */
+static size_t most_pixels(const reader *r)
+{
+    size_t bits = (size_t)png_get_bit_depth(r->png, r->info) * png_get_channels(r->png, r->info);
+    return r->size > SIZE_MAX / (1032 * 8) ? SIZE_MAX : r->size * 1032 * 8 / bits;
+}
+
+static cn_status read_picture(reader *r)
+{
+    if (setjmp(r->jump)) return r->status;
+    set_limits(r->png);
+    png_set_read_fn(r->png, r, read_bytes);
+    png_read_info(r->png, r->info);
+    size_t most = most_pixels(r);
+    png_set_expand(r->png);
+    png_set_scale_16(r->png);
+    png_set_interlace_handling(r->png);
+    png_read_update_info(r->png, r->info);
+    size_t height = png_get_image_height(r->png, r->info);
+    r->status = cn_picture_create(&r->image, r->name, height, png_get_image_width(r->png, r->info),
+                                  png_get_channels(r->png, r->info), most, r->err);
+    if (r->status != CN_OK) return r->status;
+    r->rows = cn_allocate(height, sizeof *r->rows, r->name, r->err);
+    if (!r->rows) return CN_ERR_MEMORY;
+    size_t row = (size_t)r->image.shape[1] * (size_t)r->image.shape[2];
+    for (size_t i = 0; i < height; i++) r->rows[i] = (png_bytep)r->image.data + i * row;
+    png_read_image(r->png, r->rows);
+    png_read_end(r->png, NULL);
+    return CN_OK;
+}
+
+static cn_status decode(cn_tensor *image, const char *name, const uint8_t *bytes, size_t size,
+                        cn_error *err)
+{
+    reader r = {.name = name, .bytes = bytes, .size = size, .err = err};
+    r.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &r, failed, warned);
+    r.info = r.png ? png_create_info_struct(r.png) : NULL;
+    r.status = r.info ? read_picture(&r)
+                      : cn_fail(err, CN_ERR_MEMORY, "%.120s: no memory to read a PNG", name);
+    png_destroy_read_struct(&r.png, &r.info, NULL);
+    cn_release(r.rows);
+    if (r.status == CN_OK)
+        *image = r.image;
+    else
+        cn_tensor_free(&r.image);
+    return r.status;
+}
+
+#else
+
+static cn_status decode(cn_tensor *image, const char *name, const uint8_t *bytes, size_t size,
+                        cn_error *err)
+{
+    (void)image;
+    (void)bytes;
+    (void)size;
+    return cn_fail(err, CN_ERR_UNSUPPORTED,
+                   "%.120s: a PNG picture, but this library was built without libpng "
+                   "(CONVNET_PNG)",
+                   name);
+}
+
+#endif
+
+const cn_picture_format cn_picture_png = {
+    .name = "PNG",
+    .detects = detects,
+    .decode = decode,
+};
