@@ -37,8 +37,10 @@ typedef struct fit {
 
 static cn_status check_options(const cn_fit_opts *o, cn_error *err)
 {
-    if (o->epochs < 0) return cn_fail(err, CN_ERR_ARGUMENT, "fit: %d epochs", o->epochs);
-    if (o->batch < 0) return cn_fail(err, CN_ERR_ARGUMENT, "fit: a batch of %d", o->batch);
+    if (o->epochs < 0)
+        return cn_fail(err, CN_ERR_ARGUMENT, "fit: %d epochs, expected at least 1", o->epochs);
+    if (o->batch < 0)
+        return cn_fail(err, CN_ERR_ARGUMENT, "fit: a batch of %d, expected at least 1", o->batch);
     if (!(o->learning_rate >= 0) || isinf(o->learning_rate))
         return cn_fail(err, CN_ERR_ARGUMENT, "fit: learning rate %g, expected a positive number",
                        o->learning_rate);

@@ -1,0 +1,361 @@
+/* Training: fit does what its head comment says, bit for bit, and evaluate counts. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <setjmp.h>
+
+#include <cmocka.h>
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "train/train.h"
+
+enum { PICTURES = 37, SIDE = 4, BATCH = 8, STEPS = 5 };
+static const int shape[3] = {SIDE, SIDE, 1};
+
+/* Pictures of noise whose upper (class 0) or lower half (class 1) is brighter. */
+static cn_dataset *halves(void)
+{
+    uint8_t pixels[PICTURES * SIDE * SIDE];
+    int32_t labels[PICTURES];
+    cn_dataset *data = NULL;
+    cn_rng rng;
+    cn_rng_seed(&rng, 5);
+    for (int i = 0; i < PICTURES; i++) {
+        labels[i] = (int32_t)cn_rng_randint(&rng, 0, 2);
+        for (int k = 0; k < SIDE * SIDE; k++) {
+            bool bright = (k >= SIDE * SIDE / 2) == (labels[i] == 1);
+            pixels[i * SIDE * SIDE + k] =
+                (uint8_t)(cn_rng_randint(&rng, 0, 100) + (bright ? 80 : 0));
+        }
+    }
+    cn_tensor images = cn_tensor_view(CN_U8, 4, (int[]){PICTURES, SIDE, SIDE, 1}, pixels);
+    assert_int_equal(cn_dataset_create(&data, &images, labels, 2, NULL), CN_OK);
+    return data;
+}
+
+static cn_model *network(void)
+{
+    cn_model *model = NULL;
+    cn_error err;
+    if (cn_model_parse(&model, "conv 4 3x3 same, relu, maxpool 2, dense classes", shape, 2, 3,
+                       &err) != CN_OK)
+        fail_msg("%s", err.text);
+    return model;
+}
+
+/* All parameters, one after the other; the caller frees. */
+static float *weights(cn_model *model)
+{
+    float *all = malloc(cn_model_parameter_count(model) * sizeof *all), *out = all;
+    cn_parameter p;
+    assert_non_null(all);
+    for (int i = 0; cn_model_parameter(model, i, &p); i++) {
+        memcpy(out, p.value.data, cn_tensor_count(&p.value) * sizeof *out);
+        out += cn_tensor_count(&p.value);
+    }
+    return all;
+}
+
+static void assert_same_weights(cn_model *a, cn_model *b)
+{
+    float *x = weights(a), *y = weights(b);
+    assert_int_equal(cn_model_parameter_count(a), cn_model_parameter_count(b));
+    assert_memory_equal(x, y, cn_model_parameter_count(a) * sizeof *x);
+    free(x);
+    free(y);
+}
+
+/* What cn_fit stands for, without shuffling and at a constant rate: `steps` steps. */
+static void train_by_hand(cn_model *model, const cn_dataset *data, int steps, double rate)
+{
+    cn_session *s = NULL;
+    cn_session_opts opts = {.batch = BATCH, .training = true};
+    float x[BATCH * SIDE * SIDE];
+    int32_t labels[BATCH];
+    assert_int_equal(cn_session_create(&s, model, opts, NULL), CN_OK);
+    for (int step = 0; step < steps; step++) {
+        int index[BATCH], first = step % STEPS * BATCH, m = 0;
+        double loss;
+        for (; m < BATCH && first + m < PICTURES; m++) index[m] = first + m;
+        cn_dataset_batch(data, index, m, NULL, NULL, x, labels);
+        cn_tensor X = cn_tensor_view(CN_F32, 4, (int[]){m, SIDE, SIDE, 1}, x);
+        cn_tensor Y = cn_tensor_view(CN_I32, 1, (int[]){m}, labels);
+        assert_int_equal(cn_forward(s, &X, NULL), CN_OK);
+        assert_int_equal(cn_loss(s, &Y, &loss, NULL), CN_OK);
+        assert_int_equal(cn_backward(s, NULL), CN_OK);
+        assert_int_equal(cn_step(s, rate, NULL), CN_OK);
+    }
+    cn_session_free(s);
+}
+
+static void cosine_falls_from_the_rate_to_nothing(void **state)
+{
+    (void)state;
+    assert_float_equal(cn_schedule_rate(CN_SCHEDULE_COSINE, 0.5, 0, 100), 0.5, 0);
+    assert_float_equal(cn_schedule_rate(CN_SCHEDULE_DEFAULT, 0.5, 50, 100), 0.25, 1e-15);
+    for (int i = 1; i < 100; i++)
+        assert_true(cn_schedule_rate(CN_SCHEDULE_COSINE, 0.5, i, 100) <
+                    cn_schedule_rate(CN_SCHEDULE_COSINE, 0.5, i - 1, 100));
+    assert_true(cn_schedule_rate(CN_SCHEDULE_COSINE, 0.5, 99, 100) > 0);
+    assert_float_equal(cn_schedule_rate(CN_SCHEDULE_CONSTANT, 0.5, 99, 100), 0.5, 0);
+}
+
+static void order_depends_on_seed_and_epoch_only(void **state)
+{
+    enum { N = 100 };
+    int a[N], b[N], seen[N] = {0};
+    (void)state;
+    memset(b, 0xff, sizeof b); /* what was there does not count */
+    cn_order_shuffle(1, 2, N, a);
+    cn_order_shuffle(1, 2, N, b);
+    assert_memory_equal(a, b, sizeof a);
+    for (int i = 0; i < N; i++) seen[a[i]]++;
+    for (int i = 0; i < N; i++) assert_int_equal(seen[i], 1);
+    cn_order_shuffle(1, 3, N, b);
+    assert_memory_not_equal(a, b, sizeof a);
+    cn_order_shuffle(2, 2, N, b);
+    assert_memory_not_equal(a, b, sizeof a);
+}
+
+static void the_largest_output_names_the_class(void **state)
+{
+    (void)state;
+    assert_int_equal(cn_predicted_class((float[]){0.1f, 0.7f, 0.2f}, 3), 1);
+    assert_int_equal(cn_predicted_class((float[]){0.4f, 0.2f, 0.4f}, 3), 0);
+    assert_int_equal(cn_predicted_class((float[]){0.5f}, 1), 0);
+    assert_int_equal(cn_predicted_class((float[]){0.6f}, 1), 1);
+    const float y[] = {0.9f, 0.1f, 0.2f, 0.8f, 0.3f, 0.7f};
+    assert_int_equal(cn_count_correct(y, 3, 2, (int32_t[]){0, 0, 1}), 2);
+}
+
+static void fit_is_the_loop_by_hand(void **state)
+{
+    (void)state;
+    cn_dataset *data = halves();
+    cn_model *fitted = network(), *by_hand = network();
+    cn_fit_opts opts = {.epochs = 2,
+                        .batch = BATCH,
+                        .no_shuffle = true,
+                        .learning_rate = 0.01,
+                        .schedule = CN_SCHEDULE_CONSTANT};
+    assert_int_equal(cn_fit(fitted, data, &opts, NULL, NULL), CN_OK);
+    train_by_hand(by_hand, data, 2 * STEPS, 0.01);
+    assert_same_weights(fitted, by_hand);
+    cn_model_free(fitted);
+    cn_model_free(by_hand);
+    cn_dataset_free(data);
+}
+
+static void fit_learns_and_threads_change_no_bit(void **state)
+{
+    (void)state;
+    cn_dataset *data = halves();
+    cn_model *models[3];
+    for (int i = 0; i < 3; i++) {
+        cn_fit_opts opts = {
+            .epochs = 30, .batch = BATCH, .threads = i + 1, .seed = 9, .learning_rate = 0.01};
+        cn_progress last;
+        models[i] = network();
+        assert_int_equal(cn_fit(models[i], data, &opts, &last, NULL), CN_OK);
+        assert_float_equal(last.train_accuracy, 1.0, 0);
+        assert_true(last.train_loss < 0.2);
+        assert_int_equal(last.epoch, 30);
+        assert_true(isnan(last.valid_accuracy));
+    }
+    assert_same_weights(models[0], models[1]);
+    assert_same_weights(models[0], models[2]);
+    for (int i = 0; i < 3; i++) cn_model_free(models[i]);
+    cn_dataset_free(data);
+}
+
+/* What the callbacks of a training have seen. */
+typedef struct witness {
+    int steps, epochs;
+    int stop_at; /* step, counted over all epochs; 0: never */
+    double last_rate;
+} witness;
+
+static bool watch(const cn_progress *p, void *user)
+{
+    witness *w = user;
+    assert_int_equal(p->epochs, 3);
+    assert_int_equal(p->steps, STEPS);
+    assert_true(p->train_loss > 0);
+    assert_true(p->seconds >= 0);
+    if (p->epoch_end) {
+        w->epochs++;
+        assert_int_equal(p->epoch, w->epochs);
+        assert_int_equal(p->step, STEPS);
+        assert_false(isnan(p->valid_accuracy) || isnan(p->valid_loss));
+        return false;
+    }
+    assert_int_equal(p->step, w->steps % STEPS + 1);
+    assert_int_equal(p->epoch, w->steps / STEPS + 1);
+    assert_true(isnan(p->valid_accuracy) && isnan(p->valid_loss));
+    if (w->steps > 0) assert_true(p->learning_rate < w->last_rate);
+    w->last_rate = p->learning_rate;
+    return ++w->steps == w->stop_at;
+}
+
+static void callbacks_see_every_step_and_epoch(void **state)
+{
+    (void)state;
+    cn_dataset *data = halves();
+    cn_model *model = network();
+    witness seen = {0};
+    cn_progress last;
+    cn_metrics metrics;
+    cn_fit_opts opts = {
+        .epochs = 3, .batch = BATCH, .valid = data, .progress = watch, .user = &seen};
+    assert_int_equal(cn_fit(model, data, &opts, &last, NULL), CN_OK);
+    assert_int_equal(seen.steps, 3 * STEPS);
+    assert_int_equal(seen.epochs, 3);
+    assert_true(last.epoch_end);
+    assert_int_equal(cn_evaluate(model, data, 1, &metrics, NULL, NULL), CN_OK);
+    assert_float_equal(metrics.accuracy, last.valid_accuracy, 0);
+    assert_float_equal(metrics.loss, last.valid_loss, 1e-6);
+    cn_model_free(model);
+    cn_dataset_free(data);
+}
+
+static bool stop_at_seven(const cn_progress *p, void *user)
+{
+    (void)user;
+    return !p->epoch_end && (p->epoch - 1) * STEPS + p->step == 7;
+}
+
+static void stopping_keeps_the_steps_so_far(void **state)
+{
+    (void)state;
+    cn_dataset *data = halves();
+    cn_model *stopped = network(), *by_hand = network();
+    cn_progress last = {0};
+    cn_error err;
+    cn_fit_opts opts = {.epochs = 3,
+                        .batch = BATCH,
+                        .no_shuffle = true,
+                        .learning_rate = 0.01,
+                        .schedule = CN_SCHEDULE_CONSTANT,
+                        .progress = stop_at_seven};
+    assert_int_equal(cn_fit(stopped, data, &opts, &last, &err), CN_ERR_STOPPED);
+    assert_string_equal(err.text, "fit: stopped in epoch 2 after step 2 of 5");
+    assert_int_equal(last.epoch, 2);
+    assert_int_equal(last.step, 2);
+    train_by_hand(by_hand, data, 7, 0.01);
+    assert_same_weights(stopped, by_hand);
+    cn_model_free(stopped);
+    cn_model_free(by_hand);
+    cn_dataset_free(data);
+}
+
+static void a_loss_that_is_not_finite_is_named(void **state)
+{
+    (void)state;
+    cn_dataset *data = halves();
+    cn_model *model = network();
+    cn_parameter p;
+    cn_error err;
+    assert_true(cn_model_parameter(model, 0, &p));
+    ((float *)p.value.data)[0] = NAN;
+    cn_fit_opts opts = {.batch = BATCH};
+    assert_int_equal(cn_fit(model, data, &opts, NULL, &err), CN_ERR_DIVERGED);
+    assert_string_equal(err.text, "fit: the loss became NaN in epoch 1 at step 1 of 5; a learning "
+                                  "rate below 0.001 may help");
+    cn_model_free(model);
+    cn_dataset_free(data);
+}
+
+static void what_cannot_be_trained_is_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        cn_fit_opts opts;
+        const char *text;
+    } wrong[] = {
+        {{.epochs = -1}, "fit: -1 epochs, expected at least 1"},
+        {{.batch = -2}, "fit: a batch of -2, expected at least 1"},
+        {{.learning_rate = -0.5}, "fit: learning rate -0.5, expected a positive number"},
+        {{.schedule = (cn_schedule)9}, "fit: unknown schedule 9"},
+    };
+    cn_dataset *data = halves(), *other = NULL;
+    cn_model *model = network(), *three = NULL;
+    cn_error err;
+    cn_progress last = {.epoch = 77};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        assert_int_equal(cn_fit(model, data, &wrong[i].opts, &last, &err), CN_ERR_ARGUMENT);
+        assert_string_equal(err.text, wrong[i].text);
+    }
+    assert_int_equal(cn_fit(NULL, data, NULL, &last, &err), CN_ERR_ARGUMENT);
+    assert_int_equal(last.epoch, 77);
+
+    assert_int_equal(cn_dataset_load(&other, "digits", CN_TEST, NULL), CN_OK);
+    assert_int_equal(cn_fit(model, other, NULL, NULL, &err), CN_ERR_SHAPE);
+    assert_string_equal(err.text,
+                        "fit: the model takes pictures of (4, 4, 1), the data has (8, 8, 1)");
+    assert_int_equal(cn_model_parse(&three, "dense 3", shape, 3, 0, NULL), CN_OK);
+    assert_int_equal(cn_fit(three, data, NULL, NULL, &err), CN_ERR_SHAPE);
+    assert_string_equal(err.text, "fit: the model has 3 outputs, the data 2 classes");
+    cn_model_free(three);
+    cn_model_free(model);
+    cn_dataset_free(other);
+    cn_dataset_free(data);
+}
+
+static void a_batch_may_exceed_the_data(void **state)
+{
+    (void)state;
+    cn_dataset *data = halves();
+    cn_model *a = network(), *b = network();
+    cn_fit_opts exact = {.batch = PICTURES}, large = {.batch = INT32_MAX};
+    assert_int_equal(cn_fit(a, data, &exact, NULL, NULL), CN_OK);
+    assert_int_equal(cn_fit(b, data, &large, NULL, NULL), CN_OK);
+    assert_same_weights(a, b);
+    cn_model_free(a);
+    cn_model_free(b);
+    cn_dataset_free(data);
+}
+
+static void confusions_add_up(void **state)
+{
+    (void)state;
+    cn_dataset *data = halves();
+    cn_model *one = NULL;
+    cn_metrics metrics;
+    int confusion[4] = {9, 9, 9, 9}, labels[2] = {0};
+    assert_int_equal(cn_model_parse(&one, "dense 1, sigmoid", shape, 2, 1, NULL), CN_OK);
+    cn_fit_opts opts = {.epochs = 40, .batch = BATCH, .learning_rate = 0.02};
+    assert_int_equal(cn_fit(one, data, &opts, NULL, NULL), CN_OK);
+    assert_int_equal(cn_evaluate(one, data, 2, &metrics, confusion, NULL), CN_OK);
+    for (int i = 0; i < PICTURES; i++) labels[cn_dataset_label(data, i)]++;
+    assert_int_equal(metrics.count, PICTURES);
+    assert_int_equal(confusion[0] + confusion[1], labels[0]);
+    assert_int_equal(confusion[2] + confusion[3], labels[1]);
+    assert_int_equal(confusion[0] + confusion[3], metrics.correct);
+    assert_float_equal(metrics.accuracy, (double)metrics.correct / PICTURES, 0);
+    assert_true(metrics.accuracy > 0.9);
+    assert_int_equal(cn_evaluate(one, data, 1, NULL, NULL, NULL), CN_ERR_ARGUMENT);
+    cn_model_free(one);
+    cn_dataset_free(data);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(cosine_falls_from_the_rate_to_nothing),
+        cmocka_unit_test(order_depends_on_seed_and_epoch_only),
+        cmocka_unit_test(the_largest_output_names_the_class),
+        cmocka_unit_test(fit_is_the_loop_by_hand),
+        cmocka_unit_test(fit_learns_and_threads_change_no_bit),
+        cmocka_unit_test(callbacks_see_every_step_and_epoch),
+        cmocka_unit_test(stopping_keeps_the_steps_so_far),
+        cmocka_unit_test(a_loss_that_is_not_finite_is_named),
+        cmocka_unit_test(what_cannot_be_trained_is_refused),
+        cmocka_unit_test(a_batch_may_exceed_the_data),
+        cmocka_unit_test(confusions_add_up),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
