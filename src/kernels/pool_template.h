@@ -120,10 +120,7 @@ INLINE void add_block(float *p, vf v, vi lanes, int channels, const float *end)
 /* The lanes of the block at channel c that are its own: those from `from` on, within the pixel. */
 INLINE vi own_lanes(int c, int from, int channels)
 {
-    vi lane;
-    UNROLL
-    for (int j = 0; j < LANES; j++) lane[j] = j;
-    return (lane >= from - c) & (lane < channels - c);
+    return first_lanes(channels - c) & ~first_lanes(from - c);
 }
 
 /* dx = dy where x is the window's maximum: at the first such element, or with ties at all. */

@@ -17,11 +17,10 @@
 
 /* How many sums fit the registers: 32 of them with AVX-512, else 16. One is left for the spread
  * scalar, NV for B. */
+#define TILE_ROWS_1 12
 #if LANES == 16
-#define TILE_ROWS_1 14
-#define TILE_ROWS_2 14
+#define TILE_ROWS_2 12
 #else
-#define TILE_ROWS_1 14
 #define TILE_ROWS_2 6
 #endif
 #define PANEL (2 * LANES) /* columns of the widest tile */
@@ -133,33 +132,27 @@ typedef void tile_function(const tile *job);
         run_tile(MR, NV, true, job);                   \
     }
 #define TILES_TO_6(X, NV) X(1, NV) X(2, NV) X(3, NV) X(4, NV) X(5, NV) X(6, NV)
-#define TILES_TO_14(X, NV) \
-    TILES_TO_6(X, NV)      \
-    X(7, NV) X(8, NV) X(9, NV) X(10, NV) X(11, NV) X(12, NV) X(13, NV) X(14, NV)
+#define TILES_TO_12(X, NV) \
+    TILES_TO_6(X, NV) X(7, NV) X(8, NV) X(9, NV) X(10, NV) X(11, NV) X(12, NV)
 #if LANES == 16
-#define TILES_2(X) TILES_TO_14(X, 2)
+#define TILES_2(X) TILES_TO_12(X, 2)
 #else
 #define TILES_2(X) TILES_TO_6(X, 2)
 #endif
 
-TILES_TO_14(TILE, 1)
+TILES_TO_12(TILE, 1)
 TILES_2(TILE)
 
 #define TILE_ENTRY(MR, NV)    tile_##MR##x##NV,
 #define TILE_ENTRY_TA(MR, NV) tile_##MR##x##NV##_ta,
-#define TILES_1_ENTRIES(X)    TILES_TO_14(X, 1)
+#define TILES_1_ENTRIES(X)    TILES_TO_12(X, 1)
 
 static tile_function *const tiles[2][2][TILE_ROWS_1] = {
     {{TILES_1_ENTRIES(TILE_ENTRY)}, {TILES_2(TILE_ENTRY)}},
     {{TILES_1_ENTRIES(TILE_ENTRY_TA)}, {TILES_2(TILE_ENTRY_TA)}},
 };
 
-/* The vectors of a panel that holds `columns` columns of C, and the most rows of its tiles. */
-INLINE int panel_vectors(int columns)
-{
-    return columns > LANES ? 2 : 1;
-}
-
+/* The most rows of a tile. */
 INLINE int panel_rows(int vectors)
 {
     return vectors == 2 ? TILE_ROWS_2 : TILE_ROWS_1;

@@ -53,6 +53,15 @@ INLINE vf choose(vi mask, vf a, vf b)
     return (vf)((mask & (vi)a) | (~mask & (vi)b));
 }
 
+/* The mask of lanes 0 .. n-1. */
+INLINE vi first_lanes(int n)
+{
+    vi lane;
+    UNROLL
+    for (int j = 0; j < LANES; j++) lane[j] = j;
+    return lane < n;
+}
+
 /* Keeps a NaN, so that it is seen where it begins. */
 INLINE vf relu_lanes(vf v)
 {
