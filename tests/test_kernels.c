@@ -21,6 +21,26 @@
 
 /* ---- convolution */
 
+/*
+ * A kernel may compute up to `lanes` neighbours of a row of y together, as channels of a wider
+ * window that has weights of zero, and zero times NaN is NaN. So beside a NaN, in its row and
+ * closer than a vector, a NaN is as good as the number; nowhere else.
+ */
+static float *forgive_neighbours(job *j, const cn_kernels *k, const float *y, const double *want)
+{
+    const cn_conv_shape *s = &j->s;
+    size_t line = count(s->ow, s->oc, 1, 1), n = count(s->m, s->oh, s->ow, s->oc);
+    size_t reach = count(k->lanes - 1, s->oc, 1, 1) + (size_t)s->oc - 1;
+    float *seen = take_copy(j, "y", n, y);
+    for (size_t i = 0; i < n; i++) {
+        size_t start = i / line * line, end = start + line;
+        size_t from = i - start > reach ? i - reach : start;
+        for (size_t near = from; isnan(y[i]) && near < end && near <= i + reach; near++)
+            if (isnan(want[near])) seen[i] = (float)want[i];
+    }
+    return seen;
+}
+
 static void conv_forward(job *j)
 {
     const cn_conv_shape *s = &j->s;
@@ -50,7 +70,7 @@ static void conv_forward(job *j)
             k->conv_forward(s, x, packed, b, relu, y, scratch, j->pools[p]);
             check_canaries(j, k);
             p ? compare_bits(j, k, "y", n_y, y, first)
-              : compare(j, k, "y", n_y, first = y, want, slack);
+              : compare(j, k, "y", n_y, forgive_neighbours(j, k, first = y, want), want, slack);
         }
     }
 }
