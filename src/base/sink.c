@@ -1,0 +1,133 @@
+/* sink.c - a temporary file, fsync, rename, fsync of the folder. */
+#define _XOPEN_SOURCE 700 /* realpath */
+#include "base/sink.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct cn_sink {
+    int file;                 /* -1 once closed */
+    bool committed;           /* the temporary file has become the file */
+    char path[PATH_MAX];      /* where the file goes, links resolved */
+    char temporary[PATH_MAX]; /* where it is until then */
+    char folder[PATH_MAX];    /* of both */
+    const char *name;         /* the caller's, for errors: its tail where it is long */
+};
+
+static const char *tail(const char *path)
+{
+    enum { TAIL = 120 };
+    size_t length = strlen(path);
+    return length > TAIL ? path + length - TAIL : path;
+}
+
+static cn_status failed(const cn_sink *s, const char *what, cn_error *err)
+{
+    return cn_fail(err, CN_ERR_IO, "%s: %s: %s", s->name, what, strerror(errno));
+}
+
+/* Follows links to the file that is to be replaced, if there is one; *mode becomes its mode. */
+static cn_status resolve(cn_sink *s, const char *path, mode_t *mode, cn_error *err)
+{
+    struct stat about;
+    if (stat(path, &about) == 0) {
+        if (!S_ISREG(about.st_mode))
+            return cn_fail(err, CN_ERR_IO, "%s: cannot be written: it exists and is no plain file",
+                           s->name);
+        *mode = about.st_mode & 0777;
+        if (!realpath(path, s->path)) return failed(s, "cannot be written", err);
+    } else if (snprintf(s->path, PATH_MAX, "%s", path) >= PATH_MAX) {
+        errno = ENAMETOOLONG;
+        return failed(s, "cannot be written", err);
+    }
+    const char *slash = strrchr(s->path, '/');
+    if (!slash)
+        strcpy(s->folder, ".");
+    else
+        snprintf(s->folder, PATH_MAX, "%.*s", (int)(slash - s->path + 1), s->path);
+    return CN_OK;
+}
+
+/* A name that no other process and no other save of this one uses. */
+static cn_status create_temporary(cn_sink *s, cn_error *err)
+{
+    for (int attempt = 0; s->file < 0; attempt++) {
+        int length =
+            snprintf(s->temporary, PATH_MAX, "%s.tmp-%ld-%d", s->path, (long)getpid(), attempt);
+        if (length >= PATH_MAX) {
+            errno = ENAMETOOLONG;
+            return failed(s, "cannot be written", err);
+        }
+        s->file = open(s->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        if (s->file < 0 && errno != EEXIST) return failed(s, "cannot be written", err);
+    }
+    return CN_OK;
+}
+
+cn_status cn_sink_open(cn_sink **sink, const char *path, cn_error *err)
+{
+    mode_t mode = 0;
+    cn_sink *s = cn_allocate(1, sizeof *s, tail(path), err);
+    if (!s) return CN_ERR_MEMORY;
+    s->file = -1;
+    s->name = tail(path);
+    cn_status status = resolve(s, path, &mode, err);
+    if (status == CN_OK) status = create_temporary(s, err);
+    if (status == CN_OK && mode && fchmod(s->file, mode) != 0)
+        status = failed(s, "the old file's permissions cannot be kept", err);
+    if (status == CN_OK)
+        *sink = s;
+    else
+        cn_sink_close(s);
+    return status;
+}
+
+cn_status cn_sink_write(cn_sink *s, const void *bytes, size_t size, cn_error *err)
+{
+    const char *next = bytes;
+    while (size > 0) {
+        ssize_t put = write(s->file, next, size);
+        if (put < 0 && errno == EINTR) continue;
+        if (put < 0) return failed(s, "cannot be written", err);
+        next += put;
+        size -= (size_t)put;
+    }
+    return CN_OK;
+}
+
+/* A rename is on the disk when its folder is. Not every file system can sync a folder. */
+static cn_status sync_folder(const cn_sink *s, cn_error *err)
+{
+    int folder = open(s->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (folder < 0) return failed(s, "its folder cannot be opened", err);
+    int result = fsync(folder);
+    if (result != 0 && (errno == EINVAL || errno == ENOTSUP)) result = 0;
+    cn_status status = result == 0 ? CN_OK : failed(s, "its folder cannot be synced", err);
+    close(folder);
+    return status;
+}
+
+cn_status cn_sink_commit(cn_sink *s, cn_error *err)
+{
+    if (fsync(s->file) != 0) return failed(s, "cannot be synced", err);
+    int closed = close(s->file);
+    s->file = -1;
+    if (closed != 0) return failed(s, "cannot be closed", err);
+    if (rename(s->temporary, s->path) != 0) return failed(s, "cannot be put in place", err);
+    s->committed = true;
+    return sync_folder(s, err);
+}
+
+void cn_sink_close(cn_sink *s)
+{
+    if (!s) return;
+    if (s->file >= 0) close(s->file);
+    if (s->temporary[0] && !s->committed) unlink(s->temporary);
+    cn_release(s);
+}

@@ -1,0 +1,149 @@
+/*
+ * model_file.c - a model as one safetensors file.
+ *
+ *   tensors                   the parameters, F32, by their names: "conv2d_1.weight"
+ *   __metadata__["convnet"]   {"format": 1, "graph": {...}}, JSON as text: the layers, the input's
+ *                             shape, class names, normalisation (src/model/model_json.c)
+ *
+ * The file must hold the graph's parameters, all of them and nothing else.
+ */
+#include "formats/safetensors.h"
+#include "model/model.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { FORMAT = 1 };
+
+#define KEY "convnet"
+
+/* The last part of a path, for errors that quote another function's text behind it. */
+static const char *tail(const char *path)
+{
+    enum { TAIL = 80 };
+    size_t length = strlen(path);
+    return length > TAIL ? path + length - TAIL : path;
+}
+
+/* ---- Saving */
+
+/* {"format": 1, "graph": ...} as text, to be freed; NULL with an error. */
+static char *graph_text(const cn_model *model, cn_error *err)
+{
+    json_t *graph = cn_model_to_json(model, err);
+    if (!graph) return NULL;
+    json_t *json = json_pack("{s:i, s:o}", "format", FORMAT, "graph", graph);
+    char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
+    if (!text) cn_fail(err, CN_ERR_MEMORY, "model: no memory for its graph as text");
+    json_decref(json);
+    return text;
+}
+
+cn_status cn_model_save(const cn_model *model, const char *path, cn_error *err)
+{
+    if (!model || !path) return cn_fail(err, CN_ERR_ARGUMENT, "model_save: NULL argument");
+    if (!model->finished)
+        return cn_fail(err, CN_ERR_ARGUMENT, "model_save: the model is not finished");
+    cn_text_pair metadata = {.key = KEY};
+    cn_safetensors file = {.metadata = &metadata, .metadata_count = 1};
+    cn_status status = CN_ERR_MEMORY;
+    char *text = graph_text(model, err);
+    if (!text) goto done;
+    metadata.value = text;
+    file.tensor_count = model->parameter_count;
+    file.tensors = cn_allocate((size_t)file.tensor_count + 1, sizeof *file.tensors, path, err);
+    if (!file.tensors) goto done;
+    for (int i = 0; i < file.tensor_count; i++) {
+        file.tensors[i].name = model->parameters[i].name;
+        file.tensors[i].value = model->parameters[i].value;
+    }
+    status = cn_safetensors_save(&file, path, err);
+done:
+    cn_release(file.tensors);
+    free(text);
+    return status;
+}
+
+/* ---- Loading */
+
+/* The graph in a file's metadata as a model without weights. */
+static cn_status read_graph(cn_model **model, const cn_safetensors *file, size_t most,
+                            const char *path, cn_error *err)
+{
+    json_error_t where;
+    cn_error inner = {CN_OK, ""};
+    const char *text = cn_safetensors_metadata(file, KEY);
+    if (!text)
+        return cn_fail(err, CN_ERR_FORMAT, "%s: holds no model: expected __metadata__[\"" KEY "\"]",
+                       tail(path));
+    json_t *json = json_loads(text, JSON_REJECT_DUPLICATES, &where);
+    const json_t *format = json_object_get(json, "format");
+    const json_t *graph = json_object_get(json, "graph");
+    cn_status status;
+    if (!json)
+        status = cn_fail(err, CN_ERR_FORMAT, "%s: the graph's JSON, byte %d: %s", tail(path),
+                         where.position, where.text);
+    else if (!json_is_integer(format) || json_integer_value(format) != FORMAT)
+        status = cn_fail(err, CN_ERR_UNSUPPORTED, "%s: model format %lld, expected %d", tail(path),
+                         (long long)json_integer_value(format), FORMAT);
+    else if (!graph || json_object_size(json) != 2)
+        status = cn_fail(err, CN_ERR_FORMAT, "%s: expected \"format\" and \"graph\" in the graph",
+                         tail(path));
+    else {
+        status = cn_model_from_json(model, graph, most, &inner);
+        if (status != CN_OK) cn_fail(err, status, "%s: %s", tail(path), inner.text);
+    }
+    json_decref(json);
+    return status;
+}
+
+static cn_status copy_parameter(const cn_parameter *p, const cn_safetensors *file, const char *path,
+                                cn_error *err)
+{
+    char want[CN_SHAPE_TEXT], found[CN_SHAPE_TEXT];
+    const cn_named_tensor *t = cn_safetensors_find(file, p->name);
+    if (!t)
+        return cn_fail(err, CN_ERR_FORMAT, "%s: expected a tensor %.60s, found none", tail(path),
+                       p->name);
+    const int *shape = p->value.shape;
+    if (t->value.dtype != CN_F32 || t->value.rank != p->value.rank ||
+        memcmp(t->value.shape, shape, (size_t)p->value.rank * sizeof *shape) != 0)
+        return cn_fail(err, CN_ERR_FORMAT, "%s: tensor %.50s: expected F32 %s, found %s %s",
+                       tail(path), p->name, cn_shape_text(p->value.rank, shape, want),
+                       t->value.dtype == CN_F32 ? "F32" : "another dtype,",
+                       cn_shape_text(t->value.rank, t->value.shape, found));
+    memcpy(p->value.data, t->value.data, cn_tensor_count(&t->value) * sizeof(float));
+    return CN_OK;
+}
+
+/* Names are unique in both lists, so equal counts and no missing one leave none over. */
+static cn_status copy_parameters(const cn_model *model, const cn_safetensors *file,
+                                 const char *path, cn_error *err)
+{
+    for (int i = 0; i < model->parameter_count; i++) {
+        cn_status status = copy_parameter(&model->parameters[i], file, path, err);
+        if (status != CN_OK) return status;
+    }
+    if (file->tensor_count != model->parameter_count)
+        return cn_fail(err, CN_ERR_FORMAT, "%s: %d tensors, but the graph has %d parameters",
+                       tail(path), file->tensor_count, model->parameter_count);
+    return CN_OK;
+}
+
+cn_status cn_model_load(cn_model **model, const char *path, cn_error *err)
+{
+    if (!model || !path) return cn_fail(err, CN_ERR_ARGUMENT, "model_load: NULL argument");
+    cn_safetensors file = {0};
+    cn_model *m = NULL;
+    size_t elements = 0;
+    cn_status status = cn_safetensors_load(&file, path, err);
+    for (int i = 0; i < file.tensor_count; i++) elements += cn_tensor_count(&file.tensors[i].value);
+    if (status == CN_OK) status = read_graph(&m, &file, elements, path, err);
+    if (status == CN_OK) status = copy_parameters(m, &file, path, err);
+    cn_safetensors_free(&file);
+    if (status == CN_OK)
+        *model = m;
+    else
+        cn_model_free(m);
+    return status;
+}
