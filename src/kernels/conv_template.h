@@ -247,22 +247,21 @@ static void correlate_row(const correlation *s, const float *rows, int p, int q0
     const int vectors = panel_vectors_at(s->oc, column), width = vectors * LANES;
     const int depth = g->fw * g->c, top = p * g->sh - g->pt;
     const int u0 = smaller(g->fh, larger(0, -top)), u1 = larger(u0, smaller(g->fh, g->h - top));
-    const tile job = {.a = rows + (top + u0) * g->row + (ptrdiff_t)q0 * g->sw * g->c,
-                      .b = s->packed + (ptrdiff_t)g->fh * depth * column +
-                           (ptrdiff_t)u0 * depth * width,
-                      .c = y + p * s->y_row + q0 * s->y_pixel + column,
-                      .N = 1,
-                      .T = u1 - u0,
-                      .K = depth,
-                      .at = g->row,
-                      .lda = (ptrdiff_t)g->sw * g->c,
-                      .bt = (ptrdiff_t)depth * width,
-                      .ldb = width,
-                      .ldc = s->y_pixel,
-                      .columns = smaller(s->oc - column, width),
-                      .bias = bias,
-                      .relu = s->relu};
-    run_rows(job, q1 - q0, vectors);
+    tile job = {.a = rows + (top + u0) * g->row + (ptrdiff_t)q0 * g->sw * g->c,
+                .b = s->packed + (ptrdiff_t)g->fh * depth * column + (ptrdiff_t)u0 * depth * width,
+                .c = y + p * s->y_row + q0 * s->y_pixel + column,
+                .N = 1,
+                .T = u1 - u0,
+                .K = depth,
+                .at = g->row,
+                .lda = (ptrdiff_t)g->sw * g->c,
+                .bt = (ptrdiff_t)depth * width,
+                .ldb = width,
+                .ldc = s->y_pixel,
+                .columns = smaller(s->oc - column, width),
+                .bias = bias,
+                .relu = s->relu};
+    run_rows(&job, q1 - q0, vectors);
 }
 
 static void correlate_unit(void *argument, int unit, int worker)
@@ -452,31 +451,35 @@ static void pack_transposed(const cn_conv_shape *s, const float *w, float *packe
     }
 }
 
-/* x[0..n-1] += t[0..n-1], in whole vectors that may rewrite what lies behind with itself, as long
- * as that is before `end`. */
-INLINE void add_run(float *x, const float *t, int n, const float *end)
+/* x[0..n-1] += t[0..n-1]. In whole vectors, which add 0 to what lies behind, unless `last`: what
+ * lies behind the last row of a picture may be another thread's. */
+INLINE void add_run(float *x, const float *t, int n, vi tail, bool last)
 {
     int j = 0;
     for (; j + LANES <= n; j += LANES) store(x + j, load(x + j) + load(t + j));
-    if (j == n) return;
-    if (x + j + LANES <= end)
-        store(x + j, load(x + j) + choose(first_lanes(n - j), load(t + j), (vf){0}));
+    if (!last)
+        store(x + j, load(x + j) + choose(tail, load(t + j), (vf){0}));
     else
         for (; j < n; j++) x[j] += t[j];
 }
 
-/* Adds the window of output pixel (p, q) to the picture dx. */
-static void add_window(const cn_conv_shape *s, const float *t, int p, int q, float *dx,
-                       const float *end)
+/* Adds the windows of row p of dy, which begin every `width` floats of t, to the picture dx. */
+static void add_windows(const cn_conv_shape *s, const float *t, int width, int p, float *dx)
 {
-    const int run = s->fw * s->c, left = q * s->sw - s->pl, top = p * s->sh - s->pt;
-    const int v0 = larger(0, -left), v1 = smaller(s->fw, s->w - left);
+    const int run = s->fw * s->c, top = p * s->sh - s->pt;
     const int u0 = larger(0, -top), u1 = smaller(s->fh, s->h - top);
-    if (v0 >= v1) return;
-    float *row = dx + ((ptrdiff_t)(top + u0) * s->w + left + v0) * s->c;
-    t += u0 * run + v0 * s->c;
-    for (int u = u0; u < u1; u++, row += (ptrdiff_t)s->w * s->c, t += run)
-        add_run(row, t, (v1 - v0) * s->c, end);
+    const ptrdiff_t row = (ptrdiff_t)s->w * s->c;
+    for (int q = 0; q < s->ow; q++, t += width) {
+        const int left = q * s->sw - s->pl;
+        const int v0 = larger(0, -left), v1 = smaller(s->fw, s->w - left);
+        if (v0 >= v1) continue;
+        const int n = (v1 - v0) * s->c;
+        const vi tail = first_lanes(n % LANES);
+        float *x = dx + (top + u0) * row + (ptrdiff_t)(left + v0) * s->c;
+        const float *from = t + u0 * run + v0 * s->c;
+        for (int u = u0; u < u1; u++, x += row, from += run)
+            add_run(x, from, n, tail, top + u == s->h - 1);
+    }
 }
 
 static void products_unit(void *argument, int unit, int worker)
@@ -492,21 +495,20 @@ static void products_unit(void *argument, int unit, int worker)
         const int p1 = smaller(s->oh, p0 + f->rows);
         for (int column = 0; column < columns; column += PANEL) {
             const int vectors = panel_vectors_at(columns, column), width = vectors * LANES;
-            const tile job = {.a = dy + p0 * dy_row,
-                              .b = f->packed + (ptrdiff_t)s->oc * column,
-                              .c = t + column,
-                              .N = 1,
-                              .T = 1,
-                              .K = s->oc,
-                              .lda = s->oc,
-                              .ldb = width,
-                              .ldc = f->width,
-                              .columns = width};
-            run_rows(job, (p1 - p0) * s->ow, vectors);
+            tile job = {.a = dy + p0 * dy_row,
+                        .b = f->packed + (ptrdiff_t)s->oc * column,
+                        .c = t + column,
+                        .N = 1,
+                        .T = 1,
+                        .K = s->oc,
+                        .lda = s->oc,
+                        .ldb = width,
+                        .ldc = f->width,
+                        .columns = width};
+            run_rows(&job, (p1 - p0) * s->ow, vectors);
         }
         for (int p = p0; p < p1; p++)
-            for (int q = 0; q < s->ow; q++)
-                add_window(s, t + ((ptrdiff_t)(p - p0) * s->ow + q) * f->width, p, q, dx, dx + in);
+            add_windows(s, t + (ptrdiff_t)(p - p0) * s->ow * f->width, f->width, p, dx);
     }
 }
 

@@ -164,14 +164,14 @@ INLINE int tiles_of(int rows, int most)
     return (rows + most - 1) / most;
 }
 
-/* Runs the job for `rows` rows of C. */
-static void run_rows(tile job, int rows, int vectors)
+/* Runs the job for `rows` rows of C, and leaves it behind them. */
+INLINE void run_rows(tile *job, int rows, int vectors)
 {
     const int count = tiles_of(rows, panel_rows(vectors));
     for (int i = 0; i < count; i++) {
         const int n = rows / count + (i < rows % count);
-        tiles[0][vectors - 1][n - 1](&job);
-        job.a += n * job.lda;
-        job.c += n * job.ldc;
+        tiles[0][vectors - 1][n - 1](job);
+        job->a += n * job->lda;
+        job->c += n * job->ldc;
     }
 }
