@@ -23,13 +23,14 @@ void cn_ref_relu_backward(size_t n, const double *x, const double *dy, double *d
     for (size_t i = 0; i < n; i++) dx[i] = x[i] > 0 ? dy[i] : 0;
 }
 
-/* An element decides for its sign. It is near to the other one when within `reach` of zero. */
+/* An element decides for its sign. It is near to the other one when within `reach` of zero; zero
+ * itself does not count: it is a dark pixel or a lost unit, in float32 as well. */
 cn_ref_decisions cn_ref_relu_decisions(size_t n, const double *x, double reach)
 {
     cn_ref_decisions found = {0, 0};
     for (size_t i = 0; i < n; i++) {
         found.pattern = (found.pattern ^ (x[i] > 0)) * UINT64_C(0x9e3779b97f4a7c15) + 1;
-        found.near += fabs(x[i]) <= reach;
+        found.near += x[i] != 0 && fabs(x[i]) <= reach;
     }
     return found;
 }

@@ -53,13 +53,13 @@ void cn_ref_softmax_forward(size_t rows, int columns, const double *x, double *y
 void cn_ref_softmax_backward(size_t rows, int columns, const double *x, const double *dy,
                              double *dx);
 
-/* ---- losses (ref_loss.c): the mean loss, and in dy (may be NULL) its gradient */
+/* ---- losses (ref_loss.c) */
 
-/* y_hat (m, columns) probabilities, one label a row. */
-double cn_ref_cross_entropy(int m, int columns, const double *y_hat, const int32_t *labels,
-                            double *dy);
-double cn_ref_binary_cross_entropy(size_t n, const double *y_hat, const double *y, double *dy);
-double cn_ref_mean_squared_error(size_t n, const double *y_hat, const double *y, double *dy);
+/* The mean loss of m examples with n outputs y_hat and n targets y each; in dy (may be NULL) its
+ * gradient in y_hat. */
+typedef double cn_ref_loss(int m, size_t n, const double *y_hat, const double *y, double *dy);
+/* The twin of a loss; NULL for CN_LOSS_DEFAULT, which is none by itself. */
+cn_ref_loss *cn_ref_loss_of(cn_loss_kind kind);
 
 /* ---- the table (reference.c) */
 

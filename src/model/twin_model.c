@@ -1,0 +1,129 @@
+/* twin_model.c - runs a model by its double-precision twins: see twin_model.h. */
+#include "model/twin_model.h"
+
+#include <string.h>
+
+/* A layer's sizes as the twins read them: examples of rank 1 are 1 x 1 pictures. */
+static cn_conv_shape shape_of(const cn_layer *layer, int m)
+{
+    const cn_window *w = &layer->window;
+    const int *in = layer->in.n, *out = layer->out.n;
+    bool picture_in = layer->in.rank == 3, picture_out = layer->out.rank == 3;
+    return (cn_conv_shape){
+        .m = m,
+        .h = picture_in ? in[0] : 1,
+        .w = picture_in ? in[1] : 1,
+        .c = picture_in ? in[2] : in[0],
+        .fh = w->kernel[0],
+        .fw = w->kernel[1],
+        .sh = w->stride[0],
+        .sw = w->stride[1],
+        .pt = w->before[0],
+        .pl = w->before[1],
+        .oh = picture_out ? out[0] : 1,
+        .ow = picture_out ? out[1] : 1,
+        .oc = picture_out ? out[2] : out[0],
+    };
+}
+
+static cn_status create_layer(cn_twin_model *t, int i, cn_error *err)
+{
+    const cn_layer *layer = &t->model->layers[i];
+    cn_twin_layer *at = &t->layers[i];
+    at->twin = cn_twin_find(layer->type->name);
+    if (i > 0 && (!at->twin || layer->input_count != 1))
+        return cn_fail(err, CN_ERR_UNSUPPORTED, "gradcheck: %s has no double-precision twin",
+                       layer->name);
+    at->shape = shape_of(layer, t->m);
+    if (!cn_multiply(cn_shape_count(&layer->out), (size_t)t->m, &at->count))
+        return cn_fail(err, CN_ERR_MEMORY, "gradcheck: a batch of %d is too large at %s", t->m,
+                       layer->name);
+    at->y = cn_allocate(at->count, sizeof *at->y, "gradcheck", err);
+    at->dy = cn_allocate(at->count, sizeof *at->dy, "gradcheck", err);
+    if (!at->y || !at->dy) return CN_ERR_MEMORY;
+    for (int j = 0; j < layer->weight_count; j++) {
+        const cn_weight *weight = &layer->weights[j];
+        size_t n = cn_shape_count(&weight->shape);
+        at->w[j] = cn_allocate(n, sizeof *at->w[j], "gradcheck", err);
+        at->dw[j] = cn_allocate(n, sizeof *at->dw[j], "gradcheck", err);
+        if (!at->w[j] || !at->dw[j]) return CN_ERR_MEMORY;
+        for (size_t k = 0; k < n; k++) at->w[j][k] = (double)t->model->block[weight->offset + k];
+    }
+    return CN_OK;
+}
+
+cn_status cn_twin_model_create(cn_twin_model **twin, const cn_model *model, int m, cn_error *err)
+{
+    size_t largest = 0;
+    cn_status status = CN_ERR_MEMORY;
+    cn_twin_model *t = cn_allocate(1, sizeof *t, "gradcheck", err);
+    if (!t) return status;
+    t->model = model;
+    t->m = m;
+    t->layers = cn_allocate((size_t)model->layer_count, sizeof *t->layers, "gradcheck", err);
+    if (!t->layers) goto done;
+    for (int i = 0; i < model->layer_count; i++) {
+        status = create_layer(t, i, err);
+        if (status != CN_OK) goto done;
+        if (t->layers[i].count > largest) largest = t->layers[i].count;
+    }
+    t->dx = cn_allocate(largest, sizeof *t->dx, "gradcheck", err);
+    status = t->dx ? CN_OK : CN_ERR_MEMORY;
+done:
+    if (status == CN_OK)
+        *twin = t;
+    else
+        cn_twin_model_free(t);
+    return status;
+}
+
+void cn_twin_model_free(cn_twin_model *t)
+{
+    if (!t) return;
+    for (int i = 0; t->layers && i < t->model->layer_count; i++) {
+        cn_twin_layer *at = &t->layers[i];
+        cn_release(at->y);
+        cn_release(at->dy);
+        for (int j = 0; j < CN_MAX_PARAMETERS; j++) {
+            cn_release(at->w[j]);
+            cn_release(at->dw[j]);
+        }
+    }
+    cn_release(t->layers);
+    cn_release(t->dx);
+    cn_release(t);
+}
+
+void cn_twin_model_forward(cn_twin_model *t, int first, double reach)
+{
+    for (int i = first > 1 ? first : 1; i < t->model->layer_count; i++) {
+        cn_twin_layer *at = &t->layers[i];
+        const double *x = t->layers[t->model->layers[i].inputs[0]].y;
+        const double *w[CN_MAX_PARAMETERS];
+        for (int j = 0; j < CN_MAX_PARAMETERS; j++) w[j] = at->w[j];
+        if (at->twin->decisions) at->decisions = at->twin->decisions(&at->shape, x, reach);
+        at->twin->forward(&at->shape, x, w, at->y);
+    }
+}
+
+double cn_twin_model_loss(cn_twin_model *t, cn_loss_kind kind, const double *target, bool gradient)
+{
+    cn_twin_layer *output = &t->layers[t->model->output];
+    size_t n = output->count / (size_t)t->m;
+    return cn_ref_loss_of(kind)(t->m, n, output->y, target, gradient ? output->dy : NULL);
+}
+
+void cn_twin_model_backward(cn_twin_model *t)
+{
+    for (int i = 0; i < t->model->layer_count; i++)
+        if (i != t->model->output) memset(t->layers[i].dy, 0, t->layers[i].count * sizeof(double));
+    for (int i = t->model->layer_count - 1; i > 0; i--) {
+        cn_twin_layer *at = &t->layers[i], *before = &t->layers[t->model->layers[i].inputs[0]];
+        const double *w[CN_MAX_PARAMETERS];
+        for (int j = 0; j < CN_MAX_PARAMETERS; j++) w[j] = at->w[j];
+        at->twin->backward(&at->shape, before->y, w, at->dy, t->dx, at->dw);
+        at->pattern = at->decisions.pattern;
+        /* What several layers read gets the sum of their gradients. */
+        for (size_t k = 0; k < before->count; k++) before->dy[k] += t->dx[k];
+    }
+}
