@@ -1,0 +1,411 @@
+/*
+ * Every layer of the layer table, and every loss, engine against twin.
+ *
+ * A case is a model of one to three layers, built through the public API: the layer under test with
+ * random options, maybe one before and one after it, so that what a plan fuses, computes in place
+ * or leaves out is met, too. Compared are the output, the loss, the gradient of the input and of
+ * every parameter. Where a case uses integers there are ties, and zeros at the kink of a ReLU.
+ *
+ *     test_layers                all cases of all types
+ *     test_layers TYPE NUMBER    one case, as a failure prints it
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "draw.h"
+#include "layers/loss.h"
+#include "model/gradcheck.h"
+
+enum { CASES = 150 }; /* of each type */
+
+/*
+ * What float32 may be off by, in units of the largest of the two numbers and the root of the mean
+ * square of the tensor (cn_gradient_error): sums of a few hundred products, whose roundings of
+ * 2^-24 = 6e-8 add up to less than this. PyTorch's gradcheck, in double, allows 1e-3.
+ *
+ * The gradient behind a softmax sums to zero over each row: what is summed further on, a bias's
+ * gradient above all, is small beside its terms, whose rounding stays.
+ */
+static const double TOLERANCE = 1e-5, TOLERANCE_SOFTMAX = 1e-4;
+
+/* ---- building: the layer under test */
+
+typedef cn_node builder(cn_model *m, cn_node x, const int *n, uint64_t *random);
+
+/* A kernel, a stride and pads for a picture n: the window fits, with more padding than picture now
+ * and then, and stays with at least one element in the picture where `pooling`. */
+static void draw_window(uint64_t *random, const int *n, bool pooling, int kernel[2], int stride[2],
+                        cn_padding *pad, int pads[4])
+{
+    *pad = draw(random) % 2 ? CN_SAME : CN_VALID;
+    for (int axis = 0; axis < 2; axis++) {
+        kernel[axis] = draw_int(random, 1, *pad == CN_SAME ? 5 : n[axis] < 5 ? n[axis] : 5);
+        stride[axis] = draw_int(random, 1, 4);
+        for (int side = axis; *pad == CN_VALID && side < 4; side += 2)
+            pads[side] = draw(random) % 2 ? 0 : draw_int(random, 0, kernel[axis] - pooling);
+    }
+    if (draw(random) % 4 == 0) stride[0] = stride[1] = 0; /* the default */
+    if (kernel[0] == kernel[1] && draw(random) % 2) kernel[1] = 0;
+}
+
+static cn_node conv2d(cn_model *m, cn_node x, const int *n, uint64_t *random)
+{
+    cn_conv2d_opts o = {.filters = draw_int(random, 1, draw(random) % 4 ? 9 : 40),
+                        .no_bias = draw(random) % 4 == 0};
+    draw_window(random, n, false, o.kernel, o.stride, &o.pad, o.pads);
+    return cn_conv2d(m, x, o);
+}
+
+static cn_node max_pool(cn_model *m, cn_node x, const int *n, uint64_t *random)
+{
+    cn_pool_opts o = {0};
+    draw_window(random, n, true, o.size, o.stride, &o.pad, o.pads);
+    return cn_max_pool(m, x, o);
+}
+
+static cn_node average_pool(cn_model *m, cn_node x, const int *n, uint64_t *random)
+{
+    cn_pool_opts o = {0};
+    draw_window(random, n, true, o.size, o.stride, &o.pad, o.pads);
+    return cn_average_pool(m, x, o);
+}
+
+static cn_node dense(cn_model *m, cn_node x, const int *n, uint64_t *random)
+{
+    (void)n;
+    return cn_dense(m, x,
+                    (cn_dense_opts){.units = draw_int(random, 1, draw(random) % 4 ? 20 : 100),
+                                    .no_bias = draw(random) % 4 == 0});
+}
+
+#define WITHOUT_OPTIONS(type)                                                           \
+    static cn_node build_##type(cn_model *m, cn_node x, const int *n, uint64_t *random) \
+    {                                                                                   \
+        (void)n, (void)random;                                                          \
+        return cn_##type(m, x);                                                         \
+    }
+WITHOUT_OPTIONS(flatten)
+WITHOUT_OPTIONS(relu)
+WITHOUT_OPTIONS(sigmoid)
+WITHOUT_OPTIONS(tanh)
+WITHOUT_OPTIONS(softmax)
+
+/* One row a layer type. A type of the layer table without a row fails the test. */
+static const struct row {
+    const char *type;
+    builder *build;
+} rows[] = {
+    {"conv2d", conv2d},         {"max_pool", max_pool},     {"average_pool", average_pool},
+    {"dense", dense},           {"flatten", build_flatten}, {"relu", build_relu},
+    {"sigmoid", build_sigmoid}, {"tanh", build_tanh},       {"softmax", build_softmax},
+};
+enum { ROWS = sizeof rows / sizeof *rows };
+
+static const struct row *find_row(const char *type)
+{
+    for (int i = 0; i < ROWS; i++)
+        if (!strcmp(rows[i].type, type)) return &rows[i];
+    return NULL;
+}
+
+/* ---- building: the model around it */
+
+typedef struct trial {
+    const char *type;
+    int number;
+    uint64_t random;
+    bool integers; /* weights and inputs: sums are exact, and so are ties */
+    cn_model *model;
+    cn_session *session;
+    cn_twin_model *twin;
+    cn_loss_plan loss;
+    cn_tensor x, y;
+    double *target;
+    int m, failures;
+} trial;
+
+static cn_node build_before(trial *t, cn_node x, const int *n)
+{
+    switch (draw(&t->random) % 6) {
+    case 0: return conv2d(t->model, x, n, &t->random);
+    case 1: return cn_tanh(t->model, x);
+    case 2:
+        return cn_relu(t->model,
+                       cn_conv2d(t->model, x, (cn_conv2d_opts){.filters = 5, .kernel = {1}}));
+    default: return x;
+    }
+}
+
+static cn_node build_after(trial *t, cn_node x)
+{
+    const cn_shape *out = &t->model->layers[x].out;
+    switch (draw(&t->random) % 10) {
+    case 0: return cn_relu(t->model, x);
+    case 1: return out->n[out->rank - 1] < 100 ? cn_softmax(t->model, x) : x;
+    case 2: return cn_sigmoid(t->model, x);
+    case 3: return cn_dense(t->model, x, (cn_dense_opts){.units = 3});
+    case 4:
+        return cn_relu(t->model,
+                       cn_dense(t->model, cn_relu(t->model, x), (cn_dense_opts){.units = 4}));
+    case 5:
+        if (out->rank == 3)
+            return cn_max_pool(t->model, cn_relu(t->model, x),
+                               (cn_pool_opts){.size = {2, 2}, .pad = CN_SAME});
+        return x;
+    default: return x;
+    }
+}
+
+/* Do integers stay integers? Only then are ties the same in float32 and in double. */
+static bool exact(const cn_model *m)
+{
+    for (int i = 1; i < m->layer_count; i++) {
+        const cn_layer_type *type = m->layers[i].type;
+        bool last = i == m->layer_count - 1;
+        if (type == &cn_tanh_type || type == &cn_sigmoid_type || type == &cn_softmax_type ||
+            (type == &cn_average_pool_type && !last))
+            return false;
+    }
+    return true;
+}
+
+static void build_model(trial *t)
+{
+    cn_error err = {0};
+    int side = draw(&t->random) % 4 ? 9 : 20, n[3];
+    for (int i = 0; i < 2; i++) n[i] = draw_int(&t->random, 1, side);
+    n[2] = draw_int(&t->random, 1, draw(&t->random) % 8 ? 9 : 33);
+    assert_int_equal(cn_model_create(&t->model, n, &err), CN_OK);
+    cn_node x = build_before(t, cn_input(t->model), n);
+    if (draw(&t->random) % 8 == 0 && (!strcmp(t->type, "softmax") || !strcmp(t->type, "dense")))
+        x = cn_flatten(t->model, x);
+    if (x >= 0) x = find_row(t->type)->build(t->model, x, t->model->layers[x].out.n, &t->random);
+    if (x >= 0) x = build_after(t, x);
+    if (cn_model_finish(t->model, x, 1, &err) != CN_OK) fail_msg("%s", err.text);
+
+    t->integers = exact(t->model) && draw(&t->random) % 2;
+    cn_parameter p;
+    for (int i = 0; cn_model_parameter(t->model, i, &p); i++) {
+        float *w = p.value.data;
+        size_t count = cn_tensor_count(&p.value);
+        double fan_in = p.value.rank == 1 ? 1 : (double)count / p.value.shape[p.value.rank - 1];
+        for (size_t k = 0; k < count; k++)
+            w[k] = t->integers ? (float)draw_int(&t->random, -2, 2)
+                               : (float)(draw_real(&t->random, -1, 1) * sqrt(3 / fan_in));
+    }
+}
+
+/* SAME and VALID once more, so that a wrong output size or pad is not the twin's as well. */
+static void check_geometry(trial *t)
+{
+    for (int i = 1; i < t->model->layer_count; i++) {
+        const cn_layer *layer = &t->model->layers[i];
+        const cn_window *w = &layer->window;
+        for (int axis = 0; axis < 2 && w->kernel[0] > 0; axis++) {
+            bool same = strstr(layer->text, "same") != NULL;
+            int n = layer->in.n[axis], s = w->stride[axis], f = w->kernel[axis];
+            int out = same ? (n + s - 1) / s : (n + w->before[axis] + w->after[axis] - f) / s + 1;
+            int total = (out - 1) * s + f - n;
+            assert_int_equal(layer->out.n[axis], out);
+            assert_int_equal(w->out[axis], out);
+            if (!same) continue;
+            assert_int_equal(w->before[axis], total > 0 ? total / 2 : 0);
+            assert_int_equal(w->after[axis], total > 0 ? total - total / 2 : 0);
+        }
+    }
+}
+
+/* A loss that fits: a cross-entropy needs outputs from (0, 1), and takes its fused form or not. */
+static cn_loss_kind draw_loss(trial *t)
+{
+    const cn_layer *output = &t->model->layers[t->model->output];
+    bool softmax = !strcmp(output->type->name, "softmax");
+    bool sigmoid = !strcmp(output->type->name, "sigmoid");
+    bool several = output->out.n[output->out.rank - 1] > 1;
+    if (softmax && !several) return CN_LOSS_MEAN_SQUARED_ERROR;
+    if (!softmax && !sigmoid)
+        return draw(&t->random) % 2 ? CN_LOSS_DEFAULT : CN_LOSS_MEAN_SQUARED_ERROR;
+    cn_loss_kind kind = (cn_loss_kind)draw_int(&t->random, 0, 3);
+    return kind == CN_LOSS_CROSS_ENTROPY && !several ? CN_LOSS_DEFAULT : kind;
+}
+
+static void create_data(trial *t)
+{
+    cn_error err = {0};
+    const cn_layer *output = &t->model->layers[t->model->output];
+    int shape[CN_MAX_RANK] = {t->m = draw_int(&t->random, 1, 4)};
+    cn_session_opts opts = {.batch = t->m + draw_int(&t->random, 0, 2),
+                            .threads = draw_int(&t->random, 1, 3),
+                            .training = true,
+                            .input_gradient = true,
+                            .loss = draw_loss(t)};
+    memcpy(shape + 1, cn_model_input_shape(t->model), 3 * sizeof *shape);
+    assert_int_equal(cn_tensor_create(&t->x, CN_F32, 4, shape, &err), CN_OK);
+    memcpy(shape + 1, output->out.n, (size_t)output->out.rank * sizeof *shape);
+    assert_int_equal(cn_tensor_create(&t->y, CN_F32, output->out.rank + 1, shape, &err), CN_OK);
+    t->target = calloc(cn_tensor_count(&t->y), sizeof *t->target);
+    assert_non_null(t->target);
+    if (cn_session_create(&t->session, t->model, opts, &err) != CN_OK) fail_msg("%s", err.text);
+    assert_int_equal(cn_loss_choose(output, opts.loss, &t->loss, &err), CN_OK);
+    assert_int_equal(cn_twin_model_create(&t->twin, t->model, t->m, &err), CN_OK);
+}
+
+static void describe(const trial *t)
+{
+    printf("test_layers %s %d\n    input %s", t->type, t->number, t->integers ? "integers " : "");
+    for (int i = 0; i < 3; i++) printf("%d ", cn_model_input_shape(t->model)[i]);
+    for (int i = 1; i < t->model->layer_count; i++)
+        printf("-> %s %s", t->model->layers[i].name, t->model->layers[i].text);
+    printf(" loss %d%s, batch of %d\n", (int)t->loss.kind, t->loss.fused ? " fused" : "", t->m);
+}
+
+/* An input whose decisions float32 cannot turn, and targets. */
+static void fill_data(trial *t)
+{
+    float *x = t->x.data, *y = t->y.data;
+    size_t near = 1, n = cn_tensor_count(&t->x);
+    for (int draws = 0; draws < 100 && near > 0; draws++) {
+        near = 0;
+        for (size_t i = 0; i < n; i++) {
+            x[i] = t->integers ? (float)draw_int(&t->random, -3, 3)
+                               : (float)draw_real(&t->random, -1.7, 1.7);
+            t->twin->layers[0].y[i] = (double)x[i];
+        }
+        cn_twin_model_forward(t->twin, 0, 1e-5);
+        for (int i = 0; i < t->model->layer_count; i++) near += t->twin->layers[i].decisions.near;
+    }
+    if (near > 0) describe(t);
+    assert_int_equal(near, 0);
+    for (size_t i = 0; i < cn_tensor_count(&t->y); i++) {
+        y[i] = (float)draw_real(&t->random, 0, 1);
+        t->target[i] = (double)y[i];
+    }
+}
+
+/* Labels in place of the targets, where the model has one row of outputs an example. */
+static void draw_labels(trial *t)
+{
+    size_t n = (size_t)t->loss.size;
+    cn_error err = {0};
+    if (t->loss.columns != t->loss.size || draw(&t->random) % 2) return;
+    cn_tensor_free(&t->y);
+    assert_int_equal(cn_tensor_create(&t->y, CN_I32, 1, &t->m, &err), CN_OK);
+    memset(t->target, 0, (size_t)t->m * n * sizeof *t->target);
+    for (int i = 0; i < t->m; i++) {
+        int label = draw_int(&t->random, 0, n == 1 ? 1 : (int)n - 1);
+        ((int32_t *)t->y.data)[i] = label;
+        t->target[(size_t)i * n + (n == 1 ? 0 : (size_t)label)] = n == 1 ? label : 1;
+    }
+}
+
+/* ---- comparing */
+
+static void compare(trial *t, const char *what, size_t n, const float *engine, const double *twin)
+{
+    double scale = cn_gradient_scale(n, twin), tolerance = TOLERANCE;
+    for (int i = 1; i < t->model->layer_count; i++)
+        if (t->model->layers[i].type == &cn_softmax_type && !t->loss.fused)
+            tolerance = TOLERANCE_SOFTMAX;
+    for (size_t i = 0; i < n; i++) {
+        double error = cn_gradient_error((double)engine[i], twin[i], scale);
+        if (error <= tolerance) continue;
+        if (t->failures++ == 0) describe(t);
+        printf("    %s[%zu] is %.9g, the twin says %.9g: off by %.1e\n", what, i, (double)engine[i],
+               twin[i], error);
+        return;
+    }
+}
+
+static void compare_all(trial *t)
+{
+    cn_error err = {0};
+    cn_parameter g;
+    double loss, want = cn_twin_model_loss(t->twin, t->loss.kind, t->target, true);
+    int at = 0;
+    cn_twin_model_backward(t->twin);
+    assert_int_equal(cn_forward(t->session, &t->x, &err), CN_OK);
+    cn_tensor y = cn_output(t->session);
+    const cn_twin_layer *output = &t->twin->layers[t->model->output];
+    assert_int_equal(cn_tensor_count(&y), output->count);
+    compare(t, "output", output->count, y.data, output->y);
+    if (cn_loss(t->session, &t->y, &loss, &err) != CN_OK) fail_msg("%s", err.text);
+    if (!(fabs(loss - want) <= TOLERANCE * fmax(1, fabs(want)))) {
+        if (t->failures++ == 0) describe(t);
+        printf("    the loss is %.9g, the twin says %.9g\n", loss, want);
+    }
+    assert_int_equal(cn_backward(t->session, &err), CN_OK);
+    cn_tensor dx = cn_input_gradient(t->session);
+    compare(t, "input gradient", t->twin->layers[0].count, dx.data, t->twin->layers[0].dy);
+    for (int i = 1; i < t->model->layer_count; i++)
+        for (int j = 0; j < t->model->layers[i].weight_count; j++) {
+            assert_true(cn_gradient(t->session, at++, &g));
+            compare(t, g.name, cn_tensor_count(&g.value), g.value.data, t->twin->layers[i].dw[j]);
+        }
+    assert_false(cn_gradient(t->session, at, &g));
+}
+
+static int run_trial(const char *type, int number)
+{
+    trial t = {.type = type, .number = number, .random = (uint64_t)number + 1};
+    for (const char *c = type; *c; c++) t.random = (t.random ^ (uint64_t)*c) * 0x100000001b3;
+    build_model(&t);
+    check_geometry(&t);
+    create_data(&t);
+    fill_data(&t);
+    draw_labels(&t);
+    compare_all(&t);
+    if (t.failures == 0) compare_all(&t); /* nothing is left over from the first run */
+    cn_session_free(t.session);
+    cn_twin_model_free(t.twin);
+    cn_model_free(t.model);
+    cn_tensor_free(&t.x);
+    cn_tensor_free(&t.y);
+    free(t.target);
+    return t.failures;
+}
+
+/* ---- the tests */
+
+static void every_type_has_a_row_and_a_twin(void **state)
+{
+    (void)state;
+    for (int i = 0; cn_layer_types[i]; i++) {
+        const char *type = cn_layer_types[i]->name;
+        if (!find_row(type)) fail_msg("%s: add a row to tests/test_layers.c", type);
+        if (!cn_twin_find(type)) fail_msg("%s: add its twin to src/reference/reference.c", type);
+    }
+    for (int i = 0; i < ROWS; i++) assert_non_null(cn_layer_type_find(rows[i].type));
+}
+
+static void every_case_of_a_type(void **state)
+{
+    const struct row *row = *state;
+    int failed = 0;
+    for (int number = 0; number < CASES && failed < 5; number++)
+        failed += run_trial(row->type, number) > 0;
+    assert_int_equal(failed, 0);
+}
+
+int main(int argc, char **argv)
+{
+    struct CMUnitTest tests[ROWS + 1] = {cmocka_unit_test(every_type_has_a_row_and_a_twin)};
+    for (int i = 0; i < ROWS; i++)
+        tests[i + 1] = (struct CMUnitTest){rows[i].type, every_case_of_a_type, NULL, NULL,
+                                           (void *)(uintptr_t)&rows[i]};
+    if (argc == 3 && find_row(argv[1])) {
+        int failures = run_trial(argv[1], atoi(argv[2]));
+        puts(failures ? "failed" : "passed");
+        return failures > 0;
+    }
+    if (argc != 1) return fputs("usage: test_layers [TYPE NUMBER]\n", stderr), 2;
+    return cmocka_run_group_tests_name("layers", tests, NULL, NULL);
+}
