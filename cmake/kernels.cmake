@@ -8,6 +8,10 @@ include(CheckCCompilerFlag)
 # Optimised in every configuration, since vector code without optimisation crawls; a rounding less
 # where the processor multiplies and adds in one; square roots that set no errno.
 set(kernel_flags -O3 -ffp-contract=fast -fno-math-errno)
+# A sanitizer's checks in fully optimised loops take a compiler minutes: there less must do.
+if(CMAKE_C_FLAGS MATCHES "-fsanitize")
+    list(TRANSFORM kernel_flags REPLACE "-O3" "-O1")
+endif()
 set(avx2_flags -mavx2 -mfma)
 set(avx512_flags -mavx512f -mavx512vl -mavx512dq -mavx512bw -mfma)
 
