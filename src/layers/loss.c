@@ -22,8 +22,8 @@
 #include <math.h>
 #include <string.h>
 
-/* Not fused, a probability of zero counts as this one: its logarithm and the reciprocal are
- * finite floats. */
+/* Not fused, a probability below this one counts as this one, and has no gradient: the logarithm
+ * and the reciprocal stay finite floats. */
 static const double TINY = 1e-30;
 
 cn_status cn_loss_choose(const cn_layer *output, cn_loss_kind kind, cn_loss_plan *plan,
@@ -112,10 +112,15 @@ static double log_sum_exp(int n, const float *z)
     return largest + log(sum);
 }
 
-/* A NaN stays one. */
-static double at_least_tiny(double probability)
+/* The logarithm, and 1 / p; a NaN stays one. */
+static double safe_log(double p)
 {
-    return probability < TINY ? TINY : probability;
+    return log(p < TINY ? TINY : p);
+}
+
+static double safe_reciprocal(double p)
+{
+    return p < TINY ? 0 : 1 / p;
 }
 
 static double cross_entropy_row(const cn_loss_plan *p, double scale, const float *z,
@@ -124,10 +129,10 @@ static double cross_entropy_row(const cn_loss_plan *p, double scale, const float
     int n = p->columns;
     double loss = 0, total = 0, log_sum = p->fused ? log_sum_exp(n, z) : 0;
     for (int j = 0; j < n; j++) {
-        double y = target(Y, row, n, j), hat = at_least_tiny(y_hat[j]);
-        if (y != 0) loss -= y * (p->fused ? z[j] - log_sum : log(hat));
+        double y = target(Y, row, n, j);
+        if (y != 0) loss -= y * (p->fused ? z[j] - log_sum : safe_log(y_hat[j]));
         total += y;
-        if (dx && !p->fused) dx[j] = (float)(-y / hat * scale);
+        if (dx && !p->fused) dx[j] = (float)(-y * safe_reciprocal(y_hat[j]) * scale);
     }
     if (dx && p->fused)
         for (int j = 0; j < n; j++)
@@ -146,9 +151,10 @@ static double binary_row(const cn_loss_plan *p, double scale, const float *z, co
             loss += (z[j] > 0 ? z[j] : 0) - y * z[j] + log1p(exp(-fabs((double)z[j])));
             if (dx) dx[j] = (float)((hat - y) * scale);
         } else {
-            double one = at_least_tiny(hat), zero = at_least_tiny(1 - hat);
-            loss -= y * log(one) + (1 - y) * log(zero);
-            if (dx) dx[j] = (float)(((1 - y) / zero - y / one) * scale);
+            loss -= y * safe_log(hat) + (1 - y) * safe_log(1 - hat);
+            if (dx)
+                dx[j] = (float)(((1 - y) * safe_reciprocal(1 - hat) - y * safe_reciprocal(hat)) *
+                                scale);
         }
     }
     return loss;

@@ -40,7 +40,7 @@ static cn_status next_word(reader *r)
     size_t length = *r->at == ',' ? 1 : strcspn(r->at, " \t\r\n,");
     if (length >= WORD_SIZE)
         return cn_fail(r->err, CN_ERR_ARGUMENT,
-                       "model text: word %d, \"%.20s...\", is longer than %d characters",
+                       "model text, word %d: \"%.20s...\" is longer than %d characters",
                        r->number + 1, r->at, WORD_SIZE - 1);
     memcpy(r->word, r->at, length);
     r->word[length] = '\0';

@@ -1,0 +1,129 @@
+/* networks.h - small networks and examples for the tests of plans and sessions. */
+#ifndef TEST_NETWORKS_H
+#define TEST_NETWORKS_H
+
+#include "base/counter.h"
+#include "model/plan.h"
+#include "model/session.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+/* ---- a layer of these tests' own: y = a + b, for graphs that branch and join */
+
+static inline void add_forward(const cn_call *call)
+{
+    size_t n = (size_t)call->m * cn_shape_count(&call->layer->out);
+    for (size_t i = 0; i < n; i++) call->y[i] = call->x[0][i] + call->x[1][i];
+}
+
+static inline void add_backward(const cn_call *call)
+{
+    size_t n = (size_t)call->m * cn_shape_count(&call->layer->out);
+    for (int k = 0; k < 2; k++)
+        if (call->dx[k]) memcpy(call->dx[k], call->dy, n * sizeof(float));
+}
+
+static const cn_layer_type add_type = {
+    .name = "add", .forward = add_forward, .backward = add_backward};
+
+static inline cn_node add(cn_model *m, cn_node a, cn_node b)
+{
+    return cn_model_add(m, &add_type, NULL, NULL, (cn_node[]){a, b}, 2);
+}
+
+/* ---- models */
+
+static inline cn_model *parse(const char *text)
+{
+    cn_model *m = NULL;
+    cn_error err = {0};
+    if (cn_model_parse(&m, text, (int[]){9, 8, 2}, 3, 5, &err) != CN_OK)
+        fail_msg("%s: %s", text, err.text);
+    return m;
+}
+
+/* Branches, joins, a value read by three layers, one that is added to itself, flattened views. */
+static inline cn_model *residual(void)
+{
+    cn_model *m;
+    cn_error err = {0};
+    cn_conv2d_opts conv = {.filters = 4, .kernel = {3}, .pad = CN_SAME};
+    assert_int_equal(cn_model_create(&m, (int[]){9, 8, 2}, NULL), CN_OK);
+    cn_node x =
+        cn_conv2d(m, cn_input(m),
+                  (cn_conv2d_opts){.filters = 4, .kernel = {4}, .stride = {3}, .pad = CN_SAME});
+    x = cn_relu(m, x);
+    cn_node side = cn_tanh(m, x);
+    cn_node y = cn_relu(m, cn_conv2d(m, x, conv));
+    y = add(m, cn_conv2d(m, y, conv), x);
+    y = cn_relu(m, add(m, y, side));
+    y = cn_max_pool(m, y, (cn_pool_opts){.size = {2}});
+    cn_node flat = cn_flatten(m, y);
+    cn_node a = cn_dense(m, flat, (cn_dense_opts){.units = 6});
+    cn_node b = cn_relu(m, cn_dense(m, flat, (cn_dense_opts){.units = 6}));
+    a = add(m, add(m, a, b), b);
+    a = cn_tanh(m, add(m, a, a));
+    a = cn_dense(m, a, (cn_dense_opts){.units = 3});
+    a = cn_softmax(m, a);
+    if (cn_model_finish(m, a, 3, &err) != CN_OK) fail_msg("%s", err.text);
+    return m;
+}
+
+static const char *const network_texts[] = {
+    "conv 4 3x3 same, relu, maxpool 2, conv 5 3x3, relu, flatten, dense 7, relu, dense 3",
+    "conv 4 3x3, tanh, avgpool 2, sigmoid, dense 3",
+    "conv 4 3x3 stride 2 same, maxpool 2 stride 1, relu, maxpool 2 same, tanh, dense 3, softmax",
+    "relu, conv 3 2x2, relu, maxpool 3 stride 1 pads 1, relu, avgpool 2, dense 1, sigmoid",
+    "maxpool 2, dense 6, softmax, dense 4, sigmoid, dense 3, softmax",
+    "flatten, dense 5, relu, tanh, relu, dense 3, softmax, sigmoid",
+};
+enum { TEXTS = sizeof network_texts / sizeof *network_texts };
+
+/* One of the texts, then the residual network. */
+static inline cn_model *model_number(int i)
+{
+    return i < TEXTS ? parse(network_texts[i]) : residual();
+}
+
+static inline cn_session *create(cn_model *m, cn_session_opts opts)
+{
+    cn_session *s = NULL;
+    cn_error err = {0};
+    if (cn_session_create(&s, m, opts, &err) != CN_OK) fail_msg("%s", err.text);
+    return s;
+}
+
+enum { MOST = 8, EXAMPLE = 9 * 8 * 2 };
+
+typedef struct batch {
+    float x[MOST * EXAMPLE];
+    int32_t labels[MOST];
+    cn_tensor X, Y;
+} batch;
+
+/* The first m of MOST fixed examples. */
+static inline batch *make_batch(batch *b, int m, int classes)
+{
+    for (int i = 0; i < MOST * EXAMPLE; i++) b->x[i] = (float)cn_counter_normal(11, 0, (uint64_t)i);
+    for (int i = 0; i < MOST; i++) b->labels[i] = i % (classes > 1 ? classes : 2);
+    b->X = cn_tensor_view(CN_F32, 4, (int[]){m, 9, 8, 2}, b->x);
+    b->Y = cn_tensor_view(CN_I32, 1, &m, b->labels);
+    return b;
+}
+
+static inline double forward_loss(cn_session *s, const batch *b)
+{
+    double loss = NAN;
+    cn_error err = {0};
+    if (cn_forward(s, &b->X, &err) != CN_OK || cn_loss(s, &b->Y, &loss, &err) != CN_OK)
+        fail_msg("%s", err.text);
+    return loss;
+}
+
+#endif

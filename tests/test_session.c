@@ -1,0 +1,418 @@
+/* test_session.c - running a model: losses, the order of calls, the optimiser, prediction, and the
+ * same bits for any number of threads. */
+#include "networks.h"
+
+/* ---- allocations are counted: the library has one door to the heap */
+
+static int allocations;
+
+void *aligned_alloc(size_t alignment, size_t size)
+{
+    void *block;
+    allocations++;
+    return posix_memalign(&block, alignment, size) == 0 ? block : NULL;
+}
+
+/* ---- losses */
+
+/* A model whose output is its last layer's bias: the weights are zero. */
+static cn_session *constant_output(cn_model **model, const char *text, cn_loss_kind loss,
+                                   const float *bias, int n)
+{
+    cn_parameter p;
+    *model = parse(text);
+    for (int i = 0; cn_model_parameter(*model, i, &p); i++)
+        memset(p.value.data, 0, cn_tensor_count(&p.value) * sizeof(float));
+    assert_true(cn_model_parameter(*model, 1, &p));
+    memcpy(p.value.data, bias, (size_t)n * sizeof(float));
+    return create(*model, (cn_session_opts){.batch = 4, .threads = 1, .loss = loss});
+}
+
+static void losses_have_their_textbook_values(void **state)
+{
+    static batch b;
+    static const struct {
+        const char *text;
+        float bias[3];
+        cn_loss_kind loss;
+        double expected; /* labels 0, 1, 0, 1 or 0, 1, 2, 0 */
+    } cases[] = {
+        {"dense 3", {0, 0, 0}, CN_LOSS_DEFAULT, 1.0986122886681098},
+        {"dense 3", {400, 0, 0}, CN_LOSS_DEFAULT, 200},
+        {"dense 3", {1, 2, 3}, CN_LOSS_CROSS_ENTROPY, 3.4076059644443806 - 7.0 / 4},
+        {"dense 1, sigmoid", {0}, CN_LOSS_DEFAULT, 0.6931471805599453},
+        {"dense 1, sigmoid", {-500}, CN_LOSS_DEFAULT, 250},
+        {"dense 1, sigmoid", {500}, CN_LOSS_BINARY_CROSS_ENTROPY, 250},
+        {"dense 1, sigmoid", {0}, CN_LOSS_MEAN_SQUARED_ERROR, 0.25},
+        {"dense 3", {0, 0, 0}, CN_LOSS_MEAN_SQUARED_ERROR, 2.0 / 9},
+        {"dense 3", {0, 0, 0}, CN_LOSS_BINARY_CROSS_ENTROPY, 0.6365141682948128},
+        {"dense 3, softmax", {-90, -90, 90}, CN_LOSS_BINARY_CROSS_ENTROPY, 34.53877639491068},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        cn_model *m;
+        int outputs = cases[i].text[6] - '0';
+        cn_session *s = constant_output(&m, cases[i].text, cases[i].loss, cases[i].bias, outputs);
+        make_batch(&b, 4, outputs);
+        double loss = forward_loss(s, &b);
+        if (!(fabs(loss - cases[i].expected) <= 1e-6 * cases[i].expected))
+            fail_msg("case %zu: %.17g, expected %.17g", i, loss, cases[i].expected);
+        /* The same in one-hot targets. */
+        float y[12] = {0};
+        for (int j = 0; j < 4; j++)
+            if (outputs == 1)
+                y[j] = (float)b.labels[j];
+            else
+                y[j * outputs + b.labels[j]] = 1;
+        b.Y = cn_tensor_view(CN_F32, 2, (int[]){4, outputs}, y);
+        assert_true(fabs(forward_loss(s, &b) - loss) <= 1e-12 * loss);
+        cn_session_free(s);
+        cn_model_free(m);
+    }
+}
+
+static void wrong_labels_are_named(void **state)
+{
+    static batch b;
+    cn_error err;
+    double loss = 5;
+    cn_model *m = parse("dense 3");
+    cn_session *s = create(m, (cn_session_opts){.batch = 4});
+    (void)state;
+    make_batch(&b, 4, 3);
+    assert_int_equal(cn_loss(s, &b.Y, &loss, &err), CN_ERR_ARGUMENT);
+    assert_string_equal(err.text, "loss: no outputs yet, call cn_forward first");
+    assert_int_equal(cn_forward(s, &b.X, NULL), CN_OK);
+    b.labels[2] = 3;
+    assert_int_equal(cn_loss(s, &b.Y, &loss, &err), CN_ERR_ARGUMENT);
+    assert_string_equal(err.text, "loss: label 3 of example 2, expected 0 to 2 (3 classes)");
+    b.Y.shape[0] = 3;
+    assert_int_equal(cn_loss(s, &b.Y, &loss, &err), CN_ERR_SHAPE);
+    assert_string_equal(err.text, "loss: labels have shape (3), expected (4)");
+    b.Y = cn_tensor_view(CN_F32, 2, (int[]){4, 2}, b.x);
+    assert_int_equal(cn_loss(s, &b.Y, &loss, &err), CN_ERR_SHAPE);
+    assert_string_equal(err.text, "loss: targets have shape (4, 2), expected (4, 3)");
+    b.Y.dtype = CN_U8;
+    assert_int_equal(cn_loss(s, &b.Y, &loss, &err), CN_ERR_ARGUMENT);
+    assert_true(loss == 5);
+    cn_session_free(s);
+    cn_model_free(m);
+
+    m = parse("conv 3 3x3");
+    s = create(m, (cn_session_opts){.batch = 4});
+    make_batch(&b, 4, 3);
+    assert_int_equal(cn_forward(s, &b.X, NULL), CN_OK);
+    assert_int_equal(cn_loss(s, &b.Y, &loss, &err), CN_ERR_SHAPE);
+    assert_string_equal(err.text, "loss: labels need an output of shape (classes), the model's is "
+                                  "(7, 6, 3): give F32 targets");
+    cn_session_free(s);
+    cn_model_free(m);
+}
+
+/* ---- calls in the wrong order, and other arguments */
+
+static void calls_in_the_wrong_order_are_refused(void **state)
+{
+    static batch b;
+    cn_error err;
+    (void)state;
+    cn_model *m = parse("dense 3");
+    cn_session *s = create(m, (cn_session_opts){.batch = 4, .training = true});
+    cn_session *predicts = create(m, (cn_session_opts){.batch = 4});
+    make_batch(&b, 4, 3);
+    assert_null(cn_output(s).data);
+    assert_int_equal(cn_backward(s, &err), CN_ERR_ARGUMENT);
+    assert_string_equal(err.text,
+                        "backward: no loss to start from, call cn_forward and cn_loss first");
+    assert_int_equal(cn_step(s, 0.1, &err), CN_ERR_ARGUMENT);
+    assert_string_equal(err.text, "step: no gradients to follow, call cn_backward first");
+    forward_loss(s, &b);
+    assert_int_equal(cn_backward(s, NULL), CN_OK);
+    assert_int_equal(cn_step(s, NAN, &err), CN_ERR_ARGUMENT);
+    assert_string_equal(err.text, "step: learning rate nan, expected 0 or more");
+    assert_int_equal(cn_step(s, 0.1, NULL), CN_OK);
+    assert_int_equal(cn_step(s, 0.1, NULL), CN_ERR_ARGUMENT);
+    assert_null(cn_input_gradient(s).data);
+    forward_loss(predicts, &b);
+    assert_int_equal(cn_backward(predicts, &err), CN_ERR_ARGUMENT);
+    assert_string_equal(err.text, "backward: the session was not created with .training = true");
+    cn_parameter p;
+    assert_false(cn_gradient(predicts, 0, &p));
+
+    b.X.shape[0] = 5;
+    assert_int_equal(cn_forward(s, &b.X, &err), CN_ERR_SHAPE);
+    assert_string_equal(err.text, "forward: 5 examples, expected at most the batch of 4");
+    b.X.shape[3] = 1;
+    assert_int_equal(cn_forward(s, &b.X, &err), CN_ERR_SHAPE);
+    assert_string_equal(err.text, "forward: X has shape (5, 9, 8, 1), expected (m, 9, 8, 2)");
+    cn_session_free(s);
+    cn_session_free(predicts);
+    cn_model_free(m);
+}
+
+static void wrong_session_options_are_refused(void **state)
+{
+    static const struct {
+        cn_session_opts opts;
+        const char *text;
+    } cases[] = {
+        {{.batch = -1}, "session: batch -1, expected at least 1"},
+        {{.batch = 1, .loss = (cn_loss_kind)9}, "session: unknown loss 9"},
+        {{.optimizer = {.kind = (cn_optimizer_kind)5}}, "session: unknown optimizer 5"},
+        {{.optimizer = {.momentum = 1}}, "session: momentum 1, expected 0 <= momentum < 1"},
+        {{.optimizer = {.beta1 = 2}}, "session: beta1 2 and beta2 0.999, expected 0 <= b < 1"},
+        {{.optimizer = {.epsilon = -1}}, "session: epsilon -1, expected above 0"},
+    };
+    (void)state;
+    cn_model *m = parse("dense 3"), *raw;
+    cn_session *s = NULL;
+    cn_error err;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        assert_int_equal(cn_session_create(&s, m, cases[i].opts, &err), CN_ERR_ARGUMENT);
+        assert_string_equal(err.text, cases[i].text);
+        assert_null(s);
+    }
+    assert_int_equal(cn_session_create(&s, m, (cn_session_opts){.batch = INT32_MAX}, NULL),
+                     CN_ERR_MEMORY);
+    assert_int_equal(cn_model_create(&raw, (int[]){2, 2, 1}, NULL), CN_OK);
+    assert_int_equal(cn_session_create(&s, raw, (cn_session_opts){0}, &err), CN_ERR_ARGUMENT);
+    assert_string_equal(err.text, "session: the model is NULL or not finished");
+    cn_model_free(raw);
+    cn_model_free(m);
+}
+
+/* ---- training */
+
+static void training_lowers_the_loss(void **state)
+{
+    static batch b;
+    static const cn_optimizer optimizers[] = {
+        {.kind = CN_ADAM}, {.kind = CN_SGD}, {.kind = CN_SGD, .momentum = 0.9}};
+    static const double rates[] = {0.01, 0.1, 0.02};
+    (void)state;
+    for (int i = 0; i <= TEXTS; i++)
+        for (int o = 0; o < 3; o++) {
+            cn_model *m = model_number(i);
+            cn_session *s = create(
+                m, (cn_session_opts){.batch = 8, .training = true, .optimizer = optimizers[o]});
+            make_batch(&b, 8, cn_model_output_size(m));
+            double first = forward_loss(s, &b), last = first;
+            for (int step = 0; step < 60; step++) {
+                last = forward_loss(s, &b);
+                assert_int_equal(cn_backward(s, NULL), CN_OK);
+                assert_int_equal(cn_step(s, rates[o], NULL), CN_OK);
+            }
+            if (!(last < 0.95 * first))
+                fail_msg("model %d, optimizer %d: from %g to %g", i, o, first, last);
+            cn_session_free(s);
+            cn_model_free(m);
+        }
+}
+
+/* One weight, one example: the optimisers' own equations in double. */
+static void optimizers_follow_their_equations(void **state)
+{
+    (void)state;
+    for (int kind = 0; kind < 2; kind++) {
+        cn_model *m = NULL;
+        cn_node x;
+        cn_parameter w, g;
+        cn_optimizer optimizer = {.kind = (cn_optimizer_kind)kind, .momentum = kind ? 0.5 : 0};
+        assert_int_equal(cn_model_create(&m, (int[]){1, 1, 1}, NULL), CN_OK);
+        x = cn_dense(m, cn_input(m), (cn_dense_opts){.units = 1, .no_bias = true});
+        assert_int_equal(cn_model_finish(m, x, 4, NULL), CN_OK);
+        cn_session *s = create(m, (cn_session_opts){.training = true, .optimizer = optimizer});
+        assert_true(cn_model_parameter(m, 0, &w));
+        double weight = (double)*(float *)w.value.data, first = 0, second = 0;
+        cn_tensor X = cn_tensor_view(CN_F32, 4, (int[]){1, 1, 1, 1}, &(float){1.5F});
+        cn_tensor Y = cn_tensor_view(CN_F32, 2, (int[]){1, 1}, &(float){3});
+        for (int t = 1; t <= 5; t++) {
+            double loss, gradient = 2 * 1.5 * (1.5 * weight - 3);
+            assert_int_equal(cn_forward(s, &X, NULL), CN_OK);
+            assert_int_equal(cn_loss(s, &Y, &loss, NULL), CN_OK);
+            assert_int_equal(cn_backward(s, NULL), CN_OK);
+            assert_true(cn_gradient(s, 0, &g));
+            assert_true(fabs((double)*(float *)g.value.data - gradient) < 1e-4);
+            assert_int_equal(cn_step(s, 0.1, NULL), CN_OK);
+            if (kind == CN_ADAM) {
+                first = 0.9 * first + 0.1 * gradient;
+                second = 0.999 * second + 0.001 * gradient * gradient;
+                weight -= 0.1 * sqrt(1 - pow(0.999, t)) / (1 - pow(0.9, t)) * first /
+                          (sqrt(second) + 1e-7);
+            } else {
+                first = 0.5 * first + gradient;
+                weight -= 0.1 * first;
+            }
+            assert_true(fabs((double)*(float *)w.value.data - weight) < 1e-5);
+        }
+        cn_session_free(s);
+        cn_model_free(m);
+    }
+}
+
+static void threads_do_not_change_a_bit(void **state)
+{
+    static batch b;
+    (void)state;
+    for (int i = 0; i <= TEXTS; i++) {
+        cn_model *models[3];
+        for (int threads = 1; threads <= 3; threads++) {
+            cn_model *m = models[threads - 1] = model_number(i);
+            cn_session *s =
+                create(m, (cn_session_opts){.batch = 8, .threads = threads, .training = true});
+            for (int step = 0; step < 6; step++) {
+                make_batch(&b, 8 - step % 3, cn_model_output_size(m));
+                forward_loss(s, &b);
+                assert_int_equal(cn_backward(s, NULL), CN_OK);
+                assert_int_equal(cn_step(s, 0.01, NULL), CN_OK);
+            }
+            cn_session_free(s);
+        }
+        for (int j = 1; j < 3; j++)
+            assert_memory_equal(models[j]->block, models[0]->block,
+                                models[0]->block_size * sizeof(float));
+        for (int j = 0; j < 3; j++) cn_model_free(models[j]);
+    }
+}
+
+static void a_small_call_is_a_small_batch(void **state)
+{
+    static batch b;
+    (void)state;
+    for (int i = 0; i <= TEXTS; i++) {
+        cn_model *m = model_number(i);
+        cn_session_opts opts = {.batch = 8, .training = true, .threads = 1};
+        cn_session *large = create(m, opts), *small;
+        opts.batch = 3;
+        small = create(m, opts);
+        make_batch(&b, 8, cn_model_output_size(m)); /* leaves results of 8 behind */
+        forward_loss(large, &b);
+        assert_int_equal(cn_backward(large, NULL), CN_OK);
+        make_batch(&b, 3, cn_model_output_size(m));
+        assert_true(fabs(forward_loss(large, &b) - forward_loss(small, &b)) < 1e-6);
+        assert_int_equal(cn_output(large).shape[0], 3);
+        assert_int_equal(cn_backward(large, NULL), CN_OK);
+        assert_int_equal(cn_backward(small, NULL), CN_OK);
+        cn_parameter p, q;
+        for (int j = 0; cn_gradient(large, j, &p) && cn_gradient(small, j, &q); j++)
+            for (size_t k = 0; k < cn_tensor_count(&p.value); k++) {
+                double a = (double)((float *)p.value.data)[k];
+                assert_true(fabs(a - (double)((float *)q.value.data)[k]) <= 1e-5 + 1e-5 * fabs(a));
+            }
+        cn_session_free(large);
+        cn_session_free(small);
+        cn_model_free(m);
+    }
+}
+
+static void a_step_allocates_nothing(void **state)
+{
+    static batch b;
+    double loss;
+    (void)state;
+    cn_model *m = parse(network_texts[0]);
+    cn_session *s = create(m, (cn_session_opts){.batch = 8, .threads = 2, .training = true});
+    make_batch(&b, 8, 3);
+    float y[24];
+    cn_tensor Y = cn_tensor_view(CN_F32, 2, (int[]){8, 3}, y);
+    int before = allocations;
+    assert_true(before > 0);
+    for (int step = 0; step < 3; step++) {
+        assert_int_equal(cn_forward(s, &b.X, NULL), CN_OK);
+        assert_int_equal(cn_loss(s, &b.Y, &loss, NULL), CN_OK);
+        assert_int_equal(cn_backward(s, NULL), CN_OK);
+        assert_int_equal(cn_step(s, 0.01, NULL), CN_OK);
+        assert_int_equal(cn_predict(s, &b.X, &Y, NULL), CN_OK);
+    }
+    assert_int_equal(allocations, before);
+    cn_session_free(s);
+    cn_model_free(m);
+}
+
+/* ---- prediction */
+
+static void predictions_do_not_depend_on_the_batch(void **state)
+{
+    static batch b;
+    static uint8_t pixels[MOST * EXAMPLE];
+    static float normalized[MOST * EXAMPLE];
+    const float mean[] = {0.4F, 0.6F}, std[] = {0.25F, 2};
+    (void)state;
+    cn_model *m = parse(network_texts[0]);
+    assert_int_equal(cn_model_set_normalization(m, mean, std, NULL), CN_OK);
+    make_batch(&b, 7, 3);
+    for (int i = 0; i < 7 * EXAMPLE; i++) {
+        pixels[i] = (uint8_t)(i * 37 % 256);
+        normalized[i] = ((float)pixels[i] / 255 - mean[i % 2]) / std[i % 2];
+    }
+    cn_tensor X = cn_tensor_view(CN_F32, 4, (int[]){7, 9, 8, 2}, normalized);
+    cn_tensor U = cn_tensor_view(CN_U8, 4, (int[]){7, 9, 8, 2}, pixels);
+    cn_tensor from_floats = {0}, from_pixels = {0};
+    cn_session *s = create(m, (cn_session_opts){.batch = 8});
+    cn_session *three = create(m, (cn_session_opts){.batch = 3});
+    assert_int_equal(cn_predict(s, &X, &from_floats, NULL), CN_OK);
+    assert_int_equal(cn_predict(three, &U, &from_pixels, NULL), CN_OK);
+    assert_int_equal(from_pixels.shape[0], 7);
+    assert_int_equal(from_pixels.shape[1], 3);
+    for (int i = 0; i < 21; i++)
+        assert_true(fabsf(((float *)from_floats.data)[i] - ((float *)from_pixels.data)[i]) < 1e-5F);
+    for (int i = 0; i < 7; i++) {
+        const float *y = (float *)from_floats.data + 3 * i;
+        assert_true(fabsf(y[0] + y[1] + y[2] - 1) < 1e-5F);
+    }
+    cn_error err;
+    X.dtype = CN_I32;
+    assert_int_equal(cn_predict(s, &X, &from_floats, &err), CN_ERR_ARGUMENT);
+    assert_string_equal(err.text, "predict: X has dtype 2, expected F32 or U8");
+    cn_tensor_free(&from_floats);
+    cn_tensor_free(&from_pixels);
+    cn_session_free(s);
+    cn_session_free(three);
+    cn_model_free(m);
+}
+
+/* Sessions pack weights: what another session trained, or a view changed, must be seen. */
+static void changed_weights_are_seen(void **state)
+{
+    static batch b;
+    cn_parameter w;
+    (void)state;
+    cn_model *m = parse(network_texts[0]);
+    cn_session *trains = create(m, (cn_session_opts){.batch = 4, .training = true});
+    cn_session *predicts = create(m, (cn_session_opts){.batch = 4});
+    make_batch(&b, 4, 3);
+    double before = forward_loss(predicts, &b);
+    assert_true(before == forward_loss(trains, &b));
+    assert_int_equal(cn_backward(trains, NULL), CN_OK);
+    assert_int_equal(cn_step(trains, 0.01, NULL), CN_OK);
+    double after = forward_loss(predicts, &b);
+    assert_true(after != before && after == forward_loss(trains, &b));
+    assert_true(cn_model_parameter(m, 0, &w));
+    for (int i = 0; i < 2; i++) { /* the view stays writable */
+        ((float *)w.value.data)[i] += 0.5F;
+        before = after;
+        after = forward_loss(predicts, &b);
+        assert_true(after != before && after == forward_loss(trains, &b));
+    }
+    cn_session_free(trains);
+    cn_session_free(predicts);
+    cn_model_free(m);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(losses_have_their_textbook_values),
+        cmocka_unit_test(wrong_labels_are_named),
+        cmocka_unit_test(calls_in_the_wrong_order_are_refused),
+        cmocka_unit_test(wrong_session_options_are_refused),
+        cmocka_unit_test(training_lowers_the_loss),
+        cmocka_unit_test(optimizers_follow_their_equations),
+        cmocka_unit_test(threads_do_not_change_a_bit),
+        cmocka_unit_test(a_small_call_is_a_small_batch),
+        cmocka_unit_test(a_step_allocates_nothing),
+        cmocka_unit_test(predictions_do_not_depend_on_the_batch),
+        cmocka_unit_test(changed_weights_are_seen),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
