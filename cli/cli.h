@@ -1,0 +1,120 @@
+/*
+ * cli.h - what the subcommands share.
+ *
+ * A subcommand is a file that ends in a const descriptor; main.c lists them. Its options are a
+ * table, from which parsing, errors and --help come. Results go to standard output, all else to
+ * standard error.
+ */
+#ifndef CLI_H
+#define CLI_H
+
+#include "convnet.h"
+
+#include <jansson.h>
+#include <stdio.h>
+
+/* 0 done, 1 failed, 2 wrong usage; interrupted: 128 + the signal's number. */
+enum { CLI_DONE = 0, CLI_FAILED = 1, CLI_USAGE = 2 };
+
+/* ---- options (options.c) */
+
+typedef enum cli_kind {
+    CLI_FLAG,   /* bool: no value */
+    CLI_WHOLE,  /* int, from min to max */
+    CLI_SEED,   /* uint64_t */
+    CLI_NUMBER, /* double, from min to max */
+    CLI_TEXT,   /* const char * */
+    CLI_CHOICE, /* int: the place of the value among the words of `values`, from 0 */
+    CLI_SHAPE,  /* int[3]: "28x28x1" */
+} cli_kind;
+
+typedef struct cli_option {
+    const char *name; /* without the dashes; NULL ends a table */
+    cli_kind kind;
+    size_t offset;       /* of the value in the subcommand's struct */
+    const char *values;  /* what --help shows for the value; the words of a choice */
+    const char *initial; /* the default, read like a value given; NULL leaves zero */
+    double min, max;
+    const char *help; /* may end in a remark on the default where `initial` is NULL */
+} cli_option;
+
+/* The options of every subcommand, and the first member of its struct. */
+typedef struct cli_common {
+    uint64_t seed;
+    int threads;
+    bool quiet, json, help;
+} cli_common;
+
+typedef struct cli_command {
+    const char *name;
+    const char *summary;  /* one line */
+    const char *operands; /* as usage shows them: "FILE PICTURE..." */
+    int min_operands, max_operands;
+    const char *help; /* paragraphs, a line each, which --help wraps, and indented examples, which
+                         it does not; the options follow */
+    const cli_option *options;
+    size_t size; /* of the struct that the options fill */
+    int (*run)(const void *options, int count, char *const *operands);
+} cli_command;
+
+extern const cli_command cli_train, cli_evaluate, cli_predict, cli_summary, cli_gradcheck;
+
+/* Fills `options` (zeroed, command->size bytes) from the arguments and moves the operands to the
+ * front of argv; their number in *count. CLI_USAGE, with the error printed, or CLI_DONE. */
+int cli_parse(const cli_command *command, int argc, char **argv, void *options, int *count);
+void cli_print_help(const cli_command *command);
+
+/* The name (of the list that next(i) walks, NULL at its end) that `word` may be a slip of; NULL
+ * when none is near. */
+const char *cli_nearest(const char *word, const char *(*next)(const void *list, int i),
+                        const void *list);
+
+/* ---- messages (output.c) */
+
+#define CLI_PRINTF(string, first) __attribute__((format(printf, string, first)))
+
+/* "convnet train: " and the text, on standard error. Returns CLI_FAILED. */
+int cli_error(const char *command, const char *format, ...) CLI_PRINTF(2, 3);
+/* A line on standard error, unless quiet. */
+void cli_say(const cli_common *common, const char *format, ...) CLI_PRINTF(2, 3);
+
+/* "54,000" into text; returns text. */
+enum { CLI_COUNT_TEXT = 32 };
+const char *cli_count_text(size_t n, char text[CLI_COUNT_TEXT]);
+/* "1.2 MiB" into text; returns text. */
+const char *cli_bytes_text(size_t bytes, char text[CLI_COUNT_TEXT]);
+/* "28 x 28 x 1" into text; returns text. */
+const char *cli_shape_text(int rank, const int *shape, char text[CLI_COUNT_TEXT * 2]);
+
+/* ---- JSON lines on standard output (output.c) */
+
+/* Each adds a key; a number that is not finite becomes null, text that is not UTF-8 gets '?'. */
+void cli_put_text(json_t *object, const char *key, const char *value);
+void cli_put_number(json_t *object, const char *key, double value);
+void cli_put_whole(json_t *object, const char *key, size_t value);
+/* Prints the object on a line, at once, and gives it back. */
+void cli_print_json(json_t *object);
+
+/* ---- terminal (terminal.c) */
+
+/* A terminal that understands colours and is wanted to show them. */
+bool cli_colours(FILE *stream);
+bool cli_is_terminal(FILE *stream);
+int cli_terminal_width(FILE *stream);
+double cli_seconds(void);
+
+/* ---- models by name (models.c) */
+
+/* The data's shape and classes for a zoo name, and what any other text gets: 28 x 28 x 1, 10. */
+void cli_natural_shape(const char *model, int shape[3], int *classes);
+/* A zoo network for pictures of this shape, or layers that suit any. */
+const char *cli_default_model(const int shape[3]);
+/* True for a zoo name. */
+bool cli_is_zoo(const char *text);
+/* True for text that means a file: it ends in .safetensors, or there is such a file. */
+bool cli_is_model_file(const char *text);
+/* A model from a file, a zoo name or layers; shape and classes count for the last two. */
+cn_status cli_open_model(cn_model **model, const char *text, const int shape[3], int classes,
+                         uint64_t seed, cn_error *err);
+
+#endif

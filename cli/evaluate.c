@@ -1,0 +1,192 @@
+/* evaluate.c - `convnet evaluate`: how good a model is on a set of pictures. */
+#include "cli.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct options {
+    cli_common common;
+    const char *data;
+    int split;
+} options;
+
+static const cli_option evaluate_options[] = {
+    {"data", CLI_TEXT, offsetof(options, data), "SPEC", "digits", 0, 0,
+     "the pictures: digits, mnist:DIR, idx:DIR or a directory, as for convnet train"},
+    {"split", CLI_CHOICE, offsetof(options, split), "test|train", "test", 0, 0,
+     "which part of them"},
+    {.name = NULL},
+};
+
+/* A model's confusions: [label][prediction], with the names of both. */
+typedef struct confusion {
+    const cn_dataset *data;
+    const int *counts;
+    int classes;
+} confusion;
+
+static int at(const confusion *c, int label, int named)
+{
+    return c->counts[(size_t)label * (size_t)c->classes + (size_t)named];
+}
+
+static int row_sum(const confusion *c, int label)
+{
+    int sum = 0;
+    for (int k = 0; k < c->classes; k++) sum += at(c, label, k);
+    return sum;
+}
+
+/* Of the pictures of a class, the part that is recognised; 0 where there are none. */
+static double recall(const confusion *c, int label)
+{
+    int sum = row_sum(c, label);
+    return sum ? (double)at(c, label, label) / sum : 0;
+}
+
+/* Names that a table has no room for are cut. */
+enum { NAME_WIDTH = 14, TABLE_CLASSES = 40 };
+
+static int digits_of(int n)
+{
+    int digits = 1;
+    while (n >= 10) {
+        n /= 10;
+        digits++;
+    }
+    return digits;
+}
+
+static void print_confusions(const confusion *c)
+{
+    int names = 5, cells = 3;
+    for (int i = 0; i < c->classes; i++) {
+        int length = (int)strlen(cn_dataset_class_name(c->data, i));
+        if (length > names) names = length < NAME_WIDTH ? length : NAME_WIDTH;
+        for (int k = 0; k < c->classes; k++)
+            if (digits_of(at(c, i, k)) > cells) cells = digits_of(at(c, i, k));
+    }
+    bool matrix = c->classes <= TABLE_CLASSES;
+    printf("\n%-*s  %8s  %7s%s\n", names, "class", "pictures", "recall",
+           matrix ? "  taken for" : "");
+    if (matrix) {
+        printf("%*s  %8s  %7s ", names, "", "", "");
+        for (int k = 0; k < c->classes; k++)
+            printf(" %*.*s", cells, cells, cn_dataset_class_name(c->data, k));
+        putchar('\n');
+    }
+    for (int i = 0; i < c->classes; i++) {
+        printf("%-*.*s  %8d  %5.1f %% ", names, NAME_WIDTH, cn_dataset_class_name(c->data, i),
+               row_sum(c, i), 100 * recall(c, i));
+        for (int k = 0; matrix && k < c->classes; k++) {
+            if (at(c, i, k))
+                printf(" %*d", cells, at(c, i, k));
+            else
+                printf(" %*s", cells, ".");
+        }
+        putchar('\n');
+    }
+}
+
+static void print_as_json(const options *o, const char *file, const cn_metrics *m,
+                          const confusion *c)
+{
+    json_t *object = json_object(), *rows = json_array(), *recalls = json_object();
+    cli_put_text(object, "model", file);
+    cli_put_number(object, o->split == 0 ? "test_accuracy" : "train_accuracy", m->accuracy);
+    cli_put_number(object, o->split == 0 ? "test_loss" : "train_loss", m->loss);
+    cli_put_whole(object, "count", (size_t)m->count);
+    cli_put_whole(object, "correct", (size_t)m->correct);
+    for (int i = 0; i < c->classes; i++) {
+        json_t *row = json_array();
+        for (int k = 0; k < c->classes; k++) json_array_append_new(row, json_integer(at(c, i, k)));
+        json_array_append_new(rows, row);
+        cli_put_number(recalls, cn_dataset_class_name(c->data, i), recall(c, i));
+    }
+    json_object_set_new(object, "recall", recalls);
+    json_object_set_new(object, "confusion", rows);
+    cli_put_number(object, "seconds", m->seconds);
+    cli_print_json(object);
+}
+
+/* Names that differ are worth a word: folders sorted otherwise, or another data set. */
+static void compare_names(const options *o, const cn_model *model, const cn_dataset *data)
+{
+    for (int i = 0; i < cn_dataset_classes(data); i++) {
+        const char *mine = cn_model_class_name(model, i), *theirs = cn_dataset_class_name(data, i);
+        if (!mine || strcmp(mine, theirs) == 0) continue;
+        cli_say(&o->common, "convnet evaluate: class %d is \"%s\" to the model, \"%s\" in the data",
+                i, mine, theirs);
+        return;
+    }
+}
+
+static int report(const options *o, const char *file, const cn_metrics *m, const confusion *c)
+{
+    char correct[CLI_COUNT_TEXT], count[CLI_COUNT_TEXT];
+    if (o->common.json) {
+        print_as_json(o, file, m, c);
+        return CLI_DONE;
+    }
+    printf("%s accuracy %.2f %% (%s of %s), loss %.4f\n", o->split == 0 ? "Test" : "Train",
+           100 * m->accuracy, cli_count_text((size_t)m->correct, correct),
+           cli_count_text((size_t)m->count, count), m->loss);
+    print_confusions(c);
+    return CLI_DONE;
+}
+
+static int run(const void *given, int count, char *const *operands)
+{
+    static const cn_split splits[] = {CN_TEST, CN_TRAIN};
+    const options *o = given;
+    const char *file = operands[0];
+    cn_model *model = NULL;
+    cn_dataset *data = NULL;
+    int *counts = NULL, code = CLI_FAILED;
+    cn_metrics metrics;
+    cn_error err;
+    (void)count;
+
+    if (cn_model_load(&model, file, &err) != CN_OK ||
+        cn_dataset_load(&data, o->data, splits[o->split], &err) != CN_OK) {
+        cli_error("evaluate", "%s", err.text);
+        goto done;
+    }
+    size_t classes = (size_t)cn_dataset_classes(data);
+    counts = calloc(classes * classes, sizeof *counts);
+    if (!counts) {
+        cli_error("evaluate", "out of memory");
+        goto done;
+    }
+    if (cn_evaluate(model, data, o->common.threads, &metrics, counts, &err) != CN_OK) {
+        cli_error("evaluate", "%s on %s: %s", file, o->data, err.text);
+        goto done;
+    }
+    compare_names(o, model, data);
+    code = report(o, file, &metrics,
+                  &(confusion){.data = data, .counts = counts, .classes = (int)classes});
+done:
+    free(counts);
+    cn_dataset_free(data);
+    cn_model_free(model);
+    return code;
+}
+
+const cli_command cli_evaluate = {
+    .name = "evaluate",
+    .summary = "measures a model: accuracy, loss, what it takes for what",
+    .operands = "FILE",
+    .min_operands = 1,
+    .max_operands = 1,
+    .help = "FILE is what convnet train wrote. Prints the accuracy and the loss, then a row "
+            "for each class: how many pictures it has, how many of them are recognised "
+            "(recall), and what they were taken for.\n"
+            "\n"
+            "Examples\n"
+            "  convnet evaluate digits.safetensors\n"
+            "  convnet evaluate digits.safetensors --split train\n"
+            "  convnet evaluate lenet5.safetensors --data mnist:DIR --json\n",
+    .options = evaluate_options,
+    .size = sizeof(options),
+    .run = run,
+};

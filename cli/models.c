@@ -1,0 +1,61 @@
+/* models.c - which model a text means. */
+#include "cli.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* What the networks of the zoo were made for. */
+static const struct {
+    const char *name;
+    int shape[3], classes;
+} natural[] = {
+    {"digits", {8, 8, 1}, 10},
+    {"lenet5", {28, 28, 1}, 10},
+    {"signs", {64, 64, 3}, 6},
+};
+enum { NATURAL = sizeof natural / sizeof *natural };
+
+void cli_natural_shape(const char *model, int shape[3], int *classes)
+{
+    static const int usual[3] = {28, 28, 1};
+    memcpy(shape, usual, sizeof usual);
+    *classes = 10;
+    for (int i = 0; i < NATURAL; i++) {
+        if (strcmp(model, natural[i].name) != 0) continue;
+        memcpy(shape, natural[i].shape, sizeof usual);
+        *classes = natural[i].classes;
+    }
+}
+
+const char *cli_default_model(const int shape[3])
+{
+    for (int i = 0; i < NATURAL; i++)
+        if (memcmp(shape, natural[i].shape, sizeof natural[i].shape) == 0) return natural[i].name;
+    return "conv 16 3x3 same, relu, maxpool 2 same, conv 32 3x3 same, relu, maxpool 2 same, "
+           "dense 64, relu, dense classes";
+}
+
+bool cli_is_zoo(const char *text)
+{
+    for (int i = 0; cn_zoo_name(i); i++)
+        if (strcmp(text, cn_zoo_name(i)) == 0) return true;
+    return false;
+}
+
+bool cli_is_model_file(const char *text)
+{
+    static const char ending[] = ".safetensors";
+    struct stat info;
+    size_t length = strlen(text), tail = sizeof ending - 1;
+    if (cli_is_zoo(text)) return false;
+    if (length >= tail && strcmp(text + length - tail, ending) == 0) return true;
+    return stat(text, &info) == 0;
+}
+
+cn_status cli_open_model(cn_model **model, const char *text, const int shape[3], int classes,
+                         uint64_t seed, cn_error *err)
+{
+    if (cli_is_model_file(text)) return cn_model_load(model, text, err);
+    return cn_model_parse(model, text, shape, classes, seed, err);
+}

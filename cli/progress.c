@@ -1,0 +1,90 @@
+/* progress.c - shows how a training goes: a bar on a terminal, a line an epoch anywhere. */
+#include "progress.h"
+
+#include <math.h>
+#include <string.h>
+
+#define CLEAR_LINE "\r\033[K"
+#define GREEN      "\033[32m"
+#define PLAIN      "\033[0m"
+
+static const double redraw_seconds = 0.1;
+
+void cli_progress_start(cli_progress *shown, const cli_common *common)
+{
+    *shown = (cli_progress){
+        .lines = !common->quiet,
+        .bar = !common->quiet && cli_is_terminal(stderr),
+        .colours = cli_colours(stderr),
+        .start = cli_seconds(),
+    };
+}
+
+void cli_progress_clear(cli_progress *shown)
+{
+    if (shown->visible) fputs(CLEAR_LINE, stderr);
+    shown->visible = false;
+}
+
+/* "1:02:03" or "2:03". */
+static void time_text(double seconds, char *text, size_t size)
+{
+    int s = seconds < 359999 ? (int)(seconds + 0.5) : 359999;
+    if (s >= 3600)
+        snprintf(text, size, "%d:%02d:%02d", s / 3600, s / 60 % 60, s % 60);
+    else
+        snprintf(text, size, "%d:%02d", s / 60, s % 60);
+}
+
+/* The bar is that of the whole training, the figures are the epoch's. */
+static void draw(const cli_progress *shown, const cn_progress *p, double now)
+{
+    enum { NARROWEST = 8, WIDEST = 40 };
+    char head[64], number[CLI_COUNT_TEXT], tail[160], left[32], rate[CLI_COUNT_TEXT];
+    double done = (p->epoch - 1 + (double)p->step / p->steps) / p->epochs;
+    time_text((now - shown->start) * (1 - done) / done, left, sizeof left);
+    int digits = snprintf(number, sizeof number, "%d", p->epochs);
+    int before = snprintf(head, sizeof head, "epoch %*d/%d ", digits, p->epoch, p->epochs);
+    int after = snprintf(tail, sizeof tail, " loss %.4f  accuracy %6.2f %%  %7s images/s  %5s left",
+                         p->train_loss, 100 * p->train_accuracy,
+                         cli_count_text((size_t)p->images_per_second, rate), left);
+    int width = cli_terminal_width(stderr) - 1; /* the last column may wrap */
+    int bar = width - before - after - 2;
+    if (bar > WIDEST) bar = WIDEST;
+
+    fputs(CLEAR_LINE, stderr);
+    if (bar < NARROWEST) { /* figures before ornament */
+        fprintf(stderr, "%.*s", width, head);
+        if (width > before) fprintf(stderr, "%.*s", width - before, tail);
+    } else {
+        static const char full[] = "========================================";
+        int filled = (int)(bar * done);
+        fprintf(stderr, "%s[%s%.*s%s%*s]%s", head, shown->colours ? GREEN : "", filled, full,
+                shown->colours ? PLAIN : "", bar - filled, "", tail);
+    }
+    fflush(stderr);
+}
+
+void cli_progress_step(cli_progress *shown, const cn_progress *p)
+{
+    if (!shown->bar) return;
+    double now = cli_seconds();
+    if (now - shown->drawn < redraw_seconds) return;
+    draw(shown, p, now);
+    shown->drawn = now;
+    shown->visible = true;
+}
+
+void cli_progress_epoch(cli_progress *shown, const cn_progress *p)
+{
+    char number[CLI_COUNT_TEXT], rate[CLI_COUNT_TEXT];
+    cli_progress_clear(shown);
+    if (!shown->lines) return;
+    int width = snprintf(number, sizeof number, "%d", p->epochs);
+    fprintf(stderr, "epoch %*d/%d  loss %.4f  accuracy %6.2f %%", width, p->epoch, p->epochs,
+            p->train_loss, 100 * p->train_accuracy);
+    if (!isnan(p->valid_accuracy))
+        fprintf(stderr, "  valid loss %.4f  valid accuracy %6.2f %%", p->valid_loss,
+                100 * p->valid_accuracy);
+    fprintf(stderr, "  %s images/s\n", cli_count_text((size_t)p->images_per_second, rate));
+}

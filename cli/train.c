@@ -1,0 +1,355 @@
+/*
+ * train.c - `convnet train`: data and a network in, a model file out.
+ *
+ * The test set steers nothing: it is looked at once, after training. What an epoch is judged by is
+ * held out of the training set, every k-th picture, whatever the seed: so a training that is
+ * continued with another seed does not validate on what it has learnt from.
+ */
+#include "interrupt.h"
+#include "progress.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+typedef struct options {
+    cli_common common;
+    const char *data, *model, *out;
+    int epochs, batch;
+    double rate, momentum, valid;
+    int schedule, optimizer, loss;
+} options;
+
+static const cli_option train_options[] = {
+    {"data", CLI_TEXT, offsetof(options, data), "SPEC", "digits", 0, 0,
+     "pictures to learn: digits (8 x 8 handwriting, built in), mnist:DIR or idx:DIR (four IDX "
+     "files, plain or .gz), or such a directory"},
+    {"model", CLI_TEXT, offsetof(options, model), "NAME|LAYERS|FILE", NULL, 0, 0,
+     "a known network, layers in order, or a model file to continue from (default: what suits the "
+     "pictures)"},
+    {"out", CLI_TEXT, offsetof(options, out), "FILE", NULL, 0, 0,
+     "the model file to write (default: NAME.safetensors, model.safetensors for layers, or the "
+     "file continued from)"},
+    {"epochs", CLI_WHOLE, offsetof(options, epochs), "N", "20", 1, 1000000,
+     "passes over the training pictures"},
+    {"batch", CLI_WHOLE, offsetof(options, batch), "N", "64", 1, 1000000, "pictures a step"},
+    {"rate", CLI_NUMBER, offsetof(options, rate), "X", NULL, 1e-12, 1e6,
+     "learning rate (default: 0.001 with adam, 0.05 with sgd)"},
+    {"schedule", CLI_CHOICE, offsetof(options, schedule), "cosine|constant", "cosine", 0, 0,
+     "whether the rate falls to zero along half a cosine, or stays"},
+    {"optimizer", CLI_CHOICE, offsetof(options, optimizer), "adam|sgd", "adam", 0, 0,
+     "the rule of a step"},
+    {"momentum", CLI_NUMBER, offsetof(options, momentum), "X", "0.9", 0, 1,
+     "how much of its last step sgd keeps"},
+    {"loss", CLI_CHOICE, offsetof(options, loss),
+     "auto|cross-entropy|binary-cross-entropy|mean-squared-error", "auto", 0, 0,
+     "what is minimised; auto goes by the last layer"},
+    {"valid", CLI_NUMBER, offsetof(options, valid), "FRACTION", "0.1", 0, 0.9,
+     "part of the training pictures to hold out and measure after each epoch; 0 trains on all"},
+    {.name = NULL},
+};
+
+/* All that a training needs and makes. */
+typedef struct job {
+    const options *o;
+    cn_dataset *train, *valid, *test; /* valid NULL with --valid 0 */
+    cn_model *model;
+    const char *model_text;
+    char *out;
+    cli_progress shown;
+} job;
+
+/* ---- before */
+
+static cn_status load_data(job *j, cn_error *err)
+{
+    cn_status status = cn_dataset_load(&j->train, j->o->data, CN_TRAIN, err);
+    if (status == CN_OK) status = cn_dataset_load(&j->test, j->o->data, CN_TEST, err);
+    if (status != CN_OK || j->o->valid == 0) return status;
+    cn_dataset *all = j->train;
+    if (cn_dataset_size(all) * j->o->valid < 1) {
+        snprintf(
+            err->text, sizeof err->text,
+            "%s: --valid %g of %d pictures would hold out none; --valid 0 trains on all of them",
+            j->o->data, j->o->valid, cn_dataset_size(all));
+        return err->status = CN_ERR_ARGUMENT;
+    }
+    status = cn_dataset_hold_out(&j->train, &j->valid, all, j->o->valid, err);
+    if (status == CN_OK) cn_dataset_free(all);
+    return status;
+}
+
+/* Gives a new model what it must know of the data: names and normalisation. */
+static cn_status introduce(cn_model *model, const cn_dataset *data, cn_error *err)
+{
+    int classes = cn_dataset_classes(data), channels = cn_dataset_shape(data)[2];
+    const char **names = malloc((size_t)classes * sizeof *names);
+    float *mean = malloc(2 * (size_t)channels * sizeof *mean);
+    cn_status status = CN_ERR_MEMORY;
+    if (names && mean) {
+        float *std = mean + channels;
+        for (int i = 0; i < classes; i++) names[i] = cn_dataset_class_name(data, i);
+        cn_dataset_statistics(data, mean, std);
+        status = cn_model_set_classes(model, classes, names, err);
+        if (status == CN_OK) status = cn_model_set_normalization(model, mean, std, err);
+    } else {
+        snprintf(err->text, sizeof err->text, "out of memory");
+    }
+    free(names);
+    free(mean);
+    return status;
+}
+
+static cn_status make_model(job *j, cn_error *err)
+{
+    const int *shape = cn_dataset_shape(j->train);
+    j->model_text = j->o->model ? j->o->model : cli_default_model(shape);
+    cn_status status = cli_open_model(&j->model, j->model_text, shape, cn_dataset_classes(j->train),
+                                      j->o->common.seed, err);
+    if (status != CN_OK || cli_is_model_file(j->model_text)) return status;
+    return introduce(j->model, j->train, err);
+}
+
+/* The file to write: the one asked for, the one continued from, or one named after the network. */
+static char *name_out(const options *o, const char *model_text)
+{
+    static const char ending[] = ".safetensors";
+    bool whole = o->out || cli_is_model_file(model_text);
+    const char *stem = o->out ? o->out : whole || cli_is_zoo(model_text) ? model_text : "model";
+    char *name = malloc(strlen(stem) + sizeof ending);
+    if (name) strcpy(name, stem);
+    if (name && !whole) strcat(name, ending);
+    return name;
+}
+
+/* That a file can be written there is better known before the training than after. */
+static int check_out(const char *out)
+{
+    struct stat info;
+    if (stat(out, &info) == 0 && !S_ISREG(info.st_mode))
+        return cli_error("train", "%s: not a regular file, so no model can be written there", out);
+    const char *slash = strrchr(out, '/');
+    char *folder = strdup(slash ? out : ".");
+    if (!folder) return cli_error("train", "out of memory");
+    if (slash) folder[slash == out ? 1 : slash - out] = '\0';
+    int code = CLI_DONE;
+    if (access(folder, W_OK | X_OK) != 0)
+        code = cli_error("train", "%s: no model can be written in %s: %s", out, folder,
+                         strerror(errno));
+    free(folder);
+    return code;
+}
+
+/* What is going to happen. */
+static void announce(const job *j, double rate, int threads)
+{
+    const options *o = j->o;
+    char n[CLI_COUNT_TEXT], test[CLI_COUNT_TEXT], valid[CLI_COUNT_TEXT], parameters[CLI_COUNT_TEXT];
+    char shape[CLI_COUNT_TEXT * 2];
+    size_t held = j->valid ? (size_t)cn_dataset_size(j->valid) : 0;
+    size_t size = (size_t)cn_dataset_size(j->train);
+    cli_say(&o->common,
+            "Data   %s: %s pictures to train on, %s to validate, %s to test; %s, %d classes",
+            o->data, cli_count_text(size, n), cli_count_text(held, valid),
+            cli_count_text((size_t)cn_dataset_size(j->test), test),
+            cli_shape_text(3, cn_dataset_shape(j->train), shape), cn_dataset_classes(j->train));
+    cli_say(&o->common, "Model  %s: %s parameters", j->model_text,
+            cli_count_text(cn_model_parameter_count(j->model), parameters));
+    cli_say(&o->common,
+            "Plan   %d epoch%s in batches of %d; %s, rate %g, %s; seed %llu; %d thread%s, %s",
+            o->epochs, o->epochs == 1 ? "" : "s", o->batch, o->optimizer == 0 ? "adam" : "sgd",
+            rate, o->schedule == 0 ? "cosine" : "constant", (unsigned long long)o->common.seed,
+            threads, threads == 1 ? "" : "s", cn_isa());
+}
+
+/* ---- while it trains */
+
+static bool on_progress(const cn_progress *p, void *user)
+{
+    job *j = user;
+    if (!p->epoch_end) {
+        cli_progress_step(&j->shown, p);
+        return cli_interrupted() != 0;
+    }
+    cli_progress_epoch(&j->shown, p);
+    if (j->o->common.json) {
+        json_t *event = json_object();
+        cli_put_text(event, "event", "epoch");
+        cli_put_whole(event, "epoch", (size_t)p->epoch);
+        cli_put_number(event, "train_loss", p->train_loss);
+        cli_put_number(event, "train_accuracy", p->train_accuracy);
+        cli_put_number(event, "valid_loss", p->valid_loss);
+        cli_put_number(event, "valid_accuracy", p->valid_accuracy);
+        cli_put_number(event, "learning_rate", p->learning_rate);
+        cli_put_number(event, "images_per_second", p->images_per_second);
+        cli_put_number(event, "seconds", p->seconds);
+        cli_print_json(event);
+    }
+    return cli_interrupted() != 0;
+}
+
+/* ---- after */
+
+/* Saves to j->out or, where that fails, beside other temporary files: hours of training are not
+ * lost to a full disk. */
+static int save(job *j)
+{
+    cn_error err;
+    char rescue[4096];
+    if (cn_model_save(j->model, j->out, &err) == CN_OK) return CLI_DONE;
+    cli_error("train", "%s", err.text);
+    const char *slash = strrchr(j->out, '/'), *folder = getenv("TMPDIR");
+    int length = snprintf(rescue, sizeof rescue, "%s/%ld-%s", folder && *folder ? folder : "/tmp",
+                          (long)getpid(), slash ? slash + 1 : j->out);
+    if (length < (int)sizeof rescue && cn_model_save(j->model, rescue, &err) == CN_OK)
+        return cli_error("train", "the model is in %s instead", rescue);
+    return cli_error("train", "%s; the model is lost", err.text);
+}
+
+/* The training was interrupted and its model saved. */
+static int report_stop(const job *j, const cn_progress *last, int signal_number)
+{
+    const options *o = j->o;
+    if (o->common.json) {
+        json_t *event = json_object();
+        cli_put_text(event, "event", "stopped");
+        cli_put_whole(event, "epoch", (size_t)last->epoch);
+        cli_put_whole(event, "step", (size_t)last->step);
+        cli_put_text(event, "model", j->out);
+        cli_print_json(event);
+    }
+    fprintf(stderr,
+            "Stopped in epoch %d of %d, after step %d of %d. The model is in %s; go on with\n"
+            "  convnet train --data '%s' --model '%s'\n",
+            last->epoch, last->epochs, last->step, last->steps, j->out, o->data, j->out);
+    return 128 + signal_number;
+}
+
+static int report_end(const job *j, const cn_progress *last)
+{
+    const options *o = j->o;
+    cn_metrics test;
+    cn_error err;
+    char correct[CLI_COUNT_TEXT], count[CLI_COUNT_TEXT], rate[CLI_COUNT_TEXT];
+    if (cn_evaluate(j->model, j->test, o->common.threads, &test, NULL, &err) != CN_OK)
+        return cli_error("train", "%s", err.text);
+    double images = (double)cn_dataset_size(j->train) * last->epochs;
+    double images_per_second = last->seconds > 0 ? images / last->seconds : 0;
+    if (o->common.json) {
+        json_t *event = json_object();
+        cli_put_text(event, "event", "done");
+        cli_put_number(event, "test_accuracy", test.accuracy);
+        cli_put_number(event, "test_loss", test.loss);
+        cli_put_number(event, "seconds", last->seconds);
+        cli_put_number(event, "images_per_second", images_per_second);
+        cli_put_text(event, "model", j->out);
+        cli_print_json(event);
+        return CLI_DONE;
+    }
+    printf("Test accuracy %.2f %% (%s of %s), loss %.4f\n", 100 * test.accuracy,
+           cli_count_text((size_t)test.correct, correct), cli_count_text((size_t)test.count, count),
+           test.loss);
+    printf("Trained in %.1f s at %s images/s; the model is in %s\n", last->seconds,
+           cli_count_text((size_t)images_per_second, rate), j->out);
+    return CLI_DONE;
+}
+
+static int train(job *j)
+{
+    const options *o = j->o;
+    static const cn_schedule schedules[] = {CN_SCHEDULE_COSINE, CN_SCHEDULE_CONSTANT};
+    static const cn_optimizer_kind optimizers[] = {CN_ADAM, CN_SGD};
+    static const double rates[] = {1e-3, 5e-2};
+    cn_progress last;
+    cn_error err;
+    int threads;
+    cn_fit_opts opts = {
+        .epochs = o->epochs,
+        .batch = o->batch,
+        .threads = o->common.threads,
+        .seed = o->common.seed,
+        .learning_rate = o->rate > 0 ? o->rate : rates[o->optimizer],
+        .schedule = schedules[o->schedule],
+        .optimizer = {.kind = optimizers[o->optimizer], .momentum = o->momentum},
+        .loss = (cn_loss_kind)o->loss, /* the words stand in the order of the enum */
+        .valid = j->valid,
+        .progress = on_progress,
+        .user = j,
+    };
+    if (cn_thread_count(o->common.threads, &threads, &err) != CN_OK)
+        return cli_error("train", "%s", err.text);
+    announce(j, opts.learning_rate, threads);
+
+    cli_catch_interrupts();
+    cli_progress_start(&j->shown, &o->common);
+    cn_status status = cn_fit(j->model, j->train, &opts, &last, &err);
+    cli_progress_clear(&j->shown);
+    int code =
+        status == CN_OK || status == CN_ERR_STOPPED ? save(j) : cli_error("train", "%s", err.text);
+    int signal_number = cli_interrupted();
+    cli_release_interrupts();
+    if (code != CLI_DONE) return code;
+    return status == CN_ERR_STOPPED ? report_stop(j, &last, signal_number) : report_end(j, &last);
+}
+
+static int run(const void *given, int count, char *const *operands)
+{
+    job j = {.o = given};
+    cn_error err;
+    (void)count;
+    (void)operands;
+
+    int code = CLI_FAILED;
+    if (load_data(&j, &err) != CN_OK || make_model(&j, &err) != CN_OK) {
+        cli_error("train", "%s", err.text);
+        goto done;
+    }
+    j.out = name_out(j.o, j.model_text);
+    if (!j.out) {
+        cli_error("train", "out of memory");
+        goto done;
+    }
+    code = check_out(j.out);
+    if (code == CLI_DONE) code = train(&j);
+done:
+    cn_model_free(j.model);
+    cn_dataset_free(j.train);
+    cn_dataset_free(j.valid);
+    cn_dataset_free(j.test);
+    free(j.out);
+    return code;
+}
+
+const cli_command cli_train = {
+    .name = "train",
+    .summary = "trains a network on pictures and writes a model file",
+    .help = "Without any option, a small network learns to read handwritten digits, in "
+            "seconds.\n"
+            "\n"
+            "Part of the training pictures, every tenth unless --valid says otherwise, is "
+            "held out: what is learnt is measured on them after each epoch. The test pictures"
+            " are used once, at the end, and change nothing. The same seed writes the same "
+            "file, byte for byte, with any number of threads.\n"
+            "\n"
+            "Ctrl-C ends the training after the step at hand and saves the model; --model "
+            "FILE goes on from there (with the weights; the optimiser starts afresh). A "
+            "second Ctrl-C ends it at once.\n"
+            "\n"
+            "Layers are written in order, with commas between them: conv FILTERS "
+            "ROWSxCOLUMNS, maxpool N, avgpool N, dense UNITS, flatten, relu, sigmoid, tanh, "
+            "softmax. To conv and pooling one may add \"stride N\" and \"same\" (padding). "
+            "\"dense classes\" has a unit for each class of the data. A softmax at the end "
+            "need not be written.\n"
+            "\n"
+            "Examples\n"
+            "  convnet train\n"
+            "  convnet train --epochs 5 --out mine.safetensors\n"
+            "  convnet train --model \"conv 8 3x3 same, relu, maxpool 2, dense classes\"\n"
+            "  convnet train --model digits.safetensors --rate 0.0001\n"
+            "  convnet train --data mnist:DIR --model lenet5 --epochs 5\n",
+    .options = train_options,
+    .size = sizeof(options),
+    .run = run,
+};

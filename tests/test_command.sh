@@ -1,0 +1,378 @@
+#!/usr/bin/env bash
+# The command as its users meet it: texts, exit statuses, files, signals.
+#
+#   test_command.sh SOURCE_DIR BUILD_DIR
+#
+# The expected texts of --help lie in tests/cli/; with UPDATE=1 they are written anew.
+set -u
+
+source_dir=$(cd "$1" && pwd)
+convnet=$(cd "$2" && pwd)/convnet
+golden=$source_dir/tests/cli
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work" || exit 1
+unset OMP_NUM_THREADS CONVNET_ISA
+export LC_ALL=C
+
+failures=0
+fail() {
+    echo "FAILED: $*" >&2
+    failures=$((failures + 1))
+}
+
+# run ARGUMENT...: out, err and status are what the command left.
+run() {
+    "$convnet" "$@" >out.txt 2>err.txt </dev/null
+    status=$?
+    out=$(cat out.txt)
+    err=$(cat err.txt)
+    last="convnet $*"
+}
+
+expect_status() { [ "$status" = "$1" ] || fail "$last: exit status $status, expected $1: $err"; }
+expect_out() { [ "$out" = "$1" ] || fail "$last: printed \"$out\", expected \"$1\""; }
+expect_err() { [ "$err" = "$1" ] || fail "$last: said \"$err\", expected \"$1\""; }
+expect_err_has() { [[ $err == *"$1"* ]] || fail "$last: said \"$err\", expected \"$1\" in it"; }
+expect_out_has() { [[ $out == *"$1"* ]] || fail "$last: printed \"$out\", expected \"$1\" in it"; }
+
+# Exactly this error, nothing on standard output, exit status 2.
+wrong_usage() {
+    local expected=$1
+    shift
+    run "$@"
+    expect_status 2
+    expect_out ""
+    expect_err "$expected"
+}
+
+# fails TEXT ARGUMENT...: exit status 1, nothing on standard output, TEXT in the error.
+fails() {
+    local expected=$1
+    shift
+    run "$@"
+    expect_status 1
+    expect_out ""
+    expect_err_has "$expected"
+}
+
+# json KEY <<<LINE: the value of a key that stands once in the line.
+json() { sed -n "s/.*\"$1\":\(\"[^\"]*\"\|[^,}]*\).*/\1/p"; }
+expect_keys() {
+    local line=$1 key
+    shift
+    [[ $line == "{"*"}" ]] || fail "$last: \"$line\" is not one JSON object"
+    for key in "$@"; do
+        [[ $line == *"\"$key\":"* ]] || fail "$last: no key $key in $line"
+    done
+}
+
+# ---- help, version, wrong usage
+
+help_texts() {
+    local name
+    for name in help train evaluate predict summary gradcheck; do
+        if [ $name = help ]; then run help; else run $name --help; fi
+        expect_status 0
+        expect_err ""
+        if [ "${UPDATE:-}" = 1 ]; then cp out.txt "$golden/$name.txt"; fi
+        cmp -s out.txt "$golden/$name.txt" || fail "$last: $(diff "$golden/$name.txt" out.txt)"
+        [ "$(wc -L <out.txt)" -le 100 ] || fail "$last: a line is longer than 100 columns"
+        if [ $name != help ]; then
+            run help $name
+            cmp -s out.txt "$golden/$name.txt" || fail "$last differs from $name --help"
+        fi
+    done
+    run --help
+    cmp -s out.txt "$golden/help.txt" || fail "$last differs from help"
+    run --version
+    expect_status 0
+    local version
+    version=$(sed -n 's/#define CN_VERSION_[A-Z]* *//p' "$source_dir/include/convnet.h" |
+        paste -sd.)
+    expect_out_has "convnet $version ("
+}
+
+usage_errors() {
+    run
+    expect_status 2
+    expect_out ""
+    expect_err_has "Usage: convnet SUBCOMMAND"
+    wrong_usage 'convnet: there is no subcommand "trian"; did you mean train?' trian
+    wrong_usage 'convnet: there is no subcommand "xyzzy"; convnet help lists them' xyzzy
+    wrong_usage 'convnet: there is no subcommand "tarin"; did you mean train?' help tarin
+    wrong_usage 'convnet train: --epochs wants a whole number from 1 to 1000000, not "five"' \
+        train --epochs five
+    local text
+    for text in 0 -1 1.5 1e3 " 5" 5x "" 99999999999999999999 1000001; do
+        wrong_usage "convnet train: --epochs wants a whole number from 1 to 1000000, not \"$text\"" \
+            train --epochs "$text"
+    done
+    wrong_usage 'convnet train: --batch wants a whole number from 1 to 1000000, not "-3"' \
+        train --batch=-3
+    wrong_usage 'convnet train: --rate wants a number from 1e-12 to 1e+06, not "nan"' \
+        train --rate nan
+    wrong_usage 'convnet train: --rate wants a number from 1e-12 to 1e+06, not "-0.1"' \
+        train --rate -0.1
+    wrong_usage 'convnet train: --valid wants a number from 0 to 0.9, not "1"' train --valid 1
+    wrong_usage 'convnet train: --seed wants a whole number from 0 to 18446744073709551615, not "-1"' \
+        train --seed -1
+    wrong_usage 'convnet train: --threads wants a whole number from 1 to 1024, not "0"' \
+        train --threads 0
+    wrong_usage 'convnet train: --optimizer wants one of adam, sgd, not "adamw"' \
+        train --optimizer adamw
+    wrong_usage 'convnet train: there is no option --epoch; did you mean --epochs?' train --epoch 5
+    wrong_usage 'convnet train: there is no option --opt; did you mean --optimizer?' train --opt=sgd
+    wrong_usage 'convnet train: there is no option --xyzzy; convnet train --help tells more' \
+        train --xyzzy
+    wrong_usage 'convnet train: there is no option -x; convnet train --help tells more' train -x
+    wrong_usage 'convnet train: --out wants a value; convnet train --help tells more' train --out
+    wrong_usage 'convnet train: --json takes no value; convnet train --help tells more' \
+        train --json=1
+    wrong_usage 'convnet train: what is "digits" for?; convnet train --help tells more' train digits
+    wrong_usage 'convnet evaluate: FILE is missing; convnet evaluate --help tells more' evaluate
+    wrong_usage 'convnet predict: FILE PICTURE... is missing; convnet predict --help tells more' \
+        predict model.safetensors
+    wrong_usage 'convnet summary: --shape wants rows x columns x channels, as in 28x28x1, not "28"' \
+        summary lenet5 --shape 28
+    wrong_usage 'convnet summary: --shape wants rows x columns x channels, as in 28x28x1, not "0x1x1"' \
+        summary lenet5 --shape 0x1x1
+}
+
+# ---- summary and gradcheck
+
+summaries() {
+    run summary lenet5
+    expect_status 0
+    expect_err ""
+    expect_out_has "conv2d_1"
+    expect_out_has "61,706"
+    run summary lenet5 --json
+    expect_status 0
+    expect_keys "$out" parameters multiply_adds layers memory_running memory_training
+    [[ $out == '{"parameters":61706,"multiply_adds":416520,'* ]] || fail "$last: $out"
+    run summary signs --json
+    [[ $out == '{"parameters":1310,'* ]] || fail "$last: $out"
+    run summary "conv 8 3x3 same, relu, maxpool 2, dense 10" --shape 32x32x3 --json
+    [[ $out == '{"parameters":20714,'* ]] || fail "$last: $out"
+    fails "kernel" summary "conv 8 9x9, dense 2" --shape 4x4
+    fails "lenet6" summary lenet6
+    fails "nowhere.safetensors" summary nowhere.safetensors
+    fails "" summary "dense 1000000, dense 1000000" --shape 1000000x1000000x1000
+    "$convnet" summary lenet5 2>err.txt | head -1 >out.txt
+    [ "${PIPESTATUS[0]}" = 0 ] || fail "summary | head: exit status"
+    [ ! -s err.txt ] || fail "summary | head is not quiet: $(cat err.txt)"
+    "$convnet" summary lenet5 >/dev/full 2>err.txt
+    status=$?
+    err=$(cat err.txt)
+    last="convnet summary lenet5 >/dev/full"
+    expect_status 1
+    expect_err "convnet summary: writing to standard output failed: No space left on device"
+}
+
+gradients() {
+    run gradcheck --samples 8
+    expect_status 0
+    expect_out_has "conv2d_1.weight"
+    expect_out_has "input"
+    [[ $out != *WRONG* ]] || fail "$last: $out"
+    run gradcheck --model "dense 3" --shape 2x2x1 --json
+    expect_status 0
+    expect_keys "$(head -1 out.txt)" name checked twin_error engine_error ok
+}
+
+# ---- training, evaluating, predicting
+
+training() {
+    run train --seed 1 --out a.safetensors --json
+    expect_status 0
+    expect_err_has "Data   digits: 1,295 pictures to train on, 143 to validate, 359 to test"
+    [ "$(wc -l <out.txt)" = 21 ] || fail "$last: $(wc -l <out.txt) lines, expected 21"
+    expect_keys "$(head -1 out.txt)" event epoch train_loss train_accuracy valid_loss \
+        valid_accuracy images_per_second seconds
+    [[ $(head -1 out.txt) == '{"event":"epoch","epoch":1,'* ]] || fail "$last: first line"
+    done_line=$(tail -1 out.txt)
+    expect_keys "$done_line" event test_accuracy seconds images_per_second model
+    [[ $done_line == '{"event":"done",'*'"model":"a.safetensors"}' ]] || fail "$last: $done_line"
+    accuracy=$(json test_accuracy <<<"$done_line")
+    awk "BEGIN { exit !($accuracy > 0.97) }" || fail "$last: test accuracy $accuracy"
+
+    run evaluate a.safetensors --json
+    expect_status 0
+    expect_keys "$out" test_accuracy test_loss recall confusion
+    [ "$(json test_accuracy <<<"$out")" = "$accuracy" ] || fail "$last: not $accuracy: $out"
+    run evaluate a.safetensors
+    expect_status 0
+    expect_out_has "Test accuracy"
+    [ "$(wc -l <out.txt)" = 14 ] || fail "$last: $out"
+    run evaluate a.safetensors --split train
+    expect_out_has "Train accuracy"
+    expect_out_has "of 1,438)"
+    run evaluate a.safetensors --split train --json
+    expect_keys "$out" train_accuracy train_loss
+
+    # Lines in a pipe: one an epoch, without escapes.
+    run train --epochs 3 --out b.safetensors
+    expect_status 0
+    [ "$(grep -c '^epoch [123]/3  loss ' err.txt)" = 3 ] || fail "$last: $err"
+    ! grep -q $'[\r\033]' err.txt || fail "$last: escapes in a pipe"
+    expect_out_has "the model is in b.safetensors"
+    run train --epochs 1 --quiet --valid 0 --json --out b.safetensors
+    expect_err ""
+    expect_out_has '"valid_accuracy":null'
+}
+
+same_bytes() {
+    local threads
+    for threads in 1 2 3; do
+        run train --epochs 2 --seed 7 --threads $threads --quiet --out t$threads.safetensors
+        expect_status 0
+    done
+    cmp -s t1.safetensors t2.safetensors || fail "1 and 2 threads write different files"
+    cmp -s t1.safetensors t3.safetensors || fail "1 and 3 threads write different files"
+    run train --epochs 2 --seed 8 --threads 1 --quiet --out t4.safetensors
+    ! cmp -s t1.safetensors t4.safetensors || fail "the seed changes nothing"
+}
+
+# Writes digit.pgm: what the model trained above has seen of a 7 or so does not matter here.
+pictures() {
+    printf 'P2 8 8 16\n%s\n' "0 0 7 8 13 16 15 1 0 0 7 7 4 11 12 0 0 0 0 0 8 13 1 0 0 4 8 8 15 15 6 0
+        0 2 11 15 15 4 0 0 0 0 0 16 5 0 0 0 0 0 9 15 1 0 0 0 0 0 13 5 0 0 0 0" >seven.pgm
+    mkdir folder.png
+    run predict a.safetensors seven.pgm
+    expect_status 0
+    [[ $out == $'seven.pgm\n  7 '* ]] || fail "$last: $out"
+    run predict a.safetensors seven.pgm --top 2 --json
+    expect_status 0
+    expect_keys "$out" file class probability top
+    [[ $out == '{"file":"seven.pgm","class":"7","probability":'* ]] || fail "$last: $out"
+    run predict a.safetensors folder.png missing.png seven.pgm a.safetensors --json
+    expect_status 1
+    [ "$(wc -l <out.txt)" = 1 ] || fail "$last: $out"
+    expect_err_has "folder.png"
+    expect_err_has "missing.png"
+    expect_err_has "a.safetensors"
+    fails "nothing.safetensors" predict nothing.safetensors seven.pgm
+}
+
+continuing() {
+    cp a.safetensors c.safetensors
+    run train --model c.safetensors --epochs 1 --rate 0.00001 --json
+    expect_status 0
+    [[ $(tail -1 out.txt) == *'"model":"c.safetensors"}' ]] || fail "$last: $out"
+    awk "BEGIN { exit !($(json train_accuracy <<<"$(head -1 out.txt)") > 0.97) }" ||
+        fail "$last: begins anew: $out"
+    run train --model "dense 10" --epochs 1 --quiet
+    expect_status 0
+    [ -f model.safetensors ] || fail "$last: no model.safetensors"
+}
+
+# Four pictures of 2 x 2: label 1 where the left column is bright.
+other_data() {
+    mkdir tiny
+    local set
+    for set in train t10k; do
+        printf '\0\0\10\3\0\0\0\4\0\0\0\2\0\0\0\2\377\0\377\0\0\377\0\377\360\1\360\0\0\360\0\350' \
+            >tiny/$set-images-idx3-ubyte
+        printf '\0\0\10\1\0\0\0\4\1\0\1\0' >tiny/$set-labels-idx1-ubyte
+    done
+    run train --data idx:tiny --epochs 60 --batch 2 --valid 0.25 --quiet --json
+    expect_status 0
+    [[ $(tail -1 out.txt) == '{"event":"done","test_accuracy":1.0,'*'"model.safetensors"}' ]] ||
+        fail "$last: $out"
+    run evaluate model.safetensors --data tiny
+    expect_status 0
+    expect_out_has "100.00 % (4 of 4)"
+    fails "a.safetensors on idx:tiny: evaluate: the model takes pictures of (8, 8, 1), the data has (2, 2, 1)" \
+        evaluate a.safetensors --data idx:tiny
+    fails "the model takes pictures of (8, 8, 1), the data has (2, 2, 1)" \
+        train --model a.safetensors --data idx:tiny --valid 0 --quiet
+    fails "has 5 outputs, the data 2 classes" train --data idx:tiny --valid 0 --model "dense 5" --quiet
+    fails "idx:tiny: --valid 0.1 of 4 pictures would hold out none; --valid 0 trains on all of them" \
+        train --data idx:tiny
+}
+
+# ---- what goes wrong
+
+wrong_files() {
+    fails "nowhere" train --data mnist:nowhere
+    fails "cifar" train --data cifar
+    fails "missing.safetensors" evaluate missing.safetensors
+    : >empty.safetensors
+    fails "empty.safetensors" evaluate empty.safetensors
+    head -c 1000 a.safetensors >short.safetensors
+    fails "short.safetensors" evaluate short.safetensors
+    fails "short.safetensors" train --model short.safetensors
+    fails "no/such/folder" train --out no/such/folder/a.safetensors
+    fails "not a regular file" train --out /dev/full
+    [ -c /dev/full ] || fail "/dev/full is gone"
+    fails "in epoch 1" train --rate 1e6 --optimizer sgd --quiet --out d.safetensors
+    [ ! -e d.safetensors ] || fail "a model that diverged was saved"
+}
+
+# A file may not grow: the old model stays, no other file is left, the error names the file.
+no_space() {
+    mkdir full
+    cp a.safetensors full/a.safetensors
+    (
+        ulimit -f 1
+        TMPDIR=$work/full "$convnet" train --epochs 1 --quiet --out full/a.safetensors \
+            >/dev/null 2>full_err.txt
+    )
+    status=$?
+    err=$(cat full_err.txt)
+    last="convnet train (ulimit -f 1)"
+    expect_status 1
+    expect_err_has "full/a.safetensors"
+    cmp -s a.safetensors full/a.safetensors || fail "$last: the old model is not what it was"
+    [ "$(ls -A full)" = a.safetensors ] || fail "$last: left $(ls -A full)"
+}
+
+# SIGNAL STATUS: stops a long training after its first epoch.
+interrupted() {
+    rm -f stop.safetensors events.txt
+    set -m # a shell without job control starts children that ignore SIGINT
+    "$convnet" train --epochs 100000 --json --out stop.safetensors >events.txt 2>err.txt &
+    local pid=$! i
+    set +m
+    for ((i = 0; i < 300; i++)); do
+        [ -s events.txt ] && break
+        sleep 0.1
+    done
+    kill -s "$1" $pid
+    wait $pid
+    status=$?
+    err=$(cat err.txt)
+    last="convnet train, then $1"
+    expect_status "$2"
+    expect_err_has "convnet train --data 'digits' --model 'stop.safetensors'"
+    expect_keys "$(tail -1 events.txt)" event epoch step model
+    [[ $(tail -1 events.txt) == '{"event":"stopped",'* ]] || fail "$last: $(tail -1 events.txt)"
+    run evaluate stop.safetensors
+    expect_status 0
+}
+
+# The reader of the results leaves: the training goes on and saves.
+reader_leaves() {
+    "$convnet" train --epochs 5 --json --out pipe.safetensors 2>err.txt | head -1 >out.txt
+    [ "${PIPESTATUS[0]}" = 0 ] || fail "train | head -1: exit status"
+    [ -s pipe.safetensors ] || fail "train | head -1: no model"
+}
+
+help_texts
+usage_errors
+summaries
+gradients
+training
+same_bytes
+pictures
+continuing
+other_data
+wrong_files
+no_space
+interrupted INT 130
+interrupted TERM 143
+reader_leaves
+
+[ $failures = 0 ] || { echo "$failures checks failed" >&2; exit 1; }
+echo "all checks of the command passed"
