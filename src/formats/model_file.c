@@ -91,6 +91,8 @@ static cn_status read_graph(cn_model **model, const cn_safetensors *file, size_t
                          tail(path));
     else {
         status = cn_model_from_json(model, graph, most, &inner);
+        /* What would be a caller's mistake while building is the file's here. */
+        if (status == CN_ERR_ARGUMENT || status == CN_ERR_SHAPE) status = CN_ERR_FORMAT;
         if (status != CN_OK) cn_fail(err, status, "%s: %s", tail(path), inner.text);
     }
     json_decref(json);
