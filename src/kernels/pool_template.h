@@ -45,39 +45,49 @@ typedef struct pooling {
     bool ties;
 } pooling;
 
-static vf window_maximum(const cn_conv_shape *s, const float *x, inside n)
+/* What a window is reduced to: `rows` x `columns` pixels from x on, `row` and `pixel` floats apart.
+ */
+typedef vf reduction(const float *x, int rows, int columns, ptrdiff_t row, ptrdiff_t pixel);
+
+INLINE vf window_maximum(const float *x, int rows, int columns, ptrdiff_t row, ptrdiff_t pixel)
 {
-    vf most = load(x + pixel(s, n.r0, n.s0));
-    for (int r = n.r0; r < n.r1; r++) {
-        for (int c = n.s0; c < n.s1; c++) {
-            const vf v = load(x + pixel(s, r, c));
-            most = choose((v > most) | (v != v), v, most); /* a NaN wins, and stays */
+    vf most = load(x);
+    for (int u = 0; u < rows; u++) {
+        for (int v = 0; v < columns; v++) {
+            const vf e = load(x + u * row + v * pixel);
+            most = choose((e > most) | (e != e), e, most); /* a NaN wins, and stays */
         }
     }
     return most;
 }
 
-static vf window_mean(const cn_conv_shape *s, const float *x, inside n)
+INLINE vf window_mean(const float *x, int rows, int columns, ptrdiff_t row, ptrdiff_t pixel)
 {
     vf sum = {0};
-    for (int r = n.r0; r < n.r1; r++)
-        for (int c = n.s0; c < n.s1; c++) sum += load(x + pixel(s, r, c));
-    return sum / (float)((n.r1 - n.r0) * (n.s1 - n.s0));
+    for (int u = 0; u < rows; u++)
+        for (int v = 0; v < columns; v++) sum += load(x + u * row + v * pixel);
+    return sum / (float)(rows * columns);
 }
 
-/* One picture forward. */
-INLINE void pool_picture(const pooling *job, int image,
-                         vf (*reduce)(const cn_conv_shape *, const float *, inside))
+/* One picture forward. The commonest window has its own copy, unrolled. */
+INLINE void pool_picture(const pooling *job, int image, reduction *reduce)
 {
     const cn_conv_shape *s = job->s;
-    const float *x = job->x + (ptrdiff_t)image * s->h * s->w * s->c;
+    const ptrdiff_t row = (ptrdiff_t)s->w * s->c;
+    const float *x = job->x + (ptrdiff_t)image * s->h * row;
     float *y = job->out + (ptrdiff_t)image * s->oh * s->ow * s->c;
     const float *end = y + (ptrdiff_t)s->oh * s->ow * s->c;
     for (int p = 0; p < s->oh; p++) {
         for (int q = 0; q < s->ow; q++, y += s->c) {
             const inside n = window_inside(s, p, q);
-            for (int c = 0; c < s->c; c = next_block(c, s->c))
-                store_block(y + c, reduce(s, x + c, n), s->c, end);
+            const int rows = n.r1 - n.r0, columns = n.s1 - n.s0;
+            const float *window = x + n.r0 * row + (ptrdiff_t)n.s0 * s->c;
+            for (int c = 0; c < s->c; c = next_block(c, s->c)) {
+                const vf v = rows == 2 && columns == 2
+                                 ? reduce(window + c, 2, 2, row, s->c)
+                                 : reduce(window + c, rows, columns, row, s->c);
+                store_block(y + c, v, s->c, end);
+            }
         }
     }
 }
@@ -123,18 +133,57 @@ INLINE vi own_lanes(int c, int from, int channels)
     return first_lanes(channels - c) & ~first_lanes(from - c);
 }
 
-/* dx = dy where x is the window's maximum: at the first such element, or with ties at all. */
-static void max_window_backward(const pooling *job, const float *x, float *dx, vf y, vf dy,
-                                inside n, vi lanes, const float *end)
+/* dx += dy where x is the window's maximum: at the first such element, or with ties at all. Where
+ * the maximum is a NaN, the NaNs are it. Row p of any windows. */
+static void max_windows_backward(const pooling *job, const float *x, const float *y,
+                                 const float *dy, float *dx, int p, const float *end)
 {
     const cn_conv_shape *s = job->s;
-    for (int r = n.r0; r < n.r1; r++) {
-        for (int c = n.s0; c < n.s1; c++) {
-            const vf v = load(x + pixel(s, r, c));
-            /* Where the maximum is a NaN, the NaNs are it. */
-            const vi found = ((v == y) | ((v != v) & (y != y))) & lanes;
-            add_block(dx + pixel(s, r, c), dy, found, s->c, end);
-            if (!job->ties) lanes &= ~found;
+    for (int q = 0; q < s->ow; q++, y += s->c, dy += s->c) {
+        const inside n = window_inside(s, p, q);
+        for (int c = 0, from = 0; c < s->c; from = c + LANES, c = next_block(c, s->c)) {
+            const vf most = load(y + c), gradient = load(dy + c);
+            vi left = own_lanes(c, from, s->c);
+            for (int r = n.r0; r < n.r1; r++) {
+                for (int k = n.s0; k < n.s1; k++) {
+                    const vf e = load(x + pixel(s, r, k) + c);
+                    const vi found = ((e == most) | ((e != e) & (most != most))) & left;
+                    add_block(dx + pixel(s, r, k) + c, gradient, found, s->c, end);
+                    if (!job->ties) left &= ~found;
+                }
+            }
+        }
+    }
+}
+
+/* Windows that tile the picture: each element of dx belongs to one, and is written once. */
+static bool windows_tile(const cn_conv_shape *s)
+{
+    return s->pt == 0 && s->pl == 0 && s->sh == s->fh && s->sw == s->fw && s->h == s->oh * s->fh &&
+           s->w == s->ow * s->fw;
+}
+
+/* Row p of such windows. A block writes past its pixel what the next pixel's overwrites; the last
+ * of a row of dx does not. */
+INLINE void max_row_backward(const pooling *job, const float *x, const float *y, const float *dy,
+                             float *dx, const int rows, const int columns)
+{
+    const cn_conv_shape *s = job->s;
+    const ptrdiff_t row = (ptrdiff_t)s->w * s->c;
+    for (int q = 0; q < s->ow; q++, x += columns * s->c, dx += columns * s->c) {
+        for (int c = 0; c < s->c; c = next_block(c, s->c)) {
+            const vf most = load(y + q * s->c + c), gradient = load(dy + q * s->c + c);
+            vi left = first_lanes(LANES);
+            for (int u = 0; u < rows; u++) {
+                for (int v = 0; v < columns; v++) {
+                    const ptrdiff_t at = u * row + v * s->c + c;
+                    const vf e = load(x + at);
+                    const vi found = ((e == most) | ((e != e) & (most != most))) & left;
+                    const float *row_end = dx + u * row + (s->ow - q) * columns * s->c;
+                    store_block(dx + at, choose(found, gradient, (vf){0}), s->c, row_end);
+                    if (!job->ties) left &= ~found;
+                }
+            }
         }
     }
 }
@@ -144,18 +193,21 @@ static void max_pool_backward_unit(void *argument, int unit, int worker)
     (void)worker;
     const pooling *job = argument;
     const cn_conv_shape *s = job->s;
-    const ptrdiff_t in = (ptrdiff_t)s->h * s->w * s->c, out = (ptrdiff_t)s->oh * s->ow * s->c;
+    const ptrdiff_t row = (ptrdiff_t)s->w * s->c, out_row = (ptrdiff_t)s->ow * s->c;
+    const ptrdiff_t in = s->h * row, out = s->oh * out_row;
     const float *x = job->x + unit * in, *y = job->y + unit * out, *dy = job->dy + unit * out;
     float *dx = job->out + unit * in;
     const float *end = dx + in;
-    memset(dx, 0, (size_t)in * sizeof *dx);
-    for (int p = 0; p < s->oh; p++) {
-        for (int q = 0; q < s->ow; q++, y += s->c, dy += s->c) {
-            const inside n = window_inside(s, p, q);
-            for (int c = 0, from = 0; c < s->c; from = c + LANES, c = next_block(c, s->c))
-                max_window_backward(job, x + c, dx + c, load(y + c), load(dy + c), n,
-                                    own_lanes(c, from, s->c), end);
-        }
+    const bool tiled = windows_tile(s);
+    if (!tiled) memset(dx, 0, (size_t)in * sizeof *dx);
+    for (int p = 0; p < s->oh; p++, y += out_row, dy += out_row) {
+        const ptrdiff_t at = p * s->fh * row;
+        if (tiled && s->fh == 2 && s->fw == 2)
+            max_row_backward(job, x + at, y, dy, dx + at, 2, 2);
+        else if (tiled)
+            max_row_backward(job, x + at, y, dy, dx + at, s->fh, s->fw);
+        else
+            max_windows_backward(job, x, y, dy, dx, p, end);
     }
 }
 
