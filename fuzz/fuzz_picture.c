@@ -1,0 +1,17 @@
+/* Any bytes as a picture: an error, or a picture that can be fitted to a model. */
+#include <stdlib.h>
+
+#include "formats/picture.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
+{
+    cn_tensor image = {0}, fitted = {0};
+    cn_error err = {CN_OK, ""};
+    cn_status status = cn_picture_decode(&image, "input", bytes, size, &err);
+    if (status != CN_OK && (image.data || err.status != status || !err.text[0])) abort();
+    if (status == CN_OK && cn_image_fit(&image, (int[]){5, 7, 3}, &fitted, &err) != CN_OK) abort();
+    cn_tensor_free(&image);
+    cn_tensor_free(&fitted);
+    return 0;
+}
