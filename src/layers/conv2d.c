@@ -9,7 +9,7 @@
  *
  * Backward, from dZ = dL/dZ: each line of the sum gives its term to both of its factors.
  */
-#include "model/model.h"
+#include "layers/layer.h"
 
 #define AT(member) offsetof(cn_conv2d_opts, member)
 static const cn_option options[] = {

@@ -8,7 +8,7 @@
  *
  * To the kernels it is a 1 x 1 convolution of one picture of 1 x m pixels, n_in channels each.
  */
-#include "model/model.h"
+#include "layers/layer.h"
 
 #define AT(member) offsetof(cn_dense_opts, member)
 static const cn_option options[] = {

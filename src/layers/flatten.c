@@ -3,7 +3,7 @@
  *
  * In memory it is the same row, so nothing runs, forward or backward.
  */
-#include "model/model.h"
+#include "layers/layer.h"
 
 static cn_status infer(cn_layer *layer, const char *place, cn_error *err)
 {

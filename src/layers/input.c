@@ -1,5 +1,5 @@
 /* input.c - the examples that a session is given: node 0 of every model. */
-#include "model/model.h"
+#include "layers/layer.h"
 
 const cn_layer_type cn_input_type = {.name = "input"};
 

@@ -157,4 +157,14 @@ void cn_map_run(cn_pool *pool, cn_map *f, size_t n, const float *x, float *y);
 void cn_map_backward_run(cn_pool *pool, cn_map_backward *f, size_t n, const float *y,
                          const float *dy, float *dx);
 
+/* ---- the floor above, as layer files see it */
+
+/*
+ * Adds a layer (model/graph.c): what every public constructor calls. `options` (copied) is the
+ * type's public options struct or NULL; `name` NULL picks "type_1" and so on. Remembers the first
+ * error.
+ */
+cn_node cn_model_add(cn_model *model, const cn_layer_type *type, const void *options,
+                     const char *name, const cn_node *inputs, int input_count);
+
 #endif

@@ -10,7 +10,7 @@
  * Padding takes no part in either. A maximum that several elements share belongs to the first of
  * them, row by row, and so does its gradient. A window that holds a NaN gives NaN.
  */
-#include "model/model.h"
+#include "layers/layer.h"
 
 #define AT(member) offsetof(cn_pool_opts, member)
 static const cn_option options[] = {

@@ -5,7 +5,7 @@
  *
  * The derivative is 1 where A > 0, and 0 elsewhere: 0 at the kink itself. A NaN stays one.
  */
-#include "model/model.h"
+#include "layers/layer.h"
 
 static void forward(const cn_call *call)
 {

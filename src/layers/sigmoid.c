@@ -5,7 +5,7 @@
  *
  * Its derivative is A (1 - A), so backward needs the output alone.
  */
-#include "model/model.h"
+#include "layers/layer.h"
 
 static void forward(const cn_call *call)
 {

@@ -6,7 +6,7 @@
  * A row is the last axis: n_C elements of a pixel, or a whole example of rank 1. The kernel takes
  * the row's maximum off first, which changes nothing but that no exponential overflows.
  */
-#include "model/model.h"
+#include "layers/layer.h"
 
 static int columns(const cn_layer *layer)
 {

@@ -5,7 +5,7 @@
  *
  * Its derivative is 1 - A^2, so backward needs the output alone.
  */
-#include "model/model.h"
+#include "layers/layer.h"
 
 static void forward(const cn_call *call)
 {

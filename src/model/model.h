@@ -37,13 +37,6 @@ struct cn_model {
 
 /* ---- graph.c */
 
-/*
- * Adds a layer: what every public constructor calls. `options` (copied) is the type's public
- * options struct or NULL; `name` NULL picks "type_1" and so on. Remembers the first error.
- */
-cn_node cn_model_add(cn_model *model, const cn_layer_type *type, const void *options,
-                     const char *name, const cn_node *inputs, int input_count);
-
 /* Allocates the block and lists the parameters, all zero: cn_model_finish without the
  * initialisation. A graph of more than `most` parameters is refused. */
 cn_status cn_model_finish_zero(cn_model *model, cn_node output, size_t most, cn_error *err);
