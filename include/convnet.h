@@ -526,7 +526,7 @@ CN_API bool cn_model_layer(const cn_model *model, int i, cn_layer_info *out);
 typedef struct cn_memory {
     size_t parameters, gradients, optimizer, activations, workspace, total;
 } cn_memory;
-CN_API cn_status cn_memory_plan(cn_model *model, cn_session_opts opts, cn_memory *out,
+CN_API cn_status cn_memory_plan(const cn_model *model, cn_session_opts opts, cn_memory *out,
                                 cn_error *err);
 
 /* A model's gradients against central differences of the loss in double precision. One row a

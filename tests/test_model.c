@@ -6,6 +6,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -309,6 +310,74 @@ static void a_summary_is_a_model_text(void **state)
     }
 }
 
+/* ---- docs/models.md */
+
+static char *read_document(void)
+{
+    FILE *file = fopen(TEST_SOURCE_DIR "/docs/models.md", "rb");
+    char *text = calloc(1, 100000);
+    assert_non_null(file);
+    assert_non_null(text);
+    assert_true(fread(text, 1, 99999, file) > 1000);
+    fclose(file);
+    return text;
+}
+
+static void the_document_names_everything(void **state)
+{
+    char *text = read_document(), quoted[400];
+    (void)state;
+    for (int i = 0; cn_layer_types[i]; i++) {
+        const cn_layer_type *type = cn_layer_types[i];
+        snprintf(quoted, sizeof quoted, type->word ? "`%s` (`%s`)" : "`%s`", type->name,
+                 type->word);
+        if (!strstr(text, quoted)) fail_msg("docs/models.md lacks %s", quoted);
+        for (const cn_option *o = type->options; o && o->name; o++) {
+            if (!strstr(text, o->name) && !o->words) fail_msg("docs/models.md lacks %s", o->name);
+            for (int j = 0; o->words && o->words[j]; j++)
+                if (!strstr(text, o->words[j])) fail_msg("docs/models.md lacks %s", o->words[j]);
+        }
+    }
+    for (int i = 0; cn_zoo_name(i); i++) {
+        snprintf(quoted, sizeof quoted, "| `%s` | `%s` |", cn_zoo_name(i), cn_zoo_layers(i));
+        if (!strstr(text, quoted)) fail_msg("docs/models.md lacks %s", quoted);
+    }
+    free(text);
+}
+
+static void the_documents_examples_are_models(void **state)
+{
+    char *text = read_document();
+    (void)state;
+    char *line = strstr(text, "```model\n") + strlen("```model\n");
+    char *end = strstr(line, "```");
+    int models = 0;
+    for (char *stop; line < end; line = stop + 1, models++) {
+        stop = strchr(line, '\n');
+        *stop = '\0';
+        cn_model_free(parse(line, 28, 28, 1));
+    }
+    assert_int_equal(models, 3);
+    free(text);
+}
+
+static void the_documents_json_is_a_model(void **state)
+{
+    char *text = read_document();
+    cn_model *m = NULL;
+    cn_error err = {0};
+    (void)state;
+    char *start = strstr(text, "```json\n") + strlen("```json\n");
+    *strstr(start, "```") = '\0';
+    json_t *json = json_loads(start, 0, NULL);
+    if (cn_model_from_json(&m, json, 1000000, &err) != CN_OK) fail_msg("%s", err.text);
+    assert_int_equal(cn_model_output_size(m), 2);
+    assert_string_equal(cn_model_class_name(m, 1), "dog");
+    cn_model_free(m);
+    json_decref(json);
+    free(text);
+}
+
 /* ---- the JSON form */
 
 static void json_brings_the_same_model_back(void **state)
@@ -461,6 +530,9 @@ int main(void)
         cmocka_unit_test(wrong_arguments_are_refused),
         cmocka_unit_test(errors_point_at_the_word),
         cmocka_unit_test(a_summary_is_a_model_text),
+        cmocka_unit_test(the_document_names_everything),
+        cmocka_unit_test(the_documents_examples_are_models),
+        cmocka_unit_test(the_documents_json_is_a_model),
         cmocka_unit_test(json_brings_the_same_model_back),
         cmocka_unit_test(json_that_lies_is_refused),
         cmocka_unit_test(parameters_are_named_and_initialised),

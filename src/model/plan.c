@@ -27,7 +27,8 @@
 #include <limits.h>
 #include <string.h>
 
-enum { FLOATS_ALIGNED = CN_ALIGN / sizeof(float) };
+/* The most examples: kernels count a dense layer's as pixels of a row, in int. */
+enum { FLOATS_ALIGNED = CN_ALIGN / sizeof(float), MOST_EXAMPLES = 1 << 24 };
 
 /* What is known of a layer while planning. */
 typedef struct node {
@@ -70,8 +71,9 @@ static cn_status settle_options(cn_session_opts *o, cn_error *err)
 {
     cn_optimizer *opt = &o->optimizer;
     if (o->batch == 0) o->batch = 1;
-    if (o->batch < 1)
-        return cn_fail(err, CN_ERR_ARGUMENT, "session: batch %d, expected at least 1", o->batch);
+    if (o->batch < 1 || o->batch > MOST_EXAMPLES)
+        return cn_fail(err, CN_ERR_ARGUMENT, "session: batch %d, expected 1 to %d", o->batch,
+                       MOST_EXAMPLES);
     if (opt->kind != CN_ADAM && opt->kind != CN_SGD)
         return cn_fail(err, CN_ERR_ARGUMENT, "session: unknown optimizer %d", (int)opt->kind);
     if (opt->beta1 == 0) opt->beta1 = 0.9;
@@ -356,7 +358,7 @@ void cn_plan_free(cn_plan *plan)
     cn_release(plan->buffers);
 }
 
-cn_status cn_memory_plan(cn_model *model, cn_session_opts opts, cn_memory *out, cn_error *err)
+cn_status cn_memory_plan(const cn_model *model, cn_session_opts opts, cn_memory *out, cn_error *err)
 {
     cn_plan plan;
     if (!out) return cn_fail(err, CN_ERR_ARGUMENT, "memory plan: NULL output");
