@@ -1,0 +1,302 @@
+"""Compares the library with PyTorch in double precision: outputs, gradients, training steps.
+
+    pytorch.py LIBCONVNET.SO
+
+Layers are run from the same weights and the same batches, through the C interface and ctypes.
+Exits with 0, with 77 where PyTorch is missing, or with 1 after saying what differs.
+"""
+import ctypes
+import sys
+import warnings
+from ctypes import POINTER, byref, c_bool, c_char, c_char_p, c_double, c_int, c_uint64, c_void_p
+
+try:
+    import numpy as np
+    import torch
+    import torch.nn.functional as F
+except ImportError as missing:
+    print("skipped:", missing)
+    sys.exit(77)
+
+torch.set_num_threads(1)
+warnings.filterwarnings("ignore", message="Using padding='same'")  # slower, but right
+
+# ---- the C interface, as include/convnet.h declares it
+
+F32, I32 = 0, 2
+DEFAULT, CROSS_ENTROPY, BINARY, SQUARED = 0, 1, 2, 3
+ADAM, SGD = 0, 1
+
+
+class Error(ctypes.Structure):
+    _fields_ = [("status", c_int), ("text", c_char * 256)]
+
+
+class Tensor(ctypes.Structure):
+    _fields_ = [("dtype", c_int), ("rank", c_int), ("shape", c_int * 4), ("data", c_void_p),
+                ("owned", c_void_p)]
+
+    def array(self):
+        """A float32 array over the tensor's memory."""
+        shape = tuple(self.shape[: self.rank])
+        size = int(np.prod(shape))
+        return np.ctypeslib.as_array((ctypes.c_float * size).from_address(self.data)).reshape(shape)
+
+
+class Parameter(ctypes.Structure):
+    _fields_ = [("name", c_char_p), ("value", Tensor)]
+
+
+class Optimizer(ctypes.Structure):
+    _fields_ = [("kind", c_int), ("momentum", c_double), ("beta1", c_double),
+                ("beta2", c_double), ("epsilon", c_double)]
+
+
+class SessionOpts(ctypes.Structure):
+    _fields_ = [("batch", c_int), ("threads", c_int), ("training", c_bool),
+                ("input_gradient", c_bool), ("loss", c_int), ("optimizer", Optimizer)]
+
+
+library = ctypes.CDLL(sys.argv[1])
+library.cn_output.restype = library.cn_input_gradient.restype = Tensor
+library.cn_model_parameter.restype = library.cn_gradient.restype = c_bool
+library.cn_output.argtypes = library.cn_input_gradient.argtypes = [c_void_p]
+library.cn_step.argtypes = [c_void_p, c_double, POINTER(Error)]
+library.cn_model_parse.argtypes = [POINTER(c_void_p), c_char_p, POINTER(c_int), c_int, c_uint64,
+                                   POINTER(Error)]
+
+
+def call(function, *arguments):
+    error = Error()
+    if function(*arguments, byref(error)) != 0:
+        sys.exit(f"{function.__name__}: {error.text.decode()}")
+
+
+def tensor(array):
+    t = Tensor(F32 if array.dtype == np.float32 else I32, array.ndim)
+    t.shape[: array.ndim] = array.shape
+    t.data = array.ctypes.data
+    return t
+
+
+class Model:
+    """A model from a text, and a session that trains it."""
+
+    def __init__(self, text, shape, batch, loss=DEFAULT, optimizer=Optimizer(), classes=10, seed=1):
+        self.text, self.model, self.session = text, c_void_p(), c_void_p()
+        call(library.cn_model_parse, byref(self.model), text.encode(), (c_int * 3)(*shape), classes,
+             seed)
+        opts = SessionOpts(batch=batch, training=True, input_gradient=True, loss=loss,
+                           optimizer=optimizer)
+        call(library.cn_session_create, byref(self.session), self.model, opts)
+
+    def __del__(self):
+        library.cn_session_free(self.session)
+        library.cn_model_free(self.model)
+
+    def tensors(self, function, owner):
+        found, p = {}, Parameter()
+        while function(owner, len(found), byref(p)):
+            found[p.name.decode()] = p.value.array()
+        return found
+
+    def parameters(self):
+        return self.tensors(library.cn_model_parameter, self.model)
+
+    def gradients(self):
+        return self.tensors(library.cn_gradient, self.session)
+
+    def run(self, x, y):
+        """Forward, loss and backward; returns output, loss and gradient of x."""
+        loss = c_double()
+        call(library.cn_forward, self.session, byref(tensor(x)))
+        output = library.cn_output(self.session).array().copy()
+        call(library.cn_loss, self.session, byref(tensor(y)), byref(loss))
+        call(library.cn_backward, self.session)
+        return output, loss.value, library.cn_input_gradient(self.session).array()
+
+
+# ---- comparing
+
+failures = 0
+
+
+def compare(what, ours, theirs, tolerance):
+    """|ours - theirs| against the larger of 1e-10 and the root of the mean square of theirs."""
+    global failures
+    theirs = np.asarray(theirs)
+    if np.shape(ours) != theirs.shape:
+        error = np.inf
+    else:
+        error = np.abs(ours - theirs).max() / max(np.sqrt(np.mean(theirs**2)), 1e-10)
+    if not error <= tolerance:
+        failures += 1
+        print(f"{what}: off by {error:.1e}, expected at most {tolerance:.0e}")
+    return error
+
+
+def double(array, gradient=True):
+    return torch.tensor(np.asarray(array), dtype=torch.float64, requires_grad=gradient)
+
+
+# ---- the layers in PyTorch's words: pictures are (m, n_C, n_H, n_W) there
+
+
+def nchw(x):
+    return x.permute(0, 3, 1, 2)
+
+
+def nhwc(x):
+    return x.permute(0, 2, 3, 1)
+
+
+def conv2d(x, w, b, stride=(1, 1), pads=(0, 0, 0, 0)):
+    above, left, below, right = pads
+    x = F.pad(nchw(x), (left, right, above, below))
+    return nhwc(F.conv2d(x, w.permute(3, 2, 0, 1), b, stride))
+
+
+def max_pool(x, size, stride, pads=(0, 0, 0, 0)):
+    above, left, below, right = pads
+    x = F.pad(nchw(x), (left, right, above, below), value=-torch.inf)
+    return nhwc(F.max_pool2d(x, size, stride))
+
+
+def average_pool(x, size, stride, pads=(0, 0, 0, 0)):
+    above, left, below, right = pads
+    sides = (left, right, above, below)
+    inside = F.avg_pool2d(F.pad(torch.ones_like(nchw(x)), sides), size, stride)
+    return nhwc(F.avg_pool2d(F.pad(nchw(x), sides), size, stride) / inside)
+
+
+def lenet5(x, p):
+    """The logits, and how far the nearest decision of a ReLU or a maximum is from turning."""
+    margins = []
+
+    def relu(z):
+        margins.append(z.abs().min().item())
+        return z.relu()
+
+    def pool(z):
+        windows = nchw(z).unfold(2, 2, 2).unfold(3, 2, 2).flatten(4).sort(-1).values
+        margins.append((windows[..., 3] - windows[..., 2]).min().item())
+        return max_pool(relu(z), 2, 2)
+
+    x = pool(conv2d(x, p["conv2d_1.weight"], p["conv2d_1.bias"], pads=(2, 2, 2, 2)))
+    x = pool(conv2d(x, p["conv2d_2.weight"], p["conv2d_2.bias"])).flatten(1)
+    x = relu(x @ p["dense_1.weight"] + p["dense_1.bias"])
+    x = relu(x @ p["dense_2.weight"] + p["dense_2.bias"])
+    return x @ p["dense_3.weight"] + p["dense_3.bias"], min(margins)
+
+
+def draw_batch(random, p, m=8):
+    """A batch on which float32 decides as double does: the gradient jumps where a decision turns."""
+    while True:
+        x = random.standard_normal((m, 28, 28, 1), dtype=np.float32)
+        wide = double(x)
+        logits, margin = lenet5(wide, p)
+        if margin > 5e-6:
+            y = random.integers(0, 10, m, dtype=np.int32)
+            return x, y, wide, logits, F.cross_entropy(logits, torch.tensor(y, dtype=torch.int64))
+
+
+# ---- the tests
+
+
+def layers(random):
+    """Single layers with strides and lopsided pads, under a softmax and the squared error."""
+    for case in range(120):
+        kind = ("conv", "maxpool", "avgpool")[case % 3]
+        size, stride = random.integers(1, 5, 2), random.integers(1, 4, 2)
+        pads = [int(random.integers(0, size[i % 2])) for i in range(4)]
+        shape = [int(n) for n in random.integers(4, 12, 2)] + [int(random.integers(2, 7))]
+        text = (f"{kind} {'5 ' if kind == 'conv' else ''}{size[0]}x{size[1]} "
+                f"stride {stride[0]}x{stride[1]} pads {pads[0]}x{pads[1]}x{pads[2]}x{pads[3]}, softmax")
+        model = Model(text, shape, 3, SQUARED)
+        p = {name: double(value) for name, value in model.parameters().items()}
+        x = random.standard_normal([3] + shape, dtype=np.float32)
+        wide, size, stride = double(x), size.tolist(), stride.tolist()
+        if kind == "conv":
+            y = conv2d(wide, p["conv2d_1.weight"], p["conv2d_1.bias"], stride, pads)
+        else:
+            y = (max_pool if kind == "maxpool" else average_pool)(wide, size, stride, pads)
+        y = y.softmax(-1)
+        target = random.random(y.shape, dtype=np.float32)
+        loss = F.mse_loss(y, double(target, False))
+        loss.backward()
+        output, ours, dx = model.run(x, target)
+        compare(f"{text} on {shape}: output", output, y.detach(), 1e-5)
+        compare(f"{text} on {shape}: loss", ours, loss.item(), 1e-5)
+        compare(f"{text} on {shape}: input", dx, wide.grad, 1e-4)
+        for name, gradient in model.gradients().items():
+            compare(f"{text} on {shape}: {name}", gradient, p[name].grad, 1e-4)
+
+
+def same(random):
+    """SAME at stride 1, which PyTorch knows, too: the odd row of zeros comes after."""
+    for f in ((1, 2), (2, 3), (4, 4), (5, 6)):
+        text = f"conv 4 {f[0]}x{f[1]} same, sigmoid"
+        model = Model(text, (7, 9, 2), 2)
+        p = model.parameters()
+        x = random.standard_normal((2, 7, 9, 2), dtype=np.float32)
+        w = double(p["conv2d_1.weight"], False).permute(3, 2, 0, 1)
+        y = nhwc(F.conv2d(nchw(double(x, False)), w, padding="same")).sigmoid()
+        target = random.random(y.shape, dtype=np.float32)
+        loss = F.binary_cross_entropy(y, double(target, False)).item()
+        output, ours, _ = model.run(x, target)
+        compare(f"{text}: output", output, y, 1e-5)
+        compare(f"{text}: binary cross-entropy", ours, loss, 1e-5)
+
+
+def gradients(random):
+    """LeNet-5: the output, the loss and every gradient."""
+    model = Model("lenet5", (28, 28, 1), 8)
+    p = {name: double(value) for name, value in model.parameters().items()}
+    x, y, wide, logits, loss = draw_batch(random, p)
+    loss.backward()
+    output, ours, dx = model.run(x, y)
+    compare("lenet5: output", output, logits.softmax(1).detach(), 1e-5)
+    compare("lenet5: loss", ours, loss.item(), 1e-6)
+    compare("lenet5: input", dx, wide.grad, 1e-4)
+    for name, gradient in model.gradients().items():
+        compare(f"lenet5: {name}", gradient, p[name].grad, 1e-4)
+
+
+def training(random, name, optimizer, theirs, rate, tolerance):
+    """20 steps of LeNet-5 on the same batches: the losses, and how far the weights went."""
+    model = Model("lenet5", (28, 28, 1), 8, optimizer=optimizer)
+    start = {name: value.copy() for name, value in model.parameters().items()}
+    p = {name: double(value) for name, value in start.items()}
+    stepper = theirs(p.values(), lr=rate)
+    for step in range(1, 21):
+        x, y, _, _, loss = draw_batch(random, p)
+        stepper.zero_grad()
+        loss.backward()
+        if isinstance(stepper, torch.optim.Adam):
+            # The last form in the paper, which Keras and the library use, adds epsilon to the
+            # square root before the bias is corrected; PyTorch adds it after.
+            stepper.param_groups[0]["eps"] = 1e-7 / np.sqrt(1 - 0.999**step)
+        stepper.step()
+        _, ours, _ = model.run(x, y)
+        call(library.cn_step, model.session, rate)
+        compare(f"{name}, step {step}: loss", ours, loss.item(), 1e-5)
+    for key, value in model.parameters().items():
+        way = p[key].detach().numpy() - start[key]
+        compare(f"{name}, 20 steps: {key}", value - start[key], way, tolerance)
+
+
+def main():
+    random = np.random.default_rng(1)
+    layers(random)
+    same(random)
+    gradients(random)
+    training(random, "SGD", Optimizer(kind=SGD), torch.optim.SGD, 0.05, 2e-4)
+    training(random, "SGD with momentum", Optimizer(kind=SGD, momentum=0.9),
+             lambda p, lr: torch.optim.SGD(p, lr=lr, momentum=0.9), 0.02, 2e-4)
+    # Adam divides a gradient by its own size, so one that is next to nothing moves a weight, too.
+    training(random, "Adam", Optimizer(kind=ADAM), torch.optim.Adam, 1e-3, 1e-2)
+    print(f"{failures} differences from PyTorch {torch.__version__}")
+    sys.exit(failures > 0)
+
+
+main()
