@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 static const cli_command *const commands[] = {
-    &cli_train, &cli_evaluate, &cli_predict, &cli_summary, &cli_gradcheck,
+    &cli_train, &cli_evaluate, &cli_predict, &cli_summary, &cli_gradcheck, &cli_bench,
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };
 

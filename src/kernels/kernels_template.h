@@ -16,6 +16,7 @@
 const cn_kernels TABLE_NAME(ISA) = {
     .isa = TEXT(ISA),
     .lanes = LANES,
+    .multiply_add = multiply_add,
     .conv_packed = conv_packed,
     .conv_scratch = conv_scratch,
     .conv_pack = conv_pack,

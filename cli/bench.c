@@ -1,0 +1,428 @@
+/* bench.c - `convnet bench`: how fast this machine runs single layers and whole networks. */
+#include "cli.h"
+
+#include "kernels/kernels.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_REPEATS = 101 };
+
+typedef struct options {
+    cli_common common;
+    const char *layer;
+    int batch, repeats;
+} options;
+
+static const cli_option bench_options[] = {
+    {"layer", CLI_TEXT, offsetof(options, layer), "NAME", NULL, 0, 0,
+     "only the layers of the table whose name contains this"},
+    {"batch", CLI_WHOLE, offsetof(options, batch), "N", NULL, 1, 4096,
+     "pictures at once (default: 32 for layers, 64 to train a network, 1 to run it)"},
+    {"repeats", CLI_WHOLE, offsetof(options, repeats), "N", "11", 1, MAX_REPEATS,
+     "measurements of at least 10 ms each, of which the median counts"},
+    {.name = NULL},
+};
+
+/* Layers of known networks. Sides, channels, filters, kernel, stride, zeros before and after. */
+typedef struct bench_layer {
+    const char *name;
+    int side, c, filters, kernel, stride, before, after;
+} bench_layer;
+
+static const bench_layer layers[] = {
+    {"lenet_28_1-6_5x5", 28, 1, 6, 5, 1, 2, 2},
+    {"lenet_14_6-16_5x5", 14, 6, 16, 5, 1, 0, 0},
+    {"signs_64_3-8_4x4", 64, 3, 8, 4, 1, 1, 2},
+    {"vgg_32_3-64_3x3", 32, 3, 64, 3, 1, 1, 1},
+    {"vgg_32_64_3x3", 32, 64, 64, 3, 1, 1, 1},
+    {"vgg_16_128_3x3", 16, 128, 128, 3, 1, 1, 1},
+    {"vgg_8_256_3x3", 8, 256, 256, 3, 1, 1, 1},
+    {"resnet_224_3-64_7x7s2", 224, 3, 64, 7, 2, 3, 3},
+    {"resnet_56_64_3x3", 56, 64, 64, 3, 1, 1, 1},
+    {"resnet_56_64-256_1x1", 56, 64, 256, 1, 1, 0, 0},
+    {"resnet_56_128_3x3s2", 56, 128, 128, 3, 2, 1, 1},
+    {"resnet_28_128_3x3", 28, 128, 128, 3, 1, 1, 1},
+    {"resnet_14_256_3x3", 14, 256, 256, 3, 1, 1, 1},
+    {"resnet_14_1024-256_1x1", 14, 1024, 256, 1, 1, 0, 0},
+    {"resnet_7_512_3x3", 7, 512, 512, 3, 1, 1, 1},
+};
+enum { LAYERS = sizeof layers / sizeof *layers };
+
+/* ---- timing */
+
+static int by_size(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static double median(double *values, int n)
+{
+    qsort(values, (size_t)n, sizeof *values, by_size);
+    return values[n / 2];
+}
+
+/* How often to call so that it takes 10 ms, found after two calls that fetch code and data. */
+static int calls_of(void (*call)(void *), void *argument)
+{
+    const double start = cli_seconds();
+    call(argument);
+    call(argument);
+    return (int)fmin(0.01 / fmax((cli_seconds() - start) / 2, 1e-9), 1e6) + 1;
+}
+
+/* The seconds that one call takes. */
+static double seconds_of(void (*call)(void *), void *argument, int calls)
+{
+    const double start = cli_seconds();
+    for (int i = 0; i < calls; i++) call(argument);
+    return (cli_seconds() - start) / calls;
+}
+
+static double median_seconds(void (*call)(void *), void *argument, int repeats)
+{
+    double seconds[MAX_REPEATS];
+    const int calls = calls_of(call, argument);
+    for (int r = 0; r < repeats; r++) seconds[r] = seconds_of(call, argument, calls);
+    return median(seconds, repeats);
+}
+
+/* ---- the machine */
+
+typedef struct machine {
+    const cn_kernels *kernels;
+    cn_pool *pool;
+} machine;
+
+enum { PEAK_STEPS = 1 << 18 };
+
+static void multiply_add_unit(void *argument, int unit, int worker)
+{
+    const machine *m = argument;
+    (void)unit;
+    (void)worker;
+    m->kernels->multiply_add(PEAK_STEPS);
+}
+
+static void multiply_add(void *argument)
+{
+    machine *m = argument;
+    cn_pool_run(m->pool, cn_pool_threads(m->pool), multiply_add_unit, m);
+}
+
+/* Floating-point operations of one call of multiply_add. */
+static double peak_operations(const machine *m)
+{
+    return m->kernels->multiply_add(PEAK_STEPS) * cn_pool_threads(m->pool);
+}
+
+/* Seconds of a call, and its speed as a share of the peak. The peak is measured anew beside every
+ * repeat, so that both see the same clock and the same neighbours. */
+typedef struct measured {
+    double seconds, share;
+} measured;
+
+static measured measure(machine *m, void (*call)(void *), void *argument, double operations,
+                        int repeats)
+{
+    double seconds[MAX_REPEATS], share[MAX_REPEATS];
+    const double peak = peak_operations(m);
+    const int calls = calls_of(call, argument);
+    for (int r = 0; r < repeats; r++) {
+        seconds[r] = seconds_of(call, argument, calls);
+        share[r] = operations / seconds[r] / (peak / seconds_of(multiply_add, m, 4));
+    }
+    return (measured){median(seconds, repeats), median(share, repeats)};
+}
+
+/* ---- one layer */
+
+typedef struct layer_run {
+    const machine *m;
+    cn_conv_shape s;
+    cn_tensor x, y, w, b, packed, scratch;
+} layer_run;
+
+static void forward(void *argument)
+{
+    layer_run *r = argument;
+    r->m->kernels->conv_pack(&r->s, r->w.data, r->packed.data);
+    r->m->kernels->conv_forward(&r->s, r->x.data, r->packed.data, r->b.data, true, r->y.data,
+                                r->scratch.data, r->m->pool);
+}
+
+static void backward_data(void *argument)
+{
+    layer_run *r = argument;
+    r->m->kernels->conv_backward_data(&r->s, r->y.data, r->w.data, r->x.data, r->scratch.data,
+                                      r->m->pool);
+}
+
+static void backward_weights(void *argument)
+{
+    layer_run *r = argument;
+    r->m->kernels->conv_backward_weights(&r->s, r->x.data, r->y.data, r->w.data, r->b.data,
+                                         r->scratch.data, r->m->pool);
+}
+
+static const struct direction {
+    const char *name;
+    void (*run)(void *);
+} directions[] = {
+    {"forward", forward}, {"backward_data", backward_data}, {"backward_weights", backward_weights}};
+enum { DIRECTIONS = sizeof directions / sizeof *directions };
+
+static cn_conv_shape geometry(const bench_layer *l, int batch)
+{
+    const int out = (l->side + l->before + l->after - l->kernel) / l->stride + 1;
+    return (cn_conv_shape){.m = batch,
+                           .h = l->side,
+                           .w = l->side,
+                           .c = l->c,
+                           .fh = l->kernel,
+                           .fw = l->kernel,
+                           .sh = l->stride,
+                           .sw = l->stride,
+                           .pt = l->before,
+                           .pl = l->before,
+                           .oh = out,
+                           .ow = out,
+                           .oc = l->filters};
+}
+
+static cn_status floats(cn_tensor *t, size_t count, cn_rng *rng, cn_error *err)
+{
+    cn_status status = cn_tensor_create(t, CN_F32, 1, (int[]){(int)(count ? count : 1)}, err);
+    if (status != CN_OK || !rng) return status;
+    float *data = t->data;
+    for (size_t i = 0; i < count; i++) data[i] = (float)cn_rng_rand(rng) - 0.5f;
+    return CN_OK;
+}
+
+static void layer_close(layer_run *r)
+{
+    cn_tensor *const all[] = {&r->x, &r->y, &r->w, &r->b, &r->packed, &r->scratch};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) cn_tensor_free(all[i]);
+}
+
+static cn_status layer_open(layer_run *r, const machine *m, const bench_layer *l, int batch,
+                            cn_rng *rng, cn_error *err)
+{
+    const cn_conv_shape s = geometry(l, batch);
+    const size_t pixels = (size_t)batch * (size_t)s.h * (size_t)s.w;
+    const size_t weights = (size_t)s.fh * (size_t)s.fw * (size_t)s.c * (size_t)s.oc;
+    const int threads = cn_pool_threads(m->pool);
+    cn_status status;
+    *r = (layer_run){.m = m, .s = s};
+    status = floats(&r->x, pixels * (size_t)s.c, rng, err);
+    if (status == CN_OK)
+        status =
+            floats(&r->y, (size_t)batch * (size_t)s.oh * (size_t)s.ow * (size_t)s.oc, rng, err);
+    if (status == CN_OK) status = floats(&r->w, weights, rng, err);
+    if (status == CN_OK) status = floats(&r->b, (size_t)s.oc, rng, err);
+    if (status == CN_OK) status = floats(&r->packed, m->kernels->conv_packed(&s), NULL, err);
+    if (status == CN_OK)
+        status = floats(&r->scratch, m->kernels->conv_scratch(&s, threads), NULL, err);
+    return status;
+}
+
+static double operations_of(const cn_conv_shape *s)
+{
+    return 2.0 * s->m * s->oh * s->ow * s->oc * s->fh * s->fw * s->c;
+}
+
+static void print_layer(const options *o, const bench_layer *l, const measured *found)
+{
+    const cn_conv_shape s = geometry(l, o->batch);
+    if (!o->common.json) printf("%-24s", l->name);
+    for (int d = 0; d < DIRECTIONS; d++) {
+        const double rate = operations_of(&s) / found[d].seconds / 1e9;
+        if (!o->common.json) {
+            printf("  %8.1f %3.0f %%", rate, 100 * found[d].share);
+            continue;
+        }
+        json_t *object = json_object();
+        cli_put_text(object, "event", "layer");
+        cli_put_text(object, "layer", l->name);
+        cli_put_text(object, "direction", directions[d].name);
+        cli_put_whole(object, "batch", (size_t)s.m);
+        cli_put_number(object, "seconds", found[d].seconds);
+        cli_put_number(object, "gflops", rate);
+        cli_put_number(object, "share_of_peak", found[d].share);
+        cli_print_json(object);
+    }
+    if (!o->common.json) putchar('\n');
+    fflush(stdout);
+}
+
+static int bench_layers(const options *o, machine *m)
+{
+    cn_rng rng;
+    cn_error err;
+    int shown = 0;
+    cn_rng_seed(&rng, (uint32_t)o->common.seed);
+    if (!o->common.json)
+        printf("%-24s  %14s  %14s  %14s\n", "GFLOP/s, share of peak", "forward", "backward data",
+               "weights");
+    for (int i = 0; i < LAYERS; i++) {
+        layer_run r;
+        measured found[DIRECTIONS];
+        if (o->layer && !strstr(layers[i].name, o->layer)) continue;
+        const cn_status status = layer_open(&r, m, &layers[i], o->batch, &rng, &err);
+        for (int d = 0; status == CN_OK && d < DIRECTIONS; d++)
+            found[d] = measure(m, directions[d].run, &r, operations_of(&r.s), o->repeats);
+        layer_close(&r);
+        if (status != CN_OK) return cli_error("bench", "%s: %s", layers[i].name, err.text);
+        print_layer(o, &layers[i], found);
+        shown++;
+    }
+    if (shown == 0) return cli_error("bench", "no layer of the table is called \"%s\"", o->layer);
+    return CLI_DONE;
+}
+
+/* ---- a whole network */
+
+typedef struct network_run {
+    cn_session *session;
+    cn_tensor x, labels;
+    cn_error err;
+    cn_status status;
+} network_run;
+
+static void network_step(void *argument)
+{
+    network_run *r = argument;
+    double loss;
+    r->status = cn_forward(r->session, &r->x, &r->err);
+    if (r->status == CN_OK) r->status = cn_loss(r->session, &r->labels, &loss, &r->err);
+    if (r->status == CN_OK) r->status = cn_backward(r->session, &r->err);
+    if (r->status == CN_OK) r->status = cn_step(r->session, 1e-6, &r->err);
+}
+
+static void network_forward(void *argument)
+{
+    network_run *r = argument;
+    r->status = cn_forward(r->session, &r->x, &r->err);
+}
+
+/* Measures training steps or forward passes of `batch` pictures; prints a row. */
+static cn_status bench_network(const options *o, cn_model *model, const char *name, bool training,
+                               int batch, cn_error *err)
+{
+    const int *shape = cn_model_input_shape(model);
+    const int extents[] = {batch, shape[0], shape[1], shape[2]};
+    network_run r = {.status = CN_OK};
+    cn_rng rng;
+    cn_session_opts opts = {.batch = batch, .threads = o->common.threads, .training = training};
+    cn_status status = cn_session_create(&r.session, model, opts, err);
+    if (status == CN_OK) status = cn_tensor_create(&r.x, CN_F32, 4, extents, err);
+    if (status == CN_OK) status = cn_tensor_create(&r.labels, CN_I32, 1, extents, err);
+    if (status == CN_OK) {
+        cn_rng_seed(&rng, (uint32_t)o->common.seed);
+        status = cn_rng_fill_randn(&rng, &r.x, err);
+    }
+    if (status == CN_OK) {
+        const double seconds =
+            median_seconds(training ? network_step : network_forward, &r, o->repeats);
+        const char *what = training ? "train" : "run";
+        status = r.status;
+        if (status != CN_OK) *err = r.err;
+        if (status == CN_OK && o->common.json) {
+            json_t *object = json_object();
+            cli_put_text(object, "event", "network");
+            cli_put_text(object, "network", name);
+            cli_put_text(object, "what", what);
+            cli_put_whole(object, "batch", (size_t)batch);
+            cli_put_number(object, "seconds", seconds);
+            cli_put_number(object, "images_per_second", batch / seconds);
+            cli_print_json(object);
+        } else if (status == CN_OK) {
+            printf("%-16s  %-5s  batch %4d  %10.3f ms  %12.0f images/s\n", name, what, batch,
+                   1e3 * seconds, batch / seconds);
+        }
+    }
+    cn_session_free(r.session);
+    cn_tensor_free(&r.x);
+    cn_tensor_free(&r.labels);
+    return status;
+}
+
+static int bench_networks(const options *o, int count, char *const *operands)
+{
+    for (int i = 0; i < count; i++) {
+        cn_model *model = NULL;
+        cn_error err;
+        int shape[3], classes;
+        cli_natural_shape(operands[i], shape, &classes);
+        cn_status status =
+            cli_open_model(&model, operands[i], shape, classes, o->common.seed, &err);
+        if (status == CN_OK)
+            status = bench_network(o, model, operands[i], true, o->batch ? o->batch : 64, &err);
+        if (status == CN_OK)
+            status = bench_network(o, model, operands[i], false, o->batch ? o->batch : 1, &err);
+        cn_model_free(model);
+        if (status != CN_OK) return cli_error("bench", "%s", err.text);
+    }
+    return CLI_DONE;
+}
+
+/* ---- the subcommand */
+
+static void print_machine(const options *o, machine *m)
+{
+    const int threads = cn_pool_threads(m->pool);
+    const double peak = peak_operations(m) / median_seconds(multiply_add, m, o->repeats) / 1e9;
+    if (o->common.json) {
+        json_t *object = json_object();
+        cli_put_text(object, "event", "machine");
+        cli_put_text(object, "isa", m->kernels->isa);
+        cli_put_whole(object, "threads", (size_t)threads);
+        cli_put_number(object, "peak_gflops", peak);
+        cli_print_json(object);
+    } else {
+        printf("%s, %d thread%s: %.1f GFLOP/s of nothing but multiply-adds\n\n", m->kernels->isa,
+               threads, threads == 1 ? "" : "s", peak);
+    }
+}
+
+static int run(const void *given, int count, char *const *operands)
+{
+    options o = *(const options *)given;
+    machine m = {.kernels = cn_kernels_get()};
+    cn_error err;
+    if (cn_pool_create(&m.pool, o.common.threads, &err) != CN_OK)
+        return cli_error("bench", "%s", err.text);
+    print_machine(&o, &m);
+    int result;
+    if (count > 0) {
+        result = bench_networks(&o, count, operands);
+    } else {
+        if (o.batch == 0) o.batch = 32;
+        result = bench_layers(&o, &m);
+    }
+    cn_pool_free(m.pool);
+    return result;
+}
+
+const cli_command cli_bench = {
+    .name = "bench",
+    .summary = "measures the speed of layers and networks on this machine",
+    .operands = "[NAME|LAYERS|FILE...]",
+    .min_operands = 0,
+    .max_operands = 64,
+    .help = "Without a network: convolutions of known networks in their three directions, in "
+            "GFLOP/s (two operations a multiply-add of the direct method, padding included) and "
+            "as a share of what the processor does with multiply-adds alone. With networks: "
+            "training steps and forward passes, in milliseconds and images a second. Medians "
+            "over the repeats; random data.\n"
+            "\n"
+            "Examples\n"
+            "  convnet bench --threads 1\n"
+            "  convnet bench --layer resnet_56_64_3x3 --threads 1 --json\n"
+            "  convnet bench lenet5 signs\n",
+    .options = bench_options,
+    .size = sizeof(options),
+    .run = run,
+};
