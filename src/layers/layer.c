@@ -42,8 +42,9 @@ cn_conv_shape cn_layer_conv_shape(const cn_layer *layer, int m)
         .c = layer->in.n[2],
         .fh = w->kernel[0],
         .fw = w->kernel[1],
-        .sh = w->stride[0],
-        .sw = w->stride[1],
+        /* One window goes nowhere, and the kernels' time grows with a stride. */
+        .sh = w->out[0] == 1 ? 1 : w->stride[0],
+        .sw = w->out[1] == 1 ? 1 : w->stride[1],
         .pt = w->before[0],
         .pl = w->before[1],
         .oh = w->out[0],
