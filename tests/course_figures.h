@@ -1,4 +1,4 @@
-/* course_figures.h - written by script/make-course-figures: the course's published test
+/* course_figures.h - written by script/course-figures: the course's published test
  * cases. Texts hold the digits as published, arrays the same figures computed by an
  * independent implementation in double precision (NULL where both are alike). G1 to G6
  * are the editions of the course that print a figure. */
