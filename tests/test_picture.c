@@ -279,8 +279,26 @@ static void jpeg_in_all_its_forms(void **state)
     (void)state;
     expect_colour(JCS_GRAYSCALE, (uint8_t[]){77}, 1, (uint8_t[]){77});
     expect_colour(JCS_RGB, (uint8_t[]){200, 100, 50}, 3, (uint8_t[]){200, 100, 50});
-    /* libjpeg marks CMYK as Adobe does: inverted, light = value x key / 255. */
+    /* libjpeg marks CMYK as Adobe does: 255 is no ink, light = value x key / 255. */
     expect_colour(JCS_CMYK, (uint8_t[]){255, 128, 0, 200}, 3, (uint8_t[]){200, 100, 0});
+}
+
+/* Without Adobe's marker, 255 is full ink. */
+static void plain_cmyk_is_not_inverted(void **state)
+{
+    (void)state;
+    unsigned long size = 0;
+    uint8_t *bytes = make_jpeg(JCS_CMYK, (uint8_t[]){0, 127, 255, 55}, false, &size);
+    size_t marker = 2;
+    while (bytes[marker] != 0xff || bytes[marker + 1] != 0xee) marker++;
+    bytes[marker + 1] = 0xed; /* APP13, which nobody reads */
+    cn_tensor t = {0};
+    assert_int_equal(decode(&t, bytes, size, NULL), CN_OK);
+    const int want[3] = {200, 100, 0};
+    for (int i = 0; i < 16 * 16 * 3; i++)
+        assert_in_range(((uint8_t *)t.data)[i] + 2 - want[i % 3], 0, 4);
+    cn_tensor_free(&t);
+    free(bytes);
 }
 
 static void damaged_jpeg_does_no_harm(void **state)
@@ -418,6 +436,7 @@ int main(void)
 #endif
 #ifdef CONVNET_HAVE_JPEG
         cmocka_unit_test(jpeg_in_all_its_forms),
+        cmocka_unit_test(plain_cmyk_is_not_inverted),
         cmocka_unit_test(damaged_jpeg_does_no_harm),
 #else
         cmocka_unit_test(jpeg_is_refused_by_name),

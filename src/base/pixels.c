@@ -20,7 +20,7 @@ typedef struct pattern {
 static void make_pattern(pattern *p, int first, int channels, float scale, const float *mean,
                          const float *std)
 {
-    p->run = (size_t)(PATTERN / channels * channels);
+    p->run = (size_t)(PATTERN / channels) * (size_t)channels;
     for (size_t i = 0; i < p->run; i++) {
         size_t c = (size_t)first + i % (size_t)channels;
         p->slope[i] = std ? (float)((double)scale / std[c]) : scale;

@@ -11,8 +11,8 @@ static const cn_reader *const readers[] = {
     &cn_reader_digits,
     &cn_reader_mnist,
     &cn_reader_idx,
+    NULL,
 };
-enum { READERS = sizeof readers / sizeof *readers };
 
 /* Adds to a text of `size` bytes what still fits. */
 static void append(char *text, size_t size, const char *word)
@@ -34,7 +34,7 @@ enum { KINDS_TEXT = 80, FOUND_TEXT = 72 };
 static const char *kinds(char text[KINDS_TEXT])
 {
     text[0] = 0;
-    for (int i = 0; i < READERS; i++) append_to_list(text, KINDS_TEXT, readers[i]->usage);
+    for (int i = 0; readers[i]; i++) append_to_list(text, KINDS_TEXT, readers[i]->usage);
     return text;
 }
 
@@ -57,7 +57,7 @@ static cn_status nothing_known(const char *path, cn_error *err)
 
 static cn_status load_directory(cn_dataset **data, const char *path, cn_split split, cn_error *err)
 {
-    for (int i = 0; i < READERS; i++)
+    for (int i = 0; readers[i]; i++)
         if (readers[i]->detects && readers[i]->detects(path))
             return readers[i]->load(data, path, split, err);
     return nothing_known(path, err);
@@ -71,7 +71,7 @@ cn_status cn_dataset_load(cn_dataset **data, const char *spec, cn_split split, c
     if (split != CN_TRAIN && split != CN_TEST)
         return cn_fail(err, CN_ERR_ARGUMENT, "%.80s: unknown split %d", spec, (int)split);
     size_t length = strcspn(spec, ":");
-    for (int i = 0; i < READERS; i++)
+    for (int i = 0; readers[i]; i++)
         if (strlen(readers[i]->name) == length && strncmp(readers[i]->name, spec, length) == 0)
             return readers[i]->load(data, spec + length + (spec[length] == ':'), split, err);
     if (stat(spec, &about) == 0 && S_ISDIR(about.st_mode))

@@ -8,6 +8,7 @@ static const cn_picture_format *const formats[] = {
     &cn_picture_png,
     &cn_picture_jpeg,
     &cn_picture_pnm,
+    NULL,
 };
 
 /* Above any picture within the budget: 2^28 pixels of 16-bit RGBA. */
@@ -35,7 +36,7 @@ cn_status cn_picture_decode(cn_tensor *image, const char *name, const uint8_t *b
                             cn_error *err)
 {
     uint8_t head[4] = {0};
-    for (size_t i = 0; i < sizeof formats / sizeof *formats; i++)
+    for (int i = 0; formats[i]; i++)
         if (formats[i]->detects(bytes, size))
             return formats[i]->decode(image, name, bytes, size, err);
     if (size == 0)

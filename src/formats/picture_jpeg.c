@@ -74,8 +74,8 @@ static void cmyk_to_rgb(const JSAMPLE *in, size_t pixels, bool inverted, uint8_t
         }
 }
 
-/* Huffman codes take at least one bit for each block of 64 samples, and three components at most
- * a picture share a pixel: 512 pixels a byte. Arithmetic codes have no such bound. */
+/* Some component has a sample for every pixel, and Huffman codes spend at least one bit on each of
+ * its blocks of 64: a byte holds 512 pixels at most. Arithmetic codes have no such bound. */
 static cn_status check_header(reader *r)
 {
     size_t most = r->size > SIZE_MAX / 512 ? SIZE_MAX : r->size * 512;

@@ -292,24 +292,25 @@ static size_t tensor_bytes(const cn_tensor *t)
 /* The widest elements first, so that all of them are aligned; then by name. */
 static int by_width_and_name(const void *a, const void *b)
 {
-    const cn_named_tensor *x = *(cn_named_tensor *const *)a, *y = *(cn_named_tensor *const *)b;
+    const cn_named_tensor *x = a, *y = b;
     size_t u = cn_dtype_size(x->value.dtype), v = cn_dtype_size(y->value.dtype);
     return u != v ? (u < v) - (u > v) : strcmp(x->name, y->name);
 }
 
 static json_t *describe(const cn_tensor *t, size_t begin)
 {
+    size_t end = begin + tensor_bytes(t);
     json_t *shape = json_array();
     for (int i = 0; i < t->rank; i++) json_array_append_new(shape, json_integer(t->shape[i]));
     const char *dtype = "";
     for (int i = 0; i < DTYPES; i++)
         if (dtypes[i].dtype == t->dtype) dtype = dtypes[i].name;
     return json_pack("{s:s, s:o, s:[I, I]}", "dtype", dtype, "shape", shape, "data_offsets",
-                     (json_int_t)begin, (json_int_t)(begin + tensor_bytes(t)));
+                     (json_int_t)begin, (json_int_t)end);
 }
 
 /* The header, unless a name is no UTF-8, is used twice, or is reserved. */
-static cn_status make_header(const cn_safetensors *file, cn_named_tensor *const *order,
+static cn_status make_header(const cn_safetensors *file, const cn_named_tensor *order,
                              json_t *header, const char *path, cn_error *err)
 {
     size_t offset = 0;
@@ -324,8 +325,8 @@ static cn_status make_header(const cn_safetensors *file, cn_named_tensor *const 
                            "%.100s: metadata %.60s: given twice, or not UTF-8", path, pair->key);
     }
     for (int i = 0; i < file->tensor_count; i++) {
-        const char *name = order[i]->name;
-        const cn_tensor *t = &order[i]->value;
+        const char *name = order[i].name;
+        const cn_tensor *t = &order[i].value;
         if (!t->data)
             return cn_fail(err, CN_ERR_ARGUMENT, "%.100s: tensor %.60s: empty", path, name);
         if (json_object_get(header, name) ||
@@ -363,16 +364,16 @@ cn_status cn_safetensors_save(const cn_safetensors *file, const char *path, cn_e
     cn_sink *sink = NULL;
     json_t *header = NULL;
     cn_status status = CN_ERR_MEMORY;
-    cn_named_tensor **order = cn_allocate(count + 1, sizeof *order, "tensors", err);
+    cn_named_tensor *order = cn_allocate(count + 1, sizeof *order, "tensors", err);
     if (!order) goto done;
     header = json_object();
-    for (size_t i = 0; i < count; i++) order[i] = &file->tensors[i];
+    if (count) memcpy(order, file->tensors, count * sizeof *order);
     qsort(order, count, sizeof *order, by_width_and_name);
     status = make_header(file, order, header, path, err);
     if (status == CN_OK) status = cn_sink_open(&sink, path, err);
     if (status == CN_OK) status = write_header(sink, header, path, err);
     for (size_t i = 0; status == CN_OK && i < count; i++)
-        status = cn_sink_write(sink, order[i]->value.data, tensor_bytes(&order[i]->value), err);
+        status = cn_sink_write(sink, order[i].value.data, tensor_bytes(&order[i].value), err);
     if (status == CN_OK) status = cn_sink_commit(sink, err);
 done:
     cn_sink_close(sink);
