@@ -7,6 +7,7 @@
 #include "cli.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -108,8 +109,19 @@ static int close_output(const char *name, int code)
     return code == CLI_DONE ? CLI_FAILED : code;
 }
 
+/* The number of a standard stream that is closed would go to the next file opened, and what is
+ * printed into that file. Occupied for reading only, it makes writing fail. */
+static void occupy_standard_streams(void)
+{
+    int fd;
+    do fd = open("/dev/null", O_RDONLY);
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd >= 0) close(fd);
+}
+
 int main(int argc, char **argv)
 {
+    occupy_standard_streams();
     /* A reader that leaves (| head) must not end a training, and a full quota is an error that
      * names the file: both then show as failed writes. */
     signal(SIGPIPE, SIG_IGN);

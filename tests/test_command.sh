@@ -352,6 +352,14 @@ interrupted() {
     expect_status 0
 }
 
+# With the standard streams closed no message ends up in the model file.
+closed_streams() {
+    run train --epochs 1 --json --seed 3 --out open.safetensors
+    "$convnet" train --epochs 1 --json --seed 3 --out closed.safetensors <&- >&- 2>&-
+    [ $? = 1 ] || fail "train with closed streams: exit status"
+    cmp -s open.safetensors closed.safetensors || fail "train with closed streams: another model"
+}
+
 # The reader of the results leaves: the training goes on and saves.
 reader_leaves() {
     "$convnet" train --epochs 5 --json --out pipe.safetensors 2>err.txt | head -1 >out.txt
@@ -373,6 +381,7 @@ no_space
 interrupted INT 130
 interrupted TERM 143
 reader_leaves
+closed_streams
 
 [ $failures = 0 ] || { echo "$failures checks failed" >&2; exit 1; }
 echo "all checks of the command passed"
