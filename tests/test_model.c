@@ -225,14 +225,37 @@ static void wrong_arguments_are_refused(void **state)
 
 /* ---- the text form */
 
+enum { EXPANDED = 512 };
+
+/* Copies the text with the words LAYERS and NETWORKS replaced by the names in their tables, so that
+ * a new layer changes no test but its own. */
+static const char *expand(const char *text, char out[EXPANDED])
+{
+    size_t used = 0;
+    for (; *text; text++) {
+        bool layers = strncmp(text, "LAYERS", 6) == 0, networks = strncmp(text, "NETWORKS", 8) == 0;
+        const char *word = NULL;
+        for (int i = 0; layers && cn_layer_types[i]; i++) {
+            word = cn_layer_types[i]->word ? cn_layer_types[i]->word : cn_layer_types[i]->name;
+            used += (size_t)snprintf(out + used, EXPANDED - used, i ? ", %s" : "%s", word);
+        }
+        for (int i = 0; networks && (word = cn_zoo_name(i)); i++)
+            used += (size_t)snprintf(out + used, EXPANDED - used, i ? ", %s" : "%s", word);
+        if (layers) text += 5;
+        if (networks) text += 7;
+        if (!layers && !networks) out[used++] = *text;
+        assert_true(used < EXPANDED);
+    }
+    out[used] = '\0';
+    return out;
+}
+
 static void errors_point_at_the_word(void **state)
 {
     static const char *const cases[][2] = {
-        {"lenet6", "model text, word 1: expected a layer (conv, maxpool, avgpool, dense, flatten, "
-                   "relu, sigmoid, tanh, softmax) or a network (lenet5, signs, digits), found "
+        {"lenet6", "model text, word 1: expected a layer (LAYERS) or a network (NETWORKS), found "
                    "\"lenet6\""},
-        {"relu, pool 2", "model text, word 3: expected a layer (conv, maxpool, avgpool, dense, "
-                         "flatten, relu, sigmoid, tanh, softmax), found \"pool\""},
+        {"relu, pool 2", "model text, word 3: expected a layer (LAYERS), found \"pool\""},
         {"conv 6 5x5 smae",
          "model text, word 4: expected stride, valid, same, pads, no_bias, default, "
          "glorot_uniform, glorot_normal, he_uniform, he_normal, a comma, found \"smae\""},
@@ -247,15 +270,14 @@ static void errors_point_at_the_word(void **state)
         {"dense 99999999999",
          "model text, word 2: expected units as a number, found \"99999999999\""},
         {"dense -1", "model text, word 2: expected units as a number, found \"-1\""},
-        {"relu,", "model text: expected a layer (conv, maxpool, avgpool, dense, flatten, relu, "
-                  "sigmoid, tanh, softmax), found the end"},
-        {"relu, , relu", "model text, word 3: expected a layer (conv, maxpool, avgpool, dense, "
-                         "flatten, relu, sigmoid, tanh, softmax), found \",\""},
+        {"relu,", "model text: expected a layer (LAYERS), found the end"},
+        {"relu, , relu", "model text, word 3: expected a layer (LAYERS), found \",\""},
         {"conv 6", "conv2d_1 (after input): kernel is 0, expected at least 1"},
         {"relu 3", "model text, word 2: expected a comma, found \"3\""},
         {"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
          "model text, word 1: \"aaaaaaaaaaaaaaaaaaaa...\" is longer than 63 characters"},
     };
+    char text[EXPANDED];
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         cn_model *m = NULL;
@@ -263,7 +285,7 @@ static void errors_point_at_the_word(void **state)
         cn_status status = cn_model_parse(&m, cases[i][0], (int[]){8, 8, 1}, 10, 1, &err);
         assert_int_equal(status, CN_ERR_ARGUMENT);
         assert_null(m);
-        assert_string_equal(err.text, cases[i][1]);
+        assert_string_equal(err.text, expand(cases[i][1], text));
     }
     cn_error err;
     cn_model *m = NULL;
