@@ -63,7 +63,8 @@ static inline cn_model *residual(void)
     cn_node y = cn_relu(m, cn_conv2d(m, x, conv));
     y = add(m, cn_conv2d(m, y, conv), x);
     y = cn_relu(m, add(m, y, side));
-    y = cn_max_pool(m, y, (cn_pool_opts){.size = {2}});
+    cn_node average = cn_average_pool(m, y, (cn_pool_opts){.size = {2}});
+    y = add(m, average, cn_max_pool(m, y, (cn_pool_opts){.size = {2}}));
     cn_node flat = cn_flatten(m, y);
     cn_node a = cn_dense(m, flat, (cn_dense_opts){.units = 6});
     cn_node b = cn_relu(m, cn_dense(m, flat, (cn_dense_opts){.units = 6}));
@@ -82,6 +83,7 @@ static const char *const network_texts[] = {
     "relu, conv 3 2x2, relu, maxpool 3 stride 1 pads 1, relu, avgpool 2, dense 1, sigmoid",
     "maxpool 2, dense 6, softmax, dense 4, sigmoid, dense 3, softmax",
     "flatten, dense 5, relu, tanh, relu, dense 3, softmax, sigmoid",
+    "conv 64 1x1, tanh, softmax, sigmoid, avgpool 3, dense 3", /* element-wise work in several pieces */
 };
 enum { TEXTS = sizeof network_texts / sizeof *network_texts };
 
@@ -104,7 +106,8 @@ enum { MOST = 8, EXAMPLE = 9 * 8 * 2 };
 typedef struct batch {
     float x[MOST * EXAMPLE];
     int32_t labels[MOST];
-    cn_tensor X, Y;
+    float targets[MOST * 3]; /* of no particular sum */
+    cn_tensor X, Y, soft;
 } batch;
 
 /* The first m of MOST fixed examples. */
@@ -113,7 +116,10 @@ static inline batch *make_batch(batch *b, int m, int classes)
     for (int i = 0; i < MOST * EXAMPLE; i++) b->x[i] = (float)cn_counter_normal(11, 0, (uint64_t)i);
     for (int i = 0; i < MOST; i++) b->labels[i] = i % (classes > 1 ? classes : 2);
     b->X = cn_tensor_view(CN_F32, 4, (int[]){m, 9, 8, 2}, b->x);
+    for (int i = 0; i < MOST * 3; i++)
+        b->targets[i] = (float)cn_counter_uniform(12, 0, (uint64_t)i);
     b->Y = cn_tensor_view(CN_I32, 1, &m, b->labels);
+    b->soft = cn_tensor_view(CN_F32, 2, (int[]){m, classes}, b->targets);
     return b;
 }
 

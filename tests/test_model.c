@@ -38,6 +38,7 @@ static void shapes_follow_from_the_options(void **state)
         {"maxpool 2", {7, 6, 5}, 3, {3, 3, 5}, 0, 0},
         {"maxpool 8 same", {64, 60, 8}, 3, {8, 8, 8}, 0, 0},
         {"avgpool 3x2 stride 1 pads 1", {4, 4, 2}, 3, {4, 5, 2}, 0, 0},
+        {"maxpool 2x3 stride 1 pads 1x2", {4, 4, 2}, 3, {5, 6, 2}, 0, 0},
         {"dense 10", {4, 4, 2}, 1, {10}, 330, 320},
         {"dense classes no_bias", {4, 4, 2}, 1, {10}, 320, 320},
         {"flatten", {4, 5, 2}, 1, {40}, 0, 0},
