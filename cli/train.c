@@ -36,7 +36,7 @@ static const cli_option train_options[] = {
      "passes over the training pictures"},
     {"batch", CLI_WHOLE, offsetof(options, batch), "N", "64", 1, 1000000, "pictures a step"},
     {"rate", CLI_NUMBER, offsetof(options, rate), "X", NULL, 1e-12, 1e6,
-     "learning rate (default: 0.001 with adam, 0.05 with sgd)"},
+     "learning rate (default: 0.002 with adam, 0.05 with sgd)"},
     {"schedule", CLI_CHOICE, offsetof(options, schedule), "cosine|constant", "cosine", 0, 0,
      "whether the rate falls to zero along half a cosine, or stays"},
     {"optimizer", CLI_CHOICE, offsetof(options, optimizer), "adam|sgd", "adam", 0, 0,
@@ -261,7 +261,8 @@ static int train(job *j)
     const options *o = j->o;
     static const cn_schedule schedules[] = {CN_SCHEDULE_COSINE, CN_SCHEDULE_CONSTANT};
     static const cn_optimizer_kind optimizers[] = {CN_ADAM, CN_SGD};
-    static const double rates[] = {1e-3, 5e-2};
+    /* By validation accuracy on the digits and MNIST, with the cosine schedule. */
+    static const double rates[] = {2e-3, 5e-2};
     cn_progress last;
     cn_error err;
     int threads;
