@@ -369,6 +369,8 @@ typedef struct cn_session_opts {
     int threads; /* default: OMP_NUM_THREADS, else the processors this process may use */
     bool training;
     bool input_gradient; /* training: find the gradient of X, too, for cn_input_gradient */
+    bool no_winograd;    /* 3 x 3 convolutions by the direct sum alone: slower, a little closer to
+                            exact (docs/kernels.md has the figures) */
     cn_loss_kind loss;
     cn_optimizer optimizer;
 } cn_session_opts;

@@ -5,6 +5,7 @@
 #define TEST_KERNEL_WALK_H
 
 #include "kernel_job.h"
+#include "kernels_wide.h"
 
 /* ---- cases */
 
@@ -73,6 +74,10 @@ static const char *const corners[] = {
     "m5h12x13c6k16f5x5s1x1p0x0x0x0", /* LeNet-5 */
     "m1h28x28c1k6f5x5s1x1p2x2x2x2",
     "m1h15x15c16k32f3x3s2x2p0x0x1x1",
+    "m2h13x12c32k48f3x3s1x1p1x1x1x1", /* Winograd's */
+    "m3h9x17c40k32f3x3s1x1p0x2x2x1",
+    "m25h3x5c32k32f3x3s1x1p0x0x0x0",
+    "m1h40x40c64k80f3x3s1x1p1x1x1x1",
     /* larger than a level of the cache, so that loops that take a part at a time take several */
     "m1h60x60c32k3f3x3s1x1p1x1x1x1",
     "m1h64x50c40k2f5x5s2x2p2x2x2x2",
@@ -99,7 +104,12 @@ typedef struct row {
     int cases;
 } row;
 
-static const char *const instructions[TABLES] = {"scalar", "avx2", "avx512"};
+static const char *const instructions[TABLES] = {"scalar", "avx2", "avx512", "wide"};
+
+static const cn_kernels *table_named(const char *name)
+{
+    return strcmp(name, "wide") == 0 ? &cn_kernels_wide : cn_kernels_named(name);
+}
 
 /* The pools that every test shares: none, 1, 2 and 3 threads. */
 static cn_pool *pools[POOLS];
@@ -115,13 +125,16 @@ static int run_case(const row *r, const char *only, const char *text)
     if (!parse_case(text, &j.s)) return -1;
     for (int i = 0; i < TABLES; i++)
         if (!only || !strcmp(only, instructions[i])) {
-            j.tables[n] = cn_kernels_named(instructions[i]);
+            j.tables[n] = table_named(instructions[i]);
             if (j.tables[n]) n++;
         }
     if (n == 0) return -1;
     for (const char *c = r->name; *c; c++) j.random = (j.random ^ (uint64_t)*c) * 0x100000001b3;
     for (const char *c = text; *c; c++) j.random = (j.random ^ (uint64_t)*c) * 0x100000001b3;
-    j.real = draw(&j.random) % 4 == 0;
+    /* Winograd's method rounds even small integers. */
+    bool winograd = j.s.fh == 3 && j.s.fw == 3 && j.s.c >= 32 && j.s.oc >= 32;
+    j.real = draw(&j.random) % 4 == 0 || winograd;
+    j.s.direct = !j.real;
     r->check(&j);
     release(&j);
     return j.failures;
@@ -157,7 +170,7 @@ static void every_case_of_a_function(void **state)
 static void an_instruction_set_is_here(void **state)
 {
     const char *const *name = *state;
-    const cn_kernels *k = cn_kernels_named(*name);
+    const cn_kernels *k = table_named(*name);
     if (!k) {
         print_message("this processor or this build has no %s: its kernels are not tested\n",
                       *name);

@@ -54,7 +54,7 @@ class Optimizer(ctypes.Structure):
 
 class SessionOpts(ctypes.Structure):
     _fields_ = [("batch", c_int), ("threads", c_int), ("training", c_bool),
-                ("input_gradient", c_bool), ("loss", c_int), ("optimizer", Optimizer)]
+                ("input_gradient", c_bool), ("no_winograd", c_bool), ("loss", c_int), ("optimizer", Optimizer)]
 
 
 library = ctypes.CDLL(sys.argv[1])

@@ -20,6 +20,8 @@ typedef struct cn_conv_shape {
     int m, h, w, c;
     int fh, fw, sh, sw, pt, pl;
     int oh, ow, oc;
+    int batch;   /* the m that the method is chosen for, and weights are packed for; 0: m */
+    bool direct; /* forbids Winograd's method, which rounds differently */
 } cn_conv_shape;
 
 typedef struct cn_kernels {

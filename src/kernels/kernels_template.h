@@ -3,6 +3,10 @@
 
 #include "kernels/tile_template.h"
 
+#include "kernels/direct_template.h"
+
+#include "kernels/winograd_template.h"
+
 #include "kernels/conv_template.h"
 
 #include "kernels/element_template.h"

@@ -52,11 +52,11 @@ static cn_conv_shape shape(const cn_layer *layer, int m)
                            .oc = n[1]};
 }
 
-static void needs(const cn_layer *layer, const cn_kernels *kernels, int m, int threads, cn_needs *n)
+static void needs(const cn_call *call, int threads, cn_needs *n)
 {
-    cn_conv_shape s = shape(layer, m);
-    n->packed = kernels->conv_packed(&s);
-    n->scratch = kernels->conv_scratch(&s, threads);
+    cn_conv_shape s = shape(call->layer, call->m);
+    n->packed = call->kernels->conv_packed(&s);
+    n->scratch = call->kernels->conv_scratch(&s, threads);
 }
 
 static void pack(const cn_call *call)

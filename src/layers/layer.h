@@ -89,7 +89,8 @@ typedef struct cn_call {
     const cn_layer *layer;
     const cn_kernels *kernels;
     cn_pool *pool;
-    int m;                         /* examples in this call, at most the session's batch */
+    int m, batch;                  /* examples in this call, and the most in any */
+    bool no_winograd;              /* as in cn_session_opts */
     bool relu;                     /* forward: apply the ReLU that follows, too */
     const float *x[CN_MAX_INPUTS]; /* inputs */
     float *y;                      /* output; where the type says in_place, may be x[0] */
@@ -118,9 +119,9 @@ struct cn_layer_type {
     /* From layer->in and the options: out, window, weights. `place` opens every error text. NULL:
      * the output has the input's shape. */
     cn_status (*infer)(cn_layer *layer, const char *place, cn_error *err);
-    /* NULL: none. `m` is the batch: what it asks for must do for fewer examples, too. */
-    void (*needs)(const cn_layer *layer, const cn_kernels *kernels, int m, int threads,
-                  cn_needs *needs);
+    /* NULL: none. Of the call layer, kernels, batch and options are set, and m is the batch: what
+     * it asks for must do for fewer examples, too. */
+    void (*needs)(const cn_call *call, int threads, cn_needs *needs);
     /* Fills call->packed from call->w; NULL where needs asks for none. */
     void (*pack)(const cn_call *call);
     void (*forward)(const cn_call *call);

@@ -305,8 +305,12 @@ static void plan_workspace(planner *p)
         const cn_layer *layer = layer_of(p, i);
         cn_plan_step *step = &plan->steps[i];
         if (!layer->type->needs) continue;
-        layer->type->needs(layer, plan->kernels, plan->opts.batch, plan->opts.threads,
-                           &step->needs);
+        const cn_call call = {.layer = layer,
+                              .kernels = plan->kernels,
+                              .m = plan->opts.batch,
+                              .batch = plan->opts.batch,
+                              .no_winograd = plan->opts.no_winograd};
+        layer->type->needs(&call, plan->opts.threads, &step->needs);
         step->packed = plan->packed;
         plan->packed += (step->needs.packed + FLOATS_ALIGNED - 1) / FLOATS_ALIGNED * FLOATS_ALIGNED;
         if (step->needs.scratch > plan->scratch) plan->scratch = step->needs.scratch;

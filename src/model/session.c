@@ -43,6 +43,8 @@ static void fill_call(cn_session *s, int i)
         .kernels = s->plan.kernels,
         .pool = s->pool,
         .m = s->plan.opts.batch,
+        .batch = s->plan.opts.batch,
+        .no_winograd = s->plan.opts.no_winograd,
         .relu = step->relu,
         .y = buffer(s, step->y),
         .dy = buffer(s, step->dy),

@@ -1,0 +1,429 @@
+/*
+ * winograd_template.h - 3 x 3 convolutions of stride 1 with a quarter of the multiplications.
+ *
+ * Winograd's F(4x4, 3x3): four outputs of a 3-tap filter are the products of polynomials, found
+ * from their values at six points. With d a 6 x 6 tile of x, g a filter and Y a 4 x 4 tile of y Y
+ * = A' [(G g G') * (B' d B)] A                     forward, 36 products for 16 outputs dg = G' [sum
+ * over tiles (B' d B) * (A dY A')] G     backward weights where * is element by element; summed
+ * over channels each of the 36 elements (planes) is a matrix product. Backward data is the forward
+ * of dy with flipped, transposed filters.
+ *
+ * The points 0, +-1/sqrt 2, +-sqrt 2, infinity instead of the textbook's 0, +-1, +-2 have the same
+ * operation count and a fraction of the error (the family +-c, +-1/c: arXiv 2201.10369). With
+ * a = 1/sqrt 2, b = sqrt 2 and M(x) = x (x^2 - 1/2) (x^2 - 2), rows in the order of the points:
+ *     A'[i][j] = point_j^i                                      infinity: 1 at i = 3
+ *     G[j][k]  = point_j^k / M'(point_j)                        infinity: 1 at k = 2
+ *     B'[j]    = the coefficients of M(x) / (x - point_j)       infinity: those of M(x)
+ */
+
+#define POINT_A 0.70710678f
+#define POINT_B 1.41421356f
+
+enum {
+    PLANES = 36,
+    TILE_BYTES =
+        512 * 1024,         /* of transformed tiles at a time, in and out: the second-level cache */
+    TILES_LEAST = 24,       /* at a time, so that a transformed weight is used that often */
+    WINOGRAD_CHANNELS = 32, /* fewer channels do not pay for the transforms */
+};
+
+/* ---- one line of each transform; elements are `s` apart, and `t` in the result */
+
+/* B' d: 6 to 6. */
+INLINE void input_line(const vf *d, const int s, vf *o, const int t)
+{
+    const vf even_a = d[4 * s] - 2 * d[2 * s], odd_a = POINT_A * (d[3 * s] - 2 * d[s]);
+    const vf even_b = d[4 * s] - 0.5f * d[2 * s], odd_b = POINT_B * (d[3 * s] - 0.5f * d[s]);
+    o[0] = d[0] - 2.5f * d[2 * s] + d[4 * s];
+    o[t] = even_a + odd_a;
+    o[2 * t] = even_a - odd_a;
+    o[3 * t] = even_b + odd_b;
+    o[4 * t] = even_b - odd_b;
+    o[5 * t] = d[s] - 2.5f * d[3 * s] + d[5 * s];
+}
+
+/* A' m: 6 to 4. */
+INLINE void output_line(const vf *m, const int s, vf *o, const int t)
+{
+    const vf sum_a = m[s] + m[2 * s], odd_a = POINT_A * (m[s] - m[2 * s]);
+    const vf sum_b = m[3 * s] + m[4 * s], odd_b = POINT_B * (m[3 * s] - m[4 * s]);
+    o[0] = m[0] + sum_a + sum_b;
+    o[t] = odd_a + odd_b;
+    o[2 * t] = 0.5f * sum_a + 2 * sum_b;
+    o[3 * t] = 0.5f * odd_a + 2 * odd_b + m[5 * s];
+}
+
+/* A y: 4 to 6. */
+INLINE void gradient_line(const vf *y, const int s, vf *o, const int t)
+{
+    const vf even_a = y[0] + 0.5f * y[2 * s], odd_a = POINT_A * (y[s] + 0.5f * y[3 * s]);
+    const vf even_b = y[0] + 2 * y[2 * s], odd_b = POINT_B * (y[s] + 2 * y[3 * s]);
+    o[0] = y[0];
+    o[t] = even_a + odd_a;
+    o[2 * t] = even_a - odd_a;
+    o[3 * t] = even_b + odd_b;
+    o[4 * t] = even_b - odd_b;
+    o[5 * t] = y[3 * s];
+}
+
+/* G g: 3 to 6. M' is -3/2 at +-a, 6 at +-b. */
+INLINE void filter_line(const vf *g, const int s, vf *o, const int t)
+{
+    const vf even_a = (-2.0f / 3) * (g[0] + 0.5f * g[2 * s]), odd_a = (-2.0f / 3 * POINT_A) * g[s];
+    const vf even_b = (1.0f / 6) * (g[0] + 2 * g[2 * s]), odd_b = (1.0f / 6 * POINT_B) * g[s];
+    o[0] = g[0];
+    o[t] = even_a + odd_a;
+    o[2 * t] = even_a - odd_a;
+    o[3 * t] = even_b + odd_b;
+    o[4 * t] = even_b - odd_b;
+    o[5 * t] = g[2 * s];
+}
+
+/* G' u: 6 to 3. */
+INLINE void filter_gradient_line(const vf *u, const int s, vf *o, const int t)
+{
+    const vf sum_a = (-2.0f / 3) * (u[s] + u[2 * s]),
+             odd_a = (-2.0f / 3 * POINT_A) * (u[s] - u[2 * s]);
+    const vf sum_b = (1.0f / 6) * (u[3 * s] + u[4 * s]),
+             odd_b = (1.0f / 6 * POINT_B) * (u[3 * s] - u[4 * s]);
+    o[0] = u[0] + sum_a + sum_b;
+    o[t] = odd_a + odd_b;
+    o[2 * t] = 0.5f * sum_a + 2 * sum_b + u[5 * s];
+}
+
+typedef void line_transform(const vf *in, int s, vf *out, int t);
+
+/* Both sides: a [from][from] tile to a [to][to] one. */
+INLINE void transform(line_transform *line, const int from, const int to, const vf *in, vf *out)
+{
+    vf half[6 * 6];
+    UNROLL
+    for (int j = 0; j < from; j++) line(in + j, from, half + j, from);
+    UNROLL
+    for (int i = 0; i < to; i++) line(half + i * from, 1, out + i * to, 1);
+}
+
+/* ---- the work */
+
+/* A correlation of 3 x 3 windows: forward, or backward data with dy in the place of x. */
+typedef struct winograd {
+    const float *x, *u, *bias; /* u: transformed filters, a packed matrix a plane */
+    float *y;
+    int m, h, w, c, pt, pl, oh, ow, oc;
+    int across, down, count; /* tiles of a picture's row and column; of all pictures */
+    int block;               /* tiles at a time */
+    bool relu;
+    float *scratch;
+} winograd;
+
+static winograd winograd_of(const cn_conv_shape *s)
+{
+    winograd f = {.m = s->m,
+                  .h = s->h,
+                  .w = s->w,
+                  .c = s->c,
+                  .pt = s->pt,
+                  .pl = s->pl,
+                  .oh = s->oh,
+                  .ow = s->ow,
+                  .oc = s->oc};
+    f.across = parts_of(s->ow, 4);
+    f.down = parts_of(s->oh, 4);
+    f.count = s->m * f.down * f.across;
+    f.block = larger(TILES_LEAST, TILE_BYTES / (int)sizeof(float) / PLANES / (s->c + s->oc));
+    f.block = smaller(f.block, f.count);
+    return f;
+}
+
+/* Backward data's: x is dy, and a window begins 2 - p before its output. */
+static cn_conv_shape flipped_shape(const cn_conv_shape *s)
+{
+    cn_conv_shape f = *s;
+    f.h = s->oh;
+    f.w = s->ow;
+    f.c = s->oc;
+    f.oh = s->h;
+    f.ow = s->w;
+    f.oc = s->c;
+    f.pt = 2 - s->pt;
+    f.pl = 2 - s->pl;
+    return f;
+}
+
+/* Chosen by the batch that was planned for, so that packed weights suit every call. */
+static bool winograd_pays(const cn_conv_shape *s)
+{
+    if (s->direct || s->fh != 3 || s->fw != 3 || s->sh != 1 || s->sw != 1) return false;
+    if (s->c < WINOGRAD_CHANNELS || s->oc < WINOGRAD_CHANNELS) return false;
+    if (s->c % LANES != 0 || s->oc % LANES != 0) return false;
+    const double m = s->batch ? s->batch : s->m;
+    const double count = m * parts_of(s->oh, 4) * parts_of(s->ow, 4);
+    return count >= TILES_LEAST && count < 1 << 30;
+}
+
+static size_t filters_floats(const winograd *f)
+{
+    return PLANES * packed_floats(f->c, f->oc);
+}
+
+static size_t block_floats(const winograd *f)
+{
+    return PLANES * (size_t)f->block * (size_t)(f->c + f->oc);
+}
+
+/* The 36 planes of c x oc filters, each as packed panels of columns. With `flip` w is backward
+ * data's: [3][3][oc][c], to be turned by 180 degrees and transposed. */
+static void transform_filters(const winograd *f, const float *w, bool flip, float *u)
+{
+    const size_t plane = packed_floats(f->c, f->oc);
+    const ptrdiff_t tap = (ptrdiff_t)f->c * f->oc;
+    for (int k = 0; k < f->oc; k += LANES) {
+        const int column = k / PANEL * PANEL;
+        const int width = panel_vectors_at(f->oc, column) * LANES;
+        for (int j = 0; j < f->c; j++) {
+            vf g[9], planes[PLANES];
+            for (int t = 0; t < 9; t++) {
+                if (!flip) {
+                    g[t] = load(w + t * tap + (ptrdiff_t)j * f->oc + k);
+                    continue;
+                }
+                const float *from = w + (8 - t) * tap + (ptrdiff_t)k * f->c + j;
+                float lanes[LANES];
+                for (int l = 0; l < LANES; l++) lanes[l] = from[(ptrdiff_t)l * f->c];
+                g[t] = load(lanes);
+            }
+            transform(filter_line, 3, 6, g, planes);
+            float *to = u + (ptrdiff_t)f->c * column + (ptrdiff_t)j * width + (k - column);
+            for (int p = 0; p < PLANES; p++) store(to + (size_t)p * plane, planes[p]);
+        }
+    }
+}
+
+/* Where tile t begins: its picture, and its first output row and column. */
+INLINE void tile_place(const winograd *f, int t, int *image, int *row, int *column)
+{
+    *image = t / (f->down * f->across);
+    *row = t / f->across % f->down * 4;
+    *column = t % f->across * 4;
+}
+
+/* Tile t of x, all channels, into v [36][block][c] at `slot`. */
+static void transform_input(const winograd *f, int t, int slot, float *v)
+{
+    static const float zeros[LANES];
+    const float *at[PLANES];
+    int image, row, column, step[PLANES];
+    tile_place(f, t, &image, &row, &column);
+    for (int i = 0; i < PLANES; i++) {
+        const int r = row - f->pt + i / 6, q = column - f->pl + i % 6;
+        const bool inside = r >= 0 && r < f->h && q >= 0 && q < f->w;
+        at[i] = inside ? f->x + (((ptrdiff_t)image * f->h + r) * f->w + q) * f->c : zeros;
+        step[i] = inside;
+    }
+    v += (ptrdiff_t)slot * f->c;
+    for (int j = 0; j < f->c; j += LANES) {
+        vf d[PLANES], planes[PLANES];
+        for (int i = 0; i < PLANES; i++) d[i] = load(at[i] + j * step[i]);
+        transform(input_line, 6, 6, d, planes);
+        for (int p = 0; p < PLANES; p++) store(v + (ptrdiff_t)p * f->block * f->c + j, planes[p]);
+    }
+}
+
+/* The outputs of tile t from m [36][block][oc] at `slot`. */
+static void transform_output(const winograd *f, int t, int slot, const float *m)
+{
+    int image, row, column;
+    tile_place(f, t, &image, &row, &column);
+    const int rows = smaller(4, f->oh - row), columns = smaller(4, f->ow - column);
+    float *y = f->y + (((ptrdiff_t)image * f->oh + row) * f->ow + column) * f->oc;
+    m += (ptrdiff_t)slot * f->oc;
+    for (int k = 0; k < f->oc; k += LANES) {
+        vf planes[PLANES], out[16];
+        for (int p = 0; p < PLANES; p++) planes[p] = load(m + (ptrdiff_t)p * f->block * f->oc + k);
+        transform(output_line, 6, 4, planes, out);
+        const vf bias = f->bias ? load(f->bias + k) : (vf){0};
+        for (int r = 0; r < rows; r++)
+            for (int q = 0; q < columns; q++) {
+                const vf v = out[r * 4 + q] + bias;
+                store(y + ((ptrdiff_t)r * f->ow + q) * f->oc + k, f->relu ? relu_lanes(v) : v);
+            }
+    }
+}
+
+/* A block of tiles: in, 36 products, out. */
+static void winograd_unit(void *argument, int unit, int worker)
+{
+    const winograd *f = argument;
+    const int first = unit * f->block, n = smaller(f->block, f->count - first);
+    float *v = f->scratch + (size_t)worker * block_floats(f);
+    float *m = v + PLANES * (ptrdiff_t)f->block * f->c;
+    for (int t = 0; t < n; t++) transform_input(f, first + t, t, v);
+    for (int p = 0; p < PLANES; p++) {
+        const float *u = f->u + (size_t)p * packed_floats(f->c, f->oc);
+        for (int column = 0; column < f->oc; column += PANEL) {
+            const int vectors = panel_vectors_at(f->oc, column), width = vectors * LANES;
+            tile job = {.a = v + (ptrdiff_t)p * f->block * f->c,
+                        .b = u + (ptrdiff_t)f->c * column,
+                        .c = m + (ptrdiff_t)p * f->block * f->oc + column,
+                        .N = 1,
+                        .T = 1,
+                        .K = f->c,
+                        .lda = f->c,
+                        .ldb = width,
+                        .ldc = f->oc,
+                        .columns = width};
+            run_rows(&job, n, vectors);
+        }
+    }
+    for (int t = 0; t < n; t++) transform_output(f, first + t, t, m);
+}
+
+static void winograd_backward_data(const cn_conv_shape *s, const float *dy, const float *w,
+                                   float *dx, float *scratch, cn_pool *pool)
+{
+    const cn_conv_shape flipped = flipped_shape(s);
+    winograd f = winograd_of(&flipped);
+    transform_filters(&f, w, true, scratch);
+    f.x = dy;
+    f.y = dx;
+    f.u = scratch;
+    f.scratch = scratch + filters_floats(&f);
+    cn_pool_run(pool, parts_of(f.count, f.block), winograd_unit, &f);
+}
+
+static void winograd_forward(const cn_conv_shape *s, const float *x, const float *packed,
+                             const float *b, bool relu, float *y, float *scratch, cn_pool *pool)
+{
+    winograd f = winograd_of(s);
+    f.x = x;
+    f.u = packed;
+    f.bias = b;
+    f.relu = relu;
+    f.y = y;
+    f.scratch = scratch;
+    cn_pool_run(pool, parts_of(f.count, f.block), winograd_unit, &f);
+}
+
+/* ---- backward weights: transforms of a block by tiles, then products by planes */
+
+typedef struct winograd_weights {
+    winograd f;
+    const float *dy;
+    float *v, *s, *u; /* [36][block][c], [36][block][oc], and the sums [36][c][oc] */
+    float *dw;
+    int first, n; /* the block's tiles */
+} winograd_weights;
+
+enum { TILES_A_UNIT = 8 };
+
+/* Tile t of dy into g->s [36][block][oc] at `slot`: A dY A'. */
+static void transform_gradient(const winograd_weights *g, int t, int slot)
+{
+    const winograd *f = &g->f;
+    int image, row, column;
+    tile_place(f, t, &image, &row, &column);
+    const int rows = smaller(4, f->oh - row), columns = smaller(4, f->ow - column);
+    const float *dy = g->dy + (((ptrdiff_t)image * f->oh + row) * f->ow + column) * f->oc;
+    float *s = g->s + (ptrdiff_t)slot * f->oc;
+    for (int k = 0; k < f->oc; k += LANES) {
+        vf d[16], planes[PLANES];
+        for (int i = 0; i < 16; i++)
+            d[i] = i / 4 < rows && i % 4 < columns
+                       ? load(dy + ((ptrdiff_t)(i / 4) * f->ow + i % 4) * f->oc + k)
+                       : (vf){0};
+        transform(gradient_line, 4, 6, d, planes);
+        for (int p = 0; p < PLANES; p++) store(s + (ptrdiff_t)p * f->block * f->oc + k, planes[p]);
+    }
+}
+
+static void transform_unit(void *argument, int unit, int worker)
+{
+    const winograd_weights *g = argument;
+    (void)worker;
+    for (int t = unit * TILES_A_UNIT; t < smaller(g->n, (unit + 1) * TILES_A_UNIT); t++) {
+        transform_input(&g->f, g->first + t, t, g->v);
+        transform_gradient(g, g->first + t, t);
+    }
+}
+
+/* u[p][j][k] += sum over the block's tiles of v[p][t][j] s[p][t][k]. */
+static void plane_unit(void *argument, int p, int worker)
+{
+    const winograd_weights *g = argument;
+    const winograd *f = &g->f;
+    (void)worker;
+    for (int column = 0; column < f->oc; column += PANEL) {
+        const int vectors = panel_vectors_at(f->oc, column), rows = panel_rows(vectors);
+        const int count = tiles_of(f->c, rows);
+        tile job = {.a = g->v + (ptrdiff_t)p * f->block * f->c,
+                    .b = g->s + (ptrdiff_t)p * f->block * f->oc + column,
+                    .c = g->u + (ptrdiff_t)p * f->c * f->oc + column,
+                    .N = 1,
+                    .T = 1,
+                    .K = g->n,
+                    .lda = f->c,
+                    .ldb = f->oc,
+                    .ldc = f->oc,
+                    .columns = vectors * LANES,
+                    .accumulate = true};
+        for (int i = 0; i < count; i++) {
+            const int n = f->c / count + (i < f->c % count);
+            tiles[1][vectors - 1][n - 1](&job);
+            job.a += n;
+            job.c += (ptrdiff_t)n * f->oc;
+        }
+    }
+}
+
+/* dw += G' u G. */
+static void filter_gradient_unit(void *argument, int j, int worker)
+{
+    const winograd_weights *g = argument;
+    const winograd *f = &g->f;
+    const ptrdiff_t tap = (ptrdiff_t)f->c * f->oc;
+    float *dw = g->dw;
+    (void)worker;
+    for (int k = 0; k < f->oc; k += LANES) {
+        vf planes[PLANES], taps[9];
+        const ptrdiff_t at = (ptrdiff_t)j * f->oc + k;
+        for (int p = 0; p < PLANES; p++) planes[p] = load(g->u + p * tap + at);
+        transform(filter_gradient_line, 6, 3, planes, taps);
+        for (int t = 0; t < 9; t++) store(dw + t * tap + at, load(dw + t * tap + at) + taps[t]);
+    }
+}
+
+static size_t sums_floats(const winograd *f)
+{
+    return PLANES * (size_t)f->c * (size_t)f->oc;
+}
+
+static void winograd_backward_weights(const cn_conv_shape *s, const float *x, const float *dy,
+                                      float *dw, float *scratch, cn_pool *pool)
+{
+    winograd_weights g = {.f = winograd_of(s), .u = scratch, .dw = dw};
+    const winograd *f = &g.f;
+    g.f.x = x;
+    g.dy = dy;
+    g.v = scratch + sums_floats(f);
+    g.s = g.v + PLANES * (ptrdiff_t)f->block * f->c;
+    memset(g.u, 0, sums_floats(f) * sizeof *g.u);
+    for (g.first = 0; g.first < f->count; g.first += f->block) {
+        g.n = smaller(f->block, f->count - g.first);
+        cn_pool_run(pool, parts_of(g.n, TILES_A_UNIT), transform_unit, &g);
+        cn_pool_run(pool, PLANES, plane_unit, &g);
+    }
+    cn_pool_run(pool, f->c, filter_gradient_unit, &g);
+}
+
+/* ---- scratch memory: the most that one of the passes takes */
+
+static size_t winograd_scratch(const cn_conv_shape *s, int threads)
+{
+    const cn_conv_shape flipped = flipped_shape(s);
+    const winograd f = winograd_of(s), data = winograd_of(&flipped);
+    const size_t forward = block_floats(&f) * (size_t)threads;
+    const size_t back = filters_floats(&data) + block_floats(&data) * (size_t)threads;
+    const size_t weights = sums_floats(&f) + block_floats(&f);
+    const size_t most = forward > back ? forward : back;
+    return most > weights ? most : weights;
+}
