@@ -453,7 +453,7 @@ static void pack_transposed(const cn_conv_shape *s, const float *w, float *packe
 }
 
 /* x[0..n-1] += t[0..n-1]. In whole vectors, which add 0 to what lies behind, unless `last`: what
- * lies behind the last row of a picture may be another thread's. */
+ * lies behind a picture may be another thread's. */
 INLINE void add_run(float *x, const float *t, int n, vi tail, bool last)
 {
     int j = 0;
@@ -470,6 +470,7 @@ static void add_windows(const cn_conv_shape *s, const float *t, int width, int p
     const int run = s->fw * s->c, top = p * s->sh - s->pt;
     const int u0 = larger(0, -top), u1 = smaller(s->fh, s->h - top);
     const ptrdiff_t row = (ptrdiff_t)s->w * s->c;
+    const float *end = dx + s->h * row; /* of the picture: rows may be shorter than a vector */
     for (int q = 0; q < s->ow; q++, t += width) {
         const int left = q * s->sw - s->pl;
         const int v0 = larger(0, -left), v1 = smaller(s->fw, s->w - left);
@@ -479,7 +480,7 @@ static void add_windows(const cn_conv_shape *s, const float *t, int width, int p
         float *x = dx + (top + u0) * row + (ptrdiff_t)(left + v0) * s->c;
         const float *from = t + u0 * run + v0 * s->c;
         for (int u = u0; u < u1; u++, x += row, from += run)
-            add_run(x, from, n, tail, top + u == s->h - 1);
+            add_run(x, from, n, tail, end - x < n + LANES);
     }
 }
 
