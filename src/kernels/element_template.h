@@ -33,20 +33,20 @@ INLINE float exp_lane(float x)
     return x < -87.0f ? 0.0f : e * power;
 }
 
-/* 16 independent sums hide the latency of two multiply-add units. */
+/* 12 independent sums hide the latency of two multiply-add units, and fit 16 registers. */
 static double multiply_add(size_t steps)
 {
-    vf sum[16];
+    vf sum[12];
     volatile float one = 1;
     const vf factor = spread(one);
     UNROLL
-    for (int i = 0; i < 16; i++) sum[i] = spread(one + (float)i);
+    for (int i = 0; i < 12; i++) sum[i] = spread(one + (float)i);
     for (size_t s = 0; s < steps; s++) {
         UNROLL
-        for (int i = 0; i < 16; i++) sum[i] = sum[i] * factor + factor;
+        for (int i = 0; i < 12; i++) sum[i] = sum[i] * factor + factor;
     }
-    for (int i = 0; i < 16; i++) one = sum[i][0]; /* used, so that it is computed */
-    return (double)steps * 16 * LANES * 2;
+    for (int i = 0; i < 12; i++) one = sum[i][0]; /* used, so that it is computed */
+    return (double)steps * 12 * LANES * 2;
 }
 
 static void relu(size_t n, const float *x, float *y)

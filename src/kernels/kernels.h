@@ -27,7 +27,7 @@ typedef struct cn_conv_shape {
 typedef struct cn_kernels {
     const char *isa; /* "scalar", "avx2", "avx512" */
     int lanes;       /* floats in a vector */
-    /* Nothing but multiply-adds, `steps` times 16 vectors of them: what the processor can do.
+    /* Nothing but multiply-adds, `steps` times 12 vectors of them: what the processor can do.
      * Returns their floating-point operations. */
     double (*multiply_add)(size_t steps);
 
