@@ -128,8 +128,11 @@ static char *name_out(const options *o, const char *model_text)
 static int check_out(const char *out)
 {
     struct stat info;
-    if (stat(out, &info) == 0 && !S_ISREG(info.st_mode))
-        return cli_error("train", "%s: not a regular file, so no model can be written there", out);
+    if (!*out) return cli_error("train", "--out is empty, expected a file's name");
+    bool there = stat(out, &info) == 0;
+    if (there ? !S_ISREG(info.st_mode) : lstat(out, &info) == 0)
+        return cli_error("train", "%s: %s, so no model can be written there", out,
+                         there ? "not a regular file" : "a link that leads nowhere");
     const char *slash = strrchr(out, '/');
     char *folder = strdup(slash ? out : ".");
     if (!folder) return cli_error("train", "out of memory");

@@ -305,6 +305,9 @@ wrong_files() {
     fails "short.safetensors" train --model short.safetensors
     fails "no/such/folder" train --out no/such/folder/a.safetensors
     fails "not a regular file" train --out /dev/full
+    fails "--out is empty" train --out ""
+    ln -s nothing link
+    fails "a link that leads nowhere" train --out link
     [ -c /dev/full ] || fail "/dev/full is gone"
     fails "in epoch 1" train --rate 1e6 --optimizer sgd --quiet --out d.safetensors
     [ ! -e d.safetensors ] || fail "a model that diverged was saved"

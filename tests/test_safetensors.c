@@ -342,6 +342,68 @@ static void a_save_keeps_links_and_permissions(void **state)
     files_remove_folder(folder);
 }
 
+static void write_word(const char *path)
+{
+    cn_sink *sink = NULL;
+    assert_int_equal(cn_sink_open(&sink, path, NULL), CN_OK);
+    assert_int_equal(cn_sink_write(sink, "fresh", 5, NULL), CN_OK);
+    assert_int_equal(cn_sink_commit(sink, NULL), CN_OK);
+    cn_sink_close(sink);
+}
+
+/* What a killed save leaves is removed by the next one; what another save is writing, and what only
+ * looks alike, is not. */
+static void a_save_removes_what_a_killed_one_left(void **state)
+{
+    (void)state;
+    static const char *const abandoned[] = {"a.tmp-1-0", "a.tmp-4194304-17"};
+    static const char *const kept[] = {"a.tmp-1",   "a.tmp--1",   "a.tmp-1-", "a.tmp-1-0x",
+                                       "b.tmp-1-0", "aa.tmp-1-0", "a-1-0"};
+    char folder[FILES_PATH], path[FILES_PATH], other[FILES_PATH];
+    cn_sink *open = NULL;
+    files_make_folder(folder);
+    files_join(path, folder, "a");
+    for (size_t i = 0; i < sizeof abandoned / sizeof *abandoned; i++)
+        files_write(files_join(other, folder, abandoned[i]), "old", 3);
+    for (size_t i = 0; i < sizeof kept / sizeof *kept; i++)
+        files_write(files_join(other, folder, kept[i]), "old", 3);
+    files_join(other, folder, "a.tmp-2-0");
+    assert_int_equal(mkdir(other, 0777), 0);
+
+    assert_int_equal(cn_sink_open(&open, path, NULL), CN_OK);
+    write_word(path);
+    assert_int_equal(cn_sink_write(open, "late", 4, NULL), CN_OK);
+    assert_int_equal(cn_sink_commit(open, NULL), CN_OK);
+    cn_sink_close(open);
+    for (size_t i = 0; i < sizeof abandoned / sizeof *abandoned; i++)
+        assert_int_not_equal(access(files_join(other, folder, abandoned[i]), F_OK), 0);
+    for (size_t i = 0; i < sizeof kept / sizeof *kept; i++)
+        assert_int_equal(access(files_join(other, folder, kept[i]), F_OK), 0);
+    assert_int_equal(files_count(folder), 2 + sizeof kept / sizeof *kept);
+    size_t size;
+    uint8_t *bytes = files_read(path, &size);
+    assert_int_equal(size, 4);
+    free(bytes);
+    files_remove_folder(folder);
+}
+
+static void links_that_lead_nowhere_and_empty_names_are_refused(void **state)
+{
+    (void)state;
+    char folder[FILES_PATH], link[FILES_PATH];
+    cn_sink *sink = NULL;
+    cn_error err;
+    files_make_folder(folder);
+    assert_int_equal(symlink("nothing", files_join(link, folder, "link")), 0);
+    assert_int_equal(cn_sink_open(&sink, link, &err), CN_ERR_IO);
+    assert_says(err, "link: cannot be written: it is a link that leads nowhere");
+    assert_int_equal(cn_sink_open(&sink, "", &err), CN_ERR_ARGUMENT);
+    assert_says(err, "is empty");
+    assert_null(sink);
+    assert_int_equal(files_count(folder), 1);
+    files_remove_folder(folder);
+}
+
 /* ---- The reference implementation, where there is one */
 
 static void python_reads_what_we_write(void **state)
@@ -394,6 +456,8 @@ int main(void)
         cmocka_unit_test(bad_names_are_refused),
         cmocka_unit_test(a_failed_save_leaves_the_old_file),
         cmocka_unit_test(a_save_keeps_links_and_permissions),
+        cmocka_unit_test(a_save_removes_what_a_killed_one_left),
+        cmocka_unit_test(links_that_lead_nowhere_and_empty_names_are_refused),
         cmocka_unit_test(python_reads_what_we_write),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -10,8 +10,9 @@
  *
  *     cn_sink_open, cn_sink_write ..., cn_sink_commit, cn_sink_close
  *
- * cn_sink_close without a commit removes the temporary file; the old file is untouched. A symbolic
- * link is followed; what is not a plain file is refused.
+ * cn_sink_close without a commit removes the temporary file; the old file is untouched. What an
+ * earlier save to this path left behind when it was killed is removed, too. A symbolic link is
+ * followed; one that leads nowhere is refused, and so is what is not a plain file.
  */
 typedef struct cn_sink cn_sink;
 
