@@ -108,7 +108,7 @@ typedef struct cn_tensor {
 /* A new tensor of zeros, 64-byte aligned. Every extent must be at least 1. */
 CN_API cn_status cn_tensor_create(cn_tensor *t, cn_dtype dtype, int rank, const int *shape,
                                   cn_error *err);
-/* A tensor over memory of yours, which must outlive it. */
+/* A tensor over memory of yours, which must outlive it; empty where the rank is not 1 to 4. */
 CN_API cn_tensor cn_tensor_view(cn_dtype dtype, int rank, const int *shape, void *data);
 /* Frees what the tensor owns and makes it empty. */
 CN_API void cn_tensor_free(cn_tensor *t);

@@ -712,7 +712,7 @@ static void bad_small_calls_are_refused(void **state)
            "create_mask_from_window: x is empty");
     expect(cn_create_mask_from_window(&X, NULL, &err), CN_ERR_ARGUMENT,
            "create_mask_from_window: mask is NULL");
-    bad = of(CN_F64, 5, SHAPE(1, 1, 1, 1));
+    bad = of(CN_F64, 4, SHAPE(1, 1, 1, 1));
     bad.rank = 5;
     expect(cn_create_mask_from_window(&bad, &out, &err), CN_ERR_SHAPE,
            "create_mask_from_window: x has rank 5, expected 1 to 4");

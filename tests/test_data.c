@@ -294,6 +294,8 @@ static void an_unknown_spec_says_what_there_is(void **state)
     files_remove_folder(folder);
     assert_int_equal(load(&data, "", folder, &err), CN_ERR_ARGUMENT);
     assert_says(err, "neither a directory nor a kind of data set; the kinds are digits");
+    assert_int_equal(cn_dataset_load(&data, "mnist:", CN_TRAIN, &err), CN_ERR_ARGUMENT);
+    assert_says(err, "expected a folder's path after the colon, found nothing");
     assert_int_equal(load(&data, "digits:", folder, &err), CN_ERR_ARGUMENT);
     assert_says(err, "takes no path");
     assert_int_equal(cn_dataset_load(&data, "digits", (cn_split)2, &err), CN_ERR_ARGUMENT);
@@ -497,6 +499,11 @@ static void a_file_is_read_up_to_its_limit(void **state)
     remove(path);
     assert_int_equal(cn_file_read(path, 10, &read, &size, &err), CN_ERR_IO);
     assert_says(err, "file: cannot be opened: No such file");
+    /* A long name leaves room for the reason. */
+    char name[2000] = "";
+    while (strlen(name) < sizeof name - 8) strcat(name, "folder/");
+    assert_int_equal(cn_file_read(name, 10, &read, &size, &err), CN_ERR_IO);
+    assert_says(err, "/folder/: cannot be opened: No such file");
     files_remove_folder(folder);
     /* A file without an end or a size: the limit is what ends the reading. */
     assert_int_equal(cn_file_read("/dev/zero", 100000, &read, &size, &err), CN_ERR_UNSUPPORTED);

@@ -415,6 +415,10 @@ static void a_wrong_fit_is_refused(void **state)
     assert_int_equal(cn_image_fit(&image, SHAPE(1, 1, 1), &out, &err), CN_ERR_SHAPE);
     assert_says(err, "image (1, 1, 5)");
     image.shape[2] = 1;
+    image.shape[0] = 0;
+    assert_int_equal(cn_image_fit(&image, SHAPE(1, 1, 1), &out, &err), CN_ERR_SHAPE);
+    assert_says(err, "image (0, 1, 1)");
+    image.shape[0] = 1;
     assert_int_equal(cn_image_fit(&image, SHAPE(1, 0, 1), &out, &err), CN_ERR_SHAPE);
     assert_int_equal(cn_image_fit(&image, SHAPE(1, 1, 5), &out, &err), CN_ERR_SHAPE);
     assert_says(err, "to (1, 1, 5)");

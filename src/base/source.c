@@ -90,9 +90,9 @@ cn_status cn_source_open(cn_source **source, const char *path, cn_source_mode mo
     if (status != CN_OK) return status;
     s->file = open(path, O_RDONLY | O_CLOEXEC);
     if (s->file < 0 || fstat(s->file, &about) != 0)
-        status = cn_fail(err, CN_ERR_IO, "%s: cannot be opened: %s", path, strerror(errno));
+        status = cn_fail(err, CN_ERR_IO, "%s: cannot be opened: %s", s->name, strerror(errno));
     else if (S_ISDIR(about.st_mode))
-        status = cn_fail(err, CN_ERR_IO, "%s: expected a file, found a directory", path);
+        status = cn_fail(err, CN_ERR_IO, "%s: expected a file, found a directory", s->name);
     else {
         s->sized = S_ISREG(about.st_mode);
         s->raw_size = s->sized ? (size_t)about.st_size : 0;

@@ -115,6 +115,9 @@ static cn_status load_classes(cn_dataset **data, const char *path, cn_split spli
     cn_dataset_parts parts = {.scale = 1.0f / 255.0f};
     cn_tensor other = {0};
     cn_split rest = split == CN_TRAIN ? CN_TEST : CN_TRAIN;
+    if (!path[0])
+        return cn_fail(err, CN_ERR_ARGUMENT,
+                       "dataset: expected a folder's path after the colon, found nothing");
     cn_status status = read_labels(&parts.labels, path, split, limit, &most, err);
     if (status == CN_OK && !classes && find(file, path, rest, LABELS))
         status = read_labels(&other, path, rest, limit, &most, err);

@@ -92,7 +92,8 @@ cn_status cn_idx_read(cn_source *s, cn_tensor *out, cn_error *err)
                        cn_source_name(s), magic[3], CN_MAX_RANK);
     status = read_shape(s, magic[3], shape, err);
     if (status == CN_OK) status = check_size(s, magic[3], shape, cn_dtype_size(dtype), err);
-    if (status == CN_OK) status = cn_tensor_create(&t, dtype, magic[3], shape, err);
+    if (status == CN_OK)
+        status = cn_tensor_output(&t, dtype, magic[3], shape, cn_source_name(s), err);
     if (status != CN_OK) return status;
     size_t count = cn_tensor_count(&t), size = cn_dtype_size(dtype);
     status = cn_source_read(s, t.data, count * size, "elements", err);

@@ -90,10 +90,12 @@ cn_status cn_image_fit(const cn_tensor *image, const int shape[3], cn_tensor *ou
     char text[CN_SHAPE_TEXT];
     if (!image || !image->data || !shape || !out)
         return cn_fail(err, CN_ERR_ARGUMENT, "image_fit: NULL argument");
-    if (image->dtype != CN_U8 || image->rank != 3 || image->shape[2] > 4)
+    const int *in = image->shape;
+    if (image->dtype != CN_U8 || image->rank != 3 || in[0] < 1 || in[1] < 1 || in[2] < 1 ||
+        in[2] > 4)
         return cn_fail(err, CN_ERR_SHAPE,
                        "image_fit: image %s of dtype %d, expected U8 (n_H, n_W, 1 to 4)",
-                       cn_shape_text(image->rank, image->shape, text), (int)image->dtype);
+                       cn_shape_text(image->rank, in, text), (int)image->dtype);
     if (shape[0] < 1 || shape[1] < 1 || shape[2] < 1 || shape[2] > 4)
         return cn_fail(err, CN_ERR_SHAPE, "image_fit: to %s, expected (n_H, n_W, 1 to 4)",
                        cn_shape_text(3, shape, text));
