@@ -52,8 +52,9 @@ static inline float pattern(uint32_t bits)
     return value;
 }
 
-/* Two NaNs that no arithmetic makes, so that neither can be written by accident. */
-#define CANARY_BITS 0x7fc0cafeu
+/* Two NaNs that no arithmetic makes, so that neither can be written by accident. The canary is a
+ * signalling one: a kernel that adds even 0 to it makes it quiet, and so is found out. */
+#define CANARY_BITS 0x7f80cafeu
 #define POISON_BITS 0x7fc0dead
 
 static inline float *take(job *j, const char *what, size_t n)

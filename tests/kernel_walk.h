@@ -71,6 +71,8 @@ static const char *const corners[] = {
     "m1h1x5c120k84f1x1s1x1p0x0x0x0", /* a dense layer of 5 examples */
     "m1h40x1c5k6f11x1s1x1p5x0x5x0",  /* a column */
     "m2h3x2c4k5f5x4s2x3p4x3x4x3",    /* more padding than picture */
+    "m3h2x4c1k23f4x1s2x3p0x1x5x0",   /* several rows, or pictures, in one vector */
+    "m9h3x1c1k6f3x3s1x1p1x1x1x1",
     "m5h12x13c6k16f5x5s1x1p0x0x0x0", /* LeNet-5 */
     "m1h28x28c1k6f5x5s1x1p2x2x2x2",
     "m1h15x15c16k32f3x3s2x2p0x0x1x1",
