@@ -14,6 +14,7 @@
 
 enum {
     BAND_FLOATS = 48 * 1024, /* of padded rows at a time: they stay in the second-level cache */
+    GRADIENT_PIXELS = 96,    /* that a tile of dw sums over at least: it is read and written, too */
     RUN_PIXELS = 96,         /* of a 1 x 1 convolution at a time, forward */
     UNITS = 4,               /* pieces of work a thread, where the problem has as many */
 };
@@ -67,19 +68,19 @@ static pictures pictures_of(const cn_conv_shape *s, const float *x, bool joined)
     return g;
 }
 
-/* Splits the pictures so that what is worked on, with `beside` more floats an output pixel, fits
- * the cache: bands of rows; where whole pictures fit, groups of up to `most`; a single row, runs.
- */
-static void split(pictures *g, int beside, int most)
+/* Splits the pictures so that what is worked on, with `beside` more floats an output pixel, takes
+ * `floats`, but at least `pixels` output pixels: bands of rows; where whole pictures fit, groups of
+ * up to `most`; a single row, runs. */
+static void split(pictures *g, int floats, int beside, int pixels, int most)
 {
     const ptrdiff_t row = larger(1, g->sh) * g->row + (ptrdiff_t)g->ow * beside;
-    const int fits = (int)(BAND_FLOATS / (row > 0 ? row : 1));
+    const int fits = larger((int)(floats / (row > 0 ? row : 1)), parts_of(pixels, g->ow));
     g->band_rows = larger(1, smaller(g->oh, fits));
     g->bands = parts_of(g->oh, g->band_rows);
     g->group = g->bands > 1 ? 1 : larger(1, smaller(fits / g->oh, most));
     g->groups = parts_of(g->m, g->group);
-    const int pixels = BAND_FLOATS / smaller(BAND_FLOATS, g->c * g->sw + beside);
-    g->run = g->oh == 1 && g->in_place ? larger(TILE_ROWS_1, smaller(g->ow, pixels)) : g->ow;
+    const int run = larger(pixels, floats / smaller(floats, g->c * g->sw + beside));
+    g->run = g->oh == 1 && g->in_place ? smaller(g->ow, run) : g->ow;
     g->runs = parts_of(g->ow, g->run);
 }
 
@@ -197,7 +198,7 @@ static void direct_pack(const cn_conv_shape *s, const float *w, float *packed)
         for (int u = 0; u < s->fh; u++) {
             for (int v = 0; v < f.s.fw; v++) {
                 for (int j = 0; j < s->c; j++, packed += width) {
-                    memset(packed, 0, (size_t)width * sizeof *packed);
+                    for (int k = 0; k < width; k += LANES) store(packed + k, (vf){0});
                     for (int e = 0; e < f.g; e++) {
                         const int tap = v - e * s->sw;
                         if (tap < 0 || tap >= s->fw) continue;
@@ -232,7 +233,7 @@ static void plan_correlation(correlation *s, int threads)
 {
     pictures *g = &s->g;
     const int wanted = threads > 1 ? UNITS * threads : 1;
-    split(g, 0, parts_of(g->m, wanted));
+    split(g, BAND_FLOATS, 0, TILE_ROWS_1, parts_of(g->m, wanted));
     g->run = g->run < g->ow ? smaller(g->run, RUN_PIXELS) : g->run;
     g->runs = parts_of(g->ow, g->run);
     s->panels = parts_of(s->oc, PANEL);
@@ -553,7 +554,7 @@ typedef struct weights_gradient {
     int panels, tiles; /* of dw's columns, and of the fw c rows of one kernel row */
     int shares;        /* parts that dw is shared out in */
     float *scratch;
-    size_t band;
+    size_t band, panel; /* floats of a worker's: padded rows of x, a panel of dy */
 } weights_gradient;
 
 /*
@@ -581,41 +582,76 @@ static void add_columns(size_t pixels, int oc, const float *dy, float *db)
         for (int k = 0; k < oc; k++) db[k] += dy[p * (size_t)oc + (size_t)k];
 }
 
-/* Entry (kernel row u, panel, tile of rows) of dw, summed over one band of a group of pictures. */
-static void add_gradient(const weights_gradient *s, const float *rows, ptrdiff_t image, int i0,
-                         int i1, int p0, int p1, int q0, int q1, int entry)
+/* What is summed over at a time: output rows p0 <= p < p1 and columns q0 <= q < q1 of pictures
+ * i0 <= i < i1, with their rows of x and one panel of dy. */
+typedef struct piece {
+    int i0, i1, p0, p1, q0, q1;
+    const float *rows; /* see padded_rows */
+    ptrdiff_t image;
+    const float *dy; /* at (i0, p0, q0) and the panel's first column */
+    ptrdiff_t dy_image, dy_row, dy_pixel;
+} piece;
+
+/*
+ * The panel's columns of dy. Where they are part of a longer pixel they are copied side by side:
+ * pixels that lie a power of two apart would share a few sets of the first-level cache, and push
+ * each other out.
+ */
+static void take_panel(const weights_gradient *s, int panel, float *copy, piece *z)
 {
     const pictures *g = &s->g;
-    const int part = entry % s->tiles, panel = entry / s->tiles % s->panels;
-    const int u = entry / s->tiles / s->panels;
-    const int depth = g->fw * g->c, column = panel * PANEL;
+    const int column = panel * PANEL, width = panel_vectors_at(s->oc, column) * LANES;
+    const ptrdiff_t row = (ptrdiff_t)g->ow * s->oc;
+    const float *from =
+        s->dy + ((ptrdiff_t)z->i0 * g->oh + z->p0) * row + (ptrdiff_t)z->q0 * s->oc + column;
+    z->dy = from;
+    z->dy_pixel = s->oc;
+    z->dy_row = row;
+    z->dy_image = g->oh * row;
+    if (s->oc <= PANEL) return;
+    z->dy = copy;
+    z->dy_pixel = width;
+    z->dy_row = (ptrdiff_t)(z->q1 - z->q0) * width;
+    z->dy_image = (z->p1 - z->p0) * z->dy_row;
+    for (int i = z->i0; i < z->i1; i++, from += g->oh * row)
+        for (int p = 0; p < z->p1 - z->p0; p++)
+            for (int q = 0; q < z->q1 - z->q0; q++, copy += width)
+                for (int j = 0; j < width; j += LANES)
+                    store(copy + j, load(from + p * row + (ptrdiff_t)q * s->oc + j));
+}
+
+/* Entry (panel, kernel row u, tile of rows) of dw, summed over one piece. */
+static void add_gradient(const weights_gradient *s, const piece *z, int entry)
+{
+    const pictures *g = &s->g;
+    const int part = entry % s->tiles, u = entry / s->tiles % g->fh;
+    const int depth = g->fw * g->c, column = entry / s->tiles / g->fh * PANEL;
     const int vectors = panel_vectors_at(s->oc, column);
     const int count = tiles_of(depth, panel_rows(vectors));
     if (part >= count) return;
     const int n = depth / count + (part < depth % count);
     const int row = part * (depth / count) + smaller(part, depth % count);
     /* The output rows whose kernel row u lies inside the picture: 0 <= p sh + u - pt < h. */
-    const int low = larger(p0, g->pt > u ? parts_of(g->pt - u, g->sh) : 0);
+    const int low = larger(z->p0, g->pt > u ? parts_of(g->pt - u, g->sh) : 0);
     const int last = g->h - 1 + g->pt - u;
-    const int high = smaller(p1, last < 0 ? 0 : last / g->sh + 1);
+    const int high = smaller(z->p1, last < 0 ? 0 : last / g->sh + 1);
     if (low >= high) return;
-    const ptrdiff_t dy_row = (ptrdiff_t)g->ow * s->oc;
-    const tile job = {
-        .a = rows + (low * g->sh + u - g->pt) * g->row + (ptrdiff_t)q0 * g->sw * g->c + row,
-        .b = s->dy + ((ptrdiff_t)i0 * g->oh + low) * dy_row + (ptrdiff_t)q0 * s->oc + column,
-        .c = s->dw + ((ptrdiff_t)u * depth + row) * s->oc + column,
-        .N = i1 - i0,
-        .T = high - low,
-        .K = q1 - q0,
-        .an = image,
-        .at = g->sh * g->row,
-        .lda = (ptrdiff_t)g->sw * g->c,
-        .bn = g->oh * dy_row,
-        .bt = dy_row,
-        .ldb = s->oc,
-        .ldc = s->oc,
-        .columns = smaller(s->oc - column, vectors * LANES),
-        .accumulate = true};
+    const tile job = {.a = z->rows + (low * g->sh + u - g->pt) * g->row +
+                           (ptrdiff_t)z->q0 * g->sw * g->c + row,
+                      .b = z->dy + (low - z->p0) * z->dy_row,
+                      .c = s->dw + ((ptrdiff_t)u * depth + row) * s->oc + column,
+                      .N = z->i1 - z->i0,
+                      .T = high - low,
+                      .K = z->q1 - z->q0,
+                      .an = z->image,
+                      .at = g->sh * g->row,
+                      .lda = (ptrdiff_t)g->sw * g->c,
+                      .bn = z->dy_image,
+                      .bt = z->dy_row,
+                      .ldb = z->dy_pixel,
+                      .ldc = s->oc,
+                      .columns = smaller(s->oc - column, vectors * LANES),
+                      .accumulate = true};
     tiles[1][vectors - 1][n - 1](&job);
 }
 
@@ -630,18 +666,22 @@ static void gradient_unit(void *argument, int unit, int worker)
         if (s->db) add_columns(floats / (size_t)s->biases, s->biases, s->dy, s->db);
         return;
     }
-    const int entries = g->fh * s->panels * s->tiles, share = unit - 1;
+    const int per_panel = g->fh * s->tiles, entries = s->panels * per_panel, share = unit - 1;
     const int e0 = (int)((int64_t)share * entries / s->shares);
     const int e1 = (int)((int64_t)(share + 1) * entries / s->shares);
-    float *band = s->scratch + (size_t)worker * s->band;
+    float *band = s->scratch + (size_t)worker * (s->band + s->panel);
     for (int part = 0; part < g->groups * g->bands * g->runs; part++) {
-        const int i0 = part / g->runs / g->bands * g->group, i1 = smaller(g->m, i0 + g->group);
-        const int p0 = part / g->runs % g->bands * g->band_rows;
-        const int p1 = smaller(g->oh, p0 + g->band_rows);
-        const int q0 = part % g->runs * g->run, q1 = smaller(g->ow, q0 + g->run);
-        ptrdiff_t image;
-        const float *rows = padded_rows(g, i0, i1, p0, p1, band, &image);
-        for (int e = e0; e < e1; e++) add_gradient(s, rows, image, i0, i1, p0, p1, q0, q1, e);
+        piece z = {.i0 = part / g->runs / g->bands * g->group,
+                   .p0 = part / g->runs % g->bands * g->band_rows,
+                   .q0 = part % g->runs * g->run};
+        z.i1 = smaller(g->m, z.i0 + g->group);
+        z.p1 = smaller(g->oh, z.p0 + g->band_rows);
+        z.q1 = smaller(g->ow, z.q0 + g->run);
+        z.rows = padded_rows(g, z.i0, z.i1, z.p0, z.p1, band, &z.image);
+        for (int e = e0; e < e1; e++) {
+            if (e == e0 || e % per_panel == 0) take_panel(s, e / per_panel, band + s->band, &z);
+            add_gradient(s, &z, e);
+        }
     }
 }
 
@@ -649,10 +689,12 @@ static void gradient_unit(void *argument, int unit, int worker)
 static weights_gradient gradient_of(const cn_conv_shape *s, const float *x)
 {
     weights_gradient f = {.g = pictures_of(s, x, true), .oc = s->oc};
-    split(&f.g, s->oc, f.g.m);
+    split(&f.g, BAND_FLOATS, PANEL, GRADIENT_PIXELS, f.g.m);
     f.panels = parts_of(s->oc, PANEL);
     f.tiles = tiles_of(f.g.fw * f.g.c, s->oc > LANES ? TILE_ROWS_2 : TILE_ROWS_1);
     f.band = band_floats(&f.g);
+    if (s->oc > PANEL)
+        f.panel = (size_t)f.g.group * (size_t)f.g.band_rows * (size_t)f.g.run * PANEL;
     return f;
 }
 
@@ -697,7 +739,8 @@ static size_t direct_scratch(const cn_conv_shape *s, int threads)
     const size_t workers = (size_t)threads;
     const folded wide = fold(s);
     size_t most = forward_correlation(s, NULL, NULL, threads).band * workers;
-    const size_t weights = gradient_of(&wide.s, NULL).band * workers + wide_floats(&wide);
+    const weights_gradient gradient = gradient_of(&wide.s, NULL);
+    const size_t weights = (gradient.band + gradient.panel) * workers + wide_floats(&wide);
     if (weights > most) most = weights;
     if (products_pay(s)) {
         const products f = products_of(s);
