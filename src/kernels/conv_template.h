@@ -19,6 +19,34 @@ static void conv_pack(const cn_conv_shape *s, const float *w, float *packed)
     transform_filters(&f, w, false, packed);
 }
 
+/* The most scratch memory that one of the direct passes takes. */
+static size_t direct_scratch(const cn_conv_shape *s, int threads)
+{
+    const size_t workers = (size_t)threads;
+    const folded wide = fold(s);
+    size_t most = forward_correlation(s, NULL, NULL, threads).band * workers;
+    const weights_gradient gradient = gradient_of(&wide.s, NULL);
+    const size_t weights = (gradient.band + gradient.panel) * workers + wide_floats(&wide);
+    if (weights > most) most = weights;
+    if (products_pay(s)) {
+        const products f = products_of(s);
+        const size_t data =
+            products_floats(&f) * workers + packed_floats(s->oc, s->fh * s->fw * s->c);
+        return data > most ? data : most;
+    }
+    for (int a = 0; a < s->sh; a++) {
+        for (int b = 0; b < s->sw; b++) {
+            const phase v = phase_of(a, s->h, s->fh, s->sh, s->pt);
+            const phase h = phase_of(b, s->w, s->fw, s->sw, s->pl);
+            if (v.count == 0 || h.count == 0) continue;
+            const size_t data = phase_correlation(s, &v, &h, NULL, NULL, threads).band * workers +
+                                packed_floats(v.taps * h.taps * s->oc, s->c);
+            if (data > most) most = data;
+        }
+    }
+    return most;
+}
+
 static size_t conv_scratch(const cn_conv_shape *s, int threads)
 {
     return winograd_pays(s) ? winograd_scratch(s, threads) : direct_scratch(s, threads);

@@ -1,9 +1,21 @@
-/* kernels_template.h - all kernels, and their table, for the instruction set that ISA names. */
+/*
+ * kernels_template.h - all kernels, and their table, for the instruction set that ISA names.
+ *
+ * In reading order: each file uses those above it.
+ */
 #include "kernels/vector_template.h"
 
 #include "kernels/tile_template.h"
 
-#include "kernels/direct_template.h"
+#include "kernels/pictures_template.h"
+
+#include "kernels/packing_template.h"
+
+#include "kernels/forward_template.h"
+
+#include "kernels/backward_data_template.h"
+
+#include "kernels/backward_weights_template.h"
 
 #include "kernels/winograd_template.h"
 

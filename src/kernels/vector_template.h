@@ -77,3 +77,9 @@ INLINE int larger(int a, int b)
 {
     return a > b ? a : b;
 }
+
+/* How many parts of `size` hold n. */
+INLINE int parts_of(int n, int size)
+{
+    return (n + size - 1) / size;
+}

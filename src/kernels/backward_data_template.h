@@ -1,0 +1,225 @@
+/*
+ * backward_data_template.h - the gradient of a convolution's input, in two ways.
+ *
+ *     dx[i,r,s,j] = sum_{u,v,k : r = p sh + u - pt, s = q sw + v - pl} dy[i,p,q,k] w[u,v,j,k]
+ */
+
+/* ---- one correlation of dy with flipped weights for each phase of the stride */
+
+/*
+ * Along one axis the rows r of dx with (r + before) mod stride = phase see only the kernel rows
+ * u = phase + t stride, t < taps. With r + before = phase + stride z, p = z - t:
+ *     dx[r] = sum_{t<taps} dy[z - t] w[phase + t stride]
+ * a correlation without stride of dy with the flipped taps, whose window starts at z - taps + 1.
+ */
+typedef struct phase {
+    int first, count; /* r = first, first + stride, ...: count of them */
+    int taps, before; /* kernel rows, and the zeros before dy (negative: dy skipped) */
+} phase;
+
+static phase phase_of(int number, int size, int kernel, int stride, int before)
+{
+    phase f;
+    f.first = ((number - before) % stride + stride) % stride;
+    f.count = f.first < size ? (size - 1 - f.first) / stride + 1 : 0;
+    f.taps = number < kernel ? (kernel - 1 - number) / stride + 1 : 0;
+    f.before = f.taps - 1 - (f.first + before - number) / stride;
+    return f;
+}
+
+/* The taps of phase (a, b), flipped and transposed: depth (t_h, t_w, k), columns j. */
+static void pack_phase(const cn_conv_shape *s, int a, int b, int taps_h, int taps_w, const float *w,
+                       float *packed)
+{
+    for (int column = 0; column < s->c; column += PANEL) {
+        const int width = panel_vectors_at(s->c, column) * LANES;
+        const int n = smaller(width, s->c - column);
+        for (int th = taps_h - 1; th >= 0; th--) {
+            for (int tw = taps_w - 1; tw >= 0; tw--, packed += (ptrdiff_t)s->oc * width) {
+                const int u = a + th * s->sh, v = b + tw * s->sw;
+                const float *tap = w + (((ptrdiff_t)u * s->fw + v) * s->c + column) * s->oc;
+                for (int k = 0; k < s->oc; k++) {
+                    for (int j = 0; j < n; j++)
+                        packed[(ptrdiff_t)k * width + j] = tap[(ptrdiff_t)j * s->oc + k];
+                    for (int j = n; j < width; j++) packed[(ptrdiff_t)k * width + j] = 0;
+                }
+            }
+        }
+    }
+}
+
+static correlation phase_correlation(const cn_conv_shape *s, const phase *v, const phase *h,
+                                     const float *dy, float *dx, int threads)
+{
+    const cn_conv_shape flipped = {.m = s->m,
+                                   .h = s->oh,
+                                   .w = s->ow,
+                                   .c = s->oc,
+                                   .fh = v->taps,
+                                   .fw = h->taps,
+                                   .sh = 1,
+                                   .sw = 1,
+                                   .pt = v->before,
+                                   .pl = h->before,
+                                   .oh = v->count,
+                                   .ow = h->count,
+                                   .oc = s->c};
+    correlation f = {.g = pictures_of(&flipped, dy, s->sh == 1 && s->sw == 1),
+                     .oc = s->c,
+                     .y = dx + ((ptrdiff_t)v->first * s->w + h->first) * s->c,
+                     .y_pixel = (ptrdiff_t)s->sw * s->c,
+                     .y_row = (ptrdiff_t)s->sh * s->w * s->c,
+                     .y_image = (ptrdiff_t)s->h * s->w * s->c};
+    plan_correlation(&f, threads);
+    return f;
+}
+
+static void backward_data_by_phases(const cn_conv_shape *s, const float *dy, const float *w,
+                                    float *dx, float *scratch, cn_pool *pool)
+{
+    for (int a = 0; a < s->sh; a++) {
+        for (int b = 0; b < s->sw; b++) {
+            const phase v = phase_of(a, s->h, s->fh, s->sh, s->pt);
+            const phase h = phase_of(b, s->w, s->fw, s->sw, s->pl);
+            if (v.count == 0 || h.count == 0) continue;
+            correlation f = phase_correlation(s, &v, &h, dy, dx, cn_pool_threads(pool));
+            pack_phase(s, a, b, v.taps, h.taps, w, scratch);
+            f.packed = scratch;
+            f.scratch = scratch + packed_floats(v.taps * h.taps * s->oc, s->c);
+            correlate(&f, pool);
+        }
+    }
+}
+
+/* ---- few input channels: products, then sums */
+
+/*
+ * The other order of the same sum. Where c fills a fraction of a vector, the (u, v, j) of a whole
+ * window fill them all: for each pixel of dy first the products
+ *     t[p, q, (u, v, j)] = sum_k dy[p, q, k] w[u,v,j,k]
+ * a few rows at a time, and then each window is added where it lies: dx[p sh + u - pt, ...] += t.
+ */
+enum { PRODUCT_FLOATS = 4 * 1024 }; /* of t at a time: half of the first-level cache */
+
+typedef struct products {
+    const cn_conv_shape *s;
+    const float *dy, *packed;
+    float *dx, *scratch;
+    int width, rows; /* of t: a pixel's floats, whole vectors; output rows at a time */
+} products;
+
+static products products_of(const cn_conv_shape *s)
+{
+    products f = {.s = s, .width = parts_of(s->fh * s->fw * s->c, LANES) * LANES};
+    const int row = smaller(PRODUCT_FLOATS, f.width) * smaller(PRODUCT_FLOATS, s->ow);
+    f.rows = smaller(s->oh, larger(1, PRODUCT_FLOATS / row));
+    return f;
+}
+
+static size_t products_floats(const products *f)
+{
+    return (size_t)f->rows * (size_t)f->s->ow * (size_t)f->width + LANES;
+}
+
+/* The transpose of w [(u, v, j)][k]: depth k, columns (u, v, j). */
+static void pack_transposed(const cn_conv_shape *s, const float *w, float *packed)
+{
+    const int columns = s->fh * s->fw * s->c, depth = s->oc;
+    for (int column = 0; column < columns; column += PANEL) {
+        const int width = panel_vectors_at(columns, column) * LANES;
+        for (int k = 0; k < depth; k++, packed += width)
+            for (int j = 0; j < width; j++)
+                packed[j] = column + j < columns ? w[(ptrdiff_t)(column + j) * depth + k] : 0;
+    }
+}
+
+/* x[0..n-1] += t[0..n-1]. In whole vectors, which add 0 to what lies behind, unless `last`: what
+ * lies behind a picture may be another thread's. */
+INLINE void add_run(float *x, const float *t, int n, vi tail, bool last)
+{
+    int j = 0;
+    for (; j + LANES <= n; j += LANES) store(x + j, load(x + j) + load(t + j));
+    if (!last)
+        store(x + j, load(x + j) + choose(tail, load(t + j), (vf){0}));
+    else
+        for (; j < n; j++) x[j] += t[j];
+}
+
+/* Adds the windows of row p of dy, which begin every `width` floats of t, to the picture dx. */
+static void add_windows(const cn_conv_shape *s, const float *t, int width, int p, float *dx)
+{
+    const int run = s->fw * s->c, top = p * s->sh - s->pt;
+    const int u0 = larger(0, -top), u1 = smaller(s->fh, s->h - top);
+    const ptrdiff_t row = (ptrdiff_t)s->w * s->c;
+    const float *end = dx + s->h * row; /* of the picture: rows may be shorter than a vector */
+    for (int q = 0; q < s->ow; q++, t += width) {
+        const int left = q * s->sw - s->pl;
+        const int v0 = larger(0, -left), v1 = smaller(s->fw, s->w - left);
+        if (v0 >= v1) continue;
+        const int n = (v1 - v0) * s->c;
+        const vi tail = first_lanes(n % LANES);
+        float *x = dx + (top + u0) * row + (ptrdiff_t)(left + v0) * s->c;
+        const float *from = t + u0 * run + v0 * s->c;
+        for (int u = u0; u < u1; u++, x += row, from += run)
+            add_run(x, from, n, tail, end - x < n + LANES);
+    }
+}
+
+static void products_unit(void *argument, int unit, int worker)
+{
+    const products *f = argument;
+    const cn_conv_shape *s = f->s;
+    const ptrdiff_t dy_row = (ptrdiff_t)s->ow * s->oc, in = (ptrdiff_t)s->h * s->w * s->c;
+    const int columns = s->fh * s->fw * s->c;
+    const float *dy = f->dy + unit * s->oh * dy_row;
+    float *dx = f->dx + unit * in, *t = f->scratch + (size_t)worker * products_floats(f);
+    memset(dx, 0, (size_t)in * sizeof *dx);
+    for (int p0 = 0; p0 < s->oh; p0 += f->rows) {
+        const int p1 = smaller(s->oh, p0 + f->rows);
+        for (int column = 0; column < columns; column += PANEL) {
+            const int vectors = panel_vectors_at(columns, column), width = vectors * LANES;
+            tile job = {.a = dy + p0 * dy_row,
+                        .b = f->packed + (ptrdiff_t)s->oc * column,
+                        .c = t + column,
+                        .N = 1,
+                        .T = 1,
+                        .K = s->oc,
+                        .lda = s->oc,
+                        .ldb = width,
+                        .ldc = f->width,
+                        .columns = width};
+            run_rows(&job, (p1 - p0) * s->ow, vectors);
+        }
+        for (int p = p0; p < p1; p++)
+            add_windows(s, t + (ptrdiff_t)(p - p0) * s->ow * f->width, f->width, p, dx);
+    }
+}
+
+/* Whether the products take fewer vector operations a picture than the phases: a sum is counted as
+ * 5 multiply-adds (it loads, adds and stores), tiles of one vector as in fold. */
+static bool products_pay(const cn_conv_shape *s)
+{
+    const double pixels = (double)s->oh * s->ow, taps = (double)s->fh * s->fw;
+    const double one_vector = s->c <= LANES ? 1.5 : 1;
+    const double by_phases =
+        (double)s->h * s->w / (s->sh * s->sw) * taps * s->oc * parts_of(s->c, LANES) * one_vector;
+    const double by_products = pixels * (s->oc * (double)parts_of(s->fh * s->fw * s->c, LANES) +
+                                         5.0 * s->fh * parts_of(s->fw * s->c, LANES));
+    return by_products < by_phases;
+}
+
+static void direct_backward_data(const cn_conv_shape *s, const float *dy, const float *w, float *dx,
+                                 float *scratch, cn_pool *pool)
+{
+    if (!products_pay(s)) {
+        backward_data_by_phases(s, dy, w, dx, scratch, pool);
+        return;
+    }
+    products f = products_of(s);
+    pack_transposed(s, w, scratch);
+    f.dy = dy;
+    f.dx = dx;
+    f.packed = scratch;
+    f.scratch = scratch + packed_floats(s->oc, s->fh * s->fw * s->c);
+    cn_pool_run(pool, s->m, products_unit, &f);
+}

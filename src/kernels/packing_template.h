@@ -1,0 +1,88 @@
+/*
+ * packing_template.h - weights as the tiles read them; few output channels folded into more.
+ */
+
+/* ---- folding */
+
+/*
+ * Six channels fill six of eight lanes, and a tile that is one vector wide spends its time
+ * spreading scalars. So neighbouring output pixels become channels: in memory y (oh, ow, oc) is
+ * also (oh, ow / g, g oc), and y'[p, q, (e, k)] = sum_{u,v,j} x[p sh + u, (q g + e) sw + v, j]
+ * w[u,v,j,k] is a convolution of stride g sw whose window is (g - 1) sw wider: its weights are
+ *     w'[u, v + e sw, j, (e, k)] = w[u,v,j,k], and zero elsewhere.
+ */
+typedef struct folded {
+    cn_conv_shape s;
+    int g;
+} folded;
+
+/* The g that divides ow with the least vector operations a pixel; half more are counted for tiles
+ * of one vector (measured: 1.4 on Zen 3). */
+static folded fold(const cn_conv_shape *s)
+{
+    int best = 1, cost = INT32_MAX;
+    for (int g = 1; g <= LANES && (g == 1 || g * s->oc <= PANEL); g++) {
+        if (s->ow % g != 0) continue;
+        const int vectors = parts_of(g * s->oc, LANES);
+        const int wider = s->fw + (g - 1) * s->sw;
+        const int now = smaller(1 << 15, wider) * vectors * (vectors == 1 ? 1680 : 1120) / g;
+        if (now < cost) {
+            cost = now;
+            best = g;
+        }
+    }
+    folded f = {.s = *s, .g = best};
+    f.s.fw += (best - 1) * s->sw;
+    f.s.sw *= best;
+    f.s.ow /= best;
+    f.s.oc *= best;
+    return f;
+}
+
+/* ---- packed weights */
+
+/*
+ * A [depth][columns] matrix in panels of PANEL columns, each [depth][width]: the width is the
+ * panel's columns rounded up to whole vectors, with zeros beyond the last one. A panel begins at
+ * depth * its first column.
+ */
+static size_t packed_floats(int depth, int columns)
+{
+    return (size_t)depth * (size_t)parts_of(columns, LANES) * LANES;
+}
+
+INLINE int panel_vectors_at(int columns, int column)
+{
+    return columns - column > LANES ? 2 : 1;
+}
+
+static size_t direct_packed(const cn_conv_shape *s)
+{
+    const folded f = fold(s);
+    return packed_floats(f.s.fh * f.s.fw * f.s.c, f.s.oc);
+}
+
+/* w [fh][fw][c][oc] is the matrix as it stands: depth (u, v, j), columns k. Folded it has one
+ * panel. */
+static void direct_pack(const cn_conv_shape *s, const float *w, float *packed)
+{
+    const folded f = fold(s);
+    for (int column = 0; column < f.s.oc; column += PANEL) {
+        const int width = panel_vectors_at(f.s.oc, column) * LANES;
+        const int n = smaller(width, s->oc - column);
+        for (int u = 0; u < s->fh; u++) {
+            for (int v = 0; v < f.s.fw; v++) {
+                for (int j = 0; j < s->c; j++, packed += width) {
+                    for (int k = 0; k < width; k += LANES) store(packed + k, (vf){0});
+                    for (int e = 0; e < f.g; e++) {
+                        const int tap = v - e * s->sw;
+                        if (tap < 0 || tap >= s->fw) continue;
+                        const float *row =
+                            w + (((ptrdiff_t)u * s->fw + tap) * s->c + j) * s->oc + column;
+                        for (int k = 0; k < n; k++) packed[e * s->oc + k] = row[k];
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,112 @@
+/*
+ * pictures_template.h - the rows of pictures that windows slide over, padded or in place.
+ *
+ * In a row of x the taps (v, j) of a window are one run of fw c neighbours, so that a convolution
+ * needs no column matrix. Rows of a picture with padding are copied, a band at a time, into rows
+ * that hold their zeros; kernel rows outside the picture are left out of the sums, so a band needs
+ * no zeros above and below. Without padding rows are read where they are.
+ */
+
+/* Padded rows that are worked on at a time, in floats: they stay in the second-level cache. */
+enum { BAND_FLOATS = 48 * 1024 };
+
+/* The pictures that windows slide over. A window may begin inside: pt and pl of either sign. */
+typedef struct pictures {
+    const float *x;
+    int m, h, w, c;
+    int fh, fw, sh, sw, pt, pl, oh, ow;
+    int columns;          /* of a padded row */
+    bool in_place;        /* no window leaves its row: it is not copied */
+    ptrdiff_t row, image; /* floats from one to the next; a padded row's or the picture's */
+    int band_rows, bands; /* output rows of a band, and bands of a picture */
+    int run, runs;        /* output pixels of a row taken at a time, and such runs of a row */
+    int group, groups;    /* pictures taken together, whole ones only */
+} pictures;
+
+/* Without its split. `joined`: each row of outputs begins where the one before it ends. */
+static pictures pictures_of(const cn_conv_shape *s, const float *x, bool joined)
+{
+    pictures g = {.x = x,
+                  .m = s->m,
+                  .h = s->h,
+                  .w = s->w,
+                  .c = s->c,
+                  .fh = s->fh,
+                  .fw = s->fw,
+                  .sh = s->sh,
+                  .sw = s->sw,
+                  .pt = s->pt,
+                  .pl = s->pl,
+                  .oh = s->oh,
+                  .ow = s->ow};
+    /* The pixels of a 1 x 1 convolution are one long row, taken in runs. */
+    if (joined && s->fh == 1 && s->fw == 1 && s->sh == 1 && s->sw == 1 && s->pt == 0 &&
+        s->pl == 0 && s->oh == s->h && s->ow == s->w && (int64_t)s->m * s->h * s->w <= INT32_MAX) {
+        g.w = g.ow = s->m * s->h * s->w;
+        g.m = g.h = g.oh = 1;
+    }
+    g.columns = (g.ow - 1) * g.sw + g.fw;
+    g.in_place = g.pl <= 0 && g.columns - g.pl <= g.w;
+    g.row = (ptrdiff_t)(g.in_place ? g.w : g.columns) * g.c;
+    g.image = (ptrdiff_t)g.h * g.w * g.c;
+    return g;
+}
+
+/* Splits the pictures so that what is worked on, with `beside` more floats an output pixel, takes
+ * `floats`, but at least `pixels` output pixels: bands of rows; where whole pictures fit, groups of
+ * up to `most`; a single row, runs. */
+static void split(pictures *g, int floats, int beside, int pixels, int most)
+{
+    const ptrdiff_t row = larger(1, g->sh) * g->row + (ptrdiff_t)g->ow * beside;
+    const int fits = larger((int)(floats / (row > 0 ? row : 1)), parts_of(pixels, g->ow));
+    g->band_rows = larger(1, smaller(g->oh, fits));
+    g->bands = parts_of(g->oh, g->band_rows);
+    g->group = g->bands > 1 ? 1 : larger(1, smaller(fits / g->oh, most));
+    g->groups = parts_of(g->m, g->group);
+    const int run = larger(pixels, floats / smaller(floats, g->c * g->sw + beside));
+    g->run = g->oh == 1 && g->in_place ? smaller(g->ow, run) : g->ow;
+    g->runs = parts_of(g->ow, g->run);
+}
+
+/* Rows of x that the output rows p0 <= p < p1 look at: first <= r < end. */
+INLINE int first_row(const pictures *g, int p0)
+{
+    return smaller(g->h, larger(0, p0 * g->sh - g->pt));
+}
+
+INLINE int end_row(const pictures *g, int p1)
+{
+    return larger(0, smaller(g->h, (p1 - 1) * g->sh + g->fh - g->pt));
+}
+
+/* What the padded rows of one group take. */
+static size_t band_floats(const pictures *g)
+{
+    if (g->in_place) return 0;
+    const int rows = smaller(g->h, (g->band_rows - 1) * g->sh + g->fh);
+    return (size_t)g->group * (size_t)rows * (size_t)g->row + 2 * LANES;
+}
+
+/* The rows that output rows p0 <= p < p1 of pictures i0 <= i < i1 look at, in place or copied into
+ * `band`. Returns where row 0 of picture i0 is, or would be; *image floats lead to the next. */
+static const float *padded_rows(const pictures *g, int i0, int i1, int p0, int p1, float *band,
+                                ptrdiff_t *image)
+{
+    *image = g->image;
+    if (g->in_place) return g->x + i0 * g->image - (ptrdiff_t)g->pl * g->c;
+    const int first = first_row(g, p0), end = larger(first, end_row(g, p1));
+    const int left = smaller(g->columns, larger(0, g->pl)), from = larger(0, -g->pl);
+    const int inside = larger(0, smaller(g->columns - left, g->w - from));
+    const size_t c = (size_t)g->c, zeros = (size_t)left * c, copied = (size_t)inside * c;
+    float *out = band;
+    for (int i = i0; i < i1; i++) {
+        for (int r = first; r < end; r++, out += g->row) {
+            const float *row = g->x + i * g->image + ((ptrdiff_t)r * g->w + from) * g->c;
+            memset(out, 0, zeros * sizeof *out);
+            if (copied) memcpy(out + zeros, row, copied * sizeof *out);
+            memset(out + zeros + copied, 0, ((size_t)g->row - zeros - copied) * sizeof *out);
+        }
+    }
+    *image = (end - first) * g->row;
+    return band - first * g->row;
+}
