@@ -13,6 +13,7 @@ typedef struct options {
     cli_common common;
     const char *layer;
     int batch, repeats;
+    bool direct;
 } options;
 
 static const cli_option bench_options[] = {
@@ -22,6 +23,8 @@ static const cli_option bench_options[] = {
      "pictures at once (default: 32 for layers, 64 to train a network, 1 to run it)"},
     {"repeats", CLI_WHOLE, offsetof(options, repeats), "N", "11", 1, MAX_REPEATS,
      "measurements of at least 10 ms each, of which the median counts"},
+    {"no-winograd", CLI_FLAG, offsetof(options, direct), NULL, NULL, 0, 0,
+     "3 x 3 convolutions by the direct sum, too"},
     {.name = NULL},
 };
 
@@ -174,10 +177,10 @@ static const struct direction {
     {"forward", forward}, {"backward_data", backward_data}, {"backward_weights", backward_weights}};
 enum { DIRECTIONS = sizeof directions / sizeof *directions };
 
-static cn_conv_shape geometry(const bench_layer *l, int batch)
+static cn_conv_shape geometry(const bench_layer *l, const options *o)
 {
     const int out = (l->side + l->before + l->after - l->kernel) / l->stride + 1;
-    return (cn_conv_shape){.m = batch,
+    return (cn_conv_shape){.m = o->batch,
                            .h = l->side,
                            .w = l->side,
                            .c = l->c,
@@ -189,7 +192,8 @@ static cn_conv_shape geometry(const bench_layer *l, int batch)
                            .pl = l->before,
                            .oh = out,
                            .ow = out,
-                           .oc = l->filters};
+                           .oc = l->filters,
+                           .direct = o->direct};
 }
 
 static cn_status floats(cn_tensor *t, size_t count, cn_rng *rng, cn_error *err)
@@ -207,19 +211,18 @@ static void layer_close(layer_run *r)
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) cn_tensor_free(all[i]);
 }
 
-static cn_status layer_open(layer_run *r, const machine *m, const bench_layer *l, int batch,
+static cn_status layer_open(layer_run *r, const machine *m, const bench_layer *l, const options *o,
                             cn_rng *rng, cn_error *err)
 {
-    const cn_conv_shape s = geometry(l, batch);
-    const size_t pixels = (size_t)batch * (size_t)s.h * (size_t)s.w;
+    const cn_conv_shape s = geometry(l, o);
+    const size_t pixels = (size_t)s.m * (size_t)s.h * (size_t)s.w;
     const size_t weights = (size_t)s.fh * (size_t)s.fw * (size_t)s.c * (size_t)s.oc;
     const int threads = cn_pool_threads(m->pool);
     cn_status status;
     *r = (layer_run){.m = m, .s = s};
     status = floats(&r->x, pixels * (size_t)s.c, rng, err);
     if (status == CN_OK)
-        status =
-            floats(&r->y, (size_t)batch * (size_t)s.oh * (size_t)s.ow * (size_t)s.oc, rng, err);
+        status = floats(&r->y, (size_t)s.m * (size_t)s.oh * (size_t)s.ow * (size_t)s.oc, rng, err);
     if (status == CN_OK) status = floats(&r->w, weights, rng, err);
     if (status == CN_OK) status = floats(&r->b, (size_t)s.oc, rng, err);
     if (status == CN_OK) status = floats(&r->packed, m->kernels->conv_packed(&s), NULL, err);
@@ -235,7 +238,7 @@ static double operations_of(const cn_conv_shape *s)
 
 static void print_layer(const options *o, const bench_layer *l, const measured *found)
 {
-    const cn_conv_shape s = geometry(l, o->batch);
+    const cn_conv_shape s = geometry(l, o);
     if (!o->common.json) printf("%-24s", l->name);
     for (int d = 0; d < DIRECTIONS; d++) {
         const double rate = operations_of(&s) / found[d].seconds / 1e9;
@@ -257,11 +260,15 @@ static void print_layer(const options *o, const bench_layer *l, const measured *
     fflush(stdout);
 }
 
+static bool wanted(const options *o, const bench_layer *l)
+{
+    return !o->layer || strstr(l->name, o->layer);
+}
+
 static int bench_layers(const options *o, machine *m)
 {
     cn_rng rng;
     cn_error err;
-    int shown = 0;
     cn_rng_seed(&rng, (uint32_t)o->common.seed);
     if (!o->common.json)
         printf("%-24s  %14s  %14s  %14s\n", "GFLOP/s, share of peak", "forward", "backward data",
@@ -269,16 +276,14 @@ static int bench_layers(const options *o, machine *m)
     for (int i = 0; i < LAYERS; i++) {
         layer_run r;
         measured found[DIRECTIONS];
-        if (o->layer && !strstr(layers[i].name, o->layer)) continue;
-        const cn_status status = layer_open(&r, m, &layers[i], o->batch, &rng, &err);
+        if (!wanted(o, &layers[i])) continue;
+        const cn_status status = layer_open(&r, m, &layers[i], o, &rng, &err);
         for (int d = 0; status == CN_OK && d < DIRECTIONS; d++)
             found[d] = measure(m, directions[d].run, &r, operations_of(&r.s), o->repeats);
         layer_close(&r);
         if (status != CN_OK) return cli_error("bench", "%s: %s", layers[i].name, err.text);
         print_layer(o, &layers[i], found);
-        shown++;
     }
-    if (shown == 0) return cli_error("bench", "no layer of the table is called \"%s\"", o->layer);
     return CLI_DONE;
 }
 
@@ -315,7 +320,10 @@ static cn_status bench_network(const options *o, cn_model *model, const char *na
     const int extents[] = {batch, shape[0], shape[1], shape[2]};
     network_run r = {.status = CN_OK};
     cn_rng rng;
-    cn_session_opts opts = {.batch = batch, .threads = o->common.threads, .training = training};
+    cn_session_opts opts = {.batch = batch,
+                            .threads = o->common.threads,
+                            .training = training,
+                            .no_winograd = o->direct};
     cn_status status = cn_session_create(&r.session, model, opts, err);
     if (status == CN_OK) status = cn_tensor_create(&r.x, CN_F32, 4, extents, err);
     if (status == CN_OK) status = cn_tensor_create(&r.labels, CN_I32, 1, extents, err);
@@ -392,6 +400,9 @@ static int run(const void *given, int count, char *const *operands)
     options o = *(const options *)given;
     machine m = {.kernels = cn_kernels_get()};
     cn_error err;
+    int named = 0;
+    for (int i = 0; i < LAYERS; i++) named += wanted(&o, &layers[i]);
+    if (named == 0) return cli_error("bench", "no layer of the table is called \"%s\"", o.layer);
     if (cn_pool_create(&m.pool, o.common.threads, &err) != CN_OK)
         return cli_error("bench", "%s", err.text);
     print_machine(&o, &m);
