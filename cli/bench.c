@@ -1,7 +1,6 @@
 /* bench.c - `convnet bench`: how fast this machine runs single layers and whole networks. */
+#include "bench_layers.h"
 #include "cli.h"
-
-#include "kernels/kernels.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -27,31 +26,6 @@ static const cli_option bench_options[] = {
      "3 x 3 convolutions by the direct sum, too"},
     {.name = NULL},
 };
-
-/* Layers of known networks. Sides, channels, filters, kernel, stride, zeros before and after. */
-typedef struct bench_layer {
-    const char *name;
-    int side, c, filters, kernel, stride, before, after;
-} bench_layer;
-
-static const bench_layer layers[] = {
-    {"lenet_28_1-6_5x5", 28, 1, 6, 5, 1, 2, 2},
-    {"lenet_14_6-16_5x5", 14, 6, 16, 5, 1, 0, 0},
-    {"signs_64_3-8_4x4", 64, 3, 8, 4, 1, 1, 2},
-    {"vgg_32_3-64_3x3", 32, 3, 64, 3, 1, 1, 1},
-    {"vgg_32_64_3x3", 32, 64, 64, 3, 1, 1, 1},
-    {"vgg_16_128_3x3", 16, 128, 128, 3, 1, 1, 1},
-    {"vgg_8_256_3x3", 8, 256, 256, 3, 1, 1, 1},
-    {"resnet_224_3-64_7x7s2", 224, 3, 64, 7, 2, 3, 3},
-    {"resnet_56_64_3x3", 56, 64, 64, 3, 1, 1, 1},
-    {"resnet_56_64-256_1x1", 56, 64, 256, 1, 1, 0, 0},
-    {"resnet_56_128_3x3s2", 56, 128, 128, 3, 2, 1, 1},
-    {"resnet_28_128_3x3", 28, 128, 128, 3, 1, 1, 1},
-    {"resnet_14_256_3x3", 14, 256, 256, 3, 1, 1, 1},
-    {"resnet_14_1024-256_1x1", 14, 1024, 256, 1, 1, 0, 0},
-    {"resnet_7_512_3x3", 7, 512, 512, 3, 1, 1, 1},
-};
-enum { LAYERS = sizeof layers / sizeof *layers };
 
 /* ---- timing */
 
@@ -177,25 +151,6 @@ static const struct direction {
     {"forward", forward}, {"backward_data", backward_data}, {"backward_weights", backward_weights}};
 enum { DIRECTIONS = sizeof directions / sizeof *directions };
 
-static cn_conv_shape geometry(const bench_layer *l, const options *o)
-{
-    const int out = (l->side + l->before + l->after - l->kernel) / l->stride + 1;
-    return (cn_conv_shape){.m = o->batch,
-                           .h = l->side,
-                           .w = l->side,
-                           .c = l->c,
-                           .fh = l->kernel,
-                           .fw = l->kernel,
-                           .sh = l->stride,
-                           .sw = l->stride,
-                           .pt = l->before,
-                           .pl = l->before,
-                           .oh = out,
-                           .ow = out,
-                           .oc = l->filters,
-                           .direct = o->direct};
-}
-
 static cn_status floats(cn_tensor *t, size_t count, cn_rng *rng, cn_error *err)
 {
     cn_status status = cn_tensor_create(t, CN_F32, 1, (int[]){(int)(count ? count : 1)}, err);
@@ -214,7 +169,7 @@ static void layer_close(layer_run *r)
 static cn_status layer_open(layer_run *r, const machine *m, const bench_layer *l, const options *o,
                             cn_rng *rng, cn_error *err)
 {
-    const cn_conv_shape s = geometry(l, o);
+    const cn_conv_shape s = bench_shape(l, o->batch, o->direct);
     const size_t pixels = (size_t)s.m * (size_t)s.h * (size_t)s.w;
     const size_t weights = (size_t)s.fh * (size_t)s.fw * (size_t)s.c * (size_t)s.oc;
     const int threads = cn_pool_threads(m->pool);
@@ -238,7 +193,7 @@ static double operations_of(const cn_conv_shape *s)
 
 static void print_layer(const options *o, const bench_layer *l, const measured *found)
 {
-    const cn_conv_shape s = geometry(l, o);
+    const cn_conv_shape s = bench_shape(l, o->batch, o->direct);
     if (!o->common.json) printf("%-24s", l->name);
     for (int d = 0; d < DIRECTIONS; d++) {
         const double rate = operations_of(&s) / found[d].seconds / 1e9;
@@ -273,16 +228,17 @@ static int bench_layers(const options *o, machine *m)
     if (!o->common.json)
         printf("%-24s  %14s  %14s  %14s\n", "GFLOP/s, share of peak", "forward", "backward data",
                "weights");
-    for (int i = 0; i < LAYERS; i++) {
+    const bench_layer *l;
+    for (int i = 0; (l = bench_layer_at(i)) != NULL; i++) {
         layer_run r;
         measured found[DIRECTIONS];
-        if (!wanted(o, &layers[i])) continue;
-        const cn_status status = layer_open(&r, m, &layers[i], o, &rng, &err);
+        if (!wanted(o, l)) continue;
+        const cn_status status = layer_open(&r, m, l, o, &rng, &err);
         for (int d = 0; status == CN_OK && d < DIRECTIONS; d++)
             found[d] = measure(m, directions[d].run, &r, operations_of(&r.s), o->repeats);
         layer_close(&r);
-        if (status != CN_OK) return cli_error("bench", "%s: %s", layers[i].name, err.text);
-        print_layer(o, &layers[i], found);
+        if (status != CN_OK) return cli_error("bench", "%s: %s", l->name, err.text);
+        print_layer(o, l, found);
     }
     return CLI_DONE;
 }
@@ -401,7 +357,7 @@ static int run(const void *given, int count, char *const *operands)
     machine m = {.kernels = cn_kernels_get()};
     cn_error err;
     int named = 0;
-    for (int i = 0; i < LAYERS; i++) named += wanted(&o, &layers[i]);
+    for (int i = 0; bench_layer_at(i); i++) named += wanted(&o, bench_layer_at(i));
     if (named == 0) return cli_error("bench", "no layer of the table is called \"%s\"", o.layer);
     if (cn_pool_create(&m.pool, o.common.threads, &err) != CN_OK)
         return cli_error("bench", "%s", err.text);

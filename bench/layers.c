@@ -1,0 +1,412 @@
+/*
+ * layers.c - convolutions of known networks by our kernels and by oneDNN, in one process, turn by
+ * turn.
+ *
+ * On a machine that others use, speed varies from second to second. So in every repeat each way
+ * runs once, one after the other, beside a measurement of the processor's peak: a ratio compares
+ * neighbours in time. What counts is the median of the repeats' ratios, and its quartiles tell how
+ * much it varies.
+ */
+#include "bench_layers.h"
+#include "onednn.h"
+
+#include <getopt.h>
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { MAX_REPEATS = 101, MAX_WAYS = 8 };
+
+static const char *const direction_names[] = {"forward", "backward data", "backward weights"};
+
+typedef struct options {
+    const char *layer;
+    int batch, threads, repeats;
+    bool json;
+} options;
+
+/* ---- timing */
+
+/* One thread is timed by the time that it had a processor, so that its neighbours' turns on a busy
+ * machine do not count; several by the clock on the wall. */
+static double seconds_now(int threads)
+{
+    struct timespec t;
+    clock_gettime(threads == 1 ? CLOCK_PROCESS_CPUTIME_ID : CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static int by_size(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+typedef struct spread {
+    double low, median, high; /* quartiles */
+} spread;
+
+static spread spread_of(const double *values, int n)
+{
+    double sorted[MAX_REPEATS];
+    memcpy(sorted, values, (size_t)n * sizeof *values);
+    qsort(sorted, (size_t)n, sizeof *sorted, by_size);
+    return (spread){sorted[n / 4], sorted[n / 2], sorted[n - 1 - n / 4]};
+}
+
+typedef void task(void *argument);
+
+/* Something to time, and how often a repeat calls it: 10 ms long. */
+typedef struct contender {
+    task *run;
+    void *argument;
+    int threads, calls;
+    double seconds[MAX_REPEATS];
+} contender;
+
+static void prepare(contender *c, task *run, void *argument, int threads)
+{
+    c->run = run;
+    c->argument = argument;
+    c->threads = threads;
+    run(argument); /* fetches code and data */
+    const double start = seconds_now(c->threads);
+    run(argument);
+    c->calls = (int)fmin(0.01 / fmax(seconds_now(c->threads) - start, 1e-9), 1e6) + 1;
+}
+
+static void time_repeat(contender *c, int repeat)
+{
+    const double start = seconds_now(c->threads);
+    for (int i = 0; i < c->calls; i++) c->run(c->argument);
+    c->seconds[repeat] = (seconds_now(c->threads) - start) / c->calls;
+}
+
+/* ---- ours */
+
+typedef struct machine {
+    const cn_kernels *kernels;
+    cn_pool *pool;
+    peer *peer;
+} machine;
+
+enum { PEAK_STEPS = 1 << 18 };
+
+static void multiply_add_unit(void *argument, int unit, int worker)
+{
+    const machine *m = argument;
+    (void)unit;
+    (void)worker;
+    m->kernels->multiply_add(PEAK_STEPS);
+}
+
+static void multiply_add(void *argument)
+{
+    machine *m = argument;
+    cn_pool_run(m->pool, cn_pool_threads(m->pool), multiply_add_unit, m);
+}
+
+typedef struct layer {
+    const machine *m;
+    cn_conv_shape s;
+    cn_tensor x, y, w, b, packed, scratch;
+} layer;
+
+/* Training packs the weights anew for every batch; whoever runs one picture packed them before. */
+static void forward(void *argument)
+{
+    layer *l = argument;
+    if (l->s.m > 1) l->m->kernels->conv_pack(&l->s, l->w.data, l->packed.data);
+    l->m->kernels->conv_forward(&l->s, l->x.data, l->packed.data, l->b.data, true, l->y.data,
+                                l->scratch.data, l->m->pool);
+}
+
+static void backward_data(void *argument)
+{
+    layer *l = argument;
+    l->m->kernels->conv_backward_data(&l->s, l->y.data, l->w.data, l->x.data, l->scratch.data,
+                                      l->m->pool);
+}
+
+static void backward_weights(void *argument)
+{
+    layer *l = argument;
+    l->m->kernels->conv_backward_weights(&l->s, l->x.data, l->y.data, l->w.data, l->b.data,
+                                         l->scratch.data, l->m->pool);
+}
+
+static task *const ours[DIRECTIONS] = {forward, backward_data, backward_weights};
+
+static void theirs(void *argument)
+{
+    peer_conv_run(argument);
+}
+
+static bool floats(cn_tensor *t, size_t count)
+{
+    if (cn_tensor_create(t, CN_F32, 1, (int[]){(int)(count ? count : 1)}, NULL) != CN_OK)
+        return false;
+    uint32_t state = 1;
+    float *data = t->data;
+    for (size_t i = 0; i < count; i++) {
+        state = state * 1664525u + 1013904223u;
+        data[i] = (float)(state >> 8) / (1 << 24) - 0.5f;
+    }
+    return true;
+}
+
+static void layer_close(layer *l)
+{
+    cn_tensor *const all[] = {&l->x, &l->y, &l->w, &l->b, &l->packed, &l->scratch};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) cn_tensor_free(all[i]);
+}
+
+static bool layer_open(layer *l, const machine *m, const cn_conv_shape *s)
+{
+    const size_t pixels = (size_t)s->m * (size_t)s->h * (size_t)s->w;
+    const size_t outputs = (size_t)s->m * (size_t)s->oh * (size_t)s->ow;
+    const size_t filters = (size_t)s->oc;
+    *l = (layer){.m = m, .s = *s};
+    /* One vector more than there is: kernels may read it. */
+    if (floats(&l->x, pixels * (size_t)s->c + 16) && floats(&l->y, outputs * filters + 16) &&
+        floats(&l->w, (size_t)s->fh * (size_t)s->fw * (size_t)s->c * filters) &&
+        floats(&l->b, filters) && floats(&l->packed, m->kernels->conv_packed(s)) &&
+        floats(&l->scratch, m->kernels->conv_scratch(s, cn_pool_threads(m->pool))))
+        return true;
+    layer_close(l);
+    return false;
+}
+
+/* ---- one layer, one direction */
+
+typedef struct result {
+    spread gflops, peer_gflops, ratio; /* ratio: how many times oneDNN's speed */
+    double share;                      /* of the peak */
+    int way;                           /* oneDNN's best; -1: it has none */
+} result;
+
+/* The way with the smallest median. */
+static int best_way(const contender *ways, int repeats)
+{
+    int best = -1;
+    double least = INFINITY;
+    for (int w = 0; w < MAX_WAYS; w++) {
+        if (!ways[w].run) continue;
+        const double now = spread_of(ways[w].seconds, repeats).median;
+        if (now < least) {
+            least = now;
+            best = w;
+        }
+    }
+    return best;
+}
+
+static spread rates(const contender *c, double operations, int repeats)
+{
+    double values[MAX_REPEATS];
+    for (int r = 0; r < repeats; r++) values[r] = operations / c->seconds[r] / 1e9;
+    return spread_of(values, repeats);
+}
+
+static spread ratios(const contender *slow, const contender *fast, double factor, int repeats)
+{
+    double values[MAX_REPEATS];
+    for (int r = 0; r < repeats; r++) values[r] = factor * slow->seconds[r] / fast->seconds[r];
+    return spread_of(values, repeats);
+}
+
+static result measure(machine *m, layer *l, direction d, int repeats)
+{
+    contender we = {0}, peak = {0}, ways[MAX_WAYS] = {{0}};
+    peer_conv *convs[MAX_WAYS] = {NULL};
+    const cn_conv_shape *s = &l->s;
+    const int threads = cn_pool_threads(m->pool);
+    const double operations = 2.0 * s->m * s->oh * s->ow * s->oc * s->fh * s->fw * s->c;
+    const double peak_operations = m->kernels->multiply_add(PEAK_STEPS) * cn_pool_threads(m->pool);
+    prepare(&we, ours[d], l, threads);
+    prepare(&peak, multiply_add, m, threads);
+    for (int w = 0; w < MAX_WAYS && peer_way(w); w++) {
+        convs[w] = peer_conv_open(m->peer, s, d, w);
+        if (convs[w]) prepare(&ways[w], theirs, convs[w], threads);
+    }
+    for (int r = 0; r < repeats; r++) {
+        time_repeat(&peak, r);
+        time_repeat(&we, r);
+        for (int w = 0; w < MAX_WAYS; w++)
+            if (convs[w]) time_repeat(&ways[w], r);
+    }
+    result found = {.gflops = rates(&we, operations, repeats), .way = best_way(ways, repeats)};
+    found.share = ratios(&peak, &we, operations / peak_operations, repeats).median;
+    if (found.way >= 0) {
+        found.peer_gflops = rates(&ways[found.way], operations, repeats);
+        found.ratio = ratios(&ways[found.way], &we, 1, repeats);
+    }
+    for (int w = 0; w < MAX_WAYS; w++) peer_conv_close(convs[w]);
+    return found;
+}
+
+/* ---- printing */
+
+static void print_object(json_t *object)
+{
+    json_dumpf(object, stdout, JSON_COMPACT | JSON_REAL_PRECISION(6));
+    putchar('\n');
+    json_decref(object);
+}
+
+static void print_result(const options *o, const char *name, direction d, const result *f)
+{
+    if (o->json) {
+        print_object(json_pack("{ss ss ss si si s[fff] sf ss s[fff] s[fff]}", "event", "layer",
+                               "layer", name, "direction", direction_names[d], "batch", o->batch,
+                               "threads", o->threads, "gflops", f->gflops.low, f->gflops.median,
+                               f->gflops.high, "share_of_peak", f->share, "way",
+                               f->way < 0 ? "none" : peer_way(f->way), "onednn_gflops",
+                               f->peer_gflops.low, f->peer_gflops.median, f->peer_gflops.high,
+                               "ratio", f->ratio.low, f->ratio.median, f->ratio.high));
+    } else {
+        printf("%-24s %-16s %7.1f %4.0f %%  ", d == FORWARD ? name : "", direction_names[d],
+               f->gflops.median, 100 * f->share);
+        if (f->way < 0)
+            puts("oneDNN has none");
+        else
+            printf("%7.1f  %-10s  %5.2f  %.2f to %.2f\n", f->peer_gflops.median, peer_way(f->way),
+                   f->ratio.median, f->ratio.low, f->ratio.high);
+    }
+    fflush(stdout);
+}
+
+static void print_machine(const options *o, machine *m)
+{
+    contender peak;
+    prepare(&peak, multiply_add, m, o->threads);
+    for (int r = 0; r < o->repeats; r++) time_repeat(&peak, r);
+    const double operations = m->kernels->multiply_add(PEAK_STEPS) * cn_pool_threads(m->pool);
+    const double gflops = rates(&peak, operations, o->repeats).median;
+    if (o->json) {
+        print_object(json_pack("{ss ss ss ss si sf}", "event", "machine", "convnet", cn_version(),
+                               "isa", m->kernels->isa, "onednn", peer_version(m->peer), "threads",
+                               o->threads, "peak_gflops", gflops));
+        return;
+    }
+    printf("convnet %s (%s) and oneDNN %s, %d thread%s, batch %d; peak %.1f GFLOP/s\n\n"
+           "%-24s %-16s %7s %6s  %7s  %-10s  %5s  %s\n",
+           cn_version(), m->kernels->isa, peer_version(m->peer), o->threads,
+           o->threads == 1 ? "" : "s", o->batch, gflops, "", "", "GFLOP/s", "peak", "oneDNN", "",
+           "ratio", "quartiles");
+}
+
+/* The geometric means of the ratios. */
+static void print_means(const options *o, const double sums[DIRECTIONS], int count)
+{
+    if (!o->json) printf("\nGeometric mean of %d ratios\n", count);
+    for (int d = 0; d < DIRECTIONS; d++) {
+        const double mean = exp(sums[d] / count);
+        if (o->json)
+            print_object(json_pack("{ss ss si si si sf}", "event", "mean", "direction",
+                                   direction_names[d], "batch", o->batch, "threads", o->threads,
+                                   "layers", count, "ratio", mean));
+        else
+            printf("  %-16s %5.2f\n", direction_names[d], mean);
+    }
+}
+
+/* ---- the program */
+
+static int fail(const char *what)
+{
+    fprintf(stderr, "bench: %s\n", what);
+    return EXIT_FAILURE;
+}
+
+static int bench(const options *o, machine *m)
+{
+    double sums[DIRECTIONS] = {0};
+    int count = 0;
+    print_machine(o, m);
+    const bench_layer *entry;
+    for (int i = 0; (entry = bench_layer_at(i)) != NULL; i++) {
+        const cn_conv_shape s = bench_shape(entry, o->batch, false);
+        layer l;
+        if (o->layer && !strstr(entry->name, o->layer)) continue;
+        if (!layer_open(&l, m, &s)) return fail("out of memory");
+        for (int d = 0; d < DIRECTIONS; d++) {
+            const result found = measure(m, &l, (direction)d, o->repeats);
+            print_result(o, entry->name, (direction)d, &found);
+            sums[d] += log(found.ratio.median);
+        }
+        layer_close(&l);
+        count++;
+    }
+    if (count == 0) return fail("no layer of the table has this name");
+    print_means(o, sums, count);
+    return EXIT_SUCCESS;
+}
+
+static const char usage[] =
+    "usage: script/bench layers [options]\n"
+    "\n"
+    "Convolutions of known networks in their three directions by our kernels and by oneDNN, turn\n"
+    "by turn: GFLOP/s (two operations a multiply-add of the direct method, padding included), the\n"
+    "share of what the processor does with multiply-adds alone, oneDNN's best way, and how many\n"
+    "times its speed ours is: medians over the repeats, quartiles of the ratio.\n"
+    "\n"
+    "  --layer TEXT     only the layers whose name contains it\n"
+    "  --batch N        pictures at once (32)\n"
+    "  --threads N      of both (1)\n"
+    "  --repeats N      of at least 10 ms each (11)\n"
+    "  --json           an object a line\n";
+
+static bool read_whole(const char *text, int most, int *value)
+{
+    char *end;
+    const long n = strtol(text, &end, 10);
+    if (end == text || *end || n < 1 || n > most) return false;
+    *value = (int)n;
+    return true;
+}
+
+/* False for options that are not there or out of range. */
+static bool read_options(options *o, int argc, char **argv)
+{
+    static const struct option known[] = {
+        {"layer", required_argument, NULL, 'l'},   {"batch", required_argument, NULL, 'b'},
+        {"threads", required_argument, NULL, 't'}, {"repeats", required_argument, NULL, 'r'},
+        {"json", no_argument, NULL, 'j'},          {NULL, 0, NULL, 0}};
+    bool good = true;
+    for (int c; good && (c = getopt_long(argc, argv, "", known, NULL)) != -1;) {
+        switch (c) {
+        case 'l': o->layer = optarg; break;
+        case 'b': good = read_whole(optarg, 4096, &o->batch); break;
+        case 't': good = read_whole(optarg, 256, &o->threads); break;
+        case 'r': good = read_whole(optarg, MAX_REPEATS, &o->repeats); break;
+        case 'j': o->json = true; break;
+        default: good = false;
+        }
+    }
+    return good && optind == argc;
+}
+
+int main(int argc, char **argv)
+{
+    options o = {.batch = 32, .threads = 1, .repeats = 11};
+    machine m = {.kernels = cn_kernels_get()};
+    cn_error err;
+    if (argc == 2 && strcmp(argv[1], "--help") == 0) {
+        fputs(usage, stdout);
+        return EXIT_SUCCESS;
+    }
+    if (!read_options(&o, argc, argv)) {
+        fputs(usage, stderr);
+        return 2;
+    }
+    if (cn_pool_create(&m.pool, o.threads, &err) != CN_OK) return fail(err.text);
+    m.peer = peer_open(o.threads);
+    const int status = m.peer ? bench(&o, &m) : fail("oneDNN makes no engine for this processor");
+    peer_close(m.peer);
+    cn_pool_free(m.pool);
+    return status;
+}

@@ -1,0 +1,18 @@
+/* bench_layers.h - convolutions of known networks, the table that speed is measured on. */
+#ifndef CLI_BENCH_LAYERS_H
+#define CLI_BENCH_LAYERS_H
+
+#include "kernels/kernels.h"
+
+/* Sides, channels, filters, kernel, stride, zeros before and after. */
+typedef struct bench_layer {
+    const char *name;
+    int side, c, filters, kernel, stride, before, after;
+} bench_layer;
+
+/* NULL past the end. */
+const bench_layer *bench_layer_at(int i);
+/* `direct` forbids Winograd's method. */
+cn_conv_shape bench_shape(const bench_layer *l, int batch, bool direct);
+
+#endif
