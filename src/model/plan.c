@@ -155,7 +155,8 @@ static int add_buffer(planner *p, int i)
                             p->plan->opts.batch, layer_of(p, i)->name);
         return CN_NO_BUFFER;
     }
-    size = (size + FLOATS_ALIGNED - 1) / FLOATS_ALIGNED * FLOATS_ALIGNED;
+    /* What a kernel reads past the end is no other buffer, which another thread may be writing. */
+    size = (size + FLOATS_ALIGNED - 1) / FLOATS_ALIGNED * FLOATS_ALIGNED + FLOATS_ALIGNED;
     p->plan->buffers[p->plan->buffer_count] = (cn_buffer){.size = size, .first = INT_MAX};
     return p->plan->buffer_count++;
 }
