@@ -109,6 +109,36 @@ static void multiply_add(void *argument)
     cn_pool_run(m->pool, cn_pool_threads(m->pool), multiply_add_unit, m);
 }
 
+/* What the memory does: a copy of more than the caches hold. */
+enum { COPY_BYTES = 64 << 20 };
+
+typedef struct copy {
+    char *from, *to;
+} copy;
+
+static void copy_memory(void *argument)
+{
+    const copy *c = argument;
+    memcpy(c->to, c->from, COPY_BYTES);
+}
+
+/* Bytes read and written a second, in GB; 0 where memory is short. */
+static double memory_speed(int repeats)
+{
+    contender c;
+    double speed = 0;
+    copy memory = {.from = calloc(1, COPY_BYTES), .to = malloc(COPY_BYTES)};
+    if (memory.from && memory.to) {
+        memset(memory.from, 1, COPY_BYTES);
+        prepare(&c, copy_memory, &memory, 1);
+        for (int r = 0; r < repeats; r++) time_repeat(&c, r);
+        speed = 2.0 * COPY_BYTES / spread_of(c.seconds, repeats).median / 1e9;
+    }
+    free(memory.from);
+    free(memory.to);
+    return speed;
+}
+
 typedef struct layer {
     const machine *m;
     cn_conv_shape s;
@@ -257,16 +287,26 @@ static void print_object(json_t *object)
     json_decref(object);
 }
 
-static void print_result(const options *o, const char *name, direction d, const result *f)
+/* Operations a byte, where each tensor crosses the memory once. */
+static double intensity(const cn_conv_shape *s)
+{
+    const double window = (double)s->fh * s->fw, outputs = (double)s->m * s->oh * s->ow * s->oc;
+    const double inputs = (double)s->m * s->h * s->w * s->c;
+    return 2 * outputs * window * s->c / 4 / (inputs + outputs + window * s->c * s->oc);
+}
+
+static void print_result(const options *o, const char *name, const cn_conv_shape *s, direction d,
+                         const result *f)
 {
     if (o->json) {
-        print_object(json_pack("{ss ss ss si si s[fff] sf ss s[fff] s[fff]}", "event", "layer",
+        print_object(json_pack("{ss ss ss si si sf s[fff] sf ss s[fff] s[fff]}", "event", "layer",
                                "layer", name, "direction", direction_names[d], "batch", o->batch,
-                               "threads", o->threads, "gflops", f->gflops.low, f->gflops.median,
-                               f->gflops.high, "share_of_peak", f->share, "way",
-                               f->way < 0 ? "none" : peer_way(f->way), "onednn_gflops",
-                               f->peer_gflops.low, f->peer_gflops.median, f->peer_gflops.high,
-                               "ratio", f->ratio.low, f->ratio.median, f->ratio.high));
+                               "threads", o->threads, "operations_a_byte", intensity(s), "gflops",
+                               f->gflops.low, f->gflops.median, f->gflops.high, "share_of_peak",
+                               f->share, "way", f->way < 0 ? "none" : peer_way(f->way),
+                               "onednn_gflops", f->peer_gflops.low, f->peer_gflops.median,
+                               f->peer_gflops.high, "ratio", f->ratio.low, f->ratio.median,
+                               f->ratio.high));
     } else {
         printf("%-24s %-16s %7.1f %4.0f %%  ", d == FORWARD ? name : "", direction_names[d],
                f->gflops.median, 100 * f->share);
@@ -287,9 +327,10 @@ static void print_machine(const options *o, machine *m)
     const double operations = m->kernels->multiply_add(PEAK_STEPS) * cn_pool_threads(m->pool);
     const double gflops = rates(&peak, operations, o->repeats).median;
     if (o->json) {
-        print_object(json_pack("{ss ss ss ss si sf}", "event", "machine", "convnet", cn_version(),
-                               "isa", m->kernels->isa, "onednn", peer_version(m->peer), "threads",
-                               o->threads, "peak_gflops", gflops));
+        print_object(json_pack("{ss ss ss ss si sf sf}", "event", "machine", "convnet",
+                               cn_version(), "isa", m->kernels->isa, "onednn",
+                               peer_version(m->peer), "threads", o->threads, "peak_gflops", gflops,
+                               "memory_gbytes", memory_speed(o->repeats)));
         return;
     }
     printf("convnet %s (%s) and oneDNN %s, %d thread%s, batch %d; peak %.1f GFLOP/s\n\n"
@@ -335,7 +376,7 @@ static int bench(const options *o, machine *m)
         if (!layer_open(&l, m, &s)) return fail("out of memory");
         for (int d = 0; d < DIRECTIONS; d++) {
             const result found = measure(m, &l, (direction)d, o->repeats);
-            print_result(o, entry->name, (direction)d, &found);
+            print_result(o, entry->name, &s, (direction)d, &found);
             sums[d] += log(found.ratio.median);
         }
         layer_close(&l);
