@@ -1,10 +1,13 @@
 #!/usr/bin/env python3
-"""Tables and a plot of what `script/bench layers --json` printed.
+"""Tables and a plot of what script/bench printed with --json.
 
-    bench/report.py FILE...                 a Markdown table: our speed and share of peak, the ratio
-    bench/report.py --roofline OUT FILE     the forward passes under the machine's two limits, as SVG
+    bench/report.py FILE...                 of layers: our speed and share of peak, the ratio
+    bench/report.py --networks FILE...      of networks: our time, the others' and the ratio
+    bench/report.py --roofline OUT FILE     of layers: the forward passes under the machine's two
+                                            limits, as SVG
 
-Several files may come from several releases of oneDNN: the fastest counts, so the smallest ratio.
+Layers may come from several releases of oneDNN, a file each: the fastest counts, so the smallest
+ratio.
 """
 import json
 import math
@@ -47,6 +50,17 @@ def table(paths):
         print(f"| `{layer}` | " + " | ".join(cells) + " |")
     means = [f"**{math.exp(sum(v) / len(v)):.2f}**" if v else "" for v in logs.values()]
     print("| geometric mean | " + " | ".join(means) + " |")
+
+
+def networks(paths):
+    print("| network | | library | ms | images/s | ratio |\n|---|---|---|---|---|---|")
+    for event in (e for path in paths for e in read(path) if e["event"] == "network"):
+        ours = event["library"] == "convnet"
+        low, middle, high = event["ratio"]
+        first = f"| `{event['network']}` | {event['what']}, {event['batch']} |" if ours else "| | |"
+        ratio = "" if ours else f"**{middle:.2f}** [{low:.2f}, {high:.2f}]"
+        print(f"{first} {event['library']} | {1e3 * event['seconds']:{'.3f' if event['seconds'] < 0.01 else '.1f'}} "
+              f"| {event['images_per_second']:,.0f} | {ratio} |")
 
 
 # ---- the plot: both axes are logarithms
@@ -96,6 +110,8 @@ def roofline(out, path):
 if __name__ == "__main__":
     if len(sys.argv) == 4 and sys.argv[1] == "--roofline":
         roofline(sys.argv[2], sys.argv[3])
+    elif len(sys.argv) > 2 and sys.argv[1] == "--networks":
+        networks(sys.argv[2:])
     elif len(sys.argv) > 1 and not sys.argv[1].startswith("-"):
         table(sys.argv[1:])
     else:
