@@ -314,7 +314,8 @@ CN_API const char *cn_zoo_text(int i);
 CN_API const char *cn_zoo_layers(int i);
 
 /* What prediction needs beside the weights, stored in the model and in its file: names of the
- * classes (copied), and the normalisation x = (pixel - mean[c]) / std[c] of pixels in [0, 1]. */
+ * classes (in UTF-8; copied), and the normalisation x = (pixel - mean[c]) / std[c] of pixels in
+ * [0, 1]. */
 CN_API cn_status cn_model_set_classes(cn_model *model, int n, const char *const *names,
                                       cn_error *err);
 CN_API cn_status cn_model_set_normalization(cn_model *model, const float *mean, const float *std,

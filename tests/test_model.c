@@ -401,6 +401,23 @@ static void the_documents_json_is_a_model(void **state)
     free(text);
 }
 
+static void bad_class_names_are_refused(void **state)
+{
+    (void)state;
+    cn_error err;
+    cn_model *m = parse("dense 2", 2, 2, 1);
+    assert_int_equal(cn_model_set_classes(m, 2, (const char *[]){"yes", "no"}, &err), CN_OK);
+    assert_int_equal(cn_model_set_classes(m, 2, (const char *[]){"a", NULL}, &err),
+                     CN_ERR_ARGUMENT);
+    assert_string_equal(err.text, "model: the name of class 1 is NULL");
+    assert_int_equal(cn_model_set_classes(m, 1, (const char *[]){"caf\xe9"}, &err),
+                     CN_ERR_ARGUMENT);
+    assert_string_equal(err.text, "model: the name of class 0 is not UTF-8");
+    assert_int_equal(cn_model_set_classes(m, 0, NULL, &err), CN_ERR_ARGUMENT);
+    assert_string_equal(cn_model_class_name(m, 1), "no");
+    cn_model_free(m);
+}
+
 /* ---- the JSON form */
 
 static void json_brings_the_same_model_back(void **state)
@@ -556,6 +573,7 @@ int main(void)
         cmocka_unit_test(the_document_names_everything),
         cmocka_unit_test(the_documents_examples_are_models),
         cmocka_unit_test(the_documents_json_is_a_model),
+        cmocka_unit_test(bad_class_names_are_refused),
         cmocka_unit_test(json_brings_the_same_model_back),
         cmocka_unit_test(json_that_lies_is_refused),
         cmocka_unit_test(parameters_are_named_and_initialised),

@@ -39,6 +39,11 @@ cn_status cn_tensor_output(cn_tensor *t, cn_dtype dtype, int rank, const int *sh
 enum { CN_SHAPE_TEXT = 64 };
 const char *cn_shape_text(int rank, const int *shape, char text[CN_SHAPE_TEXT]);
 
+/* ---- text (text.c) */
+
+/* True for well-formed UTF-8 (RFC 3629), which is all that JSON holds. */
+bool cn_is_utf8(const char *text);
+
 /* ---- geometry (window.c) */
 
 /*

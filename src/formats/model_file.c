@@ -7,10 +7,10 @@
  *
  * The file must hold the graph's parameters, all of them and nothing else.
  */
+#include "formats/json.h"
 #include "formats/safetensors.h"
 #include "model/model.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 enum { FORMAT = 1 };
@@ -27,14 +27,14 @@ static const char *tail(const char *path)
 
 /* ---- Saving */
 
-/* {"format": 1, "graph": ...} as text, to be freed; NULL with an error. */
+/* {"format": 1, "graph": ...} as text, to be released; NULL with an error. */
 static char *graph_text(const cn_model *model, cn_error *err)
 {
     json_t *graph = cn_model_to_json(model, err);
     if (!graph) return NULL;
     json_t *json = json_pack("{s:i, s:o}", "format", FORMAT, "graph", graph);
-    char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
-    if (!text) cn_fail(err, CN_ERR_MEMORY, "model: no memory for its graph as text");
+    char *text = json ? cn_json_text(json, "model: the graph as text", err) : NULL;
+    if (!json) cn_fail(err, CN_ERR_MEMORY, "model: no memory for its graph as text");
     json_decref(json);
     return text;
 }
@@ -60,7 +60,7 @@ cn_status cn_model_save(const cn_model *model, const char *path, cn_error *err)
     status = cn_safetensors_save(&file, path, err);
 done:
     cn_release(file.tensors);
-    free(text);
+    cn_release(text);
     return status;
 }
 
@@ -80,7 +80,9 @@ static cn_status read_graph(cn_model **model, const cn_safetensors *file, size_t
     const json_t *format = json_object_get(json, "format");
     const json_t *graph = json_object_get(json, "graph");
     cn_status status;
-    if (!json)
+    if (!json && !where.text[0])
+        status = cn_fail(err, CN_ERR_MEMORY, "%s: no memory for the graph", tail(path));
+    else if (!json)
         status = cn_fail(err, CN_ERR_FORMAT, "%s: the graph's JSON, byte %d: %s", tail(path),
                          where.position, where.text);
     else if (!json_is_integer(format) || json_integer_value(format) != FORMAT)

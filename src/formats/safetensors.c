@@ -15,8 +15,8 @@
  */
 #include "formats/safetensors.h"
 #include "base/sink.h"
+#include "formats/json.h"
 
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -31,6 +31,11 @@ static const struct {
     cn_dtype dtype;
 } dtypes[] = {{"F64", CN_F64}, {"F32", CN_F32}, {"I32", CN_I32}, {"U8", CN_U8}};
 enum { DTYPES = sizeof dtypes / sizeof *dtypes };
+
+static cn_status no_memory(const char *path, cn_error *err)
+{
+    return cn_fail(err, CN_ERR_MEMORY, "%.120s: no memory for the header", path);
+}
 
 /* ---- Reading */
 
@@ -159,7 +164,9 @@ static cn_status read_header(cn_source *s, json_t **header, cn_error *err)
     status = cn_source_read(s, text, (size_t)size, "header", err);
     if (status == CN_OK) {
         *header = json_loadb(text, (size_t)size, JSON_REJECT_DUPLICATES, &where);
-        if (!*header)
+        if (!*header && !where.text[0])
+            status = no_memory(cn_source_name(s), err); /* nothing wrong with the text */
+        else if (!*header)
             status = cn_fail(err, CN_ERR_FORMAT, "%s: byte %d: header: %.100s", cn_source_name(s),
                              8 + where.position, where.text);
         else if (text[0] != '{')
@@ -297,11 +304,16 @@ static int by_width_and_name(const void *a, const void *b)
     return u != v ? (u < v) - (u > v) : strcmp(x->name, y->name);
 }
 
+/* A tensor's entry in the header; NULL: out of memory. */
 static json_t *describe(const cn_tensor *t, size_t begin)
 {
     size_t end = begin + tensor_bytes(t);
     json_t *shape = json_array();
-    for (int i = 0; i < t->rank; i++) json_array_append_new(shape, json_integer(t->shape[i]));
+    for (int i = 0; i < t->rank; i++)
+        if (json_array_append_new(shape, json_integer(t->shape[i])) != 0) {
+            json_decref(shape);
+            return NULL;
+        }
     const char *dtype = "";
     for (int i = 0; i < DTYPES; i++)
         if (dtypes[i].dtype == t->dtype) dtype = dtypes[i].name;
@@ -315,25 +327,27 @@ static cn_status make_header(const cn_safetensors *file, const cn_named_tensor *
 {
     size_t offset = 0;
     json_t *metadata = json_object();
-    if (json_object_set_new(header, METADATA, metadata) != 0)
-        return cn_fail(err, CN_ERR_MEMORY, "%.120s: no memory for the header", path);
+    if (json_object_set_new(header, METADATA, metadata) != 0) return no_memory(path, err);
     for (int i = 0; i < file->metadata_count; i++) {
         const cn_text_pair *pair = &file->metadata[i];
-        if (json_object_get(metadata, pair->key) ||
-            json_object_set_new(metadata, pair->key, json_string(pair->value)) != 0)
+        if (!cn_is_utf8(pair->key) || !cn_is_utf8(pair->value) ||
+            json_object_get(metadata, pair->key))
             return cn_fail(err, CN_ERR_ARGUMENT,
                            "%.100s: metadata %.60s: given twice, or not UTF-8", path, pair->key);
+        if (json_object_set_new(metadata, pair->key, json_string(pair->value)) != 0)
+            return no_memory(path, err);
     }
     for (int i = 0; i < file->tensor_count; i++) {
         const char *name = order[i].name;
         const cn_tensor *t = &order[i].value;
         if (!t->data)
             return cn_fail(err, CN_ERR_ARGUMENT, "%.100s: tensor %.60s: empty", path, name);
-        if (json_object_get(header, name) ||
-            json_object_set_new(header, name, describe(t, offset)) != 0)
+        if (!cn_is_utf8(name) || json_object_get(header, name))
             return cn_fail(err, CN_ERR_ARGUMENT,
                            "%.100s: tensor %.60s: the name is reserved, used twice, or not UTF-8",
                            path, name);
+        if (json_object_set_new(header, name, describe(t, offset)) != 0)
+            return no_memory(path, err);
         offset += tensor_bytes(t);
     }
     return CN_OK;
@@ -343,8 +357,8 @@ static cn_status write_header(cn_sink *sink, const json_t *header, const char *p
 {
     static const char spaces[HEADER_ALIGN] = {' ', ' ', ' ', ' ', ' ', ' ', ' ', ' '};
     uint8_t prefix[8];
-    char *text = json_dumps(header, JSON_COMPACT);
-    if (!text) return cn_fail(err, CN_ERR_MEMORY, "%.120s: no memory for the header", path);
+    char *text = cn_json_text(header, path, err);
+    if (!text) return CN_ERR_MEMORY;
     size_t size = strlen(text), pad = (HEADER_ALIGN - size % HEADER_ALIGN) % HEADER_ALIGN;
     for (int i = 0; i < 8; i++) prefix[i] = (uint8_t)((uint64_t)(size + pad) >> 8 * i);
     cn_status status = CN_OK;
@@ -354,7 +368,7 @@ static cn_status write_header(cn_sink *sink, const json_t *header, const char *p
     if (status == CN_OK) status = cn_sink_write(sink, prefix, sizeof prefix, err);
     if (status == CN_OK) status = cn_sink_write(sink, text, size, err);
     if (status == CN_OK) status = cn_sink_write(sink, spaces, pad, err);
-    free(text);
+    cn_release(text);
     return status;
 }
 

@@ -15,17 +15,18 @@ cn_status cn_model_set_classes(cn_model *m, int n, const char *const *names, cn_
 {
     if (!m || n < 1 || !names)
         return cn_fail(err, CN_ERR_ARGUMENT, "model: no class names, expected 1 or more");
+    for (int i = 0; i < n; i++)
+        if (!names[i] || !cn_is_utf8(names[i]))
+            return cn_fail(err, CN_ERR_ARGUMENT, "model: the name of class %d is %s", i,
+                           names[i] ? "not UTF-8" : "NULL");
     char **copies = cn_allocate((size_t)n, sizeof *copies, "model: class names", err);
     if (!copies) return CN_ERR_MEMORY;
     int done = 0;
-    while (done < n && names[done] && (copies[done] = copy_text(names[done], err))) done++;
+    while (done < n && (copies[done] = copy_text(names[done], err))) done++;
     if (done < n) {
-        cn_status status = names[done] ? CN_ERR_MEMORY
-                                       : cn_fail(err, CN_ERR_ARGUMENT,
-                                                 "model: the name of class %d is NULL", done);
         while (done > 0) cn_release(copies[--done]);
         cn_release(copies);
-        return status;
+        return CN_ERR_MEMORY;
     }
     for (int i = 0; i < m->class_count; i++) cn_release(m->class_names[i]);
     cn_release(m->class_names);

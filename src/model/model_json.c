@@ -71,8 +71,7 @@ json_t *cn_model_to_json(const cn_model *m, cn_error *err)
         done = json_array_append_new(layers, layer_to_json(m, &m->layers[i])) == 0;
     if (done && write_extras(m, json)) return json;
     json_decref(json);
-    /* Jansson refuses what is not UTF-8 as it does when memory runs out. */
-    cn_fail(err, CN_ERR_MEMORY, "model: out of memory, or a class name that is not UTF-8");
+    cn_fail(err, CN_ERR_MEMORY, "model: no memory for its graph as JSON");
     return NULL;
 }
 

@@ -1,0 +1,13 @@
+/* json.h - JSON as text. */
+#ifndef CN_JSON_H
+#define CN_JSON_H
+
+#include "base/base.h"
+
+#include <jansson.h>
+
+/* The value as compact text, ended by a NUL; free it with cn_release. NULL, with an error that
+ * names `what`, where memory runs out. */
+char *cn_json_text(const json_t *json, const char *what, cn_error *err);
+
+#endif
