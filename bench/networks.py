@@ -157,8 +157,10 @@ class Ours:
         library = self.library
 
         def step():
-            if (library.cn_forward(session, x, error) or library.cn_loss(session, labels, loss, error)
-                    or library.cn_backward(session, error) or library.cn_step(session, rate, error)):
+            if (library.cn_forward(session, x, error)
+                    or library.cn_loss(session, labels, loss, error)
+                    or library.cn_backward(session, error)
+                    or library.cn_step(session, rate, error)):
                 sys.exit(error._obj.text.decode())
 
         return step
@@ -272,8 +274,9 @@ def onnx_bytes(layers, weights, shape):
             add("MaxPool", [], kernel_shape=[2, 2], strides=[2, 2])
     add("Softmax", [], axis=1)
     value = helper.make_tensor_value_info
-    graph = helper.make_graph(nodes, "network", [value("x", TensorProto.FLOAT, [1, shape[2], *shape[:2]])],
-                              [value(at, TensorProto.FLOAT, None)], tensors)
+    given = value("x", TensorProto.FLOAT, [1, shape[2], *shape[:2]])
+    graph = helper.make_graph(nodes, "network", [given], [value(at, TensorProto.FLOAT, None)],
+                              tensors)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
     return model.SerializeToString()
 

@@ -59,20 +59,21 @@ def networks(paths):
         low, middle, high = event["ratio"]
         first = f"| `{event['network']}` | {event['what']}, {event['batch']} |" if ours else "| | |"
         ratio = "" if ours else f"**{middle:.2f}** [{low:.2f}, {high:.2f}]"
-        print(f"{first} {event['library']} | {1e3 * event['seconds']:{'.3f' if event['seconds'] < 0.01 else '.1f'}} "
+        digits = 3 if event["seconds"] < 0.01 else 1
+        print(f"{first} {event['library']} | {1e3 * event['seconds']:.{digits}f} "
               f"| {event['images_per_second']:,.0f} | {ratio} |")
 
 
 # ---- the plot: both axes are logarithms
 
-WIDTH, HEIGHT, LEFT, TOP = 760, 460, 60, 20
-X_RANGE, Y_RANGE = (4, 512), (4, 512)
+WIDTH, HEIGHT, LEFT, TOP, LEGEND = 960, 460, 60, 20, 210
+X_RANGE, Y_RANGE = (4, 512), (16, 256)
 
 
 def place(x, y):
     def along(value, span):
         return (math.log2(value) - math.log2(span[0])) / (math.log2(span[1]) - math.log2(span[0]))
-    return (LEFT + along(x, X_RANGE) * (WIDTH - LEFT - 20),
+    return (LEFT + along(x, X_RANGE) * (WIDTH - LEFT - LEGEND),
             TOP + (1 - along(y, Y_RANGE)) * (HEIGHT - TOP - 50))
 
 
@@ -85,24 +86,30 @@ def roofline(out, path):
     machine = next(e for e in events if e["event"] == "machine")
     peak, memory = machine["peak_gflops"], machine["memory_gbytes"]
     drawn = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" '
-             'font-family="sans-serif" fill="#222">', f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#fff"/>']
+             'font-family="sans-serif" fill="#222">',
+             f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#fff"/>']
+    right, bottom = place(X_RANGE[1], Y_RANGE[0])
     for power in range(2, 10):
-        (x, bottom), (_, y) = place(2**power, Y_RANGE[0]), place(X_RANGE[0], 2**power)
-        drawn.append(f'<path d="M{x:.0f} {TOP}V{bottom:.0f}M{LEFT} {y:.0f}H{WIDTH - 20}" stroke="#ddd"/>')
-        drawn += [text(x, bottom + 16, 2**power, "middle"), text(LEFT - 6, y + 4, 2**power, "end")]
-    drawn.append(text(WIDTH / 2, HEIGHT - 8, "operations a byte, each tensor moved once", "middle"))
+        x, y = place(2**power, 2**power)
+        drawn.append(f'<path d="M{x:.0f} {TOP}V{bottom:.0f}" stroke="#ddd"/>')
+        drawn.append(text(x, bottom + 16, 2**power, "middle"))
+        if Y_RANGE[0] <= 2**power <= Y_RANGE[1]:
+            drawn.append(f'<path d="M{LEFT} {y:.0f}H{right:.0f}" stroke="#ddd"/>')
+            drawn.append(text(LEFT - 6, y + 4, 2**power, "end"))
+    drawn.append(text(right / 2, HEIGHT - 8, "operations a byte, each tensor moved once", "middle"))
     drawn.append(text(LEFT + 6, TOP + 12, "GFLOP/s"))
     start = max(X_RANGE[0], Y_RANGE[0] / memory)
     points = [place(start, start * memory), place(peak / memory, peak), place(X_RANGE[1], peak)]
     drawn.append('<polyline fill="none" stroke="#b33" stroke-width="2" points="'
                  + " ".join(f"{x:.0f},{y:.0f}" for x, y in points) + '"/>')
-    drawn.append(text(points[2][0], points[2][1] - 6, f"{peak:.0f} GFLOP/s of multiply-adds", "end"))
-    drawn.append(text(points[1][0] + 8, points[1][1] + 16, f"memory {memory:.0f} GB/s"))
-    for event in events:
-        if event["event"] == "layer" and event["direction"] == "forward":
-            x, y = place(event["operations_a_byte"], event["gflops"][1])
-            drawn.append(f'<circle cx="{x:.0f}" cy="{y:.0f}" r="4" fill="#26c"/>')
-            drawn.append(text(x + 6, y + 4, event["layer"], size=10))
+    drawn.append(text(points[1][0], points[1][1] - 6, f"{peak:.0f} GFLOP/s of multiply-adds"))
+    drawn.append(text(points[0][0] + 8, points[0][1] - 24, f"{memory:.0f} GB/s of memory"))
+    forward = [e for e in events if e["event"] == "layer" and e["direction"] == "forward"]
+    for number, event in enumerate(forward, 1):
+        x, y = place(event["operations_a_byte"], event["gflops"][1])
+        drawn.append(f'<circle cx="{x:.0f}" cy="{y:.0f}" r="4" fill="#26c"/>')
+        drawn.append(text(x + 6, y + 4, number, size=11))
+        drawn.append(text(right + 16, TOP + 20 * number, f"{number}  {event['layer']}"))
     with open(out, "w") as file:
         file.write("\n".join(drawn) + "\n</svg>\n")
 
