@@ -161,21 +161,49 @@ static bool winograd_pays(const cn_conv_shape *s)
     return count >= TILES_LEAST && count < 1 << 30;
 }
 
+/* From one plane of n floats to the next: an odd number of cache lines, so that the 36 elements of
+ * a tile do not share a few sets of the cache. */
+INLINE ptrdiff_t spaced(size_t n)
+{
+    return (ptrdiff_t)((n + 15) / 16 | 1) * 16;
+}
+
+/* The planes of tiles in, [block][c], of tiles out, [block][oc], of filters and of their sums. */
+INLINE ptrdiff_t plane_in(const winograd *f)
+{
+    return spaced((size_t)f->block * (size_t)f->c);
+}
+
+INLINE ptrdiff_t plane_out(const winograd *f)
+{
+    return spaced((size_t)f->block * (size_t)f->oc);
+}
+
+INLINE ptrdiff_t plane_filters(const winograd *f)
+{
+    return spaced(packed_floats(f->c, f->oc));
+}
+
+INLINE ptrdiff_t plane_sums(const winograd *f)
+{
+    return spaced((size_t)f->c * (size_t)f->oc);
+}
+
 static size_t filters_floats(const winograd *f)
 {
-    return PLANES * packed_floats(f->c, f->oc);
+    return PLANES * (size_t)plane_filters(f);
 }
 
 static size_t block_floats(const winograd *f)
 {
-    return PLANES * (size_t)f->block * (size_t)(f->c + f->oc);
+    return PLANES * (size_t)(plane_in(f) + plane_out(f));
 }
 
 /* The 36 planes of c x oc filters, each as packed panels of columns. With `flip` w is backward
  * data's: [3][3][oc][c], to be turned by 180 degrees and transposed. */
 static void transform_filters(const winograd *f, const float *w, bool flip, float *u)
 {
-    const size_t plane = packed_floats(f->c, f->oc);
+    const ptrdiff_t plane = plane_filters(f);
     const ptrdiff_t tap = (ptrdiff_t)f->c * f->oc;
     for (int k = 0; k < f->oc; k += LANES) {
         const int column = k / PANEL * PANEL;
@@ -194,7 +222,7 @@ static void transform_filters(const winograd *f, const float *w, bool flip, floa
             }
             transform(filter_line, 3, 6, g, planes);
             float *to = u + (ptrdiff_t)f->c * column + (ptrdiff_t)j * width + (k - column);
-            for (int p = 0; p < PLANES; p++) store(to + (size_t)p * plane, planes[p]);
+            for (int p = 0; p < PLANES; p++) store(to + p * plane, planes[p]);
         }
     }
 }
@@ -225,7 +253,7 @@ static void transform_input(const winograd *f, int t, int slot, float *v)
         vf d[PLANES], planes[PLANES];
         for (int i = 0; i < PLANES; i++) d[i] = load(at[i] + j * step[i]);
         transform(input_line, 6, 6, d, planes);
-        for (int p = 0; p < PLANES; p++) store(v + (ptrdiff_t)p * f->block * f->c + j, planes[p]);
+        for (int p = 0; p < PLANES; p++) store(v + p * plane_in(f) + j, planes[p]);
     }
 }
 
@@ -239,7 +267,7 @@ static void transform_output(const winograd *f, int t, int slot, const float *m)
     m += (ptrdiff_t)slot * f->oc;
     for (int k = 0; k < f->oc; k += LANES) {
         vf planes[PLANES], out[16];
-        for (int p = 0; p < PLANES; p++) planes[p] = load(m + (ptrdiff_t)p * f->block * f->oc + k);
+        for (int p = 0; p < PLANES; p++) planes[p] = load(m + p * plane_out(f) + k);
         transform(output_line, 6, 4, planes, out);
         const vf bias = f->bias ? load(f->bias + k) : (vf){0};
         for (int r = 0; r < rows; r++)
@@ -256,15 +284,15 @@ static void winograd_unit(void *argument, int unit, int worker)
     const winograd *f = argument;
     const int first = unit * f->block, n = smaller(f->block, f->count - first);
     float *v = f->scratch + (size_t)worker * block_floats(f);
-    float *m = v + PLANES * (ptrdiff_t)f->block * f->c;
+    float *m = v + PLANES * plane_in(f);
     for (int t = 0; t < n; t++) transform_input(f, first + t, t, v);
     for (int p = 0; p < PLANES; p++) {
-        const float *u = f->u + (size_t)p * packed_floats(f->c, f->oc);
+        const float *u = f->u + p * plane_filters(f);
         for (int column = 0; column < f->oc; column += PANEL) {
             const int vectors = panel_vectors_at(f->oc, column), width = vectors * LANES;
-            tile job = {.a = v + (ptrdiff_t)p * f->block * f->c,
+            tile job = {.a = v + p * plane_in(f),
                         .b = u + (ptrdiff_t)f->c * column,
-                        .c = m + (ptrdiff_t)p * f->block * f->oc + column,
+                        .c = m + p * plane_out(f) + column,
                         .N = 1,
                         .T = 1,
                         .K = f->c,
@@ -332,7 +360,7 @@ static void transform_gradient(const winograd_weights *g, int t, int slot)
                        ? load(dy + ((ptrdiff_t)(i / 4) * f->ow + i % 4) * f->oc + k)
                        : (vf){0};
         transform(gradient_line, 4, 6, d, planes);
-        for (int p = 0; p < PLANES; p++) store(s + (ptrdiff_t)p * f->block * f->oc + k, planes[p]);
+        for (int p = 0; p < PLANES; p++) store(s + p * plane_out(f) + k, planes[p]);
     }
 }
 
@@ -355,9 +383,9 @@ static void plane_unit(void *argument, int p, int worker)
     for (int column = 0; column < f->oc; column += PANEL) {
         const int vectors = panel_vectors_at(f->oc, column), rows = panel_rows(vectors);
         const int count = tiles_of(f->c, rows);
-        tile job = {.a = g->v + (ptrdiff_t)p * f->block * f->c,
-                    .b = g->s + (ptrdiff_t)p * f->block * f->oc + column,
-                    .c = g->u + (ptrdiff_t)p * f->c * f->oc + column,
+        tile job = {.a = g->v + p * plane_in(f),
+                    .b = g->s + p * plane_out(f) + column,
+                    .c = g->u + p * plane_sums(f) + column,
                     .N = 1,
                     .T = 1,
                     .K = g->n,
@@ -386,7 +414,7 @@ static void filter_gradient_unit(void *argument, int j, int worker)
     for (int k = 0; k < f->oc; k += LANES) {
         vf planes[PLANES], taps[9];
         const ptrdiff_t at = (ptrdiff_t)j * f->oc + k;
-        for (int p = 0; p < PLANES; p++) planes[p] = load(g->u + p * tap + at);
+        for (int p = 0; p < PLANES; p++) planes[p] = load(g->u + p * plane_sums(f) + at);
         transform(filter_gradient_line, 6, 3, planes, taps);
         for (int t = 0; t < 9; t++) store(dw + t * tap + at, load(dw + t * tap + at) + taps[t]);
     }
@@ -394,7 +422,7 @@ static void filter_gradient_unit(void *argument, int j, int worker)
 
 static size_t sums_floats(const winograd *f)
 {
-    return PLANES * (size_t)f->c * (size_t)f->oc;
+    return PLANES * (size_t)plane_sums(f);
 }
 
 static void winograd_backward_weights(const cn_conv_shape *s, const float *x, const float *dy,
@@ -405,7 +433,7 @@ static void winograd_backward_weights(const cn_conv_shape *s, const float *x, co
     g.f.x = x;
     g.dy = dy;
     g.v = scratch + sums_floats(f);
-    g.s = g.v + PLANES * (ptrdiff_t)f->block * f->c;
+    g.s = g.v + PLANES * plane_in(f);
     memset(g.u, 0, sums_floats(f) * sizeof *g.u);
     for (g.first = 0; g.first < f->count; g.first += f->block) {
         g.n = smaller(f->block, f->count - g.first);
