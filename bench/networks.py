@@ -120,7 +120,7 @@ def text_of(layers):
 
 class Ours:
     def __init__(self, library, layers, shape, threads):
-        self.library, self.model, self.threads = library, c_void_p(), threads
+        self.api, self.model, self.threads = library, c_void_p(), threads
         call(library.cn_model_parse, byref(self.model), text_of(layers).encode(),
              (c_int * 3)(*shape), 10, 1)
         self.sessions = []
@@ -128,7 +128,7 @@ class Ours:
     def parameters(self):
         """Copies. Sessions of this model pack its weights at every forward from now on."""
         found, p = [], Parameter()
-        while self.library.cn_model_parameter(self.model, len(found), byref(p)):
+        while self.api.cn_model_parameter(self.model, len(found), byref(p)):
             found.append(p.value.array().copy())
         return found
 
@@ -136,13 +136,13 @@ class Ours:
         opts = SessionOpts(batch=batch, threads=self.threads, training=training,
                            optimizer=Optimizer(kind=SGD, momentum=0.9))
         session = c_void_p()
-        call(self.library.cn_session_create, byref(session), self.model, opts)
+        call(self.api.cn_session_create, byref(session), self.model, opts)
         self.sessions.append(session)
         return session
 
     def runner(self, x):
         session, error, x = self.session(len(x), False), byref(Error()), byref(tensor(x))
-        forward, output = self.library.cn_forward, self.library.cn_output
+        forward, output = self.api.cn_forward, self.api.cn_output
 
         def run():
             if forward(session, x, error) != 0:
@@ -154,7 +154,7 @@ class Ours:
     def trainer(self, x, labels):
         session, error = self.session(len(x), True), byref(Error())
         x, labels, loss, rate = byref(tensor(x)), byref(tensor(labels)), byref(c_double()), 1e-4
-        library = self.library
+        library = self.api
 
         def step():
             if (library.cn_forward(session, x, error)
@@ -167,8 +167,8 @@ class Ours:
 
     def close(self):
         for session in self.sessions:
-            self.library.cn_session_free(session)
-        self.library.cn_model_free(self.model)
+            self.api.cn_session_free(session)
+        self.api.cn_model_free(self.model)
 
 
 # ---- the others
