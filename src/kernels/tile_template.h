@@ -47,6 +47,15 @@ INLINE void store_row(const int NV, float *c, const vf *row, int columns)
     }
 }
 
+/* The rows of a tile that is wider than C. Out of line: the tiles stay small. */
+static __attribute__((noinline)) void write_sums(const float *sums, int rows, int width,
+                                                 const tile *job)
+{
+    float *c = job->c;
+    for (int i = 0; i < rows; i++, sums += width, c += job->ldc)
+        for (int j = 0; j < job->columns; j++) c[j] = job->accumulate ? c[j] + sums[j] : sums[j];
+}
+
 INLINE void run_tile(const int MR, const int NV, const bool TA, const tile *job)
 {
     vf acc[TILE_ROWS_1][2];
@@ -107,14 +116,13 @@ INLINE void run_tile(const int MR, const int NV, const bool TA, const tile *job)
             for (int j = 0; j < NV; j++) store(c + i * ldc + j * LANES, acc[i][j]);
         }
     } else {
-        float row[PANEL] = {0};
+        float sums[TILE_ROWS_1 * PANEL];
         UNROLL
         for (int i = 0; i < MR; i++) {
             UNROLL
-            for (int j = 0; j < NV; j++) store(row + j * LANES, acc[i][j]);
-            float *p = c + i * ldc;
-            for (int j = 0; j < columns; j++) p[j] = job->accumulate ? p[j] + row[j] : row[j];
+            for (int j = 0; j < NV; j++) store(sums + (i * NV + j) * LANES, acc[i][j]);
         }
+        write_sums(sums, MR, NV * LANES, job);
     }
 }
 
