@@ -23,8 +23,7 @@ static void well_formed_text_is_known(void **state)
         "\xef\xbf\xbf",
         "\xf0\x90\x80\x80",
         "\xf4\x8f\xbf\xbf",
-        "Katze \xf0\x9f\x90\x88, Gr\xc3\xb6\xc3\x9f"
-        "e",
+        "Katze \xf0\x9f\x90\x88, gro\xc3\x9f",
     };
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) assert_true(cn_is_utf8(good[i]));
 }
@@ -33,10 +32,9 @@ static void ill_formed_text_is_known(void **state)
 {
     (void)state;
     static const char *const bad[] = {
-        "\x80", /* in the middle of a code */
-        "\xc3", /* cut short */
-        "\xc3"
-        "a",                    /* broken off */
+        "\x80",                 /* in the middle of a code */
+        "\xc3",                 /* cut short */
+        "\xc3z",                /* broken off */
         "\xe2\x82",             /* cut short */
         "\xf0\x9f\x90",         /* cut short */
         "\xc0\x80",             /* longer than needed */
