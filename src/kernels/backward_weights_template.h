@@ -5,8 +5,8 @@
  *     db[k]       = sum_{i,p,q} dy[i,p,q,k]
  *
  * A tile holds a few rows (v, j) of one kernel row u of dw and one panel of channels k, and sums
- * over pixels: x is read transposed, dy as it lies. Threads share out dw, not the pixels, so the
- * order of a sum never depends on them.
+ * over pixels: x is read transposed, dy a panel at a time. Threads share out dw, not the pixels, so
+ * the order of a sum never depends on them.
  */
 
 /* Pixels that a tile sums over at least: it reads and writes dw, too. */

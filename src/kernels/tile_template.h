@@ -1,18 +1,17 @@
 /*
  * tile_template.h - the one inner loop of convolutions and dense layers, in all three directions.
  *
- *     C[i][j] (+)= sum_{n<N, t<T, k<K} A[n an + t at + (i, k)] B[n bn + t bt + k ldb + j]   (+
- * bias)
+ *     C[i][j] (+)= bias[j] + sum over n < N, t < T, k < K of
+ *                  A[n an + t at + (i, k)] B[n bn + t bt + k ldb + j]
  *
  * for i < MR rows and j < NV vectors of LANES columns. (i, k) is i lda + k, or with TA (A
  * transposed) i + k lda. The MR NV sums stay in registers: each step loads NV vectors of B and
  * spreads MR scalars of A, for MR NV multiply-adds.
  *
- * use                A                       n         t             k               B
- * forward            padded rows of x                  kernel row    (v, channel)    weights,
- * packed backward data      padded rows of dy                 kernel row    (v, channel) weights,
- * flipped backward weights   padded rows of x, TA    picture   row           pixel           dy in
- * place
+ * use               A                 n        t           k             B
+ * forward           rows of x                  kernel row  (v, channel)  packed weights
+ * backward data     rows of dy                 kernel row  (v, channel)  flipped weights
+ * backward weights  rows of x, TA     picture  image row   pixel         a panel of dy
  */
 
 /* How many sums fit the registers: 32 of them with AVX-512, else 16. One is left for the spread
