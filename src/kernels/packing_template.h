@@ -7,8 +7,12 @@
 /*
  * Six channels fill six of eight lanes, and a tile that is one vector wide spends its time
  * spreading scalars. So neighbouring output pixels become channels: in memory y (oh, ow, oc) is
- * also (oh, ow / g, g oc), and y'[p, q, (e, k)] = sum_{u,v,j} x[p sh + u, (q g + e) sw + v, j]
- * w[u,v,j,k] is a convolution of stride g sw whose window is (g - 1) sw wider: its weights are
+ * also (oh, ow / g, g oc), and
+ *
+ *     y'[p, q, (e, k)] = sum_{u,v,j} x[p sh + u, (q g + e) sw + v, j] w[u,v,j,k]
+ *
+ * is a convolution of stride g sw whose window is (g - 1) sw wider, with the weights
+ *
  *     w'[u, v + e sw, j, (e, k)] = w[u,v,j,k], and zero elsewhere.
  */
 typedef struct folded {

@@ -2,11 +2,13 @@
  * winograd_template.h - 3 x 3 convolutions of stride 1 with a quarter of the multiplications.
  *
  * Winograd's F(4x4, 3x3): four outputs of a 3-tap filter are the products of polynomials, found
- * from their values at six points. With d a 6 x 6 tile of x, g a filter and Y a 4 x 4 tile of y Y
- * = A' [(G g G') * (B' d B)] A                     forward, 36 products for 16 outputs dg = G' [sum
- * over tiles (B' d B) * (A dY A')] G     backward weights where * is element by element; summed
- * over channels each of the 36 elements (planes) is a matrix product. Backward data is the forward
- * of dy with flipped, transposed filters.
+ * from their values at six points. With d a 6 x 6 tile of x, g a filter, Y a 4 x 4 tile of y:
+ *
+ *     Y  = A' [(G g G') * (B' d B)] A                       36 products for 16 outputs
+ *     dg = G' [sum over tiles of (B' d B) * (A dY A')] G    backward weights
+ *
+ * where * is element by element: summed over channels, each of the 36 elements (planes) is a matrix
+ * product. Backward data is the forward of dy with flipped, transposed filters.
  *
  * The points 0, +-1/sqrt 2, +-sqrt 2, infinity instead of the textbook's 0, +-1, +-2 have the same
  * operation count and a fraction of the error (the family +-c, +-1/c: arXiv 2201.10369). With
