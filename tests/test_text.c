@@ -1,4 +1,5 @@
-/* test_text.c - UTF-8: the first and the last code of every length, and what is not one. */
+/* test_text.c - UTF-8: the first and the last code of every length, and what is not one; numbers as
+ * text, in every locale that is here. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,6 +8,10 @@
 #include <cmocka.h>
 
 #include "base/base.h"
+#include "draw.h"
+
+#include <locale.h>
+#include <string.h>
 
 static void well_formed_text_is_known(void **state)
 {
@@ -51,11 +56,64 @@ static void ill_formed_text_is_known(void **state)
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) assert_false(cn_is_utf8(bad[i]));
 }
 
+static void check_numbers(void)
+{
+    static const struct {
+        double number;
+        const char *text;
+    } known[] = {
+        {0, "0"},          {120, "120"},   {-2147483648.0, "-2147483648"},  {0.1, "0.1"},
+        {1e-5, "1e-05"},   {-2.5, "-2.5"}, {1.0 / 3, "0.3333333333333333"}, {1e22, "1e+22"},
+        {5e-324, "5e-324"}};
+    char text[CN_NUMBER_TEXT];
+    double back;
+    uint64_t random = 1;
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        assert_string_equal(cn_number_text(known[i].number, text), known[i].text);
+        assert_true(cn_number_read(known[i].text, &back));
+        assert_true(back == known[i].number);
+    }
+    for (int i = 0; i < 1000; i++) {
+        double number = draw_real(&random, -1, 1) * (i % 2 ? 1e-9 : 1e300);
+        assert_true(cn_number_read(cn_number_text(number, text), &back));
+        assert_true(back == number);
+    }
+    assert_true(cn_number_read(".5", &back) && back == 0.5);
+    assert_true(cn_number_read("5.", &back) && back == 5);
+}
+
+static void numbers_survive_in_every_locale(void **state)
+{
+    static const char *const names[] = {"C", "de_DE.UTF-8", "fr_FR.UTF-8", "ps_AF.UTF-8"};
+    (void)state;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (setlocale(LC_NUMERIC, names[i])) check_numbers();
+    setlocale(LC_NUMERIC, "C");
+}
+
+static void what_is_no_number_is_refused(void **state)
+{
+    static const char *const bad[] = {"",       ".",     "-",  "1,5", "1x2", "nan", "inf", "0x10",
+                                      "1e9999", "1.2.3", "1e", " 1",  "1 ",  "--1", "5f"};
+    (void)state;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        double untouched = 7;
+        if (cn_number_read(bad[i], &untouched)) fail_msg("\"%s\" passed for a number", bad[i]);
+        assert_true(untouched == 7);
+    }
+    char digits[200];
+    memset(digits, '1', sizeof digits);
+    digits[199] = '\0';
+    assert_false(cn_number_read(digits, &(double){0}));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(well_formed_text_is_known),
         cmocka_unit_test(ill_formed_text_is_known),
+        cmocka_unit_test(numbers_survive_in_every_locale),
+        cmocka_unit_test(what_is_no_number_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -44,6 +44,13 @@ const char *cn_shape_text(int rank, const int *shape, char text[CN_SHAPE_TEXT]);
 /* True for well-formed UTF-8 (RFC 3629), which is all that JSON holds. */
 bool cn_is_utf8(const char *text);
 
+/* A number as "0.01", whatever the locale: the shortest digits that are read back as the same
+ * double. Returns text. */
+enum { CN_NUMBER_TEXT = 32 };
+const char *cn_number_text(double number, char text[CN_NUMBER_TEXT]);
+/* The whole of a text as a finite decimal number, "-1.5e-3", whatever the locale. */
+bool cn_number_read(const char *text, double *number);
+
 /* ---- geometry (window.c) */
 
 /*

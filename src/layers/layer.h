@@ -25,11 +25,12 @@ size_t cn_shape_count(const cn_shape *shape);
 /* ---- options */
 
 typedef enum cn_option_kind {
-    CN_OPTION_INT,  /* int */
-    CN_OPTION_PAIR, /* int[2]: vertical, horizontal; a zero second means "as the first" */
-    CN_OPTION_PADS, /* int[4]: above, left, below, right */
-    CN_OPTION_ENUM, /* an enum counted from 0 */
-    CN_OPTION_BOOL, /* bool */
+    CN_OPTION_INT,   /* int */
+    CN_OPTION_PAIR,  /* int[2]: vertical, horizontal; a zero second means "as the first" */
+    CN_OPTION_PADS,  /* int[4]: above, left, below, right */
+    CN_OPTION_ENUM,  /* an enum counted from 0 */
+    CN_OPTION_BOOL,  /* bool */
+    CN_OPTION_FLOAT, /* double, above `least` and below `below` */
 } cn_option_kind;
 
 /* One member of a public options struct, such as cn_conv2d_opts. */
@@ -38,8 +39,10 @@ typedef struct cn_option {
     cn_option_kind kind;
     bool bare;                /* the text form omits the name: "6 5x5" */
     size_t offset;            /* in the options struct */
-    int least;                /* smallest allowed value, once the default has been filled in */
-    int fallback;             /* INT, PAIR: what a zero stands for */
+    double least;             /* smallest allowed value, once the default has been filled in;
+                                 FLOAT: the value is larger */
+    double below;             /* FLOAT: and smaller than this; 0: no limit */
+    double fallback;          /* INT, PAIR, FLOAT: what a zero stands for */
     const char *const *words; /* ENUM: a word a value, then NULL; the text form is the word alone */
 } cn_option;
 

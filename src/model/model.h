@@ -45,8 +45,9 @@ cn_status cn_model_finish_zero(cn_model *model, cn_node output, size_t most, cn_
 
 /* The option with this name, or NULL. */
 const cn_option *cn_option_find(const cn_layer_type *type, const char *name);
-/* Sets it from 1, 2 or 4 integers: one stands for all, two for vertical and horizontal. */
-void cn_option_set(const cn_option *option, void *options, int count, const int *value);
+/* Sets it from 1, 2 or 4 numbers: one stands for all, two for vertical and horizontal. They are
+ * integers unless the kind is FLOAT. */
+void cn_option_set(const cn_option *option, void *options, int count, const double *value);
 /* Fills defaults in and checks the ranges. */
 cn_status cn_options_settle(const cn_layer_type *type, void *options, const char *place,
                             cn_error *err);

@@ -5,39 +5,49 @@
 #include "model/model.h"
 
 #include <limits.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-/* ---- access: an option as `count` integers */
+/* ---- access: an option as up to 4 doubles, which hold every int */
 
 static int extent(cn_option_kind kind)
 {
     return kind == CN_OPTION_PAIR ? 2 : kind == CN_OPTION_PADS ? 4 : 1;
 }
 
-static void get(const cn_option *o, const void *options, int value[4])
+static void get(const cn_option *o, const void *options, double value[4])
 {
     const char *at = (const char *)options + o->offset;
     if (o->kind == CN_OPTION_BOOL)
         value[0] = *(const bool *)at;
+    else if (o->kind == CN_OPTION_FLOAT)
+        value[0] = *(const double *)at;
     else
-        memcpy(value, at, (size_t)extent(o->kind) * sizeof *value);
+        for (int i = 0; i < extent(o->kind); i++) value[i] = ((const int *)at)[i];
 }
 
-static void set(const cn_option *o, void *options, const int value[4])
+static void set(const cn_option *o, void *options, const double value[4])
 {
     char *at = (char *)options + o->offset;
     if (o->kind == CN_OPTION_BOOL)
         *(bool *)at = value[0] != 0;
+    else if (o->kind == CN_OPTION_FLOAT)
+        *(double *)at = value[0];
     else
-        memcpy(at, value, (size_t)extent(o->kind) * sizeof *value);
+        for (int i = 0; i < extent(o->kind); i++) ((int *)at)[i] = (int)value[i];
 }
 
-static bool is_default(const cn_option *o, const int value[4])
+/* Does a zero stand for a default? */
+static bool is_number(const cn_option *o)
 {
-    bool numbers = o->kind == CN_OPTION_INT || o->kind == CN_OPTION_PAIR;
+    return o->kind == CN_OPTION_INT || o->kind == CN_OPTION_PAIR || o->kind == CN_OPTION_FLOAT;
+}
+
+static bool is_default(const cn_option *o, const double value[4])
+{
     for (int i = 0; i < extent(o->kind); i++)
-        if (value[i] != (numbers ? o->fallback : 0)) return false;
+        if (value[i] != (is_number(o) ? o->fallback : 0)) return false;
     return true;
 }
 
@@ -55,9 +65,9 @@ const cn_option *cn_option_find(const cn_layer_type *type, const char *name)
     return NULL;
 }
 
-void cn_option_set(const cn_option *o, void *options, int count, const int *value)
+void cn_option_set(const cn_option *o, void *options, int count, const double *value)
 {
-    int all[4] = {value[0], value[0], value[0], value[0]};
+    double all[4] = {value[0], value[0], value[0], value[0]};
     if (count == 2) all[1] = all[3] = value[1];
     if (count == 4) memcpy(all, value, sizeof all);
     set(o, options, all);
@@ -65,21 +75,34 @@ void cn_option_set(const cn_option *o, void *options, int count, const int *valu
 
 /* ---- defaults and ranges */
 
-static cn_status settle(const cn_option *o, void *options, const char *place, cn_error *err)
+static cn_status check_range(const cn_option *o, const double value[4], const char *place,
+                             cn_error *err)
 {
-    int value[4] = {0};
-    get(o, options, value);
-    if (o->kind == CN_OPTION_PAIR && value[1] == 0) value[1] = value[0];
-    if (o->kind == CN_OPTION_INT || o->kind == CN_OPTION_PAIR)
-        for (int i = 0; i < extent(o->kind); i++)
-            if (value[i] == 0) value[i] = o->fallback;
+    if (o->kind == CN_OPTION_FLOAT) {
+        double below = o->below != 0 ? o->below : INFINITY; /* a NaN is not below it, either */
+        if (value[0] > o->least && value[0] < below) return CN_OK;
+        return cn_fail(err, CN_ERR_ARGUMENT, "%s: %s is %g, expected above %g and %s%g", place,
+                       o->name, value[0], o->least, o->below != 0 ? "below " : "less than ", below);
+    }
     if (o->kind == CN_OPTION_ENUM && (value[0] < 0 || value[0] >= word_count(o)))
         return cn_fail(err, CN_ERR_ARGUMENT, "%s: %s is %d, expected 0 to %d", place, o->name,
-                       value[0], word_count(o) - 1);
+                       (int)value[0], word_count(o) - 1);
     for (int i = 0; i < extent(o->kind); i++)
         if (value[i] < o->least)
-            return cn_fail(err, CN_ERR_ARGUMENT, "%s: %s is %d, expected at least %d", place,
-                           o->name, value[i], o->least);
+            return cn_fail(err, CN_ERR_ARGUMENT, "%s: %s is %d, expected at least %g", place,
+                           o->name, (int)value[i], o->least);
+    return CN_OK;
+}
+
+static cn_status settle(const cn_option *o, void *options, const char *place, cn_error *err)
+{
+    double value[4] = {0};
+    get(o, options, value);
+    if (o->kind == CN_OPTION_PAIR && value[1] == 0) value[1] = value[0];
+    for (int i = 0; is_number(o) && i < extent(o->kind); i++)
+        if (value[i] == 0) value[i] = o->fallback;
+    cn_status status = check_range(o, value, place, err);
+    if (status != CN_OK) return status;
     set(o, options, value);
     return CN_OK;
 }
@@ -97,14 +120,16 @@ cn_status cn_options_settle(const cn_layer_type *type, void *options, const char
 /* ---- the text form */
 
 /* "5x3"; "5x5" where all are alike and the option is bare, else "5". */
-static int numbers_text(const cn_option *o, const int value[4], char *text, size_t size)
+static int numbers_text(const cn_option *o, const double value[4], char *text, size_t size)
 {
+    char number[CN_NUMBER_TEXT];
     int n = extent(o->kind), used = 0;
     bool alike = true;
     for (int i = 1; i < n; i++) alike = alike && value[i] == value[0];
     if (alike && !(o->bare && n == 2)) n = 1;
     for (int i = 0; i < n; i++)
-        used += snprintf(text + used, size - (size_t)used, i ? "x%d" : "%d", value[i]);
+        used += snprintf(text + used, size - (size_t)used, i ? "x%s" : "%s",
+                         cn_number_text(value[i], number));
     return used;
 }
 
@@ -116,12 +141,12 @@ char *cn_options_text(const cn_layer_type *type, const void *options)
     if (!text) return NULL;
     size_t used = 0;
     for (const cn_option *o = type->options; o && o->name; o++) {
-        int value[4] = {0};
+        double value[4] = {0};
         get(o, options, value);
         if (is_default(o, value)) continue;
         if (used) text[used++] = ' ';
         if (o->kind == CN_OPTION_ENUM) {
-            used += (size_t)snprintf(text + used, size - used, "%s", o->words[value[0]]);
+            used += (size_t)snprintf(text + used, size - used, "%s", o->words[(int)value[0]]);
             continue;
         }
         if (!o->bare)
@@ -135,19 +160,22 @@ char *cn_options_text(const cn_layer_type *type, const void *options)
 
 /* ---- the JSON form */
 
-static json_t *value_to_json(const cn_option *o, const int value[4])
+static json_t *value_to_json(const cn_option *o, const double value[4])
 {
-    if (o->kind == CN_OPTION_ENUM) return json_string(o->words[value[0]]);
-    if (o->kind == CN_OPTION_BOOL) return json_boolean(value[0]);
-    if (o->kind == CN_OPTION_INT) return json_integer(value[0]);
-    return extent(o->kind) == 2 ? json_pack("[ii]", value[0], value[1])
-                                : json_pack("[iiii]", value[0], value[1], value[2], value[3]);
+    int n[4] = {0};
+    if (o->kind == CN_OPTION_FLOAT) return json_real(value[0]);
+    for (int i = 0; i < extent(o->kind); i++) n[i] = (int)value[i];
+    if (o->kind == CN_OPTION_ENUM) return json_string(o->words[n[0]]);
+    if (o->kind == CN_OPTION_BOOL) return json_boolean(n[0]);
+    if (o->kind == CN_OPTION_INT) return json_integer(n[0]);
+    return extent(o->kind) == 2 ? json_pack("[ii]", n[0], n[1])
+                                : json_pack("[iiii]", n[0], n[1], n[2], n[3]);
 }
 
 bool cn_options_to_json(const cn_layer_type *type, const void *options, json_t *object)
 {
     for (const cn_option *o = type->options; o && o->name; o++) {
-        int value[4] = {0};
+        double value[4] = {0};
         get(o, options, value);
         if (is_default(o, value)) continue;
         if (json_object_set_new(object, o->name, value_to_json(o, value)) != 0) return false;
@@ -155,21 +183,24 @@ bool cn_options_to_json(const cn_layer_type *type, const void *options, json_t *
     return true;
 }
 
-static bool integer_from_json(const json_t *json, int *value)
+static bool integer_from_json(const json_t *json, double *value)
 {
     if (!json_is_integer(json)) return false;
     json_int_t n = json_integer_value(json);
     if (n < INT_MIN || n > INT_MAX) return false;
-    *value = (int)n;
+    *value = (double)n;
     return true;
 }
 
-static bool value_from_json(const cn_option *o, const json_t *json, int value[4])
+static bool value_from_json(const cn_option *o, const json_t *json, double value[4])
 {
     size_t n = (size_t)extent(o->kind);
     switch (o->kind) {
     case CN_OPTION_INT: return integer_from_json(json, value);
     case CN_OPTION_BOOL: value[0] = json_is_true(json); return json_is_boolean(json);
+    case CN_OPTION_FLOAT:
+        value[0] = json_number_value(json);
+        return json_is_number(json) && (value[0] != 0 || o->fallback == 0);
     case CN_OPTION_ENUM:
         for (int i = 0; json_is_string(json) && o->words[i]; i++)
             if (strcmp(o->words[i], json_string_value(json)) == 0) {
@@ -188,7 +219,7 @@ static bool value_from_json(const cn_option *o, const json_t *json, int value[4]
 static const char *const kind_text[] = {
     [CN_OPTION_INT] = "an integer",     [CN_OPTION_PAIR] = "two integers",
     [CN_OPTION_PADS] = "four integers", [CN_OPTION_ENUM] = "one of its words",
-    [CN_OPTION_BOOL] = "true or false",
+    [CN_OPTION_BOOL] = "true or false", [CN_OPTION_FLOAT] = "a number other than 0",
 };
 
 cn_status cn_options_from_json(const cn_layer_type *type, const json_t *object, void *options,
@@ -200,7 +231,7 @@ cn_status cn_options_from_json(const cn_layer_type *type, const json_t *object, 
     json_object_foreach((json_t *)object, key, json)
     {
         const cn_option *o = cn_option_find(type, key);
-        int value[4] = {0};
+        double value[4] = {0};
         if (o && !value_from_json(o, json, value))
             return cn_fail(err, CN_ERR_FORMAT, "%s: \"%s\" is not %s", place, key,
                            kind_text[o->kind]);

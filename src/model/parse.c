@@ -8,6 +8,8 @@
  *             | word                         of an enum: "same", "he_normal"
  *             | name                         of a switch: "no_bias"
  *     numbers = number { "x" number }        1 of an int; 1 or 2 of a pair; 1, 2 or 4 of pads
+ *             | decimal                      of a float: "0.2", "1e-5"; not 0 where that, in the
+ *                                            options struct, stands for another default
  *     number  = digits | "classes"           the number of classes that the caller gave
  *
  * Which options a type has, and of which kind, its option table says. docs/models.md is the same
@@ -72,7 +74,7 @@ static void append(char list[LIST_SIZE], const char *word)
 /* ---- options */
 
 /* "5x3" into 5, 3: how many there are, at most 4; 0 for anything else. */
-static int read_numbers(const reader *r, int value[4])
+static int read_numbers(const reader *r, double value[4])
 {
     if (strcmp(r->word, "classes") == 0) {
         value[0] = r->classes;
@@ -83,7 +85,7 @@ static int read_numbers(const reader *r, int value[4])
         char *end;
         long number = *at >= '0' && *at <= '9' ? strtol(at, &end, 10) : LONG_MAX;
         if (number > INT_MAX) return 0;
-        value[n++] = (int)number;
+        value[n++] = (double)number;
         if (*end == '\0') return n;
         if (*end != 'x') return 0;
         at = end + 1;
@@ -91,10 +93,26 @@ static int read_numbers(const reader *r, int value[4])
     return 0;
 }
 
+static cn_status read_float(reader *r, const cn_option *o, void *options)
+{
+    char expected[WORD_SIZE + 64];
+    double value;
+    bool zero_is_default = o->fallback != 0;
+    if (cn_number_read(r->word, &value) && (value != 0 || !zero_is_default)) {
+        cn_option_set(o, options, 1, &value);
+        return CN_OK;
+    }
+    snprintf(expected, sizeof expected, "%s as a number%s", o->name,
+             zero_is_default ? " other than 0" : "");
+    return unexpected(r, expected);
+}
+
 static cn_status read_value(reader *r, const cn_option *o, void *options)
 {
     char expected[WORD_SIZE + 64];
-    int value[4], n = read_numbers(r, value);
+    double value[4];
+    if (o->kind == CN_OPTION_FLOAT) return read_float(r, o, options);
+    int n = read_numbers(r, value);
     bool fits = o->kind == CN_OPTION_INT    ? n == 1
                 : o->kind == CN_OPTION_PAIR ? n == 1 || n == 2
                                             : n == 1 || n == 2 || n == 4;
@@ -120,7 +138,7 @@ static bool read_enum(const reader *r, const cn_layer_type *type, void *options)
     for (const cn_option *o = type->options; o && o->name; o++)
         for (int i = 0; o->kind == CN_OPTION_ENUM && o->words[i]; i++)
             if (strcmp(o->words[i], r->word) == 0) {
-                cn_option_set(o, options, 1, &i);
+                cn_option_set(o, options, 1, &(double){i});
                 return true;
             }
     return false;
@@ -148,7 +166,7 @@ static cn_status read_options(reader *r, const cn_layer_type *type, void *option
         const cn_option *named = cn_option_find(type, r->word);
         while (bare && bare->name && !bare->bare) bare++;
         if (named && named->kind == CN_OPTION_BOOL) {
-            cn_option_set(named, options, 1, &(int){1});
+            cn_option_set(named, options, 1, &(double){1});
         } else if (named && named->kind != CN_OPTION_ENUM) {
             status = next_word(r);
             if (status == CN_OK) status = read_value(r, named, options);
