@@ -16,7 +16,7 @@
 
 typedef struct options {
     cli_common common;
-    const char *data, *model, *out;
+    const char *data, *model, *out, *augment;
     int epochs, batch;
     double rate, momentum, valid;
     int schedule, optimizer, loss;
@@ -46,6 +46,9 @@ static const cli_option train_options[] = {
     {"loss", CLI_CHOICE, offsetof(options, loss),
      "auto|cross-entropy|binary-cross-entropy|mean-squared-error", "auto", 0, 0,
      "what is minimised; auto goes by the last layer"},
+    {"augment", CLI_TEXT, offsetof(options, augment), "WORDS", NULL, 0, 0,
+     "how training pictures are changed at random, as in \"flip crop=4 border=reflect\" (default: "
+     "not at all)"},
     {"valid", CLI_NUMBER, offsetof(options, valid), "FRACTION", "0.1", 0, 0.9,
      "part of the training pictures to hold out and measure after each epoch; 0 trains on all"},
     {.name = NULL},
@@ -282,7 +285,8 @@ static int train(job *j)
         .progress = on_progress,
         .user = j,
     };
-    if (cn_thread_count(o->common.threads, &threads, &err) != CN_OK)
+    if (cn_thread_count(o->common.threads, &threads, &err) != CN_OK ||
+        (o->augment && cn_augment_parse(&opts.augment, o->augment, &err) != CN_OK))
         return cli_error("train", "%s", err.text);
     announce(j, opts.learning_rate, threads);
 

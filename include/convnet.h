@@ -446,6 +446,38 @@ CN_API void cn_dataset_batch(const cn_dataset *data, const int *index, int n, co
 
 /* ---- 8. Training ------------------------------------------------------------------------ */
 
+typedef enum cn_flip {
+    CN_FLIP_NONE = 0,
+    CN_FLIP_RANDOM = 1,      /* left to right in one of two epochs, at random */
+    CN_FLIP_ALTERNATING = 2, /* in every other epoch, beginning at random; Jordan 2024 */
+} cn_flip;
+
+/* What lies beyond a picture's border: pixels of value 0, or the picture mirrored at its outermost
+ * pixel, which is not repeated. */
+typedef enum cn_border { CN_BORDER_ZERO = 0, CN_BORDER_REFLECT = 1 } cn_border;
+
+/*
+ * How training pictures are changed at random each time they are shown, U8 or F32, of any number
+ * of channels. Zero means not at all.
+ *
+ * The members are applied in their order. What a picture is changed by is a function of the seed,
+ * the epoch and the picture's index in the data set, and of nothing else: neither of threads, nor
+ * of the batch that the picture is in.
+ */
+typedef struct cn_augment {
+    cn_border border; /* where the members below look beyond the picture */
+    int crop;         /* moved by up to so many whole pixels up or down, left or right; less than
+                         n_H and n_W */
+    cn_flip flip;
+} cn_augment;
+
+/*
+ * The text form, for options: words between spaces or commas, "flip crop=4 border=reflect".
+ *
+ *   flip, flip=random, flip=alternating; crop=PIXELS; border=zero|reflect
+ */
+CN_API cn_status cn_augment_parse(cn_augment *augment, const char *text, cn_error *err);
+
 typedef enum cn_schedule {
     CN_SCHEDULE_DEFAULT = 0,  /* cosine */
     CN_SCHEDULE_CONSTANT = 1, /* the rate as given */
@@ -470,12 +502,13 @@ typedef struct cn_fit_opts {
     int epochs;    /* default 1 */
     int batch;     /* default 64; a last smaller batch is trained on, too */
     int threads;   /* as in cn_session_opts */
-    uint64_t seed; /* order of the examples */
+    uint64_t seed; /* order of the examples, and their augmentation */
     bool no_shuffle;
     double learning_rate; /* default 1e-3 */
     cn_schedule schedule;
     cn_optimizer optimizer;
     cn_loss_kind loss;
+    cn_augment augment; /* of the training pictures only; drawn from `seed` */
     const cn_dataset *valid;
     /* Called after every step and every epoch; return true to stop: cn_fit then returns
      * CN_ERR_STOPPED with the model as the last step left it. */

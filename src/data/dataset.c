@@ -257,10 +257,19 @@ void cn_dataset_statistics(const cn_dataset *data, float *mean, float *std)
 
 /* ---- Feeding */
 
+const cn_tensor *cn_dataset_images(const cn_dataset *data)
+{
+    return &data->images;
+}
+
+float cn_dataset_scale(const cn_dataset *data)
+{
+    return data->images.dtype == CN_U8 ? data->scale : 1.0f;
+}
+
 void cn_dataset_batch(const cn_dataset *data, const int *index, int n, const float *mean,
                       const float *std, float *x, int32_t *labels)
 {
-    float scale = data->images.dtype == CN_U8 ? data->scale : 1.0f;
-    cn_pixels_normalize(&data->images, scale, index, n, mean, std, x);
+    cn_pixels_normalize(&data->images, cn_dataset_scale(data), index, n, mean, std, x);
     for (int i = 0; i < n; i++) labels[i] = cn_dataset_label(data, index[i]);
 }

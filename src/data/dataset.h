@@ -36,4 +36,9 @@ typedef struct cn_dataset_parts {
 cn_status cn_dataset_adopt(cn_dataset **data, cn_dataset_parts *parts, const char *what,
                            cn_error *err);
 
+/* The pictures as they lie in memory, U8 or F32 (n, n_H, n_W, n_C), and what a value is multiplied
+ * with to lie in [0, 1]: 1 for F32. */
+const cn_tensor *cn_dataset_images(const cn_dataset *data);
+float cn_dataset_scale(const cn_dataset *data);
+
 #endif

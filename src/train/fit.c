@@ -3,7 +3,7 @@
  *
  *     for every epoch                              order = shuffle(seed, epoch)
  *         for every batch of the order             the last one may be smaller
- *             X, Y = pictures, labels              normalised as the model says
+ *             X, Y = pictures, labels              augmented, normalised as the model says
  *             L = loss(forward(X), Y)              L must be finite
  *             w = w - rate(step) direction(dL/dw)  SGD or Adam
  *         measure the validation set
@@ -11,6 +11,7 @@
  * Everything is allocated before the first step, and the result is a function of the model, the
  * data and the options but `threads`.
  */
+#include "train/augment.h"
 #include "train/train.h"
 
 #include "model/session.h"
@@ -27,6 +28,7 @@ typedef struct fit {
     cn_fit_opts opts;
     cn_session *session;
     cn_evaluator evaluator; /* empty without a validation set */
+    cn_augmenter augmenter;
     int *order;
     int32_t *labels;
     cn_progress progress;
@@ -70,6 +72,9 @@ static cn_status prepare(fit *f, cn_error *err)
     cn_status status = cn_session_create(&f->session, f->model, opts, err);
     if (status == CN_OK && f->opts.valid)
         status = cn_evaluator_create(&f->evaluator, f->model, opts, err);
+    if (status == CN_OK)
+        status = cn_augmenter_create(&f->augmenter, f->data, &f->opts.augment, f->opts.seed,
+                                     f->model->mean, f->model->std, err);
     if (status != CN_OK) return status;
     f->order = cn_allocate(size, sizeof *f->order, "fit: order", err);
     if (!f->order) return CN_ERR_MEMORY;
@@ -81,6 +86,7 @@ static void release(fit *f)
 {
     cn_session_free(f->session);
     cn_evaluator_free(&f->evaluator);
+    cn_augmenter_free(&f->augmenter);
     cn_release(f->order);
     cn_release(f->labels);
 }
@@ -103,7 +109,7 @@ static cn_status train_batch(fit *f, const int *index, int m, cn_error *err)
     float *x = cn_session_input(f->session);
     double loss;
 
-    cn_dataset_batch(f->data, index, m, f->model->mean, f->model->std, x, f->labels);
+    cn_augmenter_run(&f->augmenter, p->epoch, index, m, x, f->labels);
     cn_tensor X = cn_tensor_view(CN_F32, 4, (int[]){m, shape[0], shape[1], shape[2]}, x);
     cn_tensor Y = cn_tensor_view(CN_I32, 1, (int[]){m}, f->labels);
     cn_status status = cn_forward(f->session, &X, err);

@@ -1,0 +1,70 @@
+/*
+ * crop.c - a picture moved by whole pixels and mirrored: copies of rows, exact for every type.
+ *
+ *     out[r][c] = in[reflect(r + down)][reflect(c + right)]      or zero beyond the border
+ *     out[r][c] = out[r][columns - 1 - c]                        where it is flipped
+ *
+ * reflect mirrors at the outermost pixel, without repeating it: -1 is 1, and n is n - 2.
+ */
+#include "train/augment.h"
+
+#include <string.h>
+
+static int reflect(int i, int n)
+{
+    i = i < 0 ? -i : i;
+    return i < n ? i : 2 * (n - 1) - i;
+}
+
+static inline void mirror(const uint8_t *from, int count, size_t pixel, uint8_t *to)
+{
+    for (const uint8_t *p = from + (size_t)count * pixel; p != from; to += pixel) {
+        p -= pixel;
+        memcpy(to, p, pixel);
+    }
+}
+
+/* `count` pixels, the last one first. A constant size lets a pixel be moved in registers. */
+static void copy_mirrored(const uint8_t *from, int count, size_t pixel, uint8_t *to)
+{
+    switch (pixel) {
+    case 1: mirror(from, count, 1, to); break;   /* grey bytes */
+    case 3: mirror(from, count, 3, to); break;   /* coloured bytes */
+    case 4: mirror(from, count, 4, to); break;   /* grey floats */
+    case 12: mirror(from, count, 12, to); break; /* coloured floats */
+    default: mirror(from, count, pixel, to);
+    }
+}
+
+static void crop_row(const cn_crop *crop, const uint8_t *in, uint8_t *out)
+{
+    const int n = crop->columns, right = crop->right;
+    const int first = right < 0 ? -right : 0, end = right > 0 ? n - right : n;
+    const size_t pixel = crop->pixel;
+    const uint8_t *inside = in + (size_t)(first + right) * pixel;
+    if (crop->flip)
+        copy_mirrored(inside, end - first, pixel, out + (size_t)(n - end) * pixel);
+    else
+        memcpy(out + (size_t)first * pixel, inside, (size_t)(end - first) * pixel);
+    for (int c = first > 0 ? 0 : end; c < (first > 0 ? first : n); c++) {
+        uint8_t *to = out + (size_t)(crop->flip ? n - 1 - c : c) * pixel;
+        if (crop->border == CN_BORDER_REFLECT)
+            memcpy(to, in + (size_t)reflect(c + right, n) * pixel, pixel);
+        else
+            memset(to, 0, pixel);
+    }
+}
+
+void cn_crop_picture(const cn_crop *crop, const void *in, void *out)
+{
+    const size_t row = (size_t)crop->columns * crop->pixel;
+    for (int r = 0; r < crop->rows; r++) {
+        int from = r + crop->down;
+        bool outside = from < 0 || from >= crop->rows;
+        uint8_t *to = (uint8_t *)out + (size_t)r * row;
+        if (outside && crop->border == CN_BORDER_ZERO)
+            memset(to, 0, row);
+        else
+            crop_row(crop, (const uint8_t *)in + (size_t)reflect(from, crop->rows) * row, to);
+    }
+}
