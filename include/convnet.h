@@ -294,6 +294,10 @@ CN_API cn_node cn_sigmoid(cn_model *model, cn_node x);
 CN_API cn_node cn_tanh(cn_model *model, cn_node x);
 /* Over the last axis. */
 CN_API cn_node cn_softmax(cn_model *model, cn_node x);
+/* a + b, of one shape: what joins a residual block. */
+CN_API cn_node cn_add(cn_model *model, cn_node a, cn_node b);
+/* 2 to 8 inputs with the same leading axes, side by side along the last one. */
+CN_API cn_node cn_concat(cn_model *model, const cn_node *inputs, int count);
 
 /* Ends the building: checks, allocates and initialises the parameters from the seed. */
 CN_API cn_status cn_model_finish(cn_model *model, cn_node output, uint64_t seed, cn_error *err);
@@ -334,10 +338,12 @@ CN_API int cn_model_output_size(const cn_model *model);
 typedef struct cn_parameter {
     const char *name; /* "conv2d_1.weight", "conv2d_1.bias" */
     cn_tensor value;
+    bool statistic; /* not trained: gathered while training, such as batch norm's running mean */
 } cn_parameter;
 CN_API bool cn_model_parameter(cn_model *model, int i, cn_parameter *out);
-/* Elements of all parameters together. */
+/* Elements of all trained parameters together, and of all statistics. */
 CN_API size_t cn_model_parameter_count(const cn_model *model);
+CN_API size_t cn_model_statistic_count(const cn_model *model);
 
 /* ---- 6. Sessions ------------------------------------------------------------------------ */
 
@@ -369,6 +375,7 @@ typedef struct cn_session_opts {
     int batch;   /* default 1 */
     int threads; /* default: OMP_NUM_THREADS, else the processors this process may use */
     bool training;
+    uint64_t seed;       /* of layers that draw numbers, such as dropout */
     bool input_gradient; /* training: find the gradient of X, too, for cn_input_gradient */
     bool no_winograd;    /* 3 x 3 convolutions by the direct sum alone: slower, a little closer to
                             exact (docs/kernels.md has the figures) */
@@ -391,7 +398,7 @@ CN_API cn_status cn_loss(cn_session *session, const cn_tensor *Y, double *loss, 
 CN_API cn_status cn_backward(cn_session *session, cn_error *err);
 /* One step of the optimiser over the last gradients. */
 CN_API cn_status cn_step(cn_session *session, double learning_rate, cn_error *err);
-/* The gradient of parameter i, as cn_model_parameter counts them. */
+/* The gradient of parameter i, as cn_model_parameter counts them; false for a statistic, too. */
 CN_API bool cn_gradient(const cn_session *session, int i, cn_parameter *out);
 /* The gradient of the last X, (m, n_H, n_W, n_C), a view that the next backward overwrites; empty
  * where the session was not asked for it. */
@@ -552,7 +559,8 @@ typedef struct cn_layer_info {
     const char *options; /* "6 5x5 same" */
     int rank;            /* of one example's output */
     int shape[CN_MAX_RANK];
-    size_t parameters;
+    size_t parameters;    /* trained ones */
+    size_t statistics;    /* not trained */
     size_t multiply_adds; /* forward, one example */
 } cn_layer_info;
 /* `i` counts from 0, the input; false past the end. */

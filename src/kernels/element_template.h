@@ -125,6 +125,20 @@ static void softmax_backward(size_t rows, int columns, const float *y, const flo
     }
 }
 
+static void sum(size_t n, const float *a, const float *b, bool with_relu, float *y)
+{
+    if (with_relu) {
+        IVDEP
+        for (size_t i = 0; i < n; i++) {
+            const float s = a[i] + b[i];
+            y[i] = s < 0 ? 0 : s;
+        }
+        return;
+    }
+    IVDEP
+    for (size_t i = 0; i < n; i++) y[i] = a[i] + b[i];
+}
+
 static void add(size_t n, const float *x, float *y)
 {
     IVDEP

@@ -69,6 +69,8 @@ typedef struct cn_kernels {
     /* Over rows of `columns`. dx = y (dy - sum(dy y)). */
     void (*softmax)(size_t rows, int columns, const float *x, float *y);
     void (*softmax_backward)(size_t rows, int columns, const float *y, const float *dy, float *dx);
+    /* y = a + b; with relu y = max(a + b, 0). */
+    void (*sum)(size_t n, const float *a, const float *b, bool relu, float *y);
     /* y += x. */
     void (*add)(size_t n, const float *x, float *y);
 

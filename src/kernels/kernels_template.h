@@ -51,6 +51,7 @@ const cn_kernels TABLE_NAME(ISA) = {
     .tanh_backward = tanh_backward,
     .softmax = softmax,
     .softmax_backward = softmax_backward,
+    .sum = sum,
     .add = add,
     .sgd = sgd,
     .adam = adam,

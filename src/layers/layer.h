@@ -50,17 +50,19 @@ extern const char *const cn_padding_words[], *const cn_init_words[];
 
 /* ---- one layer of a model */
 
-enum { CN_MAX_INPUTS = 2, CN_MAX_PARAMETERS = 2, CN_NAME_SIZE = 64 };
+enum { CN_MAX_INPUTS = 8, CN_MAX_PARAMETERS = 4, CN_NAME_SIZE = 64 };
 
 typedef struct cn_layer_type cn_layer_type;
 
-/* A trainable tensor of a layer. */
+/* A parameter of a layer: trained, or a statistic that the layer's forward gathers in training. */
 typedef struct cn_weight {
     const char *role; /* "weight": the last part of its name */
     cn_shape shape;
+    bool statistic;
     size_t offset; /* floats from the start of the model's parameter block, and of the gradients */
     cn_init init;
-    double fan_in, fan_out; /* 0: initialised with zeros */
+    double fan_in, fan_out; /* 0: every element begins as `start` */
+    float start;
 } cn_weight;
 
 typedef struct cn_layer {
@@ -69,9 +71,10 @@ typedef struct cn_layer {
     void *options; /* a copy of the public options struct, defaults filled in; NULL without any */
     char *text;    /* the options in the text form: "6 5x5 same" */
     int input_count;
-    cn_node inputs[CN_MAX_INPUTS]; /* each below this layer's own index */
-    cn_shape in, out;              /* of the first input's example, and of the output's */
-    cn_window window;              /* convolution and pooling */
+    cn_node inputs[CN_MAX_INPUTS];     /* each below this layer's own index */
+    cn_shape in, out;                  /* of the first input's example, and of the output's */
+    cn_shape inputs_of[CN_MAX_INPUTS]; /* of every input's; [0] is `in` */
+    cn_window window;                  /* convolution and pooling */
     int weight_count;
     cn_weight weights[CN_MAX_PARAMETERS];
 } cn_layer;
@@ -81,6 +84,7 @@ typedef struct cn_layer {
 /* Floats that a layer asks for, for a batch of m. */
 typedef struct cn_needs {
     size_t packed;  /* weights as the kernels read them: kept while the weights stay */
+    size_t kept;    /* what forward leaves for the backward that follows it */
     size_t scratch; /* shared by all layers: worth nothing after the call */
 } cn_needs;
 
@@ -92,16 +96,21 @@ typedef struct cn_call {
     const cn_layer *layer;
     const cn_kernels *kernels;
     cn_pool *pool;
-    int m, batch;                  /* examples in this call, and the most in any */
-    bool no_winograd;              /* as in cn_session_opts */
-    bool relu;                     /* forward: apply the ReLU that follows, too */
+    int m, batch;        /* examples in this call, and the most in any */
+    bool no_winograd;    /* as in cn_session_opts */
+    bool training;       /* the session trains: a backward may follow */
+    bool relu;           /* forward: apply the ReLU that follows, too; backward, where the
+                            type masks_relu: dy is the gradient behind that ReLU */
+    uint64_t seed, step; /* of random numbers: the session's, and its forwards so far */
+    int index;           /* of the layer in the model: the third part of a random number */
     const float *x[CN_MAX_INPUTS]; /* inputs */
     float *y;                      /* output; where the type says in_place, may be x[0] */
     const float *dy;
-    float *dx[CN_MAX_INPUTS]; /* overwritten, NULL where nobody asks; in_place: may be dy */
-    const float *w[CN_MAX_PARAMETERS];
-    float *dw[CN_MAX_PARAMETERS]; /* accumulated */
+    float *dx[CN_MAX_INPUTS];     /* overwritten, NULL where nobody asks; in_place: may be dy */
+    float *w[CN_MAX_PARAMETERS];  /* read; statistics: updated by a forward in training */
+    float *dw[CN_MAX_PARAMETERS]; /* accumulated; NULL for statistics */
     float *packed;
+    float *kept;
     float *scratch;
 } cn_call;
 
@@ -113,11 +122,15 @@ struct cn_layer_type {
     const char *word;         /* "conv": its short name in the text form, or NULL */
     const cn_option *options; /* ends in a name NULL; NULL without any */
     size_t options_size;
+    int most_inputs; /* a layer of several inputs takes 2 to this many; 0: exactly one */
     unsigned backward_reads;
-    bool in_place;   /* y may overwrite x, and dx dy, because element i needs element i alone (or,
-                        for a softmax, its row) */
+    bool in_place;   /* y may overwrite x (the first), and dx dy, because element i needs element i
+                        alone (or, for a softmax, its row) */
     bool view;       /* y is x, with another shape: nothing runs */
-    bool fuses_relu; /* honours cn_call.relu */
+    bool fuses_relu; /* honours cn_call.relu in forward */
+    bool masks_relu; /* and in backward */
+    bool passes_gradient; /* every input's gradient is dy itself: backward copies it into each dx
+                             that is another array */
 
     /* From layer->in and the options: out, window, weights. `place` opens every error text. NULL:
      * the output has the input's shape. */
@@ -142,7 +155,8 @@ const cn_layer_type *cn_layer_type_find(const char *name);
 
 extern const cn_layer_type cn_input_type; /* node 0 of every model */
 extern const cn_layer_type cn_conv2d_type, cn_max_pool_type, cn_average_pool_type, cn_dense_type,
-    cn_flatten_type, cn_relu_type, cn_sigmoid_type, cn_tanh_type, cn_softmax_type;
+    cn_flatten_type, cn_relu_type, cn_sigmoid_type, cn_tanh_type, cn_softmax_type, cn_add_type,
+    cn_concat_type;
 
 /* ---- what layer files share (layer.c) */
 

@@ -108,7 +108,28 @@ static cn_status copy_options(cn_layer *layer, const void *options, const char *
         cn_status status = cn_options_settle(type, layer->options, place, err);
         if (status != CN_OK) return status;
     }
-    layer->text = cn_options_text(type, layer->options);
+    return CN_OK;
+}
+
+/* What stands behind the type in the text form: further inputs, options, "from" an input that is
+ * not the layer before, "as" a name that was chosen. */
+static cn_status describe(const cn_model *m, cn_layer *layer, bool named, const char *place,
+                          cn_error *err)
+{
+    char *options = cn_options_text(layer->type, layer->options);
+    size_t room = options ? strlen(options) + (CN_MAX_INPUTS + 1) * (CN_NAME_SIZE + 8) : 0;
+    if (options) layer->text = cn_allocate(room, 1, place, err);
+    if (layer->text) {
+        char *at = layer->text, *end = at + room;
+        for (int i = 1; i < layer->input_count; i++)
+            at += snprintf(at, (size_t)(end - at), " %s", m->layers[layer->inputs[i]].name);
+        if (options[0]) at += snprintf(at, (size_t)(end - at), " %s", options);
+        if (layer->inputs[0] != m->layer_count - 1)
+            at += snprintf(at, (size_t)(end - at), " from %s", m->layers[layer->inputs[0]].name);
+        if (named) at += snprintf(at, (size_t)(end - at), " as %s", layer->name);
+        memmove(layer->text, layer->text + 1, (size_t)(at - layer->text)); /* the first space */
+    }
+    cn_release(options);
     return layer->text ? CN_OK : cn_fail(err, CN_ERR_MEMORY, "%s: out of memory", place);
 }
 
@@ -139,17 +160,26 @@ static cn_status build_layer(const cn_model *m, cn_layer *layer, const void *opt
                              const char *name, cn_error *err)
 {
     char place[PLACE_SIZE];
+    int most = layer->type->most_inputs;
+    if (layer->input_count < (most ? 2 : 1) || layer->input_count > (most ? most : 1))
+        return cn_fail(err, CN_ERR_ARGUMENT, "%s: %d inputs, expected %s%d", layer->type->name,
+                       layer->input_count, most > 2 ? "2 to " : "", most ? most : 1);
     for (int i = 0; i < layer->input_count; i++)
         if (layer->inputs[i] < 0 || layer->inputs[i] >= m->layer_count)
             return cn_fail(err, CN_ERR_ARGUMENT,
                            "%s: input %d is no layer of this model, which has layers 0 to %d",
                            layer->type->name, layer->inputs[i], m->layer_count - 1);
-    cn_status status = name_layer(m, layer, name, err);
+    cn_status status = name_layer(m, layer, NULL, err);
+    bool named = name && strcmp(name, layer->name) != 0;
+    if (named) status = name_layer(m, layer, name, err);
     if (status != CN_OK) return status;
     const cn_layer *before = &m->layers[layer->inputs[0]];
     snprintf(place, sizeof place, "%s (after %s)", layer->name, before->name);
+    for (int i = 0; i < layer->input_count; i++)
+        layer->inputs_of[i] = m->layers[layer->inputs[i]].out;
     layer->in = layer->out = before->out;
     status = copy_options(layer, options, place, err);
+    if (status == CN_OK) status = describe(m, layer, named, place, err);
     if (status == CN_OK && layer->type->infer) status = layer->type->infer(layer, place, err);
     if (status == CN_OK) status = check_sizes(layer, place, err);
     return status;
@@ -175,7 +205,7 @@ cn_node cn_model_add(cn_model *m, const cn_layer_type *type, const void *options
 {
     if (!m || m->finished || m->error.status != CN_OK) return -1;
     cn_layer layer = {.type = type, .input_count = input_count};
-    memcpy(layer.inputs, inputs, (size_t)input_count * sizeof *inputs);
+    for (int i = 0; i < input_count && i < CN_MAX_INPUTS; i++) layer.inputs[i] = inputs[i];
     if (reserve_layer(m, &m->error) != CN_OK ||
         build_layer(m, &layer, options, name, &m->error) != CN_OK) {
         free_layer(&layer);
@@ -203,28 +233,35 @@ static cn_status check_graph(const cn_model *m, cn_node output, cn_error *err)
     return CN_OK;
 }
 
-/* Finds every weight's place in the block; counts tensors and their elements. */
-static cn_status place_weights(cn_model *m, size_t most, cn_error *err)
+/* Finds the place in the block of every weight that is trained, or of every statistic; adds up
+ * their elements. */
+static cn_status place_weights(cn_model *m, bool statistics, size_t most, size_t *elements,
+                               cn_error *err)
 {
-    size_t elements = 0, offset = 0;
-    int tensors = 0;
     for (int i = 0; i < m->layer_count; i++)
         for (int j = 0; j < m->layers[i].weight_count; j++) {
             cn_weight *weight = &m->layers[i].weights[j];
             size_t count = cn_shape_count(&weight->shape);
-            if (count > most - elements)
+            if (weight->statistic != statistics) continue;
+            if (count > most - m->parameter_elements - m->statistic_elements)
                 return cn_fail(err, CN_ERR_SHAPE,
                                "model: more than the %zu parameters that may be, at %s.%s", most,
                                m->layers[i].name, weight->role);
-            elements += count;
-            weight->offset = offset;
-            offset += (count + FLOATS_ALIGNED - 1) / FLOATS_ALIGNED * FLOATS_ALIGNED;
-            tensors++;
+            *elements += count;
+            weight->offset = m->block_size;
+            m->block_size += (count + FLOATS_ALIGNED - 1) / FLOATS_ALIGNED * FLOATS_ALIGNED;
+            m->parameter_count++;
         }
-    m->block_size = offset;
-    m->parameter_elements = elements;
-    m->parameter_count = tensors;
     return CN_OK;
+}
+
+static cn_status place_all_weights(cn_model *m, size_t most, cn_error *err)
+{
+    m->block_size = m->parameter_elements = m->statistic_elements = 0;
+    m->parameter_count = 0;
+    cn_status status = place_weights(m, false, most, &m->parameter_elements, err);
+    m->trained_size = m->block_size;
+    return status == CN_OK ? place_weights(m, true, most, &m->statistic_elements, err) : status;
 }
 
 static void list_parameters(cn_model *m)
@@ -239,6 +276,7 @@ static void list_parameters(cn_model *m)
                 .name = m->parameter_names[at],
                 .value = cn_tensor_view(CN_F32, weight->shape.rank, weight->shape.n,
                                         m->block + weight->offset),
+                .statistic = weight->statistic,
             };
         }
 }
@@ -252,7 +290,7 @@ cn_status cn_model_finish_zero(cn_model *m, cn_node output, size_t most, cn_erro
         return cn_fail(err, CN_ERR_ARGUMENT, "model: output %d, expected a layer from 0 to %d",
                        output, m->layer_count - 1);
     cn_status status = check_graph(m, output, err);
-    if (status == CN_OK) status = place_weights(m, most, err);
+    if (status == CN_OK) status = place_all_weights(m, most, err);
     if (status != CN_OK) return status;
 
     size_t tensors = (size_t)m->parameter_count;
@@ -278,13 +316,16 @@ cn_status cn_model_finish_zero(cn_model *m, cn_node output, size_t most, cn_erro
  * stream i, element by element, so the weights are the same on every machine. */
 static void initialise(const cn_weight *weight, float *value, uint64_t seed, uint64_t stream)
 {
-    if (weight->fan_in == 0) return;
+    size_t n = cn_shape_count(&weight->shape);
+    if (weight->fan_in == 0) {
+        for (size_t i = 0; i < n; i++) value[i] = weight->start;
+        return;
+    }
     cn_init init = weight->init == CN_INIT_DEFAULT ? CN_INIT_GLOROT_UNIFORM : weight->init;
     bool he = init == CN_INIT_HE_UNIFORM || init == CN_INIT_HE_NORMAL;
     bool normal = init == CN_INIT_GLOROT_NORMAL || init == CN_INIT_HE_NORMAL;
     double variance = he ? 2 / weight->fan_in : 2 / (weight->fan_in + weight->fan_out);
     double scale = sqrt(normal ? variance : 3 * variance); /* U(-l, l) has variance l^2 / 3 */
-    size_t n = cn_shape_count(&weight->shape);
     for (size_t i = 0; i < n; i++)
         value[i] = (float)(scale * (normal ? cn_counter_normal(seed, stream, i)
                                            : 2 * cn_counter_uniform(seed, stream, i) - 1));

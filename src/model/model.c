@@ -90,6 +90,11 @@ size_t cn_model_parameter_count(const cn_model *m)
     return m ? m->parameter_elements : 0;
 }
 
+size_t cn_model_statistic_count(const cn_model *m)
+{
+    return m ? m->statistic_elements : 0;
+}
+
 bool cn_model_layer(const cn_model *m, int i, cn_layer_info *out)
 {
     if (!m || !out || i < 0 || i >= m->layer_count) return false;
@@ -102,7 +107,9 @@ bool cn_model_layer(const cn_model *m, int i, cn_layer_info *out)
         .multiply_adds = layer->type->multiply_adds ? layer->type->multiply_adds(layer) : 0,
     };
     memcpy(out->shape, layer->out.n, sizeof out->shape);
-    for (int j = 0; j < layer->weight_count; j++)
-        out->parameters += cn_shape_count(&layer->weights[j].shape);
+    for (int j = 0; j < layer->weight_count; j++) {
+        size_t count = cn_shape_count(&layer->weights[j].shape);
+        *(layer->weights[j].statistic ? &out->statistics : &out->parameters) += count;
+    }
     return true;
 }

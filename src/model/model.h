@@ -18,12 +18,15 @@ struct cn_model {
     bool finished;
     cn_error error; /* the first one while building */
 
-    float *block;      /* all parameters; each tensor starts on a 64-byte boundary, zeros between */
-    size_t block_size; /* floats */
-    cn_parameter *parameters; /* views of the block, in layer order */
+    /* All parameters: first those that are trained, then the statistics. Each tensor starts on a
+     * 64-byte boundary, with zeros between. Gradients and the optimiser's moments are as long as
+     * the first part. */
+    float *block;
+    size_t block_size, trained_size; /* floats */
+    cn_parameter *parameters;        /* views of the block, in layer order */
     char (*parameter_names)[CN_NAME_SIZE + 16];
     int parameter_count;
-    size_t parameter_elements; /* without the zeros between */
+    size_t parameter_elements, statistic_elements; /* without the zeros between */
 
     /* Sessions pack weights for their loops. They do so again when `version` has moved on (cn_step
      * moves it), and at every forward once cn_model_parameter has handed out a writable view. */

@@ -130,9 +130,10 @@ static cn_status read_layer(cn_model *m, const json_t *json, cn_error *err)
                        number, name, type_name);
     cn_node inputs[CN_MAX_INPUTS];
     size_t count = json_array_size(from);
-    if (count != 1)
-        return cn_fail(err, CN_ERR_FORMAT, "model: layer \"%.60s\" has %zu inputs, expected 1",
-                       name, count);
+    if (count < 1 || count > CN_MAX_INPUTS)
+        return cn_fail(err, CN_ERR_FORMAT,
+                       "model: layer \"%.60s\" has %zu inputs, expected 1 to %d", name, count,
+                       CN_MAX_INPUTS);
     for (size_t i = 0; i < count; i++) {
         inputs[i] = find_layer(m, json_array_get(from, i));
         if (inputs[i] < 0)

@@ -3,14 +3,21 @@
  *
  *     model   = layer { "," layer }
  *     layer   = type { option }              a type by its name or short name
- *     option  = numbers                      the bare options, in the table's order
+ *     option  = name                         "add" and "concat": a further input
+ *             | numbers                      the bare options, in the table's order
  *             | name numbers                 "stride 2"
  *             | word                         of an enum: "same", "he_normal"
  *             | name                         of a switch: "no_bias"
+ *             | "from" name                  reads that layer instead of the one before
+ *             | "as" name                    is called so
  *     numbers = number { "x" number }        1 of an int; 1 or 2 of a pair; 1, 2 or 4 of pads
  *             | decimal                      of a float: "0.2", "1e-5"; not 0 where that, in the
  *                                            options struct, stands for another default
  *     number  = digits | "classes"           the number of classes that the caller gave
+ *
+ * So branches are written:
+ *
+ *     relu as a, conv 16 3x3 same, conv 16 1x1 from a, add conv2d_1, relu
  *
  * Which options a type has, and of which kind, its option table says. docs/models.md is the same
  * for readers.
@@ -26,12 +33,22 @@
 enum { WORD_SIZE = 64, LIST_SIZE = 200 };
 
 typedef struct reader {
+    cn_model *model;
     const char *at;       /* what has not been read yet */
     char word[WORD_SIZE]; /* the last word; "," is one, "" the end */
     int number;           /* of the word, from 1 */
     int classes;
     cn_error *err;
 } reader;
+
+/* One layer while it is read. */
+typedef struct pending {
+    const cn_layer_type *type;
+    void *options;
+    char name[WORD_SIZE]; /* "": the model chooses one */
+    cn_node inputs[CN_MAX_INPUTS];
+    int input_count;
+} pending;
 
 /* ---- words */
 
@@ -153,25 +170,55 @@ static cn_status unknown_option(reader *r, const cn_layer_type *type)
         else if (!o->bare)
             append(list, o->name);
     }
+    append(list, "from");
+    append(list, "as");
     append(list, "a comma");
     return unexpected(r, list);
 }
 
-/* The options up to the comma or the end. `bare` is the next bare option that has no value. */
-static cn_status read_options(reader *r, const cn_layer_type *type, void *options)
+/* The word is the name of an earlier layer. */
+static cn_status read_node(reader *r, cn_node *node)
 {
+    for (int i = 0; i < r->model->layer_count; i++)
+        if (strcmp(r->model->layers[i].name, r->word) == 0) {
+            *node = i;
+            return CN_OK;
+        }
+    return unexpected(r, "the name of an earlier layer");
+}
+
+static cn_status read_further_input(reader *r, pending *layer)
+{
+    if (layer->input_count == layer->type->most_inputs) return unknown_option(r, layer->type);
+    return read_node(r, &layer->inputs[layer->input_count++]);
+}
+
+/* The options up to the comma or the end. `bare` is the next bare option that has no value. */
+static cn_status read_options(reader *r, pending *layer)
+{
+    const cn_layer_type *type = layer->type;
     const cn_option *bare = type->options;
     cn_status status;
     while ((status = next_word(r)) == CN_OK && !at_end_of_layer(r)) {
         const cn_option *named = cn_option_find(type, r->word);
         while (bare && bare->name && !bare->bare) bare++;
-        if (named && named->kind == CN_OPTION_BOOL) {
-            cn_option_set(named, options, 1, &(double){1});
+        if (strcmp(r->word, "as") == 0) {
+            status = next_word(r);
+            if (status == CN_OK && at_end_of_layer(r)) status = unexpected(r, "a name");
+            strcpy(layer->name, r->word);
+        } else if (strcmp(r->word, "from") == 0) {
+            status = next_word(r);
+            if (status == CN_OK) status = read_node(r, &layer->inputs[0]);
+        } else if (named && named->kind == CN_OPTION_BOOL) {
+            cn_option_set(named, layer->options, 1, &(double){1});
         } else if (named && named->kind != CN_OPTION_ENUM) {
             status = next_word(r);
-            if (status == CN_OK) status = read_value(r, named, options);
-        } else if (!read_enum(r, type, options)) {
-            status = bare && bare->name ? read_value(r, bare++, options) : unknown_option(r, type);
+            if (status == CN_OK) status = read_value(r, named, layer->options);
+        } else if (type->most_inputs) {
+            status = read_further_input(r, layer);
+        } else if (!read_enum(r, type, layer->options)) {
+            status = bare && bare->name ? read_value(r, bare++, layer->options)
+                                        : unknown_option(r, type);
         }
         if (status != CN_OK) return status;
     }
@@ -198,23 +245,23 @@ static cn_status unknown_layer(reader *r)
     return unexpected(r, list);
 }
 
-static cn_status read_layer(reader *r, cn_model *model, cn_node *x)
+static cn_status read_layer(reader *r, cn_node *x)
 {
-    void *options = NULL;
     cn_status status = next_word(r);
     if (status != CN_OK) return status;
-    const cn_layer_type *type = cn_layer_type_find(r->word);
-    if (!type) return unknown_layer(r);
-    if (type->options) {
-        options = cn_allocate(1, type->options_size, "model text", r->err);
-        if (!options) return CN_ERR_MEMORY;
+    pending layer = {.type = cn_layer_type_find(r->word), .inputs = {*x}, .input_count = 1};
+    if (!layer.type) return unknown_layer(r);
+    if (layer.type->options) {
+        layer.options = cn_allocate(1, layer.type->options_size, "model text", r->err);
+        if (!layer.options) return CN_ERR_MEMORY;
     }
-    status = read_options(r, type, options);
+    status = read_options(r, &layer);
     if (status == CN_OK) {
-        *x = cn_model_add(model, type, options, NULL, x, 1);
-        if (*x < 0) status = cn_fail(r->err, model->error.status, "%s", model->error.text);
+        *x = cn_model_add(r->model, layer.type, layer.options, layer.name[0] ? layer.name : NULL,
+                          layer.inputs, layer.input_count);
+        if (*x < 0) status = cn_fail(r->err, r->model->error.status, "%s", r->model->error.text);
     }
-    cn_release(options);
+    cn_release(layer.options);
     return status;
 }
 
@@ -228,9 +275,9 @@ cn_status cn_model_parse(cn_model **model, const char *text, const int shape[3],
     if (status != CN_OK) return status;
 
     const char *named = cn_zoo_find(text);
-    reader r = {.at = named ? named : text, .classes = classes, .err = err};
+    reader r = {.model = m, .at = named ? named : text, .classes = classes, .err = err};
     cn_node x = cn_input(m);
-    do status = read_layer(&r, m, &x);
+    do status = read_layer(&r, &x);
     while (status == CN_OK && r.word[0] == ',');
     if (status != CN_OK) goto done;
 

@@ -18,6 +18,10 @@
  * Gradients of a value that several layers read are summed: the first backward writes it, each
  * further one writes a buffer of its own, which is then added.
  *
+ * Additions. The gradient of a + b is that of a and of b: where nothing can go wrong by it, all
+ * three are one buffer, and nothing runs. Of the two, the one that is computed later goes backward
+ * first; it must only read the buffer, and whatever else adds to the other's must come after it.
+ *
  * Moments. With n layers, layer i runs forward at moment i, the loss at n, its backward at
  * 2 n - i, and the caller looks at results at 2 n + 1. A buffer lives from the first moment that
  * touches it to the last, and shares memory with those that live at other times.
@@ -38,6 +42,7 @@ typedef struct node {
     bool gradient;    /* the value has one */
     bool in_place;    /* forward: y is x's buffer */
     bool in_place_dx; /* backward: dx is dy's buffer */
+    bool shared;      /* the value's gradient is another's, too: backward only reads it */
 } node;
 
 typedef struct planner {
@@ -118,7 +123,8 @@ static void find_in_place(planner *p)
         if (!type->in_place) continue;
         int x = input_value(p, i, 0);
         bool needed =
-            p->plan->opts.training && (layer_of(p, x)->type->backward_reads & CN_READS_Y) != 0;
+            p->plan->opts.training && ((type->backward_reads & CN_READS_X) != 0 ||
+                                       (layer_of(p, x)->type->backward_reads & CN_READS_Y) != 0);
         bool alone = x != 0 && p->nodes[x].readers == 1;
         bool logits = i == output && p->plan->loss.fused;
         p->nodes[i].in_place = alone && !needed && !logits;
@@ -201,8 +207,57 @@ static void plan_forward(planner *p)
 static int first_gradient(planner *p, int value, int i)
 {
     cn_plan_step *step = &p->plan->steps[value];
-    step->dy = p->nodes[i].in_place_dx ? p->plan->steps[i].dy : add_buffer(p, value);
+    bool over =
+        p->nodes[i].in_place_dx && !p->nodes[i].shared && !layer_of(p, i)->type->passes_gradient;
+    step->dy = over ? p->plan->steps[i].dy : add_buffer(p, value);
     return step->dy;
+}
+
+/* Does a layer between `from` and `to`, both left out, read the value? */
+static bool read_between(const planner *p, int value, int from, int to)
+{
+    for (int j = from + 1; j < to; j++)
+        for (int k = 0; k < layer_of(p, j)->input_count; k++)
+            if (runs(p, j) && input_value(p, j, k) == value) return true;
+    return false;
+}
+
+/* Layer i passes its gradient on: finds the inputs whose gradients are its own buffer, the one that
+ * is computed last and maybe one more. See the head of this file. */
+static void share_gradient(planner *p, int i)
+{
+    cn_plan_step *steps = p->plan->steps, *step = &steps[i];
+    int late = -1, early = -1, late_input = 0, early_input = 0;
+    for (int k = 0; k < layer_of(p, i)->input_count; k++) {
+        int value = input_value(p, i, k);
+        if (!p->nodes[value].gradient || steps[value].dy != CN_NO_BUFFER || value == late) continue;
+        if (value > late) {
+            early = late, early_input = late_input;
+            late = value, late_input = k;
+        } else {
+            early = value, early_input = k;
+        }
+    }
+    if (p->nodes[i].shared || late < 0) return;
+    step->dx[late_input] = steps[late].dy = step->dy;
+    if (early < 0 || p->nodes[late].readers > 1 || layer_of(p, late)->type->passes_gradient ||
+        read_between(p, early, late, i))
+        return;
+    step->dx[early_input] = steps[early].dy = step->dy;
+    p->nodes[late].shared = true;
+}
+
+/* A ReLU that was done with the layer before it, which masks gradients, too: that layer takes the
+ * gradient behind the ReLU. */
+static bool hand_to_masker(planner *p, int i)
+{
+    int before = input_value(p, i, 0);
+    cn_plan_step *step = &p->plan->steps[i];
+    if (step->forward || !layer_of(p, before)->type->masks_relu) return false;
+    step->backward = false;
+    p->plan->steps[before].dy = step->dy;
+    p->nodes[before].shared = p->nodes[i].shared;
+    return true;
 }
 
 static void plan_layer_backward(planner *p, int i)
@@ -211,16 +266,19 @@ static void plan_layer_backward(planner *p, int i)
     const cn_layer *layer = layer_of(p, i);
     int moment = 2 * p->n - i;
     step->backward = runs(p, i) && step->dy != CN_NO_BUFFER;
-    if (!step->backward) return;
+    if (!step->backward || hand_to_masker(p, i)) return;
+    bool passes = layer->type->passes_gradient;
+    if (passes) share_gradient(p, i);
     for (int k = 0; k < layer->input_count; k++) {
         int value = input_value(p, i, k);
         if (layer->type->backward_reads & CN_READS_X) touch(p, step->x[k], moment);
         if (!p->nodes[value].gradient) continue;
         int written = p->plan->steps[value].dy;
+        if (step->dx[k] != CN_NO_BUFFER) continue; /* shared */
         if (written == CN_NO_BUFFER) {
             step->dx[k] = first_gradient(p, value, i);
         } else {
-            step->dx[k] = add_buffer(p, value);
+            step->dx[k] = passes ? step->dy : add_buffer(p, value);
             step->sum[k] = written;
         }
         touch(p, step->dx[k], moment);
@@ -231,6 +289,7 @@ static void plan_layer_backward(planner *p, int i)
 
     /* A ReLU before a maximum: see the head of this file. */
     if (layer->type == &cn_relu_type && p->nodes[i].in_place_dx && p->nodes[i].readers == 1 &&
+        !p->nodes[p->nodes[i].reader].shared &&
         layer_of(p, p->nodes[i].reader)->type == &cn_max_pool_type) {
         step->backward = false;
         p->plan->steps[p->nodes[i].reader].mask = true;
@@ -242,7 +301,8 @@ static void plan_backward(planner *p)
     cn_plan *plan = p->plan;
     for (int i = 0; i < p->n; i++) {
         cn_plan_step *step = &plan->steps[i];
-        step->dy = step->dx[0] = step->dx[1] = step->sum[0] = step->sum[1] = CN_NO_BUFFER;
+        step->dy = CN_NO_BUFFER;
+        for (int k = 0; k < CN_MAX_INPUTS; k++) step->dx[k] = step->sum[k] = CN_NO_BUFFER;
     }
     plan->loss_gradient = plan->input_gradient = CN_NO_BUFFER;
     int last = p->nodes[p->model->output].value;
@@ -299,6 +359,11 @@ static cn_status place_buffers(cn_plan *plan, cn_error *err)
     return status;
 }
 
+static size_t aligned(size_t floats)
+{
+    return (floats + FLOATS_ALIGNED - 1) / FLOATS_ALIGNED * FLOATS_ALIGNED;
+}
+
 static void plan_workspace(planner *p)
 {
     cn_plan *plan = p->plan;
@@ -310,17 +375,20 @@ static void plan_workspace(planner *p)
                               .kernels = plan->kernels,
                               .m = plan->opts.batch,
                               .batch = plan->opts.batch,
-                              .no_winograd = plan->opts.no_winograd};
+                              .no_winograd = plan->opts.no_winograd,
+                              .training = plan->opts.training};
         layer->type->needs(&call, plan->opts.threads, &step->needs);
         step->packed = plan->packed;
-        plan->packed += (step->needs.packed + FLOATS_ALIGNED - 1) / FLOATS_ALIGNED * FLOATS_ALIGNED;
+        step->kept = plan->kept;
+        plan->packed += aligned(step->needs.packed);
+        plan->kept += aligned(step->needs.kept);
         if (step->needs.scratch > plan->scratch) plan->scratch = step->needs.scratch;
     }
     if (!plan->opts.training) return;
     const cn_optimizer *opt = &plan->opts.optimizer;
     size_t moments = opt->kind == CN_ADAM ? 2 : opt->momentum != 0 ? 1 : 0;
-    plan->gradients = p->model->block_size;
-    plan->moments = moments * p->model->block_size;
+    plan->gradients = p->model->trained_size;
+    plan->moments = moments * p->model->trained_size;
 }
 
 cn_status cn_plan_create(cn_plan *plan, const cn_model *model, cn_session_opts opts, cn_error *err)
@@ -374,7 +442,7 @@ cn_status cn_memory_plan(const cn_model *model, cn_session_opts opts, cn_memory 
         .gradients = plan.gradients * sizeof(float),
         .optimizer = plan.moments * sizeof(float),
         .activations = plan.activations * sizeof(float),
-        .workspace = (plan.packed + plan.scratch) * sizeof(float),
+        .workspace = (plan.packed + plan.kept + plan.scratch) * sizeof(float),
     };
     out->total =
         out->parameters + out->gradients + out->optimizer + out->activations + out->workspace;

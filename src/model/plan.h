@@ -25,7 +25,7 @@ typedef struct cn_plan_step {
     int x[CN_MAX_INPUTS], y;
     int dx[CN_MAX_INPUTS], dy;
     int sum[CN_MAX_INPUTS]; /* dx is found apart and then added to this */
-    size_t packed;          /* floats from the start of the workspace */
+    size_t packed, kept;    /* floats from the start of the workspace */
     cn_needs needs;
 } cn_plan_step;
 
@@ -39,7 +39,8 @@ typedef struct cn_plan {
     int buffer_count;
     int loss_gradient; /* what the loss writes: a buffer, or CN_NO_BUFFER */
     int input_gradient;
-    size_t gradients, moments, activations, packed, scratch; /* floats of each block */
+    /* Floats of each block; packed, kept and scratch lie behind each other in the workspace. */
+    size_t gradients, moments, activations, packed, kept, scratch;
 } cn_plan;
 
 cn_status cn_plan_create(cn_plan *plan, const cn_model *model, cn_session_opts opts, cn_error *err);

@@ -24,6 +24,7 @@ struct cn_session {
     bool packed;
     uint64_t packed_version; /* model->version that the packed weights belong to */
     uint64_t updates;        /* steps of the optimiser */
+    uint64_t forwards;       /* in training: the step of layers that draw numbers */
 };
 
 static float *buffer(const cn_session *s, int index)
@@ -45,11 +46,15 @@ static void fill_call(cn_session *s, int i)
         .m = s->plan.opts.batch,
         .batch = s->plan.opts.batch,
         .no_winograd = s->plan.opts.no_winograd,
+        .training = s->plan.opts.training,
         .relu = step->relu,
+        .seed = s->plan.opts.seed,
+        .index = i,
         .y = buffer(s, step->y),
         .dy = buffer(s, step->dy),
         .packed = s->workspace + step->packed,
-        .scratch = s->workspace + s->plan.packed,
+        .kept = s->workspace + s->plan.packed + step->kept,
+        .scratch = s->workspace + s->plan.packed + s->plan.kept,
     };
     for (int k = 0; k < layer->input_count; k++) {
         call->x[k] = buffer(s, step->x[k]);
@@ -57,7 +62,8 @@ static void fill_call(cn_session *s, int i)
     }
     for (int k = 0; k < layer->weight_count; k++) {
         call->w[k] = s->model->block + layer->weights[k].offset;
-        call->dw[k] = s->gradients ? s->gradients + layer->weights[k].offset : NULL;
+        if (s->gradients && !layer->weights[k].statistic)
+            call->dw[k] = s->gradients + layer->weights[k].offset;
     }
 }
 
@@ -79,7 +85,8 @@ cn_status cn_session_create(cn_session **session, cn_model *model, cn_session_op
     if (!s->calls) goto done;
     s->activations = cn_allocate(plan->activations, size, "session: activations", err);
     if (!s->activations) goto done;
-    s->workspace = cn_allocate(plan->packed + plan->scratch, size, "session: workspace", err);
+    s->workspace =
+        cn_allocate(plan->packed + plan->kept + plan->scratch, size, "session: workspace", err);
     if (!s->workspace) goto done;
     if (plan->opts.training) {
         s->gradients = cn_allocate(plan->gradients, size, "session: gradients", err);
@@ -130,9 +137,11 @@ static void run_forward(cn_session *s, int m)
     for (int i = 0; i < s->model->layer_count; i++) {
         cn_call *call = &s->calls[i];
         call->m = m;
+        call->step = s->forwards;
         if (s->plan.steps[i].forward) call->layer->type->forward(call);
     }
     s->m = m;
+    s->forwards++;
     s->done = FORWARD;
 }
 
@@ -292,6 +301,7 @@ cn_status cn_backward(cn_session *s, cn_error *err)
 bool cn_gradient(const cn_session *s, int i, cn_parameter *out)
 {
     if (!s || !out || !s->gradients || i < 0 || i >= s->model->parameter_count) return false;
+    if (s->model->parameters[i].statistic) return false;
     *out = s->model->parameters[i];
     out->value.data = s->gradients + ((const float *)out->value.data - s->model->block);
     return true;
@@ -314,7 +324,7 @@ static void update_unit(void *argument, int unit, int worker)
 {
     const update_job *job = argument;
     const cn_session *s = job->s;
-    size_t size = s->model->block_size, from = (size_t)unit * CN_MAP_CHUNK;
+    size_t size = s->model->trained_size, from = (size_t)unit * CN_MAP_CHUNK;
     size_t n = size - from < CN_MAP_CHUNK ? size - from : CN_MAP_CHUNK;
     const float *g = s->gradients + from;
     float *w = s->model->block + from, *v = s->moments + from;
@@ -345,7 +355,7 @@ cn_status cn_step(cn_session *s, double learning_rate, cn_error *err)
                       .beta2 = (float)o->beta2,
                       .epsilon = (float)o->epsilon,
                       .momentum = (float)o->momentum};
-    cn_pool_run(s->pool, chunks(s->model->block_size), update_unit, &job);
+    cn_pool_run(s->pool, chunks(s->model->trained_size), update_unit, &job);
     s->model->version++;
     s->done = FORWARD; /* the outputs are still there; gradients and weights no longer match */
     return CN_OK;

@@ -31,10 +31,14 @@ static cn_status create_layer(cn_twin_model *t, int i, cn_error *err)
     const cn_layer *layer = &t->model->layers[i];
     cn_twin_layer *at = &t->layers[i];
     at->twin = cn_twin_find(layer->type->name);
-    if (i > 0 && (!at->twin || layer->input_count != 1))
+    if (i > 0 && !at->twin)
         return cn_fail(err, CN_ERR_UNSUPPORTED, "gradcheck: %s has no double-precision twin",
                        layer->name);
     at->shape = shape_of(layer, t->m);
+    for (int k = 0; k < layer->input_count; k++) {
+        const cn_shape *in = &t->model->layers[layer->inputs[k]].out;
+        at->channels[k] = in->n[in->rank - 1];
+    }
     if (!cn_multiply(cn_shape_count(&layer->out), (size_t)t->m, &at->count))
         return cn_fail(err, CN_ERR_MEMORY, "gradcheck: a batch of %d is too large at %s", t->m,
                        layer->name);
@@ -55,6 +59,7 @@ static cn_status create_layer(cn_twin_model *t, int i, cn_error *err)
 cn_status cn_twin_model_create(cn_twin_model **twin, const cn_model *model, int m, cn_error *err)
 {
     size_t largest = 0;
+    int inputs = 0;
     cn_status status = CN_ERR_MEMORY;
     cn_twin_model *t = cn_allocate(1, sizeof *t, "gradcheck", err);
     if (!t) return status;
@@ -66,9 +71,12 @@ cn_status cn_twin_model_create(cn_twin_model **twin, const cn_model *model, int 
         status = create_layer(t, i, err);
         if (status != CN_OK) goto done;
         if (t->layers[i].count > largest) largest = t->layers[i].count;
+        if (model->layers[i].input_count > inputs) inputs = model->layers[i].input_count;
     }
-    t->dx = cn_allocate(largest, sizeof *t->dx, "gradcheck", err);
-    status = t->dx ? CN_OK : CN_ERR_MEMORY;
+    for (int k = 0; k < inputs && status == CN_OK; k++) {
+        t->dx[k] = cn_allocate(largest, sizeof *t->dx[k], "gradcheck", err);
+        if (!t->dx[k]) status = CN_ERR_MEMORY;
+    }
 done:
     if (status == CN_OK)
         *twin = t;
@@ -90,19 +98,41 @@ void cn_twin_model_free(cn_twin_model *t)
         }
     }
     cn_release(t->layers);
-    cn_release(t->dx);
+    for (int k = 0; k < CN_MAX_INPUTS; k++) cn_release(t->dx[k]);
     cn_release(t);
+}
+
+/* The call of layer i, whose inputs' arrays are put into x. */
+static cn_twin_call call_of(const cn_twin_model *t, int i, const double *x[CN_MAX_INPUTS])
+{
+    const cn_layer *layer = &t->model->layers[i];
+    const cn_twin_layer *at = &t->layers[i];
+    for (int k = 0; k < layer->input_count; k++) x[k] = t->layers[layer->inputs[k]].y;
+    return (cn_twin_call){
+        .s = at->shape,
+        .options = layer->options,
+        .seed = t->seed,
+        .step = t->step,
+        .layer = i,
+        .input_count = layer->input_count,
+        .channels = at->channels,
+        .x = x,
+        .w = at->w,
+        .y = at->y,
+        .dy = at->dy,
+        .dx = t->dx,
+        .dw = at->dw,
+    };
 }
 
 void cn_twin_model_forward(cn_twin_model *t, int first, double reach)
 {
     for (int i = first > 1 ? first : 1; i < t->model->layer_count; i++) {
+        const double *x[CN_MAX_INPUTS];
+        const cn_twin_call call = call_of(t, i, x);
         cn_twin_layer *at = &t->layers[i];
-        const double *x = t->layers[t->model->layers[i].inputs[0]].y;
-        const double *w[CN_MAX_PARAMETERS];
-        for (int j = 0; j < CN_MAX_PARAMETERS; j++) w[j] = at->w[j];
-        if (at->twin->decisions) at->decisions = at->twin->decisions(&at->shape, x, reach);
-        at->twin->forward(&at->shape, x, w, at->y);
+        if (at->twin->decisions) at->decisions = at->twin->decisions(&call, reach);
+        at->twin->forward(&call);
     }
 }
 
@@ -118,12 +148,15 @@ void cn_twin_model_backward(cn_twin_model *t)
     for (int i = 0; i < t->model->layer_count; i++)
         if (i != t->model->output) memset(t->layers[i].dy, 0, t->layers[i].count * sizeof(double));
     for (int i = t->model->layer_count - 1; i > 0; i--) {
-        cn_twin_layer *at = &t->layers[i], *before = &t->layers[t->model->layers[i].inputs[0]];
-        const double *w[CN_MAX_PARAMETERS];
-        for (int j = 0; j < CN_MAX_PARAMETERS; j++) w[j] = at->w[j];
-        at->twin->backward(&at->shape, before->y, w, at->dy, t->dx, at->dw);
+        const double *x[CN_MAX_INPUTS];
+        const cn_twin_call call = call_of(t, i, x);
+        cn_twin_layer *at = &t->layers[i];
+        at->twin->backward(&call);
         at->pattern = at->decisions.pattern;
         /* What several layers read gets the sum of their gradients. */
-        for (size_t k = 0; k < before->count; k++) before->dy[k] += t->dx[k];
+        for (int input = 0; input < call.input_count; input++) {
+            cn_twin_layer *before = &t->layers[t->model->layers[i].inputs[input]];
+            for (size_t k = 0; k < before->count; k++) before->dy[k] += t->dx[input][k];
+        }
     }
 }

@@ -14,6 +14,7 @@
 typedef struct cn_twin_layer {
     const cn_twin *twin; /* NULL for the input */
     cn_conv_shape shape;
+    int channels[CN_MAX_INPUTS];   /* of every input */
     size_t count;                  /* elements of y */
     double *y, *dy;                /* output and its gradient */
     double *w[CN_MAX_PARAMETERS];  /* parameters, copied from the model when the twin is made */
@@ -25,8 +26,9 @@ typedef struct cn_twin_layer {
 typedef struct cn_twin_model {
     const cn_model *model;
     int m;
-    cn_twin_layer *layers; /* as many as the model has, in its order */
-    double *dx;            /* as large as the largest activation */
+    cn_twin_layer *layers;     /* as many as the model has, in its order */
+    double *dx[CN_MAX_INPUTS]; /* each as large as the largest activation */
+    uint64_t seed, step;       /* as the engine's session has them */
 } cn_twin_model;
 
 /* For batches of m. CN_ERR_UNSUPPORTED names a layer that has no twin. */

@@ -3,147 +3,137 @@
 
 #include <string.h>
 
-static size_t count_in(const cn_conv_shape *s)
+static size_t count_in(const cn_twin_call *t)
 {
-    return cn_ref_at(s->h, s->w, s->c, s->m, 0, 0, 0);
+    return cn_ref_at(t->s.h, t->s.w, t->s.c, t->s.m, 0, 0, 0);
 }
 
 /* Softmax runs over the last axis. */
-static size_t rows_in(const cn_conv_shape *s)
+static size_t rows_in(const cn_twin_call *t)
 {
-    return cn_ref_at(s->h, s->w, 1, s->m, 0, 0, 0);
+    return cn_ref_at(t->s.h, t->s.w, 1, t->s.m, 0, 0, 0);
 }
 
-static void conv2d_forward(const cn_conv_shape *s, const double *x, const double *const *p,
-                           double *y)
+static void conv2d_forward(const cn_twin_call *t)
 {
-    cn_ref_conv2d_forward(s, x, p[0], p[1], y);
+    cn_ref_conv2d_forward(&t->s, t->x[0], t->w[0], t->w[1], t->y);
 }
 
-static void conv2d_backward(const cn_conv_shape *s, const double *x, const double *const *p,
-                            const double *dy, double *dx, double *const *g)
+static void conv2d_backward(const cn_twin_call *t)
 {
-    cn_ref_conv2d_backward(s, x, p[0], dy, dx, g[0], g[1]);
+    cn_ref_conv2d_backward(&t->s, t->x[0], t->w[0], t->dy, t->dx[0], t->dw[0], t->dw[1]);
 }
 
 /* An input of rank 3 is flattened: its (h, w, c) are contiguous, so it needs no copy. */
-static void dense_forward(const cn_conv_shape *s, const double *x, const double *const *p,
-                          double *y)
+static void dense_forward(const cn_twin_call *t)
 {
-    cn_ref_dense_forward(s->m, s->h * s->w * s->c, s->oc, x, p[0], p[1], y);
+    cn_ref_dense_forward(t->s.m, t->s.h * t->s.w * t->s.c, t->s.oc, t->x[0], t->w[0], t->w[1],
+                         t->y);
 }
 
-static void dense_backward(const cn_conv_shape *s, const double *x, const double *const *p,
-                           const double *dy, double *dx, double *const *g)
+static void dense_backward(const cn_twin_call *t)
 {
-    cn_ref_dense_backward(s->m, s->h * s->w * s->c, s->oc, x, p[0], dy, dx, g[0], g[1]);
+    cn_ref_dense_backward(t->s.m, t->s.h * t->s.w * t->s.c, t->s.oc, t->x[0], t->w[0], t->dy,
+                          t->dx[0], t->dw[0], t->dw[1]);
 }
 
-static void max_pool_forward(const cn_conv_shape *s, const double *x, const double *const *p,
-                             double *y)
+static void max_pool_forward(const cn_twin_call *t)
 {
-    (void)p;
-    cn_ref_max_pool_forward(s, x, y);
+    cn_ref_max_pool_forward(&t->s, t->x[0], t->y);
 }
 
-static void max_pool_backward(const cn_conv_shape *s, const double *x, const double *const *p,
-                              const double *dy, double *dx, double *const *g)
+static void max_pool_backward(const cn_twin_call *t)
 {
-    (void)p, (void)g;
-    cn_ref_max_pool_backward(s, x, dy, false, dx);
+    cn_ref_max_pool_backward(&t->s, t->x[0], t->dy, false, t->dx[0]);
 }
 
-static void average_pool_forward(const cn_conv_shape *s, const double *x, const double *const *p,
-                                 double *y)
+static cn_ref_decisions max_pool_decisions(const cn_twin_call *t, double reach)
 {
-    (void)p;
-    cn_ref_average_pool_forward(s, x, y);
+    return cn_ref_max_pool_decisions(&t->s, t->x[0], reach);
 }
 
-static void average_pool_backward(const cn_conv_shape *s, const double *x, const double *const *p,
-                                  const double *dy, double *dx, double *const *g)
+static void average_pool_forward(const cn_twin_call *t)
 {
-    (void)x, (void)p, (void)g;
-    cn_ref_average_pool_backward(s, dy, dx);
+    cn_ref_average_pool_forward(&t->s, t->x[0], t->y);
 }
 
-static void flatten_forward(const cn_conv_shape *s, const double *x, const double *const *p,
-                            double *y)
+static void average_pool_backward(const cn_twin_call *t)
 {
-    (void)p;
-    memcpy(y, x, sizeof(double) * count_in(s));
+    cn_ref_average_pool_backward(&t->s, t->dy, t->dx[0]);
 }
 
-static void flatten_backward(const cn_conv_shape *s, const double *x, const double *const *p,
-                             const double *dy, double *dx, double *const *g)
+static void flatten_forward(const cn_twin_call *t)
 {
-    (void)x, (void)p, (void)g;
-    memcpy(dx, dy, sizeof(double) * count_in(s));
+    memcpy(t->y, t->x[0], sizeof(double) * count_in(t));
 }
 
-static void relu_forward(const cn_conv_shape *s, const double *x, const double *const *p, double *y)
+static void flatten_backward(const cn_twin_call *t)
 {
-    (void)p;
-    cn_ref_relu_forward(count_in(s), x, y);
+    memcpy(t->dx[0], t->dy, sizeof(double) * count_in(t));
 }
 
-static void relu_backward(const cn_conv_shape *s, const double *x, const double *const *p,
-                          const double *dy, double *dx, double *const *g)
+/* A function of one element, whose twin takes n, x, y and n, x, dy, dx. */
+#define ELEMENTWISE(name)                                                \
+    static void name##_forward(const cn_twin_call *t)                    \
+    {                                                                    \
+        cn_ref_##name##_forward(count_in(t), t->x[0], t->y);             \
+    }                                                                    \
+    static void name##_backward(const cn_twin_call *t)                   \
+    {                                                                    \
+        cn_ref_##name##_backward(count_in(t), t->x[0], t->dy, t->dx[0]); \
+    }
+ELEMENTWISE(relu)
+ELEMENTWISE(sigmoid)
+ELEMENTWISE(tanh)
+
+static cn_ref_decisions relu_decisions(const cn_twin_call *t, double reach)
 {
-    (void)p, (void)g;
-    cn_ref_relu_backward(count_in(s), x, dy, dx);
+    return cn_ref_relu_decisions(count_in(t), t->x[0], reach);
 }
 
-static cn_ref_decisions relu_decisions(const cn_conv_shape *s, const double *x, double reach)
+static void softmax_forward(const cn_twin_call *t)
 {
-    return cn_ref_relu_decisions(count_in(s), x, reach);
+    cn_ref_softmax_forward(rows_in(t), t->s.c, t->x[0], t->y);
 }
 
-static void sigmoid_forward(const cn_conv_shape *s, const double *x, const double *const *p,
-                            double *y)
+static void softmax_backward(const cn_twin_call *t)
 {
-    (void)p;
-    cn_ref_sigmoid_forward(count_in(s), x, y);
+    cn_ref_softmax_backward(rows_in(t), t->s.c, t->x[0], t->dy, t->dx[0]);
 }
 
-static void sigmoid_backward(const cn_conv_shape *s, const double *x, const double *const *p,
-                             const double *dy, double *dx, double *const *g)
+static void add_forward(const cn_twin_call *t)
 {
-    (void)p, (void)g;
-    cn_ref_sigmoid_backward(count_in(s), x, dy, dx);
+    for (size_t i = 0; i < count_in(t); i++) t->y[i] = t->x[0][i] + t->x[1][i];
 }
 
-static void tanh_forward(const cn_conv_shape *s, const double *x, const double *const *p, double *y)
+static void add_backward(const cn_twin_call *t)
 {
-    (void)p;
-    cn_ref_tanh_forward(count_in(s), x, y);
+    for (int k = 0; k < 2; k++) memcpy(t->dx[k], t->dy, sizeof(double) * count_in(t));
 }
 
-static void tanh_backward(const cn_conv_shape *s, const double *x, const double *const *p,
-                          const double *dy, double *dx, double *const *g)
+/* Channels side by side, pixel by pixel. */
+static void concat_forward(const cn_twin_call *t)
 {
-    (void)p, (void)g;
-    cn_ref_tanh_backward(count_in(s), x, dy, dx);
+    for (size_t row = 0; row < rows_in(t); row++)
+        for (int k = 0, at = 0; k < t->input_count; at += t->channels[k++])
+            for (int c = 0; c < t->channels[k]; c++)
+                t->y[row * (size_t)t->s.oc + (size_t)(at + c)] =
+                    t->x[k][row * (size_t)t->channels[k] + (size_t)c];
 }
 
-static void softmax_forward(const cn_conv_shape *s, const double *x, const double *const *p,
-                            double *y)
+static void concat_backward(const cn_twin_call *t)
 {
-    (void)p;
-    cn_ref_softmax_forward(rows_in(s), s->c, x, y);
-}
-
-static void softmax_backward(const cn_conv_shape *s, const double *x, const double *const *p,
-                             const double *dy, double *dx, double *const *g)
-{
-    (void)p, (void)g;
-    cn_ref_softmax_backward(rows_in(s), s->c, x, dy, dx);
+    for (size_t row = 0; row < rows_in(t); row++)
+        for (int k = 0, at = 0; k < t->input_count; at += t->channels[k++])
+            for (int c = 0; c < t->channels[k]; c++)
+                t->dx[k][row * (size_t)t->channels[k] + (size_t)c] =
+                    t->dy[row * (size_t)t->s.oc + (size_t)(at + c)];
 }
 
 /* One row a layer type; tests/test_layers.c fails while a type of the layer table has none. */
 static const cn_twin twins[] = {
     {"conv2d", conv2d_forward, conv2d_backward, NULL},
-    {"max_pool", max_pool_forward, max_pool_backward, cn_ref_max_pool_decisions},
+    {"max_pool", max_pool_forward, max_pool_backward, max_pool_decisions},
     {"average_pool", average_pool_forward, average_pool_backward, NULL},
     {"dense", dense_forward, dense_backward, NULL},
     {"flatten", flatten_forward, flatten_backward, NULL},
@@ -151,6 +141,8 @@ static const cn_twin twins[] = {
     {"sigmoid", sigmoid_forward, sigmoid_backward, NULL},
     {"tanh", tanh_forward, tanh_backward, NULL},
     {"softmax", softmax_forward, softmax_backward, NULL},
+    {"add", add_forward, add_backward, NULL},
+    {"concat", concat_forward, concat_backward, NULL},
 };
 
 const cn_twin *cn_twin_find(const char *type)

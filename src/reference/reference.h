@@ -76,18 +76,32 @@ cn_ref_decisions cn_ref_relu_decisions(size_t n, const double *x, double reach);
 cn_ref_decisions cn_ref_max_pool_decisions(const cn_conv_shape *s, const double *x, double reach);
 
 /*
- * The twin of a layer type, called alike for all of them. Every layer maps x (m, h, w, c) to
- * y (m, oh, ow, oc); examples of rank 1 are 1 x 1 pictures. `parameters` and `gradients` are in the
- * layer's order (weight, bias), NULL where it has none.
+ * What one call of a twin works on. Every layer maps x (m, h, w, c) to y (m, oh, ow, oc); examples
+ * of rank 1 are 1 x 1 pictures. `w` and `dw` are in the layer's order (weight, bias), NULL where it
+ * has none; a twin only reads w, and leaves statistics (which have no dw) to the engine.
  */
+typedef struct cn_twin_call {
+    cn_conv_shape s;     /* of the first input, and the output */
+    const void *options; /* the layer's public options struct, defaults filled in; or NULL */
+    uint64_t seed, step; /* as in cn_call, for layers that draw numbers */
+    int layer;           /* its place in the model, for the same */
+    int input_count;
+    const int *channels;    /* of every input */
+    const double *const *x; /* every input */
+    double *const *w;
+    double *y;
+    const double *dy;
+    double *const *dx; /* a gradient for every input */
+    double *const *dw;
+} cn_twin_call;
+
+/* The twin of a layer type, called alike for all of them. */
 typedef struct cn_twin {
     const char *type; /* as in the layer table: "conv2d" */
-    void (*forward)(const cn_conv_shape *s, const double *x, const double *const *parameters,
-                    double *y);
-    void (*backward)(const cn_conv_shape *s, const double *x, const double *const *parameters,
-                     const double *dy, double *dx, double *const *gradients);
+    void (*forward)(const cn_twin_call *call);
+    void (*backward)(const cn_twin_call *call);
     /* NULL for a smooth layer. */
-    cn_ref_decisions (*decisions)(const cn_conv_shape *s, const double *x, double reach);
+    cn_ref_decisions (*decisions)(const cn_twin_call *call, double reach);
 } cn_twin;
 
 /* NULL for a type that has no twin. */
