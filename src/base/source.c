@@ -1,6 +1,6 @@
 /* source.c - files and memory as streams of bytes. */
-#define ZLIB_CONST /* next_in points to const bytes */
 #include "base/source.h"
+#include "base/unpack.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -8,25 +8,25 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <zlib.h>
 
 enum { CHUNK = 1 << 16 };
 
-/* Deflate codes at most 258 bytes in 2 bits (RFC 1951: a length of one bit, a distance of one
- * bit): it cannot shrink by more than 1,032 to 1. */
-enum { DEFLATE_RATIO = 1032 };
+static const cn_unpacker *const unpackers[] = {
+    &cn_unpacker_gzip,
+    &cn_unpacker_xz,
+    NULL,
+};
 
 struct cn_source {
-    int file;            /* -1 when reading from memory */
-    bool sized, gzip;    /* raw_size is known; the bytes are inflated */
-    bool member_ended;   /* gzip: between two members, or after the last */
-    bool member_opened;  /* gzip: z is initialised */
-    size_t raw_size;     /* of the file or the memory */
-    size_t raw_offset;   /* raw bytes taken into `next` so far */
-    size_t offset;       /* bytes given to the reader */
-    const uint8_t *next; /* raw bytes not yet used */
+    int file;                    /* -1 when reading from memory */
+    bool sized;                  /* raw_size is known */
+    const cn_unpacker *unpacker; /* NULL: the bytes are read as they are */
+    void *unpacking;             /* its state */
+    size_t raw_size;             /* of the file or the memory */
+    size_t raw_offset;           /* raw bytes taken into `next` so far */
+    size_t offset;               /* bytes given to the reader */
+    const uint8_t *next;         /* raw bytes not yet used */
     size_t available;
-    z_stream z;
     char name[128]; /* its tail, where it is longer: errors have room for 256 bytes */
     uint8_t chunk[CHUNK];
 };
@@ -48,7 +48,7 @@ static cn_status create(cn_source **source, const char *name, cn_error *err)
 void cn_source_close(cn_source *s)
 {
     if (!s) return;
-    if (s->member_opened) inflateEnd(&s->z);
+    if (s->unpacker) s->unpacker->close(s->unpacking);
     if (s->file >= 0) close(s->file);
     cn_release(s);
 }
@@ -69,16 +69,17 @@ static cn_status refill(cn_source *s, cn_error *err)
     return CN_OK;
 }
 
-/* Decides by the first two bytes whether to inflate. */
+/* Decides by the first bytes whether to unpack. */
 static cn_status recognise(cn_source *s, cn_source_mode mode, cn_error *err)
 {
     cn_status status = refill(s, err);
     if (status != CN_OK || mode == CN_SOURCE_PLAIN) return status;
-    if (s->available < 2 || s->next[0] != 0x1f || s->next[1] != 0x8b) return CN_OK;
-    s->gzip = true;
-    if (inflateInit2(&s->z, MAX_WBITS + 16) != Z_OK)
-        return cn_fail(err, CN_ERR_MEMORY, "%s: no memory to inflate it", s->name);
-    s->member_opened = true;
+    for (int i = 0; unpackers[i]; i++) {
+        if (!unpackers[i]->detects(s->next, s->available)) continue;
+        status = unpackers[i]->open(&s->unpacking, s->name, err);
+        if (status == CN_OK) s->unpacker = unpackers[i];
+        return status;
+    }
     return CN_OK;
 }
 
@@ -136,47 +137,25 @@ size_t cn_source_capacity(const cn_source *s)
 {
     size_t most;
     if (!s->sized) return SIZE_MAX;
-    if (!s->gzip) return s->raw_size > s->offset ? s->raw_size - s->offset : 0;
-    return cn_multiply(s->raw_size, DEFLATE_RATIO, &most) ? most : SIZE_MAX;
+    if (!s->unpacker) return s->raw_size > s->offset ? s->raw_size - s->offset : 0;
+    return cn_multiply(s->raw_size, s->unpacker->ratio, &most) ? most : SIZE_MAX;
 }
 
-/* Where the next raw byte lies in the file: what a broken gzip stream is reported by. */
-static size_t raw_position(const cn_source *s)
-{
-    return s->raw_offset - s->available;
-}
-
-/* Inflates up to `size` bytes; *got is less at the end of the stream only. */
-static cn_status inflate_some(cn_source *s, uint8_t *out, size_t size, size_t *got, cn_error *err)
+/* Unpacks up to `size` bytes; *got is less at the end of the stream only. */
+static cn_status unpack_some(cn_source *s, uint8_t *out, size_t size, size_t *got, cn_error *err)
 {
     *got = 0;
     while (*got < size) {
         cn_status status = refill(s, err);
         if (status != CN_OK) return status;
-        if (s->member_ended) {
-            if (s->available == 0) return CN_OK;
-            inflateReset(&s->z);
-            s->member_ended = false;
-        }
-        size_t input = s->available < CHUNK ? s->available : CHUNK;
-        size_t output = size - *got < CHUNK ? size - *got : CHUNK;
-        s->z.next_in = s->next;
-        s->z.avail_in = (uInt)input;
-        s->z.next_out = out + *got;
-        s->z.avail_out = (uInt)output;
-        int result = inflate(&s->z, Z_NO_FLUSH);
-        s->next += input - s->z.avail_in;
-        s->available -= input - s->z.avail_in;
-        *got += output - s->z.avail_out;
-        if (result == Z_MEM_ERROR)
-            return cn_fail(err, CN_ERR_MEMORY, "%s: no memory to inflate it", s->name);
-        if (result == Z_BUF_ERROR)
-            return cn_fail(err, CN_ERR_FORMAT, "%s: byte %zu: the gzip stream is cut short",
-                           s->name, raw_position(s));
-        if (result != Z_OK && result != Z_STREAM_END)
-            return cn_fail(err, CN_ERR_FORMAT, "%s: byte %zu: the gzip stream is corrupt: %s",
-                           s->name, raw_position(s), s->z.msg ? s->z.msg : "a dictionary is asked");
-        s->member_ended = result == Z_STREAM_END;
+        cn_unpack_step step = {
+            .in = s->next, .in_left = s->available, .out = out + *got, .out_left = size - *got};
+        status = s->unpacker->run(s->unpacking, &step, s->name, s->raw_offset - s->available, err);
+        if (status != CN_OK) return status;
+        s->next = step.in;
+        s->available = step.in_left;
+        *got = size - step.out_left;
+        if (step.ended) return CN_OK;
     }
     return CN_OK;
 }
@@ -197,10 +176,10 @@ static cn_status copy_some(cn_source *s, uint8_t *out, size_t size, size_t *got,
     return CN_OK;
 }
 
-static cn_status read_some(cn_source *s, void *out, size_t size, size_t *got, cn_error *err)
+cn_status cn_source_read_some(cn_source *s, void *out, size_t size, size_t *got, cn_error *err)
 {
     cn_status status =
-        s->gzip ? inflate_some(s, out, size, got, err) : copy_some(s, out, size, got, err);
+        s->unpacker ? unpack_some(s, out, size, got, err) : copy_some(s, out, size, got, err);
     s->offset += *got;
     return status;
 }
@@ -208,7 +187,7 @@ static cn_status read_some(cn_source *s, void *out, size_t size, size_t *got, cn
 cn_status cn_source_read(cn_source *s, void *out, size_t size, const char *what, cn_error *err)
 {
     size_t got, begin = s->offset;
-    cn_status status = read_some(s, out, size, &got, err);
+    cn_status status = cn_source_read_some(s, out, size, &got, err);
     if (status == CN_OK && got < size)
         return cn_fail(err, CN_ERR_FORMAT, "%s: byte %zu: %s: expected %zu bytes, found %zu",
                        s->name, begin, what, size, got);
@@ -219,7 +198,7 @@ cn_status cn_source_end(cn_source *s, cn_error *err)
 {
     uint8_t byte;
     size_t got, begin = s->offset;
-    cn_status status = read_some(s, &byte, 1, &got, err);
+    cn_status status = cn_source_read_some(s, &byte, 1, &got, err);
     if (status == CN_OK && got > 0)
         return cn_fail(err, CN_ERR_FORMAT, "%s: byte %zu: expected the end, found more bytes",
                        s->name, begin);
@@ -248,7 +227,7 @@ static cn_status read_all(cn_source *s, size_t limit, uint8_t **block, size_t *u
     cn_status status = CN_OK;
     if (!(*block = cn_allocate(room, 1, s->name, err))) return CN_ERR_MEMORY;
     for (*used = 0; status == CN_OK; status = grow(block, &room, most, s->name, err)) {
-        status = read_some(s, *block + *used, room - *used, &got, err);
+        status = cn_source_read_some(s, *block + *used, room - *used, &got, err);
         *used += got;
         if (status != CN_OK || *used < room) return status;
         if (*used > limit) break;

@@ -1,4 +1,4 @@
-/* source.h - bytes read front to back, from a file or from memory, gzip inflated on the way. */
+/* source.h - bytes read front to back, from a file or from memory, unpacked on the way. */
 #ifndef CN_SOURCE_H
 #define CN_SOURCE_H
 
@@ -7,11 +7,11 @@
 typedef struct cn_source cn_source;
 
 /*
- * CN_SOURCE_GUNZIP recognises gzip by its first bytes and inflates it (members that follow each
- * other are one stream, RFC 1952); anything else is read as it is. CN_SOURCE_PLAIN never inflates:
- * for formats whose own first bytes may look like gzip's.
+ * CN_SOURCE_UNPACK recognises gzip and, where the library was built with liblzma, xz by their first
+ * bytes and unpacks them; anything else is read as it is. CN_SOURCE_PLAIN never unpacks: for
+ * formats whose own first bytes may look like gzip's.
  */
-typedef enum cn_source_mode { CN_SOURCE_PLAIN, CN_SOURCE_GUNZIP } cn_source_mode;
+typedef enum cn_source_mode { CN_SOURCE_PLAIN, CN_SOURCE_UNPACK } cn_source_mode;
 
 /* Opens a file. A directory, a missing or an unreadable file is CN_ERR_IO, with its name. */
 cn_status cn_source_open(cn_source **source, const char *path, cn_source_mode mode, cn_error *err);
@@ -20,20 +20,23 @@ cn_status cn_source_memory(cn_source **source, const char *name, const void *byt
                            cn_source_mode mode, cn_error *err);
 void cn_source_close(cn_source *source);
 
-/* The file's name, and how many (inflated) bytes have been read. */
+/* The file's name, and how many (unpacked) bytes have been read. */
 const char *cn_source_name(const cn_source *source);
 size_t cn_source_offset(const cn_source *source);
 /* No more bytes than this can follow: what a header announces is checked against it before any
  * memory is allocated. SIZE_MAX where the size cannot be known (a pipe). */
 size_t cn_source_capacity(const cn_source *source);
 
-/* Reads exactly `size` bytes and inflates no further. `what` names them in errors. */
+/* Reads exactly `size` bytes and unpacks no further. `what` names them in errors. */
 cn_status cn_source_read(cn_source *source, void *out, size_t size, const char *what,
                          cn_error *err);
-/* CN_OK where nothing follows, and gzip's checksum is right; CN_ERR_FORMAT otherwise. */
+/* Reads up to `size` bytes; *got is less at the end only. */
+cn_status cn_source_read_some(cn_source *source, void *out, size_t size, size_t *got,
+                              cn_error *err);
+/* CN_OK where nothing follows, and a packed stream's checksum is right; CN_ERR_FORMAT otherwise. */
 cn_status cn_source_end(cn_source *source, cn_error *err);
 
-/* A whole file, not inflated, of at most `limit` bytes; free *bytes with cn_release. */
+/* A whole file as it is, of at most `limit` bytes; free *bytes with cn_release. */
 cn_status cn_file_read(const char *path, size_t limit, uint8_t **bytes, size_t *size,
                        cn_error *err);
 

@@ -16,7 +16,7 @@ static cn_status read_embedded(cn_tensor *t, const char *name, const unsigned ch
                                size_t size, cn_error *err)
 {
     cn_source *source = NULL;
-    cn_status status = cn_source_memory(&source, name, bytes, size, CN_SOURCE_GUNZIP, err);
+    cn_status status = cn_source_memory(&source, name, bytes, size, CN_SOURCE_UNPACK, err);
     if (status == CN_OK) status = cn_idx_read(source, t, err);
     cn_source_close(source);
     return status;
