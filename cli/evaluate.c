@@ -12,7 +12,7 @@ typedef struct options {
 
 static const cli_option evaluate_options[] = {
     {"data", CLI_TEXT, offsetof(options, data), "SPEC", "digits", 0, 0,
-     "the pictures: digits, mnist:DIR, idx:DIR or a directory, as for convnet train"},
+     "the pictures: digits, mnist:DIR, cifar10:DIR or another kind that convnet train knows"},
     {"split", CLI_CHOICE, offsetof(options, split), "test|train", "test", 0, 0,
      "which part of them"},
     {.name = NULL},

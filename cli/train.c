@@ -25,7 +25,8 @@ typedef struct options {
 static const cli_option train_options[] = {
     {"data", CLI_TEXT, offsetof(options, data), "SPEC", "digits", 0, 0,
      "pictures to learn: digits (8 x 8 handwriting, built in), mnist:DIR or idx:DIR (four IDX "
-     "files, plain or .gz), or such a directory"},
+     "files), cifar10:DIR or cifar100:DIR (the binary versions), or a directory of such files; "
+     "any of them plain, .gz or .xz"},
     {"model", CLI_TEXT, offsetof(options, model), "NAME|LAYERS|FILE", NULL, 0, 0,
      "a known network, layers in order, or a model file to continue from (default: what suits the "
      "pictures)"},

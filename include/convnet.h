@@ -416,7 +416,8 @@ typedef enum cn_split { CN_TRAIN = 0, CN_TEST = 1 } cn_split;
 
 /*
  * `spec` is "digits" (embedded: 8 x 8 handwriting; every fifth picture is test), "mnist:DIR" or
- * "idx:DIR" (the four IDX files, plain or .gz), or a directory, recognised by what is in it.
+ * "idx:DIR" (the four IDX files), "cifar10:DIR" or "cifar100:DIR" (the binary versions), or a
+ * directory, recognised by what is in it. Files may be plain, .gz or .xz (docs/data.md).
  */
 CN_API cn_status cn_dataset_load(cn_dataset **data, const char *spec, cn_split split,
                                  cn_error *err);

@@ -55,7 +55,7 @@ static cn_status read_bytes(const bytes *b, cn_tensor *t, cn_error *err)
     uint8_t *exact = malloc(b->size + 1);
     assert_non_null(exact);
     memcpy(exact, b->at, b->size);
-    cn_status status = cn_source_memory(&source, "seed", exact, b->size, CN_SOURCE_GUNZIP, err);
+    cn_status status = cn_source_memory(&source, "seed", exact, b->size, CN_SOURCE_UNPACK, err);
     if (status == CN_OK) status = cn_idx_read(source, t, err);
     cn_source_close(source);
     free(exact);
@@ -271,7 +271,7 @@ static void a_bad_set_is_refused_by_name(void **state)
     assert_says(err, "expected bytes or int32 of rank 1");
     remove(path);
     assert_int_equal(load(&data, "mnist:", folder, &err), CN_ERR_IO);
-    assert_says(err, "expected train-labels-idx1-ubyte (or .gz), found none");
+    assert_says(err, "expected train-labels-idx1-ubyte (or .gz, .xz), found none");
     assert_int_equal(mkdir(path, 0700), 0);
     assert_int_equal(load(&data, "idx:", folder, &err), CN_ERR_IO);
     assert_says(err, "expected a file, found a directory");

@@ -17,7 +17,8 @@ typedef struct cn_reader {
     cn_status (*load)(cn_dataset **data, const char *path, cn_split split, cn_error *err);
 } cn_reader;
 
-extern const cn_reader cn_reader_digits, cn_reader_mnist, cn_reader_idx;
+extern const cn_reader cn_reader_digits, cn_reader_mnist, cn_reader_idx, cn_reader_cifar10,
+    cn_reader_cifar100;
 
 /*
  * What a set is made of. Pictures are U8 or F32 (n, n_H, n_W, n_C); a U8 value times `scale` lies

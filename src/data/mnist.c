@@ -6,44 +6,38 @@
  *   t10k-images-idx3-ubyte    the same for testing
  *   t10k-labels-idx1-ubyte
  *
- * Plain or with .gz, and with a dot before idx as some archives unpack them.
+ * Plain or packed (.gz, .xz), and with a dot before idx as some archives unpack them.
  */
 #include "data/dataset.h"
+#include "data/paths.h"
 #include "formats/idx.h"
 
 #include <stdio.h>
-#include <unistd.h>
 
 typedef enum content { IMAGES, LABELS } content;
 
-/* Four spellings of a file's name, the usual first. */
-enum { SPELLINGS = 4, PATH_ROOM = 4096 };
-static bool spell(char path[PATH_ROOM], const char *dir, cn_split split, content what, int spelling)
+/* The path of the file as it is spelled here, the usual way first; false where there is none. */
+static bool find(char path[CN_PATH_ROOM], const char *dir, cn_split split, content what)
 {
-    int length =
-        snprintf(path, PATH_ROOM, "%s/%s-%s%cidx%d-ubyte%s", dir,
-                 split == CN_TRAIN ? "train" : "t10k", what == IMAGES ? "images" : "labels",
-                 spelling & 1 ? '.' : '-', what == IMAGES ? 3 : 1, spelling & 2 ? ".gz" : "");
-    return length > 0 && length < PATH_ROOM;
-}
-
-/* The path of the file as it is spelled here; false where there is none. */
-static bool find(char path[PATH_ROOM], const char *dir, cn_split split, content what)
-{
-    for (int i = 0; i < SPELLINGS; i++)
-        if (spell(path, dir, split, what, i) && access(path, F_OK) == 0) return true;
+    char name[32];
+    for (int i = 0; i < 2; i++) {
+        snprintf(name, sizeof name, "%s-%s%cidx%d-ubyte", split == CN_TRAIN ? "train" : "t10k",
+                 what == IMAGES ? "images" : "labels", "-."[i], what == IMAGES ? 3 : 1);
+        if (cn_path_find(path, dir, name)) return true;
+    }
     return false;
 }
 
-static cn_status read_file(cn_tensor *t, char path[PATH_ROOM], const char *dir, cn_split split,
+static cn_status read_file(cn_tensor *t, char path[CN_PATH_ROOM], const char *dir, cn_split split,
                            content what, cn_error *err)
 {
     cn_source *source = NULL;
     if (!find(path, dir, split, what))
-        return cn_fail(err, CN_ERR_IO, "%.120s: expected %s-%s-idx%d-ubyte (or .gz), found none",
-                       dir, split == CN_TRAIN ? "train" : "t10k",
-                       what == IMAGES ? "images" : "labels", what == IMAGES ? 3 : 1);
-    cn_status status = cn_source_open(&source, path, CN_SOURCE_GUNZIP, err);
+        return cn_fail(err, CN_ERR_IO,
+                       "%.120s: expected %s-%s-idx%d-ubyte (or .gz, .xz), found none", dir,
+                       split == CN_TRAIN ? "train" : "t10k", what == IMAGES ? "images" : "labels",
+                       what == IMAGES ? 3 : 1);
+    cn_status status = cn_source_open(&source, path, CN_SOURCE_UNPACK, err);
     if (status == CN_OK) status = cn_idx_read(source, t, err);
     cn_source_close(source);
     return status;
@@ -52,7 +46,7 @@ static cn_status read_file(cn_tensor *t, char path[PATH_ROOM], const char *dir, 
 /* (n, n_H, n_W) becomes (n, n_H, n_W, 1). */
 static cn_status read_images(cn_tensor *images, const char *dir, cn_split split, cn_error *err)
 {
-    char path[PATH_ROOM], shape[CN_SHAPE_TEXT];
+    char path[CN_PATH_ROOM], shape[CN_SHAPE_TEXT];
     cn_tensor t = {0};
     cn_status status = read_file(&t, path, dir, split, IMAGES, err);
     if (status != CN_OK) return status;
@@ -72,7 +66,7 @@ static cn_status read_images(cn_tensor *images, const char *dir, cn_split split,
 static cn_status read_labels(cn_tensor *labels, const char *dir, cn_split split, int limit,
                              int *most, cn_error *err)
 {
-    char path[PATH_ROOM], shape[CN_SHAPE_TEXT];
+    char path[CN_PATH_ROOM], shape[CN_SHAPE_TEXT];
     cn_tensor t = {0}, out = {0};
     cn_status status = read_file(&t, path, dir, split, LABELS, err);
     if (status != CN_OK) return status;
@@ -99,7 +93,7 @@ static cn_status read_labels(cn_tensor *labels, const char *dir, cn_split split,
 
 static bool detects(const char *path)
 {
-    char file[PATH_ROOM];
+    char file[CN_PATH_ROOM];
     return find(file, path, CN_TRAIN, IMAGES) || find(file, path, CN_TEST, IMAGES);
 }
 
@@ -110,7 +104,7 @@ static cn_status load_classes(cn_dataset **data, const char *path, cn_split spli
 {
     /* Names and counters are kept a class; a set with more than this is no set of classes. */
     enum { MOST_CLASSES = 65536 };
-    char file[PATH_ROOM];
+    char file[CN_PATH_ROOM];
     int limit = classes ? classes : MOST_CLASSES, most = 0;
     cn_dataset_parts parts = {.scale = 1.0f / 255.0f};
     cn_tensor other = {0};

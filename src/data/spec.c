@@ -8,10 +8,8 @@
 
 /* The kinds there are. A directory is of the first kind that detects itself in it. */
 static const cn_reader *const readers[] = {
-    &cn_reader_digits,
-    &cn_reader_mnist,
-    &cn_reader_idx,
-    NULL,
+    &cn_reader_digits,  &cn_reader_mnist,    &cn_reader_idx,
+    &cn_reader_cifar10, &cn_reader_cifar100, NULL,
 };
 
 /* Adds to a text of `size` bytes what still fits. */
@@ -30,7 +28,7 @@ static void append_to_list(char *text, size_t size, const char *word)
 }
 
 /* "digits, mnist:DIR, idx:DIR" */
-enum { KINDS_TEXT = 80, FOUND_TEXT = 72 };
+enum { KINDS_TEXT = 128, FOUND_TEXT = 40 };
 static const char *kinds(char text[KINDS_TEXT])
 {
     text[0] = 0;
@@ -51,7 +49,7 @@ static cn_status nothing_known(const char *path, cn_error *err)
     }
     closedir(dir);
     return cn_fail(err, CN_ERR_UNSUPPORTED,
-                   "%.80s: no data set recognised: found %s%s; the kinds are %s", path,
+                   "%.50s: no data set recognised: found %s%s; the kinds are %s", path,
                    names ? found : "nothing", names > 3 ? ", ..." : "", kinds(known));
 }
 
@@ -77,6 +75,6 @@ cn_status cn_dataset_load(cn_dataset **data, const char *spec, cn_split split, c
     if (stat(spec, &about) == 0 && S_ISDIR(about.st_mode))
         return load_directory(data, spec, split, err);
     return cn_fail(err, CN_ERR_ARGUMENT,
-                   "%.80s: neither a directory nor a kind of data set; the kinds are %s", spec,
+                   "%.50s: neither a directory nor a kind of data set; the kinds are %s", spec,
                    kinds(known));
 }
