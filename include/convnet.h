@@ -522,6 +522,22 @@ typedef struct cn_fit_opts {
      * CN_ERR_STOPPED with the model as the last step left it. */
     bool (*progress)(const cn_progress *progress, void *user);
     void *user;
+
+    /* Checkpoints: files from which the training goes on as if it had never stopped. One is written
+     * whenever `epochs`, `steps` or `seconds` have passed since the last (all zero: after every
+     * epoch), when `progress` asks to stop, and at the end; atomically, so that whoever is killed
+     * leaves a whole one. It is a model file, too, for cn_model_load. */
+    const char *checkpoint; /* the file to write; NULL: none */
+    int checkpoint_epochs, checkpoint_steps;
+    double checkpoint_seconds;
+    const char *checkpoint_note; /* UTF-8 of yours to keep in it: cn_checkpoint_note */
+    /* Called after each that was written, and each that could not be: `result` then says why, the
+     * file before it is whole, and the training goes on and tries again when the next is due. */
+    void (*checkpoint_written)(const cn_error *result, void *user);
+    /* A checkpoint to go on from, with the same bits; NULL: none. The model must be of the same
+     * graph; its parameters are overwritten. Data and options must be the same, but for `threads`,
+     * `progress`, `user` and the checkpoint's: CN_ERR_ARGUMENT names one that is not. */
+    const char *resume;
 } cn_fit_opts;
 
 /* Trains the model on the data, normalised as the model says. `last` (may be NULL) receives the
@@ -529,6 +545,9 @@ typedef struct cn_fit_opts {
  * is not finite ends it with CN_ERR_DIVERGED, before the step that it would spoil. */
 CN_API cn_status cn_fit(cn_model *model, const cn_dataset *data, const cn_fit_opts *opts,
                         cn_progress *last, cn_error *err);
+
+/* The note of a checkpoint into text[0..size-1], ended by a NUL; "" where there is none. */
+CN_API cn_status cn_checkpoint_note(const char *path, char *text, size_t size, cn_error *err);
 
 typedef struct cn_metrics {
     int count;

@@ -345,7 +345,7 @@ static void run_out_of_memory(scenario *call, bool once)
 static void try(scenario *call)
 {
     run_out_of_memory(call, false);
-    /* A single failure makes Jansson drop a letter of what it reads. */
+    /* A single failure makes Jansson's lexer read past the end of a string (src/formats/json.c). */
     if (call != load) run_out_of_memory(call, true);
 }
 

@@ -126,10 +126,10 @@ static void a_graph_that_lies_is_refused_by_name(void **state)
     expect_forged_graph(&f, "\"format\":1", "\"format\":\"1\"", CN_ERR_UNSUPPORTED, "model format");
     expect_forged_graph(&f, "\"format\":1,", "\"format\":1,\"more\":1,", CN_ERR_FORMAT,
                         "expected \"format\" and \"graph\"");
-    expect_forged_graph(&f, "{\"format\"", "{{\"format\"", CN_ERR_FORMAT, "the graph's JSON, byte");
+    expect_forged_graph(&f, "{\"format\"", "{{\"format\"", CN_ERR_FORMAT, ": graph: ");
     expect_forged_graph(&f, "\"relu\"", "\"rely\"", CN_ERR_UNSUPPORTED, "unknown type \"rely\"");
     expect_forged_graph(&f, "\"std\":[0.", "\"std\":[-0.", CN_ERR_FORMAT, "deviation -0.7");
-    expect_forged_graph(&f, "\"std\":[0.", "\"std\":[NaN,0.", CN_ERR_FORMAT, "JSON, byte");
+    expect_forged_graph(&f, "\"std\":[0.", "\"std\":[NaN,0.", CN_ERR_FORMAT, ": graph: ");
     expect_forged_graph(&f, "\"mean\":[0.", "\"mean\":[1e300,0.", CN_ERR_FORMAT, "normalization");
     expect_forged_graph(&f, "\"mean\":[0.", "\"mean\":[1e300],\"m\":[0.", CN_ERR_FORMAT,
                         "mean inf");

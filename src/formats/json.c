@@ -1,8 +1,12 @@
 /*
- * json.c - JSON as text.
+ * json.c - JSON as text, written and read with Jansson where memory may run out.
  *
  * json_dumps goes on without the bytes that it found no memory for. So the text is measured, room
  * for all of it is made, and it is written there.
+ *
+ * json_loadb does, too, where a single allocation fails and the next does not: its lexer then lacks
+ * a letter, maybe the quote that ends a string, and reads on. Nothing outside of Jansson can see
+ * that in time; memory that has run out and stays so is reported.
  */
 #include "formats/json.h"
 
@@ -15,4 +19,15 @@ char *cn_json_text(const json_t *json, const char *what, cn_error *err)
     cn_release(text);
     cn_fail(err, CN_ERR_MEMORY, "%s: no memory to write JSON", what);
     return NULL;
+}
+
+cn_status cn_json_read(json_t **json, const char *text, size_t size, const char *file,
+                       const char *part, size_t offset, cn_error *err)
+{
+    json_error_t where = {.position = 0};
+    *json = json_loadb(text, size, JSON_REJECT_DUPLICATES, &where);
+    if (*json) return CN_OK;
+    if (!where.text[0]) return cn_fail(err, CN_ERR_MEMORY, "%s: no memory for the %s", file, part);
+    return cn_fail(err, CN_ERR_FORMAT, "%s: byte %zu: %s: %.100s", file,
+                   offset + (size_t)where.position, part, where.text);
 }

@@ -10,4 +10,11 @@
  * names `what`, where memory runs out. */
 char *cn_json_text(const json_t *json, const char *what, cn_error *err);
 
+/*
+ * Reads JSON, in which no key may come twice, into *json, which becomes NULL on failure. Errors
+ * name the file, the part of it and the byte, counted from `offset`.
+ */
+cn_status cn_json_read(json_t **json, const char *text, size_t size, const char *file,
+                       const char *part, size_t offset, cn_error *err);
+
 #endif

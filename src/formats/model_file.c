@@ -5,11 +5,13 @@
  *   __metadata__["convnet"]   {"format": 1, "graph": {...}}, JSON as text: the layers, the input's
  *                             shape, class names, normalisation (src/model/model_json.c)
  *
- * The file must hold the graph's parameters, all of them and nothing else.
+ * The file must hold the graph's parameters, all of them and nothing else but, in a checkpoint of a
+ * training (src/train/checkpoint.c), tensors whose names begin with "training:". No parameter's
+ * name holds a colon.
  */
+#include "formats/model_file.h"
+
 #include "formats/json.h"
-#include "formats/safetensors.h"
-#include "model/model.h"
 
 #include <string.h>
 
@@ -39,29 +41,40 @@ static char *graph_text(const cn_model *model, cn_error *err)
     return text;
 }
 
-cn_status cn_model_save(const cn_model *model, const char *path, cn_error *err)
+cn_status cn_model_file_save(const cn_model *model, const cn_safetensors *more, const char *path,
+                             cn_error *err)
 {
-    if (!model || !path) return cn_fail(err, CN_ERR_ARGUMENT, "model_save: NULL argument");
-    if (!model->finished)
-        return cn_fail(err, CN_ERR_ARGUMENT, "model_save: the model is not finished");
-    cn_text_pair metadata = {.key = KEY};
-    cn_safetensors file = {.metadata = &metadata, .metadata_count = 1};
+    cn_safetensors file = {0};
+    size_t texts = 1 + (size_t)more->metadata_count;
+    size_t tensors = (size_t)model->parameter_count + (size_t)more->tensor_count;
     cn_status status = CN_ERR_MEMORY;
     char *text = graph_text(model, err);
-    if (!text) goto done;
-    metadata.value = text;
-    file.tensor_count = model->parameter_count;
-    file.tensors = cn_allocate((size_t)file.tensor_count + 1, sizeof *file.tensors, path, err);
+    if (text) file.metadata = cn_allocate(texts, sizeof *file.metadata, path, err);
+    if (file.metadata) file.tensors = cn_allocate(tensors + 1, sizeof *file.tensors, path, err);
     if (!file.tensors) goto done;
-    for (int i = 0; i < file.tensor_count; i++) {
-        file.tensors[i].name = model->parameters[i].name;
-        file.tensors[i].value = model->parameters[i].value;
-    }
+    file.metadata[file.metadata_count++] = (cn_text_pair){.key = KEY, .value = text};
+    for (int i = 0; i < more->metadata_count; i++)
+        file.metadata[file.metadata_count++] = more->metadata[i];
+    for (int i = 0; i < model->parameter_count; i++)
+        file.tensors[file.tensor_count++] =
+            (cn_named_tensor){model->parameters[i].name, model->parameters[i].value};
+    for (int i = 0; i < more->tensor_count; i++)
+        file.tensors[file.tensor_count++] = more->tensors[i];
     status = cn_safetensors_save(&file, path, err);
 done:
     cn_release(file.tensors);
+    cn_release(file.metadata);
     cn_release(text);
     return status;
+}
+
+cn_status cn_model_save(const cn_model *model, const char *path, cn_error *err)
+{
+    static const cn_safetensors nothing;
+    if (!model || !path) return cn_fail(err, CN_ERR_ARGUMENT, "model_save: NULL argument");
+    if (!model->finished)
+        return cn_fail(err, CN_ERR_ARGUMENT, "model_save: the model is not finished");
+    return cn_model_file_save(model, &nothing, path, err);
 }
 
 /* ---- Loading */
@@ -70,22 +83,17 @@ done:
 static cn_status read_graph(cn_model **model, const cn_safetensors *file, size_t most,
                             const char *path, cn_error *err)
 {
-    json_error_t where;
     cn_error inner = {CN_OK, ""};
+    json_t *json = NULL;
     const char *text = cn_safetensors_metadata(file, KEY);
     if (!text)
         return cn_fail(err, CN_ERR_FORMAT, "%s: holds no model: expected __metadata__[\"" KEY "\"]",
                        tail(path));
-    json_t *json = json_loads(text, JSON_REJECT_DUPLICATES, &where);
+    cn_status status = cn_json_read(&json, text, strlen(text), tail(path), "graph", 0, err);
+    if (status != CN_OK) return status;
     const json_t *format = json_object_get(json, "format");
     const json_t *graph = json_object_get(json, "graph");
-    cn_status status;
-    if (!json && !where.text[0])
-        status = cn_fail(err, CN_ERR_MEMORY, "%s: no memory for the graph", tail(path));
-    else if (!json)
-        status = cn_fail(err, CN_ERR_FORMAT, "%s: the graph's JSON, byte %d: %s", tail(path),
-                         where.position, where.text);
-    else if (!json_is_integer(format) || json_integer_value(format) != FORMAT)
+    if (!json_is_integer(format) || json_integer_value(format) != FORMAT)
         status = cn_fail(err, CN_ERR_UNSUPPORTED, "%s: model format %lld, expected %d", tail(path),
                          (long long)json_integer_value(format), FORMAT);
     else if (!graph || json_object_size(json) != 2)
@@ -120,6 +128,13 @@ static cn_status copy_parameter(const cn_parameter *p, const cn_safetensors *fil
     return CN_OK;
 }
 
+/* What a checkpoint holds beside the model. */
+static bool is_training(const cn_safetensors *file, int i)
+{
+    return cn_safetensors_metadata(file, CN_TRAINING_KEY) != NULL &&
+           strncmp(file->tensors[i].name, CN_TRAINING_PREFIX, strlen(CN_TRAINING_PREFIX)) == 0;
+}
+
 /* Names are unique in both lists, so equal counts and no missing one leave none over. */
 static cn_status copy_parameters(const cn_model *model, const cn_safetensors *file,
                                  const char *path, cn_error *err)
@@ -128,26 +143,36 @@ static cn_status copy_parameters(const cn_model *model, const cn_safetensors *fi
         cn_status status = copy_parameter(&model->parameters[i], file, path, err);
         if (status != CN_OK) return status;
     }
-    if (file->tensor_count != model->parameter_count)
+    int count = 0;
+    for (int i = 0; i < file->tensor_count; i++) count += !is_training(file, i);
+    if (count != model->parameter_count)
         return cn_fail(err, CN_ERR_FORMAT, "%s: %d tensors, but the graph has %d parameters",
-                       tail(path), file->tensor_count, model->parameter_count);
+                       tail(path), count, model->parameter_count);
     return CN_OK;
+}
+
+cn_status cn_model_file_read(cn_model **model, const cn_safetensors *file, const char *path,
+                             cn_error *err)
+{
+    cn_model *m = NULL;
+    size_t elements = 0;
+    for (int i = 0; i < file->tensor_count; i++)
+        if (!is_training(file, i)) elements += cn_tensor_count(&file->tensors[i].value);
+    cn_status status = read_graph(&m, file, elements, path, err);
+    if (status == CN_OK) status = copy_parameters(m, file, path, err);
+    if (status == CN_OK)
+        *model = m;
+    else
+        cn_model_free(m);
+    return status;
 }
 
 cn_status cn_model_load(cn_model **model, const char *path, cn_error *err)
 {
     if (!model || !path) return cn_fail(err, CN_ERR_ARGUMENT, "model_load: NULL argument");
     cn_safetensors file = {0};
-    cn_model *m = NULL;
-    size_t elements = 0;
     cn_status status = cn_safetensors_load(&file, path, err);
-    for (int i = 0; i < file.tensor_count; i++) elements += cn_tensor_count(&file.tensors[i].value);
-    if (status == CN_OK) status = read_graph(&m, &file, elements, path, err);
-    if (status == CN_OK) status = copy_parameters(m, &file, path, err);
+    if (status == CN_OK) status = cn_model_file_read(model, &file, path, err);
     cn_safetensors_free(&file);
-    if (status == CN_OK)
-        *model = m;
-    else
-        cn_model_free(m);
     return status;
 }

@@ -151,7 +151,6 @@ static cn_status read_header(cn_source *s, json_t **header, cn_error *err)
 {
     uint8_t prefix[8];
     uint64_t size = 0;
-    json_error_t where;
     cn_status status = cn_source_read(s, prefix, sizeof prefix, "header size", err);
     if (status != CN_OK) return status;
     for (int i = 7; i >= 0; i--) size = size << 8 | prefix[i];
@@ -163,13 +162,8 @@ static cn_status read_header(cn_source *s, json_t **header, cn_error *err)
     if (!text) return CN_ERR_MEMORY;
     status = cn_source_read(s, text, (size_t)size, "header", err);
     if (status == CN_OK) {
-        *header = json_loadb(text, (size_t)size, JSON_REJECT_DUPLICATES, &where);
-        if (!*header && !where.text[0])
-            status = no_memory(cn_source_name(s), err); /* nothing wrong with the text */
-        else if (!*header)
-            status = cn_fail(err, CN_ERR_FORMAT, "%s: byte %d: header: %.100s", cn_source_name(s),
-                             8 + where.position, where.text);
-        else if (text[0] != '{')
+        status = cn_json_read(header, text, (size_t)size, cn_source_name(s), "header", 8, err);
+        if (status == CN_OK && text[0] != '{')
             status = cn_fail(err, CN_ERR_FORMAT, "%s: byte 8: header: expected {, found %02x",
                              cn_source_name(s), (unsigned char)text[0]);
     }

@@ -360,3 +360,12 @@ cn_status cn_step(cn_session *s, double learning_rate, cn_error *err)
     s->done = FORWARD; /* the outputs are still there; gradients and weights no longer match */
     return CN_OK;
 }
+
+void cn_session_state(cn_session *s, cn_state *state)
+{
+    static const char *const names[] = {"moment_1", "moment_2"};
+    size_t blocks = s->model->block_size ? s->plan.moments / s->model->block_size : 0;
+    for (size_t i = 0; i < blocks; i++)
+        cn_state_add(state, names[i], CN_STATE_BLOCK, s->moments + i * s->model->block_size);
+    cn_state_add(state, "updates", CN_STATE_COUNT, &s->updates);
+}

@@ -10,13 +10,19 @@
  *
  * Everything is allocated before the first step, and the result is a function of the model, the
  * data and the options but `threads`.
+ *
+ * list_state says all that a training remembers from step to step. A checkpoint may be written
+ * after any step; a training that goes on from one fills the list and enters the loop where the
+ * other one left it.
  */
 #include "train/augment.h"
 #include "train/train.h"
 
 #include "model/session.h"
+#include "train/checkpoint.h"
 
 #include <math.h>
+#include <stddef.h>
 
 enum { DEFAULT_BATCH = 64 };
 static const double default_rate = 1e-3;
@@ -35,7 +41,28 @@ typedef struct fit {
     double loss_sum; /* this epoch's, so are the next three */
     int seen, correct;
     double epoch_seconds;
+    cn_state state;
+    uint64_t train_digest, valid_digest; /* of the data, where checkpoints are written or read */
+    int unsaved_steps, unsaved_epochs;   /* since the last checkpoint, so is the next */
+    double saved_at;
 } fit;
+
+/* The options on which the result depends: all but those that cn_fit_opts.resume names. */
+static const cn_state_member terms[] = {
+    {"epochs", CN_STATE_INT, offsetof(cn_fit_opts, epochs)},
+    {"batch", CN_STATE_INT, offsetof(cn_fit_opts, batch)},
+    {"seed", CN_STATE_COUNT, offsetof(cn_fit_opts, seed)},
+    {"no shuffle", CN_STATE_FLAG, offsetof(cn_fit_opts, no_shuffle)},
+    {"learning rate", CN_STATE_NUMBER, offsetof(cn_fit_opts, learning_rate)},
+    {"schedule", CN_STATE_INT, offsetof(cn_fit_opts, schedule)},
+    {"optimizer", CN_STATE_INT, offsetof(cn_fit_opts, optimizer.kind)},
+    {"momentum", CN_STATE_NUMBER, offsetof(cn_fit_opts, optimizer.momentum)},
+    {"beta1", CN_STATE_NUMBER, offsetof(cn_fit_opts, optimizer.beta1)},
+    {"beta2", CN_STATE_NUMBER, offsetof(cn_fit_opts, optimizer.beta2)},
+    {"epsilon", CN_STATE_NUMBER, offsetof(cn_fit_opts, optimizer.epsilon)},
+    {"loss", CN_STATE_INT, offsetof(cn_fit_opts, loss)},
+    {.name = NULL},
+};
 
 static cn_status check_options(const cn_fit_opts *o, cn_error *err)
 {
@@ -48,6 +75,11 @@ static cn_status check_options(const cn_fit_opts *o, cn_error *err)
                        o->learning_rate);
     if (o->schedule < CN_SCHEDULE_DEFAULT || o->schedule > CN_SCHEDULE_COSINE)
         return cn_fail(err, CN_ERR_ARGUMENT, "fit: unknown schedule %d", (int)o->schedule);
+    if (o->checkpoint_epochs < 0 || o->checkpoint_steps < 0 || !(o->checkpoint_seconds >= 0))
+        return cn_fail(err, CN_ERR_ARGUMENT,
+                       "fit: a checkpoint every %d epochs, %d steps or %g seconds, expected 0 or "
+                       "more",
+                       o->checkpoint_epochs, o->checkpoint_steps, o->checkpoint_seconds);
     return CN_OK;
 }
 
@@ -57,6 +89,8 @@ static void fill_defaults(cn_fit_opts *o, int size)
     if (o->batch == 0) o->batch = DEFAULT_BATCH;
     if (o->batch > size) o->batch = size;
     if (o->learning_rate == 0) o->learning_rate = default_rate;
+    if (o->checkpoint_steps == 0 && o->checkpoint_seconds == 0 && o->checkpoint_epochs == 0)
+        o->checkpoint_epochs = 1;
 }
 
 /* Sessions and buffers: the only part of a training that allocates. */
@@ -82,6 +116,86 @@ static cn_status prepare(fit *f, cn_error *err)
     return f->labels ? CN_OK : CN_ERR_MEMORY;
 }
 
+/* ---- checkpoints */
+
+/* FNV-1a over the labels and some of the pictures, spread evenly: enough to tell another data set,
+ * or other pixels, at no cost that shows. The session's input holds a picture meanwhile. */
+static uint64_t digest(const fit *f, const cn_dataset *data)
+{
+    enum { PICTURES = 64 };
+    const int *shape = cn_dataset_shape(data);
+    size_t bytes = (size_t)shape[0] * (size_t)shape[1] * (size_t)shape[2] * sizeof(float);
+    int size = cn_dataset_size(data), stride = (size + PICTURES - 1) / PICTURES;
+    uint64_t hash = UINT64_C(14695981039346656037);
+    for (int i = 0; i < size; i++) {
+        const uint8_t *x = (const uint8_t *)cn_session_input(f->session);
+        int32_t label = cn_dataset_label(data, i);
+        hash = (hash ^ (uint32_t)label) * UINT64_C(1099511628211);
+        if (i % stride != 0) continue;
+        cn_dataset_batch(data, &i, 1, NULL, NULL, cn_session_input(f->session), &label);
+        for (size_t k = 0; k < bytes; k++) hash = (hash ^ x[k]) * UINT64_C(1099511628211);
+    }
+    return hash;
+}
+
+/* All that the training remembers, and all that it depends on. */
+static void list_state(fit *f)
+{
+    cn_state *s = &f->state;
+    cn_progress *p = &f->progress;
+    int size = cn_dataset_size(f->data);
+    cn_session_state(f->session, s);
+    cn_state_add_int(s, "epoch", &p->epoch, 1, p->epochs);
+    cn_state_add_int(s, "step", &p->step, 0, p->steps);
+    cn_state_add(s, "epoch_end", CN_STATE_FLAG, &p->epoch_end);
+    cn_state_add(s, "loss_sum", CN_STATE_NUMBER, &f->loss_sum);
+    cn_state_add_int(s, "seen", &f->seen, 1, size);
+    cn_state_add_int(s, "correct", &f->correct, 0, size);
+    cn_state_add(s, "valid_loss", CN_STATE_NUMBER, &p->valid_loss);
+    cn_state_add(s, "valid_accuracy", CN_STATE_NUMBER, &p->valid_accuracy);
+    cn_state_add(s, "learning_rate", CN_STATE_NUMBER, &p->learning_rate);
+    cn_state_add(s, "seconds", CN_STATE_NUMBER, &p->seconds);
+    cn_state_add(s, "epoch_seconds", CN_STATE_NUMBER, &f->epoch_seconds);
+
+    cn_state_terms(s, terms, &f->opts);
+    cn_state_term(s, "training pictures", CN_STATE_COUNT, &f->train_digest);
+    cn_state_term(s, "validation pictures", CN_STATE_COUNT, &f->valid_digest);
+}
+
+/* Everything that checkpoints need beside the training itself; goes on from one if asked to. */
+static cn_status prepare_checkpoints(fit *f, cn_error *err)
+{
+    const cn_fit_opts *o = &f->opts;
+    f->saved_at = cn_seconds();
+    if (!o->checkpoint && !o->resume) return CN_OK;
+    f->train_digest = digest(f, f->data);
+    f->valid_digest = o->valid ? digest(f, o->valid) : 0;
+    list_state(f);
+    return o->resume ? cn_checkpoint_load(f->model, &f->state, o->resume, err) : CN_OK;
+}
+
+/* A failure is the caller's to hear of, and no reason to end the training. */
+static void save_checkpoint(fit *f)
+{
+    cn_error result = {CN_OK, ""};
+    if (!f->opts.checkpoint) return;
+    cn_checkpoint_save(f->model, &f->state, f->opts.checkpoint_note, f->opts.checkpoint, &result);
+    if (f->opts.checkpoint_written) f->opts.checkpoint_written(&result, f->opts.user);
+    f->unsaved_steps = f->unsaved_epochs = 0;
+    f->saved_at = cn_seconds();
+}
+
+static void save_if_due(fit *f)
+{
+    const cn_fit_opts *o = &f->opts;
+    if ((o->checkpoint_steps && f->unsaved_steps >= o->checkpoint_steps) ||
+        (o->checkpoint_epochs && f->unsaved_epochs >= o->checkpoint_epochs) ||
+        (o->checkpoint_seconds > 0 && cn_seconds() - f->saved_at >= o->checkpoint_seconds))
+        save_checkpoint(f);
+}
+
+/* ---- the loop */
+
 static void release(fit *f)
 {
     cn_session_free(f->session);
@@ -91,14 +205,20 @@ static void release(fit *f)
     cn_release(f->labels);
 }
 
-/* True when the callback asks to stop. */
-static bool report(fit *f)
+/* The means over this epoch so far. */
+static void tally(fit *f)
 {
     cn_progress *p = &f->progress;
     p->train_loss = f->loss_sum / f->seen;
     p->train_accuracy = (double)f->correct / f->seen;
     p->images_per_second = f->epoch_seconds > 0 ? f->seen / f->epoch_seconds : 0;
-    return f->opts.progress && f->opts.progress(p, f->opts.user);
+}
+
+/* True when the callback asks to stop. */
+static bool report(fit *f)
+{
+    tally(f);
+    return f->opts.progress && f->opts.progress(&f->progress, f->opts.user);
 }
 
 /* Forward, loss, backward and step over the examples index[0..m-1]. */
@@ -129,7 +249,19 @@ static cn_status train_batch(fit *f, const int *index, int m, cn_error *err)
     return status == CN_OK ? cn_step(f->session, p->learning_rate, err) : status;
 }
 
-/* One pass over the examples, a callback after each step; CN_ERR_STOPPED when one asks to. */
+static void begin_epoch(fit *f)
+{
+    cn_progress *p = &f->progress;
+    f->loss_sum = f->epoch_seconds = 0;
+    f->seen = f->correct = 0;
+    p->epoch++;
+    p->step = 0;
+    p->epoch_end = false;
+    p->valid_loss = p->valid_accuracy = NAN;
+}
+
+/* The steps of the epoch that are left, all of them unless it goes on from a checkpoint, a callback
+ * after each; CN_ERR_STOPPED when one asks to. */
 static cn_status train_epoch(fit *f, cn_error *err)
 {
     cn_progress *p = &f->progress;
@@ -137,15 +269,11 @@ static cn_status train_epoch(fit *f, cn_error *err)
     int64_t steps_before = (int64_t)(p->epoch - 1) * p->steps;
     int64_t steps_in_all = (int64_t)p->epochs * p->steps;
 
-    f->loss_sum = f->epoch_seconds = 0;
-    f->seen = f->correct = 0;
-    p->epoch_end = false;
-    p->valid_loss = p->valid_accuracy = NAN;
     if (!f->opts.no_shuffle) cn_order_shuffle(f->opts.seed, p->epoch, size, f->order);
-    for (int first = 0, m; first < size; first += m) {
+    while (p->step < p->steps) {
         double start = cn_seconds();
-        m = size - first < batch ? size - first : batch;
-        p->step = first / batch + 1;
+        int first = p->step * batch, m = size - first < batch ? size - first : batch;
+        p->step++;
         p->learning_rate = cn_schedule_rate(f->opts.schedule, f->opts.learning_rate,
                                             steps_before + p->step - 1, steps_in_all);
         cn_status status = train_batch(f, f->order + first, m, err);
@@ -153,9 +281,11 @@ static cn_status train_epoch(fit *f, cn_error *err)
         double spent = cn_seconds() - start;
         f->epoch_seconds += spent;
         p->seconds += spent;
+        f->unsaved_steps++;
         if (report(f))
             return cn_fail(err, CN_ERR_STOPPED, "fit: stopped in epoch %d after step %d of %d",
                            p->epoch, p->step, p->steps);
+        if (p->step < p->steps) save_if_due(f); /* else behind the epoch's end */
     }
     return CN_OK;
 }
@@ -164,7 +294,6 @@ static cn_status train_epoch(fit *f, cn_error *err)
 static cn_status finish_epoch(fit *f, cn_error *err)
 {
     cn_progress *p = &f->progress;
-    p->epoch_end = true;
     if (f->opts.valid) {
         cn_metrics metrics;
         cn_status status = cn_evaluator_run(&f->evaluator, f->opts.valid, &metrics, NULL, err);
@@ -172,10 +301,28 @@ static cn_status finish_epoch(fit *f, cn_error *err)
         p->valid_loss = metrics.loss;
         p->valid_accuracy = metrics.accuracy;
     }
+    p->epoch_end = true;
+    f->unsaved_epochs++;
     if (report(f))
         return cn_fail(err, CN_ERR_STOPPED, "fit: stopped after epoch %d of %d", p->epoch,
                        p->epochs);
+    if (p->epoch < p->epochs) save_if_due(f); /* else at the training's end */
     return CN_OK;
+}
+
+/* From where the progress stands to the end, or to where the callback asks to stop. */
+static cn_status run(fit *f, cn_error *err)
+{
+    cn_progress *p = &f->progress;
+    cn_status status = CN_OK;
+    if (p->epoch > 0) tally(f); /* going on, maybe from the very end */
+    while (status == CN_OK && !(p->epoch_end && p->epoch == p->epochs)) {
+        if (p->epoch_end) begin_epoch(f);
+        status = train_epoch(f, err);
+        if (status == CN_OK) status = finish_epoch(f, err);
+    }
+    if (status == CN_OK || status == CN_ERR_STOPPED) save_checkpoint(f);
+    return status;
 }
 
 cn_status cn_fit(cn_model *model, const cn_dataset *data, const cn_fit_opts *opts,
@@ -195,13 +342,10 @@ cn_status cn_fit(cn_model *model, const cn_dataset *data, const cn_fit_opts *opt
     status = prepare(&f, err);
     if (status != CN_OK) goto done;
     for (int i = 0; i < size; i++) f.order[i] = i;
-    f.progress.epochs = f.opts.epochs;
-    f.progress.steps = (size - 1) / f.opts.batch + 1;
-    for (int epoch = 1; epoch <= f.opts.epochs && status == CN_OK; epoch++) {
-        f.progress.epoch = epoch;
-        status = train_epoch(&f, err);
-        if (status == CN_OK) status = finish_epoch(&f, err);
-    }
+    f.progress = (cn_progress){
+        .epoch_end = true, .epochs = f.opts.epochs, .steps = (size - 1) / f.opts.batch + 1};
+    status = prepare_checkpoints(&f, err);
+    if (status == CN_OK) status = run(&f, err);
     if (last && (status == CN_OK || status == CN_ERR_STOPPED)) *last = f.progress;
 done:
     release(&f);
