@@ -364,8 +364,9 @@ cn_status cn_step(cn_session *s, double learning_rate, cn_error *err)
 void cn_session_state(cn_session *s, cn_state *state)
 {
     static const char *const names[] = {"moment_1", "moment_2"};
-    size_t blocks = s->model->block_size ? s->plan.moments / s->model->block_size : 0;
-    for (size_t i = 0; i < blocks; i++)
-        cn_state_add(state, names[i], CN_STATE_BLOCK, s->moments + i * s->model->block_size);
+    size_t size = s->model->trained_size;
+    for (size_t i = 0; i * size < s->plan.moments; i++)
+        cn_state_add(state, names[i], CN_STATE_TRAINED, s->moments + i * size);
     cn_state_add(state, "updates", CN_STATE_COUNT, &s->updates);
+    cn_state_add(state, "forwards", CN_STATE_COUNT, &s->forwards);
 }

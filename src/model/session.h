@@ -11,7 +11,8 @@
  */
 float *cn_session_input(cn_session *session);
 
-/* Adds what the session remembers from step to step: the optimiser's moments and step count. */
+/* Adds what the session remembers from step to step: the optimiser's moments, and what
+ * it counts. */
 void cn_session_state(cn_session *session, cn_state *state);
 
 #endif

@@ -17,13 +17,14 @@
 #include "base/base.h"
 
 typedef enum cn_state_kind {
-    CN_STATE_INT,    /* int, or an enum */
-    CN_STATE_COUNT,  /* uint64_t */
-    CN_STATE_NUMBER, /* double, which may be infinite or NaN */
-    CN_STATE_FLAG,   /* bool */
-    CN_STATE_TEXT,   /* const char *, NULL as "": a term only */
-    CN_STATE_FLOATS, /* `count` floats */
-    CN_STATE_BLOCK,  /* floats that lie as the model's parameters do */
+    CN_STATE_INT,     /* int, or an enum */
+    CN_STATE_COUNT,   /* uint64_t */
+    CN_STATE_NUMBER,  /* double, which may be infinite or NaN */
+    CN_STATE_FLAG,    /* bool */
+    CN_STATE_TEXT,    /* const char *, NULL as "": a term only */
+    CN_STATE_FLOATS,  /* `count` floats */
+    CN_STATE_TRAINED, /* floats that lie as the model's trained parameters do: a moment */
+    CN_STATE_BLOCK,   /* floats that lie as all of its parameters do, statistics too: an average */
 } cn_state_kind;
 
 typedef struct cn_state_item {
@@ -53,7 +54,7 @@ void cn_state_add_floats(cn_state *state, const char *name, float *values, size_
 /* A term, and the terms that are members of a struct: a table that ends in a name NULL. */
 typedef struct cn_state_member {
     const char *name;
-    cn_state_kind kind; /* neither FLOATS nor BLOCK */
+    cn_state_kind kind; /* no floats */
     size_t offset;
 } cn_state_member;
 void cn_state_term(cn_state *state, const char *name, cn_state_kind kind, const void *value);

@@ -36,31 +36,42 @@ static const char *tail(const char *path)
 
 static bool is_tensor(const cn_state_item *item)
 {
-    return item->kind == CN_STATE_FLOATS || item->kind == CN_STATE_BLOCK;
+    return item->kind == CN_STATE_FLOATS || item->kind == CN_STATE_TRAINED ||
+           item->kind == CN_STATE_BLOCK;
 }
 
 /* ---- an item's tensors */
 
-/* How many tensors an item is: one for an array, one a parameter for a block. */
-static int tensors_of(const cn_state_item *item, const cn_model *model)
-{
-    if (item->kind == CN_STATE_BLOCK) return model->parameter_count;
-    return item->kind == CN_STATE_FLOATS && item->count > 0;
-}
-
-/* The i-th of them as a view, and its name in the file. */
-static cn_tensor tensor_of(const cn_state_item *item, const cn_model *model, int i,
-                           char name[TENSOR_NAME])
+/* The item's tensor at *at or behind it, as a view, and its name in the file; *at moves behind it.
+ * An array is one tensor, a block one a parameter. False where there are no more. */
+static bool next_tensor(const cn_state_item *item, const cn_model *model, int *at, cn_tensor *view,
+                        char name[TENSOR_NAME])
 {
     if (item->kind == CN_STATE_FLOATS) {
+        if ((*at)++ > 0 || item->count == 0) return false;
         snprintf(name, TENSOR_NAME, CN_TRAINING_PREFIX "%s", item->name);
-        return cn_tensor_view(CN_F32, 1, (int[]){(int)item->count}, item->value);
+        *view = cn_tensor_view(CN_F32, 1, (int[]){(int)item->count}, item->value);
+        return true;
     }
-    const cn_parameter *p = &model->parameters[i];
-    cn_tensor view = p->value;
-    snprintf(name, TENSOR_NAME, CN_TRAINING_PREFIX "%s:%s", item->name, p->name);
-    view.data = (float *)item->value + ((const float *)p->value.data - model->block);
-    return view;
+    while (is_tensor(item) && *at < model->parameter_count) {
+        const cn_parameter *p = &model->parameters[(*at)++];
+        if (p->statistic && item->kind == CN_STATE_TRAINED) continue;
+        snprintf(name, TENSOR_NAME, CN_TRAINING_PREFIX "%s:%s", item->name, p->name);
+        *view = p->value;
+        view->data = (float *)item->value + ((const float *)p->value.data - model->block);
+        return true;
+    }
+    return false;
+}
+
+static size_t count_tensors(const cn_state *state, const cn_model *model)
+{
+    char name[TENSOR_NAME];
+    cn_tensor view;
+    size_t count = 0;
+    for (int i = 0; i < state->count; i++)
+        for (int at = 0; next_tensor(&state->items[i], model, &at, &view, name);) count++;
+    return count;
 }
 
 /* ---- an item's value as JSON */
@@ -87,6 +98,7 @@ static json_t *value_to_json(const cn_state_item *item)
         snprintf(text, sizeof text, "%" PRIu64, *(const uint64_t *)item->value);
         return json_string(text);
     case CN_STATE_FLOATS:
+    case CN_STATE_TRAINED:
     case CN_STATE_BLOCK: break;
     }
     return NULL;
@@ -134,6 +146,7 @@ static bool value_from_json(const cn_state_item *item, const json_t *json, bool 
         return true;
     case CN_STATE_TEXT:
     case CN_STATE_FLOATS:
+    case CN_STATE_TRAINED:
     case CN_STATE_BLOCK: break;
     }
     return false;
@@ -175,21 +188,21 @@ static json_t *describe(const cn_state *state, const char *note)
     return json;
 }
 
-/* The state's tensors; *count of them, whose names are in *names. */
+/* The state's tensors, whose names are in *names. */
 static cn_status list_tensors(const cn_model *model, const cn_state *state, const char *path,
                               cn_safetensors *more, char (**names)[TENSOR_NAME], cn_error *err)
 {
-    size_t count = 1;
-    for (int i = 0; i < state->count; i++) count += (size_t)tensors_of(&state->items[i], model);
+    cn_tensor view;
+    size_t count = count_tensors(state, model) + 1;
     more->tensors = cn_allocate(count, sizeof *more->tensors, path, err);
     if (more->tensors) *names = cn_allocate(count, sizeof **names, path, err);
     if (!*names) return CN_ERR_MEMORY;
-    for (int i = 0; i < state->count; i++)
-        for (int k = 0; k < tensors_of(&state->items[i], model); k++) {
-            char *name = (*names)[more->tensor_count];
-            cn_tensor value = tensor_of(&state->items[i], model, k, name);
-            more->tensors[more->tensor_count++] = (cn_named_tensor){name, value};
-        }
+    for (int i = 0; i < state->count; i++) {
+        char *name = (*names)[more->tensor_count];
+        for (int at = 0; next_tensor(&state->items[i], model, &at, &view, name);
+             name = (*names)[more->tensor_count])
+            more->tensors[more->tensor_count++] = (cn_named_tensor){name, view};
+    }
     return CN_OK;
 }
 
@@ -301,8 +314,8 @@ static cn_status read_tensors(const checkpoint *c, const cn_model *model, const 
                               bool set, cn_error *err)
 {
     char name[TENSOR_NAME];
-    for (int i = 0; i < tensors_of(item, model); i++) {
-        cn_tensor to = tensor_of(item, model, i, name);
+    cn_tensor to;
+    for (int at = 0; next_tensor(item, model, &at, &to, name);) {
         const cn_named_tensor *from = cn_safetensors_find(&c->file, name);
         size_t bytes = cn_tensor_count(&to) * sizeof(float);
         if (!from || from->value.dtype != CN_F32 || from->value.rank != to.rank ||
@@ -357,10 +370,10 @@ static cn_status read_items(const checkpoint *c, const cn_model *model, const cn
 static cn_status check_counts(const checkpoint *c, const cn_model *model, const cn_state *state,
                               cn_error *err)
 {
-    size_t terms = 0, values = 0, tensors = (size_t)model->parameter_count;
+    size_t terms = 0, values = 0;
+    size_t tensors = (size_t)model->parameter_count + count_tensors(state, model);
     for (int i = 0; i < state->count; i++) {
         const cn_state_item *item = &state->items[i];
-        tensors += (size_t)tensors_of(item, model);
         terms += item->term && !is_tensor(item);
         values += !item->term && !is_tensor(item);
     }

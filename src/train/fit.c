@@ -61,6 +61,9 @@ static const cn_state_member terms[] = {
     {"beta2", CN_STATE_NUMBER, offsetof(cn_fit_opts, optimizer.beta2)},
     {"epsilon", CN_STATE_NUMBER, offsetof(cn_fit_opts, optimizer.epsilon)},
     {"loss", CN_STATE_INT, offsetof(cn_fit_opts, loss)},
+    {"augment: border", CN_STATE_INT, offsetof(cn_fit_opts, augment.border)},
+    {"augment: crop", CN_STATE_INT, offsetof(cn_fit_opts, augment.crop)},
+    {"augment: flip", CN_STATE_INT, offsetof(cn_fit_opts, augment.flip)},
     {.name = NULL},
 };
 
@@ -100,6 +103,7 @@ static cn_status prepare(fit *f, cn_error *err)
     cn_session_opts opts = {.batch = f->opts.batch,
                             .threads = f->opts.threads,
                             .training = true,
+                            .seed = f->opts.seed,
                             .loss = f->opts.loss,
                             .optimizer = f->opts.optimizer};
 
