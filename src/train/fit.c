@@ -15,11 +15,11 @@
  * after any step; a training that goes on from one fills the list and enters the loop where the
  * other one left it.
  */
-#include "train/augment.h"
 #include "train/train.h"
 
 #include "model/session.h"
 #include "train/checkpoint.h"
+#include "train/feed.h"
 
 #include <math.h>
 #include <stddef.h>
@@ -34,9 +34,7 @@ typedef struct fit {
     cn_fit_opts opts;
     cn_session *session;
     cn_evaluator evaluator; /* empty without a validation set */
-    cn_augmenter augmenter;
-    int *order;
-    int32_t *labels;
+    cn_feed *feed;
     cn_progress progress;
     double loss_sum; /* this epoch's, so are the next three */
     int seen, correct;
@@ -96,28 +94,34 @@ static void fill_defaults(cn_fit_opts *o, int size)
         o->checkpoint_epochs = 1;
 }
 
-/* Sessions and buffers: the only part of a training that allocates. */
+/* Sessions, buffers and threads: the only part of a training that allocates. */
 static cn_status prepare(fit *f, cn_error *err)
 {
-    size_t size = (size_t)cn_dataset_size(f->data), batch = (size_t)f->opts.batch;
-    cn_session_opts opts = {.batch = f->opts.batch,
-                            .threads = f->opts.threads,
+    const cn_fit_opts *o = &f->opts;
+    cn_session_opts opts = {.batch = o->batch,
+                            .threads = o->threads,
                             .training = true,
-                            .seed = f->opts.seed,
-                            .loss = f->opts.loss,
-                            .optimizer = f->opts.optimizer};
-
+                            .seed = o->seed,
+                            .loss = o->loss,
+                            .optimizer = o->optimizer};
+    int threads = 1;
     cn_status status = cn_session_create(&f->session, f->model, opts, err);
-    if (status == CN_OK && f->opts.valid)
+    if (status == CN_OK && o->valid)
         status = cn_evaluator_create(&f->evaluator, f->model, opts, err);
-    if (status == CN_OK)
-        status = cn_augmenter_create(&f->augmenter, f->data, &f->opts.augment, f->opts.seed,
-                                     f->model->mean, f->model->std, err);
+    if (status == CN_OK) status = cn_thread_count(o->threads, &threads, err);
     if (status != CN_OK) return status;
-    f->order = cn_allocate(size, sizeof *f->order, "fit: order", err);
-    if (!f->order) return CN_ERR_MEMORY;
-    f->labels = cn_allocate(batch, sizeof *f->labels, "fit: labels", err);
-    return f->labels ? CN_OK : CN_ERR_MEMORY;
+    /* One thread means one processor: there is nobody to make a batch while it trains. */
+    cn_feed_opts feed = {.data = f->data,
+                         .augment = o->augment,
+                         .mean = f->model->mean,
+                         .std = f->model->std,
+                         .batch = o->batch,
+                         .epochs = o->epochs,
+                         .seed = o->seed,
+                         .no_shuffle = o->no_shuffle,
+                         .background = threads > 1,
+                         .x = cn_session_input(f->session)};
+    return cn_feed_create(&f->feed, &feed, err);
 }
 
 /* ---- checkpoints */
@@ -202,11 +206,9 @@ static void save_if_due(fit *f)
 
 static void release(fit *f)
 {
+    cn_feed_free(f->feed);
     cn_session_free(f->session);
     cn_evaluator_free(&f->evaluator);
-    cn_augmenter_free(&f->augmenter);
-    cn_release(f->order);
-    cn_release(f->labels);
 }
 
 /* The means over this epoch so far. */
@@ -225,17 +227,16 @@ static bool report(fit *f)
     return f->opts.progress && f->opts.progress(&f->progress, f->opts.user);
 }
 
-/* Forward, loss, backward and step over the examples index[0..m-1]. */
-static cn_status train_batch(fit *f, const int *index, int m, cn_error *err)
+/* Forward, loss, backward and step over a batch. */
+static cn_status train_batch(fit *f, const cn_batch *batch, cn_error *err)
 {
     const cn_progress *p = &f->progress;
     const int *shape = cn_model_input_shape(f->model);
-    float *x = cn_session_input(f->session);
+    int m = batch->m;
     double loss;
 
-    cn_augmenter_run(&f->augmenter, p->epoch, index, m, x, f->labels);
-    cn_tensor X = cn_tensor_view(CN_F32, 4, (int[]){m, shape[0], shape[1], shape[2]}, x);
-    cn_tensor Y = cn_tensor_view(CN_I32, 1, (int[]){m}, f->labels);
+    cn_tensor X = cn_tensor_view(CN_F32, 4, (int[]){m, shape[0], shape[1], shape[2]}, batch->x);
+    cn_tensor Y = cn_tensor_view(CN_I32, 1, (int[]){m}, batch->labels);
     cn_status status = cn_forward(f->session, &X, err);
     if (status == CN_OK) status = cn_loss(f->session, &Y, &loss, err);
     if (status != CN_OK) return status;
@@ -246,8 +247,8 @@ static cn_status train_batch(fit *f, const int *index, int m, cn_error *err)
                        isnan(loss) ? "NaN" : "infinite", p->epoch, p->step, p->steps,
                        f->opts.learning_rate);
     f->loss_sum += loss * m;
-    f->correct +=
-        cn_count_correct(cn_output(f->session).data, m, cn_model_output_size(f->model), f->labels);
+    f->correct += cn_count_correct(cn_output(f->session).data, m, cn_model_output_size(f->model),
+                                   batch->labels);
     f->seen += m;
     status = cn_backward(f->session, err);
     return status == CN_OK ? cn_step(f->session, p->learning_rate, err) : status;
@@ -269,18 +270,15 @@ static void begin_epoch(fit *f)
 static cn_status train_epoch(fit *f, cn_error *err)
 {
     cn_progress *p = &f->progress;
-    int size = cn_dataset_size(f->data), batch = f->opts.batch;
     int64_t steps_before = (int64_t)(p->epoch - 1) * p->steps;
     int64_t steps_in_all = (int64_t)p->epochs * p->steps;
 
-    if (!f->opts.no_shuffle) cn_order_shuffle(f->opts.seed, p->epoch, size, f->order);
     while (p->step < p->steps) {
         double start = cn_seconds();
-        int first = p->step * batch, m = size - first < batch ? size - first : batch;
         p->step++;
         p->learning_rate = cn_schedule_rate(f->opts.schedule, f->opts.learning_rate,
                                             steps_before + p->step - 1, steps_in_all);
-        cn_status status = train_batch(f, f->order + first, m, err);
+        cn_status status = train_batch(f, cn_feed_next(f->feed), err);
         if (status != CN_OK) return status;
         double spent = cn_seconds() - start;
         f->epoch_seconds += spent;
@@ -320,6 +318,8 @@ static cn_status run(fit *f, cn_error *err)
     cn_progress *p = &f->progress;
     cn_status status = CN_OK;
     if (p->epoch > 0) tally(f); /* going on, maybe from the very end */
+    int64_t epochs_before = p->epoch_end ? p->epoch : p->epoch - 1;
+    cn_feed_start(f->feed, epochs_before * p->steps + (p->epoch_end ? 0 : p->step));
     while (status == CN_OK && !(p->epoch_end && p->epoch == p->epochs)) {
         if (p->epoch_end) begin_epoch(f);
         status = train_epoch(f, err);
@@ -341,13 +341,11 @@ cn_status cn_fit(cn_model *model, const cn_dataset *data, const cn_fit_opts *opt
         status = cn_check_fit(model, f.opts.valid, "fit: validation", err);
     if (status != CN_OK) return status;
 
-    int size = cn_dataset_size(data);
-    fill_defaults(&f.opts, size);
+    fill_defaults(&f.opts, cn_dataset_size(data));
     status = prepare(&f, err);
     if (status != CN_OK) goto done;
-    for (int i = 0; i < size; i++) f.order[i] = i;
-    f.progress = (cn_progress){
-        .epoch_end = true, .epochs = f.opts.epochs, .steps = (size - 1) / f.opts.batch + 1};
+    f.progress =
+        (cn_progress){.epoch_end = true, .epochs = f.opts.epochs, .steps = cn_feed_steps(f.feed)};
     status = prepare_checkpoints(&f, err);
     if (status == CN_OK) status = run(&f, err);
     if (last && (status == CN_OK || status == CN_ERR_STOPPED)) *last = f.progress;

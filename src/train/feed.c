@@ -1,0 +1,200 @@
+/*
+ * feed.c - makes the batches of a training, in line or ahead of time in a thread.
+ *
+ * Batches are numbered over the whole training, and what is in one is a function of its number. In
+ * the background two lie in memory: the trainer holds number taken - 1, and the maker works on the
+ * next one:
+ *
+ *     trainer   taken++, then waits until made >= taken
+ *     maker     waits until made <= taken, makes batch number `made`, then made++
+ *
+ * A batch of number k lies in slot k % 2. The maker is at most at number `taken`, whose slot is the
+ * one that the trainer does not hold.
+ */
+#include "train/feed.h"
+
+#include "train/train.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <unistd.h>
+
+enum { SLOTS = 2 };
+
+struct cn_feed {
+    cn_feed_opts opts;
+    int steps;
+    int64_t end; /* number of the first batch that there is not */
+    cn_augmenter augmenter;
+    int *order;
+    int order_epoch; /* that it is the order of; 0: of none */
+    cn_batch slots[SLOTS];
+
+    int64_t taken, made; /* with a maker, under the mutex */
+    bool stop;
+    pthread_mutex_t mutex;
+    pthread_cond_t changed;
+    pthread_t maker;
+    pid_t owner; /* the process that has the maker; 0: there is none */
+};
+
+/* ---- a batch */
+
+static void make(cn_feed *f, int64_t number)
+{
+    int size = cn_dataset_size(f->opts.data), batch = f->opts.batch;
+    int epoch = (int)(number / f->steps) + 1, step = (int)(number % f->steps) + 1;
+    int first = (step - 1) * batch, m = size - first < batch ? size - first : batch;
+    cn_batch *made = &f->slots[number % SLOTS];
+    if (f->order_epoch != epoch && !f->opts.no_shuffle)
+        cn_order_shuffle(f->opts.seed, epoch, size, f->order);
+    f->order_epoch = epoch;
+    made->epoch = epoch;
+    made->step = step;
+    made->m = m;
+    cn_augmenter_run(&f->augmenter, epoch, f->order + first, m, made->x, made->labels);
+}
+
+/* ---- the maker */
+
+static bool may_make(const cn_feed *f)
+{
+    return f->made <= f->taken && f->made < f->end;
+}
+
+static void *maker_main(void *argument)
+{
+    cn_feed *f = argument;
+    pthread_mutex_lock(&f->mutex);
+    while (!f->stop) {
+        if (!may_make(f)) {
+            pthread_cond_wait(&f->changed, &f->mutex);
+            continue;
+        }
+        int64_t number = f->made;
+        pthread_mutex_unlock(&f->mutex);
+        make(f, number);
+        pthread_mutex_lock(&f->mutex);
+        f->made++;
+        pthread_cond_broadcast(&f->changed);
+    }
+    pthread_mutex_unlock(&f->mutex);
+    return NULL;
+}
+
+/* Signals are the caller's business: the maker blocks them all. */
+static cn_status start_maker(cn_feed *f, cn_error *err)
+{
+    sigset_t all, before;
+    pthread_mutex_init(&f->mutex, NULL);
+    pthread_cond_init(&f->changed, NULL);
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int error = pthread_create(&f->maker, NULL, maker_main, f);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (error == 0) {
+        f->owner = getpid();
+        return CN_OK;
+    }
+    pthread_cond_destroy(&f->changed);
+    pthread_mutex_destroy(&f->mutex);
+    return cn_fail(err, CN_ERR_MEMORY, "fit: the thread that makes batches could not be started");
+}
+
+/* ---- life and death */
+
+static cn_status make_room(cn_feed *f, cn_error *err)
+{
+    const cn_feed_opts *o = &f->opts;
+    const int *shape = cn_dataset_shape(o->data);
+    size_t batch = (size_t)o->batch, size = (size_t)cn_dataset_size(o->data);
+    size_t example = (size_t)shape[0] * (size_t)shape[1] * (size_t)shape[2];
+    f->order = cn_allocate(size, sizeof *f->order, "fit: order", err);
+    if (!f->order) return CN_ERR_MEMORY;
+    for (int i = 0; i < (int)size; i++) f->order[i] = i;
+    for (int i = 0; i < SLOTS; i++) {
+        cn_batch *slot = &f->slots[i];
+        slot->labels = cn_allocate(batch, sizeof *slot->labels, "fit: labels", err);
+        if (!slot->labels) return CN_ERR_MEMORY;
+        slot->x =
+            o->background ? cn_allocate(batch, example * sizeof *slot->x, "fit: batch", err) : o->x;
+        if (!slot->x) return CN_ERR_MEMORY;
+    }
+    return CN_OK;
+}
+
+cn_status cn_feed_create(cn_feed **feed, const cn_feed_opts *opts, cn_error *err)
+{
+    cn_feed *f = cn_allocate(1, sizeof *f, "fit: batches", err);
+    if (!f) return CN_ERR_MEMORY;
+    f->opts = *opts;
+    f->steps = (cn_dataset_size(opts->data) - 1) / opts->batch + 1;
+    f->end = f->made = f->taken = (int64_t)opts->epochs * f->steps;
+    cn_status status = cn_augmenter_create(&f->augmenter, opts->data, &opts->augment, opts->seed,
+                                           opts->mean, opts->std, err);
+    if (status == CN_OK) status = make_room(f, err);
+    if (status == CN_OK && opts->background) status = start_maker(f, err);
+    if (status == CN_OK) {
+        *feed = f;
+        f = NULL;
+    }
+    cn_feed_free(f);
+    return status;
+}
+
+void cn_feed_free(cn_feed *f)
+{
+    if (!f) return;
+    /* In a child after fork there is no maker to join. */
+    if (f->owner == getpid()) {
+        pthread_mutex_lock(&f->mutex);
+        f->stop = true;
+        pthread_cond_broadcast(&f->changed);
+        pthread_mutex_unlock(&f->mutex);
+        pthread_join(f->maker, NULL);
+        pthread_cond_destroy(&f->changed);
+        pthread_mutex_destroy(&f->mutex);
+    }
+    cn_augmenter_free(&f->augmenter);
+    cn_release(f->order);
+    for (int i = 0; i < SLOTS; i++) {
+        if (f->opts.background) cn_release(f->slots[i].x);
+        cn_release(f->slots[i].labels);
+    }
+    cn_release(f);
+}
+
+/* ---- the trainer */
+
+int cn_feed_steps(const cn_feed *f)
+{
+    return f->steps;
+}
+
+void cn_feed_start(cn_feed *f, int64_t done)
+{
+    if (f->owner) pthread_mutex_lock(&f->mutex);
+    f->made = f->taken = done;
+    if (f->owner) {
+        pthread_cond_broadcast(&f->changed);
+        pthread_mutex_unlock(&f->mutex);
+    }
+}
+
+const cn_batch *cn_feed_next(cn_feed *f)
+{
+    int64_t number = f->taken;
+    if (f->owner == getpid()) {
+        pthread_mutex_lock(&f->mutex);
+        f->taken++;
+        pthread_cond_broadcast(&f->changed);
+        while (f->made <= number) pthread_cond_wait(&f->changed, &f->mutex);
+        pthread_mutex_unlock(&f->mutex);
+    } else {
+        /* In a child after fork, too, whose parent's maker may have left an order half done. */
+        if (f->owner) f->order_epoch = 0;
+        make(f, number);
+        f->taken++;
+    }
+    return &f->slots[number % SLOTS];
+}

@@ -1,0 +1,45 @@
+/*
+ * feed.h - the batches of a training, one after the other: shuffled, augmented, normalised.
+ */
+#ifndef CN_FEED_H
+#define CN_FEED_H
+
+#include "train/augment.h"
+
+/* Batch `step` of an epoch, both counted from 1: m examples. */
+typedef struct cn_batch {
+    int epoch, step, m;
+    float *x;        /* (m, n_H, n_W, n_C), normalised */
+    int32_t *labels; /* (m) */
+} cn_batch;
+
+typedef struct cn_feed cn_feed;
+
+typedef struct cn_feed_opts {
+    const cn_dataset *data;
+    cn_augment augment;
+    const float *mean, *std; /* NULL or n_C of each */
+    int batch, epochs;       /* the last batch of an epoch may be smaller */
+    uint64_t seed;
+    bool no_shuffle;
+    /* Make each batch in a thread of its own while the one before it is trained on. */
+    bool background;
+    /* Where every batch's pictures go that is not made in the background. */
+    float *x;
+} cn_feed_opts;
+
+/* What the options point to must outlive the feed. */
+cn_status cn_feed_create(cn_feed **feed, const cn_feed_opts *opts, cn_error *err);
+/* Ends the thread, whatever it is doing. */
+void cn_feed_free(cn_feed *feed);
+
+/* The steps of an epoch. */
+int cn_feed_steps(const cn_feed *feed);
+/* To be called once, before the first batch is asked for: how many, counted over all epochs, have
+ * been trained on before. */
+void cn_feed_start(cn_feed *feed, int64_t done);
+/* The next batch, which stays as it is until the one after it is asked for; there must be one.
+ * Allocates nothing. The same bits in the background and not. */
+const cn_batch *cn_feed_next(cn_feed *feed);
+
+#endif

@@ -1,0 +1,200 @@
+/* The batches of a training: the same in line, in the background, resumed, and after a fork. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <setjmp.h>
+
+#include <cmocka.h>
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "train/feed.h"
+#include "train/train.h"
+
+enum { N = 23, SIDE = 5, EACH = SIDE * SIDE, BATCH = 4, STEPS = 6, EPOCHS = 3 };
+static const float mean[1] = {0.5f}, std[1] = {0.25f};
+
+/* Picture i has the label i; its pixels tell it, too. */
+static cn_dataset *numbered(void)
+{
+    uint8_t pixels[N * EACH];
+    int32_t labels[N];
+    cn_dataset *data = NULL;
+    for (int i = 0; i < N * EACH; i++) pixels[i] = (uint8_t)(i * 37 % 251);
+    for (int i = 0; i < N; i++) labels[i] = i;
+    cn_tensor images = cn_tensor_view(CN_U8, 4, (int[]){N, SIDE, SIDE, 1}, pixels);
+    assert_int_equal(cn_dataset_create(&data, &images, labels, N, NULL), CN_OK);
+    return data;
+}
+
+static cn_feed_opts options(const cn_dataset *data, bool background, float *x)
+{
+    return (cn_feed_opts){.data = data,
+                          .augment = {.crop = 2, .flip = CN_FLIP_RANDOM},
+                          .mean = mean,
+                          .std = std,
+                          .batch = BATCH,
+                          .epochs = EPOCHS,
+                          .seed = 4,
+                          .background = background,
+                          .x = background ? NULL : x};
+}
+
+/* Batch by batch what the head comments promise: order, then augmentation. */
+static void expect(const cn_dataset *data, const cn_batch *b, int epoch, int step)
+{
+    int order[N], first = (step - 1) * BATCH;
+    float x[BATCH * EACH];
+    int32_t labels[BATCH];
+    cn_augmenter a;
+    cn_feed_opts o = options(data, false, NULL);
+    assert_int_equal(b->epoch, epoch);
+    assert_int_equal(b->step, step);
+    assert_int_equal(b->m, step == STEPS ? N - (STEPS - 1) * BATCH : BATCH);
+    cn_order_shuffle(o.seed, epoch, N, order);
+    assert_int_equal(cn_augmenter_create(&a, data, &o.augment, o.seed, mean, std, NULL), CN_OK);
+    cn_augmenter_run(&a, epoch, order + first, b->m, x, labels);
+    assert_memory_equal(b->x, x, (size_t)b->m * EACH * sizeof *x);
+    assert_memory_equal(b->labels, labels, (size_t)b->m * sizeof *labels);
+    assert_memory_equal(labels, order + first, (size_t)b->m * sizeof *labels);
+    cn_augmenter_free(&a);
+}
+
+/* From a batch to the end; a trainer that is at times slower than the maker. */
+static void walk(cn_feed *feed, const cn_dataset *data, int epoch, int step)
+{
+    while (epoch <= EPOCHS) {
+        if (step % 3 == 0) nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+        expect(data, cn_feed_next(feed), epoch, step);
+        epoch += step == STEPS;
+        step = step % STEPS + 1;
+    }
+}
+
+static void batches_are_the_same_in_the_background(void **state)
+{
+    static const int from[][2] = {{1, 1}, {1, 2}, {2, 6}, {3, 6}};
+    float x[BATCH * EACH];
+    cn_dataset *data = numbered();
+    (void)state;
+    for (int background = 0; background < 2; background++)
+        for (size_t i = 0; i < sizeof from / sizeof *from; i++) {
+            cn_feed *feed = NULL;
+            cn_feed_opts opts = options(data, background, x);
+            assert_int_equal(cn_feed_create(&feed, &opts, NULL), CN_OK);
+            assert_int_equal(cn_feed_steps(feed), STEPS);
+            cn_feed_start(feed, (from[i][0] - 1) * STEPS + from[i][1] - 1);
+            walk(feed, data, from[i][0], from[i][1]);
+            cn_feed_free(feed);
+        }
+    cn_dataset_free(data);
+}
+
+static void a_batch_stays_until_the_next_is_asked_for(void **state)
+{
+    cn_dataset *data = numbered();
+    cn_feed *feed = NULL;
+    cn_feed_opts opts = options(data, true, NULL);
+    (void)state;
+    assert_int_equal(cn_feed_create(&feed, &opts, NULL), CN_OK);
+    cn_feed_start(feed, 0);
+    for (int step = 1; step <= STEPS; step++) {
+        const cn_batch *b = cn_feed_next(feed);
+        nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL); /* the maker goes on meanwhile */
+        expect(data, b, 1, step);
+    }
+    cn_feed_free(feed);
+    cn_dataset_free(data);
+}
+
+static void it_may_end_at_any_time(void **state)
+{
+    cn_dataset *data = numbered();
+    (void)state;
+    for (int taken = -1; taken < 8; taken++) {
+        cn_feed *feed = NULL;
+        cn_feed_opts opts = options(data, true, NULL);
+        assert_int_equal(cn_feed_create(&feed, &opts, NULL), CN_OK);
+        if (taken >= 0) cn_feed_start(feed, 0);
+        for (int i = 0; i < taken; i++) cn_feed_next(feed);
+        cn_feed_free(feed);
+    }
+    cn_feed_free(NULL);
+    cn_dataset_free(data);
+}
+
+static void pictures_may_keep_their_order(void **state)
+{
+    float x[BATCH * EACH];
+    cn_dataset *data = numbered();
+    cn_feed *feed = NULL;
+    cn_feed_opts opts = options(data, false, x);
+    (void)state;
+    opts.no_shuffle = true;
+    assert_int_equal(cn_feed_create(&feed, &opts, NULL), CN_OK);
+    cn_feed_start(feed, STEPS);
+    for (int step = 1; step <= STEPS; step++) {
+        const cn_batch *b = cn_feed_next(feed);
+        assert_ptr_equal(b->x, x);
+        for (int i = 0; i < b->m; i++) assert_int_equal(b->labels[i], (step - 1) * BATCH + i);
+    }
+    cn_feed_free(feed);
+    cn_dataset_free(data);
+}
+
+/* The child of a fork has no maker; it makes its batches itself. */
+static void a_child_goes_on_alone(void **state)
+{
+    int status = -1;
+    cn_dataset *data = numbered();
+    cn_feed *feed = NULL;
+    cn_feed_opts opts = options(data, true, NULL);
+    (void)state;
+    assert_int_equal(cn_feed_create(&feed, &opts, NULL), CN_OK);
+    cn_feed_start(feed, 0);
+    expect(data, cn_feed_next(feed), 1, 1);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        alarm(20);
+        walk(feed, data, 1, 2);
+        cn_feed_free(feed);
+        _exit(0);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    walk(feed, data, 1, 2);
+    cn_feed_free(feed);
+    cn_dataset_free(data);
+}
+
+static void a_wrong_augmentation_starts_nothing(void **state)
+{
+    cn_error err;
+    cn_dataset *data = numbered();
+    cn_feed *feed = NULL;
+    cn_feed_opts opts = options(data, true, NULL);
+    (void)state;
+    opts.augment.crop = SIDE;
+    assert_int_equal(cn_feed_create(&feed, &opts, &err), CN_ERR_ARGUMENT);
+    assert_null(feed);
+    cn_dataset_free(data);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(batches_are_the_same_in_the_background),
+        cmocka_unit_test(a_batch_stays_until_the_next_is_asked_for),
+        cmocka_unit_test(it_may_end_at_any_time),
+        cmocka_unit_test(pictures_may_keep_their_order),
+        cmocka_unit_test(a_child_goes_on_alone),
+        cmocka_unit_test(a_wrong_augmentation_starts_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
