@@ -43,6 +43,8 @@ typedef struct cli_common {
     uint64_t seed;
     int threads;
     bool quiet, json, help;
+    char **arguments; /* all that were given, as they were */
+    int argument_count;
 } cli_common;
 
 typedef struct cli_command {

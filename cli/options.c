@@ -254,6 +254,8 @@ int cli_parse(const cli_command *command, int argc, char **argv, void *options, 
     bool only_operands = false;
     for (int i = 0; (o = option_at(command, i)); i++)
         if (o->initial) read_value(o, o->initial, options);
+    ((cli_common *)options)->arguments = argv;
+    ((cli_common *)options)->argument_count = argc;
     *count = 0;
     for (int i = 0; i < argc; i++) {
         if (only_operands || argv[i][0] != '-' || argv[i][1] == '\0') {

@@ -7,6 +7,7 @@
  */
 #include "interrupt.h"
 #include "progress.h"
+#include "resume.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -17,6 +18,7 @@
 typedef struct options {
     cli_common common;
     const char *data, *model, *out, *augment;
+    const char *checkpoint, *checkpoint_every, *resume;
     int epochs, batch;
     double rate, momentum, valid;
     int schedule, optimizer, loss;
@@ -52,6 +54,13 @@ static const cli_option train_options[] = {
      "not at all)"},
     {"valid", CLI_NUMBER, offsetof(options, valid), "FRACTION", "0.1", 0, 0.9,
      "part of the training pictures to hold out and measure after each epoch; 0 trains on all"},
+    {"checkpoint", CLI_TEXT, offsetof(options, checkpoint), "FILE", NULL, 0, 0,
+     "write the training's state to this file as it goes, and when it is interrupted (default with "
+     "--resume: that file)"},
+    {"checkpoint-every", CLI_TEXT, offsetof(options, checkpoint_every), "N", NULL, 0, 0,
+     "how often: 5 is epochs, or \"500 steps\", \"90 s\", \"10 min\" (default: every epoch)"},
+    {"resume", CLI_TEXT, offsetof(options, resume), "FILE", NULL, 0, 0,
+     "a checkpoint to go on from, as if it had never stopped; no other option is needed"},
     {.name = NULL},
 };
 
@@ -63,6 +72,8 @@ typedef struct job {
     const char *model_text;
     char *out;
     cli_progress shown;
+    json_t *arguments; /* for the checkpoint's note */
+    bool checkpointed; /* the last checkpoint could be written */
 } job;
 
 /* ---- before */
@@ -110,6 +121,7 @@ static cn_status make_model(job *j, cn_error *err)
 {
     const int *shape = cn_dataset_shape(j->train);
     j->model_text = j->o->model ? j->o->model : cli_default_model(shape);
+    if (j->o->resume) return cn_model_load(&j->model, j->o->resume, err);
     cn_status status = cli_open_model(&j->model, j->model_text, shape, cn_dataset_classes(j->train),
                                       j->o->common.seed, err);
     if (status != CN_OK || cli_is_model_file(j->model_text)) return status;
@@ -129,13 +141,13 @@ static char *name_out(const options *o, const char *model_text)
 }
 
 /* That a file can be written there is better known before the training than after. */
-static int check_out(const char *out)
+static int check_out(const char *option, const char *out)
 {
     struct stat info;
-    if (!*out) return cli_error("train", "--out is empty, expected a file's name");
+    if (!*out) return cli_error("train", "%s is empty, expected a file's name", option);
     bool there = stat(out, &info) == 0;
     if (there ? !S_ISREG(info.st_mode) : lstat(out, &info) == 0)
-        return cli_error("train", "%s: %s, so no model can be written there", out,
+        return cli_error("train", "%s: %s, so nothing can be written there", out,
                          there ? "not a regular file" : "a link that leads nowhere");
     const char *slash = strrchr(out, '/');
     char *folder = strdup(slash ? out : ".");
@@ -143,7 +155,7 @@ static int check_out(const char *out)
     if (slash) folder[slash == out ? 1 : slash - out] = '\0';
     int code = CLI_DONE;
     if (access(folder, W_OK | X_OK) != 0)
-        code = cli_error("train", "%s: no model can be written in %s: %s", out, folder,
+        code = cli_error("train", "%s: nothing can be written in %s: %s", out, folder,
                          strerror(errno));
     free(folder);
     return code;
@@ -197,6 +209,16 @@ static bool on_progress(const cn_progress *p, void *user)
     return cli_interrupted() != 0;
 }
 
+static void on_checkpoint(const cn_error *result, void *user)
+{
+    job *j = user;
+    j->checkpointed = result->status == CN_OK;
+    if (j->checkpointed) return;
+    cli_progress_clear(&j->shown);
+    cli_error("train", "%s; the checkpoint before it is kept, and the training goes on",
+              result->text);
+}
+
 /* ---- after */
 
 /* Saves to j->out or, where that fails, beside other temporary files: hours of training are not
@@ -215,22 +237,34 @@ static int save(job *j)
     return cli_error("train", "%s; the model is lost", err.text);
 }
 
-/* The training was interrupted and its model saved. */
+/* The training was interrupted and its state or, without checkpoints, its model saved. */
 static int report_stop(const job *j, const cn_progress *last, int signal_number)
 {
     const options *o = j->o;
+    const char *file = j->checkpointed ? o->checkpoint : j->out;
+    char *word = cli_shell_word(file), *data = cli_shell_word(o->data);
     if (o->common.json) {
         json_t *event = json_object();
         cli_put_text(event, "event", "stopped");
         cli_put_whole(event, "epoch", (size_t)last->epoch);
         cli_put_whole(event, "step", (size_t)last->step);
-        cli_put_text(event, "model", j->out);
+        cli_put_text(event, j->checkpointed ? "checkpoint" : "model", file);
         cli_print_json(event);
     }
-    fprintf(stderr,
-            "Stopped in epoch %d of %d, after step %d of %d. The model is in %s; go on with\n"
-            "  convnet train --data '%s' --model '%s'\n",
-            last->epoch, last->epochs, last->step, last->steps, j->out, o->data, j->out);
+    fprintf(stderr, "Stopped in epoch %d of %d, after step %d of %d. ", last->epoch, last->epochs,
+            last->step, last->steps);
+    if (j->checkpointed)
+        fprintf(stderr, "Go on with\n  convnet train --resume %s\n", word ? word : file);
+    else
+        fprintf(
+            stderr,
+            "The model is in %s; go on with\n"
+            "  convnet train --data %s --model %s\n"
+            "The optimiser then starts afresh; with --checkpoint FILE, a training goes on as if "
+            "it had never stopped.\n",
+            file, data ? data : o->data, word ? word : file);
+    free(word);
+    free(data);
     return 128 + signal_number;
 }
 
@@ -285,7 +319,13 @@ static int train(job *j)
         .valid = j->valid,
         .progress = on_progress,
         .user = j,
+        .checkpoint = o->checkpoint,
+        .checkpoint_written = on_checkpoint,
+        .resume = o->resume,
     };
+    if (o->checkpoint_every) cli_read_interval(o->checkpoint_every, &opts);
+    char *note = json_dumps(j->arguments, JSON_COMPACT);
+    opts.checkpoint_note = note;
     if (cn_thread_count(o->common.threads, &threads, &err) != CN_OK ||
         (o->augment && cn_augment_parse(&opts.augment, o->augment, &err) != CN_OK))
         return cli_error("train", "%s", err.text);
@@ -295,38 +335,87 @@ static int train(job *j)
     cli_progress_start(&j->shown, &o->common);
     cn_status status = cn_fit(j->model, j->train, &opts, &last, &err);
     cli_progress_clear(&j->shown);
-    int code =
-        status == CN_OK || status == CN_ERR_STOPPED ? save(j) : cli_error("train", "%s", err.text);
+    free(note);
+    int code = CLI_DONE;
+    if (status == CN_OK || (status == CN_ERR_STOPPED && !j->checkpointed))
+        code = save(j);
+    else if (status != CN_ERR_STOPPED)
+        code = cli_error("train", "%s", err.text);
     int signal_number = cli_interrupted();
     cli_release_interrupts();
     if (code != CLI_DONE) return code;
     return status == CN_ERR_STOPPED ? report_stop(j, &last, signal_number) : report_end(j, &last);
 }
 
+/* What the options' table cannot check. */
+static int check_options(const options *o)
+{
+    cn_fit_opts opts;
+    if (o->checkpoint_every && !cli_read_interval(o->checkpoint_every, &opts)) {
+        cli_error("train",
+                  "--checkpoint-every wants 5 or \"5 epochs\", \"500 steps\", \"90 s\" or "
+                  "\"10 min\", not \"%s\"",
+                  o->checkpoint_every);
+        return CLI_USAGE;
+    }
+    if (o->checkpoint_every && !o->checkpoint) {
+        cli_error("train", "--checkpoint-every wants --checkpoint FILE, too");
+        return CLI_USAGE;
+    }
+    return CLI_DONE;
+}
+
+/* The options of the training that is to go on, in place of those given. */
+static int take_up(const options *given, options *o, json_t **arguments)
+{
+    if (cli_is_given(&given->common, "model")) {
+        cli_error("train", "--resume FILE goes on with the network in FILE: leave --model out");
+        return CLI_USAGE;
+    }
+    int code = cli_arguments_resumed(&cli_train, given->resume, &given->common, o, arguments);
+    if (code == CLI_DONE && !o->checkpoint) o->checkpoint = o->resume;
+    return code;
+}
+
+/* Loads the data, makes the model and trains. */
+static int start(job *j)
+{
+    cn_error err;
+    int code = check_options(j->o);
+    if (code != CLI_DONE) return code;
+    if (load_data(j, &err) != CN_OK || make_model(j, &err) != CN_OK)
+        return cli_error("train", "%s", err.text);
+    j->out = name_out(j->o, j->model_text);
+    if (!j->out) return cli_error("train", "out of memory");
+    code = check_out("--out", j->out);
+    if (code == CLI_DONE && j->o->checkpoint) {
+        code = check_out("--checkpoint", j->o->checkpoint);
+        if (strcmp(j->o->checkpoint, j->out) == 0)
+            code = cli_error("train", "%s: both the checkpoint and the model", j->out);
+    }
+    return code == CLI_DONE ? train(j) : code;
+}
+
 static int run(const void *given, int count, char *const *operands)
 {
+    options resumed = {.resume = NULL};
     job j = {.o = given};
-    cn_error err;
+    int code = CLI_DONE;
     (void)count;
     (void)operands;
-
-    int code = CLI_FAILED;
-    if (load_data(&j, &err) != CN_OK || make_model(&j, &err) != CN_OK) {
-        cli_error("train", "%s", err.text);
-        goto done;
+    if (j.o->resume) {
+        code = take_up(given, &resumed, &j.arguments);
+        j.o = &resumed;
+    } else {
+        j.arguments = j.o->checkpoint ? cli_arguments_of(&j.o->common) : json_array();
+        if (!j.arguments) code = cli_error("train", "out of memory, or an argument is not UTF-8");
     }
-    j.out = name_out(j.o, j.model_text);
-    if (!j.out) {
-        cli_error("train", "out of memory");
-        goto done;
-    }
-    code = check_out(j.out);
-    if (code == CLI_DONE) code = train(&j);
-done:
+    if (code == CLI_DONE) code = start(&j);
     cn_model_free(j.model);
     cn_dataset_free(j.train);
     cn_dataset_free(j.valid);
     cn_dataset_free(j.test);
+    json_decref(j.arguments);
     free(j.out);
     return code;
 }
@@ -343,8 +432,9 @@ const cli_command cli_train = {
             "file, byte for byte, with any number of threads.\n"
             "\n"
             "Ctrl-C ends the training after the step at hand and saves the model; --model "
-            "FILE goes on from there (with the weights; the optimiser starts afresh). A "
-            "second Ctrl-C ends it at once.\n"
+            "FILE goes on from there, with the weights alone. With --checkpoint FILE it saves "
+            "everything, and --resume FILE goes on as if it had never stopped: the same file, "
+            "byte for byte. A second Ctrl-C ends it at once.\n"
             "\n"
             "Layers are written in order, with commas between them: conv FILTERS "
             "ROWSxCOLUMNS, maxpool N, avgpool N, dense UNITS, flatten, relu, sigmoid, tanh, "
@@ -357,6 +447,8 @@ const cli_command cli_train = {
             "  convnet train --epochs 5 --out mine.safetensors\n"
             "  convnet train --model \"conv 8 3x3 same, relu, maxpool 2, dense classes\"\n"
             "  convnet train --model digits.safetensors --rate 0.0001\n"
+            "  convnet train --checkpoint run.safetensors\n"
+            "  convnet train --resume run.safetensors\n"
             "  convnet train --data mnist:DIR --model lenet5 --epochs 5\n",
     .options = train_options,
     .size = sizeof(options),

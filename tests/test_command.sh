@@ -348,7 +348,7 @@ interrupted() {
     err=$(cat err.txt)
     last="convnet train, then $1"
     expect_status "$2"
-    expect_err_has "convnet train --data 'digits' --model 'stop.safetensors'"
+    expect_err_has "convnet train --data digits --model stop.safetensors"
     expect_keys "$(tail -1 events.txt)" event epoch step model
     [[ $(tail -1 events.txt) == '{"event":"stopped",'* ]] || fail "$last: $(tail -1 events.txt)"
     run evaluate stop.safetensors

@@ -19,6 +19,7 @@
 typedef enum cn_state_kind {
     CN_STATE_INT,     /* int, or an enum */
     CN_STATE_COUNT,   /* uint64_t */
+    CN_STATE_DIGEST,  /* uint64_t that stands for more than a number: a term only */
     CN_STATE_NUMBER,  /* double, which may be infinite or NaN */
     CN_STATE_FLAG,    /* bool */
     CN_STATE_TEXT,    /* const char *, NULL as "": a term only */

@@ -95,6 +95,7 @@ static json_t *value_to_json(const cn_state_item *item)
         return json_string(value ? value : "");
     }
     case CN_STATE_COUNT:
+    case CN_STATE_DIGEST:
         snprintf(text, sizeof text, "%" PRIu64, *(const uint64_t *)item->value);
         return json_string(text);
     case CN_STATE_FLOATS:
@@ -144,6 +145,7 @@ static bool value_from_json(const cn_state_item *item, const json_t *json, bool 
         if (!json_is_boolean(json)) return false;
         if (set) *(bool *)item->value = json_is_true(json);
         return true;
+    case CN_STATE_DIGEST:
     case CN_STATE_TEXT:
     case CN_STATE_FLOATS:
     case CN_STATE_TRAINED:
@@ -338,7 +340,10 @@ static cn_status check_term(const checkpoint *c, const cn_state_item *item, cn_e
     json_t *now = value_to_json(item);
     if (!now) return cn_fail(err, CN_ERR_MEMORY, "%s: no memory to compare", tail(c->path));
     cn_status status = CN_OK;
-    if (!json_equal(was, now))
+    if (!json_equal(was, now) && item->kind == CN_STATE_DIGEST)
+        status = cn_fail(err, CN_ERR_ARGUMENT, "%s: %s: not those that the training began with",
+                         tail(c->path), item->name);
+    else if (!json_equal(was, now))
         status =
             cn_fail(err, CN_ERR_ARGUMENT, "%s: %s: the training began with %s, found %s",
                     tail(c->path), item->name, value_text(was, before), value_text(now, found));
@@ -346,19 +351,22 @@ static cn_status check_term(const checkpoint *c, const cn_state_item *item, cn_e
     return status;
 }
 
-/* Every item is there and of its kind, and every term as it was; with `set`, takes the state. */
+/* What is done with the items: first of all the terms are compared, whose differences tell more. */
+typedef enum pass { CHECK_TERMS, CHECK_STATE, TAKE_STATE } pass;
+
 static cn_status read_items(const checkpoint *c, const cn_model *model, const cn_state *state,
-                            bool set, cn_error *err)
+                            pass what, cn_error *err)
 {
     const json_t *values = json_object_get(c->json, "state");
     for (int i = 0; i < state->count; i++) {
         const cn_state_item *item = &state->items[i];
         cn_status status = CN_OK;
+        if (item->term != (what == CHECK_TERMS)) continue;
         if (is_tensor(item))
-            status = read_tensors(c, model, item, set, err);
+            status = read_tensors(c, model, item, what == TAKE_STATE, err);
         else if (item->term)
             status = check_term(c, item, err);
-        else if (!value_from_json(item, json_object_get(values, item->name), set))
+        else if (!value_from_json(item, json_object_get(values, item->name), what == TAKE_STATE))
             status = cn_fail(err, CN_ERR_FORMAT, "%s: state \"%s\": missing, or no such value",
                              tail(c->path), item->name);
         if (status != CN_OK) return status;
@@ -396,12 +404,13 @@ cn_status cn_checkpoint_load(cn_model *model, const cn_state *state, const char 
     if (status == CN_OK) status = open_checkpoint(&c, path, err);
     if (status == CN_OK) status = cn_model_file_read(&c.model, &c.file, path, err);
     if (status == CN_OK) status = check_model(&c, model, err);
-    if (status == CN_OK) status = read_items(&c, model, state, false, err);
+    if (status == CN_OK) status = read_items(&c, model, state, CHECK_TERMS, err);
+    if (status == CN_OK) status = read_items(&c, model, state, CHECK_STATE, err);
     if (status == CN_OK) status = check_counts(&c, model, state, err);
     if (status == CN_OK) {
         memcpy(model->block, c.model->block, model->block_size * sizeof *model->block);
         model->version++;
-        read_items(&c, model, state, true, err);
+        read_items(&c, model, state, TAKE_STATE, err);
     }
     close_checkpoint(&c);
     return status;

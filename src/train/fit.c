@@ -166,8 +166,8 @@ static void list_state(fit *f)
     cn_state_add(s, "epoch_seconds", CN_STATE_NUMBER, &f->epoch_seconds);
 
     cn_state_terms(s, terms, &f->opts);
-    cn_state_term(s, "training pictures", CN_STATE_COUNT, &f->train_digest);
-    cn_state_term(s, "validation pictures", CN_STATE_COUNT, &f->valid_digest);
+    cn_state_term(s, "training pictures", CN_STATE_DIGEST, &f->train_digest);
+    cn_state_term(s, "validation pictures", CN_STATE_DIGEST, &f->valid_digest);
 }
 
 /* Everything that checkpoints need beside the training itself; goes on from one if asked to. */
