@@ -271,6 +271,23 @@ typedef struct cn_pool_opts {
     int pads[4];    /* as in cn_conv2d_opts; less than the window */
 } cn_pool_opts;
 
+/*
+ * Batch normalisation (Ioffe and Szegedy 2015) of each channel: in a training session with the
+ * batch's mean and variance, else with the running ones, which move by
+ *     running = momentum running + (1 - momentum) batch.
+ * Keras's convention: its defaults are momentum 0.99 and epsilon 1e-3. PyTorch calls 1 - momentum
+ * "momentum": its defaults, and ours, are 0.9 (0.1 there) and 1e-5. The running variance is the
+ * unbiased one, as there. Parameters "weight" (gamma, from 1) and "bias" (beta, from 0); statistics
+ * "running_mean" and "running_var".
+ */
+typedef struct cn_batch_norm_opts {
+    const char *name;
+    double momentum; /* of the running statistics, below 1; default 0.9 */
+    double epsilon;  /* added to the variance; default 1e-5 */
+    bool no_scale;   /* no gamma, as Keras's scale=False */
+    bool no_shift;   /* no beta, as Keras's center=False */
+} cn_batch_norm_opts;
+
 typedef struct cn_dense_opts {
     const char *name;
     int units; /* n_out, required */
@@ -294,6 +311,8 @@ CN_API cn_node cn_sigmoid(cn_model *model, cn_node x);
 CN_API cn_node cn_tanh(cn_model *model, cn_node x);
 /* Over the last axis. */
 CN_API cn_node cn_softmax(cn_model *model, cn_node x);
+/* Over all axes but the last one, the channels. */
+CN_API cn_node cn_batch_norm(cn_model *model, cn_node x, cn_batch_norm_opts opts);
 /* a + b, of one shape: what joins a residual block. */
 CN_API cn_node cn_add(cn_model *model, cn_node a, cn_node b);
 /* 2 to 8 inputs with the same leading axes, side by side along the last one. */

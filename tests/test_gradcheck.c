@@ -161,8 +161,12 @@ static void a_wrong_twin_is_found(void **state)
     for (int i = 0; i < m->layer_count; i++)
         for (int j = 0; j < (i ? m->layers[i].weight_count : 1); j++) {
             size_t n = i ? cn_shape_count(&m->layers[i].weights[j].shape) : t->layers[0].count;
-            cn_twin_array array = {"one of them", i, n, i ? t->layers[i].w[j] : t->layers[0].y,
-                                   i ? t->layers[i].dw[j] : t->layers[0].dy};
+            cn_twin_array array = {"one of them",
+                                   i,
+                                   n,
+                                   i ? t->layers[i].w[j] : t->layers[0].y,
+                                   i ? t->layers[i].dw[j] : t->layers[0].dy,
+                                   0};
             double before = array.value[n / 2], scale = cn_gradient_scale(n, array.gradient);
             size_t checked;
             assert_true(cn_gradcheck_differences(t, &array, CN_LOSS_MEAN_SQUARED_ERROR, target,
@@ -200,7 +204,7 @@ static void kinks_are_stepped_around(void **state)
     assert_int_equal(t->layers[1].decisions.near, 2);
     cn_twin_model_loss(t, CN_LOSS_MEAN_SQUARED_ERROR, target, true);
     cn_twin_model_backward(t);
-    cn_twin_array array = {"input", 0, 4, input->y, input->dy};
+    cn_twin_array array = {"input", 0, 4, input->y, input->dy, 0};
     assert_true(cn_gradcheck_differences(t, &array, CN_LOSS_MEAN_SQUARED_ERROR, target, 64, 1,
                                          &checked) < TWIN_GOOD);
     assert_int_equal(checked, 3);
@@ -227,7 +231,7 @@ static void ties_are_stepped_around(void **state)
     assert_int_equal(t->layers[1].decisions.near, 1);
     cn_twin_model_loss(t, CN_LOSS_MEAN_SQUARED_ERROR, target, true);
     cn_twin_model_backward(t);
-    cn_twin_array array = {"input", 0, 4, input->y, input->dy};
+    cn_twin_array array = {"input", 0, 4, input->y, input->dy, 0};
     assert_true(cn_gradcheck_differences(t, &array, CN_LOSS_MEAN_SQUARED_ERROR, target, 64, 1,
                                          &checked) < TWIN_GOOD);
     assert_int_equal(checked, 2);

@@ -34,10 +34,11 @@ enum { CASES = 150 }; /* of each type */
  *
  * Models with branches have up to twelve layers one behind the other instead of three.
  *
- * The gradient behind a softmax sums to zero over each row: what is summed further on, a bias's
- * gradient above all, is small beside its terms, whose rounding stays.
+ * The gradient behind a softmax sums to zero over each row, behind a batch norm over each channel:
+ * what is summed further on, a bias's gradient above all, is small beside its terms, whose rounding
+ * stays.
  */
-static const double TOLERANCE = 1e-5, TOLERANCE_DEEP = 3e-5, TOLERANCE_SOFTMAX = 1e-4;
+static const double TOLERANCE = 1e-5, TOLERANCE_DEEP = 3e-5, TOLERANCE_ZERO_SUM = 1e-4;
 
 /* ---- building: the layer under test */
 
@@ -101,6 +102,15 @@ WITHOUT_OPTIONS(sigmoid)
 WITHOUT_OPTIONS(tanh)
 WITHOUT_OPTIONS(softmax)
 
+static cn_node batch_norm(cn_model *m, cn_node x, const int *n, uint64_t *random)
+{
+    cn_batch_norm_opts o = {.epsilon = draw(random) % 2 ? 0.01 : 0.1,
+                            .no_scale = draw(random) % 4 == 0,
+                            .no_shift = draw(random) % 4 == 0};
+    (void)n;
+    return cn_batch_norm(m, x, o);
+}
+
 /* A branch of x's shape: something to add to it. */
 static cn_node draw_branch(cn_model *m, cn_node x, const int *n, uint64_t *random)
 {
@@ -154,6 +164,7 @@ static const struct row {
     {"sigmoid", build_sigmoid},
     {"tanh", build_tanh},
     {"softmax", build_softmax},
+    {"batch_norm", batch_norm},
     {"add", add},
     {"concat", concat},
 };
@@ -291,7 +302,9 @@ static void create_data(trial *t)
 {
     cn_error err = {0};
     const cn_layer *output = &t->model->layers[t->model->output];
-    int shape[CN_MAX_RANK] = {t->m = draw_int(&t->random, 1, 4)};
+    /* Of two numbers, batch norm makes 1 and -1: their gradient is rounding. */
+    int least = strcmp(t->type, "batch_norm") ? 1 : 8;
+    int shape[CN_MAX_RANK] = {t->m = draw_int(&t->random, least, least + 3)};
     cn_session_opts opts = {.batch = t->m + draw_int(&t->random, 0, 2),
                             .threads = draw_int(&t->random, 1, 3),
                             .training = true,
@@ -366,8 +379,9 @@ static void compare(trial *t, const char *what, size_t n, const float *engine, c
     double scale = fmax(cn_gradient_scale(n, twin), terms);
     double tolerance = deep ? TOLERANCE_DEEP : TOLERANCE;
     for (int i = 1; i < t->model->layer_count; i++)
-        if (t->model->layers[i].type == &cn_softmax_type && !t->loss.fused)
-            tolerance = TOLERANCE_SOFTMAX;
+        if ((t->model->layers[i].type == &cn_softmax_type && !t->loss.fused) ||
+            t->model->layers[i].type == &cn_batch_norm_type)
+            tolerance = TOLERANCE_ZERO_SUM;
     for (size_t i = 0; i < n; i++) {
         double error = cn_gradient_error((double)engine[i], twin[i], scale);
         if (error <= tolerance) continue;
@@ -406,8 +420,11 @@ static void compare_all(trial *t)
             const cn_twin_layer *layer = &t->twin->layers[i];
             const cn_shape *out = &t->model->layers[i].out;
             double summed = (double)layer->count / out->n[out->rank - 1];
-            double terms =
-                g.value.rank == 1 ? cn_gradient_scale(layer->count, layer->dy) * sqrt(summed) : 0;
+            /* Before a batch norm all terms are off by the rounding of the mean taken off them. */
+            bool norm = !strcmp(t->type, "batch_norm");
+            double terms = g.value.rank > 1 ? 0
+                                            : cn_gradient_scale(layer->count, layer->dy) *
+                                                  (norm ? summed : sqrt(summed));
             compare(t, g.name, cn_tensor_count(&g.value), g.value.data, layer->dw[j], terms);
         }
     assert_false(cn_gradient(t->session, at, &g));

@@ -74,6 +74,18 @@ typedef struct cn_kernels {
     /* y += x. */
     void (*add)(size_t n, const float *x, float *y);
 
+    /* Over the rows of x (rows, c), and what batch norm needs: see norm_template.h. `scale` NULL:
+     * no ReLU behind it. */
+    void (*column_sums)(size_t rows, int c, const float *x, const float *pivot, float *sums);
+    void (*scale_columns)(size_t rows, int c, const float *x, const float *mean, const float *scale,
+                          const float *shift, bool relu, float *y);
+    void (*norm_backward_sums)(size_t rows, int c, const float *x, const float *dy,
+                               const float *mean, const float *scale, const float *shift,
+                               float *sums);
+    void (*norm_backward)(size_t rows, int c, const float *x, const float *dy, const float *mean,
+                          const float *scale, const float *shift, const float *b, const float *k,
+                          float *dx);
+
     /* Optimisers. v = momentum v + g, w -= rate v (v may be NULL when momentum is 0). */
     void (*sgd)(size_t n, const float *g, float rate, float momentum, float *v, float *w);
     /* m and v the running moments; rate already holds sqrt(1 - beta2^t) / (1 - beta1^t), and

@@ -22,6 +22,7 @@
 #include "kernels/conv_template.h"
 
 #include "kernels/element_template.h"
+#include "kernels/norm_template.h"
 #include "kernels/pool_template.h"
 
 #define JOIN(a, b)      a##b
@@ -53,6 +54,10 @@ const cn_kernels TABLE_NAME(ISA) = {
     .softmax_backward = softmax_backward,
     .sum = sum,
     .add = add,
+    .column_sums = column_sums,
+    .scale_columns = scale_columns,
+    .norm_backward_sums = norm_backward_sums,
+    .norm_backward = norm_backward,
     .sgd = sgd,
     .adam = adam,
 };

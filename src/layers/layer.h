@@ -156,7 +156,7 @@ const cn_layer_type *cn_layer_type_find(const char *name);
 extern const cn_layer_type cn_input_type; /* node 0 of every model */
 extern const cn_layer_type cn_conv2d_type, cn_max_pool_type, cn_average_pool_type, cn_dense_type,
     cn_flatten_type, cn_relu_type, cn_sigmoid_type, cn_tanh_type, cn_softmax_type, cn_add_type,
-    cn_concat_type;
+    cn_batch_norm_type, cn_concat_type;
 
 /* ---- what layer files share (layer.c) */
 

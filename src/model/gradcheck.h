@@ -10,6 +10,7 @@ typedef struct cn_twin_array {
     int layer;
     size_t n;
     double *value, *gradient;
+    double floor; /* errors are relative to at least this */
 } cn_twin_array;
 
 /* The root of the mean square of n gradients: what an error is relative to. */

@@ -101,6 +101,24 @@ static void softmax_backward(const cn_twin_call *t)
     cn_ref_softmax_backward(rows_in(t), t->s.c, t->x[0], t->dy, t->dx[0]);
 }
 
+/* Without a scale, the first weight is the shift. */
+static void batch_norm_forward(const cn_twin_call *t)
+{
+    const cn_batch_norm_opts *o = t->options;
+    const double *gamma = o->no_scale ? NULL : t->w[0];
+    const double *beta = o->no_shift ? NULL : t->w[!o->no_scale];
+    cn_ref_batch_norm_forward(rows_in(t), t->s.c, o->epsilon, t->x[0], gamma, beta, t->y);
+}
+
+static void batch_norm_backward(const cn_twin_call *t)
+{
+    const cn_batch_norm_opts *o = t->options;
+    const double *gamma = o->no_scale ? NULL : t->w[0];
+    cn_ref_batch_norm_backward(rows_in(t), t->s.c, o->epsilon, t->x[0], gamma, t->dy, t->dx[0],
+                               o->no_scale ? NULL : t->dw[0],
+                               o->no_shift ? NULL : t->dw[!o->no_scale]);
+}
+
 static void add_forward(const cn_twin_call *t)
 {
     for (size_t i = 0; i < count_in(t); i++) t->y[i] = t->x[0][i] + t->x[1][i];
@@ -141,6 +159,7 @@ static const cn_twin twins[] = {
     {"sigmoid", sigmoid_forward, sigmoid_backward, NULL},
     {"tanh", tanh_forward, tanh_backward, NULL},
     {"softmax", softmax_forward, softmax_backward, NULL},
+    {"batch_norm", batch_norm_forward, batch_norm_backward, NULL},
     {"add", add_forward, add_backward, NULL},
     {"concat", concat_forward, concat_backward, NULL},
 };

@@ -40,6 +40,16 @@ void cn_ref_dense_forward(int m, int n_in, int n_out, const double *x, const dou
 void cn_ref_dense_backward(int m, int n_in, int n_out, const double *x, const double *w,
                            const double *dy, double *dx, double *dw, double *db);
 
+/* ---- batch norm (ref_norm.c): x (rows, c), in training; gamma, beta and their gradients may be
+ * NULL
+ */
+
+void cn_ref_batch_norm_forward(size_t rows, int c, double epsilon, const double *x,
+                               const double *gamma, const double *beta, double *y);
+void cn_ref_batch_norm_backward(size_t rows, int c, double epsilon, const double *x,
+                                const double *gamma, const double *dy, double *dx, double *d_gamma,
+                                double *d_beta);
+
 /* ---- activations (ref_activation.c): backward from the input x, not from y as the kernels do */
 
 void cn_ref_relu_forward(size_t n, const double *x, double *y);

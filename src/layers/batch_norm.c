@@ -1,0 +1,274 @@
+/*
+ * batch_norm.c - batch normalisation (Ioffe and Szegedy 2015), a channel at a time.
+ *
+ *     mu[c]  = mean of X[.., c]      var[c] = mean of (X[.., c] - mu[c])^2     over examples,
+ * pixels X_hat  = (X - mu) / sqrt(var + epsilon) Y      = gamma X_hat + beta
+ *
+ *     X, Y (m, n_H, n_W, n_C) or (m, n_C); gamma, beta, mu, var (n_C).
+ *
+ * In training mu and var are the batch's, and their running means move towards them:
+ *
+ *     running = momentum running + (1 - momentum) batch        var with n / (n - 1), unbiased
+ *
+ * When the session does not train they are the running ones, and the layer is a scale and a shift.
+ * A ReLU behind it is done with it, forward and backward.
+ */
+#include "layers/layer.h"
+
+#include <math.h>
+#include <string.h>
+
+#define AT(member) offsetof(cn_batch_norm_opts, member)
+static const cn_option options[] = {
+    {"momentum", CN_OPTION_FLOAT, .offset = AT(momentum), .below = 1, .fallback = 0.9},
+    {"epsilon", CN_OPTION_FLOAT, .offset = AT(epsilon), .fallback = 1e-5},
+    {"no_scale", CN_OPTION_BOOL, .offset = AT(no_scale)},
+    {"no_shift", CN_OPTION_BOOL, .offset = AT(no_shift)},
+    {0},
+};
+
+static cn_status infer(cn_layer *layer, const char *place, cn_error *err)
+{
+    const cn_batch_norm_opts *o = layer->options;
+    cn_shape channels = {1, {layer->in.n[layer->in.rank - 1]}};
+    cn_weight *at = layer->weights;
+    (void)place, (void)err;
+    if (!o->no_scale) *at++ = (cn_weight){.role = "weight", .shape = channels, .start = 1};
+    if (!o->no_shift) *at++ = (cn_weight){.role = "bias", .shape = channels};
+    *at++ = (cn_weight){.role = "running_mean", .shape = channels, .statistic = true};
+    *at++ = (cn_weight){.role = "running_var", .shape = channels, .statistic = true, .start = 1};
+    layer->weight_count = (int)(at - layer->weights);
+    return CN_OK;
+}
+
+/* ---- the arrays of a call */
+
+/* Arrays of n_C floats each lie this far apart, so that vectors may read past their ends. */
+static size_t stride(int c)
+{
+    return ((size_t)c + 15) / 16 * 16;
+}
+
+/* Where things are among a layer's weights; NULL where it has none. */
+typedef struct parts {
+    const float *gamma, *beta;
+    float *d_gamma, *d_beta;
+    float *mean, *var; /* running */
+} parts;
+
+static parts parts_of(const cn_call *call)
+{
+    const cn_batch_norm_opts *o = call->layer->options;
+    int gamma = 0, beta = !o->no_scale, mean = call->layer->weight_count - 2;
+    return (parts){
+        .gamma = o->no_scale ? NULL : call->w[gamma],
+        .beta = o->no_shift ? NULL : call->w[beta],
+        .d_gamma = o->no_scale ? NULL : call->dw[gamma],
+        .d_beta = o->no_shift ? NULL : call->dw[beta],
+        .mean = call->w[mean],
+        .var = call->w[mean + 1],
+    };
+}
+
+/* What a forward in training keeps, and what a session that does not train packs, n_C each: the
+ * layer is (x - mean) scale + shift, which does not cancel where x is near the mean. */
+typedef struct kept {
+    float *mean, *scale, *shift, *rstd; /* rstd = 1 / sqrt(var + epsilon) */
+} kept;
+
+static kept kept_at(float *base, int c)
+{
+    size_t n = stride(c);
+    return (kept){base, base + n, base + 2 * n, base + 3 * n};
+}
+
+static void set_scale(const parts *p, const kept *k, int j, double mean, double var, double epsilon)
+{
+    double rstd = 1 / sqrt(var + epsilon);
+    k->mean[j] = (float)mean;
+    k->rstd[j] = (float)rstd;
+    k->scale[j] = (float)(p->gamma ? (double)p->gamma[j] * rstd : rstd);
+    k->shift[j] = p->beta ? p->beta[j] : 0;
+}
+
+/* ---- work over the pool: chunks of rows whose number does not depend on the threads */
+
+enum { CHUNKS = 256 }; /* at most: each leaves sums of 2 n_C floats */
+
+typedef struct rows_job {
+    const cn_call *call;
+    size_t rows, chunk;
+    int c;
+    kept k;
+    const float *b, *d; /* backward */
+    float *sums;        /* 2 stride(c) a chunk */
+} rows_job;
+
+static rows_job job_of(const cn_call *call)
+{
+    const cn_shape *in = &call->layer->in;
+    rows_job job = {.call = call, .c = in->n[in->rank - 1], .sums = call->scratch};
+    job.rows = (size_t)call->m * cn_shape_count(in) / (size_t)job.c;
+    job.chunk = CN_MAP_CHUNK / (size_t)job.c + 1;
+    if (job.rows / job.chunk >= CHUNKS) job.chunk = job.rows / CHUNKS + 1;
+    job.k = kept_at(call->training ? call->kept : call->packed, job.c);
+    return job;
+}
+
+static int chunks_of(const rows_job *job)
+{
+    return (int)((job->rows + job->chunk - 1) / job->chunk);
+}
+
+/* The rows of a chunk, and its first element. */
+static size_t chunk_at(const rows_job *job, int chunk, size_t *first)
+{
+    size_t row = (size_t)chunk * job->chunk, left = job->rows - row;
+    *first = row * (size_t)job->c;
+    return left < job->chunk ? left : job->chunk;
+}
+
+static double total(const rows_job *job, size_t j)
+{
+    double sum = 0;
+    for (int i = 0; i < chunks_of(job); i++)
+        sum += (double)job->sums[(size_t)i * 2 * (size_t)job->c + j];
+    return sum;
+}
+
+/* ---- forward */
+
+static void sums_unit(void *argument, int unit, int worker)
+{
+    const rows_job *job = argument;
+    size_t first, rows = chunk_at(job, unit, &first);
+    (void)worker;
+    job->call->kernels->column_sums(rows, job->c, job->call->x[0] + first, job->call->x[0],
+                                    job->sums + (size_t)unit * 2 * (size_t)job->c);
+}
+
+static void scale_unit(void *argument, int unit, int worker)
+{
+    const rows_job *job = argument;
+    const cn_call *call = job->call;
+    size_t first, rows = chunk_at(job, unit, &first);
+    (void)worker;
+    call->kernels->scale_columns(rows, job->c, call->x[0] + first, job->k.mean, job->k.scale,
+                                 job->k.shift, call->relu, call->y + first);
+}
+
+/* The batch's mean and variance, from sums around the first row; the running ones move. */
+static void gather_statistics(rows_job *job)
+{
+    const cn_call *call = job->call;
+    const cn_batch_norm_opts *o = call->layer->options;
+    const parts p = parts_of(call);
+    double n = (double)job->rows, keep = o->momentum;
+    cn_pool_run(call->pool, chunks_of(job), sums_unit, job);
+    for (int j = 0; j < job->c; j++) {
+        double off = total(job, (size_t)j) / n, square = total(job, (size_t)(job->c + j)) / n;
+        double mean = (double)call->x[0][j] + off, var = square - off * off;
+        if (var < 0) var = 0;
+        set_scale(&p, &job->k, j, mean, var, o->epsilon);
+        double unbiased = n > 1 ? var * n / (n - 1) : var;
+        p.mean[j] = (float)(keep * (double)p.mean[j] + (1 - keep) * mean);
+        p.var[j] = (float)(keep * (double)p.var[j] + (1 - keep) * unbiased);
+    }
+}
+
+static void forward(const cn_call *call)
+{
+    rows_job job = job_of(call);
+    if (call->training) gather_statistics(&job);
+    cn_pool_run(call->pool, chunks_of(&job), scale_unit, &job);
+}
+
+/* Not training: scale and shift, found once. */
+static void pack(const cn_call *call)
+{
+    const cn_batch_norm_opts *o = call->layer->options;
+    const parts p = parts_of(call);
+    int c = call->layer->in.n[call->layer->in.rank - 1];
+    if (call->training) return;
+    const kept k = kept_at(call->packed, c);
+    for (int j = 0; j < c; j++)
+        set_scale(&p, &k, j, (double)p.mean[j], (double)p.var[j], o->epsilon);
+}
+
+/* ---- backward */
+
+static void backward_sums_unit(void *argument, int unit, int worker)
+{
+    const rows_job *job = argument;
+    const cn_call *call = job->call;
+    size_t first, rows = chunk_at(job, unit, &first);
+    (void)worker;
+    call->kernels->norm_backward_sums(rows, job->c, call->x[0] + first, call->dy + first,
+                                      job->k.mean, job->k.scale, call->relu ? job->k.shift : NULL,
+                                      job->sums + (size_t)unit * 2 * (size_t)job->c);
+}
+
+static void backward_unit(void *argument, int unit, int worker)
+{
+    const rows_job *job = argument;
+    const cn_call *call = job->call;
+    size_t first, rows = chunk_at(job, unit, &first);
+    (void)worker;
+    call->kernels->norm_backward(rows, job->c, call->x[0] + first, call->dy + first, job->k.mean,
+                                 job->k.scale, call->relu ? job->k.shift : NULL, job->b, job->d,
+                                 call->dx[0] + first);
+}
+
+static void backward(const cn_call *call)
+{
+    rows_job job = job_of(call);
+    const parts p = parts_of(call);
+    float *b = call->scratch + CHUNKS * 2 * (size_t)job.c, *d = b + stride(job.c);
+    double n = (double)job.rows;
+    cn_pool_run(call->pool, chunks_of(&job), backward_sums_unit, &job);
+    for (int j = 0; j < job.c; j++) {
+        double sum = total(&job, (size_t)j), product = total(&job, (size_t)(job.c + j));
+        double rstd = (double)job.k.rstd[j];
+        /* Y = gamma X_hat + beta:   d_beta = sum of dY,  d_gamma = sum of dY X_hat */
+        if (p.d_beta) p.d_beta[j] += (float)sum;
+        if (p.d_gamma) p.d_gamma[j] += (float)(product * rstd);
+        /* X_hat depends on X also by mu and var, which takes the mean off dY, and the part along
+         * X_hat:
+         *     dX = gamma rstd (dY - d_beta / n - X_hat d_gamma / n) */
+        b[j] = (float)(sum / n);
+        d[j] = (float)((double)job.k.scale[j] * rstd * rstd * product / n);
+    }
+    if (!call->dx[0]) return;
+    job.b = b, job.d = d;
+    cn_pool_run(call->pool, chunks_of(&job), backward_unit, &job);
+}
+
+static void needs(const cn_call *call, int threads, cn_needs *n)
+{
+    int c = call->layer->in.n[call->layer->in.rank - 1];
+    (void)threads;
+    n->packed = call->training ? 0 : 4 * stride(c);
+    n->kept = call->training ? 4 * stride(c) : 0;
+    n->scratch = call->training ? CHUNKS * 2 * (size_t)c + 2 * stride(c) : 0;
+}
+
+const cn_layer_type cn_batch_norm_type = {
+    .name = "batch_norm",
+    .word = "batchnorm",
+    .options = options,
+    .options_size = sizeof(cn_batch_norm_opts),
+    .backward_reads = CN_READS_X,
+    .in_place = true,
+    .fuses_relu = true,
+    .masks_relu = true,
+    .infer = infer,
+    .needs = needs,
+    .pack = pack,
+    .forward = forward,
+    .backward = backward,
+};
+
+cn_node cn_batch_norm(cn_model *model, cn_node x, cn_batch_norm_opts opts)
+{
+    return cn_model_add(model, &cn_batch_norm_type, &opts, opts.name, &x, 1);
+}
