@@ -58,8 +58,8 @@ static void statistics_follow_the_batches(void **state)
             for (int i = 0; i < ROWS; i++) square += pow((double)x[i * C + c] - sum / ROWS, 2);
             mean[c] = 0.7 * mean[c] + 0.3 * sum / ROWS;
             var[c] = 0.7 * var[c] + 0.3 * square / (ROWS - 1);
-            assert_float_equal(values(m, 2, true)[c], mean[c], 1e-5);
-            assert_float_equal(values(m, 3, true)[c], var[c], 1e-4);
+            assert_true(fabs((double)values(m, 2, true)[c] - mean[c]) < 1e-5);
+            assert_true(fabs((double)values(m, 3, true)[c] - var[c]) < 1e-4);
         }
     }
     cn_parameter g;
@@ -89,10 +89,10 @@ static void a_session_that_does_not_train_uses_them(void **state)
         for (int i = 0; i < m_now * SIDE * SIDE * C; i++) {
             int c = i % C;
             double want = (c - 1) * ((double)x[i] - 9 * c) / sqrt(c + 1 + 0.25) + (double)c / 2;
-            assert_float_equal(((float *)Y.data)[i], want, 2e-6 * (1 + fabs(want)));
+            assert_true(fabs((double)((float *)Y.data)[i] - want) <= 2e-6 * (1 + fabs(want)));
         }
     }
-    assert_float_equal(values(m, 2, true)[1], 9, 0); /* and leaves them alone */
+    assert_true(values(m, 2, true)[1] == 9); /* and leaves them alone */
     cn_session_free(s);
     cn_model_free(m);
 }
