@@ -18,7 +18,7 @@ typedef struct cn_reader {
 } cn_reader;
 
 extern const cn_reader cn_reader_digits, cn_reader_mnist, cn_reader_idx, cn_reader_cifar10,
-    cn_reader_cifar100;
+    cn_reader_cifar100, cn_reader_hdf5;
 
 /*
  * What a set is made of. Pictures are U8 or F32 (n, n_H, n_W, n_C); a U8 value times `scale` lies
@@ -41,5 +41,10 @@ cn_status cn_dataset_adopt(cn_dataset **data, cn_dataset_parts *parts, const cha
  * with to lie in [0, 1]: 1 for F32. */
 const cn_tensor *cn_dataset_images(const cn_dataset *data);
 float cn_dataset_scale(const cn_dataset *data);
+
+/* Of pictures that come without a test set, every fifth is for testing: number 4, 9 and so on. */
+bool cn_is_fifth(int i);
+/* Copies the pictures of one split. */
+cn_status cn_every_fifth(cn_dataset **part, const cn_dataset *all, cn_split split, cn_error *err);
 
 #endif

@@ -8,9 +8,7 @@
 #include "data/dataset.h"
 #include "formats/idx.h"
 
-#include <string.h>
-
-enum { INK = 16, TEST_EVERY = 5 };
+enum { INK = 16 };
 
 static cn_status read_embedded(cn_tensor *t, const char *name, const unsigned char *bytes,
                                size_t size, cn_error *err)
@@ -22,46 +20,28 @@ static cn_status read_embedded(cn_tensor *t, const char *name, const unsigned ch
     return status;
 }
 
-static bool is_test(int i)
-{
-    return i % TEST_EVERY == TEST_EVERY - 1;
-}
-
-/* Keeps the pictures and labels of one split. */
-static cn_status choose(const cn_tensor *pictures, const cn_tensor *digits, cn_split split,
-                        cn_dataset_parts *parts, cn_error *err)
-{
-    int all = pictures->shape[0], test = all / TEST_EVERY, kept = 0;
-    int shape[4] = {split == CN_TEST ? test : all - test, pictures->shape[1], pictures->shape[2],
-                    1};
-    size_t size = (size_t)shape[1] * (size_t)shape[2];
-    cn_status status = cn_tensor_create(&parts->images, CN_U8, 4, shape, err);
-    if (status == CN_OK) status = cn_tensor_create(&parts->labels, CN_I32, 1, shape, err);
-    if (status != CN_OK) return status;
-    for (int i = 0; i < all; i++) {
-        if (is_test(i) != (split == CN_TEST)) continue;
-        memcpy((uint8_t *)parts->images.data + (size_t)kept * size,
-               (const uint8_t *)pictures->data + (size_t)i * size, size);
-        ((int32_t *)parts->labels.data)[kept++] = ((const uint8_t *)digits->data)[i];
-    }
-    return CN_OK;
-}
-
 static cn_status load(cn_dataset **data, const char *path, cn_split split, cn_error *err)
 {
-    cn_tensor pictures = {0}, digits = {0};
+    cn_tensor digits = {0};
+    cn_dataset *all = NULL;
     cn_dataset_parts parts = {.classes = 10, .scale = 1.0f / INK};
     if (path[0])
         return cn_fail(err, CN_ERR_ARGUMENT, "digits: is embedded and takes no path, found %.80s",
                        path);
-    cn_status status =
-        read_embedded(&pictures, "digits: images", cn_digits_images, cn_digits_images_size, err);
+    cn_status status = read_embedded(&parts.images, "digits: images", cn_digits_images,
+                                     cn_digits_images_size, err);
     if (status == CN_OK)
         status =
             read_embedded(&digits, "digits: labels", cn_digits_labels, cn_digits_labels_size, err);
-    if (status == CN_OK) status = choose(&pictures, &digits, split, &parts, err);
-    if (status == CN_OK) status = cn_dataset_adopt(data, &parts, "digits", err);
-    cn_tensor_free(&pictures);
+    if (status == CN_OK) status = cn_tensor_create(&parts.labels, CN_I32, 1, digits.shape, err);
+    if (status == CN_OK) {
+        parts.images.shape[parts.images.rank++] = 1; /* the channel */
+        for (int i = 0; i < digits.shape[0]; i++)
+            ((int32_t *)parts.labels.data)[i] = ((const uint8_t *)digits.data)[i];
+        status = cn_dataset_adopt(&all, &parts, "digits", err);
+    }
+    if (status == CN_OK) status = cn_every_fifth(data, all, split, err);
+    cn_dataset_free(all);
     cn_tensor_free(&digits);
     cn_tensor_free(&parts.images);
     cn_tensor_free(&parts.labels);

@@ -1,0 +1,180 @@
+/* arrays.c - finds pictures and labels among the arrays of a file, and of the file beside it. */
+#include "data/arrays.h"
+#include "data/paths.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+/* ---- Which split a name speaks of */
+
+typedef enum said { SAID_TRAIN = CN_TRAIN, SAID_TEST = CN_TEST, SAID_NOTHING } said;
+
+static said split_of(const char *name)
+{
+    return strstr(name, "train") ? SAID_TRAIN : strstr(name, "test") ? SAID_TEST : SAID_NOTHING;
+}
+
+static const char *file_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+/* The file whose name says test for train, or train for test; false where there is none. */
+static bool find_sibling(char sibling[CN_PATH_ROOM], const char *path)
+{
+    static const char *const words[] = {"train", "test"};
+    said mine = split_of(file_of(path));
+    if (mine == SAID_NOTHING) return false;
+    const char *word = strstr(file_of(path), words[mine]);
+    int length = snprintf(sibling, CN_PATH_ROOM, "%.*s%s%s", (int)(word - path), path,
+                          words[1 - (int)mine], word + strlen(words[mine]));
+    return length > 0 && length < CN_PATH_ROOM && access(sibling, F_OK) == 0;
+}
+
+/* ---- Which array is what */
+
+/* The arrays that make up a split; file NULL where there is none. */
+typedef struct place {
+    const cn_array_file *file;
+    int images, labels;
+} place;
+
+static bool is_list(const cn_array_about *a, int n)
+{
+    if (strcmp(a->name, "list_classes") == 0) return false;
+    return (a->rank == 1 && a->shape[0] == n) ||
+           (a->rank == 2 &&
+            ((a->shape[0] == 1 && a->shape[1] == n) || (a->shape[0] == n && a->shape[1] == 1)));
+}
+
+/* The one array of a split that is made of pictures (n = 0) or of n labels; -1 for none, -2 and an
+ * error for more than one. */
+static int find_array(const cn_array_file *file, said wanted, int n, cn_error *err)
+{
+    int found = -1;
+    for (int i = 0; i < file->count; i++) {
+        const cn_array_about *a = &file->abouts[i];
+        said mine = split_of(a->name);
+        if (mine == SAID_NOTHING) mine = split_of(file_of(file->path));
+        if (mine != wanted || (n ? !is_list(a, n) : a->rank < 3)) continue;
+        if (found >= 0) {
+            cn_fail(err, CN_ERR_FORMAT, "%.100s: %s: expected one array, found %.40s and %.40s",
+                    file->path, n ? "labels" : "pictures", file->abouts[found].name, a->name);
+            return -2;
+        }
+        found = i;
+    }
+    return found;
+}
+
+static cn_status find_place(place *p, const cn_array_file *file, said wanted, cn_error *err)
+{
+    int images = find_array(file, wanted, 0, err);
+    if (images == -1) return CN_OK;
+    if (images == -2) return CN_ERR_FORMAT;
+    int n = file->abouts[images].shape[0], labels = find_array(file, wanted, n, err);
+    if (labels == -2) return CN_ERR_FORMAT;
+    if (labels == -1)
+        return cn_fail(
+            err, CN_ERR_FORMAT,
+            "%.120s: %s has %d pictures: expected an array of as many labels, found none",
+            file->path, file->abouts[images].name, n);
+    *p = (place){file, images, labels};
+    return CN_OK;
+}
+
+static cn_status nothing_found(const cn_array_file *file, cn_error *err)
+{
+    char shape[CN_SHAPE_TEXT], list[96] = "";
+    for (int i = 0; i < file->count && strlen(list) < 60; i++) {
+        const cn_array_about *a = &file->abouts[i];
+        size_t used = strlen(list);
+        snprintf(list + used, sizeof list - used, "%s%.32s %s", i ? ", " : "", a->name,
+                 cn_shape_text(a->rank, a->shape, shape));
+    }
+    return cn_fail(err, CN_ERR_FORMAT,
+                   "%.80s: expected pictures (n, rows, columns[, channels]) to train on, found %s",
+                   file->path, file->count ? list : "no arrays");
+}
+
+/* ---- Reading */
+
+static cn_status read_labels(cn_tensor *labels, const place *p, int *most, cn_error *err)
+{
+    cn_array array = {.data = NULL};
+    cn_status status = p->file->read(p->file, p->labels, &array, err);
+    if (status == CN_OK) status = cn_arrays_labels(labels, &array, most, p->file->path, err);
+    cn_release(array.data);
+    return status;
+}
+
+static cn_status read_pictures(cn_tensor *images, const place *p, cn_error *err)
+{
+    cn_array array = {.data = NULL};
+    cn_status status = p->file->read(p->file, p->images, &array, err);
+    if (status == CN_OK) status = cn_arrays_pictures(images, &array, p->file->path, err);
+    cn_release(array.data);
+    return status;
+}
+
+/* The set at `mine`. Labels of `other` (file NULL: there is none) count among the classes, so that
+ * both splits agree on how many there are. */
+static cn_status read_set(cn_dataset **data, const place *mine, const place *other, cn_error *err)
+{
+    const cn_array_file *file = mine->file;
+    cn_dataset_parts parts = {.scale = 1.0f / 255.0f,
+                              .class_names = (const char *const *)file->class_names};
+    cn_tensor labels = {0};
+    int most = 0;
+    cn_status status = read_labels(&parts.labels, mine, &most, err);
+    if (status == CN_OK && other->file) status = read_labels(&labels, other, &most, err);
+    parts.classes = file->classes ? file->classes : most + 1;
+    if (status == CN_OK) status = read_pictures(&parts.images, mine, err);
+    if (status == CN_OK) status = cn_dataset_adopt(data, &parts, file->path, err);
+    cn_tensor_free(&labels);
+    cn_tensor_free(&parts.images);
+    cn_tensor_free(&parts.labels);
+    return status;
+}
+
+/* Where both splits lie, in a file and the one beside it. */
+static cn_status find_both(place both[2], const cn_array_file files[2], int count, cn_error *err)
+{
+    for (int split = 0; split < 2; split++)
+        for (int i = 0; i < count && !both[split].file; i++) {
+            cn_status status = find_place(&both[split], &files[i], (said)split, err);
+            if (status != CN_OK) return status;
+        }
+    if (both[CN_TRAIN].file) return CN_OK;
+    cn_status status = find_place(&both[CN_TRAIN], &files[0], SAID_NOTHING, err);
+    if (status == CN_OK && !both[CN_TRAIN].file) status = nothing_found(&files[0], err);
+    return status;
+}
+
+cn_status cn_arrays_load(cn_dataset **data, const char *path, cn_split split, cn_array_opener open,
+                         cn_error *err)
+{
+    char sibling[CN_PATH_ROOM];
+    cn_array_file files[2] = {{.path = NULL}, {.path = NULL}};
+    place both[2] = {{.file = NULL}, {.file = NULL}};
+    int count = 1;
+    cn_status status = open(&files[0], path, err);
+    if (status == CN_OK && find_sibling(sibling, path)) {
+        status = open(&files[1], sibling, err);
+        count = 2;
+    }
+    if (status == CN_OK) status = find_both(both, files, count, err);
+    if (status == CN_OK && both[CN_TEST].file)
+        status = read_set(data, &both[split], &both[1 - (int)split], err);
+    else if (status == CN_OK) {
+        cn_dataset *all = NULL;
+        status = read_set(&all, &both[CN_TRAIN], &both[CN_TEST], err);
+        if (status == CN_OK) status = cn_every_fifth(data, all, split, err);
+        cn_dataset_free(all);
+    }
+    cn_array_file_close(&files[0]);
+    cn_array_file_close(&files[1]);
+    return status;
+}

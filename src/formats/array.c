@@ -1,0 +1,49 @@
+/* array.c - what all files of arrays have in common. */
+#include "formats/array.h"
+
+#include <string.h>
+
+size_t cn_element_size(cn_element element)
+{
+    static const size_t sizes[] = {1, 2, 4, 8, 4, 8};
+    return sizes[element];
+}
+
+const char *cn_element_name(cn_element element)
+{
+    static const char *const names[] = {"U8", "U16", "I32", "I64", "F32", "F64"};
+    return names[element];
+}
+
+bool cn_array_count(const cn_array_about *about, size_t *count)
+{
+    size_t product = 1, bytes;
+    for (int i = 0; i < about->rank; i++)
+        if (!cn_multiply(product, (size_t)about->shape[i], &product)) return false;
+    *count = product;
+    return cn_multiply(product, cn_element_size(about->element), &bytes);
+}
+
+cn_status cn_array_file_add(cn_array_file *file, const cn_array_about *about, cn_error *err)
+{
+    bool full = (file->count & (file->count - 1)) == 0; /* room for the next power of two */
+    if (full) {
+        size_t room = file->count ? 2 * (size_t)file->count : 1;
+        cn_array_about *more = cn_allocate(room, sizeof *more, file->path, err);
+        if (!more) return CN_ERR_MEMORY;
+        if (file->count) memcpy(more, file->abouts, (size_t)file->count * sizeof *more);
+        cn_release(file->abouts);
+        file->abouts = more;
+    }
+    file->abouts[file->count++] = *about;
+    return CN_OK;
+}
+
+void cn_array_file_close(cn_array_file *file)
+{
+    if (file->close) file->close(file);
+    cn_release(file->abouts);
+    for (int i = 0; file->class_names && i < file->classes; i++) cn_release(file->class_names[i]);
+    cn_release(file->class_names);
+    *file = (cn_array_file){.path = NULL};
+}

@@ -1,0 +1,56 @@
+/* array.h - arrays of numbers as files hold them, of more types and roles than a tensor's. */
+#ifndef CN_ARRAY_H
+#define CN_ARRAY_H
+
+#include "base/base.h"
+
+typedef enum cn_element {
+    CN_ELEMENT_U8,
+    CN_ELEMENT_U16,
+    CN_ELEMENT_I32,
+    CN_ELEMENT_I64,
+    CN_ELEMENT_F32,
+    CN_ELEMENT_F64,
+} cn_element;
+
+/* What a file says of an array. Names longer than the room are no array to us. */
+enum { CN_ARRAY_NAME = 64 };
+typedef struct cn_array_about {
+    char name[CN_ARRAY_NAME];
+    cn_element element;
+    int rank;
+    int shape[CN_MAX_RANK]; /* each extent at least 1 */
+} cn_array_about;
+
+/* An array in memory, in this machine's order of bytes; free `data` with cn_release. */
+typedef struct cn_array {
+    cn_array_about about;
+    void *data;
+} cn_array;
+
+/* A file of several arrays, opened. */
+typedef struct cn_array_file cn_array_file;
+struct cn_array_file {
+    const char *path; /* the caller's */
+    int count;
+    cn_array_about *abouts;
+    /* What the file says of the classes: their number (0: nothing), and their names or NULL. */
+    int classes;
+    char **class_names;
+    cn_status (*read)(const cn_array_file *file, int i, cn_array *out, cn_error *err);
+    void (*close)(cn_array_file *file);
+    void *handle; /* its reader's */
+};
+
+/* HDF5 through libhdf5 (hdf5.c), NumPy's .npz (npz.c). */
+cn_status cn_hdf5_open(cn_array_file *file, const char *path, cn_error *err);
+void cn_array_file_close(cn_array_file *file);
+
+size_t cn_element_size(cn_element element);
+const char *cn_element_name(cn_element element); /* "U8" */
+/* The elements of the shape; false where that overflows. */
+bool cn_array_count(const cn_array_about *about, size_t *count);
+/* Adds to a list that grows by doubling, and is freed with cn_release. */
+cn_status cn_array_file_add(cn_array_file *file, const cn_array_about *about, cn_error *err);
+
+#endif

@@ -1,0 +1,322 @@
+/*
+ * hdf5.c - the arrays at the root of an HDF5 file (HDF5 File Format Specification 3.0), through
+ * libhdf5.
+ *
+ * An array is a dataset of integers or floats of rank 1 to 4 in the root group; what else there is
+ * (groups, strings, compound types, links to other files) is passed over. A dataset "list_classes"
+ * gives the classes: strings are their names, of anything else the number counts.
+ *
+ * libhdf5 reports its errors on stderr and by an exit handler unless it is told not to: here they
+ * become texts of ours. A dataset whose values lie in other files, or that claims to be larger than
+ * what is stored of it can hold, is refused.
+ */
+#include "formats/array.h"
+
+#ifdef CONVNET_HAVE_HDF5
+
+#include <errno.h>
+#include <hdf5.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Deflate, the densest of the usual filters, holds 1,032 bytes in one. */
+enum { FILTER_RATIO = 1032 };
+
+/* ---- Errors: kept off stderr while we are in the library */
+
+typedef struct silence {
+    H5E_auto2_t report;
+    void *data;
+} silence;
+
+static silence be_silent(void)
+{
+    silence s = {NULL, NULL};
+    H5dont_atexit(); /* fails where somebody was here before, who has then decided */
+    H5Eget_auto2(H5E_DEFAULT, &s.report, &s.data);
+    H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
+    return s;
+}
+
+static void end_silence(silence s)
+{
+    H5Eclear2(H5E_DEFAULT);
+    H5Eset_auto2(H5E_DEFAULT, s.report, s.data);
+}
+
+/* The deepest function's words. Whatever libhdf5 is called for next forgets them. */
+static herr_t take_words(unsigned n, const H5E_error2_t *entry, void *text)
+{
+    if (n == 0 && entry->desc) strncat(text, entry->desc, 80);
+    return 0;
+}
+
+static cn_status failed(const char *path, const char *what, cn_error *err)
+{
+    char words[96] = "";
+    H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, take_words, words);
+    return cn_fail(err, CN_ERR_FORMAT, "%.100s: HDF5: %.60s cannot be read: %s", path, what,
+                   words[0] ? words : "for reasons unknown");
+}
+
+/* ---- What there is */
+
+/* The element that values of this type become; false for what is no number. */
+static bool find_element(hid_t type, cn_element *element)
+{
+    size_t size = H5Tget_size(type);
+    H5T_class_t kind = H5Tget_class(type);
+    if (kind == H5T_FLOAT) *element = size > sizeof(float) ? CN_ELEMENT_F64 : CN_ELEMENT_F32;
+    if (kind == H5T_INTEGER) {
+        bool positive = H5Tget_sign(type) == H5T_SGN_NONE;
+        *element = positive && size == 1    ? CN_ELEMENT_U8
+                   : positive && size == 2  ? CN_ELEMENT_U16
+                   : size < 4               ? CN_ELEMENT_I32
+                   : size == 4 && !positive ? CN_ELEMENT_I32
+                                            : CN_ELEMENT_I64;
+    }
+    return kind == H5T_FLOAT || kind == H5T_INTEGER;
+}
+
+static bool find_shape(hid_t dataset, cn_array_about *about)
+{
+    hsize_t extents[CN_MAX_RANK];
+    hid_t space = H5Dget_space(dataset);
+    int rank = space >= 0 ? H5Sget_simple_extent_ndims(space) : -1;
+    bool fits =
+        rank >= 1 && rank <= CN_MAX_RANK && H5Sget_simple_extent_dims(space, extents, NULL) == rank;
+    for (int i = 0; fits && i < rank; i++) {
+        fits = extents[i] >= 1 && extents[i] <= INT32_MAX;
+        about->shape[i] = fits ? (int)extents[i] : 0;
+    }
+    about->rank = rank;
+    if (space >= 0) H5Sclose(space);
+    return fits;
+}
+
+/* Describes the dataset of this name; false where it is none of ours. */
+static bool describe(hid_t file, const char *name, cn_array_about *about)
+{
+    bool ours = false;
+    hid_t dataset = strlen(name) < CN_ARRAY_NAME ? H5Dopen2(file, name, H5P_DEFAULT) : -1;
+    hid_t type = dataset >= 0 ? H5Dget_type(dataset) : -1;
+    if (type >= 0) {
+        strcpy(about->name, name);
+        ours = find_element(type, &about->element) && find_shape(dataset, about);
+        H5Tclose(type);
+    }
+    if (dataset >= 0) H5Dclose(dataset);
+    return ours;
+}
+
+typedef struct listing {
+    cn_array_file *file;
+    cn_error *err;
+    cn_status status;
+} listing;
+
+static herr_t list_link(hid_t group, const char *name, const H5L_info_t *info, void *user)
+{
+    listing *l = user;
+    cn_array_about about;
+    if (info->type != H5L_TYPE_HARD || !describe(group, name, &about)) return 0;
+    l->status = cn_array_file_add(l->file, &about, l->err);
+    return l->status == CN_OK ? 0 : -1;
+}
+
+/* ---- Classes */
+
+/* The strings of a dataset, each of `size` bytes at most, zero or not at its end. */
+static cn_status copy_names(cn_array_file *file, const char *texts, size_t size, cn_error *err)
+{
+    file->class_names = cn_allocate((size_t)file->classes, sizeof(char *), file->path, err);
+    if (!file->class_names) return CN_ERR_MEMORY;
+    for (int i = 0; i < file->classes; i++, texts += size) {
+        const char *end = memchr(texts, 0, size);
+        size_t length = end ? (size_t)(end - texts) : size;
+        file->class_names[i] = cn_allocate(length + 1, 1, file->path, err);
+        if (!file->class_names[i]) return CN_ERR_MEMORY;
+        memcpy(file->class_names[i], texts, length);
+    }
+    return CN_OK;
+}
+
+/* Longer names are cut: libhdf5 brings strings of any kind into fixed ones. */
+static cn_status read_names(cn_array_file *file, hid_t dataset, hid_t stored, cn_error *err)
+{
+    enum { NAME = 64 };
+    cn_status status = CN_ERR_MEMORY;
+    char *texts = cn_allocate((size_t)file->classes, NAME, file->path, err);
+    /* Strings of no fixed length are pointers, which are copied by hand. */
+    bool varying = H5Tis_variable_str(stored) > 0;
+    char **pointers =
+        varying ? cn_allocate((size_t)file->classes, sizeof *pointers, file->path, err) : NULL;
+    hid_t type = H5Tcopy(H5T_C_S1);
+    H5Tset_size(type, varying ? H5T_VARIABLE : NAME);
+    H5Tset_cset(type, H5Tget_cset(stored));
+    if (!texts || (varying && !pointers)) goto done;
+    if (H5Dread(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, varying ? (void *)pointers : texts) <
+        0) {
+        status = failed(file->path, "list_classes", err);
+        goto done;
+    }
+    for (int i = 0; varying && i < file->classes; i++)
+        if (pointers[i]) strncpy(texts + (size_t)i * NAME, pointers[i], NAME - 1);
+    if (varying) {
+        hid_t space = H5Dget_space(dataset);
+        H5Dvlen_reclaim(type, space, H5P_DEFAULT, pointers);
+        H5Sclose(space);
+    }
+    status = copy_names(file, texts, NAME, err);
+done:
+    H5Tclose(type);
+    cn_release(pointers);
+    cn_release(texts);
+    return status;
+}
+
+static cn_status read_classes(cn_array_file *file, hid_t root, cn_error *err)
+{
+    enum { MOST_CLASSES = 65536 };
+    cn_array_about about;
+    cn_status status = CN_OK;
+    if (H5Lexists(root, "list_classes", H5P_DEFAULT) <= 0) return CN_OK;
+    hid_t dataset = H5Dopen2(root, "list_classes", H5P_DEFAULT);
+    if (dataset < 0) return failed(file->path, "list_classes", err);
+    hid_t type = H5Dget_type(dataset);
+    if (find_shape(dataset, &about) && about.rank == 1 && about.shape[0] <= MOST_CLASSES) {
+        file->classes = about.shape[0];
+        if (H5Tget_class(type) == H5T_STRING) status = read_names(file, dataset, type, err);
+    } else {
+        status = cn_fail(err, CN_ERR_FORMAT,
+                         "%.120s: list_classes: expected rank 1 and at most %d "
+                         "classes",
+                         file->path, MOST_CLASSES);
+    }
+    H5Tclose(type);
+    H5Dclose(dataset);
+    return status;
+}
+
+/* ---- Reading */
+
+/* Nothing is allocated for more than the file can hold, and nothing comes from other files. */
+static cn_status check_storage(const cn_array_file *file, hid_t dataset,
+                               const cn_array_about *about, cn_error *err)
+{
+    size_t count, bytes = SIZE_MAX, most;
+    hsize_t size = 0, stored = H5Dget_storage_size(dataset);
+    hid_t plan = H5Dget_create_plist(dataset);
+    bool elsewhere = H5Pget_layout(plan) == H5D_VIRTUAL || H5Pget_external_count(plan) > 0;
+    bool filtered = H5Pget_nfilters(plan) > 0;
+    H5Pclose(plan);
+    if (elsewhere)
+        return cn_fail(err, CN_ERR_UNSUPPORTED, "%.120s: %s: its values lie in other files",
+                       file->path, about->name);
+    H5Fget_filesize(*(const hid_t *)file->handle, &size);
+    if (stored > size) stored = size;
+    most = stored > SIZE_MAX / FILTER_RATIO ? SIZE_MAX
+                                            : (size_t)stored * (filtered ? FILTER_RATIO : 1);
+    if (cn_array_count(about, &count)) bytes = count * cn_element_size(about->element);
+    char shape[CN_SHAPE_TEXT];
+    hid_t type = H5Dget_type(dataset);
+    size_t wide = H5Tget_size(type); /* as stored, which may be less than in memory */
+    H5Tclose(type);
+    if (bytes == SIZE_MAX || count > most / wide)
+        return cn_fail(err, CN_ERR_FORMAT,
+                       "%.100s: %s: expected %s elements of %zu bytes, found at most %zu bytes",
+                       file->path, about->name, cn_shape_text(about->rank, about->shape, shape),
+                       wide, most);
+    return CN_OK;
+}
+
+static hid_t memory_type(cn_element element)
+{
+    switch (element) {
+    case CN_ELEMENT_U8: return H5T_NATIVE_UINT8;
+    case CN_ELEMENT_U16: return H5T_NATIVE_UINT16;
+    case CN_ELEMENT_I32: return H5T_NATIVE_INT32;
+    case CN_ELEMENT_I64: return H5T_NATIVE_INT64;
+    case CN_ELEMENT_F32: return H5T_NATIVE_FLOAT;
+    case CN_ELEMENT_F64: return H5T_NATIVE_DOUBLE;
+    }
+    return -1;
+}
+
+static cn_status read_array(const cn_array_file *file, int i, cn_array *out, cn_error *err)
+{
+    const cn_array_about *about = &file->abouts[i];
+    size_t count;
+    void *data = NULL;
+    silence s = be_silent();
+    hid_t dataset = H5Dopen2(*(const hid_t *)file->handle, about->name, H5P_DEFAULT);
+    cn_status status = dataset >= 0 ? check_storage(file, dataset, about, err)
+                                    : failed(file->path, about->name, err);
+    if (status == CN_OK && cn_array_count(about, &count)) {
+        data = cn_allocate(count, cn_element_size(about->element), file->path, err);
+        if (!data) status = CN_ERR_MEMORY;
+    }
+    if (status == CN_OK &&
+        H5Dread(dataset, memory_type(about->element), H5S_ALL, H5S_ALL, H5P_DEFAULT, data) < 0)
+        status = failed(file->path, about->name, err);
+    if (dataset >= 0) H5Dclose(dataset);
+    end_silence(s);
+    if (status == CN_OK)
+        *out = (cn_array){*about, data};
+    else
+        cn_release(data);
+    return status;
+}
+
+static void close_file(cn_array_file *file)
+{
+    silence s = be_silent();
+    H5Fclose(*(hid_t *)file->handle);
+    end_silence(s);
+    cn_release(file->handle);
+}
+
+cn_status cn_hdf5_open(cn_array_file *out, const char *path, cn_error *err)
+{
+    if (access(path, R_OK) != 0)
+        return cn_fail(err, CN_ERR_IO, "%.120s: cannot be opened: %s", path, strerror(errno));
+    cn_array_file file = {.path = path, .read = read_array};
+    listing l = {&file, err, CN_OK};
+    hid_t *handle = cn_allocate(1, sizeof *handle, path, err);
+    if (!handle) return CN_ERR_MEMORY;
+    silence s = be_silent();
+    hid_t plan = H5Pcreate(H5P_FILE_ACCESS);
+#if H5_VERSION_GE(1, 10, 7)
+    H5Pset_file_locking(plan, false, true); /* many a network file system has no locks */
+#endif
+    *handle = H5Fopen(path, H5F_ACC_RDONLY, plan);
+    cn_status status = *handle >= 0 ? CN_OK : failed(path, "the file", err);
+    H5Pclose(plan);
+    if (status == CN_OK) {
+        file.handle = handle;
+        file.close = close_file;
+        if (H5Literate(*handle, H5_INDEX_NAME, H5_ITER_INC, NULL, list_link, &l) < 0)
+            status = l.status != CN_OK ? l.status : failed(path, "the list of arrays", err);
+    }
+    if (status == CN_OK) status = read_classes(&file, *handle, err);
+    end_silence(s);
+    if (!file.handle) cn_release(handle);
+    if (status == CN_OK)
+        *out = file;
+    else
+        cn_array_file_close(&file);
+    return status;
+}
+
+#else
+
+cn_status cn_hdf5_open(cn_array_file *out, const char *path, cn_error *err)
+{
+    (void)out;
+    return cn_fail(err, CN_ERR_UNSUPPORTED,
+                   "%.120s: an HDF5 file, but this library was built without libhdf5 "
+                   "(CONVNET_HDF5; Debian's package is libhdf5-dev)",
+                   path);
+}
+
+#endif

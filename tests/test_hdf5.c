@@ -1,0 +1,337 @@
+/* HDF5: the course's sets and others, true and lying. Without libhdf5, what is said then. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "convnet.h"
+#include "files.h"
+
+static cn_status load(cn_dataset **data, const char *kind, const char *path, cn_split split,
+                      cn_error *err)
+{
+    char spec[FILES_PATH + 16];
+    snprintf(spec, sizeof spec, "%s%s", kind, path);
+    return cn_dataset_load(data, spec, split, err);
+}
+
+static void expect_failure(const char *path, cn_split split, cn_status status, const char *part)
+{
+    cn_dataset *data = NULL;
+    cn_error err = {CN_OK, ""};
+    assert_int_equal(load(&data, "hdf5:", path, split, &err), status);
+    assert_null(data);
+    assert_says(err, part);
+}
+
+#ifdef CONVNET_HAVE_HDF5
+
+#include <hdf5.h>
+
+enum { ROWS = 3, COLUMNS = 2, CHANNELS = 3, PICTURE = ROWS * COLUMNS * CHANNELS, MOST = 16 };
+
+static void put(hid_t file, const char *name, hid_t stored, hid_t type, int rank,
+                const hsize_t *shape, const void *data)
+{
+    hid_t space = H5Screate_simple(rank, shape, NULL);
+    hid_t set = H5Dcreate2(file, name, stored, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+    assert_true(set >= 0);
+    if (data) assert_true(H5Dwrite(set, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, data) >= 0);
+    H5Dclose(set);
+    H5Sclose(space);
+}
+
+static hid_t create(const char *folder, const char *name)
+{
+    char path[FILES_PATH];
+    hid_t file = H5Fcreate(files_join(path, folder, name), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
+    assert_true(file >= 0);
+    return file;
+}
+
+/* n pictures of bytes first, first + 1 ... and labels 0, 1, 2, 0 ... as (n), or as (1, n). */
+static void put_set(hid_t file, const char *images, const char *labels, hsize_t n, int first,
+                    bool flat)
+{
+    uint8_t pixels[MOST * PICTURE];
+    int64_t numbers[MOST];
+    assert_true(n <= MOST);
+    for (size_t i = 0; i < n * PICTURE; i++) pixels[i] = (uint8_t)((size_t)first + i);
+    for (size_t i = 0; i < n; i++) numbers[i] = (int64_t)i % 3;
+    put(file, images, H5T_STD_U8LE, H5T_NATIVE_UINT8, 4, (hsize_t[]){n, ROWS, COLUMNS, CHANNELS},
+        pixels);
+    if (flat)
+        put(file, labels, H5T_STD_I64LE, H5T_NATIVE_INT64, 1, &n, numbers);
+    else
+        put(file, labels, H5T_STD_I32BE, H5T_NATIVE_INT64, 2, (hsize_t[]){1, n}, numbers);
+}
+
+static void check(const char *kind, const char *path, cn_split split, int n, int classes, int first)
+{
+    cn_dataset *data = NULL;
+    cn_error err = {CN_OK, ""};
+    float x[PICTURE];
+    int32_t label;
+    if (load(&data, kind, path, split, &err) != CN_OK) fail_msg("%s%s: %s", kind, path, err.text);
+    assert_int_equal(cn_dataset_size(data), n);
+    assert_int_equal(cn_dataset_classes(data), classes);
+    assert_memory_equal(cn_dataset_shape(data), ((int[]){ROWS, COLUMNS, CHANNELS}), 12);
+    cn_dataset_batch(data, (int[]){1}, 1, NULL, NULL, x, &label);
+    assert_int_equal(label, 1);
+    for (int i = 0; i < PICTURE; i++)
+        assert_float_equal(x[i], (float)(first + PICTURE + i) / 255, 1e-6);
+    cn_dataset_free(data);
+}
+
+/* Two files, labels as (1, n) in one of them and classes by number: the course's form. */
+static void the_courses_form_is_read(void **state)
+{
+    (void)state;
+    char folder[FILES_PATH], path[FILES_PATH];
+    const int64_t classes[] = {0, 1, 2, 3};
+    files_make_folder(folder);
+    hid_t file = create(folder, "train_hands.h5");
+    put_set(file, "train_set_x", "train_set_y", 5, 10, false);
+    put(file, "list_classes", H5T_STD_I64LE, H5T_NATIVE_INT64, 1, (hsize_t[]){4}, classes);
+    H5Fclose(file);
+    file = create(folder, "test_hands.h5");
+    /* As many test pictures as classes: the list of classes is not taken for labels. */
+    put_set(file, "test_set_x", "test_set_y", 4, 20, true);
+    put(file, "list_classes", H5T_STD_I64LE, H5T_NATIVE_INT64, 1, (hsize_t[]){4}, classes);
+    H5Fclose(file);
+    check("hdf5:", folder, CN_TRAIN, 5, 4, 10);
+    check("hdf5:", folder, CN_TEST, 4, 4, 20);
+    check("", folder, CN_TRAIN, 5, 4, 10);
+    check("hdf5:", files_join(path, folder, "train_hands.h5"), CN_TEST, 4, 4, 20);
+    check("hdf5:", files_join(path, folder, "test_hands.h5"), CN_TRAIN, 5, 4, 10);
+    files_remove_folder(folder);
+}
+
+static void one_file_of_any_names_will_do(void **state)
+{
+    (void)state;
+    char folder[FILES_PATH], path[FILES_PATH];
+    files_make_folder(folder);
+    files_join(path, folder, "all.hdf5");
+    hid_t file = create(folder, "all.hdf5");
+    put_set(file, "photographs", "kinds", 10, 5, true);
+    H5Gclose(H5Gcreate2(file, "group", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT));
+    H5Lcreate_external("train.h5", "/x", file, "elsewhere", H5P_DEFAULT, H5P_DEFAULT);
+    H5Fclose(file);
+    check("hdf5:", folder, CN_TRAIN, 8, 3, 5);
+    cn_dataset *test = NULL;
+    assert_int_equal(load(&test, "", folder, CN_TEST, NULL), CN_OK);
+    assert_int_equal(cn_dataset_size(test), 2);
+    assert_int_equal(cn_dataset_label(test, 0), 4 % 3);
+    cn_dataset_free(test);
+    file = create(folder, "all.hdf5");
+    put_set(file, "x_train", "y_train", 5, 1, true);
+    put_set(file, "x_test", "y_test", 2, 2, true);
+    H5Fclose(file);
+    check("hdf5:", path, CN_TRAIN, 5, 3, 1);
+    check("hdf5:", path, CN_TEST, 2, 3, 2);
+    files_remove_folder(folder);
+}
+
+static void classes_have_their_names(void **state)
+{
+    (void)state;
+    const char fixed[3][4] = {"cat", "dog", "elk"};
+    const char *varying[3] = {"cat", "dog", "elk"};
+    for (int kind = 0; kind < 2; kind++) {
+        char folder[FILES_PATH];
+        cn_dataset *data = NULL;
+        files_make_folder(folder);
+        hid_t file = create(folder, "pets.h5"), type = H5Tcopy(H5T_C_S1);
+        put_set(file, "x", "y", 10, 5, true);
+        H5Tset_size(type, kind ? H5T_VARIABLE : 3);
+        char packed[9];
+        for (int i = 0; i < 9; i++) packed[i] = fixed[i / 3][i % 3];
+        put(file, "list_classes", type, type, 1, (hsize_t[]){3},
+            kind ? (const void *)varying : packed);
+        H5Tclose(type);
+        H5Fclose(file);
+        assert_int_equal(load(&data, "hdf5:", folder, CN_TRAIN, NULL), CN_OK);
+        assert_string_equal(cn_dataset_class_name(data, 0), "cat");
+        assert_string_equal(cn_dataset_class_name(data, 2), "elk");
+        cn_dataset_free(data);
+        files_remove_folder(folder);
+    }
+}
+
+static void elements_become_pixels(void **state)
+{
+    (void)state;
+    char folder[FILES_PATH];
+    const uint16_t wide[5] = {0, 65535, 32768, 1, 2};
+    const double doubles[5] = {0, 0.5, -1.5, 2, 3}, bad[5] = {0, 1, 2, 256, 4};
+    const uint8_t labels[5] = {0, 1, 0, 1, 0};
+    const hsize_t shape[4] = {5, 1, 1, 1};
+    const struct {
+        hid_t stored, type;
+        const void *values;
+        float second;
+    } cases[] = {{H5T_STD_U16BE, H5T_NATIVE_UINT16, wide, 1},
+                 {H5T_IEEE_F32LE, H5T_NATIVE_DOUBLE, doubles, 0.5f},
+                 {H5T_IEEE_F64BE, H5T_NATIVE_DOUBLE, doubles, 0.5f},
+                 {H5T_STD_I16LE, H5T_NATIVE_UINT8, labels, 1 / 255.0f},
+                 {H5T_STD_U32LE, H5T_NATIVE_UINT8, labels, 1 / 255.0f}};
+    files_make_folder(folder);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        float x;
+        int32_t y;
+        cn_dataset *data = NULL;
+        hid_t file = create(folder, "a.h5");
+        put(file, "x", cases[i].stored, cases[i].type, 4, shape, cases[i].values);
+        put(file, "y", H5T_STD_U8LE, H5T_NATIVE_UINT8, 2, (hsize_t[]){5, 1}, labels);
+        H5Fclose(file);
+        assert_int_equal(load(&data, "", folder, CN_TRAIN, NULL), CN_OK);
+        cn_dataset_batch(data, (int[]){1}, 1, NULL, NULL, &x, &y);
+        assert_float_equal(x, cases[i].second, 1e-7);
+        assert_int_equal(y, 1);
+        cn_dataset_free(data);
+    }
+    hid_t file = create(folder, "a.h5");
+    put(file, "x", H5T_STD_I32LE, H5T_NATIVE_DOUBLE, 4, shape, bad);
+    put(file, "y", H5T_STD_U8LE, H5T_NATIVE_UINT8, 1, shape, labels);
+    H5Fclose(file);
+    expect_failure(folder, CN_TRAIN, CN_ERR_FORMAT, "x: element 3 is 256, expected a pixel of");
+    files_remove_folder(folder);
+}
+
+/* A dataset of 2^31 pictures of which nothing is stored; one whose values lie in another file; one
+ * whose chunks compress better than deflate can. */
+static void put_lie(const char *folder, int kind)
+{
+    const hsize_t shape[4] = {1u << 30, 1u << 10, 1u << 10, 4}, chunk[4] = {1, 64, 64, 4};
+    const uint8_t labels[4] = {0};
+    hid_t file = create(folder, "lie.h5"), plan = H5Pcreate(H5P_DATASET_CREATE);
+    hid_t space = H5Screate_simple(4, kind == 1 ? (hsize_t[]){4, 2, 2, 1} : shape, NULL);
+    if (kind == 1) H5Pset_external(plan, "/etc/hostname", 0, 16);
+    if (kind == 2) H5Pset_chunk(plan, 4, chunk);
+    if (kind == 2) H5Pset_deflate(plan, 9);
+    hid_t set = H5Dcreate2(file, "x", H5T_STD_U8LE, space, H5P_DEFAULT, plan, H5P_DEFAULT);
+    assert_true(set >= 0);
+    H5Dclose(set);
+    if (kind == 1)
+        put(file, "y", H5T_STD_U8LE, H5T_NATIVE_UINT8, 1, (hsize_t[]){4}, labels);
+    else
+        put(file, "y", H5T_STD_U8LE, H5T_NATIVE_UINT8, 1, shape, NULL);
+    H5Sclose(space);
+    H5Pclose(plan);
+    H5Fclose(file);
+}
+
+static void lies_are_refused(void **state)
+{
+    (void)state;
+    char folder[FILES_PATH], path[FILES_PATH];
+    size_t size;
+    files_make_folder(folder);
+    expect_failure(folder, CN_TRAIN, CN_ERR_IO, "expected a file for hdf5, found none");
+    expect_failure(files_join(path, folder, "a.h5"), CN_TRAIN, CN_ERR_IO, "No such file");
+    files_write(path, "not HDF5", 8);
+    expect_failure(folder, CN_TRAIN, CN_ERR_FORMAT, "file signature not found");
+    H5Fclose(create(folder, "a.h5"));
+    expect_failure(folder, CN_TRAIN, CN_ERR_FORMAT, "found no arrays");
+    put_lie(folder, 0);
+    expect_failure(files_join(path, folder, "lie.h5"), CN_TRAIN, CN_ERR_FORMAT, "found at most");
+    put_lie(folder, 1);
+    expect_failure(path, CN_TRAIN, CN_ERR_UNSUPPORTED, "x: its values lie in other files");
+    put_lie(folder, 2);
+    expect_failure(path, CN_TRAIN, CN_ERR_FORMAT, "found at most 0 bytes");
+    expect_failure(folder, CN_TRAIN, CN_ERR_FORMAT, "2 files for hdf5, of which 0 say train");
+    hid_t file = create(folder, "lie.h5");
+    put_set(file, "x", "y", 10, 0, true);
+    put(file, "z", H5T_STD_U8LE, H5T_NATIVE_UINT8, 1, (hsize_t[]){10}, "0123456789");
+    H5Fclose(file);
+    expect_failure(path, CN_TRAIN, CN_ERR_FORMAT, "labels: expected one array, found y and z");
+    file = create(folder, "lie.h5");
+    put_set(file, "x_test", "y_test", 10, 0, true);
+    H5Fclose(file);
+    expect_failure(path, CN_TRAIN, CN_ERR_FORMAT,
+                   "to train on, found x_test (10, 3, 2, 3), y_test");
+    file = create(folder, "lie.h5");
+    put_set(file, "x", "y", 10, 0, true);
+    put(file, "list_classes", H5T_STD_I64LE, H5T_NATIVE_INT64, 1, (hsize_t[]){2}, NULL);
+    H5Fclose(file);
+    expect_failure(path, CN_TRAIN, CN_ERR_FORMAT, "label 2 is 2, expected 0 to 1");
+    uint8_t *bytes = files_read(path, &size);
+    for (size_t cut = 0; cut < size; cut += 61) {
+        cn_dataset *data = NULL;
+        cn_error err = {CN_OK, ""};
+        files_write(path, bytes, cut);
+        assert_int_not_equal(load(&data, "hdf5:", path, CN_TRAIN, &err), CN_OK);
+        assert_says(err, "HDF5");
+    }
+    free(bytes);
+    files_remove_folder(folder);
+}
+
+/* libhdf5 reports on stderr by itself: what it had been told stays, what we do is silent. */
+static herr_t count_report(hid_t stack, void *user)
+{
+    (void)stack;
+    ++*(int *)user;
+    return 0;
+}
+
+static void the_library_is_silent(void **state)
+{
+    (void)state;
+    int reports = 0;
+    H5E_auto2_t report;
+    void *user;
+    H5Eset_auto2(H5E_DEFAULT, count_report, &reports);
+    expect_failure("/dev/null", CN_TRAIN, CN_ERR_FORMAT, "HDF5");
+    assert_int_equal(reports, 0);
+    H5Eget_auto2(H5E_DEFAULT, &report, &user);
+    assert_true(report == count_report && user == &reports);
+    H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
+}
+
+static void signs_is_what_it_is(void **state)
+{
+    (void)state;
+    char folder[FILES_PATH];
+    if (!files_shared(folder, "data/signs")) skip();
+    cn_dataset *data = NULL;
+    assert_int_equal(load(&data, "hdf5:", folder, CN_TEST, NULL), CN_OK);
+    assert_int_equal(cn_dataset_size(data), 120);
+    assert_int_equal(cn_dataset_classes(data), 6);
+    assert_memory_equal(cn_dataset_shape(data), ((int[]){64, 64, 3}), 12);
+    cn_dataset_free(data);
+    data = NULL;
+    assert_int_equal(load(&data, "", folder, CN_TRAIN, NULL), CN_OK);
+    assert_int_equal(cn_dataset_size(data), 1080);
+    cn_dataset_free(data);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_courses_form_is_read), cmocka_unit_test(one_file_of_any_names_will_do),
+        cmocka_unit_test(classes_have_their_names), cmocka_unit_test(elements_become_pixels),
+        cmocka_unit_test(lies_are_refused),         cmocka_unit_test(the_library_is_silent),
+        cmocka_unit_test(signs_is_what_it_is),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
+
+#else
+
+static void without_libhdf5_it_is_said(void **state)
+{
+    (void)state;
+    expect_failure("train_signs.h5", CN_TRAIN, CN_ERR_UNSUPPORTED,
+                   "built without libhdf5 (CONVNET_HDF5");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(without_libhdf5_it_is_said)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
+
+#endif
