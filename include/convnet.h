@@ -260,7 +260,49 @@ typedef struct cn_conv2d_opts {
     int pads[4]; /* zeros above, left, below, right; with CN_VALID only */
     bool no_bias;
     cn_init init;
+    int dilation[2]; /* pixels from one tap of the window to the next; default 1 */
+    int groups;      /* default 1: parts of the channels, each seen by its part of the filters only;
+                        divides n_C_prev and n_C. The filters are (f_H, f_W, n_C_prev / groups,
+                        n_C), and a group's are neighbours */
 } cn_conv2d_opts;
+
+/* A convolution of every channel by itself: cn_conv2d with groups = n_C_prev, and n_C = multiplier
+ * n_C_prev. The filters are (f_H, f_W, 1, n_C). */
+typedef struct cn_depthwise_conv2d_opts {
+    const char *name;
+    int kernel[2];  /* f_H, f_W, required */
+    int stride[2];  /* default 1 */
+    cn_padding pad; /* this and the next four as in cn_conv2d_opts */
+    int pads[4];
+    bool no_bias;
+    cn_init init;
+    int dilation[2];
+    int multiplier; /* outputs a channel, neighbours in Z; default 1 */
+} cn_depthwise_conv2d_opts;
+
+/*
+ * A transposed convolution ("deconvolution"): what a convolution of these options does backwards.
+ * Each pixel of A_prev is spread over a window of Z, and windows that overlap are added. Along each
+ * axis
+ *
+ *     n = (n_prev - 1) stride + (f - 1) dilation + 1 - pads + output_padding
+ *
+ * as in PyTorch and Keras, and with CN_SAME n = n_prev stride. The filters are (f_H, f_W,
+ * n_C / groups, n_C_prev): those of the convolution from Z to A_prev.
+ */
+typedef struct cn_conv_transpose2d_opts {
+    const char *name;
+    int filters; /* n_C, required */
+    int kernel[2];
+    int stride[2]; /* default 1 */
+    cn_padding pad;
+    int pads[4];           /* what is taken away from Z above, left, below, right */
+    int output_padding[2]; /* rows below and columns on the right that Z has more; less than the
+                              stride, default 0, with CN_VALID only */
+    bool no_bias;
+    cn_init init;
+    int dilation[2], groups; /* as in cn_conv2d_opts */
+} cn_conv_transpose2d_opts;
 
 typedef struct cn_pool_opts {
     const char *name;
@@ -301,6 +343,8 @@ CN_API void cn_model_free(cn_model *model);
 
 CN_API cn_node cn_input(cn_model *model);
 CN_API cn_node cn_conv2d(cn_model *model, cn_node x, cn_conv2d_opts opts);
+CN_API cn_node cn_depthwise_conv2d(cn_model *model, cn_node x, cn_depthwise_conv2d_opts opts);
+CN_API cn_node cn_conv_transpose2d(cn_model *model, cn_node x, cn_conv_transpose2d_opts opts);
 CN_API cn_node cn_max_pool(cn_model *model, cn_node x, cn_pool_opts opts);
 CN_API cn_node cn_average_pool(cn_model *model, cn_node x, cn_pool_opts opts);
 /* n_out = units; an input of rank 3 is flattened first. */

@@ -12,19 +12,24 @@
 enum { CASE_TEXT = 80 };
 
 /* The kernel's geometry from "m2h5x7c3k4f3x2s1x2p1x0x2x1": batch, picture, channels in and out,
- * kernel, stride, pads above, left, below, right; or from "n5c10": rows and columns. */
+ * kernel, stride, pads above, left, below, right; behind it "d2x1g3", dilation and groups, may
+ * follow; or from "n5c10": rows and columns. */
 static bool parse_case(const char *text, cn_conv_shape *s)
 {
-    int below, right;
-    *s = (cn_conv_shape){0};
+    int below, right, found;
+    *s = (cn_conv_shape){.dh = 1, .dw = 1, .groups = 1};
     if (sscanf(text, "n%dc%d", &s->m, &s->c) == 2) return s->m >= 0 && s->c >= 1;
-    if (sscanf(text, "m%dh%dx%dc%dk%df%dx%ds%dx%dp%dx%dx%dx%d", &s->m, &s->h, &s->w, &s->c, &s->oc,
-               &s->fh, &s->fw, &s->sh, &s->sw, &s->pt, &s->pl, &below, &right) != 13 ||
-        s->sh < 1 || s->sw < 1)
+    found = sscanf(text, "m%dh%dx%dc%dk%df%dx%ds%dx%dp%dx%dx%dx%dd%dx%dg%d", &s->m, &s->h, &s->w,
+                   &s->c, &s->oc, &s->fh, &s->fw, &s->sh, &s->sw, &s->pt, &s->pl, &below, &right,
+                   &s->dh, &s->dw, &s->groups);
+    if ((found != 13 && found != 16) || s->sh < 1 || s->sw < 1 || s->dh < 1 || s->dw < 1 ||
+        s->groups < 1 || s->c % s->groups || s->oc % s->groups)
         return false;
-    s->oh = (s->h + s->pt + below - s->fh) / s->sh + 1;
-    s->ow = (s->w + s->pl + right - s->fw) / s->sw + 1;
-    return s->fh <= s->h + s->pt + below && s->fw <= s->w + s->pl + right;
+    const int over_h = s->h + s->pt + below - (s->fh - 1) * s->dh - 1;
+    const int over_w = s->w + s->pl + right - (s->fw - 1) * s->dw - 1;
+    s->oh = over_h / s->sh + 1;
+    s->ow = over_w / s->sw + 1;
+    return over_h >= 0 && over_w >= 0;
 }
 
 static inline size_t count(int a, int b, int c, int d)
@@ -38,6 +43,23 @@ static int draw_channels(uint64_t *random)
                              : draw_int(random, 64, 130);
 }
 
+/* What makes a convolution other than dense: groups, of one channel each more often than not, and
+ * gaps in the window. Behind the text of a dense one with c channels, 1 a group in and k out. */
+static void draw_groups(uint64_t *random, int *c, int *k, char text[CASE_TEXT])
+{
+    int groups = 1, d[2] = {1, 1};
+    switch (draw(random) % 4) {
+    case 0: groups = *k = *c; break;
+    case 1:
+        groups = draw_int(random, 1, 5);
+        *c = draw(random) % 2 ? groups : groups * draw_int(random, 1, 20);
+        *k = groups * draw_int(random, 1, 20);
+        break;
+    }
+    for (int a = 0; a < 2; a++) d[a] = draw(random) % 4 ? 1 : draw_int(random, 2, 4);
+    snprintf(text, CASE_TEXT, "d%dx%dg%d", d[0], d[1], groups);
+}
+
 /* Pooling pads less than its window, so that no window lies in the padding alone. */
 static void draw_case(uint64_t *random, bool pooling, char text[CASE_TEXT])
 {
@@ -45,15 +67,18 @@ static void draw_case(uint64_t *random, bool pooling, char text[CASE_TEXT])
     double work;
     do {
         int f[2], p[4], side = draw(random) % 2 ? 40 : 9, c = draw_channels(random);
+        int k = pooling ? c : draw_channels(random);
+        char more[CASE_TEXT] = "";
+        if (!pooling && draw(random) % 2) draw_groups(random, &c, &k, more);
         for (int a = 0; a < 2; a++) f[a] = draw_int(random, 1, draw(random) % 4 ? 5 : 11);
         for (int a = 0; a < 4; a++)
             p[a] = draw(random) % 2 ? 0 : draw_int(random, 0, f[a % 2] - (pooling ? 1 : -1));
-        snprintf(text, CASE_TEXT, "m%dh%dx%dc%dk%df%dx%ds%dx%dp%dx%dx%dx%d", draw_int(random, 1, 5),
-                 draw_int(random, 1, side), draw_int(random, 1, side), c,
-                 pooling ? c : draw_channels(random), f[0], f[1], draw_int(random, 1, 4),
-                 draw_int(random, 1, 3), p[0], p[1], p[2], p[3]);
+        snprintf(text, CASE_TEXT, "m%dh%dx%dc%dk%df%dx%ds%dx%dp%dx%dx%dx%d%.20s",
+                 draw_int(random, 1, 5), draw_int(random, 1, side), draw_int(random, 1, side), c, k,
+                 f[0], f[1], draw_int(random, 1, 4), draw_int(random, 1, 3), p[0], p[1], p[2], p[3],
+                 more);
         work = parse_case(text, &s) ? (double)count(s.m, s.oh, s.ow, s.oc) *
-                                          (double)count(s.fh, s.fw, pooling ? 1 : s.c, 1)
+                                          (double)count(s.fh, s.fw, pooling ? 1 : s.c / s.groups, 1)
                                     : INFINITY;
     } while (work > 150e3);
 }
@@ -86,6 +111,25 @@ static const char *const corners[] = {
     "m1h30x60c48k2f3x3s1x1p0x0x0x0",
     "m2h24x24c130k3f1x1s1x1p0x0x0x0",
     "m1h2x2c3k130f3x3s1x1p40x1x40x400",
+    /* every channel by itself: MobileNet's windows, others, and several outputs a channel */
+    "m2h14x14c32k32f3x3s1x1p1x1x1x1d1x1g32",
+    "m3h15x14c72k72f3x3s2x2p0x0x1x1d1x1g72",
+    "m1h7x7c130k130f3x3s1x1p1x1x1x1d1x1g130",
+    "m2h20x13c11k11f5x5s2x2p2x2x2x2d1x1g11",
+    "m1h17x19c40k40f7x7s1x1p3x3x3x3d1x1g40",
+    "m1h9x30c24k24f2x9s1x3p0x4x1x4d1x1g24",
+    "m2h18x18c19k19f3x3s1x1p4x4x4x4d4x4g19",
+    "m2h18x18c16k16f3x3s2x3p2x2x2x2d4x2g16",
+    "m1h5x6c3k12f3x3s1x1p1x1x1x1d1x1g3",
+    "m40h6x8c200k200f3x3s1x1p1x1x1x1d1x1g200",
+    /* groups, gaps, both */
+    "m2h9x9c32k32f3x3s1x1p1x1x1x1d1x1g8",
+    "m2h13x12c64k64f3x3s1x1p1x1x1x1d1x1g2",
+    "m3h10x11c64k32f3x3s1x1p2x2x2x2d2x2g1",
+    "m1h12x12c9k6f3x3s2x2p4x3x4x3d4x3g3",
+    "m1h2x3c3k4f3x2s1x1p9x5x9x5d5x4g1",
+    "m30h6x7c12k10f2x2s1x1p0x0x0x0d2x1g2",
+    "m1h70x70c16k16f3x3s1x1p6x6x6x6d6x6g1",
 };
 
 /* The same for pooling: as many channels out as in, pads less than the window. */

@@ -24,13 +24,14 @@
 /*
  * A kernel may compute up to `lanes` neighbours of a row of y together, as channels of a wider
  * window that has weights of zero, and zero times NaN is NaN. So beside a NaN, in its row and
- * closer than a vector, a NaN is as good as the number; nowhere else.
+ * closer than a vector, a NaN is as good as the number; nowhere else. With dilation neighbours are
+ * those that many columns apart.
  */
 static float *forgive_neighbours(job *j, const cn_kernels *k, const float *y, const double *want)
 {
     const cn_conv_shape *s = &j->s;
     size_t line = count(s->ow, s->oc, 1, 1), n = count(s->m, s->oh, s->ow, s->oc);
-    size_t reach = count(k->lanes - 1, s->oc, 1, 1) + (size_t)s->oc - 1;
+    size_t reach = count(k->lanes - 1, s->oc, s->dw, 1) + (size_t)s->oc - 1;
     float *seen = take_copy(j, "y", n, y);
     for (size_t i = 0; i < n; i++) {
         size_t start = i / line * line, end = start + line;
@@ -44,7 +45,7 @@ static float *forgive_neighbours(job *j, const cn_kernels *k, const float *y, co
 static void conv_forward(job *j)
 {
     const cn_conv_shape *s = &j->s;
-    size_t n_x = count(s->m, s->h, s->w, s->c), n_w = count(s->fh, s->fw, s->c, s->oc);
+    size_t n_x = count(s->m, s->h, s->w, s->c), n_w = count(s->fh, s->fw, s->c / s->groups, s->oc);
     size_t n_y = count(s->m, s->oh, s->ow, s->oc);
     bool relu = draw(&j->random) % 2, biased = draw(&j->random) % 4;
     float *x = take_input(j, "x", n_x, 3), *w = take_input(j, "w", n_w, 2);
@@ -58,7 +59,7 @@ static void conv_forward(job *j)
         slack = take_doubles(j, n_y);
         cn_ref_conv2d_forward(s, magnitudes(j, n_x, x), magnitudes(j, n_w, w),
                               b ? magnitudes(j, (size_t)s->oc, b) : NULL, slack);
-        scaled(n_y, slack, (s->fh * s->fw * s->c + 2) * ROUNDING);
+        scaled(n_y, slack, (s->fh * s->fw * s->c / s->groups + 2) * ROUNDING);
     }
     for (int t = 0; j->tables[t]; t++) {
         const cn_kernels *k = j->tables[t];
@@ -78,7 +79,7 @@ static void conv_forward(job *j)
 static void conv_backward_data(job *j)
 {
     const cn_conv_shape *s = &j->s;
-    size_t n_x = count(s->m, s->h, s->w, s->c), n_w = count(s->fh, s->fw, s->c, s->oc);
+    size_t n_x = count(s->m, s->h, s->w, s->c), n_w = count(s->fh, s->fw, s->c / s->groups, s->oc);
     size_t n_y = count(s->m, s->oh, s->ow, s->oc);
     float *w = take_input(j, "w", n_w, 2), *dy = take_input(j, "dy", n_y, 3), *first = NULL;
     double *x = take_doubles(j, n_x), *dw = take_doubles(j, n_w);
@@ -89,7 +90,7 @@ static void conv_backward_data(job *j)
         slack = take_doubles(j, n_x);
         cn_ref_conv2d_backward(s, x, magnitudes(j, n_w, w), magnitudes(j, n_y, dy), slack, dw,
                                NULL);
-        scaled(n_x, slack, (s->fh * s->fw * s->oc + 1) * ROUNDING);
+        scaled(n_x, slack, (s->fh * s->fw * s->oc / s->groups + 1) * ROUNDING);
     }
     for (int t = 0; j->tables[t]; t++)
         for (int p = 0; p < POOLS; p++) {
@@ -107,7 +108,7 @@ static void conv_backward_data(job *j)
 static void conv_backward_weights(job *j)
 {
     const cn_conv_shape *s = &j->s;
-    size_t n_x = count(s->m, s->h, s->w, s->c), n_w = count(s->fh, s->fw, s->c, s->oc);
+    size_t n_x = count(s->m, s->h, s->w, s->c), n_w = count(s->fh, s->fw, s->c / s->groups, s->oc);
     size_t n_y = count(s->m, s->oh, s->ow, s->oc), n_b = (size_t)s->oc;
     bool biased = draw(&j->random) % 4;
     float *x = take_input(j, "x", n_x, 3), *dy = take_input(j, "dy", n_y, 3);
@@ -116,7 +117,7 @@ static void conv_backward_weights(job *j)
     double *w = take_doubles(j, n_w), *dx = take_doubles(j, n_x);
     double *want_w = take_doubles(j, n_w), *want_b = take_doubles(j, n_b);
     double *slack_w = take_doubles(j, n_w), *slack_b = take_doubles(j, n_b);
-    spoil(j, n_x, x);
+    if (s->dh == 1 && s->dw == 1) spoil(j, n_x, x); /* else it may spread: see kernels.h */
     cn_ref_conv2d_backward(s, widen(j, n_x, x), w, widen(j, n_y, dy), dx, want_w, want_b);
     cn_ref_conv2d_backward(s, magnitudes(j, n_x, x), w, magnitudes(j, n_y, dy), dx, slack_w,
                            slack_b);

@@ -60,12 +60,63 @@ static void draw_window(uint64_t *random, const int *n, bool pooling, int kernel
     if (kernel[0] == kernel[1] && draw(random) % 2) kernel[1] = 0;
 }
 
+/* Gaps for a window that fits without: below the picture there is always room for them. */
+static void draw_dilation(uint64_t *random, const int kernel[2], cn_padding pad, int dilation[2],
+                          int pads[4])
+{
+    for (int axis = 0; axis < 2; axis++) {
+        int f = kernel[axis] ? kernel[axis] : kernel[0];
+        dilation[axis] = draw_int(random, 1, 3);
+        if (pad == CN_VALID) pads[2 + axis] += (f - 1) * (dilation[axis] - 1);
+    }
+}
+
+/* Groups that the n_C channels fall into: a divisor, 1 and n_C more often than others. */
+static int draw_groups(uint64_t *random, int n_C)
+{
+    int groups = draw(random) % 2 ? n_C : draw_int(random, 1, n_C);
+    while (n_C % groups) groups--;
+    return draw(random) % 3 ? groups : 1;
+}
+
 static cn_node conv2d(cn_model *m, cn_node x, const int *n, uint64_t *random)
 {
-    cn_conv2d_opts o = {.filters = draw_int(random, 1, draw(random) % 4 ? 9 : 40),
-                        .no_bias = draw(random) % 4 == 0};
+    cn_conv2d_opts o = {.groups = draw_groups(random, n[2]), .no_bias = draw(random) % 4 == 0};
+    o.filters = draw_int(random, 1, draw(random) % 4 ? 9 : 40);
+    o.filters = (o.filters + o.groups - 1) / o.groups * o.groups;
     draw_window(random, n, false, o.kernel, o.stride, &o.pad, o.pads);
+    if (draw(random) % 3 == 0) draw_dilation(random, o.kernel, o.pad, o.dilation, o.pads);
     return cn_conv2d(m, x, o);
+}
+
+static cn_node depthwise_conv2d(cn_model *m, cn_node x, const int *n, uint64_t *random)
+{
+    cn_depthwise_conv2d_opts o = {.multiplier = draw(random) % 4 ? 0 : draw_int(random, 1, 4),
+                                  .no_bias = draw(random) % 4 == 0};
+    draw_window(random, n, false, o.kernel, o.stride, &o.pad, o.pads);
+    if (draw(random) % 3 == 0) draw_dilation(random, o.kernel, o.pad, o.dilation, o.pads);
+    return cn_depthwise_conv2d(m, x, o);
+}
+
+static cn_node conv_transpose2d(cn_model *m, cn_node x, const int *n, uint64_t *random)
+{
+    cn_conv_transpose2d_opts o = {.pad = draw(random) % 2 ? CN_SAME : CN_VALID,
+                                  .groups = draw_groups(random, n[2]),
+                                  .no_bias = draw(random) % 4 == 0};
+    o.filters = o.groups * draw_int(random, 1, o.groups > 4 ? 1 : 5);
+    for (int axis = 0; axis < 2; axis++) {
+        int f = o.kernel[axis] = draw_int(random, 1, 4),
+            s = o.stride[axis] = draw_int(random, 1, 3);
+        int d = o.dilation[axis] = draw(random) % 4 ? 1 : draw_int(random, 2, 3);
+        int room = (n[axis] - 1) * s + (f - 1) * d; /* one less than the output without pads */
+        if (o.pad == CN_SAME) continue;
+        o.pads[axis] = draw_int(random, 0, room < f ? room : f);
+        room -= o.pads[axis];
+        o.pads[axis + 2] = draw_int(random, 0, room < f ? room : f);
+        o.output_padding[axis] = draw_int(random, 0, s - 1);
+    }
+    if (o.output_padding[1] == 0) o.output_padding[0] = 0; /* which would stand for the first */
+    return cn_conv_transpose2d(m, x, o);
 }
 
 static cn_node max_pool(cn_model *m, cn_node x, const int *n, uint64_t *random)
@@ -156,6 +207,8 @@ static const struct row {
     builder *build;
 } rows[] = {
     {"conv2d", conv2d},
+    {"depthwise_conv2d", depthwise_conv2d},
+    {"conv_transpose2d", conv_transpose2d},
     {"max_pool", max_pool},
     {"average_pool", average_pool},
     {"dense", dense},
@@ -253,15 +306,29 @@ static void build_model(trial *t)
     if (cn_model_finish(t->model, x, 1, &err) != CN_OK) fail_msg("%s", err.text);
 
     t->integers = exact(t->model) && draw(&t->random) % 2;
-    cn_parameter p;
-    for (int i = 0; cn_model_parameter(t->model, i, &p); i++) {
-        float *w = p.value.data;
-        size_t count = cn_tensor_count(&p.value);
-        double fan_in = p.value.rank == 1 ? 1 : (double)count / p.value.shape[p.value.rank - 1];
-        for (size_t k = 0; k < count; k++)
-            w[k] = t->integers ? (float)draw_int(&t->random, -2, 2)
-                               : (float)(draw_real(&t->random, -1, 1) * sqrt(3 / fan_in));
-    }
+    for (int i = 1; i < t->model->layer_count; i++)
+        for (int j = 0; j < t->model->layers[i].weight_count; j++) {
+            const cn_weight *weight = &t->model->layers[i].weights[j];
+            float *w = t->model->block + weight->offset;
+            double fan_in = weight->fan_in > 0 ? weight->fan_in : 1;
+            for (size_t k = 0; k < cn_shape_count(&weight->shape); k++)
+                w[k] = t->integers ? (float)draw_int(&t->random, -2, 2)
+                                   : (float)(draw_real(&t->random, -1, 1) * sqrt(3 / fan_in));
+        }
+}
+
+/* A transposed convolution's output: n = (n_prev - 1) s + (f - 1) d + 1 - pads + output_padding. */
+static void check_transposed(const cn_layer *layer, int axis, bool same)
+{
+    const cn_conv_transpose2d_opts *o = layer->options;
+    const cn_window *w = &layer->window;
+    int n = layer->in.n[axis], s = o->stride[axis],
+        f = (o->kernel[axis] - 1) * o->dilation[axis] + 1;
+    int out = same ? n * s
+                   : (n - 1) * s + f - o->pads[axis] - o->pads[axis + 2] + o->output_padding[axis];
+    int total = f > s ? f - s : 0;
+    assert_int_equal(layer->out.n[axis], out);
+    assert_int_equal(w->before[axis], same ? total / 2 : o->pads[axis]);
 }
 
 /* SAME and VALID once more, so that a wrong output size or pad is not the twin's as well. */
@@ -272,7 +339,12 @@ static void check_geometry(trial *t)
         const cn_window *w = &layer->window;
         for (int axis = 0; axis < 2 && w->kernel[0] > 0; axis++) {
             bool same = strstr(layer->text, "same") != NULL;
-            int n = layer->in.n[axis], s = w->stride[axis], f = w->kernel[axis];
+            int n = layer->in.n[axis], s = w->stride[axis];
+            int f = (w->kernel[axis] - 1) * w->dilation[axis] + 1;
+            if (layer->type == &cn_conv_transpose2d_type) {
+                check_transposed(layer, axis, same);
+                continue;
+            }
             int out = same ? (n + s - 1) / s : (n + w->before[axis] + w->after[axis] - f) / s + 1;
             int total = (out - 1) * s + f - n;
             assert_int_equal(layer->out.n[axis], out);

@@ -202,6 +202,56 @@ static void the_first_error_is_reported(void **state)
     }
 }
 
+static void convolutions_that_do_not_fit_are_explained(void **state)
+{
+    static const struct {
+        const char *text;
+        cn_status status;
+        const char *error;
+    } cases[] = {
+        {"conv 3 3x3 groups 2", CN_ERR_SHAPE,
+         "conv2d_1 (after input): 2 groups, expected a divisor of the input's 2 channels and of "
+         "the 3 filters"},
+        {"conv 3 3x3 dilation 3x4", CN_ERR_SHAPE,
+         "conv2d_1 (after input): kernel 3 x 3 with dilation 3 x 4 does not fit a 8 x 8 input "
+         "padded to 8 columns"},
+        {"conv 3 3x3 dilation 2147483647", CN_ERR_SHAPE,
+         "conv2d_1 (after input): a kernel that reaches over 4294967295 elements"},
+        {"conv 3 3x3 same dilation 1073741823", CN_ERR_SHAPE,
+         "conv2d_1 (after input): a padded side of 2147483654 elements is too long"},
+        {"relu, depthwise 9", CN_ERR_SHAPE,
+         "depthwise_conv2d_1 (after relu_1): kernel 9 x 9 does not fit a 8 x 8 input padded to 8 "
+         "rows"},
+        {"depthwise 3 multiplier 2000000000", CN_ERR_SHAPE,
+         "depthwise_conv2d_1 (after input): multiplier 2000000000 for 2 channels, expected at most "
+         "1073741823"},
+        {"convtranspose 3 2 groups 2", CN_ERR_SHAPE,
+         "conv_transpose2d_1 (after input): 2 groups, expected a divisor of the input's 2 channels "
+         "and of the 3 filters"},
+        {"convtranspose 3 2 stride 3x1 output_padding 1", CN_ERR_ARGUMENT,
+         "conv_transpose2d_1 (after input): output_padding 1 x 1, expected less than the stride, "
+         "3 x 1"},
+        {"convtranspose 3 2 stride 2 same output_padding 1", CN_ERR_ARGUMENT,
+         "conv_transpose2d_1 (after input): output_padding is given, but \"same\" finds the "
+         "output's size itself"},
+        {"convtranspose 3 1 pads 0x3x0x5", CN_ERR_SHAPE,
+         "conv_transpose2d_1 (after input): pads 3 and 5 leave nothing of the output's 8 columns"},
+        {"convtranspose 3 1 stride 2147483647", CN_ERR_SHAPE,
+         "conv_transpose2d_1 (after input): an output of 15032385530 rows is too large"},
+        {"dense 4, convtranspose 3 1", CN_ERR_SHAPE,
+         "conv_transpose2d_1 (after dense_1): input has shape (4), expected (n_H, n_W, n_C)"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        cn_model *m = NULL;
+        cn_error err = {0};
+        assert_int_equal(cn_model_parse(&m, cases[i].text, (int[]){8, 8, 2}, 10, 1, &err),
+                         cases[i].status);
+        assert_string_equal(err.text, cases[i].error);
+        assert_null(m);
+    }
+}
+
 static void wrong_arguments_are_refused(void **state)
 {
     cn_error err;
@@ -259,7 +309,9 @@ static void errors_point_at_the_word(void **state)
         {"relu, pool 2", "model text, word 3: expected a layer (LAYERS), found \"pool\""},
         {"conv 6 5x5 smae",
          "model text, word 4: expected stride, valid, same, pads, no_bias, default, "
-         "glorot_uniform, glorot_normal, he_uniform, he_normal, from, as, a comma, found \"smae\""},
+         "glorot_uniform, glorot_normal, he_uniform, he_normal, dilation, groups, from, as, a "
+         "comma, "
+         "found \"smae\""},
         {"conv 6 5x", "model text, word 3: expected kernel as 5 or 5x3, found \"5x\""},
         {"conv 6x2 5", "model text, word 2: expected filters as a number, found \"6x2\""},
         {"conv 6 5x5x5", "model text, word 3: expected kernel as 5 or 5x3, found \"5x5x5\""},
@@ -319,6 +371,8 @@ static const char *const texts[] = {
     "conv 3 3x2 stride 2x1 same no_bias he_normal, avgpool 2 stride 1 pads 1x0x0x1, tanh, sigmoid",
     "conv 2 4 pads 1x2 glorot_normal, maxpool 2x1 same, flatten, dense 4 he_uniform no_bias, relu",
     "  conv 2\n3x3,relu ,\tdense 5 , softmax",
+    "conv 4 3 dilation 2x1, conv 6 2 groups 2, depthwise 3x2 stride 2 same multiplier 2, relu, "
+    "convtranspose 3 2x2 stride 2x3 pads 1x0 output_padding 1x2 no_bias groups 3, relu, dense 2",
 };
 
 static void a_summary_is_a_model_text(void **state)
@@ -575,6 +629,7 @@ int main(void)
         cmocka_unit_test(shapes_follow_from_the_options),
         cmocka_unit_test(the_zoo_has_the_published_sizes),
         cmocka_unit_test(the_first_error_is_reported),
+        cmocka_unit_test(convolutions_that_do_not_fit_are_explained),
         cmocka_unit_test(wrong_arguments_are_refused),
         cmocka_unit_test(errors_point_at_the_word),
         cmocka_unit_test(a_summary_is_a_model_text),

@@ -11,17 +11,22 @@
 #include "base/threads.h"
 
 /*
- * x (m, h, w, c), w (fh, fw, c, oc), y (m, oh, ow, oc):
- *     y[i, p, q, k] = b[k] + sum over u, v, j of x[i, p sh + u - pt, q sw + v - pl, j] w[u, v, j,
- * k] where x counts as zero outside the picture. For pooling oc = c. A dense layer of m examples is
- * the 1 x 1 convolution of one picture of 1 x m pixels.
+ * x (m, h, w, c), w (fh, fw, c / groups, oc), y (m, oh, ow, oc):
+ *
+ *     y[i, p, q, k] = b[k] + sum over u, v, j of
+ *                     x[i, p sh + u dh - pt, q sw + v dw - pl, g c / groups + j] w[u, v, j, k]
+ *
+ * where x counts as zero outside the picture, and g = k / (oc / groups) is the group that channel k
+ * belongs to. For pooling oc = c. A dense layer of m examples is the 1 x 1 convolution of one
+ * picture of 1 x m pixels.
  */
 typedef struct cn_conv_shape {
     int m, h, w, c;
     int fh, fw, sh, sw, pt, pl;
     int oh, ow, oc;
-    int batch;   /* the m that the method is chosen for, and weights are packed for; 0: m */
-    bool direct; /* forbids Winograd's method, which rounds differently */
+    int batch;          /* the m that the method is chosen for, and weights are packed for; 0: m */
+    bool direct;        /* forbids Winograd's method, which rounds differently */
+    int dh, dw, groups; /* dilation, 1 without, and groups; for all three 0 stands for 1 */
 } cn_conv_shape;
 
 typedef struct cn_kernels {
@@ -43,9 +48,16 @@ typedef struct cn_kernels {
     /* dx overwritten. */
     void (*conv_backward_data)(const cn_conv_shape *s, const float *dy, const float *w, float *dx,
                                float *scratch, cn_pool *pool);
-    /* dw and db accumulated; db may be NULL. dy must be readable one vector past its end. */
+    /* dw and db accumulated; db may be NULL. dy must be readable one vector past its end. With
+     * dilation an infinity or a NaN of x may make any of dw NaN, even where no window saw it. */
     void (*conv_backward_weights)(const cn_conv_shape *s, const float *x, const float *dy,
                                   float *dw, float *db, float *scratch, cn_pool *pool);
+
+    /* Over rows of `columns`: y += b in every row, where b is not NULL, then with relu
+     * y = max(y, 0); and db += the sum of all rows of dy, which are readable one vector past
+     * their end. */
+    void (*bias)(size_t rows, int columns, const float *b, bool relu, float *y);
+    void (*bias_backward)(size_t rows, int columns, const float *dy, float *db);
 
     /* Pooling. A maximum ignores the padding, an average divides by the elements inside. With
      * `ties` every element equal to the maximum receives the gradient, else the first one. A NaN

@@ -21,6 +21,10 @@
 
 #include "kernels/conv_template.h"
 
+#include "kernels/depthwise_template.h"
+
+#include "kernels/groups_template.h"
+
 #include "kernels/element_template.h"
 #include "kernels/norm_template.h"
 #include "kernels/pool_template.h"
@@ -40,6 +44,8 @@ const cn_kernels TABLE_NAME(ISA) = {
     .conv_forward = conv_forward,
     .conv_backward_data = conv_backward_data,
     .conv_backward_weights = conv_backward_weights,
+    .bias = bias,
+    .bias_backward = bias_backward,
     .max_pool_forward = max_pool_forward,
     .max_pool_backward = max_pool_backward,
     .average_pool_forward = average_pool_forward,

@@ -1,15 +1,19 @@
 /*
- * conv2d.c - two-dimensional convolution (correlation: the filter is not flipped).
+ * conv2d.c - two-dimensional convolution (correlation: the filter is not flipped), of all channels,
+ * of groups of them, or of every channel by itself.
  *
- *     Z[i,p,q,c] = b[c] + sum over u,v,k of A_prev[i, p s_H + u - pad_top, q s_W + v - pad_left, k]
- *                                           W[u,v,k,c]
+ *     Z[i,p,q,c] = b[c] + sum over u,v,k of W[u,v,k,c]
+ *                  A_prev[i, p s_H + u d_H - pad_top, q s_W + v d_W - pad_left, g(c) K + k]
  *
- *     A_prev (m, n_H_prev, n_W_prev, n_C_prev), zero outside the picture; W (f_H, f_W, n_C_prev,
- *     n_C); b (n_C); Z (m, n_H, n_W, n_C) with n = floor((n_prev + pads - f) / s) + 1.
+ *     A_prev (m, n_H_prev, n_W_prev, n_C_prev), zero outside the picture; W (f_H, f_W, K, n_C) with
+ *     K = n_C_prev / groups; b (n_C); Z (m, n_H, n_W, n_C) with
+ *     n = floor((n_prev + pads - (f - 1) d - 1) / s) + 1; g(c) = floor(c groups / n_C), c's group.
  *
  * Backward, from dZ = dL/dZ: each line of the sum gives its term to both of its factors.
  */
 #include "layers/layer.h"
+
+#include <limits.h>
 
 #define AT(member) offsetof(cn_conv2d_opts, member)
 static const cn_option options[] = {
@@ -20,27 +24,66 @@ static const cn_option options[] = {
     {"pads", CN_OPTION_PADS, .offset = AT(pads)},
     {"no_bias", CN_OPTION_BOOL, .offset = AT(no_bias)},
     {"init", CN_OPTION_ENUM, .offset = AT(init), .words = cn_init_words},
+    {"dilation", CN_OPTION_PAIR, .offset = AT(dilation), .least = 1, .fallback = 1},
+    {"groups", CN_OPTION_INT, .offset = AT(groups), .least = 1, .fallback = 1},
     {0},
 };
+#undef AT
+
+#define AT(member) offsetof(cn_depthwise_conv2d_opts, member)
+static const cn_option depthwise_options[] = {
+    {"kernel", CN_OPTION_PAIR, .bare = true, .offset = AT(kernel), .least = 1},
+    {"stride", CN_OPTION_PAIR, .offset = AT(stride), .least = 1, .fallback = 1},
+    {"pad", CN_OPTION_ENUM, .offset = AT(pad), .words = cn_padding_words},
+    {"pads", CN_OPTION_PADS, .offset = AT(pads)},
+    {"no_bias", CN_OPTION_BOOL, .offset = AT(no_bias)},
+    {"init", CN_OPTION_ENUM, .offset = AT(init), .words = cn_init_words},
+    {"dilation", CN_OPTION_PAIR, .offset = AT(dilation), .least = 1, .fallback = 1},
+    {"multiplier", CN_OPTION_INT, .offset = AT(multiplier), .least = 1, .fallback = 1},
+    {0},
+};
+
+/* Output and weights, once the window is known. */
+static void set_shapes(cn_layer *layer, int n_C, int groups, cn_init init, bool no_bias)
+{
+    const cn_window *w = &layer->window;
+    int K = layer->in.n[2] / groups;
+    double window = (double)w->kernel[0] * w->kernel[1];
+    layer->groups = groups;
+    layer->out = (cn_shape){3, {w->out[0], w->out[1], n_C}};
+    layer->weights[0] = (cn_weight){
+        .role = "weight",
+        .shape = {4, {w->kernel[0], w->kernel[1], K, n_C}},
+        .init = init,
+        .fan_in = window * K,
+        .fan_out = window * n_C / groups,
+    };
+    layer->weights[1] = (cn_weight){.role = "bias", .shape = {1, {n_C}}};
+    layer->weight_count = no_bias ? 1 : 2;
+}
 
 static cn_status infer(cn_layer *layer, const char *place, cn_error *err)
 {
     const cn_conv2d_opts *o = layer->options;
-    cn_status status = cn_layer_window(layer, o->kernel, o->stride, o->pad, o->pads, place, err);
-    if (status != CN_OK) return status;
+    cn_status status =
+        cn_layer_window(layer, o->kernel, o->stride, o->dilation, o->pad, o->pads, place, err);
+    if (status == CN_OK)
+        status = cn_check_groups(o->groups, layer->in.n[2], o->filters, place, err);
+    if (status == CN_OK) set_shapes(layer, o->filters, o->groups, o->init, o->no_bias);
+    return status;
+}
 
-    const cn_window *w = &layer->window;
-    int n_C_prev = layer->in.n[2], n_C = o->filters;
-    layer->out = (cn_shape){3, {w->out[0], w->out[1], n_C}};
-    layer->weights[0] = (cn_weight){
-        .role = "weight",
-        .shape = {4, {w->kernel[0], w->kernel[1], n_C_prev, n_C}},
-        .init = o->init,
-        .fan_in = (double)w->kernel[0] * w->kernel[1] * n_C_prev,
-        .fan_out = (double)w->kernel[0] * w->kernel[1] * n_C,
-    };
-    layer->weights[1] = (cn_weight){.role = "bias", .shape = {1, {n_C}}};
-    layer->weight_count = o->no_bias ? 1 : 2;
+static cn_status infer_depthwise(cn_layer *layer, const char *place, cn_error *err)
+{
+    const cn_depthwise_conv2d_opts *o = layer->options;
+    cn_status status =
+        cn_layer_window(layer, o->kernel, o->stride, o->dilation, o->pad, o->pads, place, err);
+    if (status != CN_OK) return status;
+    int channels = layer->in.n[2];
+    if (o->multiplier > INT_MAX / channels)
+        return cn_fail(err, CN_ERR_SHAPE, "%s: multiplier %d for %d channels, expected at most %d",
+                       place, o->multiplier, channels, INT_MAX / channels);
+    set_shapes(layer, o->multiplier * channels, channels, o->init, o->no_bias);
     return CN_OK;
 }
 
@@ -75,13 +118,13 @@ static void forward(const cn_call *call)
 static void backward(const cn_call *call)
 {
     cn_conv_shape s = shape(call);
-    /* Z[i,p,q,c] = b[c] + sum of A_prev[i, p s_H + u - pad_top, ..., k] W[u,v,k,c]
-     *     dW[u,v,k,c] += A_prev[i, p s_H + u - pad_top, ..., k] dZ[i,p,q,c]
+    /* Z[i,p,q,c] = b[c] + sum of A_prev[i, p s_H + u d_H - pad_top, ..., g(c) K + k] W[u,v,k,c]
+     *     dW[u,v,k,c] += A_prev[i, p s_H + u d_H - pad_top, ..., g(c) K + k] dZ[i,p,q,c]
      *     db[c]       += dZ[i,p,q,c] */
     call->kernels->conv_backward_weights(&s, call->x[0], call->dy, call->dw[0], call->dw[1],
                                          call->scratch, call->pool);
     /* The same line, in its other factor:
-     *     dA_prev[i, p s_H + u - pad_top, ..., k] += W[u,v,k,c] dZ[i,p,q,c] */
+     *     dA_prev[i, p s_H + u d_H - pad_top, ..., g(c) K + k] += W[u,v,k,c] dZ[i,p,q,c] */
     if (call->dx[0])
         call->kernels->conv_backward_data(&s, call->dy, call->w[0], call->dx[0], call->scratch,
                                           call->pool);
@@ -108,7 +151,27 @@ const cn_layer_type cn_conv2d_type = {
     .multiply_adds = multiply_adds,
 };
 
+const cn_layer_type cn_depthwise_conv2d_type = {
+    .name = "depthwise_conv2d",
+    .word = "depthwise",
+    .options = depthwise_options,
+    .options_size = sizeof(cn_depthwise_conv2d_opts),
+    .backward_reads = CN_READS_X,
+    .fuses_relu = true,
+    .infer = infer_depthwise,
+    .needs = needs,
+    .pack = pack,
+    .forward = forward,
+    .backward = backward,
+    .multiply_adds = multiply_adds,
+};
+
 cn_node cn_conv2d(cn_model *model, cn_node x, cn_conv2d_opts opts)
 {
     return cn_model_add(model, &cn_conv2d_type, &opts, opts.name, &x, 1);
+}
+
+cn_node cn_depthwise_conv2d(cn_model *model, cn_node x, cn_depthwise_conv2d_opts opts)
+{
+    return cn_model_add(model, &cn_depthwise_conv2d_type, &opts, opts.name, &x, 1);
 }

@@ -13,7 +13,8 @@ size_t cn_shape_count(const cn_shape *shape)
 }
 
 cn_status cn_layer_window(cn_layer *layer, const int kernel[2], const int stride[2],
-                          cn_padding padding, const int pads[4], const char *place, cn_error *err)
+                          const int dilation[2], cn_padding padding, const int pads[4],
+                          const char *place, cn_error *err)
 {
     char text[CN_SHAPE_TEXT];
     if (layer->in.rank != 3)
@@ -28,8 +29,19 @@ cn_status cn_layer_window(cn_layer *layer, const int kernel[2], const int stride
         .stride = {stride[0], stride[1]},
         .before = {pads[0], pads[1]},
         .after = {pads[2], pads[3]},
+        .dilation = {dilation ? dilation[0] : 1, dilation ? dilation[1] : 1},
     };
     return cn_window_fit(&layer->window, padding, place, err);
+}
+
+cn_status cn_check_groups(int groups, int channels, int filters, const char *place, cn_error *err)
+{
+    if (channels % groups != 0 || filters % groups != 0)
+        return cn_fail(err, CN_ERR_SHAPE,
+                       "%s: %d groups, expected a divisor of the input's %d channels and of the %d "
+                       "filters",
+                       place, groups, channels, filters);
+    return CN_OK;
 }
 
 cn_conv_shape cn_layer_conv_shape(const cn_layer *layer, int m)
@@ -50,6 +62,10 @@ cn_conv_shape cn_layer_conv_shape(const cn_layer *layer, int m)
         .oh = w->out[0],
         .ow = w->out[1],
         .oc = layer->out.n[2],
+        /* A kernel of one element has no gaps. */
+        .dh = w->kernel[0] == 1 ? 1 : w->dilation[0],
+        .dw = w->kernel[1] == 1 ? 1 : w->dilation[1],
+        .groups = layer->groups,
     };
 }
 

@@ -75,6 +75,7 @@ typedef struct cn_layer {
     cn_shape in, out;                  /* of the first input's example, and of the output's */
     cn_shape inputs_of[CN_MAX_INPUTS]; /* of every input's; [0] is `in` */
     cn_window window;                  /* convolution and pooling */
+    int groups; /* convolution: parts of the channels that see only each other */
     int weight_count;
     cn_weight weights[CN_MAX_PARAMETERS];
 } cn_layer;
@@ -157,12 +158,16 @@ extern const cn_layer_type cn_input_type; /* node 0 of every model */
 extern const cn_layer_type cn_conv2d_type, cn_max_pool_type, cn_average_pool_type, cn_dense_type,
     cn_flatten_type, cn_relu_type, cn_sigmoid_type, cn_tanh_type, cn_softmax_type, cn_add_type,
     cn_batch_norm_type, cn_concat_type;
+extern const cn_layer_type cn_depthwise_conv2d_type, cn_conv_transpose2d_type;
 
 /* ---- what layer files share (layer.c) */
 
-/* layer->window from these options; pads may be NULL. Rank 3 input. */
+/* layer->window from these options; dilation may be NULL. Rank 3 input. */
 cn_status cn_layer_window(cn_layer *layer, const int kernel[2], const int stride[2],
-                          cn_padding padding, const int pads[4], const char *place, cn_error *err);
+                          const int dilation[2], cn_padding padding, const int pads[4],
+                          const char *place, cn_error *err);
+/* Groups divide both numbers of channels of a convolution, or the error says which they do not. */
+cn_status cn_check_groups(int groups, int channels, int filters, const char *place, cn_error *err);
 /* The kernels' shape of a layer with a window, for m examples. */
 cn_conv_shape cn_layer_conv_shape(const cn_layer *layer, int m);
 

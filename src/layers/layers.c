@@ -5,6 +5,8 @@
 
 const cn_layer_type *const cn_layer_types[] = {
     &cn_conv2d_type,
+    &cn_depthwise_conv2d_type,
+    &cn_conv_transpose2d_type,
     &cn_max_pool_type,
     &cn_average_pool_type,
     &cn_dense_type,

@@ -30,7 +30,7 @@ static cn_status infer(cn_layer *layer, const char *place, cn_error *err)
             return cn_fail(err, CN_ERR_ARGUMENT,
                            "%s: pads %d %d %d %d, expected less than the window of %d x %d", place,
                            o->pads[0], o->pads[1], o->pads[2], o->pads[3], o->size[0], o->size[1]);
-    cn_status status = cn_layer_window(layer, o->size, stride, o->pad, o->pads, place, err);
+    cn_status status = cn_layer_window(layer, o->size, stride, NULL, o->pad, o->pads, place, err);
     if (status != CN_OK) return status;
     layer->out = (cn_shape){3, {layer->window.out[0], layer->window.out[1], layer->in.n[2]}};
     return CN_OK;

@@ -23,6 +23,9 @@ static cn_conv_shape shape_of(const cn_layer *layer, int m)
         .oh = picture_out ? out[0] : 1,
         .ow = picture_out ? out[1] : 1,
         .oc = picture_out ? out[2] : out[0],
+        .dh = w->dilation[0],
+        .dw = w->dilation[1],
+        .groups = layer->groups,
     };
 }
 

@@ -24,6 +24,16 @@ static void conv2d_backward(const cn_twin_call *t)
     cn_ref_conv2d_backward(&t->s, t->x[0], t->w[0], t->dy, t->dx[0], t->dw[0], t->dw[1]);
 }
 
+static void conv_transpose2d_forward(const cn_twin_call *t)
+{
+    cn_ref_conv_transpose2d_forward(&t->s, t->x[0], t->w[0], t->w[1], t->y);
+}
+
+static void conv_transpose2d_backward(const cn_twin_call *t)
+{
+    cn_ref_conv_transpose2d_backward(&t->s, t->x[0], t->w[0], t->dy, t->dx[0], t->dw[0], t->dw[1]);
+}
+
 /* An input of rank 3 is flattened: its (h, w, c) are contiguous, so it needs no copy. */
 static void dense_forward(const cn_twin_call *t)
 {
@@ -151,6 +161,8 @@ static void concat_backward(const cn_twin_call *t)
 /* One row a layer type; tests/test_layers.c fails while a type of the layer table has none. */
 static const cn_twin twins[] = {
     {"conv2d", conv2d_forward, conv2d_backward, NULL},
+    {"depthwise_conv2d", conv2d_forward, conv2d_backward, NULL},
+    {"conv_transpose2d", conv_transpose2d_forward, conv_transpose2d_backward, NULL},
     {"max_pool", max_pool_forward, max_pool_backward, max_pool_decisions},
     {"average_pool", average_pool_forward, average_pool_backward, NULL},
     {"dense", dense_forward, dense_backward, NULL},

@@ -24,6 +24,14 @@ void cn_ref_conv2d_forward(const cn_conv_shape *s, const double *x, const double
 void cn_ref_conv2d_backward(const cn_conv_shape *s, const double *x, const double *w,
                             const double *dy, double *dx, double *dw, double *db);
 
+/* ---- transposed convolution (ref_conv_transpose2d.c): x (m, h, w, c), w (fh, fw, oc / groups, c),
+ * y (m, oh, ow, oc); b and db may be NULL */
+
+void cn_ref_conv_transpose2d_forward(const cn_conv_shape *s, const double *x, const double *w,
+                                     const double *b, double *y);
+void cn_ref_conv_transpose2d_backward(const cn_conv_shape *s, const double *x, const double *w,
+                                      const double *dy, double *dx, double *dw, double *db);
+
 /* ---- pooling (ref_pool.c) */
 
 void cn_ref_max_pool_forward(const cn_conv_shape *s, const double *x, double *y);

@@ -1,0 +1,235 @@
+/*
+ * conv_transpose2d.c - transposed convolution: what a convolution from Z to A_prev does backwards.
+ *
+ *     Z[i, p s_H + u d_H - pad_top, q s_W + v d_W - pad_left, g(c) K + k] += A_prev[i,p,q,c]
+ *                                                                           W[u,v,k,c]
+ *     for every pixel (p, q), tap (u, v), channel c and k < K, on top of the bias b
+ *
+ *     A_prev (m, n_H_prev, n_W_prev, n_C_prev); W (f_H, f_W, K, n_C_prev) with K = n_C / groups;
+ *     b (n_C); Z (m, n_H, n_W, n_C) with n = (n_prev - 1) s + (f - 1) d + 1 - pads +
+ * output_padding; what falls outside of Z is dropped; g(c) = floor(c groups / n_C_prev), c's group.
+ *
+ * So forward is a convolution's backward data, and backward its forward; the layer's window and
+ * the filters are that convolution's.
+ */
+#include "layers/layer.h"
+
+#include <limits.h>
+#include <string.h>
+
+#define AT(member) offsetof(cn_conv_transpose2d_opts, member)
+static const cn_option options[] = {
+    {"filters", CN_OPTION_INT, .bare = true, .offset = AT(filters), .least = 1},
+    {"kernel", CN_OPTION_PAIR, .bare = true, .offset = AT(kernel), .least = 1},
+    {"stride", CN_OPTION_PAIR, .offset = AT(stride), .least = 1, .fallback = 1},
+    {"pad", CN_OPTION_ENUM, .offset = AT(pad), .words = cn_padding_words},
+    {"pads", CN_OPTION_PADS, .offset = AT(pads)},
+    {"output_padding", CN_OPTION_PAIR, .offset = AT(output_padding)},
+    {"no_bias", CN_OPTION_BOOL, .offset = AT(no_bias)},
+    {"init", CN_OPTION_ENUM, .offset = AT(init), .words = cn_init_words},
+    {"dilation", CN_OPTION_PAIR, .offset = AT(dilation), .least = 1, .fallback = 1},
+    {"groups", CN_OPTION_INT, .offset = AT(groups), .least = 1, .fallback = 1},
+    {0},
+};
+
+/* The window of the convolution from Z to A_prev, whose output has A_prev's size. */
+static cn_status fit_window(cn_layer *layer, const char *place, cn_error *err)
+{
+    const cn_conv_transpose2d_opts *o = layer->options;
+    cn_window w = {.kernel = {o->kernel[0], o->kernel[1]},
+                   .stride = {o->stride[0], o->stride[1]},
+                   .dilation = {o->dilation[0], o->dilation[1]},
+                   .before = {o->pads[0], o->pads[1]},
+                   .after = {o->pads[2], o->pads[3]}};
+    for (int axis = 0; axis < 2; axis++) {
+        const char *side = axis ? "columns" : "rows";
+        int n_prev = layer->in.n[axis], more = o->output_padding[axis];
+        if (more >= w.stride[axis])
+            return cn_fail(err, CN_ERR_ARGUMENT,
+                           "%s: output_padding %d x %d, expected less than the stride, %d x %d",
+                           place, o->output_padding[0], o->output_padding[1], w.stride[0],
+                           w.stride[1]);
+        int64_t full = (int64_t)(n_prev - 1) * w.stride[axis] + cn_window_extent(&w, axis);
+        int64_t n = full - w.before[axis] - w.after[axis] + more;
+        if (o->pad == CN_SAME) n = (int64_t)n_prev * w.stride[axis];
+        if (n < 1)
+            return cn_fail(err, CN_ERR_SHAPE,
+                           "%s: pads %d and %d leave nothing of the output's %lld %s", place,
+                           w.before[axis], w.after[axis], (long long)full + more, side);
+        if (n > INT_MAX || full > INT_MAX)
+            return cn_fail(err, CN_ERR_SHAPE, "%s: an output of %lld %s is too large", place,
+                           (long long)(n > full ? n : full), side);
+        w.in[axis] = (int)n;
+    }
+    layer->window = w;
+    return cn_window_fit(&layer->window, o->pad, place, err);
+}
+
+static cn_status infer(cn_layer *layer, const char *place, cn_error *err)
+{
+    const cn_conv_transpose2d_opts *o = layer->options;
+    char text[CN_SHAPE_TEXT];
+    if (layer->in.rank != 3)
+        return cn_fail(err, CN_ERR_SHAPE, "%s: input has shape %s, expected (n_H, n_W, n_C)", place,
+                       cn_shape_text(layer->in.rank, layer->in.n, text));
+    bool padded = o->pads[0] || o->pads[1] || o->pads[2] || o->pads[3];
+    if (o->pad == CN_SAME && (padded || o->output_padding[0] || o->output_padding[1]))
+        return cn_fail(err, CN_ERR_ARGUMENT, "%s: %s, but \"same\" finds the output's size itself",
+                       place, padded ? "pads are given" : "output_padding is given");
+    int n_C_prev = layer->in.n[2], n_C = o->filters, K = n_C / o->groups;
+    cn_status status = cn_check_groups(o->groups, n_C_prev, n_C, place, err);
+    if (status == CN_OK) status = fit_window(layer, place, err);
+    if (status != CN_OK) return status;
+
+    const cn_window *w = &layer->window;
+    double window = (double)w->kernel[0] * w->kernel[1], meet = 1; /* taps at an element of Z */
+    for (int axis = 0; axis < 2; axis++)
+        if (w->kernel[axis] > w->stride[axis]) meet *= (double)w->kernel[axis] / w->stride[axis];
+    layer->groups = o->groups;
+    layer->out = (cn_shape){3, {w->in[0], w->in[1], n_C}};
+    layer->weights[0] = (cn_weight){
+        .role = "weight",
+        .shape = {4, {w->kernel[0], w->kernel[1], K, n_C_prev}},
+        .init = o->init,
+        .fan_in = meet * n_C_prev / o->groups, /* on an average, where windows reach at all */
+        .fan_out = window * K,
+    };
+    layer->weights[1] = (cn_weight){.role = "bias", .shape = {1, {n_C}}};
+    layer->weight_count = o->no_bias ? 1 : 2;
+    return CN_OK;
+}
+
+/* Of the convolution from Z to A_prev. */
+static cn_conv_shape shape(const cn_call *call)
+{
+    cn_conv_shape s = cn_layer_conv_shape(call->layer, call->m);
+    s.c = call->layer->out.n[2];
+    s.oc = call->layer->in.n[2];
+    s.batch = call->batch;
+    s.direct = call->no_winograd;
+    return s;
+}
+
+/* ---- the bias: one row of Z is a pixel */
+
+/* db is summed in as many parts as the shape says, which are then added in their order. */
+enum { BIAS_PARTS = 32, BIAS_ROWS = 256 };
+
+typedef struct bias_job {
+    const cn_call *call;
+    size_t rows;
+    int columns, parts;
+    float *sums; /* of each part */
+} bias_job;
+
+static bias_job bias_of(const cn_call *call)
+{
+    const int *n = call->layer->out.n;
+    bias_job job = {.call = call, .columns = n[2]};
+    job.rows = (size_t)call->m * (size_t)n[0] * (size_t)n[1];
+    size_t parts = job.rows / BIAS_ROWS;
+    job.parts = parts < 1 ? 1 : parts < BIAS_PARTS ? (int)parts : BIAS_PARTS;
+    return job;
+}
+
+/* Where part `unit` of the rows begins. */
+static size_t first_row(const bias_job *job, int unit)
+{
+    return job->rows / (size_t)job->parts * (size_t)unit +
+           job->rows % (size_t)job->parts * (size_t)unit / (size_t)job->parts;
+}
+
+static void bias_unit(void *argument, int unit, int worker)
+{
+    const bias_job *job = argument;
+    size_t first = first_row(job, unit), end = first_row(job, unit + 1);
+    (void)worker;
+    job->call->kernels->bias(end - first, job->columns, job->call->w[1], job->call->relu,
+                             job->call->y + first * (size_t)job->columns);
+}
+
+static void bias_backward_unit(void *argument, int unit, int worker)
+{
+    const bias_job *job = argument;
+    size_t first = first_row(job, unit), end = first_row(job, unit + 1);
+    float *sum = job->sums + (size_t)unit * (size_t)job->columns;
+    (void)worker;
+    memset(sum, 0, (size_t)job->columns * sizeof *sum);
+    job->call->kernels->bias_backward(end - first, job->columns,
+                                      job->call->dy + first * (size_t)job->columns, sum);
+}
+
+/* ---- running */
+
+static void needs(const cn_call *call, int threads, cn_needs *n)
+{
+    cn_conv_shape s = shape(call);
+    size_t sums = (size_t)BIAS_PARTS * (size_t)call->layer->out.n[2];
+    n->packed = call->kernels->conv_packed(&s);
+    n->scratch = call->kernels->conv_scratch(&s, threads);
+    if (sums > n->scratch) n->scratch = sums;
+}
+
+static void pack(const cn_call *call)
+{
+    cn_conv_shape s = shape(call);
+    call->kernels->conv_pack(&s, call->w[0], call->packed);
+}
+
+static void forward(const cn_call *call)
+{
+    cn_conv_shape s = shape(call);
+    call->kernels->conv_backward_data(&s, call->x[0], call->w[0], call->y, call->scratch,
+                                      call->pool);
+    bias_job job = bias_of(call);
+    if (call->w[1] || call->relu) cn_pool_run(call->pool, job.parts, bias_unit, &job);
+}
+
+static void backward(const cn_call *call)
+{
+    cn_conv_shape s = shape(call);
+    /* Z[i, p s_H + u d_H - pad_top, ..., g(c) K + k] += A_prev[i,p,q,c] W[u,v,k,c]
+     *     dW[u,v,k,c] += dZ[i, p s_H + u d_H - pad_top, ..., g(c) K + k] A_prev[i,p,q,c] */
+    call->kernels->conv_backward_weights(&s, call->dy, call->x[0], call->dw[0], NULL, call->scratch,
+                                         call->pool);
+    /* The same line, in its other factor:
+     *     dA_prev[i,p,q,c] += dZ[i, p s_H + u d_H - pad_top, ..., g(c) K + k] W[u,v,k,c] */
+    if (call->dx[0])
+        call->kernels->conv_forward(&s, call->dy, call->packed, NULL, false, call->dx[0],
+                                    call->scratch, call->pool);
+    /* Z[i,p,q,k] = b[k] + ...
+     *     db[k] += dZ[i,p,q,k] */
+    bias_job job = bias_of(call);
+    job.sums = call->scratch;
+    if (!call->w[1]) return;
+    cn_pool_run(call->pool, job.parts, bias_backward_unit, &job);
+    for (int i = 0; i < job.parts; i++)
+        call->kernels->add((size_t)job.columns, job.sums + (size_t)i * (size_t)job.columns,
+                           call->dw[1]);
+}
+
+static size_t multiply_adds(const cn_layer *layer)
+{
+    return cn_shape_count(&layer->weights[0].shape) * (size_t)layer->in.n[0] *
+           (size_t)layer->in.n[1];
+}
+
+const cn_layer_type cn_conv_transpose2d_type = {
+    .name = "conv_transpose2d",
+    .word = "convtranspose",
+    .options = options,
+    .options_size = sizeof(cn_conv_transpose2d_opts),
+    .backward_reads = CN_READS_X,
+    .fuses_relu = true,
+    .infer = infer,
+    .needs = needs,
+    .pack = pack,
+    .forward = forward,
+    .backward = backward,
+    .multiply_adds = multiply_adds,
+};
+
+cn_node cn_conv_transpose2d(cn_model *model, cn_node x, cn_conv_transpose2d_opts opts)
+{
+    return cn_model_add(model, &cn_conv_transpose2d_type, &opts, opts.name, &x, 1);
+}
