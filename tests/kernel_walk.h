@@ -243,7 +243,7 @@ static void an_unknown_name_has_no_table(void **state)
 
 static int walk(const char *program, const row *rows, size_t n, int argc, char **argv)
 {
-    enum { MOST = 16 };
+    enum { MOST = 64 };
     struct CMUnitTest tests[MOST + TABLES + 1] = {0};
     int result = -1;
     cn_error err = {0};

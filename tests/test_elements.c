@@ -120,6 +120,95 @@ static void hyperbolic_tangent(job *j)
                              slack);
 }
 
+/* ---- the other activations, by their name */
+
+/* The table's functions, under one pair of signatures. */
+static void forward_of(const cn_kernels *k, const char *name, size_t n, float parameter,
+                       const float *x, float *y)
+{
+    if (!strcmp(name, "leaky_relu")) k->leaky_relu(n, parameter, x, y);
+    if (!strcmp(name, "elu")) k->elu(n, parameter, x, y);
+    if (!strcmp(name, "relu6")) k->relu6(n, x, y);
+    if (!strcmp(name, "hard_sigmoid")) k->hard_sigmoid(n, x, y);
+    if (!strcmp(name, "hard_swish")) k->hard_swish(n, x, y);
+    if (!strcmp(name, "softplus")) k->softplus(n, x, y);
+    if (!strcmp(name, "silu")) k->silu(n, x, y);
+    if (!strcmp(name, "gelu")) k->gelu(n, x, y);
+    if (!strcmp(name, "gelu_tanh")) k->gelu_tanh(n, x, y);
+}
+
+static void backward_of(const cn_kernels *k, const char *name, size_t n, float parameter,
+                        const float *from, const float *dy, float *dx)
+{
+    if (!strcmp(name, "leaky_relu")) k->leaky_relu_backward(n, parameter, from, dy, dx);
+    if (!strcmp(name, "elu")) k->elu_backward(n, parameter, from, dy, dx);
+    if (!strcmp(name, "relu6")) k->relu6_backward(n, from, dy, dx);
+    if (!strcmp(name, "hard_sigmoid")) k->hard_sigmoid_backward(n, from, dy, dx);
+    if (!strcmp(name, "hard_swish")) k->hard_swish_backward(n, from, dy, dx);
+    if (!strcmp(name, "softplus")) k->softplus_backward(n, from, dy, dx);
+    if (!strcmp(name, "silu")) k->silu_backward(n, from, dy, dx);
+    if (!strcmp(name, "gelu")) k->gelu_backward(n, from, dy, dx);
+    if (!strcmp(name, "gelu_tanh")) k->gelu_tanh_backward(n, from, dy, dx);
+}
+
+static bool reads_x(const char *name)
+{
+    return !strcmp(name, "hard_swish") || !strcmp(name, "silu") || !strcmp(name, "gelu") ||
+           !strcmp(name, "gelu_tanh");
+}
+
+/*
+ * Roundings of the result: 6, as above; where an exponential's argument was itself rounded, its
+ * size more. Results below 3e-36 may be flushed to zero.
+ */
+static double forward_slack(const char *name, double x, double want)
+{
+    double roundings = 6, cut = fmin(fabs(x), 14);
+    if (!strcmp(name, "gelu")) roundings += cut * cut;
+    if (!strcmp(name, "gelu_tanh")) roundings += 5 * (cut + 0.045 * cut * cut * cut);
+    return roundings * ROUNDING * fabs(want) + 0x1p-118;
+}
+
+static void activation(job *j)
+{
+    const cn_ref_activation *twin = cn_ref_activation_find(j->function);
+    size_t n = (size_t)j->s.m;
+    float a = (float)draw_real(&j->random, 0.01, 2);
+    float *x = take_special(j, "x", n, draw(&j->random) % 2 ? 4 : 16);
+    float *dy = take_input(j, "dy", n, 9), *y = take(j, "y", n);
+    double *want = take_doubles(j, n), *slack = take_doubles(j, n), *want_dx = take_doubles(j, n);
+    double *slack_dx = take_doubles(j, n);
+    for (size_t i = 0; i < n; i++) {
+        for (int k = 0; k < twin->kinks; k++) /* at a kink that sums find, or away from it */
+            if (twin->kink[k] != 0 && fabs((double)x[i] - twin->kink[k]) < 1e-4)
+                x[i] = (float)twin->kink[k];
+        want[i] = twin->value((double)x[i], (double)a);
+        slack[i] = forward_slack(j->function, (double)x[i], want[i]);
+        y[i] = (float)want[i];
+        want_dx[i] =
+            isnan(want[i]) ? NAN : (double)dy[i] * twin->derivative((double)x[i], (double)a);
+        /* Sums of terms of about 1, or alpha, that may cancel. */
+        slack_dx[i] = 6 * ROUNDING * fabs((double)dy[i]) * fmax(1, (double)a) + 0x1p-125;
+    }
+    for (int t = 0; j->tables[t]; t++) {
+        const cn_kernels *k = j->tables[t];
+        float *out = take(j, "y", n), *over = take_copy(j, "x = y", n, x);
+        float *dx = take(j, "dx", n), *over_dy = take_copy(j, "dy = dx", n, dy);
+        const float *from = reads_x(j->function) ? x : y;
+        forward_of(k, j->function, n, a, x, out);
+        forward_of(k, j->function, n, a, over, over);
+        backward_of(k, j->function, n, a, from, dy, dx);
+        backward_of(k, j->function, n, a, from, over_dy, over_dy);
+        check_canaries(j, k);
+        compare(j, k, "y", n, out, want, slack);
+        compare_bits(j, k, "y over x", n, over, out);
+        for (size_t i = 0; i < n; i++) /* what a NaN passes back is nobody's business */
+            if (isnan(want_dx[i])) dx[i] = over_dy[i] = NAN;
+        compare(j, k, "dx", n, dx, want_dx, slack_dx);
+        compare_bits(j, k, "dx over dy", n, over_dy, dx);
+    }
+}
+
 /* x - max is off by a rounding, which exp turns into a relative error; the sum of n positive
  * numbers by n roundings. */
 static void softmax(job *j)
@@ -245,6 +334,15 @@ static const row rows[] = {
     {"relu", relu, ELEMENTS, 200},
     {"sigmoid", sigmoid, ELEMENTS, 200},
     {"tanh", hyperbolic_tangent, ELEMENTS, 200},
+    {"leaky_relu", activation, ELEMENTS, 200},
+    {"relu6", activation, ELEMENTS, 200},
+    {"hard_sigmoid", activation, ELEMENTS, 200},
+    {"hard_swish", activation, ELEMENTS, 200},
+    {"elu", activation, ELEMENTS, 200},
+    {"softplus", activation, ELEMENTS, 200},
+    {"silu", activation, ELEMENTS, 200},
+    {"gelu", activation, ELEMENTS, 200},
+    {"gelu_tanh", activation, ELEMENTS, 200},
     {"softmax", softmax, ROWS, 200},
     {"add", add, ELEMENTS, 200},
     {"sgd", sgd, ELEMENTS, 200},

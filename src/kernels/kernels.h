@@ -78,6 +78,25 @@ typedef struct cn_kernels {
     void (*sigmoid_backward)(size_t n, const float *y, const float *dy, float *dx);
     void (*tanh)(size_t n, const float *x, float *y);
     void (*tanh_backward)(size_t n, const float *y, const float *dy, float *dx);
+    void (*leaky_relu)(size_t n, float slope, const float *x, float *y);
+    void (*leaky_relu_backward)(size_t n, float slope, const float *y, const float *dy, float *dx);
+    void (*relu6)(size_t n, const float *x, float *y);
+    void (*relu6_backward)(size_t n, const float *y, const float *dy, float *dx);
+    void (*hard_sigmoid)(size_t n, const float *x, float *y);
+    void (*hard_sigmoid_backward)(size_t n, const float *y, const float *dy, float *dx);
+    void (*elu)(size_t n, float alpha, const float *x, float *y);
+    void (*elu_backward)(size_t n, float alpha, const float *y, const float *dy, float *dx);
+    void (*softplus)(size_t n, const float *x, float *y);
+    void (*softplus_backward)(size_t n, const float *y, const float *dy, float *dx);
+    /* The same, but that backward finds the derivative from the input x. */
+    void (*hard_swish)(size_t n, const float *x, float *y);
+    void (*hard_swish_backward)(size_t n, const float *x, const float *dy, float *dx);
+    void (*silu)(size_t n, const float *x, float *y);
+    void (*silu_backward)(size_t n, const float *x, const float *dy, float *dx);
+    void (*gelu)(size_t n, const float *x, float *y);
+    void (*gelu_backward)(size_t n, const float *x, const float *dy, float *dx);
+    void (*gelu_tanh)(size_t n, const float *x, float *y);
+    void (*gelu_tanh_backward)(size_t n, const float *x, const float *dy, float *dx);
     /* Over rows of `columns`. dx = y (dy - sum(dy y)). */
     void (*softmax)(size_t rows, int columns, const float *x, float *y);
     void (*softmax_backward)(size_t rows, int columns, const float *y, const float *dy, float *dx);

@@ -26,7 +26,11 @@
 #include "kernels/groups_template.h"
 
 #include "kernels/element_template.h"
+
 #include "kernels/norm_template.h"
+
+#include "kernels/activation_template.h"
+
 #include "kernels/pool_template.h"
 
 #define JOIN(a, b)      a##b
@@ -56,6 +60,24 @@ const cn_kernels TABLE_NAME(ISA) = {
     .sigmoid_backward = sigmoid_backward,
     .tanh = tanh_,
     .tanh_backward = tanh_backward,
+    .leaky_relu = leaky_relu,
+    .leaky_relu_backward = leaky_relu_backward,
+    .relu6 = relu6,
+    .relu6_backward = relu6_backward,
+    .hard_sigmoid = hard_sigmoid,
+    .hard_sigmoid_backward = hard_sigmoid_backward,
+    .elu = elu,
+    .elu_backward = elu_backward,
+    .softplus = softplus,
+    .softplus_backward = softplus_backward,
+    .hard_swish = hard_swish,
+    .hard_swish_backward = hard_swish_backward,
+    .silu = silu,
+    .silu_backward = silu_backward,
+    .gelu = gelu,
+    .gelu_backward = gelu_backward,
+    .gelu_tanh = gelu_tanh,
+    .gelu_tanh_backward = gelu_tanh_backward,
     .softmax = softmax,
     .softmax_backward = softmax_backward,
     .sum = sum,

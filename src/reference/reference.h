@@ -66,6 +66,17 @@ void cn_ref_sigmoid_forward(size_t n, const double *x, double *y);
 void cn_ref_sigmoid_backward(size_t n, const double *x, const double *dy, double *dx);
 void cn_ref_tanh_forward(size_t n, const double *x, double *y);
 void cn_ref_tanh_backward(size_t n, const double *x, const double *dy, double *dx);
+/* The others, by their layer's name, with a parameter (slope, alpha) where they have one; and
+ * "gelu_tanh", the other form of "gelu". Derivatives at a kink are those of its left side, or of
+ * the flat one. */
+typedef double cn_ref_function(double x, double parameter);
+typedef struct cn_ref_activation {
+    const char *name;
+    cn_ref_function *value, *derivative;
+    int kinks;
+    double kink[2];
+} cn_ref_activation;
+const cn_ref_activation *cn_ref_activation_find(const char *name);
 /* Over rows of `columns`. */
 void cn_ref_softmax_forward(size_t rows, int columns, const double *x, double *y);
 void cn_ref_softmax_backward(size_t rows, int columns, const double *x, const double *dy,

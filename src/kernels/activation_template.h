@@ -1,0 +1,300 @@
+/*
+ * activation_template.h - the activations beyond ReLU, sigmoid and tanh, and their derivatives.
+ *
+ * Each is a function of vectors, which `map` and `map_backward` take along an array; outputs may be
+ * the very array that an input is. A derivative is found from the output y where that tells it,
+ * else from the input x. At an infinity the function and its derivative are their limits; a NaN
+ * stays one.
+ */
+
+typedef vf lanes_function(vf x, vf parameter);
+typedef vf lanes_derivative(vf y, vf dy, vf parameter); /* or x in place of y */
+
+INLINE void map(size_t n, const float *x, float parameter, float *y, lanes_function *f)
+{
+    const vf a = spread(parameter);
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES) store(y + i, f(load(x + i), a));
+    if (i < n) store_part(y + i, f(load(x + i), a), (int)(n - i));
+}
+
+INLINE void map_backward(size_t n, const float *y, const float *dy, float parameter, float *dx,
+                         lanes_derivative *f)
+{
+    const vf a = spread(parameter);
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES) store(dx + i, f(load(y + i), load(dy + i), a));
+    if (i < n) store_part(dx + i, f(load(y + i), load(dy + i), a), (int)(n - i));
+}
+
+/* ---- vocabulary */
+
+INLINE vf at_least(vf x, float low)
+{
+    return choose(x < low, spread(low), x);
+}
+
+INLINE vf at_most(vf x, float high)
+{
+    return choose(x > high, spread(high), x);
+}
+
+INLINE vf magnitude(vf x)
+{
+    return (vf)((vi)x & 0x7fffffff);
+}
+
+/* mask ? 0 : x */
+INLINE vf zero_where(vi mask, vf x)
+{
+    return (vf)(~mask & (vi)x);
+}
+
+/*
+ * e^x = (1 + r q) 2^n for -87 <= x <= 88. x = n ln 2 + r with |r| <= ln 2 / 2; 1 + r q by the
+ * polynomial of degree 6 with the smallest relative error, 4e-9, its terms in pairs, which need not
+ * wait for one another; 2^n by the exponent's bits. Adding 1.5 2^23 rounds to an integer, which
+ * then stands in the low bits. ln 2 comes in two parts, the first short enough that its product
+ * with n is exact.
+ */
+typedef struct exponential {
+    vf r, q, power;
+} exponential;
+
+INLINE exponential exp_parts(vf x)
+{
+    const vf shifted = x * 1.44269504f + 12582912.0f, n = shifted - 12582912.0f;
+    const vf r = (x - n * 0.693359375f) - n * -2.12194440e-4f, square = r * r;
+    const vf low = r * 0.499999934f + 1.0f, middle = r * 0.0416683908f + 0.166665204f;
+    const vf high = r * 0.00138145401f + 0.00836874518f;
+    return (exponential){
+        .r = r,
+        .q = low + square * (middle + square * high),
+        .power = (vf)(((vi)shifted + 127) << 23), /* the low 9 bits of `shifted` are n */
+    };
+}
+
+/* e^x for x <= 0, to about 1 ulp; below -87 it is taken for 0. */
+INLINE vf exp_below(vf x)
+{
+    const exponential e = exp_parts(at_least(x, -87));
+    return zero_where(x < -87.0f, (e.q * e.r + 1.0f) * e.power);
+}
+
+/* e^x - 1 for x <= 0, to about 2 ulp: 2^n (1 + r q) - 1 = (2^n - 1) + 2^n r q, where 2^n - 1 is
+ * exact, and 0 near zero. */
+INLINE vf expm1_below(vf x)
+{
+    const exponential e = exp_parts(at_least(x, -87));
+    return (e.power - 1.0f) + e.power * (e.r * e.q);
+}
+
+/* ---- functions with kinks */
+
+INLINE vf leaky_relu_lanes(vf x, vf slope)
+{
+    return choose(x < 0, slope * x, x);
+}
+
+/* dx = dy where y > 0, else slope dy */
+INLINE vf leaky_relu_derivative(vf y, vf dy, vf slope)
+{
+    return choose(y > 0, dy, slope * dy);
+}
+
+INLINE vf relu6_lanes(vf x, vf unused)
+{
+    (void)unused;
+    return at_most(relu_lanes(x), 6);
+}
+
+/* dx = dy where 0 < y < 6, else 0 */
+INLINE vf relu6_derivative(vf y, vf dy, vf unused)
+{
+    (void)unused;
+    return zero_where((y <= 0) | (y >= 6), dy);
+}
+
+/* 6 (1/6) rounds to 1, so that the function is exactly 0 and 1 beyond its kinks. */
+INLINE vf hard_sigmoid_lanes(vf x, vf unused)
+{
+    (void)unused;
+    return at_most(relu_lanes(x + 3.0f), 6) * (1.0f / 6);
+}
+
+/* y = clamp(x + 3, 0, 6) / 6:  dx = dy / 6 where 0 < y < 1, else 0 */
+INLINE vf hard_sigmoid_derivative(vf y, vf dy, vf unused)
+{
+    (void)unused;
+    return zero_where((y <= 0) | (y >= 1), dy * (1.0f / 6));
+}
+
+INLINE vf hard_swish_lanes(vf x, vf unused)
+{
+    return at_least(x, -3) * hard_sigmoid_lanes(x, unused);
+}
+
+/* y = x clamp(x + 3, 0, 6) / 6:  dx = dy (2 x + 3) / 6 where -3 < x < 3; dy above, 0 below */
+INLINE vf hard_swish_derivative(vf x, vf dy, vf unused)
+{
+    (void)unused;
+    const vf inside = dy * (x * (1.0f / 3) + 0.5f);
+    return zero_where(x <= -3, choose(x >= 3, dy, inside));
+}
+
+/* ---- functions with an exponential */
+
+INLINE vf elu_lanes(vf x, vf alpha)
+{
+    return choose(x > 0, x, alpha * expm1_below(at_most(x, 0)));
+}
+
+/* y = alpha (e^x - 1) where x <= 0:  dx = dy alpha e^x = dy (y + alpha) there, else dy */
+INLINE vf elu_derivative(vf y, vf dy, vf alpha)
+{
+    return choose(y > 0, dy, dy * (y + alpha));
+}
+
+/*
+ * ln(1 + e^x) = max(x, 0) + ln(1 + e^-|x|), where nothing overflows. For t = e^-|x|, 0 <= t <= 1,
+ *
+ *     ln(1 + t) = 2 artanh(s) = 2 (s + s^3/3 + s^5/5 + ...) with s = t / (2 + t) <= 1/3,
+ *
+ * the series by the polynomial of degree 3 in s^2 with the smallest error, 5e-9 of the whole.
+ */
+INLINE vf softplus_lanes(vf x, vf unused)
+{
+    (void)unused;
+    const vf t = exp_below(-magnitude(x)), s = t / (t + 2.0f), z = s * s;
+    vf p = z * 0.14012235f + 0.13999569f;
+    p = p * z + 0.2001085f;
+    p = p * z + 0.33333207f;
+    const vf twice = s + s;
+    return relu_lanes(x) + (twice + twice * (z * p));
+}
+
+/* y = ln(1 + e^x):  dx = dy / (1 + e^-x) = dy (1 - e^-y) */
+INLINE vf softplus_derivative(vf y, vf dy, vf unused)
+{
+    (void)unused;
+    return dy * -expm1_below(-y);
+}
+
+/*
+ * ---- x G(x), where G rises from 0 to 1 and G(-x) = 1 - G(x)
+ *
+ * With t = |x| both signs need G(-t) alone, the small part, whose digits 1 - G(t) would lose:
+ *
+ *     x G(x)           = max(x, 0) - t G(-t)
+ *     G(x) + x G'(x)   = w where x < 0, else 1 - w,   w = G(-t) - t G'(t)
+ *
+ * t is cut off where G(-t) has come to 0: an infinite t would make 0 t a NaN.
+ */
+INLINE vf gated(vf x, vf t, vf tail)
+{
+    return relu_lanes(x) - t * tail;
+}
+
+INLINE vf gated_derivative(vf x, vf w, vf dy)
+{
+    return dy * choose(x < 0, w, 1.0f - w);
+}
+
+/* SiLU: G(-t) = e / (1 + e) with e = e^-t, and G'(t) = e / (1 + e)^2. */
+INLINE vf silu_lanes(vf x, vf unused)
+{
+    (void)unused;
+    const vf t = at_most(magnitude(x), 88), e = exp_below(-t);
+    return gated(x, t, e / (e + 1.0f));
+}
+
+INLINE vf silu_derivative(vf x, vf dy, vf unused)
+{
+    (void)unused;
+    const vf t = at_most(magnitude(x), 88), e = exp_below(-t), r = 1.0f / (e + 1.0f);
+    return gated_derivative(x, e * r * (1.0f - t * r), dy);
+}
+
+/*
+ * GELU: G is the normal distribution's integral Phi, and for t <= 14
+ *
+ *     Phi(-t) = e^(-t^2/2) Q(t),   Q falling slowly from 1/2 to 1 / (t sqrt(2 pi)).
+ *
+ * Q is the quotient of polynomials of degree 4 and 5 with the smallest relative error over 0 .. 14,
+ * which is 6e-9, and 3e-8 with coefficients rounded to floats. All of these are positive: nothing
+ * cancels. What is left is the rounding of t^2/2, a relative error of 2^-24 t^2/2.
+ */
+INLINE vf mills_ratio(vf t)
+{
+    vf p = t * 0.00407756635f + 0.0403722682f, q = t * 0.0102208143f + 0.101205079f;
+    p = p * t + 0.182460995f, q = q * t + 0.467426891f;
+    p = p * t + 0.437249802f, q = q * t + 1.19928729f;
+    p = p * t + 0.5f, q = q * t + 1.67238456f;
+    q = q * t + 1.0f;
+    return p / q;
+}
+
+INLINE vf gelu_lanes(vf x, vf unused)
+{
+    (void)unused;
+    const vf t = at_most(magnitude(x), 14), bell = exp_below(t * t * -0.5f);
+    return gated(x, t, bell * mills_ratio(t));
+}
+
+/* Phi'(t) = e^(-t^2/2) / sqrt(2 pi) */
+INLINE vf gelu_derivative(vf x, vf dy, vf unused)
+{
+    (void)unused;
+    const vf t = at_most(magnitude(x), 14), bell = exp_below(t * t * -0.5f);
+    return gated_derivative(x, bell * (mills_ratio(t) - t * 0.398942280f), dy);
+}
+
+/* The tanh form: (1 + tanh(u)) / 2 = 1 / (1 + e^-2u), u = sqrt(2/pi) (x + 0.044715 x^3). */
+#define GELU_1 1.59576912f               /* 2 sqrt(2/pi) */
+#define GELU_3 (1.59576912f * 0.044715f) /* of 2u */
+
+INLINE vf gelu_tanh_lanes(vf x, vf unused)
+{
+    (void)unused;
+    const vf t = at_most(magnitude(x), 14), e = exp_below(-t * (t * t * GELU_3 + GELU_1));
+    return gated(x, t, e / (e + 1.0f));
+}
+
+INLINE vf gelu_tanh_derivative(vf x, vf dy, vf unused)
+{
+    (void)unused;
+    const vf t = at_most(magnitude(x), 14), e = exp_below(-t * (t * t * GELU_3 + GELU_1));
+    const vf r = 1.0f / (e + 1.0f), slope = t * t * (3 * GELU_3) + GELU_1;
+    return gated_derivative(x, e * r * (1.0f - t * r * slope), dy);
+}
+
+/* ---- along an array */
+
+#define PLAIN(name)                                                                   \
+    static void name(size_t n, const float *x, float *y)                              \
+    {                                                                                 \
+        map(n, x, 0, y, name##_lanes);                                                \
+    }                                                                                 \
+    static void name##_backward(size_t n, const float *y, const float *dy, float *dx) \
+    {                                                                                 \
+        map_backward(n, y, dy, 0, dx, name##_derivative);                             \
+    }
+#define WITH_PARAMETER(name)                                                                \
+    static void name(size_t n, float parameter, const float *x, float *y)                   \
+    {                                                                                       \
+        map(n, x, parameter, y, name##_lanes);                                              \
+    }                                                                                       \
+    static void name##_backward(size_t n, float parameter, const float *y, const float *dy, \
+                                float *dx)                                                  \
+    {                                                                                       \
+        map_backward(n, y, dy, parameter, dx, name##_derivative);                           \
+    }
+WITH_PARAMETER(leaky_relu)
+WITH_PARAMETER(elu)
+PLAIN(relu6)
+PLAIN(hard_sigmoid)
+PLAIN(hard_swish)
+PLAIN(softplus)
+PLAIN(silu)
+PLAIN(gelu)
+PLAIN(gelu_tanh)
