@@ -466,6 +466,23 @@ CN_API bool cn_gradient(const cn_session *session, int i, cn_parameter *out);
 /* The gradient of the last X, (m, n_H, n_W, n_C), a view that the next backward overwrites; empty
  * where the session was not asked for it. */
 CN_API cn_tensor cn_input_gradient(const cn_session *session);
+/*
+ * Where NaN or infinity comes up first: runs the last forward again, layer by layer, and, unless Y
+ * (as in cn_loss) is NULL, the loss and the backward. Looks at the pictures, then at each layer's
+ * parameters and output, then at each layer's gradients, from the last to the first. For a session
+ * that trains, after cn_forward and before cn_step. Where everything is finite, it leaves what
+ * cn_loss and cn_backward leave; else only a new cn_forward may follow.
+ */
+typedef struct cn_trouble {
+    const char *layer; /* its name, "input" for the pictures; NULL: everything is finite */
+    int index;         /* of the layer in the model, the input's is 0 */
+    char what[96];     /* "conv2d_2.weight", "the output of relu_1", "the gradient of
+                          conv2d_2.weight" */
+    bool nan;          /* NaN rather than only infinity */
+    size_t count, elements; /* how many are not finite, and of how many */
+} cn_trouble;
+CN_API cn_status cn_find_trouble(cn_session *session, const cn_tensor *Y, cn_trouble *trouble,
+                                 cn_error *err);
 /* Predicts any number of examples: X (m, n_H, n_W, n_C) F32 normalised or U8 pixels (which are
  * normalised as the model says) -> Y (m, output size) F32. */
 CN_API cn_status cn_predict(cn_session *session, const cn_tensor *X, cn_tensor *Y, cn_error *err);

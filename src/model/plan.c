@@ -198,6 +198,8 @@ static void plan_forward(planner *p)
     const cn_plan_step *output = &p->plan->steps[p->nodes[p->model->output].value];
     touch(p, output->y, 2 * p->n + 1);
     if (p->plan->loss.fused) touch(p, output->x[0], p->n);
+    /* Kept to the end, so that a step that went wrong can be looked at: cn_session_replay. */
+    if (p->plan->opts.training) touch(p, p->plan->steps[0].y, 2 * p->n + 1);
 }
 
 /* ---- backward */

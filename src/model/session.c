@@ -6,6 +6,7 @@
 
 #include "base/pixels.h"
 #include "model/plan.h"
+#include "model/trouble.h"
 
 #include <math.h>
 #include <string.h>
@@ -311,6 +312,49 @@ cn_tensor cn_input_gradient(const cn_session *s)
 {
     if (!s || s->done != BACKWARD || s->plan.input_gradient == CN_NO_BUFFER) return (cn_tensor){0};
     return view_of(s, &s->model->layers[0], buffer(s, s->plan.input_gradient));
+}
+
+/* ---- looking at what has been computed */
+
+cn_status cn_session_can_replay(const cn_session *s, const cn_tensor *Y, cn_error *err)
+{
+    if (!s || !s->plan.opts.training || s->done == NOTHING)
+        return cn_fail(err, CN_ERR_ARGUMENT,
+                       "trouble: expected a session with .training = true, after cn_forward");
+    return Y ? cn_loss_check(&s->plan.loss, s->m, Y, err) : CN_OK;
+}
+
+bool cn_session_replay(cn_session *s, const cn_tensor *Y, cn_look *look, void *user)
+{
+    int n = s->model->layer_count;
+    s->done = FORWARD; /* what the loss left is overwritten */
+    for (int i = 0; i < n; i++) {
+        cn_call *call = &s->calls[i];
+        call->step = s->forwards - 1;
+        if (s->plan.steps[i].forward) call->layer->type->forward(call);
+        if (look(call, false, user)) return true;
+    }
+    if (!Y) return false;
+    const cn_call *output = &s->calls[s->model->output];
+    cn_loss_run(&s->plan.loss, s->m, output->x[0], output->y, Y, buffer(s, s->plan.loss_gradient));
+    memset(s->gradients, 0, s->plan.gradients * sizeof *s->gradients);
+    for (int i = n - 1; i > 0; i--) {
+        if (!s->plan.steps[i].backward) continue;
+        run_layer_backward(s, i);
+        if (look(&s->calls[i], true, user)) return true;
+    }
+    s->done = BACKWARD;
+    return false;
+}
+
+bool cn_session_gradients_finite(const cn_session *s)
+{
+    return cn_count_not_finite(s->plan.gradients, s->gradients, NULL) == 0;
+}
+
+cn_model *cn_session_model(const cn_session *s)
+{
+    return s->model;
 }
 
 /* ---- the optimiser */

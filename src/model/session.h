@@ -15,4 +15,19 @@ float *cn_session_input(cn_session *session);
  * it counts. */
 void cn_session_state(cn_session *session, cn_state *state);
 
+/*
+ * The last forward once more, layer by layer, and, unless Y is NULL, the loss and the backward that
+ * belong to it: the same numbers, at a leisure at which they can be looked at. `look` is called
+ * after each layer, forward and then backward, and ends it by returning true, which is what this
+ * returns, too. For a session that trains, after cn_forward and before cn_step.
+ */
+typedef bool cn_look(const cn_call *call, bool backward, void *user);
+bool cn_session_replay(cn_session *session, const cn_tensor *Y, cn_look *look, void *user);
+/* What cn_find_trouble asks before: CN_ERR_ARGUMENT unless there is such a forward. */
+cn_status cn_session_can_replay(const cn_session *session, const cn_tensor *Y, cn_error *err);
+/* False where a gradient is NaN or infinite. */
+bool cn_session_gradients_finite(const cn_session *session);
+/* The model that it runs. */
+cn_model *cn_session_model(const cn_session *session);
+
 #endif

@@ -182,24 +182,28 @@ static cn_status prepare_checkpoints(fit *f, cn_error *err)
     return o->resume ? cn_checkpoint_load(f->model, &f->state, o->resume, err) : CN_OK;
 }
 
-/* A failure is the caller's to hear of, and no reason to end the training. */
-static void save_checkpoint(fit *f)
+/* That it cannot be written is the caller's to hear of, and no reason to end the training. That
+ * there is nothing worth writing is: the checkpoint before it is. */
+static cn_status save_checkpoint(fit *f, cn_error *err)
 {
     cn_error result = {CN_OK, ""};
-    if (!f->opts.checkpoint) return;
+    if (!f->opts.checkpoint) return CN_OK;
+    cn_status status = cn_check_parameters(f->model, &f->progress, f->opts.learning_rate, err);
+    if (status != CN_OK) return status;
     cn_checkpoint_save(f->model, &f->state, f->opts.checkpoint_note, f->opts.checkpoint, &result);
     if (f->opts.checkpoint_written) f->opts.checkpoint_written(&result, f->opts.user);
     f->unsaved_steps = f->unsaved_epochs = 0;
     f->saved_at = cn_seconds();
+    return CN_OK;
 }
 
-static void save_if_due(fit *f)
+static cn_status save_if_due(fit *f, cn_error *err)
 {
     const cn_fit_opts *o = &f->opts;
-    if ((o->checkpoint_steps && f->unsaved_steps >= o->checkpoint_steps) ||
-        (o->checkpoint_epochs && f->unsaved_epochs >= o->checkpoint_epochs) ||
-        (o->checkpoint_seconds > 0 && cn_seconds() - f->saved_at >= o->checkpoint_seconds))
-        save_checkpoint(f);
+    bool due = (o->checkpoint_steps && f->unsaved_steps >= o->checkpoint_steps) ||
+               (o->checkpoint_epochs && f->unsaved_epochs >= o->checkpoint_epochs) ||
+               (o->checkpoint_seconds > 0 && cn_seconds() - f->saved_at >= o->checkpoint_seconds);
+    return due ? save_checkpoint(f, err) : CN_OK;
 }
 
 /* ---- the loop */
@@ -241,17 +245,16 @@ static cn_status train_batch(fit *f, const cn_batch *batch, cn_error *err)
     if (status == CN_OK) status = cn_loss(f->session, &Y, &loss, err);
     if (status != CN_OK) return status;
     if (!isfinite(loss))
-        return cn_fail(err, CN_ERR_DIVERGED,
-                       "fit: the loss became %s in epoch %d at step %d of %d; "
-                       "a learning rate below %g may help",
-                       isnan(loss) ? "NaN" : "infinite", p->epoch, p->step, p->steps,
-                       f->opts.learning_rate);
+        return cn_diverged(f->session, &Y, p, "the loss", f->opts.learning_rate, err);
     f->loss_sum += loss * m;
     f->correct += cn_count_correct(cn_output(f->session).data, m, cn_model_output_size(f->model),
                                    batch->labels);
     f->seen += m;
     status = cn_backward(f->session, err);
-    return status == CN_OK ? cn_step(f->session, p->learning_rate, err) : status;
+    if (status != CN_OK) return status;
+    if (!cn_session_gradients_finite(f->session))
+        return cn_diverged(f->session, &Y, p, "the gradient", f->opts.learning_rate, err);
+    return cn_step(f->session, p->learning_rate, err);
 }
 
 static void begin_epoch(fit *f)
@@ -287,7 +290,8 @@ static cn_status train_epoch(fit *f, cn_error *err)
         if (report(f))
             return cn_fail(err, CN_ERR_STOPPED, "fit: stopped in epoch %d after step %d of %d",
                            p->epoch, p->step, p->steps);
-        if (p->step < p->steps) save_if_due(f); /* else behind the epoch's end */
+        if (p->step < p->steps) status = save_if_due(f, err); /* else behind the epoch's end */
+        if (status != CN_OK) return status;
     }
     return CN_OK;
 }
@@ -296,9 +300,11 @@ static cn_status train_epoch(fit *f, cn_error *err)
 static cn_status finish_epoch(fit *f, cn_error *err)
 {
     cn_progress *p = &f->progress;
+    cn_status status = cn_check_parameters(f->model, p, f->opts.learning_rate, err);
+    if (status != CN_OK) return status;
     if (f->opts.valid) {
         cn_metrics metrics;
-        cn_status status = cn_evaluator_run(&f->evaluator, f->opts.valid, &metrics, NULL, err);
+        status = cn_evaluator_run(&f->evaluator, f->opts.valid, &metrics, NULL, err);
         if (status != CN_OK) return status;
         p->valid_loss = metrics.loss;
         p->valid_accuracy = metrics.accuracy;
@@ -308,8 +314,7 @@ static cn_status finish_epoch(fit *f, cn_error *err)
     if (report(f))
         return cn_fail(err, CN_ERR_STOPPED, "fit: stopped after epoch %d of %d", p->epoch,
                        p->epochs);
-    if (p->epoch < p->epochs) save_if_due(f); /* else at the training's end */
-    return CN_OK;
+    return p->epoch < p->epochs ? save_if_due(f, err) : CN_OK; /* the last: at the very end */
 }
 
 /* From where the progress stands to the end, or to where the callback asks to stop. */
@@ -325,8 +330,9 @@ static cn_status run(fit *f, cn_error *err)
         status = train_epoch(f, err);
         if (status == CN_OK) status = finish_epoch(f, err);
     }
-    if (status == CN_OK || status == CN_ERR_STOPPED) save_checkpoint(f);
-    return status;
+    if (status != CN_OK && status != CN_ERR_STOPPED) return status;
+    cn_status saved = save_checkpoint(f, err);
+    return saved == CN_OK ? status : saved;
 }
 
 cn_status cn_fit(cn_model *model, const cn_dataset *data, const cn_fit_opts *opts,

@@ -29,6 +29,16 @@ cn_status cn_check_fit(const cn_model *model, const cn_dataset *data, const char
 /* Seconds of a clock that never goes back. */
 double cn_seconds(void);
 
+/* ---- trouble (diverged.c) */
+
+/* CN_ERR_DIVERGED with a text that says where it began. `what` is no longer finite: "the loss". The
+ * session has just run the batch with the labels Y; `rate` is the one that was asked for. */
+cn_status cn_diverged(cn_session *session, const cn_tensor *Y, const cn_progress *progress,
+                      const char *what, double rate, cn_error *err);
+/* CN_OK where all parameters are finite, else CN_ERR_DIVERGED that names the first that is not. */
+cn_status cn_check_parameters(const cn_model *model, const cn_progress *progress, double rate,
+                              cn_error *err);
+
 /* ---- evaluation (evaluate.c) */
 
 /* A session with room for a batch, made once and used for every pass over a data set. */
