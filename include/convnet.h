@@ -474,11 +474,11 @@ CN_API cn_tensor cn_input_gradient(const cn_session *session);
  * cn_loss and cn_backward leave; else only a new cn_forward may follow.
  */
 typedef struct cn_trouble {
-    const char *layer; /* its name, "input" for the pictures; NULL: everything is finite */
-    int index;         /* of the layer in the model, the input's is 0 */
-    char what[96];     /* "conv2d_2.weight", "the output of relu_1", "the gradient of
-                          conv2d_2.weight" */
-    bool nan;          /* NaN rather than only infinity */
+    const char *layer;      /* its name, "input" for the pictures; NULL: everything is finite */
+    int index;              /* of the layer in the model, the input's is 0 */
+    char what[96];          /* "conv2d_2.weight", "the output of relu_1", "the gradient of
+                               conv2d_2.weight" */
+    bool nan;               /* NaN rather than only infinity */
     size_t count, elements; /* how many are not finite, and of how many */
 } cn_trouble;
 CN_API cn_status cn_find_trouble(cn_session *session, const cn_tensor *Y, cn_trouble *trouble,
