@@ -188,7 +188,7 @@ static void products_unit(void *argument, int unit, int worker)
                         .ldb = width,
                         .ldc = f->width,
                         .columns = width};
-            run_rows(&job, (p1 - p0) * s->ow, vectors);
+            run_rows(&job, false, (p1 - p0) * s->ow, vectors);
         }
         for (int p = p0; p < p1; p++)
             add_windows(s, t + (ptrdiff_t)(p - p0) * s->ow * f->width, f->width, p, dx);

@@ -118,7 +118,7 @@ static void add_gradient(const weights_gradient *s, const piece *z, int entry)
                       .ldc = s->oc,
                       .columns = smaller(s->oc - column, vectors * LANES),
                       .accumulate = true};
-    tiles[1][vectors - 1][n - 1](&job);
+    tiles[1][vectors - 1][n - 1](&job, 1);
 }
 
 /* A share of dw's entries over all pictures: who computes an entry does not change its sum. The

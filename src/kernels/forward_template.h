@@ -40,9 +40,9 @@ static void plan_correlation(correlation *s, int threads)
     s->band = band_floats(g);
 }
 
-/* Output row p, pixels q0 <= q < q1, of one panel. */
+/* Output row p, pixels q0 <= q < q1, of one panel; `spare` floats of y behind them come later. */
 static void correlate_row(const correlation *s, const float *rows, int p, int q0, int q1,
-                          int column, const float *bias, float *y)
+                          int column, const float *bias, float *y, ptrdiff_t spare)
 {
     const pictures *g = &s->g;
     const int vectors = panel_vectors_at(s->oc, column), width = vectors * LANES;
@@ -60,9 +60,10 @@ static void correlate_row(const correlation *s, const float *rows, int p, int q0
                 .ldb = width,
                 .ldc = s->y_pixel,
                 .columns = smaller(s->oc - column, width),
+                .spare = spare,
                 .bias = bias,
                 .relu = s->relu};
-    run_rows(&job, q1 - q0, vectors);
+    run_rows(&job, false, q1 - q0, vectors);
 }
 
 static void correlate_unit(void *argument, int unit, int worker)
@@ -78,6 +79,8 @@ static void correlate_unit(void *argument, int unit, int worker)
     ptrdiff_t image;
     const float *rows =
         padded_rows(g, i0, i1, p0, p1, s->scratch + (size_t)worker * s->band, &image);
+    /* What a row writes too much, the next row overwrites, where it begins behind it. */
+    const ptrdiff_t spare = s->y_row == (ptrdiff_t)g->ow * s->oc ? s->y_row : 0;
     const int panel0 = share * s->panels / s->shares;
     const int panel1 = (share + 1) * s->panels / s->shares;
     for (int column = panel0 * PANEL; column < smaller(s->oc, panel1 * PANEL); column += PANEL) {
@@ -87,7 +90,7 @@ static void correlate_unit(void *argument, int unit, int worker)
         for (int i = i0; i < i1; i++)
             for (int p = p0; p < p1; p++)
                 correlate_row(s, rows + (i - i0) * image, p, q0, q1, column, s->bias ? bias : NULL,
-                              s->y + i * s->y_image);
+                              s->y + i * s->y_image, p + 1 < p1 ? spare : 0);
     }
 }
 

@@ -31,112 +31,102 @@ typedef struct tile {
     ptrdiff_t an, at, lda, bn, bt, ldb, ldc;
     const float *bias; /* NV vectors, or NULL */
     int columns;       /* of C that exist, at most NV LANES: what lies beyond is not written */
+    ptrdiff_t spare;   /* floats behind C's last row that will be written later, or are nobody's */
     bool accumulate, relu;
 } tile;
 
-/* Writes row i's NV vectors exactly. */
-INLINE void store_row(const int NV, float *c, const vf *row, int columns)
-{
-    UNROLL
-    for (int j = 0; j < NV; j++) {
-        if (columns >= (j + 1) * LANES)
-            store(c + j * LANES, row[j]);
-        else if (columns > j * LANES)
-            store_part(c + j * LANES, row[j], columns - j * LANES);
-    }
-}
-
 /* The rows of a tile that is wider than C. Out of line: the tiles stay small. */
-static __attribute__((noinline)) void write_sums(const float *sums, int rows, int width,
+static __attribute__((noinline)) void write_sums(const float *sums, int rows, int width, float *c,
                                                  const tile *job)
 {
-    float *c = job->c;
+    const int columns = job->columns;
+    const bool accumulate = job->accumulate;
     for (int i = 0; i < rows; i++, sums += width, c += job->ldc)
-        for (int j = 0; j < job->columns; j++) c[j] = job->accumulate ? c[j] + sums[j] : sums[j];
+        for (int j = 0; j < columns; j++) c[j] = accumulate ? c[j] + sums[j] : sums[j];
 }
 
-INLINE void run_tile(const int MR, const int NV, const bool TA, const tile *job)
+/* `count` tiles, one below the other. What a tile sets up beside its sums is thus set up once. */
+INLINE void run_tile(const int MR, const int NV, const bool TA, const tile *job, int count)
 {
-    vf acc[TILE_ROWS_1][2];
     const ptrdiff_t lda = job->lda, ldb = job->ldb, ldc = job->ldc;
-    UNROLL
-    for (int i = 0; i < MR; i++) {
-        UNROLL
-        for (int j = 0; j < NV; j++) acc[i][j] = job->bias ? load(job->bias + j * LANES) : (vf){0};
-    }
-    const int steps = job->K;
-    for (int n = 0; n < job->N; n++) {
-        for (int t = 0; t < job->T; t++) {
-            const float *a = job->a + n * job->an + t * job->at;
-            const float *b = job->b + n * job->bn + t * job->bt;
-            for (int k = 0; k < steps; k++) {
-                vf v[2];
-                UNROLL
-                for (int j = 0; j < NV; j++) v[j] = load(b + j * LANES);
-                UNROLL
-                for (int i = 0; i < MR; i++) {
-                    const float e = TA ? a[i] : a[i * lda];
-                    UNROLL
-                    for (int j = 0; j < NV; j++) acc[i][j] += e * v[j];
-                }
-                a += TA ? lda : 1;
-                b += ldb;
-            }
-        }
-    }
-    if (job->relu) {
-        UNROLL
-        for (int i = 0; i < MR; i++) {
-            UNROLL
-            for (int j = 0; j < NV; j++) acc[i][j] = relu_lanes(acc[i][j]);
-        }
-    }
+    const int steps = job->K, columns = job->columns;
+    const float *top = job->a;
+    /* Where A's rows lie end to end, a step asks for a piece of the next tile's. */
+    const ptrdiff_t ask = lda == steps ? MR : 0;
     float *c = job->c;
-    const int columns = job->columns;
-    if (columns == NV * LANES) {
+    for (; count > 0; count--, top += TA ? MR : MR * lda, c += MR * ldc) {
+        vf acc[TILE_ROWS_1][2];
         UNROLL
         for (int i = 0; i < MR; i++) {
             UNROLL
-            for (int j = 0; j < NV; j++) {
-                float *p = c + i * ldc + j * LANES;
-                if (job->accumulate) acc[i][j] += load(p);
-                store(p, acc[i][j]);
+            for (int j = 0; j < NV; j++)
+                acc[i][j] = job->bias ? load(job->bias + j * LANES) : (vf){0};
+        }
+        for (int n = 0; n < job->N; n++) {
+            for (int t = 0; t < job->T; t++) {
+                const float *a = top + n * job->an + t * job->at, *next = a + MR * lda;
+                const float *b = job->b + n * job->bn + t * job->bt;
+                for (int k = 0; k < steps; k++) {
+                    vf v[2];
+                    if (!TA) prefetch(next);
+                    UNROLL
+                    for (int j = 0; j < NV; j++) v[j] = load(b + j * LANES);
+                    UNROLL
+                    for (int i = 0; i < MR; i++) {
+                        const float e = TA ? a[i] : a[i * lda];
+                        UNROLL
+                        for (int j = 0; j < NV; j++) acc[i][j] += e * v[j];
+                    }
+                    a += TA ? lda : 1;
+                    b += ldb;
+                    next += ask;
+                }
             }
         }
-    } else if (columns == ldc && !job->accumulate) {
-        /* Rows lie end to end: what a row writes too much, the next ones overwrite. */
+        if (job->relu) {
+            UNROLL
+            for (int i = 0; i < MR; i++) {
+                UNROLL
+                for (int j = 0; j < NV; j++) acc[i][j] = relu_lanes(acc[i][j]);
+            }
+        }
+        if (columns < NV * LANES) {
+            float sums[TILE_ROWS_1 * PANEL];
+            UNROLL
+            for (int i = 0; i < MR; i++) {
+                UNROLL
+                for (int j = 0; j < NV; j++) store(sums + (i * NV + j) * LANES, acc[i][j]);
+            }
+            write_sums(sums, MR, NV * LANES, c, job);
+            continue;
+        }
+        if (job->accumulate) {
+            UNROLL
+            for (int i = 0; i < MR; i++) {
+                UNROLL
+                for (int j = 0; j < NV; j++) acc[i][j] += load(c + i * ldc + j * LANES);
+            }
+        }
         UNROLL
         for (int i = 0; i < MR; i++) {
-            if ((MR - i) * ldc < NV * LANES) {
-                store_row(NV, c + i * ldc, acc[i], columns);
-                continue;
-            }
             UNROLL
             for (int j = 0; j < NV; j++) store(c + i * ldc + j * LANES, acc[i][j]);
         }
-    } else {
-        float sums[TILE_ROWS_1 * PANEL];
-        UNROLL
-        for (int i = 0; i < MR; i++) {
-            UNROLL
-            for (int j = 0; j < NV; j++) store(sums + (i * NV + j) * LANES, acc[i][j]);
-        }
-        write_sums(sums, MR, NV * LANES, job);
     }
 }
 
 /* Every number of rows has its tile, so that n rows split into nearly equal tiles without a tail.
  */
-typedef void tile_function(const tile *job);
+typedef void tile_function(const tile *job, int count);
 
-#define TILE(MR, NV)                                   \
-    static void tile_##MR##x##NV(const tile *job)      \
-    {                                                  \
-        run_tile(MR, NV, false, job);                  \
-    }                                                  \
-    static void tile_##MR##x##NV##_ta(const tile *job) \
-    {                                                  \
-        run_tile(MR, NV, true, job);                   \
+#define TILE(MR, NV)                                              \
+    static void tile_##MR##x##NV(const tile *job, int count)      \
+    {                                                             \
+        run_tile(MR, NV, false, job, count);                      \
+    }                                                             \
+    static void tile_##MR##x##NV##_ta(const tile *job, int count) \
+    {                                                             \
+        run_tile(MR, NV, true, job, count);                       \
     }
 #define TILES_TO_6(X, NV) X(1, NV) X(2, NV) X(3, NV) X(4, NV) X(5, NV) X(6, NV)
 #define TILES_TO_12(X, NV) \
@@ -171,14 +161,35 @@ INLINE int tiles_of(int rows, int most)
     return (rows + most - 1) / most;
 }
 
-/* Runs the job for `rows` rows of C, and leaves it behind them. */
-INLINE void run_rows(tile *job, int rows, int vectors)
+/* Runs the job for `count` tiles of n rows of C (of n of A's columns with TA), and leaves it behind
+ * them. */
+INLINE void run_tiles(tile *job, const bool TA, int n, int count, int vectors)
 {
-    const int count = tiles_of(rows, panel_rows(vectors));
-    for (int i = 0; i < count; i++) {
-        const int n = rows / count + (i < rows % count);
-        tiles[0][vectors - 1][n - 1](job);
-        job->a += n * job->lda;
-        job->c += n * job->ldc;
+    if (count > 0) tiles[TA][vectors - 1][n - 1](job, count);
+    job->a += n * count * (TA ? 1 : job->lda);
+    job->c += n * count * job->ldc;
+}
+
+/*
+ * Runs the job for `rows` rows, and leaves it behind them: first the tiles of a row more, then the
+ * others. Where a tile is wider than C, and C's rows lie end to end, what a row writes too much the
+ * next ones overwrite: so only tiles near the end write exactly.
+ */
+INLINE void run_rows(tile *job, const bool TA, int rows, int vectors)
+{
+    const int parts = tiles_of(rows, panel_rows(vectors));
+    const int n = rows / parts, more = rows % parts;
+    const int columns = job->columns, width = vectors * LANES;
+    if (columns == width || columns != job->ldc || job->accumulate) {
+        run_tiles(job, TA, n + 1, more, vectors);
+        run_tiles(job, TA, n, parts - more, vectors);
+        return;
     }
+    ptrdiff_t behind = (ptrdiff_t)rows * columns + job->spare;
+    for (int i = 0; i < parts; i++) {
+        behind -= (n + (i < more)) * columns;
+        job->columns = behind >= width - columns ? width : columns;
+        run_tiles(job, TA, n + (i < more), 1, vectors);
+    }
+    job->columns = columns;
 }

@@ -36,6 +36,12 @@ INLINE void store(float *p, vf v)
     *(vf *)p = v;
 }
 
+/* Asks for the cache line at p, which will be read soon; p need not be anybody's. */
+INLINE void prefetch(const float *p)
+{
+    __builtin_prefetch(p);
+}
+
 /* The first n lanes only, for the last pixel before memory that belongs to somebody else. */
 static void store_part(float *p, vf v, int n)
 {

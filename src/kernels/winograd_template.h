@@ -302,7 +302,7 @@ static void winograd_unit(void *argument, int unit, int worker)
                         .ldb = width,
                         .ldc = f->oc,
                         .columns = width};
-            run_rows(&job, n, vectors);
+            run_rows(&job, false, n, vectors);
         }
     }
     for (int t = 0; t < n; t++) transform_output(f, first + t, t, m);
@@ -383,8 +383,7 @@ static void plane_unit(void *argument, int p, int worker)
     const winograd *f = &g->f;
     (void)worker;
     for (int column = 0; column < f->oc; column += PANEL) {
-        const int vectors = panel_vectors_at(f->oc, column), rows = panel_rows(vectors);
-        const int count = tiles_of(f->c, rows);
+        const int vectors = panel_vectors_at(f->oc, column);
         tile job = {.a = g->v + p * plane_in(f),
                     .b = g->s + p * plane_out(f) + column,
                     .c = g->u + p * plane_sums(f) + column,
@@ -396,12 +395,7 @@ static void plane_unit(void *argument, int p, int worker)
                     .ldc = f->oc,
                     .columns = vectors * LANES,
                     .accumulate = true};
-        for (int i = 0; i < count; i++) {
-            const int n = f->c / count + (i < f->c % count);
-            tiles[1][vectors - 1][n - 1](&job);
-            job.a += n;
-            job.c += (ptrdiff_t)n * f->oc;
-        }
+        run_rows(&job, true, f->c, vectors);
     }
 }
 
