@@ -548,21 +548,36 @@ typedef enum cn_border { CN_BORDER_ZERO = 0, CN_BORDER_REFLECT = 1 } cn_border;
  * How training pictures are changed at random each time they are shown, U8 or F32, of any number
  * of channels. Zero means not at all.
  *
- * The members are applied in their order. What a picture is changed by is a function of the seed,
- * the epoch and the picture's index in the data set, and of nothing else: neither of threads, nor
- * of the batch that the picture is in.
+ * The members are applied in their order; shift, rotate and scale at once, with bilinear
+ * interpolation. "Up to x" is uniform from -x to x. What a picture is changed by is a function of
+ * the seed, the epoch and the picture's index in the data set, and of nothing else: neither of
+ * threads, nor of the batch that the picture is in.
  */
 typedef struct cn_augment {
-    cn_border border; /* where the members below look beyond the picture */
-    int crop;         /* moved by up to so many whole pixels up or down, left or right; less than
-                         n_H and n_W */
+    cn_border border; /* where crop, shift, rotate and scale look beyond the picture */
+    int crop;         /* moved by up to so many whole pixels, down and to the right; less than n_H
+                         and n_W */
     cn_flip flip;
+    double shift;      /* moved by up to so many pixels, and parts of them */
+    double rotate;     /* turned by up to so many degrees, at most 180 */
+    double scale;      /* enlarged by a factor of 1 and up to so much, at most 0.9 */
+    double brightness; /* pixels multiplied by 1 and up to so much, at most 1, as are the next */
+    double contrast;   /* their distance from the picture's mean grey multiplied */
+    double saturation; /* their distance from the grey of the pixel multiplied; U8 pixels then end
+                          at 0 and 255 */
+    int cutout;   /* a square of that side, centred anywhere, set to the mean colour of the model's
+                     normalisation; DeVries and Taylor 2017 */
+    double mixup; /* mixed with another picture of the set, and its truth with that one's; the part
+                     is drawn from Beta(mixup, mixup), and the picture's own is the larger; Zhang
+                     2018 */
 } cn_augment;
 
 /*
- * The text form, for options: words between spaces or commas, "flip crop=4 border=reflect".
+ * The text form, for options: words between spaces or commas, as in "flip crop=4 border=reflect".
  *
- *   flip, flip=random, flip=alternating; crop=PIXELS; border=zero|reflect
+ *   flip, flip=random, flip=alternating; border=zero, border=reflect; crop=PIXELS, shift=PIXELS,
+ *   cutout=PIXELS; rotate=DEGREES; scale=FRACTION, brightness=FRACTION, contrast=FRACTION,
+ * saturation=FRACTION; jitter=FRACTION, which is the last three; mixup=ALPHA
  */
 CN_API cn_status cn_augment_parse(cn_augment *augment, const char *text, cn_error *err);
 

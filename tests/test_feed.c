@@ -35,9 +35,10 @@ static cn_dataset *numbered(void)
 static cn_feed_opts options(const cn_dataset *data, bool background, float *x)
 {
     return (cn_feed_opts){.data = data,
-                          .augment = {.crop = 2, .flip = CN_FLIP_RANDOM},
+                          .augment = {.crop = 2, .flip = CN_FLIP_RANDOM, .cutout = 1, .mixup = 0.3},
                           .mean = mean,
                           .std = std,
+                          .outputs = N,
                           .batch = BATCH,
                           .epochs = EPOCHS,
                           .seed = 4,
@@ -50,6 +51,7 @@ static void expect(const cn_dataset *data, const cn_batch *b, int epoch, int ste
 {
     int order[N], first = (step - 1) * BATCH;
     float x[BATCH * EACH];
+    float targets[BATCH * N];
     int32_t labels[BATCH];
     cn_augmenter a;
     cn_feed_opts o = options(data, false, NULL);
@@ -57,9 +59,10 @@ static void expect(const cn_dataset *data, const cn_batch *b, int epoch, int ste
     assert_int_equal(b->step, step);
     assert_int_equal(b->m, step == STEPS ? N - (STEPS - 1) * BATCH : BATCH);
     cn_order_shuffle(o.seed, epoch, N, order);
-    assert_int_equal(cn_augmenter_create(&a, data, &o.augment, o.seed, mean, std, NULL), CN_OK);
-    cn_augmenter_run(&a, epoch, order + first, b->m, x, labels);
+    assert_int_equal(cn_augmenter_create(&a, data, &o.augment, o.seed, mean, std, N, NULL), CN_OK);
+    cn_augmenter_run(&a, epoch, order + first, b->m, x, labels, targets);
     assert_memory_equal(b->x, x, (size_t)b->m * EACH * sizeof *x);
+    assert_memory_equal(b->targets, targets, (size_t)b->m * N * sizeof *targets);
     assert_memory_equal(b->labels, labels, (size_t)b->m * sizeof *labels);
     assert_memory_equal(labels, order + first, (size_t)b->m * sizeof *labels);
     cn_augmenter_free(&a);

@@ -176,6 +176,35 @@ static void fit_learns_and_threads_change_no_bit(void **state)
     cn_dataset_free(data);
 }
 
+/* One thread makes its batches in line, several have them made in the background. */
+static void augmentation_is_the_same_for_any_threads(void **state)
+{
+    enum { MODELS = 4 };
+    (void)state;
+    cn_dataset *data = halves();
+    cn_model *models[MODELS], *plain = network();
+    cn_fit_opts opts = {.epochs = 4, .batch = BATCH, .seed = 2};
+    assert_int_equal(cn_fit(plain, data, &opts, NULL, NULL), CN_OK);
+    assert_int_equal(cn_augment_parse(&opts.augment,
+                                      "flip crop=1 rotate=20 scale=0.2 shift=0.5 jitter=0.3 "
+                                      "cutout=2 mixup=0.4 border=reflect",
+                                      NULL),
+                     CN_OK);
+    for (int i = 0; i < MODELS; i++) {
+        models[i] = network();
+        opts.threads = i + 1;
+        assert_int_equal(cn_fit(models[i], data, &opts, NULL, NULL), CN_OK);
+    }
+    for (int i = 1; i < MODELS; i++) assert_same_weights(models[0], models[i]);
+    float *x = weights(plain), *y = weights(models[0]);
+    assert_memory_not_equal(x, y, cn_model_parameter_count(plain) * sizeof *x);
+    free(x);
+    free(y);
+    cn_model_free(plain);
+    for (int i = 0; i < MODELS; i++) cn_model_free(models[i]);
+    cn_dataset_free(data);
+}
+
 /* What the callbacks of a training have seen. */
 typedef struct witness {
     int steps, epochs;
@@ -285,6 +314,7 @@ static void what_cannot_be_trained_is_refused(void **state)
         {{.batch = -2}, "fit: a batch of -2, expected at least 1"},
         {{.learning_rate = -0.5}, "fit: learning rate -0.5, expected a positive number"},
         {{.schedule = (cn_schedule)9}, "fit: unknown schedule 9"},
+        {{.augment.crop = 4}, "augmentation: crop is 4, expected 0 to 3 for pictures of 4 x 4"},
     };
     cn_dataset *data = halves(), *other = NULL;
     cn_model *model = network(), *three = NULL;
@@ -355,6 +385,7 @@ int main(void)
         cmocka_unit_test(the_largest_output_names_the_class),
         cmocka_unit_test(fit_is_the_loop_by_hand),
         cmocka_unit_test(fit_learns_and_threads_change_no_bit),
+        cmocka_unit_test(augmentation_is_the_same_for_any_threads),
         cmocka_unit_test(callbacks_see_every_step_and_epoch),
         cmocka_unit_test(stopping_keeps_the_steps_so_far),
         cmocka_unit_test(a_loss_that_is_not_finite_is_named),

@@ -9,6 +9,7 @@
 #include "train/augment.h"
 
 #include <limits.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +17,8 @@
 static const char separators[] = " ,\t\r\n";
 
 typedef enum kind {
-    WHOLE,  /* int, at least 1 */
+    WHOLE,  /* int, 0 or more */
+    NUMBER, /* double, 0 or more */
     CHOICE, /* an enum, named by one of `values` */
 } kind;
 
@@ -24,15 +26,28 @@ typedef struct word {
     const char *name;
     kind kind;
     size_t offset;
+    int members;        /* how many members in a row it sets */
     const char *values; /* as messages show them; of a choice, all of them */
     int first;          /* the constant of a choice's first value */
     bool alone;         /* the name without a value stands for the first one */
 } word;
 
+#define AT(member) offsetof(cn_augment, member)
+
 static const word words[] = {
-    {"flip", CHOICE, offsetof(cn_augment, flip), "random|alternating", CN_FLIP_RANDOM, true},
-    {"crop", WHOLE, offsetof(cn_augment, crop), "PIXELS", 0, false},
-    {"border", CHOICE, offsetof(cn_augment, border), "zero|reflect", CN_BORDER_ZERO, false},
+    {"flip", CHOICE, AT(flip), 1, "random|alternating", CN_FLIP_RANDOM, true},
+    {"border", CHOICE, AT(border), 1, "zero|reflect", CN_BORDER_ZERO, false},
+    {"crop", WHOLE, AT(crop), 1, "PIXELS", 0, false},
+    {"shift", NUMBER, AT(shift), 1, "PIXELS", 0, false},
+    {"rotate", NUMBER, AT(rotate), 1, "DEGREES", 0, false},
+    {"scale", NUMBER, AT(scale), 1, "FRACTION", 0, false},
+    {"jitter", NUMBER, AT(brightness), 3, "FRACTION", 0,
+     false}, /* contrast and saturation follow */
+    {"brightness", NUMBER, AT(brightness), 1, "FRACTION", 0, false},
+    {"contrast", NUMBER, AT(contrast), 1, "FRACTION", 0, false},
+    {"saturation", NUMBER, AT(saturation), 1, "FRACTION", 0, false},
+    {"cutout", WHOLE, AT(cutout), 1, "PIXELS", 0, false},
+    {"mixup", NUMBER, AT(mixup), 1, "ALPHA", 0, false},
 };
 enum { WORDS = sizeof words / sizeof *words, WORD_TEXT = 48, LIST_TEXT = 160 };
 
@@ -52,7 +67,7 @@ static int choice(const char *value, size_t length, const char *values)
     return -1;
 }
 
-/* Sets the member from value[0..length-1], which is NULL where there was none. */
+/* Sets the member from value[0..length-1]; NULL and 0 where there was none. */
 static bool set(const word *w, const char *value, size_t length, cn_augment *out)
 {
     void *member = (char *)out + w->offset;
@@ -61,22 +76,34 @@ static bool set(const word *w, const char *value, size_t length, cn_augment *out
         if (i >= 0) *(int *)member = w->first + i;
         return i >= 0;
     }
+    /* strtod would take signs, spaces, names and hexadecimal numbers, too. */
+    if (!length || *value == '-' || strspn(value, "0123456789.e-") < length) return false;
     char *end;
-    if (!value || *value < '0' || *value > '9') return false;
-    long number = strtol(value, &end, 10);
-    if (end != value + length || number < 1 || number > INT_MAX) return false;
-    *(int *)member = (int)number;
+    double number = strtod(value, &end);
+    if (end != value + length || !isfinite(number)) return false;
+    if (w->kind == WHOLE) {
+        if (number > INT_MAX || number != floor(number)) return false;
+        *(int *)member = (int)number;
+        return true;
+    }
+    for (int i = 0; i < w->members; i++) ((double *)member)[i] = number;
     return true;
 }
 
-/* "flip=random|alternating, crop=PIXELS, border=zero|reflect" */
+/* "flip, border, crop" and so on. */
 static const char *list(char text[LIST_TEXT])
 {
     int used = 0;
     for (int i = 0; i < WORDS && used < LIST_TEXT; i++)
-        used += snprintf(text + used, (size_t)(LIST_TEXT - used), "%s%s=%s", i ? ", " : "",
-                         words[i].name, words[i].values);
+        used +=
+            snprintf(text + used, (size_t)(LIST_TEXT - used), "%s%s", i ? ", " : "", words[i].name);
     return text;
+}
+
+/* Where the members end that a word sets. */
+static size_t end_of(const word *w)
+{
+    return w->offset + (size_t)w->members * (w->kind == NUMBER ? sizeof(double) : sizeof(int));
 }
 
 /* Reads text[0..length-1]; `seen` has a bit for each word of the table. */
@@ -85,21 +112,24 @@ static cn_status read_word(const char *text, size_t length, unsigned *seen, cn_a
 {
     char known[LIST_TEXT], found[WORD_TEXT];
     size_t name = 0;
+    int at = 0;
     while (name < length && text[name] != '=') name++;
-    const char *value = name < length ? text + name + 1 : NULL;
     snprintf(found, sizeof found, "%.*s", length < WORD_TEXT ? (int)length : WORD_TEXT, text);
-    for (int i = 0; i < WORDS; i++) {
-        if (!is_text(text, name, words[i].name)) continue;
-        if (*seen & 1u << i)
-            return cn_fail(err, CN_ERR_ARGUMENT, "augmentation: \"%s\": there are two of %s", found,
+    while (at < WORDS && !is_text(text, name, words[at].name)) at++;
+    if (at == WORDS)
+        return cn_fail(err, CN_ERR_ARGUMENT, "augmentation: expected one of %s, found \"%s\"",
+                       list(known), found);
+    /* No member twice, were it by jitter and brightness. */
+    for (int i = 0; i < WORDS; i++)
+        if ((*seen & 1u << i) && words[i].offset < end_of(&words[at]) &&
+            words[at].offset < end_of(&words[i]))
+            return cn_fail(err, CN_ERR_ARGUMENT, "augmentation: \"%s\": %s was given before", found,
                            words[i].name);
-        *seen |= 1u << i;
-        if (set(&words[i], value, value ? length - name - 1 : 0, out)) return CN_OK;
-        return cn_fail(err, CN_ERR_ARGUMENT, "augmentation: expected %s=%s, found \"%s\"",
-                       words[i].name, words[i].values, found);
-    }
-    return cn_fail(err, CN_ERR_ARGUMENT, "augmentation: expected %s, found \"%s\"", list(known),
-                   found);
+    *seen |= 1u << at;
+    const char *value = name < length ? text + name + 1 : NULL;
+    if (set(&words[at], value, value ? length - name - 1 : 0, out)) return CN_OK;
+    return cn_fail(err, CN_ERR_ARGUMENT, "augmentation: expected %s=%s, found \"%s\"",
+                   words[at].name, words[at].values, found);
 }
 
 cn_status cn_augment_parse(cn_augment *augment, const char *text, cn_error *err)

@@ -1,84 +1,223 @@
 /*
  * augmenter.c - augmented batches: a few pictures at a time are changed while they lie in the
  * cache, then normalised straight into the floats that a model takes.
+ *
+ *     pixels --crop, flip--> pixels --warp, jitter--> floats --normalise, cutout, mixup--> x
+ *
+ * A step that an augmentation does not ask for is left out.
  */
 #include "train/augment.h"
 
 #include "base/pixels.h"
 #include "data/dataset.h"
 
+#include <math.h>
 #include <string.h>
 
 /* Half of a first-level cache; several pictures, so that normalising has its factors ready once
  * for them all. */
 enum { CHUNK_BYTES = 16 * 1024 };
 
+/* ---- life and death */
+
 static bool is_cropped(const cn_augment *a)
 {
     return a->crop > 0 || a->flip != CN_FLIP_NONE;
 }
 
+static bool is_warped(const cn_augment *a)
+{
+    return a->shift > 0 || a->rotate > 0 || a->scale > 0;
+}
+
+static bool is_jittered(const cn_augment *a)
+{
+    return a->brightness > 0 || a->contrast > 0 || a->saturation > 0;
+}
+
+static size_t picture_count(const cn_dataset *data)
+{
+    const int *shape = cn_dataset_shape(data);
+    return (size_t)shape[0] * (size_t)shape[1] * (size_t)shape[2];
+}
+
+/* Room for n times `size` bytes where it is wanted; *ok becomes false where there is no memory. */
+static void *room(bool wanted, size_t n, size_t size, bool *ok, cn_error *err)
+{
+    if (!wanted || !*ok) return NULL;
+    void *made = cn_allocate(n, size, "augmentation", err);
+    *ok = made != NULL;
+    return made;
+}
+
 cn_status cn_augmenter_create(cn_augmenter *augmenter, const cn_dataset *data,
                               const cn_augment *augment, uint64_t seed, const float *mean,
-                              const float *std, cn_error *err)
+                              const float *std, int outputs, cn_error *err)
 {
-    const cn_tensor *all = cn_dataset_images(data);
-    size_t bytes = cn_tensor_count(all) / (size_t)all->shape[0] * cn_dtype_size(all->dtype);
-    cn_augmenter made = {.data = data, .augment = *augment, .seed = seed, .mean = mean, .std = std};
+    const size_t count = picture_count(data), floats = count * sizeof(float);
+    const size_t bytes = count * cn_dtype_size(cn_dataset_images(data)->dtype);
+    const size_t chunk = bytes < CHUNK_BYTES ? CHUNK_BYTES / bytes : 1;
+    const bool warped = is_warped(augment), jittered = is_jittered(augment);
+    cn_augmenter made = {.data = data,
+                         .augment = *augment,
+                         .seed = seed,
+                         .mean = mean,
+                         .std = std,
+                         .outputs = outputs,
+                         .chunk = (int)chunk};
     cn_status status = cn_augment_check(augment, cn_dataset_shape(data), "augmentation", err);
     if (status != CN_OK) return status;
-    made.chunk = bytes < CHUNK_BYTES ? (int)(CHUNK_BYTES / bytes) : 1;
-    if (is_cropped(augment)) {
-        made.pictures = cn_allocate((size_t)made.chunk, bytes, "augmentation", err);
-        if (!made.pictures) return CN_ERR_MEMORY;
+    bool ok = true;
+    made.draws = room(true, chunk, sizeof *made.draws, &ok, err);
+    made.cropped = room(is_cropped(augment), chunk, bytes, &ok, err);
+    made.single = room(warped, 1, floats, &ok, err);
+    made.floats = room(warped || jittered, chunk, floats, &ok, err);
+    made.partner = room(augment->mixup > 0, 1, floats, &ok, err);
+    if (ok) {
+        *augmenter = made;
+        return CN_OK;
     }
-    *augmenter = made;
-    return CN_OK;
+    cn_augmenter_free(&made);
+    return CN_ERR_MEMORY;
 }
 
-void cn_augmenter_free(cn_augmenter *augmenter)
+void cn_augmenter_free(cn_augmenter *a)
 {
-    cn_release(augmenter->pictures);
-    *augmenter = (cn_augmenter){0};
+    cn_release(a->draws);
+    cn_release(a->cropped);
+    cn_release(a->single);
+    cn_release(a->floats);
+    cn_release(a->partner);
+    *a = (cn_augmenter){0};
 }
 
-/* Pictures index[0..n-1], n at most a chunk. */
-static void run_chunk(cn_augmenter *a, int epoch, const int *index, int n, float *x)
+/* ---- a picture */
+
+static void crop(const cn_augmenter *a, const cn_augment_draws *draws, const void *in, void *out)
 {
     const cn_tensor *all = cn_dataset_images(a->data);
-    const int *shape = all->shape;
-    size_t pixel = (size_t)shape[3] * cn_dtype_size(all->dtype);
-    size_t bytes = (size_t)shape[1] * (size_t)shape[2] * pixel;
-    for (int i = 0; i < n; i++) {
-        cn_augment_draws draws;
-        cn_augment_draw(&a->augment, a->seed, epoch, index[i], &draws);
-        cn_crop crop = {.rows = shape[1],
-                        .columns = shape[2],
-                        .pixel = pixel,
-                        .border = a->augment.border,
-                        .down = draws.down,
-                        .right = draws.right,
-                        .flip = draws.flip};
-        cn_crop_picture(&crop, (const uint8_t *)all->data + (size_t)index[i] * bytes,
-                        (uint8_t *)a->pictures + (size_t)i * bytes);
+    cn_crop c = {.rows = all->shape[1],
+                 .columns = all->shape[2],
+                 .pixel = (size_t)all->shape[3] * cn_dtype_size(all->dtype),
+                 .border = a->augment.border,
+                 .down = draws->down,
+                 .right = draws->right,
+                 .flip = draws->flip};
+    cn_crop_picture(&c, in, out);
+}
+
+static void widen(const uint8_t *restrict in, size_t n, float *restrict out)
+{
+    for (size_t i = 0; i < n; i++) out[i] = (float)in[i];
+}
+
+/* Warped and jittered, in the units of the data set. */
+static void change(const cn_augmenter *a, const cn_augment_draws *draws, const void *in, float *out)
+{
+    const int *shape = cn_dataset_shape(a->data);
+    const size_t count = picture_count(a->data);
+    const bool bytes = cn_dataset_images(a->data)->dtype == CN_U8;
+    float *plain = a->single ? a->single : out;
+    if (bytes)
+        widen(in, count, plain);
+    else
+        memcpy(plain, in, count * sizeof *plain);
+    if (a->single) cn_warp_picture(&draws->warp, shape, a->augment.border, plain, out);
+    /* Bytes stand for 0 to 1, which is what a camera gives; floats may be anything. */
+    if (is_jittered(&a->augment))
+        cn_jitter_picture(&draws->jitter, shape, bytes ? 0 : -INFINITY,
+                          bytes ? 1 / cn_dataset_scale(a->data) : INFINITY, out);
+}
+
+/* A square of the mean colour, which is 0 once pictures are normalised. */
+static void cut_out(const cn_augmenter *a, const cn_augment_draws *draws, float *x)
+{
+    const int *shape = cn_dataset_shape(a->data);
+    int first[2], end[2];
+    for (int i = 0; i < 2; i++) {
+        first[i] = draws->hole[i] > 0 ? draws->hole[i] : 0;
+        end[i] = draws->hole[i] + a->augment.cutout;
+        if (end[i] > shape[i]) end[i] = shape[i];
     }
-    cn_tensor changed =
-        cn_tensor_view(all->dtype, 4, (int[]){n, shape[1], shape[2], shape[3]}, a->pictures);
-    cn_pixels_normalize(&changed, cn_dataset_scale(a->data), NULL, n, a->mean, a->std, x);
+    const size_t channels = (size_t)shape[2];
+    for (int r = first[0]; r < end[0]; r++) {
+        size_t at = ((size_t)r * (size_t)shape[1] + (size_t)first[1]) * channels;
+        memset(x + at, 0, (size_t)(end[1] - first[1]) * channels * sizeof *x);
+    }
+}
+
+/* ---- a chunk of pictures */
+
+/* Pictures index[0..n-1], but for mixup. What they were changed by is then in a->draws. */
+static void make(const cn_augmenter *a, int epoch, const int *index, int n, float *x)
+{
+    const cn_tensor *all = cn_dataset_images(a->data);
+    const size_t count = picture_count(a->data), bytes = count * cn_dtype_size(all->dtype);
+    cn_tensor from = *all;
+    if (a->cropped) from.data = a->cropped;
+    for (int i = 0; i < n; i++) {
+        cn_augment_draws *draws = &a->draws[i];
+        const char *picture = (const char *)all->data + (size_t)index[i] * bytes;
+        cn_augment_draw(&a->augment, a->seed, epoch, index[i], all->shape[0], all->shape + 1,
+                        draws);
+        if (a->cropped) {
+            char *cropped = (char *)a->cropped + (size_t)i * bytes;
+            crop(a, draws, picture, cropped);
+            picture = cropped;
+        }
+        if (a->floats) change(a, draws, picture, a->floats + (size_t)i * count);
+    }
+    if (a->floats) {
+        from.data = a->floats;
+        from.dtype = CN_F32;
+    }
+    cn_pixels_normalize(&from, cn_dataset_scale(a->data), from.data == all->data ? index : NULL, n,
+                        a->mean, a->std, x);
+    for (int i = 0; a->augment.cutout > 0 && i < n; i++)
+        cut_out(a, &a->draws[i], x + (size_t)i * count);
+}
+
+static void blend(float weight, size_t n, const float *restrict other, float *restrict x)
+{
+    for (size_t i = 0; i < n; i++) x[i] = weight * x[i] + (1 - weight) * other[i];
+}
+
+static void add_target(const cn_augmenter *a, int picture, float weight, float *target)
+{
+    int32_t label = cn_dataset_label(a->data, picture);
+    if (a->outputs == 1)
+        target[0] += weight * (float)label;
+    else
+        target[label] += weight;
+}
+
+/* x = weight x + (1 - weight) partner, and so the truth. The partner looks as it does in this
+ * epoch itself. */
+static void mix(const cn_augmenter *a, int epoch, int picture, cn_augment_draws draws, float *x,
+                float *target)
+{
+    make(a, epoch, &draws.partner, 1, a->partner);
+    blend(draws.weight, picture_count(a->data), a->partner, x);
+    memset(target, 0, (size_t)a->outputs * sizeof *target);
+    add_target(a, picture, draws.weight, target);
+    add_target(a, draws.partner, 1 - draws.weight, target);
 }
 
 void cn_augmenter_run(cn_augmenter *a, int epoch, const int *index, int n, float *x,
-                      int32_t *labels)
+                      int32_t *labels, float *targets)
 {
-    if (!a->pictures) {
-        cn_dataset_batch(a->data, index, n, a->mean, a->std, x, labels);
-        return;
+    const size_t count = picture_count(a->data);
+    for (int from = 0, m; from < n; from += m) {
+        m = n - from < a->chunk ? n - from : a->chunk;
+        make(a, epoch, index + from, m, x + (size_t)from * count);
     }
-    const cn_tensor *all = cn_dataset_images(a->data);
-    size_t count = cn_tensor_count(all) / (size_t)all->shape[0];
-    for (int i = 0, m; i < n; i += m) {
-        m = n - i < a->chunk ? n - i : a->chunk;
-        run_chunk(a, epoch, index + i, m, x + (size_t)i * count);
+    for (int i = 0; i < n; i++) {
+        labels[i] = cn_dataset_label(a->data, index[i]);
+        if (!a->partner) continue;
+        cn_augment_draws draws;
+        cn_augment_draw(&a->augment, a->seed, epoch, index[i], cn_dataset_size(a->data),
+                        cn_dataset_shape(a->data), &draws);
+        mix(a, epoch, index[i], draws, x + (size_t)i * count,
+            targets + (size_t)i * (size_t)a->outputs);
     }
-    for (int i = 0; i < n; i++) labels[i] = cn_dataset_label(a->data, index[i]);
 }

@@ -10,12 +10,6 @@
 
 #include <string.h>
 
-static int reflect(int i, int n)
-{
-    i = i < 0 ? -i : i;
-    return i < n ? i : 2 * (n - 1) - i;
-}
-
 static inline void mirror(const uint8_t *from, int count, size_t pixel, uint8_t *to)
 {
     for (const uint8_t *p = from + (size_t)count * pixel; p != from; to += pixel) {
@@ -49,7 +43,7 @@ static void crop_row(const cn_crop *crop, const uint8_t *in, uint8_t *out)
     for (int c = first > 0 ? 0 : end; c < (first > 0 ? first : n); c++) {
         uint8_t *to = out + (size_t)(crop->flip ? n - 1 - c : c) * pixel;
         if (crop->border == CN_BORDER_REFLECT)
-            memcpy(to, in + (size_t)reflect(c + right, n) * pixel, pixel);
+            memcpy(to, in + (size_t)cn_reflect(c + right, n) * pixel, pixel);
         else
             memset(to, 0, pixel);
     }
@@ -65,6 +59,6 @@ void cn_crop_picture(const cn_crop *crop, const void *in, void *out)
         if (outside && crop->border == CN_BORDER_ZERO)
             memset(to, 0, row);
         else
-            crop_row(crop, (const uint8_t *)in + (size_t)reflect(from, crop->rows) * row, to);
+            crop_row(crop, (const uint8_t *)in + (size_t)cn_reflect(from, crop->rows) * row, to);
     }
 }

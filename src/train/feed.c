@@ -52,7 +52,8 @@ static void make(cn_feed *f, int64_t number)
     made->epoch = epoch;
     made->step = step;
     made->m = m;
-    cn_augmenter_run(&f->augmenter, epoch, f->order + first, m, made->x, made->labels);
+    cn_augmenter_run(&f->augmenter, epoch, f->order + first, m, made->x, made->labels,
+                     made->targets);
 }
 
 /* ---- the maker */
@@ -109,6 +110,7 @@ static cn_status make_room(cn_feed *f, cn_error *err)
     const int *shape = cn_dataset_shape(o->data);
     size_t batch = (size_t)o->batch, size = (size_t)cn_dataset_size(o->data);
     size_t example = (size_t)shape[0] * (size_t)shape[1] * (size_t)shape[2];
+    size_t outputs = (size_t)o->outputs;
     f->order = cn_allocate(size, sizeof *f->order, "fit: order", err);
     if (!f->order) return CN_ERR_MEMORY;
     for (int i = 0; i < (int)size; i++) f->order[i] = i;
@@ -119,6 +121,9 @@ static cn_status make_room(cn_feed *f, cn_error *err)
         slot->x =
             o->background ? cn_allocate(batch, example * sizeof *slot->x, "fit: batch", err) : o->x;
         if (!slot->x) return CN_ERR_MEMORY;
+        if (!(o->augment.mixup > 0)) continue;
+        slot->targets = cn_allocate(batch, outputs * sizeof *slot->targets, "fit: targets", err);
+        if (!slot->targets) return CN_ERR_MEMORY;
     }
     return CN_OK;
 }
@@ -131,7 +136,7 @@ cn_status cn_feed_create(cn_feed **feed, const cn_feed_opts *opts, cn_error *err
     f->steps = (cn_dataset_size(opts->data) - 1) / opts->batch + 1;
     f->end = f->made = f->taken = (int64_t)opts->epochs * f->steps;
     cn_status status = cn_augmenter_create(&f->augmenter, opts->data, &opts->augment, opts->seed,
-                                           opts->mean, opts->std, err);
+                                           opts->mean, opts->std, opts->outputs, err);
     if (status == CN_OK) status = make_room(f, err);
     if (status == CN_OK && opts->background) status = start_maker(f, err);
     if (status == CN_OK) {
@@ -160,6 +165,7 @@ void cn_feed_free(cn_feed *f)
     for (int i = 0; i < SLOTS; i++) {
         if (f->opts.background) cn_release(f->slots[i].x);
         cn_release(f->slots[i].labels);
+        cn_release(f->slots[i].targets);
     }
     cn_release(f);
 }

@@ -11,6 +11,7 @@ typedef struct cn_batch {
     int epoch, step, m;
     float *x;        /* (m, n_H, n_W, n_C), normalised */
     int32_t *labels; /* (m) */
+    float *targets;  /* (m, outputs); NULL where the labels are the truth */
 } cn_batch;
 
 typedef struct cn_feed cn_feed;
@@ -19,6 +20,7 @@ typedef struct cn_feed_opts {
     const cn_dataset *data;
     cn_augment augment;
     const float *mean, *std; /* NULL or n_C of each */
+    int outputs;             /* of the model: classes, or 1 */
     int batch, epochs;       /* the last batch of an epoch may be smaller */
     uint64_t seed;
     bool no_shuffle;

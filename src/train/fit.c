@@ -23,6 +23,7 @@
 
 #include <math.h>
 #include <stddef.h>
+#include <string.h>
 
 enum { DEFAULT_BATCH = 64 };
 static const double default_rate = 1e-3;
@@ -62,6 +63,14 @@ static const cn_state_member terms[] = {
     {"augment: border", CN_STATE_INT, offsetof(cn_fit_opts, augment.border)},
     {"augment: crop", CN_STATE_INT, offsetof(cn_fit_opts, augment.crop)},
     {"augment: flip", CN_STATE_INT, offsetof(cn_fit_opts, augment.flip)},
+    {"augment: shift", CN_STATE_NUMBER, offsetof(cn_fit_opts, augment.shift)},
+    {"augment: rotate", CN_STATE_NUMBER, offsetof(cn_fit_opts, augment.rotate)},
+    {"augment: scale", CN_STATE_NUMBER, offsetof(cn_fit_opts, augment.scale)},
+    {"augment: brightness", CN_STATE_NUMBER, offsetof(cn_fit_opts, augment.brightness)},
+    {"augment: contrast", CN_STATE_NUMBER, offsetof(cn_fit_opts, augment.contrast)},
+    {"augment: saturation", CN_STATE_NUMBER, offsetof(cn_fit_opts, augment.saturation)},
+    {"augment: cutout", CN_STATE_INT, offsetof(cn_fit_opts, augment.cutout)},
+    {"augment: mixup", CN_STATE_NUMBER, offsetof(cn_fit_opts, augment.mixup)},
     {.name = NULL},
 };
 
@@ -115,6 +124,7 @@ static cn_status prepare(fit *f, cn_error *err)
                          .augment = o->augment,
                          .mean = f->model->mean,
                          .std = f->model->std,
+                         .outputs = cn_model_output_size(f->model),
                          .batch = o->batch,
                          .epochs = o->epochs,
                          .seed = o->seed,
@@ -231,6 +241,15 @@ static bool report(fit *f)
     return f->opts.progress && f->opts.progress(&f->progress, f->opts.user);
 }
 
+/* The batch's truth in the shape of the model's output. */
+static cn_tensor targets_of(const fit *f, const cn_batch *batch)
+{
+    const cn_shape *out = &f->model->layers[f->model->output].out;
+    int shape[CN_MAX_RANK] = {batch->m};
+    memcpy(shape + 1, out->n, (size_t)out->rank * sizeof *shape);
+    return cn_tensor_view(CN_F32, out->rank + 1, shape, batch->targets);
+}
+
 /* Forward, loss, backward and step over a batch. */
 static cn_status train_batch(fit *f, const cn_batch *batch, cn_error *err)
 {
@@ -240,7 +259,8 @@ static cn_status train_batch(fit *f, const cn_batch *batch, cn_error *err)
     double loss;
 
     cn_tensor X = cn_tensor_view(CN_F32, 4, (int[]){m, shape[0], shape[1], shape[2]}, batch->x);
-    cn_tensor Y = cn_tensor_view(CN_I32, 1, (int[]){m}, batch->labels);
+    cn_tensor Y = batch->targets ? targets_of(f, batch)
+                                 : cn_tensor_view(CN_I32, 1, (int[]){m}, batch->labels);
     cn_status status = cn_forward(f->session, &X, err);
     if (status == CN_OK) status = cn_loss(f->session, &Y, &loss, err);
     if (status != CN_OK) return status;
