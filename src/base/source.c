@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <zlib.h>
 
 enum { CHUNK = 1 << 16 };
 
@@ -25,7 +26,11 @@ struct cn_source {
     size_t raw_size;             /* of the file or the memory */
     size_t raw_offset;           /* raw bytes taken into `next` so far */
     size_t offset;               /* bytes given to the reader */
-    const uint8_t *next;         /* raw bytes not yet used */
+    bool part;                   /* of a file: raw_size and size are limits, crc is kept */
+    size_t size;                 /* of the part, unpacked */
+    bool has_crc;
+    uint32_t crc, expected_crc;
+    const uint8_t *next; /* raw bytes not yet used */
     size_t available;
     char name[128]; /* its tail, where it is longer: errors have room for 256 bytes */
     uint8_t chunk[CHUNK];
@@ -57,8 +62,10 @@ void cn_source_close(cn_source *s)
 static cn_status refill(cn_source *s, cn_error *err)
 {
     if (s->available > 0 || s->file < 0) return CN_OK;
+    size_t most =
+        s->part && s->raw_size - s->raw_offset < CHUNK ? s->raw_size - s->raw_offset : CHUNK;
     ssize_t got;
-    do got = read(s->file, s->chunk, CHUNK);
+    do got = read(s->file, s->chunk, most);
     while (got < 0 && errno == EINTR);
     if (got < 0)
         return cn_fail(err, CN_ERR_IO, "%s: byte %zu: cannot be read: %s", s->name, s->raw_offset,
@@ -83,22 +90,71 @@ static cn_status recognise(cn_source *s, cn_source_mode mode, cn_error *err)
     return CN_OK;
 }
 
-cn_status cn_source_open(cn_source **source, const char *path, cn_source_mode mode, cn_error *err)
+static cn_status open_file(cn_source *s, const char *path, cn_error *err)
 {
     struct stat about;
+    s->file = open(path, O_RDONLY | O_CLOEXEC);
+    if (s->file < 0 || fstat(s->file, &about) != 0)
+        return cn_fail(err, CN_ERR_IO, "%s: cannot be opened: %s", s->name, strerror(errno));
+    if (S_ISDIR(about.st_mode))
+        return cn_fail(err, CN_ERR_IO, "%s: expected a file, found a directory", s->name);
+    s->sized = S_ISREG(about.st_mode);
+    s->raw_size = s->sized ? (size_t)about.st_size : 0;
+    return CN_OK;
+}
+
+cn_status cn_source_open(cn_source **source, const char *path, cn_source_mode mode, cn_error *err)
+{
     cn_source *s = NULL;
     cn_status status = create(&s, path, err);
     if (status != CN_OK) return status;
-    s->file = open(path, O_RDONLY | O_CLOEXEC);
-    if (s->file < 0 || fstat(s->file, &about) != 0)
-        status = cn_fail(err, CN_ERR_IO, "%s: cannot be opened: %s", s->name, strerror(errno));
-    else if (S_ISDIR(about.st_mode))
-        status = cn_fail(err, CN_ERR_IO, "%s: expected a file, found a directory", s->name);
-    else {
-        s->sized = S_ISREG(about.st_mode);
-        s->raw_size = s->sized ? (size_t)about.st_size : 0;
-        status = recognise(s, mode, err);
-    }
+    status = open_file(s, path, err);
+    if (status == CN_OK) status = recognise(s, mode, err);
+    if (status == CN_OK)
+        *source = s;
+    else
+        cn_source_close(s);
+    return status;
+}
+
+/* Checks the part against the file that was opened, and goes there. */
+static cn_status enter_part(cn_source *s, const cn_source_part *part, cn_error *err)
+{
+    size_t most = part->packed;
+    if (!s->sized)
+        return cn_fail(err, CN_ERR_UNSUPPORTED,
+                       "%s: not a regular file, which archives are read from", s->name);
+    if (part->offset > s->raw_size || part->packed > s->raw_size - part->offset)
+        return cn_fail(err, CN_ERR_FORMAT, "%s: %zu bytes from byte %zu on, in a file of %zu",
+                       s->name, part->packed, part->offset, s->raw_size);
+    if (part->deflated && !cn_multiply(most, cn_unpacker_deflate.ratio, &most)) most = SIZE_MAX;
+    if (part->size > most || (!part->deflated && part->size != most))
+        return cn_fail(err, CN_ERR_FORMAT, "%s: expected %zu bytes out of %zu%s", s->name,
+                       part->size, part->packed, part->deflated ? " deflated ones" : "");
+    if (lseek(s->file, (off_t)part->offset, SEEK_SET) < 0)
+        return cn_fail(err, CN_ERR_IO, "%s: cannot be read: %s", s->name, strerror(errno));
+    s->part = true;
+    s->raw_size = part->packed;
+    s->size = part->size;
+    s->has_crc = part->has_crc;
+    s->expected_crc = part->crc;
+    if (!part->deflated) return CN_OK;
+    cn_status status = cn_unpacker_deflate.open(&s->unpacking, s->name, err);
+    if (status == CN_OK) s->unpacker = &cn_unpacker_deflate;
+    return status;
+}
+
+cn_status cn_source_open_part(cn_source **source, const char *path, const cn_source_part *part,
+                              cn_error *err)
+{
+    enum { NAMES = 4096 };
+    char name[NAMES];
+    cn_source *s = NULL;
+    snprintf(name, NAMES, "%s: %s", path, part->name);
+    cn_status status = create(&s, name, err);
+    if (status != CN_OK) return status;
+    status = open_file(s, path, err);
+    if (status == CN_OK) status = enter_part(s, part, err);
     if (status == CN_OK)
         *source = s;
     else
@@ -137,6 +193,7 @@ size_t cn_source_capacity(const cn_source *s)
 {
     size_t most;
     if (!s->sized) return SIZE_MAX;
+    if (s->part) return s->size > s->offset ? s->size - s->offset : 0;
     if (!s->unpacker) return s->raw_size > s->offset ? s->raw_size - s->offset : 0;
     return cn_multiply(s->raw_size, s->unpacker->ratio, &most) ? most : SIZE_MAX;
 }
@@ -181,6 +238,7 @@ cn_status cn_source_read_some(cn_source *s, void *out, size_t size, size_t *got,
     cn_status status =
         s->unpacker ? unpack_some(s, out, size, got, err) : copy_some(s, out, size, got, err);
     s->offset += *got;
+    if (s->has_crc) s->crc = (uint32_t)crc32_z(s->crc, out, *got);
     return status;
 }
 
@@ -197,11 +255,15 @@ cn_status cn_source_read(cn_source *s, void *out, size_t size, const char *what,
 cn_status cn_source_end(cn_source *s, cn_error *err)
 {
     uint8_t byte;
+    uint32_t crc = s->crc;
     size_t got, begin = s->offset;
     cn_status status = cn_source_read_some(s, &byte, 1, &got, err);
     if (status == CN_OK && got > 0)
         return cn_fail(err, CN_ERR_FORMAT, "%s: byte %zu: expected the end, found more bytes",
                        s->name, begin);
+    if (status == CN_OK && s->has_crc && crc != s->expected_crc)
+        return cn_fail(err, CN_ERR_FORMAT, "%s: damaged: its CRC-32 is %08x, expected %08x",
+                       s->name, (unsigned)crc, (unsigned)s->expected_crc);
     return status;
 }
 

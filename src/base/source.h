@@ -18,6 +18,19 @@ cn_status cn_source_open(cn_source **source, const char *path, cn_source_mode mo
 /* Reads from memory, which must outlive the source. `name` stands for the file's in errors. */
 cn_status cn_source_memory(cn_source **source, const char *name, const void *bytes, size_t size,
                            cn_source_mode mode, cn_error *err);
+
+/* A part of a file, as archives hold their members. */
+typedef struct cn_source_part {
+    const char *name;      /* for errors, behind the file's name */
+    size_t offset, packed; /* where its bytes lie, and how many they are */
+    bool deflated;         /* they are a bare deflate stream (RFC 1951) */
+    size_t size;           /* of what is read, unpacked */
+    bool has_crc;
+    uint32_t crc; /* CRC-32 of what is read, checked by cn_source_end */
+} cn_source_part;
+/* CN_ERR_FORMAT where so many bytes cannot come from so few. */
+cn_status cn_source_open_part(cn_source **source, const char *path, const cn_source_part *part,
+                              cn_error *err);
 void cn_source_close(cn_source *source);
 
 /* The file's name, and how many (unpacked) bytes have been read. */
@@ -33,7 +46,8 @@ cn_status cn_source_read(cn_source *source, void *out, size_t size, const char *
 /* Reads up to `size` bytes; *got is less at the end only. */
 cn_status cn_source_read_some(cn_source *source, void *out, size_t size, size_t *got,
                               cn_error *err);
-/* CN_OK where nothing follows, and a packed stream's checksum is right; CN_ERR_FORMAT otherwise. */
+/* CN_OK where nothing follows, and a checksum, if there is one, is right; CN_ERR_FORMAT otherwise.
+ */
 cn_status cn_source_end(cn_source *source, cn_error *err);
 
 /* A whole file as it is, of at most `limit` bytes; free *bytes with cn_release. */

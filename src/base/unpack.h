@@ -1,5 +1,5 @@
-/* unpack.h - compressed bytes unpacked as they are read: one kind a file, one row of the table in
- * source.c. */
+/* unpack.h - compressed bytes unpacked as they are read; what is recognised by its first bytes is a
+ * row of the table in source.c. */
 #ifndef CN_UNPACK_H
 #define CN_UNPACK_H
 
@@ -17,13 +17,13 @@ typedef struct cn_unpack_step {
 typedef struct cn_unpacker {
     const char *name;
     size_t ratio; /* a stream holds at most so many bytes for each of its own */
-    bool (*detects)(const uint8_t *bytes, size_t size);
+    bool (*detects)(const uint8_t *bytes, size_t size); /* NULL: only where it is asked for */
     cn_status (*open)(void **state, const char *file, cn_error *err);
     /* `file` and `at`, the offset of the step's first byte, are for errors. */
     cn_status (*run)(void *state, cn_unpack_step *step, const char *file, size_t at, cn_error *err);
     void (*close)(void *state); /* NULL is fine */
 } cn_unpacker;
 
-extern const cn_unpacker cn_unpacker_gzip, cn_unpacker_xz;
+extern const cn_unpacker cn_unpacker_gzip, cn_unpacker_xz, cn_unpacker_deflate;
 
 #endif

@@ -1,9 +1,18 @@
-/* array_readers.c - the kinds of data sets that are files of arrays: HDF5. */
+/* array_readers.c - the kinds of data sets that are files of arrays: HDF5, NPZ, NPY. */
 #include "data/arrays.h"
+#include "data/npy_pair.h"
 #include "data/paths.h"
 
 #include <string.h>
 #include <sys/stat.h>
+
+/* How the kinds differ. */
+typedef struct kind {
+    const char *name;
+    /* Does a file of this name in the folder hold pictures, in this form? */
+    bool (*wanted)(const char *dir, const char *name);
+    cn_array_opener open;
+} kind;
 
 static bool ends_in(const char *name, const char *ending)
 {
@@ -11,70 +20,130 @@ static bool ends_in(const char *name, const char *ending)
     return length > tail && strcmp(name + length - tail, ending) == 0;
 }
 
-static bool is_hdf5(const char *name)
+static bool is_hdf5(const char *dir, const char *name)
 {
+    (void)dir;
     return ends_in(name, ".h5") || ends_in(name, ".hdf5");
 }
 
+static bool is_npz(const char *dir, const char *name)
+{
+    (void)dir;
+    return ends_in(name, ".npz");
+}
+
+/* Pictures are told from labels by the labels that lie beside them. */
+static bool is_npy(const char *dir, const char *name)
+{
+    char path[CN_PATH_ROOM], labels[CN_PATH_ROOM];
+    return ends_in(name, ".npy") && cn_path_join(path, dir, name) &&
+           cn_npy_find_labels(labels, path);
+}
+
+static const kind hdf5 = {"hdf5", is_hdf5, cn_hdf5_open};
+static const kind npz = {"npz", is_npz, cn_npz_open};
+static const kind npy = {"npy", is_npy, cn_npy_open_pair};
+
 /* The file of a folder that holds the set: the only one, or the one that says train. */
-static cn_status choose_file(char path[CN_PATH_ROOM], const char *dir,
-                             bool (*wanted)(const char *name), const char *kind, cn_error *err)
+static cn_status choose_file(char path[CN_PATH_ROOM], const char *dir, const kind *k, cn_error *err)
 {
     cn_names names = {NULL, 0};
-    int found = -1, trains = 0;
-    cn_status status = cn_names_list(&names, dir, wanted, err);
+    int found = -1, count = 0, trains = 0;
+    cn_status status = cn_names_list(&names, dir, NULL, err);
     if (status != CN_OK) return status;
-    for (int i = 0; i < names.count; i++)
-        if (strstr(names.names[i], "train")) trains++, found = i;
-    if (names.count == 1) found = 0;
-    if (names.count == 0)
-        status = cn_fail(err, CN_ERR_IO, "%.120s: expected a file for %s, found none", dir, kind);
-    else if (names.count > 1 && trains != 1)
+    for (int i = 0; i < names.count; i++) {
+        if (!k->wanted(dir, names.names[i])) continue;
+        bool train = strstr(names.names[i], "train") != NULL;
+        if (train || count == 0) found = i;
+        count++;
+        trains += train;
+    }
+    if (count == 0)
+        status =
+            cn_fail(err, CN_ERR_IO, "%.120s: expected a file for %s, found none", dir, k->name);
+    else if (count > 1 && trains != 1)
         status = cn_fail(err, CN_ERR_FORMAT,
                          "%.100s: %d files for %s, of which %d say train; %s:FILE takes one", dir,
-                         names.count, kind, trains, kind);
+                         count, k->name, trains, k->name);
     else if (!cn_path_join(path, dir, names.names[found]))
         status = cn_fail(err, CN_ERR_IO, "%.120s: the path is too long", dir);
     cn_names_free(&names);
     return status;
 }
 
-static bool has(const char *dir, bool (*wanted)(const char *name))
+static bool detects(const char *dir, const kind *k)
 {
     cn_names names = {NULL, 0};
-    bool any = cn_names_list(&names, dir, wanted, NULL) == CN_OK && names.count > 0;
+    bool any = false;
+    if (cn_names_list(&names, dir, NULL, NULL) != CN_OK) return false;
+    for (int i = 0; i < names.count && !any; i++) any = k->wanted(dir, names.names[i]);
     cn_names_free(&names);
     return any;
 }
 
-static cn_status load(cn_dataset **data, const char *path, cn_split split,
-                      bool (*wanted)(const char *name), cn_array_opener open, const char *kind,
+static cn_status load(cn_dataset **data, const char *path, cn_split split, const kind *k,
                       cn_error *err)
 {
     char chosen[CN_PATH_ROOM];
     struct stat about;
     if (!path[0])
         return cn_fail(err, CN_ERR_ARGUMENT, "%s: expected a path after the colon, found nothing",
-                       kind);
+                       k->name);
     if (stat(path, &about) != 0 || !S_ISDIR(about.st_mode))
-        return cn_arrays_load(data, path, split, open, err);
-    cn_status status = choose_file(chosen, path, wanted, kind, err);
-    return status == CN_OK ? cn_arrays_load(data, chosen, split, open, err) : status;
+        return cn_arrays_load(data, path, split, k->open, err);
+    cn_status status = choose_file(chosen, path, k, err);
+    return status == CN_OK ? cn_arrays_load(data, chosen, split, k->open, err) : status;
 }
+
+/* ---- The readers */
 
 static bool detects_hdf5(const char *dir)
 {
-    return has(dir, is_hdf5);
+    return detects(dir, &hdf5);
 }
 
 static cn_status load_hdf5(cn_dataset **data, const char *path, cn_split split, cn_error *err)
 {
-    return load(data, path, split, is_hdf5, cn_hdf5_open, "hdf5", err);
+    return load(data, path, split, &hdf5, err);
 }
 
 const cn_reader cn_reader_hdf5 = {
     .name = "hdf5",
-    .usage = "hdf5:DIR|FILE",
+    .usage = "hdf5:PATH",
     .detects = detects_hdf5,
     .load = load_hdf5,
+};
+
+static bool detects_npz(const char *dir)
+{
+    return detects(dir, &npz);
+}
+
+static cn_status load_npz(cn_dataset **data, const char *path, cn_split split, cn_error *err)
+{
+    return load(data, path, split, &npz, err);
+}
+
+const cn_reader cn_reader_npz = {
+    .name = "npz",
+    .usage = "npz:PATH",
+    .detects = detects_npz,
+    .load = load_npz,
+};
+
+static bool detects_npy(const char *dir)
+{
+    return detects(dir, &npy);
+}
+
+static cn_status load_npy(cn_dataset **data, const char *path, cn_split split, cn_error *err)
+{
+    return load(data, path, split, &npy, err);
+}
+
+const cn_reader cn_reader_npy = {
+    .name = "npy",
+    .usage = "npy:PATH",
+    .detects = detects_npy,
+    .load = load_npy,
 };

@@ -87,16 +87,19 @@ static cn_status find_place(place *p, const cn_array_file *file, said wanted, cn
 
 static cn_status nothing_found(const cn_array_file *file, cn_error *err)
 {
-    char shape[CN_SHAPE_TEXT], list[96] = "";
+    char shape[CN_SHAPE_TEXT], list[96] = "", others[32] = "";
     for (int i = 0; i < file->count && strlen(list) < 60; i++) {
         const cn_array_about *a = &file->abouts[i];
         size_t used = strlen(list);
         snprintf(list + used, sizeof list - used, "%s%.32s %s", i ? ", " : "", a->name,
                  cn_shape_text(a->rank, a->shape, shape));
     }
-    return cn_fail(err, CN_ERR_FORMAT,
-                   "%.80s: expected pictures (n, rows, columns[, channels]) to train on, found %s",
-                   file->path, file->count ? list : "no arrays");
+    if (file->passed_over)
+        snprintf(others, sizeof others, ", and %d of other kinds", file->passed_over);
+    return cn_fail(
+        err, CN_ERR_FORMAT,
+        "%.60s: expected pictures (n, rows, columns[, channels]) to train on, found %s%s",
+        file->path, file->count ? list : "no arrays", others);
 }
 
 /* ---- Reading */

@@ -18,7 +18,7 @@ typedef struct cn_reader {
 } cn_reader;
 
 extern const cn_reader cn_reader_digits, cn_reader_mnist, cn_reader_idx, cn_reader_cifar10,
-    cn_reader_cifar100, cn_reader_hdf5;
+    cn_reader_cifar100, cn_reader_hdf5, cn_reader_npz, cn_reader_npy;
 
 /*
  * What a set is made of. Pictures are U8 or F32 (n, n_H, n_W, n_C); a U8 value times `scale` lies

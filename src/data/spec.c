@@ -8,8 +8,9 @@
 
 /* The kinds there are. A directory is of the first kind that detects itself in it. */
 static const cn_reader *const readers[] = {
-    &cn_reader_digits,   &cn_reader_mnist, &cn_reader_idx, &cn_reader_cifar10,
-    &cn_reader_cifar100, &cn_reader_hdf5,  NULL,
+    &cn_reader_digits,  &cn_reader_mnist,    &cn_reader_idx,
+    &cn_reader_cifar10, &cn_reader_cifar100, &cn_reader_hdf5,
+    &cn_reader_npz,     &cn_reader_npy,      NULL,
 };
 
 /* Adds to a text of `size` bytes what still fits. */

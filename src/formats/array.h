@@ -34,6 +34,7 @@ struct cn_array_file {
     const char *path; /* the caller's */
     int count;
     cn_array_about *abouts;
+    int passed_over; /* arrays of other elements or ranks */
     /* What the file says of the classes: their number (0: nothing), and their names or NULL. */
     int classes;
     char **class_names;
@@ -42,8 +43,8 @@ struct cn_array_file {
     void *handle; /* its reader's */
 };
 
-/* HDF5 through libhdf5 (hdf5.c), NumPy's .npz (npz.c). */
 cn_status cn_hdf5_open(cn_array_file *file, const char *path, cn_error *err);
+cn_status cn_npz_open(cn_array_file *file, const char *path, cn_error *err);
 void cn_array_file_close(cn_array_file *file);
 
 size_t cn_element_size(cn_element element);

@@ -119,7 +119,11 @@ static herr_t list_link(hid_t group, const char *name, const H5L_info_t *info, v
 {
     listing *l = user;
     cn_array_about about;
-    if (info->type != H5L_TYPE_HARD || !describe(group, name, &about)) return 0;
+    if (info->type != H5L_TYPE_HARD) return 0;
+    if (!describe(group, name, &about)) {
+        l->file->passed_over++;
+        return 0;
+    }
     l->status = cn_array_file_add(l->file, &about, l->err);
     return l->status == CN_OK ? 0 : -1;
 }

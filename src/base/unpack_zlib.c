@@ -1,4 +1,7 @@
-/* unpack_gzip.c - gzip through zlib; members that follow each other are one stream (RFC 1952). */
+/*
+ * unpack_zlib.c - gzip and bare deflate through zlib. Members of gzip that follow each other are
+ * one stream (RFC 1952).
+ */
 #define ZLIB_CONST /* next_in points to const bytes */
 #include "base/unpack.h"
 
@@ -10,6 +13,7 @@ enum { DEFLATE_RATIO = 1032, CHUNK = 1 << 16 };
 
 typedef struct member {
     z_stream z;
+    bool bare;  /* deflate without gzip's header: one member, without a checksum */
     bool ended; /* between two members, or after the last */
 } member;
 
@@ -18,16 +22,27 @@ static bool detects(const uint8_t *bytes, size_t size)
     return size >= 2 && bytes[0] == 0x1f && bytes[1] == 0x8b;
 }
 
-static cn_status open_stream(void **state, const char *file, cn_error *err)
+static cn_status open_stream(void **state, bool bare, const char *file, cn_error *err)
 {
     member *m = cn_allocate(1, sizeof *m, file, err);
     if (!m) return CN_ERR_MEMORY;
-    if (inflateInit2(&m->z, MAX_WBITS + 16) != Z_OK) {
+    m->bare = bare;
+    if (inflateInit2(&m->z, bare ? -MAX_WBITS : MAX_WBITS + 16) != Z_OK) {
         cn_release(m);
         return cn_fail(err, CN_ERR_MEMORY, "%s: no memory to inflate it", file);
     }
     *state = m;
     return CN_OK;
+}
+
+static cn_status open_gzip(void **state, const char *file, cn_error *err)
+{
+    return open_stream(state, false, file, err);
+}
+
+static cn_status open_deflate(void **state, const char *file, cn_error *err)
+{
+    return open_stream(state, true, file, err);
 }
 
 static void close_stream(void *state)
@@ -40,7 +55,8 @@ static void close_stream(void *state)
 static cn_status run(void *state, cn_unpack_step *step, const char *file, size_t at, cn_error *err)
 {
     member *m = state;
-    if (m->ended && step->in_left == 0) {
+    const char *kind = m->bare ? "deflate" : "gzip";
+    if (m->ended && (m->bare || step->in_left == 0)) {
         step->ended = true;
         return CN_OK;
     }
@@ -62,17 +78,25 @@ static cn_status run(void *state, cn_unpack_step *step, const char *file, size_t
     if (result == Z_MEM_ERROR)
         return cn_fail(err, CN_ERR_MEMORY, "%s: no memory to inflate it", file);
     if (result == Z_BUF_ERROR)
-        return cn_fail(err, CN_ERR_FORMAT, "%s: byte %zu: the gzip stream is cut short", file,
-                       at + used);
-    return cn_fail(err, CN_ERR_FORMAT, "%s: byte %zu: the gzip stream is corrupt: %s", file,
-                   at + used, m->z.msg ? m->z.msg : "a dictionary is asked");
+        return cn_fail(err, CN_ERR_FORMAT, "%s: byte %zu: the %s stream is cut short", file,
+                       at + used, kind);
+    return cn_fail(err, CN_ERR_FORMAT, "%s: byte %zu: the %s stream is corrupt: %s", file,
+                   at + used, kind, m->z.msg ? m->z.msg : "a dictionary is asked");
 }
 
 const cn_unpacker cn_unpacker_gzip = {
     .name = "gzip",
     .ratio = DEFLATE_RATIO,
     .detects = detects,
-    .open = open_stream,
+    .open = open_gzip,
+    .run = run,
+    .close = close_stream,
+};
+
+const cn_unpacker cn_unpacker_deflate = {
+    .name = "deflate",
+    .ratio = DEFLATE_RATIO,
+    .open = open_deflate,
     .run = run,
     .close = close_stream,
 };

@@ -1,0 +1,546 @@
+/* NPY and NPZ: arrays of every element and order, archives, and what is wrong with them. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+#include <zlib.h>
+
+#include "files.h"
+#include "formats/npy.h"
+#include "formats/zip.h"
+
+typedef struct bytes {
+    uint8_t at[8192];
+    size_t size;
+} bytes;
+
+static void put(bytes *b, const void *data, size_t size)
+{
+    assert_true(b->size + size <= sizeof b->at);
+    memcpy(b->at + b->size, data, size);
+    b->size += size;
+}
+
+static void put_number(bytes *b, uint64_t value, int size)
+{
+    for (int i = 0; i < size; i++, value >>= 8) put(b, &(uint8_t){(uint8_t)value}, 1);
+}
+
+/* ---- NPY */
+
+static bytes make_npy(const char *header, const void *data, size_t size)
+{
+    bytes b = {{0x93, 'N', 'U', 'M', 'P', 'Y', 1, 0}, 8};
+    put_number(&b, strlen(header), 2);
+    put(&b, header, strlen(header));
+    put(&b, data, size);
+    return b;
+}
+
+static cn_status read_npy(const bytes *b, cn_array *array, cn_error *err)
+{
+    cn_source *s = NULL;
+    cn_npy_order order;
+    cn_array_about about = {.name = "a"};
+    /* A copy of the exact size, so that a sanitizer sees a read past the end. */
+    uint8_t *exact = malloc(b->size + 1);
+    assert_non_null(exact);
+    memcpy(exact, b->at, b->size);
+    cn_status status = cn_source_memory(&s, "seed", exact, b->size, CN_SOURCE_PLAIN, err);
+    if (status == CN_OK) status = cn_npy_header(s, &about, &order, err);
+    if (status == CN_OK) status = cn_npy_elements(s, &about, order, array, err);
+    cn_source_close(s);
+    free(exact);
+    return status;
+}
+
+static void expect_npy(const bytes *b, cn_status status, const char *part)
+{
+    cn_array array = {.data = NULL};
+    cn_error err = {CN_OK, ""};
+    assert_int_equal(read_npy(b, &array, &err), status);
+    assert_null(array.data);
+    assert_says(err, "seed");
+    assert_says(err, part);
+}
+
+static void every_element_and_order_is_read(void **state)
+{
+    (void)state;
+    const struct {
+        const char *descr;
+        cn_element element;
+        uint8_t data[16];
+    } cases[] = {
+        {"|u1", CN_ELEMENT_U8, {3, 250}},
+        {"|b1", CN_ELEMENT_U8, {1, 0}},
+        {"<u2", CN_ELEMENT_U16, {1, 2, 3, 4}},
+        {">u2", CN_ELEMENT_U16, {2, 1, 4, 3}},
+        {"<i4", CN_ELEMENT_I32, {1, 2, 3, 4, 0xff, 0xff, 0xff, 0xff}},
+        {">i4", CN_ELEMENT_I32, {4, 3, 2, 1, 0xff, 0xff, 0xff, 0xff}},
+        {"<i8", CN_ELEMENT_I64, {1, 2, 3, 4, 5, 6, 7, 8, 9}},
+        {">i8", CN_ELEMENT_I64, {8, 7, 6, 5, 4, 3, 2, 1, 0, 0, 0, 0, 0, 0, 0, 9}},
+        {"<f4", CN_ELEMENT_F32, {0, 0, 0x80, 0x3f, 0, 0, 0, 0xc0}},
+        {">f4", CN_ELEMENT_F32, {0x3f, 0x80, 0, 0, 0xc0}},
+        {"<f8", CN_ELEMENT_F64, {0, 0, 0, 0, 0, 0, 0xf0, 0x3f, 0, 0, 0, 0, 0, 0, 0, 0xc0}},
+        {">f8", CN_ELEMENT_F64, {0x3f, 0xf0, 0, 0, 0, 0, 0, 0, 0xc0}},
+    };
+    const uint16_t u16[] = {0x0201, 0x0403};
+    const int32_t i32[] = {0x04030201, -1};
+    const int64_t i64[] = {0x0807060504030201, 9};
+    const float f32[] = {1, -2};
+    const double f64[] = {1, -2};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char header[128];
+        cn_array a = {.data = NULL};
+        cn_element e = cases[i].element;
+        const void *want[] = {cases[i].data, u16, i32, i64, f32, f64};
+        snprintf(header, sizeof header,
+                 "{'descr': '%s', 'fortran_order': False, 'shape': (2,), }\n", cases[i].descr);
+        bytes b = make_npy(header, cases[i].data, 2 * cn_element_size(e));
+        assert_int_equal(read_npy(&b, &a, NULL), CN_OK);
+        assert_int_equal(a.about.element, e);
+        assert_int_equal(a.about.rank, 1);
+        assert_int_equal(a.about.shape[0], 2);
+        assert_memory_equal(a.data, want[e], 2 * cn_element_size(e));
+        cn_release(a.data);
+    }
+}
+
+static void fortran_order_is_turned(void **state)
+{
+    (void)state;
+    /* a[i][j][k] = 100 i + 10 j + k, shape (2, 3, 4): i runs fastest in the file. */
+    uint8_t data[24];
+    size_t n = 0;
+    for (int k = 0; k < 4; k++)
+        for (int j = 0; j < 3; j++)
+            for (int i = 0; i < 2; i++) data[n++] = (uint8_t)(100 * i + 10 * j + k);
+    bytes b = make_npy("{\"shape\":(2,3,4L),'fortran_order':True,'descr':'|u1'}", data, 24);
+    cn_array a = {.data = NULL};
+    assert_int_equal(read_npy(&b, &a, NULL), CN_OK);
+    const uint8_t *at = a.data;
+    for (int i = 0; i < 2; i++)
+        for (int j = 0; j < 3; j++)
+            for (int k = 0; k < 4; k++) assert_int_equal(*at++, 100 * i + 10 * j + k);
+    cn_release(a.data);
+}
+
+static void later_versions_have_longer_headers(void **state)
+{
+    (void)state;
+    const char header[] = "{'descr': '|u1', 'fortran_order': False, 'shape': (1,)}";
+    for (uint8_t version = 2; version <= 3; version++) {
+        bytes b = {{0x93, 'N', 'U', 'M', 'P', 'Y', version, 0}, 8};
+        cn_array a = {.data = NULL};
+        put_number(&b, sizeof header - 1, 4);
+        put(&b, header, sizeof header - 1);
+        put(&b, "x", 1);
+        assert_int_equal(read_npy(&b, &a, NULL), CN_OK);
+        assert_int_equal(*(uint8_t *)a.data, 'x');
+        cn_release(a.data);
+    }
+}
+
+static void lies_of_npy_are_refused(void **state)
+{
+    (void)state;
+    const struct {
+        const char *header;
+        cn_status status;
+        const char *says;
+    } cases[] = {
+        {"", CN_ERR_FORMAT, "expected a dictionary of descr, fortran_order and shape"},
+        {"{}", CN_ERR_FORMAT, "expected a dictionary"},
+        {"{'descr': '|u1', 'fortran_order': False}", CN_ERR_FORMAT, "expected a dictionary"},
+        {"{'descr': '|u1', 'shape': (4,)}", CN_ERR_FORMAT, "expected a dictionary"},
+        {"{'descr': '|u1', 'fortran_order': 0, 'shape': (4,)}", CN_ERR_FORMAT, "byte 44: expected"},
+        {"{'descr': '|u1', 'descr': '|u1', 'fortran_order': False, 'shape': (4,)}", CN_ERR_FORMAT,
+         "expected a dictionary"},
+        {"{'descr': '|u1', 'fortran_order': False, 'shape': (4,)} x", CN_ERR_FORMAT,
+         "expected a dictionary"},
+        {"{'descr': '|u1', 'fortran_order': False, 'shape': (-4,)}", CN_ERR_FORMAT,
+         "expected a dictionary"},
+        {"{'descr': '|u1', 'fortran_order': False, 'shape': (4", CN_ERR_FORMAT,
+         "expected a dictionary"},
+        {"{'descr': [('r', '|u1')], 'fortran_order': False, 'shape': (4,)}", CN_ERR_UNSUPPORTED,
+         "elements '['"},
+        {"{'descr': '<f2', 'fortran_order': False, 'shape': (4,)}", CN_ERR_UNSUPPORTED,
+         "elements '<f2', expected u1, b1, u2, i4, i8, f4 or f8"},
+        {"{'descr': '|O', 'fortran_order': False, 'shape': (4,)}", CN_ERR_UNSUPPORTED, "'|O'"},
+        {"{'descr': '|u1', 'fortran_order': False, 'shape': ()}", CN_ERR_UNSUPPORTED,
+         "rank 0, expected 1 to 4"},
+        {"{'descr': '|u1', 'fortran_order': False, 'shape': (1, 1, 1, 1, 4)}", CN_ERR_UNSUPPORTED,
+         "rank 5"},
+        {"{'descr': '|u1', 'fortran_order': False, 'shape': (0,)}", CN_ERR_UNSUPPORTED,
+         "extent 0 of the shape is 0"},
+        {"{'descr': '|u1', 'fortran_order': False, 'shape': (4, 99999999999999999999999)}",
+         CN_ERR_UNSUPPORTED, "extent 1 of the shape is above 2147483647"},
+        {"{'descr': '<f8', 'fortran_order': False, 'shape': (2147483647, 2147483647, 2147483647, "
+         "2147483647)}",
+         CN_ERR_FORMAT, "expected (2147483647, 2147483647, 2147483647"},
+        {"{'descr': '|u1', 'fortran_order': False, 'shape': (5,)}", CN_ERR_FORMAT,
+         "expected (5) elements of 1 bytes, found at most 4 bytes"},
+        {"{'descr': '|u1', 'fortran_order': False, 'shape': (3,)}", CN_ERR_FORMAT,
+         "expected the end, found more bytes"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        bytes b = make_npy(cases[i].header, "abcd", 4);
+        expect_npy(&b, cases[i].status, cases[i].says);
+    }
+    bytes b = make_npy("{'descr': '|u1', 'fortran_order': False, 'shape': (4,)}\n", "abcd", 4);
+    for (size_t size = 0; size < b.size; size++) {
+        bytes cut = b;
+        cut.size = size;
+        expect_npy(&cut, CN_ERR_FORMAT, "expected");
+    }
+    b.at[9] = 0xff;
+    expect_npy(&b, CN_ERR_FORMAT, "byte 8: a header of 65336 bytes");
+    b.at[6] = 4;
+    expect_npy(&b, CN_ERR_UNSUPPORTED, "byte 6: version 4, expected 1 to 3");
+    b.at[0] = 'x';
+    expect_npy(&b, CN_ERR_FORMAT, "byte 0: expected an NPY array (93 NUMPY), found 78 4e 55 4d");
+}
+
+/* ---- Archives made here */
+
+enum { MOST_MEMBERS = 6 };
+
+typedef struct member {
+    const char *name;
+    bytes content;
+    bool deflated, wide; /* wide: sizes in a ZIP64 field, as numpy.savez writes them */
+} member;
+
+static bytes deflated(const bytes *b)
+{
+    bytes out = {{0}, 0};
+    z_stream z = {0};
+    assert_int_equal(deflateInit2(&z, 9, Z_DEFLATED, -MAX_WBITS, 8, Z_DEFAULT_STRATEGY), Z_OK);
+    z.next_in = (Bytef *)(uintptr_t)b->at;
+    z.avail_in = (uInt)b->size;
+    z.next_out = out.at;
+    z.avail_out = sizeof out.at;
+    assert_int_equal(deflate(&z, Z_FINISH), Z_STREAM_END);
+    out.size = z.total_out;
+    deflateEnd(&z);
+    return out;
+}
+
+static bytes make_zip(const member *members, int count, bool zip64)
+{
+    bytes b = {{0}, 0}, directory = {{0}, 0};
+    for (int i = 0; i < count; i++) {
+        const member *m = &members[i];
+        bytes packed = m->deflated ? deflated(&m->content) : m->content;
+        uint32_t crc = (uint32_t)crc32(0, m->content.at, (uInt)m->content.size);
+        size_t header = b.size, name = strlen(m->name);
+        put(&b, "PK\3\4\24\0\0\0", 8);
+        put_number(&b, m->deflated ? 8 : 0, 2);
+        put_number(&b, 0, 16);
+        put_number(&b, name, 2);
+        put_number(&b, 4, 2);
+        put(&b, m->name, name);
+        put_number(&b, 0x77, 4); /* an extra field that nobody knows */
+        put(&b, packed.at, packed.size);
+        put(&directory, "PK\1\2\24\0\24\0\0\0", 10);
+        put_number(&directory, m->deflated ? 8 : 0, 2);
+        put_number(&directory, 0, 4);
+        put_number(&directory, crc, 4);
+        put_number(&directory, m->wide ? UINT32_MAX : packed.size, 4);
+        put_number(&directory, m->wide ? UINT32_MAX : m->content.size, 4);
+        put_number(&directory, name, 2);
+        put_number(&directory, m->wide ? 24 : 0, 2);
+        put_number(&directory, 0, 10);
+        put_number(&directory, header, 4);
+        put(&directory, m->name, name);
+        if (!m->wide) continue;
+        put_number(&directory, 9, 4);
+        put_number(&directory, 1 | 16 << 16, 4);
+        put_number(&directory, m->content.size, 8);
+        put_number(&directory, packed.size, 8);
+    }
+    size_t at = b.size, size = directory.size, end64 = at + size;
+    put(&b, directory.at, size);
+    if (zip64) {
+        put(&b, "PK\6\6", 4);
+        put_number(&b, 44, 8);
+        put_number(&b, 0, 12);
+        put_number(&b, (uint64_t)count, 8);
+        put_number(&b, (uint64_t)count, 8);
+        put_number(&b, size, 8);
+        put_number(&b, at, 8);
+        put(&b, "PK\6\7", 4);
+        put_number(&b, 0, 4);
+        put_number(&b, end64, 8);
+        put_number(&b, 1, 4);
+    }
+    put(&b, "PK\5\6\0\0\0\0", 8);
+    put_number(&b, zip64 ? UINT16_MAX : (uint64_t)count, 2);
+    put_number(&b, zip64 ? UINT16_MAX : (uint64_t)count, 2);
+    put_number(&b, zip64 ? UINT32_MAX : size, 4);
+    put_number(&b, zip64 ? UINT32_MAX : at, 4);
+    put_number(&b, 3, 2);
+    put(&b, "end", 3);
+    return b;
+}
+
+/* n pictures of 2 x 3 whose pixels begin at `first`. */
+static bytes make_pictures(int n, int first)
+{
+    char header[128];
+    uint8_t data[256];
+    for (int i = 0; i < 6 * n; i++) data[i] = (uint8_t)(first + i);
+    snprintf(header, sizeof header,
+             "{'descr': '|u1', 'fortran_order': False, 'shape': (%d, 2, 3), }\n", n);
+    return make_npy(header, data, (size_t)(6 * n));
+}
+
+/* Labels 0, 1, 2, 0 ... */
+static bytes make_labels(int n)
+{
+    char header[128];
+    uint8_t data[64];
+    for (int i = 0; i < n; i++) data[i] = (uint8_t)(i % 3);
+    snprintf(header, sizeof header, "{'descr': '|u1', 'fortran_order': False, 'shape': (%d,), }\n",
+             n);
+    return make_npy(header, data, (size_t)n);
+}
+
+static cn_status load(cn_dataset **data, const char *kind, const char *path, cn_split split,
+                      cn_error *err)
+{
+    char spec[FILES_PATH + 16];
+    snprintf(spec, sizeof spec, "%s%s", kind, path);
+    return cn_dataset_load(data, spec, split, err);
+}
+
+static void check(const char *kind, const char *path, cn_split split, int n, int first)
+{
+    cn_dataset *data = NULL;
+    cn_error err = {CN_OK, ""};
+    float x[6];
+    int32_t label;
+    if (load(&data, kind, path, split, &err) != CN_OK) fail_msg("%s%s: %s", kind, path, err.text);
+    assert_int_equal(cn_dataset_size(data), n);
+    assert_int_equal(cn_dataset_classes(data), 3);
+    assert_memory_equal(cn_dataset_shape(data), ((int[]){2, 3, 1}), 12);
+    cn_dataset_batch(data, (int[]){0}, 1, NULL, NULL, x, &label);
+    for (int i = 0; i < 6; i++) assert_float_equal(x[i], (float)(first + i) / 255, 1e-6);
+    cn_dataset_free(data);
+}
+
+static void expect_failure(const char *kind, const char *path, cn_status status, const char *part)
+{
+    cn_dataset *data = NULL;
+    cn_error err = {CN_OK, ""};
+    assert_int_equal(load(&data, kind, path, CN_TRAIN, &err), status);
+    assert_null(data);
+    assert_says(err, part);
+}
+
+static void archives_hold_both_splits(void **state)
+{
+    (void)state;
+    char folder[FILES_PATH], path[FILES_PATH];
+    files_make_folder(folder);
+    files_join(path, folder, "mnist.npz");
+    for (int form = 0; form < 8; form++) {
+        bool pack = form & 1, wide = form & 2, zip64 = form & 4;
+        const member members[] = {{"x_test.npy", make_pictures(4, 50), pack, wide},
+                                  {"notes.txt", make_labels(1), false, false},
+                                  {"y_test.npy", make_labels(4), !pack, wide},
+                                  {"x_train.npy", make_pictures(7, 10), pack, !wide},
+                                  {"y_train.npy", make_labels(7), pack, wide}};
+        bytes b = make_zip(members, 5, zip64);
+        files_write(path, b.at, b.size);
+        check("npz:", path, CN_TRAIN, 7, 10);
+        check("npz:", path, CN_TEST, 4, 50);
+        check("", folder, CN_TRAIN, 7, 10);
+    }
+    files_remove_folder(folder);
+}
+
+/* Without a word of testing, every fifth picture is for that: number 4 is the first. */
+static void other_names_will_do(void **state)
+{
+    (void)state;
+    char folder[FILES_PATH], path[FILES_PATH];
+    files_make_folder(folder);
+    const member members[] = {{"arr_0.npy", make_pictures(10, 0), true, true},
+                              {"arr_1.npy", make_labels(10), true, true}};
+    bytes b = make_zip(members, 2, false);
+    files_write(files_join(path, folder, "all.npz"), b.at, b.size);
+    check("npz:", path, CN_TRAIN, 8, 0);
+    check("npz:", path, CN_TEST, 2, 24);
+    /* What a file says by its name. */
+    files_write(files_join(path, folder, "test_all.npz"), b.at, b.size);
+    const member more[] = {{"images.npy", make_pictures(6, 100), true, true},
+                           {"labels.npy", make_labels(6), true, true}};
+    b = make_zip(more, 2, false);
+    files_write(files_join(path, folder, "train_all.npz"), b.at, b.size);
+    check("npz:", path, CN_TRAIN, 6, 100);
+    check("npz:", path, CN_TEST, 10, 0);
+    check("npz:", folder, CN_TEST, 10, 0);
+    files_remove_folder(folder);
+}
+
+static void damaged_archives_are_refused(void **state)
+{
+    (void)state;
+    char folder[FILES_PATH], path[FILES_PATH];
+    files_make_folder(folder);
+    files_join(path, folder, "a.npz");
+    for (int form = 0; form < 2; form++) {
+        const member members[] = {{"x.npy", make_pictures(10, 0), form, form},
+                                  {"y.npy", make_labels(10), form, form}};
+        bytes b = make_zip(members, 2, form);
+        for (size_t size = 0; size < b.size; size++) {
+            remove(path); /* some file systems wait for the disk where a file is overwritten */
+            files_write(path, b.at, size);
+            expect_failure("npz:", path, CN_ERR_FORMAT, "a.npz");
+        }
+        /* No flipped bit is trusted: either nothing changes, or an error says so. */
+        for (size_t bit = 0; bit < 8 * b.size; bit++) {
+            cn_dataset *data = NULL;
+            bytes bad = b;
+            bad.at[bit / 8] ^= (uint8_t)(1 << bit % 8);
+            remove(path);
+            files_write(path, bad.at, bad.size);
+            cn_error err = {CN_OK, ""};
+            if (load(&data, "npz:", path, CN_TRAIN, &err) != CN_OK) {
+                assert_says(err, "a.npz");
+                continue;
+            }
+            cn_dataset_free(data);
+            check("npz:", path, CN_TRAIN, 8, 0);
+        }
+    }
+    files_remove_folder(folder);
+}
+
+static void lying_archives_are_refused(void **state)
+{
+    (void)state;
+    char folder[FILES_PATH], path[FILES_PATH];
+    files_make_folder(folder);
+    files_join(path, folder, "a.npz");
+    member members[] = {{"x.npy", make_pictures(10, 0), false, false},
+                        {"y.npy", make_labels(10), false, false}};
+    bytes good = make_zip(members, 2, false), b = good;
+    size_t row = 0;
+    while (memcmp(b.at + row, "PK\1\2", 4) != 0) row++;
+    b.at[row + 8] = 1;
+    files_write(path, b.at, b.size);
+    expect_failure("npz:", path, CN_ERR_FORMAT, "1 of other kinds");
+    b = good;
+    b.at[row + 16] ^= 1;
+    files_write(path, b.at, b.size);
+    expect_failure("npz:", path, CN_ERR_FORMAT, "a.npz: x.npy: damaged: its CRC-32 is");
+    b = good;
+    b.at[row + 24] ^= 1;
+    files_write(path, b.at, b.size);
+    expect_failure("npz:", path, CN_ERR_FORMAT, "a.npz: x.npy: expected");
+    b = good;
+    b.at[row + 42] ^= 1;
+    files_write(path, b.at, b.size);
+    expect_failure("npz:", path, CN_ERR_FORMAT, "expected a ZIP member's header");
+    b = good;
+    b.at[b.size - 3 - 12] = 0xff;
+    files_write(path, b.at, b.size);
+    expect_failure("npz:", path, CN_ERR_FORMAT, "a ZIP directory of");
+    files_write(path, "", 0);
+    expect_failure("npz:", path, CN_ERR_FORMAT, "no ZIP archive");
+    expect_failure("npz:", "/dev/null", CN_ERR_UNSUPPORTED, "not a regular file");
+    expect_failure("npz:", "", CN_ERR_ARGUMENT, "expected a path after the colon");
+    /* A row that claims 4 GiB from a few deflated bytes. */
+    members[0].deflated = true;
+    members[0].wide = true;
+    b = make_zip(members, 2, false);
+    for (row = 0; memcmp(b.at + row, "PK\1\2", 4) != 0;) row++;
+    b.at[row + 46 + 5 + 8 + 4] = 1;
+    files_write(path, b.at, b.size);
+    expect_failure("npz:", path, CN_ERR_FORMAT, "deflated ones");
+    files_remove_folder(folder);
+}
+
+static void labels_lie_beside_their_pictures(void **state)
+{
+    (void)state;
+    const char *names[][2] = {{"x_train.npy", "y_train.npy"},
+                              {"X.npy", "y.npy"},
+                              {"images.npy", "labels.npy"},
+                              {"flowers.npy", "flowers_labels.npy"},
+                              {"train_set_x.npy", "train_set_y.npy"}};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char folder[FILES_PATH], path[FILES_PATH];
+        bytes images = make_pictures(10, 0), labels = make_labels(10);
+        files_make_folder(folder);
+        files_write(files_join(path, folder, names[i][1]), labels.at, labels.size);
+        files_write(files_join(path, folder, names[i][0]), images.at, images.size);
+        check("npy:", path, CN_TRAIN, 8, 0);
+        check("npy:", path, CN_TEST, 2, 24);
+        check("", folder, CN_TEST, 2, 24);
+        files_remove_folder(folder);
+    }
+    char folder[FILES_PATH], path[FILES_PATH];
+    bytes images = make_pictures(10, 0), labels = make_labels(9);
+    files_make_folder(folder);
+    files_write(files_join(path, folder, "x.npy"), images.at, images.size);
+    expect_failure("npy:", path, CN_ERR_IO, "expected labels beside it");
+    expect_failure("npy:", folder, CN_ERR_IO, "expected a file for npy, found none");
+    files_write(files_join(path, folder, "y.npy"), labels.at, labels.size);
+    expect_failure("npy:", folder, CN_ERR_FORMAT,
+                   "x has 10 pictures: expected an array of as many labels, found none");
+    const double bad[10] = {0, 1, 2, 1.5};
+    labels = make_npy("{'descr': '<f8', 'fortran_order': False, 'shape': (10,)}", bad, sizeof bad);
+    files_write(path, labels.at, labels.size);
+    expect_failure("npy:", folder, CN_ERR_FORMAT, "y: label 3 is 1.5, expected a whole number");
+    files_remove_folder(folder);
+}
+
+/* Floats are taken as they are, whatever their range, and normalised by what they are. */
+static void floats_are_normalised_like_bytes(void **state)
+{
+    (void)state;
+    char folder[FILES_PATH], path[FILES_PATH];
+    float data[60], x[60], mean, std;
+    double sum = 0, squares = 0;
+    int32_t y[10];
+    int index[10];
+    for (int i = 0; i < 60; i++) data[i] = 100.0f * (float)(i % 13) - 300;
+    bytes labels = make_labels(10),
+          images = make_npy("{'descr': '<f4', 'fortran_order': False, 'shape': (10, 2, 3)}", data,
+                            sizeof data);
+    files_make_folder(folder);
+    files_write(files_join(path, folder, "y.npy"), labels.at, labels.size);
+    files_write(files_join(path, folder, "x.npy"), images.at, images.size);
+    cn_dataset *set = NULL;
+    assert_int_equal(load(&set, "npy:", path, CN_TRAIN, NULL), CN_OK);
+    cn_dataset_statistics(set, &mean, &std);
+    for (int i = 0; i < 8; i++) index[i] = i;
+    cn_dataset_batch(set, index, 8, &mean, &std, x, y);
+    for (int i = 0; i < 48; i++) sum += (double)x[i], squares += (double)x[i] * (double)x[i];
+    assert_float_equal(sum / 48, 0, 1e-5);
+    assert_float_equal(squares / 48, 1, 1e-4);
+    cn_dataset_free(set);
+    files_remove_folder(folder);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_element_and_order_is_read),
+        cmocka_unit_test(fortran_order_is_turned),
+        cmocka_unit_test(later_versions_have_longer_headers),
+        cmocka_unit_test(lies_of_npy_are_refused),
+        cmocka_unit_test(archives_hold_both_splits),
+        cmocka_unit_test(other_names_will_do),
+        cmocka_unit_test(damaged_archives_are_refused),
+        cmocka_unit_test(lying_archives_are_refused),
+        cmocka_unit_test(labels_lie_beside_their_pictures),
+        cmocka_unit_test(floats_are_normalised_like_bytes),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
