@@ -5,41 +5,35 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* What the networks of the zoo were made for. */
-static const struct {
-    const char *name;
-    int shape[3], classes;
-} natural[] = {
-    {"digits", {8, 8, 1}, 10},
-    {"lenet5", {28, 28, 1}, 10},
-    {"signs", {64, 64, 3}, 6},
-};
-enum { NATURAL = sizeof natural / sizeof *natural };
-
 void cli_natural_shape(const char *model, int shape[3], int *classes)
 {
     static const int usual[3] = {28, 28, 1};
     memcpy(shape, usual, sizeof usual);
     *classes = 10;
-    for (int i = 0; i < NATURAL; i++) {
-        if (strcmp(model, natural[i].name) != 0) continue;
-        memcpy(shape, natural[i].shape, sizeof usual);
-        *classes = natural[i].classes;
+    for (int i = 0; cn_zoo(i); i++) {
+        if (strcmp(model, cn_zoo(i)->name) != 0) continue;
+        memcpy(shape, cn_zoo(i)->shape, sizeof usual);
+        *classes = cn_zoo(i)->classes;
     }
 }
 
+/* The network that a newcomer is given for pictures of this shape. */
 const char *cli_default_model(const int shape[3])
 {
-    for (int i = 0; i < NATURAL; i++)
-        if (memcmp(shape, natural[i].shape, sizeof natural[i].shape) == 0) return natural[i].name;
+    static const char *const small[] = {"digits", "lenet5", "signs"};
+    for (size_t k = 0; k < sizeof small / sizeof *small; k++) {
+        int natural[3], classes;
+        cli_natural_shape(small[k], natural, &classes);
+        if (memcmp(shape, natural, sizeof natural) == 0) return small[k];
+    }
     return "conv 16 3x3 same, relu, maxpool 2 same, conv 32 3x3 same, relu, maxpool 2 same, "
            "dense 64, relu, dense classes";
 }
 
 bool cli_is_zoo(const char *text)
 {
-    for (int i = 0; cn_zoo_name(i); i++)
-        if (strcmp(text, cn_zoo_name(i)) == 0) return true;
+    for (int i = 0; cn_zoo(i); i++)
+        if (strcmp(text, cn_zoo(i)->name) == 0) return true;
     return false;
 }
 

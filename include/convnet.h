@@ -366,7 +366,7 @@ CN_API cn_node cn_concat(cn_model *model, const cn_node *inputs, int count);
 CN_API cn_status cn_model_finish(cn_model *model, cn_node output, uint64_t seed, cn_error *err);
 
 /*
- * A finished model from a text: a name of the zoo ("lenet5", cn_zoo_name lists them) or layers in
+ * A finished model from a text: a name of the zoo ("lenet5", cn_zoo lists them) or layers in
  * order: "conv 6 5x5 same, relu, maxpool 2, dense 120, relu, dense 10" (docs/models.md has the
  * grammar). `shape` is an example's (n_H, n_W, n_C). A layer list that ends in neither softmax nor
  * sigmoid gets a softmax. The word "classes" stands for the number `classes`, as in the zoo's
@@ -374,11 +374,16 @@ CN_API cn_status cn_model_finish(cn_model *model, cn_node output, uint64_t seed,
  */
 CN_API cn_status cn_model_parse(cn_model **model, const char *text, const int shape[3], int classes,
                                 uint64_t seed, cn_error *err);
-/* The i-th zoo network's name, one-line description, and layers in the text form; NULL past the
- * end. */
-CN_API const char *cn_zoo_name(int i);
-CN_API const char *cn_zoo_text(int i);
-CN_API const char *cn_zoo_layers(int i);
+/* A network of the zoo, and what it was made for. */
+typedef struct cn_zoo_network {
+    const char *name;
+    const char *text;   /* one line */
+    const char *layers; /* in the text form; NULL where it is too long to be read */
+    int shape[3];       /* n_H, n_W, n_C */
+    int classes;
+} cn_zoo_network;
+/* The i-th one; NULL past the end. */
+CN_API const cn_zoo_network *cn_zoo(int i);
 
 /* What prediction needs beside the weights, stored in the model and in its file: names of the
  * classes (in UTF-8; copied), and the normalisation x = (pixel - mean[c]) / std[c] of pixels in

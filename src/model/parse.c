@@ -227,22 +227,46 @@ static cn_status read_options(reader *r, pending *layer)
 
 /* ---- layers */
 
+/* How many letters must be put in, left out or exchanged to make one word of the other. */
+static int distance(const char *a, const char *b)
+{
+    int row[WORD_SIZE + 1], n = (int)strlen(b);
+    for (int j = 0; j <= n; j++) row[j] = j;
+    for (int i = 1; a[i - 1]; i++) {
+        int diagonal = row[0]++;
+        for (int j = 1; j <= n; j++) {
+            int exchanged = diagonal + (a[i - 1] != b[j - 1]);
+            int least = row[j] < row[j - 1] ? row[j] + 1 : row[j - 1] + 1;
+            diagonal = row[j];
+            row[j] = exchanged < least ? exchanged : least;
+        }
+    }
+    return row[n];
+}
+
+static void take_nearer(const char *word, const char *candidate, int *least, const char **nearest)
+{
+    int d = candidate ? distance(word, candidate) : WORD_SIZE;
+    if (d < *least) *least = d, *nearest = candidate;
+}
+
 static cn_status unknown_layer(reader *r)
 {
-    char list[LIST_SIZE] = "a layer (";
+    int least = 3;
+    const char *nearest = NULL;
     for (int i = 0; cn_layer_types[i]; i++) {
-        const cn_layer_type *type = cn_layer_types[i];
-        size_t used = strlen(list);
-        snprintf(list + used, LIST_SIZE - used, i ? ", %s" : "%s",
-                 type->word ? type->word : type->name);
+        take_nearer(r->word, cn_layer_types[i]->name, &least, &nearest);
+        take_nearer(r->word, cn_layer_types[i]->word, &least, &nearest);
     }
-    strncat(list, ")", LIST_SIZE - strlen(list) - 1);
-    for (int i = 0; r->number == 1 && cn_zoo_name(i); i++) {
-        size_t used = strlen(list);
-        snprintf(list + used, LIST_SIZE - used, i ? ", %s" : " or a network (%s", cn_zoo_name(i));
-    }
-    if (r->number == 1) strncat(list, ")", LIST_SIZE - strlen(list) - 1);
-    return unexpected(r, list);
+    for (int i = 0; r->number == 1 && cn_zoo(i); i++)
+        take_nearer(r->word, cn_zoo(i)->name, &least, &nearest);
+    if (!nearest || at_end_of_layer(r))
+        return unexpected(r, r->number == 1 ? "a layer such as conv, relu, maxpool or dense, or a "
+                                              "network such as lenet5"
+                                            : "a layer such as conv, relu, maxpool or dense");
+    return cn_fail(r->err, CN_ERR_ARGUMENT,
+                   "model text, word %d: \"%s\" is no layer%s, did you mean \"%s\"?", r->number,
+                   r->word, r->number == 1 ? " or network" : "", nearest);
 }
 
 static cn_status read_layer(reader *r, cn_node *x)
@@ -265,6 +289,24 @@ static cn_status read_layer(reader *r, cn_node *x)
     return status;
 }
 
+static cn_status read_layers(cn_model *m, const char *text, int classes, cn_node *x, cn_error *err)
+{
+    reader r = {.model = m, .at = text, .classes = classes, .err = err};
+    cn_status status;
+    do status = read_layer(&r, x);
+    while (status == CN_OK && r.word[0] == ',');
+    return status;
+}
+
+static cn_status build_network(cn_model *m, cn_zoo_build *build, int classes, cn_node *x,
+                               cn_error *err)
+{
+    if (classes < 1)
+        return cn_fail(err, CN_ERR_ARGUMENT, "model: %d classes, expected at least 1", classes);
+    *x = build(m, *x, classes);
+    return *x < 0 ? cn_fail(err, m->error.status, "%s", m->error.text) : CN_OK;
+}
+
 cn_status cn_model_parse(cn_model **model, const char *text, const int shape[3], int classes,
                          uint64_t seed, cn_error *err)
 {
@@ -274,11 +316,11 @@ cn_status cn_model_parse(cn_model **model, const char *text, const int shape[3],
     cn_status status = cn_model_create(&m, shape, err);
     if (status != CN_OK) return status;
 
-    const char *named = cn_zoo_find(text);
-    reader r = {.model = m, .at = named ? named : text, .classes = classes, .err = err};
+    cn_zoo_build *build = NULL;
     cn_node x = cn_input(m);
-    do status = read_layer(&r, &x);
-    while (status == CN_OK && r.word[0] == ',');
+    cn_zoo_find(text, &text, &build);
+    status =
+        build ? build_network(m, build, classes, &x, err) : read_layers(m, text, classes, &x, err);
     if (status != CN_OK) goto done;
 
     const cn_layer_type *last = m->layers[x].type;

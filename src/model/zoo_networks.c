@@ -1,0 +1,140 @@
+/*
+ * zoo_networks.c - the networks that a list of layers would not show: blocks, repeated.
+ *
+ * Each function takes the input and returns the logits. Convolutions before a batch norm have no
+ * bias, which it would take off again, and weights as He et al. (2015) draw them, unless the
+ * published network has it otherwise.
+ */
+#include "model/zoo.h"
+
+#include "model/model.h"
+
+static int channels(const cn_model *m, cn_node x)
+{
+    return x < 0 ? 1 : m->layers[x].out.n[2];
+}
+
+/* Convolution with (f - 1) / 2 zeros around the picture, and batch norm. */
+static cn_node conv_norm(cn_model *m, cn_node x, int filters, int f, int stride)
+{
+    int pad = (f - 1) / 2;
+    x = cn_conv2d(m, x,
+                  (cn_conv2d_opts){.filters = filters,
+                                   .kernel = {f},
+                                   .stride = {stride},
+                                   .pads = {pad, pad, pad, pad},
+                                   .no_bias = true,
+                                   .init = CN_INIT_HE_NORMAL});
+    return cn_batch_norm(m, x, (cn_batch_norm_opts){0});
+}
+
+static cn_node conv_norm_relu(cn_model *m, cn_node x, int filters, int f, int stride)
+{
+    return cn_relu(m, conv_norm(m, x, filters, f, stride));
+}
+
+static cn_node classify(cn_model *m, cn_node x, int classes)
+{
+    const int *n = m->layers[x < 0 ? 0 : x].out.n;
+    x = cn_average_pool(m, x, (cn_pool_opts){.size = {n[0], n[1]}});
+    return cn_dense(m, x, (cn_dense_opts){.units = classes});
+}
+
+/* ---- residual networks (He et al. 2015), as PyTorch's torchvision has them: the stride is in the
+ * 3 x 3 convolution */
+
+typedef cn_node block(cn_model *m, cn_node x, int filters, int stride);
+
+/* The input itself, or where the shape changes its projection. */
+static cn_node shortcut(cn_model *m, cn_node x, int filters, int stride)
+{
+    return stride == 1 && channels(m, x) == filters ? x : conv_norm(m, x, filters, 1, stride);
+}
+
+static cn_node basic_block(cn_model *m, cn_node x, int filters, int stride)
+{
+    cn_node y = conv_norm_relu(m, x, filters, 3, stride);
+    y = conv_norm(m, y, filters, 3, 1);
+    return cn_relu(m, cn_add(m, y, shortcut(m, x, filters, stride)));
+}
+
+static cn_node bottleneck_block(cn_model *m, cn_node x, int filters, int stride)
+{
+    cn_node y = conv_norm_relu(m, x, filters, 1, 1);
+    y = conv_norm_relu(m, y, filters, 3, stride);
+    y = conv_norm(m, y, 4 * filters, 1, 1);
+    return cn_relu(m, cn_add(m, y, shortcut(m, x, 4 * filters, stride)));
+}
+
+/* Stages of `count` blocks each; every stage but the first halves the picture and doubles the
+ * filters. */
+static cn_node stages(cn_model *m, cn_node x, block *add_block, int filters, int stage_count,
+                      const int *count)
+{
+    for (int stage = 0; stage < stage_count; stage++, filters *= 2)
+        for (int i = 0; i < count[stage]; i++)
+            x = add_block(m, x, filters, stage > 0 && i == 0 ? 2 : 1);
+    return x;
+}
+
+/* The beginning for pictures of 224 x 224: a quarter of the side. */
+static cn_node large_stem(cn_model *m, cn_node x)
+{
+    x = conv_norm_relu(m, x, 64, 7, 2);
+    return cn_max_pool(m, x, (cn_pool_opts){.size = {3}, .stride = {2}, .pads = {1, 1, 1, 1}});
+}
+
+cn_node cn_zoo_resnet20(cn_model *m, cn_node x, int classes)
+{
+    x = conv_norm_relu(m, x, 16, 3, 1);
+    return classify(m, stages(m, x, basic_block, 16, 3, (int[]){3, 3, 3}), classes);
+}
+
+cn_node cn_zoo_resnet18(cn_model *m, cn_node x, int classes)
+{
+    x = stages(m, large_stem(m, x), basic_block, 64, 4, (int[]){2, 2, 2, 2});
+    return classify(m, x, classes);
+}
+
+cn_node cn_zoo_resnet18_cifar(cn_model *m, cn_node x, int classes)
+{
+    x = conv_norm_relu(m, x, 64, 3, 1);
+    return classify(m, stages(m, x, basic_block, 64, 4, (int[]){2, 2, 2, 2}), classes);
+}
+
+cn_node cn_zoo_resnet50(cn_model *m, cn_node x, int classes)
+{
+    x = stages(m, large_stem(m, x), bottleneck_block, 64, 4, (int[]){3, 4, 6, 3});
+    return classify(m, x, classes);
+}
+
+/* ---- the course's ResNet-50: convolutions keep their biases, the stride is in a block's first
+ * 1 x 1 convolution, the stem is not padded in its pooling, and 2 x 2 averages end it */
+
+static cn_node course_conv(cn_model *m, cn_node x, int filters, int f, int stride)
+{
+    x = cn_conv2d(
+        m, x,
+        (cn_conv2d_opts){.filters = filters, .kernel = {f}, .stride = {stride}, .pad = CN_SAME});
+    return cn_batch_norm(m, x, (cn_batch_norm_opts){.momentum = 0.99, .epsilon = 1e-3});
+}
+
+static cn_node course_block(cn_model *m, cn_node x, int filters, int stride)
+{
+    cn_node y = cn_relu(m, course_conv(m, x, filters, 1, stride));
+    y = cn_relu(m, course_conv(m, y, filters, 3, 1));
+    y = course_conv(m, y, 4 * filters, 1, 1);
+    if (channels(m, x) != 4 * filters) x = course_conv(m, x, 4 * filters, 1, stride);
+    return cn_relu(m, cn_add(m, y, x));
+}
+
+cn_node cn_zoo_resnet50_course(cn_model *m, cn_node x, int classes)
+{
+    x = cn_conv2d(
+        m, x, (cn_conv2d_opts){.filters = 64, .kernel = {7}, .stride = {2}, .pads = {3, 3, 3, 3}});
+    x = cn_relu(m, cn_batch_norm(m, x, (cn_batch_norm_opts){.momentum = 0.99, .epsilon = 1e-3}));
+    x = cn_max_pool(m, x, (cn_pool_opts){.size = {3}, .stride = {2}});
+    x = stages(m, x, course_block, 64, 4, (int[]){3, 4, 6, 3});
+    x = cn_average_pool(m, x, (cn_pool_opts){.size = {2}, .pad = CN_SAME});
+    return cn_dense(m, x, (cn_dense_opts){.units = classes});
+}
