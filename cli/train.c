@@ -300,7 +300,7 @@ static int report_end(const job *j, const cn_progress *last)
 static int train(job *j)
 {
     const options *o = j->o;
-    static const cn_schedule schedules[] = {CN_SCHEDULE_COSINE, CN_SCHEDULE_CONSTANT};
+    static const cn_schedule_kind schedules[] = {CN_SCHEDULE_COSINE, CN_SCHEDULE_CONSTANT};
     static const cn_optimizer_kind optimizers[] = {CN_ADAM, CN_SGD};
     /* By validation accuracy on the digits and MNIST, with the cosine schedule. */
     static const double rates[] = {2e-3, 5e-2};
@@ -313,9 +313,9 @@ static int train(job *j)
         .threads = o->common.threads,
         .seed = o->common.seed,
         .learning_rate = o->rate > 0 ? o->rate : rates[o->optimizer],
-        .schedule = schedules[o->schedule],
+        .schedule = {.kind = schedules[o->schedule]},
         .optimizer = {.kind = optimizers[o->optimizer], .momentum = o->momentum},
-        .loss = (cn_loss_kind)o->loss, /* the words stand in the order of the enum */
+        .loss = {.kind = (cn_loss_kind)o->loss}, /* the words stand in the order of the enum */
         .valid = j->valid,
         .progress = on_progress,
         .user = j,

@@ -413,6 +413,22 @@ CN_API bool cn_model_parameter(cn_model *model, int i, cn_parameter *out);
 CN_API size_t cn_model_parameter_count(const cn_model *model);
 CN_API size_t cn_model_statistic_count(const cn_model *model);
 
+/*
+ * How training treats the parameters whose names match a pattern, in which * stands for any
+ * characters and ? for one: "conv2d_*", "*.bias". It holds for the sessions created from then on
+ * and is not saved. CN_ERR_ARGUMENT where nothing matches.
+ *
+ * A frozen parameter does not move, and a layer of frozen ones costs no work for their gradients
+ * (which cn_gradient then shows as zeros); where all layers before it are frozen, too, its backward
+ * does not run at all. The other two multiply the parameter's learning rate and its weight decay;
+ * factors of 0 or more, which replace the ones before, from the start 1.
+ */
+CN_API cn_status cn_model_freeze(cn_model *model, const char *pattern, bool frozen, cn_error *err);
+CN_API cn_status cn_model_scale_rate(cn_model *model, const char *pattern, double factor,
+                                     cn_error *err);
+CN_API cn_status cn_model_scale_decay(cn_model *model, const char *pattern, double factor,
+                                      cn_error *err);
+
 /* ---- 6. Sessions ------------------------------------------------------------------------ */
 
 /*
@@ -426,17 +442,60 @@ typedef struct cn_session cn_session;
 typedef enum cn_loss_kind {
     CN_LOSS_DEFAULT = 0,              /* cross-entropy after a softmax, binary after a sigmoid,
                                          else mean squared error */
-    CN_LOSS_CROSS_ENTROPY = 1,        /* -1/m sum over examples of log y_hat[label] */
+    CN_LOSS_CROSS_ENTROPY = 1,        /* the mean of -log y_hat[label] over examples and pixels */
     CN_LOSS_BINARY_CROSS_ENTROPY = 2, /* mean over examples and outputs */
     CN_LOSS_MEAN_SQUARED_ERROR = 3,   /* mean over examples and outputs of (y_hat - y)^2 */
 } cn_loss_kind;
 
-typedef enum cn_optimizer_kind { CN_ADAM = 0, CN_SGD = 1 } cn_optimizer_kind;
+/* What training minimises; src/layers/loss.c has the formulas. */
+typedef struct cn_loss_opts {
+    cn_loss_kind kind;
+    /* Cross-entropies: targets move this part of the way to 1 / classes, (1 - s) y + s / classes
+     * (Szegedy 2016); two classes where the loss is binary. Default 0, less than 1. */
+    double label_smoothing;
+    /* Cross-entropy, and binary cross-entropy of one output, of labels: one weight a class, none
+     * below 0. An example counts as its label's, and the mean is over the weights, as in PyTorch.
+     * Copied. NULL: all 1. cn_dataset_class_weights balances a set. */
+    const float *class_weights;
+} cn_loss_opts;
 
+typedef enum cn_optimizer_kind {
+    CN_ADAM = 0,    /* Kingma and Ba 2015, algorithm 1 */
+    CN_SGD = 1,     /* with momentum as in Sutskever 2013, the rate outside: the form of PyTorch */
+    CN_ADAMW = 2,   /* Adam with decoupled decay (Loshchilov and Hutter 2019), default 0.01 */
+    CN_RMSPROP = 3, /* Hinton 2012; epsilon outside of the root */
+} cn_optimizer_kind;
+
+/*
+ * How a step moves the weights w against the gradient g; rate is the learning rate times the
+ * parameter's own factor (cn_model_scale_rate), and t = 1, 2, ... counts the steps. Same equations,
+ * same defaults and, but for which parameters decay, the same steps as torch.optim.
+ *
+ *     clip_norm         g = g min(1, clip_norm / (|g| + 1e-6)), |g| over all parameters
+ *     clip_value        g = min(max(g, -clip_value), clip_value), after clip_norm
+ *     weight_decay = d  g = g + d w;  decoupled: w = w (1 - rate d)
+ *
+ *     SGD               v = momentum v + (1 - dampening) g    (the first v is g)
+ *                       w = w - rate v;  nesterov: w = w - rate (g + momentum v)
+ *     Adam, AdamW       m = beta1 m + (1 - beta1) g,  v = beta2 v + (1 - beta2) g^2
+ *                       w = w - rate m / (1 - beta1^t) / (sqrt(v / (1 - beta2^t)) + epsilon)
+ *     RMSprop           v = alpha v + (1 - alpha) g^2,  u = momentum u + g / (sqrt(v) + epsilon)
+ *                       w = w - rate u
+ */
 typedef struct cn_optimizer {
     cn_optimizer_kind kind;
-    double momentum;              /* SGD: v = momentum v + g, w -= rate v; default 0 */
-    double beta1, beta2, epsilon; /* Adam (Kingma and Ba 2015): 0.9, 0.999, 1e-7 as in Keras */
+    double momentum;  /* SGD, RMSprop: from 0, the default, to less than 1 */
+    double dampening; /* SGD; default 0 */
+    bool nesterov;    /* SGD with momentum and without dampening */
+    double beta1;     /* Adam, AdamW: default 0.9 */
+    double beta2;     /* Adam, AdamW: default 0.999 */
+    double alpha;     /* RMSprop: default 0.99 */
+    double epsilon;   /* default 1e-8 */
+    double weight_decay;
+    bool decoupled; /* always so with AdamW */
+    bool decay_all; /* weight decay reaches biases and the parameters of normalisations, too: those
+                       of rank 1, which are otherwise left alone (He 2019) */
+    double clip_norm, clip_value; /* default 0: gradients are not clipped */
 } cn_optimizer;
 
 typedef struct cn_session_opts {
@@ -447,7 +506,7 @@ typedef struct cn_session_opts {
     bool input_gradient; /* training: find the gradient of X, too, for cn_input_gradient */
     bool no_winograd;    /* 3 x 3 convolutions by the direct sum alone: slower, a little closer to
                             exact (docs/kernels.md has the figures) */
-    cn_loss_kind loss;
+    cn_loss_opts loss;
     cn_optimizer optimizer;
 } cn_session_opts;
 
@@ -459,11 +518,14 @@ CN_API void cn_session_free(cn_session *session);
 CN_API cn_status cn_forward(cn_session *session, const cn_tensor *X, cn_error *err);
 /* The last forward's output, (m, ...) F32, a view that the next forward overwrites. */
 CN_API cn_tensor cn_output(const cn_session *session);
-/* The mean loss of the last forward, and its gradient ready for cn_backward. Y is I32 (m) labels,
- * or F32 targets with the output's shape. */
+/* The mean loss of the last forward, and its gradient ready for cn_backward. Y is I32 labels, (m)
+ * or, for an output (n_H, n_W, classes), (m, n_H, n_W), or F32 targets with the output's shape. */
 CN_API cn_status cn_loss(cn_session *session, const cn_tensor *Y, double *loss, cn_error *err);
 /* Gradients of every parameter, overwritten. */
 CN_API cn_status cn_backward(cn_session *session, cn_error *err);
+/* In place of cn_backward for the second and further micro-batches of a step: the gradients become
+ * those of the mean loss over all examples since the last cn_backward. */
+CN_API cn_status cn_backward_more(cn_session *session, cn_error *err);
 /* One step of the optimiser over the last gradients. */
 CN_API cn_status cn_step(cn_session *session, double learning_rate, cn_error *err);
 /* The gradient of parameter i, as cn_model_parameter counts them; false for a statistic, too. */
@@ -532,6 +594,9 @@ CN_API int32_t cn_dataset_label(const cn_dataset *data, int i);
 /* Mean and standard deviation of every channel, over all pixels scaled to [0, 1]; a constant
  * channel's deviation is given as 1, so that dividing by it is safe. */
 CN_API void cn_dataset_statistics(const cn_dataset *data, float *mean, float *std);
+/* One weight a class for cn_loss_opts, that let every class of the set count as much as any other:
+ * n / (classes n_c) for the n_c pictures of class c, and 0 for a class that has none. */
+CN_API void cn_dataset_class_weights(const cn_dataset *data, float *weights);
 /* Pictures index[0..n-1] as floats, pixels scaled to [0, 1] and then normalised with mean and std
  * (both may be NULL): x (n, n_H, n_W, n_C), labels (n). Every index must be valid. */
 CN_API void cn_dataset_batch(const cn_dataset *data, const int *index, int n, const float *mean,
@@ -586,40 +651,122 @@ typedef struct cn_augment {
  */
 CN_API cn_status cn_augment_parse(cn_augment *augment, const char *text, cn_error *err);
 
-typedef enum cn_schedule {
-    CN_SCHEDULE_DEFAULT = 0,  /* cosine */
-    CN_SCHEDULE_CONSTANT = 1, /* the rate as given */
-    CN_SCHEDULE_COSINE = 2,   /* rate (1 + cos(pi t)) / 2 at the fraction t of all steps */
+typedef enum cn_schedule_kind {
+    CN_SCHEDULE_DEFAULT = 0, /* cosine */
+    CN_SCHEDULE_CONSTANT = 1,
+    CN_SCHEDULE_COSINE = 2,
+    CN_SCHEDULE_STEP = 3,
+    CN_SCHEDULE_POLYNOMIAL = 4,
+    CN_SCHEDULE_ONE_CYCLE = 5,
+    CN_SCHEDULE_PLATEAU = 6,
+} cn_schedule_kind;
+
+enum { CN_MAX_MILESTONES = 8 };
+
+/*
+ * The learning rate at step s = 0, 1, ... of S, both counted over the whole training, as a factor
+ * of the rate given. With W = round(warmup S / epochs), the first W steps climb in a straight line,
+ * (s + 1) / (W + 1); the others follow the kind, with t = (s - W) / (S - W):
+ *
+ *     constant     1
+ *     cosine       end + (1 - end) (1 + cos(pi t)) / 2           Loshchilov and Hutter 2017
+ *     step         factor^k, k the milestones (or whole multiples of `every`) among the epochs that
+ *                  are over
+ *     polynomial   end + (1 - end) (1 - t)^power
+ *     one cycle    start + (1 - start) t / peak                  while t < peak   Smith 2018
+ *                  1 + (end - 1) (t - peak) / (1 - peak)         after it
+ *     plateau      max(end, factor^k): k grows with the `patience`-th epoch in a row in which
+ *                  cn_fit's validation got no better (cn_best has what is compared)
+ *
+ * docs/training.md shows them as curves.
+ */
+typedef struct cn_schedule {
+    cn_schedule_kind kind;
+    double warmup;                     /* epochs, whole or not; default 0 */
+    double start;                      /* default 0.04 */
+    double peak;                       /* default 0.3 */
+    double end;                        /* default 0 */
+    double power;                      /* default 1: a straight line */
+    double factor;                     /* default 0.1 */
+    int every;                         /* epochs */
+    int milestones[CN_MAX_MILESTONES]; /* epochs, rising; a zero ends the list */
+    int patience;                      /* epochs; default 5 */
 } cn_schedule;
+
+/* The rate of step 0 <= step < epochs x steps; `steps` is that of an epoch. A plateau's k is 0
+ * here. */
+CN_API double cn_schedule_rate(const cn_schedule *schedule, double rate, int64_t step, int steps,
+                               int epochs);
+
+/*
+ * An average a of the parameters w (and of the statistics that layers keep), updated every `every`
+ * steps. Validation measures it, and the model ends with it.
+ *
+ *     EMA         a = d a + (1 - d) w, d = min(decay, (1 + n) / (10 + n)) at update n = 1, 2, ...:
+ *                 the average forgets how it began
+ *     lookahead   a = d a + (1 - d) w and then w = a, d = decay (s / S)^power after step s of S
+ *                 (Zhang 2019 with power 0)
+ */
+typedef enum cn_average_kind {
+    CN_AVERAGE_NONE = 0,
+    CN_AVERAGE_EMA = 1,
+    CN_AVERAGE_LOOKAHEAD = 2,
+} cn_average_kind;
+
+typedef struct cn_average {
+    cn_average_kind kind;
+    double decay; /* default 0.999; lookahead 0.5 */
+    int every;    /* default 1; lookahead 5 */
+    double power; /* lookahead; default 0 */
+} cn_average;
+
+typedef enum cn_monitor {
+    CN_MONITOR_LOSS = 0,     /* the validation's loss falls */
+    CN_MONITOR_ACCURACY = 1, /* its accuracy grows */
+} cn_monitor;
+
+/* An epoch is better where `monitor` beats the best so far by more than min_delta. */
+typedef struct cn_best {
+    bool keep;    /* the model ends with the weights of its best epoch, not of its last */
+    int patience; /* ends the training, and keeps, after so many epochs in a row that were not
+                     better; default 0: never */
+    double min_delta;
+    cn_monitor monitor;
+} cn_best;
 
 /* What a callback sees: after a step valid_accuracy and valid_loss are NaN; after an epoch
  * everything is set (NaN without a validation set). */
 typedef struct cn_progress {
     bool epoch_end;
     int epoch, epochs;     /* counted from 1 */
-    int step, steps;       /* in this epoch */
+    int step, steps;       /* in this epoch, of the optimiser */
     double train_loss;     /* mean over this epoch so far */
     double train_accuracy; /* of the pictures as they were trained on */
     double valid_loss, valid_accuracy;
+    int best_epoch; /* the best so far, as cn_best says; 0: none yet, or no validation set */
     double learning_rate;
     double seconds;           /* of training so far, validation not counted */
     double images_per_second; /* over this epoch so far */
 } cn_progress;
 
 typedef struct cn_fit_opts {
-    int epochs;    /* default 1 */
-    int batch;     /* default 64; a last smaller batch is trained on, too */
-    int threads;   /* as in cn_session_opts */
-    uint64_t seed; /* order of the examples, and their augmentation */
+    int epochs;     /* default 1; early stopping may end after fewer */
+    int batch;      /* default 64; a last smaller batch is trained on, too */
+    int accumulate; /* batches a step: their gradients' mean is followed; default 1 */
+    int threads;    /* as in cn_session_opts */
+    uint64_t seed;  /* order of the examples, and their augmentation */
     bool no_shuffle;
     double learning_rate; /* default 1e-3 */
     cn_schedule schedule;
     cn_optimizer optimizer;
-    cn_loss_kind loss;
+    cn_loss_opts loss;  /* validation measures it without smoothing and class weights */
     cn_augment augment; /* of the training pictures only; drawn from `seed` */
+    cn_average average;
+    cn_best best;
     const cn_dataset *valid;
     /* Called after every step and every epoch; return true to stop: cn_fit then returns
-     * CN_ERR_STOPPED with the model as the last step left it. */
+     * CN_ERR_STOPPED with the model as the last step left it, or where that is asked for with its
+     * average, or with the best epoch so far. */
     bool (*progress)(const cn_progress *progress, void *user);
     void *user;
 

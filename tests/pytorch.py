@@ -25,7 +25,7 @@ warnings.filterwarnings("ignore", message="Using padding='same'")  # slower, but
 
 F32, I32 = 0, 2
 DEFAULT, CROSS_ENTROPY, BINARY, SQUARED = 0, 1, 2, 3
-ADAM, SGD = 0, 1
+ADAM, SGD, ADAMW, RMSPROP = 0, 1, 2, 3
 
 
 class Error(ctypes.Structure):
@@ -44,17 +44,24 @@ class Tensor(ctypes.Structure):
 
 
 class Parameter(ctypes.Structure):
-    _fields_ = [("name", c_char_p), ("value", Tensor)]
+    _fields_ = [("name", c_char_p), ("value", Tensor), ("statistic", c_bool)]
 
 
 class Optimizer(ctypes.Structure):
-    _fields_ = [("kind", c_int), ("momentum", c_double), ("beta1", c_double),
-                ("beta2", c_double), ("epsilon", c_double)]
+    _fields_ = [("kind", c_int), ("momentum", c_double), ("dampening", c_double),
+                ("nesterov", c_bool), ("beta1", c_double), ("beta2", c_double), ("alpha", c_double),
+                ("epsilon", c_double), ("weight_decay", c_double), ("decoupled", c_bool),
+                ("decay_all", c_bool), ("clip_norm", c_double), ("clip_value", c_double)]
+
+
+class LossOpts(ctypes.Structure):
+    _fields_ = [("kind", c_int), ("label_smoothing", c_double), ("class_weights", c_void_p)]
 
 
 class SessionOpts(ctypes.Structure):
-    _fields_ = [("batch", c_int), ("threads", c_int), ("training", c_bool),
-                ("input_gradient", c_bool), ("no_winograd", c_bool), ("loss", c_int), ("optimizer", Optimizer)]
+    _fields_ = [("batch", c_int), ("threads", c_int), ("training", c_bool), ("seed", c_uint64),
+                ("input_gradient", c_bool), ("no_winograd", c_bool), ("loss", LossOpts),
+                ("optimizer", Optimizer)]
 
 
 library = ctypes.CDLL(sys.argv[1])
@@ -82,7 +89,8 @@ def tensor(array):
 class Model:
     """A model from a text, and a session that trains it."""
 
-    def __init__(self, text, shape, batch, loss=DEFAULT, optimizer=Optimizer(), classes=10, seed=1):
+    def __init__(self, text, shape, batch, loss=LossOpts(), optimizer=Optimizer(), classes=10,
+                 seed=1):
         self.text, self.model, self.session = text, c_void_p(), c_void_p()
         call(library.cn_model_parse, byref(self.model), text.encode(), (c_int * 3)(*shape), classes,
              seed)
@@ -212,7 +220,7 @@ def layers(random):
         shape = [int(n) for n in random.integers(4, 12, 2)] + [int(random.integers(2, 7))]
         text = (f"{kind} {'5 ' if kind == 'conv' else ''}{size[0]}x{size[1]} "
                 f"stride {stride[0]}x{stride[1]} pads {pads[0]}x{pads[1]}x{pads[2]}x{pads[3]}, softmax")
-        model = Model(text, shape, 3, SQUARED)
+        model = Model(text, shape, 3, LossOpts(SQUARED))
         p = {name: double(value) for name, value in model.parameters().items()}
         x = random.standard_normal([3] + shape, dtype=np.float32)
         wide, size, stride = double(x), size.tolist(), stride.tolist()
@@ -262,20 +270,17 @@ def gradients(random):
         compare(f"lenet5: {name}", gradient, p[name].grad, 1e-4)
 
 
-def training(random, name, optimizer, theirs, rate, tolerance):
+def training(random, name, optimizer, theirs, rate, tolerance, clip):
     """20 steps of LeNet-5 on the same batches: the losses, and how far the weights went."""
     model = Model("lenet5", (28, 28, 1), 8, optimizer=optimizer)
-    start = {name: value.copy() for name, value in model.parameters().items()}
-    p = {name: double(value) for name, value in start.items()}
-    stepper = theirs(p.values(), lr=rate)
+    start = {key: value.copy() for key, value in model.parameters().items()}
+    p = {key: double(value) for key, value in start.items()}
+    stepper = theirs(p, rate)
     for step in range(1, 21):
         x, y, _, _, loss = draw_batch(random, p)
         stepper.zero_grad()
         loss.backward()
-        if isinstance(stepper, torch.optim.Adam):
-            # The last form in the paper, which Keras and the library use, adds epsilon to the
-            # square root before the bias is corrected; PyTorch adds it after.
-            stepper.param_groups[0]["eps"] = 1e-7 / np.sqrt(1 - 0.999**step)
+        clip(p.values())
         stepper.step()
         _, ours, _ = model.run(x, y)
         call(library.cn_step, model.session, rate)
@@ -285,16 +290,66 @@ def training(random, name, optimizer, theirs, rate, tolerance):
         compare(f"{name}, 20 steps: {key}", value - start[key], way, tolerance)
 
 
+def optimizers(random):
+    optim = torch.optim
+
+    def plain(kind, **options):
+        """All parameters alike: PyTorch decays all of them."""
+        return lambda p, rate: kind(p.values(), lr=rate, **options)
+
+    def grouped(kind, **options):
+        """Weight decay as the library has it by default: not of biases."""
+        decay = options.pop("weight_decay")
+        return lambda p, rate: kind(
+            [{"params": [v for v in p.values() if v.ndim > 1], "weight_decay": decay},
+             {"params": [v for v in p.values() if v.ndim == 1], "weight_decay": 0}],
+            lr=rate, **options)
+
+    norm = lambda limit: lambda p: torch.nn.utils.clip_grad_norm_(list(p), limit)
+    value = lambda limit: lambda p: torch.nn.utils.clip_grad_value_(list(p), limit)
+    # Adam and RMSprop divide a gradient by its own size, so one that is next to nothing, and is
+    # mostly rounding, moves a weight, too.
+    for name, ours, theirs, rate, tolerance, clip in (
+        ("SGD", Optimizer(SGD), plain(optim.SGD), 0.05, 2e-4, None),
+        ("SGD with momentum", Optimizer(SGD, momentum=0.9), plain(optim.SGD, momentum=0.9), 0.02,
+         2e-4, None),
+        ("SGD with dampening", Optimizer(SGD, momentum=0.9, dampening=0.5),
+         plain(optim.SGD, momentum=0.9, dampening=0.5), 0.02, 2e-4, None),
+        ("Nesterov's momentum", Optimizer(SGD, momentum=0.9, nesterov=True),
+         plain(optim.SGD, momentum=0.9, nesterov=True), 0.02, 2e-4, None),
+        ("SGD with decay of all", Optimizer(SGD, momentum=0.9, weight_decay=0.1, decay_all=True),
+         plain(optim.SGD, momentum=0.9, weight_decay=0.1), 0.02, 2e-4, None),
+        ("SGD with decay", Optimizer(SGD, nesterov=True, momentum=0.8, weight_decay=0.1),
+         grouped(optim.SGD, momentum=0.8, nesterov=True, weight_decay=0.1), 0.02, 2e-4, None),
+        ("SGD clipped by norm", Optimizer(SGD, momentum=0.9, clip_norm=0.5),
+         plain(optim.SGD, momentum=0.9), 0.05, 2e-4, norm(0.5)),
+        ("SGD clipped by value", Optimizer(SGD, momentum=0.9, clip_value=0.01),
+         plain(optim.SGD, momentum=0.9), 0.05, 2e-4, value(0.01)),
+        ("Adam", Optimizer(ADAM), plain(optim.Adam), 1e-3, 3e-2, None),
+        ("Adam with a large epsilon", Optimizer(ADAM, epsilon=1e-2, beta1=0.8, beta2=0.99),
+         plain(optim.Adam, eps=1e-2, betas=(0.8, 0.99)), 1e-2, 2e-4, None),
+        ("Adam with decay of all", Optimizer(ADAM, weight_decay=0.1, decay_all=True, epsilon=1e-4),
+         plain(optim.Adam, weight_decay=0.1, eps=1e-4), 1e-3, 2e-3, None),
+        ("AdamW", Optimizer(ADAMW, weight_decay=0.5, decay_all=True, epsilon=1e-4),
+         plain(optim.AdamW, weight_decay=0.5, eps=1e-4), 1e-3, 2e-3, None),
+        ("AdamW, decay by default", Optimizer(ADAMW, epsilon=1e-4),
+         grouped(optim.AdamW, weight_decay=0.01, eps=1e-4), 1e-3, 2e-3, None),
+        ("RMSprop", Optimizer(RMSPROP, epsilon=1e-3), plain(optim.RMSprop, eps=1e-3), 1e-3, 1e-3,
+         None),
+        ("RMSprop with all", Optimizer(RMSPROP, momentum=0.5, alpha=0.9, epsilon=1e-3,
+                                       weight_decay=0.1, decay_all=True),
+         plain(optim.RMSprop, momentum=0.5, alpha=0.9, eps=1e-3, weight_decay=0.1), 5e-4, 1e-3,
+         None),
+    ):
+        training(random, name, ours, theirs, rate, tolerance, clip or (lambda p: None))
+
+
 def main():
     random = np.random.default_rng(1)
     layers(random)
     same(random)
     gradients(random)
-    training(random, "SGD", Optimizer(kind=SGD), torch.optim.SGD, 0.05, 2e-4)
-    training(random, "SGD with momentum", Optimizer(kind=SGD, momentum=0.9),
-             lambda p, lr: torch.optim.SGD(p, lr=lr, momentum=0.9), 0.02, 2e-4)
-    # Adam divides a gradient by its own size, so one that is next to nothing moves a weight, too.
-    training(random, "Adam", Optimizer(kind=ADAM), torch.optim.Adam, 1e-3, 1e-2)
+    optimizers(random)
     print(f"{failures} differences from PyTorch {torch.__version__}")
     sys.exit(failures > 0)
 

@@ -270,64 +270,186 @@ static void add(job *j)
     }
 }
 
-/* ---- optimisers: 4 roundings of the magnitudes that enter each formula */
+/* ---- whole arrays times a number, and towards another */
+
+static void scaling(job *j)
+{
+    size_t n = (size_t)j->s.m;
+    float factor = (float)draw_real(&j->random, -2, 2);
+    float *x = take_input(j, "x", n, 5), *w = take_input(j, "w", n, 5);
+    double *scaled = take_doubles(j, n), *blended = take_doubles(j, n), *slack = take_doubles(j, n);
+    double squares = 0;
+    for (size_t i = 0; i < n; i++) {
+        double a = (double)x[i], b = (double)w[i];
+        scaled[i] = (double)(x[i] * factor);
+        blended[i] = a + (double)factor * (b - a);
+        slack[i] = 4 * ROUNDING * (fabs(a) + fabs((double)factor) * (fabs(a) + fabs(b)));
+        squares += a * a;
+    }
+    for (int t = 0; j->tables[t]; t++) {
+        const cn_kernels *k = j->tables[t];
+        float *y = take_copy(j, "scaled", n, x), *a = take_copy(j, "blended", n, x);
+        double sum = k->sum_squares(n, x);
+        k->scale(n, factor, y);
+        k->blend(n, factor, w, a);
+        check_canaries(j, k);
+        compare(j, k, "scaled", n, y, scaled, NULL);
+        compare(j, k, "blended", n, a, blended, slack);
+        compare(j, k, "sum of squares", 1, &(float){(float)sum}, &squares,
+                &(double){ROUNDING * squares});
+    }
+}
+
+/* ---- optimisers: some roundings of the magnitudes that enter each formula */
+
+/* One element in double, each with the slack that its roundings deserve. */
+typedef struct element {
+    double w, m, v, w_slack, m_slack, v_slack;
+} element;
+
+typedef void equations(const cn_update *u, double g, element *e);
+
+/* d and its slack, and w decayed. */
+static double direct(const cn_update *u, double g, element *e, double *slack)
+{
+    double d = g * (double)u->scale, limit = (double)u->limit, w = e->w;
+    d = d > limit ? limit : d < -limit ? -limit : d;
+    *slack = 4 * ROUNDING * (fabs(d) + fabs((double)u->decay * w));
+    e->w *= (double)u->keep;
+    e->w_slack = 4 * ROUNDING * fabs(e->w);
+    return d + (double)u->decay * w;
+}
+
+static void move(const cn_update *u, double way, double slack, element *e)
+{
+    e->w -= (double)u->rate * way;
+    e->w_slack +=
+        (double)u->rate * slack + 8 * ROUNDING * (fabs(e->w) + fabs((double)u->rate * way));
+}
+
+static void sgd_equations(const cn_update *u, double g, element *e)
+{
+    double slack, d = direct(u, g, e, &slack), momentum = (double)u->momentum;
+    if (momentum == 0) {
+        move(u, d, slack, e);
+        return;
+    }
+    e->m_slack = slack + 4 * ROUNDING * (fabs(momentum * e->m) + fabs((double)u->take * d));
+    e->m = momentum * e->m + (double)u->take * d;
+    if (u->nesterov)
+        move(u, d + momentum * e->m, slack + e->m_slack + 4 * ROUNDING * fabs(d), e);
+    else
+        move(u, e->m, e->m_slack, e);
+}
+
+/* v, and what divides by its root. */
+static double spread_of(const cn_update *u, double d, double slack, element *e)
+{
+    double b2 = (double)u->beta2;
+    e->v = b2 * e->v + (1 - b2) * d * d;
+    e->v_slack = 8 * ROUNDING * e->v + 2 * (1 - b2) * fabs(d) * slack;
+    return sqrt(e->v) + (double)u->epsilon;
+}
+
+static void adam_equations(const cn_update *u, double g, element *e)
+{
+    double slack, d = direct(u, g, e, &slack), b1 = (double)u->beta1;
+    e->m_slack = slack + 4 * ROUNDING * (fabs(b1 * e->m) + fabs((1 - b1) * d));
+    e->m = b1 * e->m + (1 - b1) * d;
+    double root = spread_of(u, d, slack, e);
+    move(u, e->m / root, (e->m_slack + fabs(e->m) * (e->v_slack / e->v + 8 * ROUNDING)) / root, e);
+}
+
+static void rmsprop_equations(const cn_update *u, double g, element *e)
+{
+    double slack, d = direct(u, g, e, &slack), momentum = (double)u->momentum;
+    double root = spread_of(u, d, slack, e), unit = d / root;
+    double unit_slack = (slack + fabs(d) * (e->v_slack / e->v + 8 * ROUNDING)) / root;
+    e->m_slack = unit_slack + 4 * ROUNDING * (fabs(momentum * e->m) + fabs(unit));
+    e->m = momentum * e->m + unit;
+    move(u, e->m, e->m_slack, e);
+}
+
+static cn_update draw_update(job *j)
+{
+    bool decoupled = draw(&j->random) % 2;
+    float decay = draw(&j->random) % 2 ? 0.1f : 0;
+    return (cn_update){.scale = draw(&j->random) % 2 ? 0.3f : 1,
+                       .limit = draw(&j->random) % 2 ? 0.5f : INFINITY,
+                       .decay = decoupled ? 0 : decay,
+                       .keep = decoupled ? 1 - decay : 1,
+                       .rate = (float)draw_real(&j->random, 0.001, 1),
+                       .momentum = draw(&j->random) % 2 ? 0.9f : 0,
+                       .take = draw(&j->random) % 2 ? 1 : 0.75f,
+                       .beta1 = 0.9f,
+                       .beta2 = 0.999f,
+                       .epsilon = draw(&j->random) % 2 ? 1e-7f : 1e-3f,
+                       .nesterov = draw(&j->random) % 2};
+}
+
+typedef void optimizer(const cn_kernels *k, size_t n, const cn_update *u, const float *g, float *m,
+                       float *v, float *w);
+
+static void run_sgd(const cn_kernels *k, size_t n, const cn_update *u, const float *g, float *m,
+                    float *v, float *w)
+{
+    (void)v;
+    k->sgd(n, u, g, m, w);
+}
+
+static void run_adam(const cn_kernels *k, size_t n, const cn_update *u, const float *g, float *m,
+                     float *v, float *w)
+{
+    k->adam(n, u, g, m, v, w);
+}
+
+static void run_rmsprop(const cn_kernels *k, size_t n, const cn_update *u, const float *g, float *m,
+                        float *v, float *w)
+{
+    k->rmsprop(n, u, g, m, v, w);
+}
+
+static void optimise(job *j, equations *twin, optimizer *run)
+{
+    size_t n = (size_t)j->s.m;
+    const cn_update u = draw_update(j);
+    float *g = take_input(j, "g", n, 5), *m = take_input(j, "m", n, 5);
+    float *v = take_input(j, "v", n, 5), *w = take_input(j, "w", n, 5);
+    double *want[6];
+    for (int i = 0; i < 6; i++) want[i] = take_doubles(j, n);
+    for (size_t i = 0; i < n; i++) {
+        v[i] = fabsf(v[i]) + 0.01f; /* a sum of squares */
+        element e = {.w = (double)w[i], .m = (double)m[i], .v = (double)v[i]};
+        twin(&u, (double)g[i], &e);
+        const double all[6] = {e.w, e.w_slack, e.m, e.m_slack, e.v, e.v_slack};
+        for (int k = 0; k < 6; k++) want[k][i] = all[k];
+    }
+    for (int t = 0; j->tables[t]; t++) {
+        const cn_kernels *k = j->tables[t];
+        float *out_m = take_copy(j, "m", n, m), *out_v = take_copy(j, "v", n, v);
+        float *out_w = take_copy(j, "w", n, w);
+        bool keeps_m = run == run_adam || u.momentum > 0;
+        run(k, n, &u, g, keeps_m ? out_m : NULL, out_v, out_w);
+        check_canaries(j, k);
+        compare(j, k, "w", n, out_w, want[0], want[1]);
+        if (keeps_m) compare(j, k, "m", n, out_m, want[2], want[3]);
+        if (run != run_sgd) compare(j, k, "v", n, out_v, want[4], want[5]);
+    }
+}
 
 static void sgd(job *j)
 {
-    size_t n = (size_t)j->s.m;
-    float rate = (float)draw_real(&j->random, 0.001, 1), momentum = draw(&j->random) % 2 ? 0.9f : 0;
-    float *g = take_input(j, "g", n, 5), *v = take_input(j, "v", n, 5);
-    float *w = take_input(j, "w", n, 5);
-    double *want_v = take_doubles(j, n), *want_w = take_doubles(j, n);
-    double *slack_v = take_doubles(j, n), *slack_w = take_doubles(j, n);
-    for (size_t i = 0; i < n; i++) {
-        want_v[i] = (double)momentum * (double)v[i] + (double)g[i];
-        slack_v[i] = 4 * ROUNDING * (fabs((double)momentum * (double)v[i]) + fabs((double)g[i]));
-        want_w[i] = (double)w[i] - (double)rate * want_v[i];
-        slack_w[i] = 4 * ROUNDING * (fabs((double)w[i]) + fabs((double)rate * want_v[i])) +
-                     (double)rate * slack_v[i];
-    }
-    for (int t = 0; j->tables[t]; t++) {
-        float *out_v = momentum > 0 ? take_copy(j, "v", n, v) : NULL;
-        float *out_w = take_copy(j, "w", n, w);
-        j->tables[t]->sgd(n, g, rate, momentum, out_v, out_w);
-        check_canaries(j, j->tables[t]);
-        if (out_v) compare(j, j->tables[t], "v", n, out_v, want_v, slack_v);
-        compare(j, j->tables[t], "w", n, out_w, want_w, slack_w);
-    }
+    optimise(j, sgd_equations, run_sgd);
 }
 
 static void adam(job *j)
 {
-    size_t n = (size_t)j->s.m;
-    float rate = (float)draw_real(&j->random, 0.001, 1), beta1 = 0.9f, beta2 = 0.999f;
-    float epsilon = draw(&j->random) % 2 ? 1e-7f : 1e-3f;
-    float *g = take_input(j, "g", n, 5), *m = take_input(j, "m", n, 5);
-    float *v = take_input(j, "v", n, 5), *w = take_input(j, "w", n, 5);
-    double *want_m = take_doubles(j, n), *want_v = take_doubles(j, n), *want_w = take_doubles(j, n);
-    double *slack_m = take_doubles(j, n), *slack_v = take_doubles(j, n);
-    double *slack_w = take_doubles(j, n);
-    for (size_t i = 0; i < n; i++) {
-        double b1 = (double)beta1, b2 = (double)beta2, d = (double)g[i];
-        v[i] = fabsf(v[i]) + 0.01f; /* a sum of squares */
-        want_m[i] = b1 * (double)m[i] + (1 - b1) * d;
-        slack_m[i] = 4 * ROUNDING * (fabs(b1 * (double)m[i]) + fabs((1 - b1) * d));
-        want_v[i] = b2 * (double)v[i] + (1 - b2) * d * d;
-        slack_v[i] = 4 * ROUNDING * want_v[i];
-        double unit = (double)rate / (sqrt(want_v[i]) + (double)epsilon);
-        want_w[i] = (double)w[i] - unit * want_m[i];
-        slack_w[i] =
-            8 * ROUNDING * (fabs((double)w[i]) + fabs(unit * want_m[i])) + unit * slack_m[i];
-    }
-    for (int t = 0; j->tables[t]; t++) {
-        float *out_m = take_copy(j, "m", n, m), *out_v = take_copy(j, "v", n, v);
-        float *out_w = take_copy(j, "w", n, w);
-        j->tables[t]->adam(n, g, rate, beta1, beta2, epsilon, out_m, out_v, out_w);
-        check_canaries(j, j->tables[t]);
-        compare(j, j->tables[t], "m", n, out_m, want_m, slack_m);
-        compare(j, j->tables[t], "v", n, out_v, want_v, slack_v);
-        compare(j, j->tables[t], "w", n, out_w, want_w, slack_w);
-    }
+    optimise(j, adam_equations, run_adam);
+}
+
+static void rmsprop(job *j)
+{
+    optimise(j, rmsprop_equations, run_rmsprop);
 }
 
 static const row rows[] = {
@@ -345,8 +467,10 @@ static const row rows[] = {
     {"gelu_tanh", activation, ELEMENTS, 200},
     {"softmax", softmax, ROWS, 200},
     {"add", add, ELEMENTS, 200},
+    {"scaling", scaling, ELEMENTS, 200},
     {"sgd", sgd, ELEMENTS, 200},
     {"adam", adam, ELEMENTS, 200},
+    {"rmsprop", rmsprop, ELEMENTS, 200},
 };
 
 int main(int argc, char **argv)

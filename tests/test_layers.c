@@ -25,7 +25,10 @@
 #include "layers/loss.h"
 #include "model/gradcheck.h"
 
-enum { CASES = 150 }; /* of each type */
+enum {
+    CASES = 150, /* of each type */
+    MOST_CLASSES = 64
+};
 
 /*
  * What float32 may be off by, in units of the largest of the two numbers and the root of the mean
@@ -241,6 +244,7 @@ typedef struct trial {
     cn_session *session;
     cn_twin_model *twin;
     cn_loss_plan loss;
+    double class_weights[MOST_CLASSES];
     cn_tensor x, y;
     double *target;
     int m, failures;
@@ -370,8 +374,30 @@ static cn_loss_kind draw_loss(trial *t)
     return kind == CN_LOSS_CROSS_ENTROPY && !several ? CN_LOSS_DEFAULT : kind;
 }
 
+/* The loss's options, and the same for the twin: smoothing and class weights where they may be. */
+static cn_loss_opts draw_loss_options(trial *t, float *weights)
+{
+    const cn_layer *output = &t->model->layers[t->model->output];
+    cn_loss_opts o = {.kind = draw_loss(t)};
+    int columns = output->out.n[output->out.rank - 1], classes = columns == 1 ? 2 : columns;
+    cn_loss_plan plain;
+    assert_int_equal(cn_loss_choose(output, &o, &plain, NULL), CN_OK);
+    bool binary = plain.kind == CN_LOSS_BINARY_CROSS_ENTROPY;
+    if (plain.kind == CN_LOSS_MEAN_SQUARED_ERROR) return o;
+    if (draw(&t->random) % 3 == 0) o.label_smoothing = draw_real(&t->random, 0, 0.9);
+    if (draw(&t->random) % 3 == 0 && (!binary || columns == 1) && classes <= MOST_CLASSES) {
+        for (int j = 0; j < classes; j++) {
+            weights[j] = (float)draw_real(&t->random, 0.1, 3);
+            t->class_weights[j] = (double)weights[j];
+        }
+        o.class_weights = weights;
+    }
+    return o;
+}
+
 static void create_data(trial *t)
 {
+    float weights[MOST_CLASSES];
     cn_error err = {0};
     const cn_layer *output = &t->model->layers[t->model->output];
     /* Of two numbers, batch norm makes 1 and -1: their gradient is rounding. */
@@ -381,7 +407,7 @@ static void create_data(trial *t)
                             .threads = draw_int(&t->random, 1, 3),
                             .training = true,
                             .input_gradient = true,
-                            .loss = draw_loss(t)};
+                            .loss = draw_loss_options(t, weights)};
     memcpy(shape + 1, cn_model_input_shape(t->model), 3 * sizeof *shape);
     assert_int_equal(cn_tensor_create(&t->x, CN_F32, 4, shape, &err), CN_OK);
     memcpy(shape + 1, output->out.n, (size_t)output->out.rank * sizeof *shape);
@@ -389,8 +415,11 @@ static void create_data(trial *t)
     t->target = calloc(cn_tensor_count(&t->y), sizeof *t->target);
     assert_non_null(t->target);
     if (cn_session_create(&t->session, t->model, opts, &err) != CN_OK) fail_msg("%s", err.text);
-    assert_int_equal(cn_loss_choose(output, opts.loss, &t->loss, &err), CN_OK);
+    assert_int_equal(cn_loss_choose(output, &opts.loss, &t->loss, &err), CN_OK);
     assert_int_equal(cn_twin_model_create(&t->twin, t->model, t->m, &err), CN_OK);
+    t->twin->how =
+        (cn_ref_targets){.smoothing = opts.loss.label_smoothing,
+                         .class_weights = opts.loss.class_weights ? t->class_weights : NULL};
 }
 
 static void describe(const trial *t)
@@ -399,7 +428,9 @@ static void describe(const trial *t)
     for (int i = 0; i < 3; i++) printf("%d ", cn_model_input_shape(t->model)[i]);
     for (int i = 1; i < t->model->layer_count; i++)
         printf("-> %s %s", t->model->layers[i].name, t->model->layers[i].text);
-    printf(" loss %d%s, batch of %d\n", (int)t->loss.kind, t->loss.fused ? " fused" : "", t->m);
+    printf(" loss %d%s%s, smoothing %g, batch of %d\n", (int)t->loss.kind,
+           t->loss.fused ? " fused" : "", t->loss.class_weights ? " with class weights" : "",
+           t->loss.smoothing, t->m);
 }
 
 /* An input whose decisions float32 cannot turn, and targets. */
@@ -425,19 +456,24 @@ static void fill_data(trial *t)
     }
 }
 
-/* Labels in place of the targets, where the model has one row of outputs an example. */
+/* Labels in place of the targets: one a row of the outputs. */
 static void draw_labels(trial *t)
 {
-    size_t n = (size_t)t->loss.size;
     cn_error err = {0};
-    if (t->loss.columns != t->loss.size || draw(&t->random) % 2) return;
+    const cn_shape *out = &t->model->layers[t->model->output].out;
+    size_t n = (size_t)t->loss.columns;
+    int shape[CN_MAX_RANK] = {t->m}, rank = out->rank;
+    if (draw(&t->random) % 2) return;
+    memcpy(shape + 1, out->n, (size_t)(rank - 1) * sizeof *shape);
+    if (t->loss.columns == t->loss.size && draw(&t->random) % 2) rank = 1;
     cn_tensor_free(&t->y);
-    assert_int_equal(cn_tensor_create(&t->y, CN_I32, 1, &t->m, &err), CN_OK);
-    memset(t->target, 0, (size_t)t->m * n * sizeof *t->target);
-    for (int i = 0; i < t->m; i++) {
+    assert_int_equal(cn_tensor_create(&t->y, CN_I32, rank, shape, &err), CN_OK);
+    size_t labels = cn_tensor_count(&t->y);
+    memset(t->target, 0, labels * n * sizeof *t->target);
+    for (size_t i = 0; i < labels; i++) {
         int label = draw_int(&t->random, 0, n == 1 ? 1 : (int)n - 1);
         ((int32_t *)t->y.data)[i] = label;
-        t->target[(size_t)i * n + (n == 1 ? 0 : (size_t)label)] = n == 1 ? label : 1;
+        t->target[i * n + (n == 1 ? 0 : (size_t)label)] = n == 1 ? label : 1;
     }
 }
 
@@ -513,6 +549,7 @@ static int run_trial(const char *type, int number)
     draw_labels(&t);
     compare_all(&t);
     if (t.failures == 0) compare_all(&t); /* nothing is left over from the first run */
+    cn_loss_release(&t.loss);
     cn_session_free(t.session);
     cn_twin_model_free(t.twin);
     cn_model_free(t.model);

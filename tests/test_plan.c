@@ -182,7 +182,7 @@ static void gradients_are_those_of_the_loss(void **state)
                                     .training = true,
                                     .input_gradient = true,
                                     .threads = 1,
-                                    .loss = (cn_loss_kind)kind};
+                                    .loss = {.kind = (cn_loss_kind)kind}};
             cn_session *s = create(m, opts);
             make_batch(&b, 4, outputs);
             if (soft) b.Y = b.soft;

@@ -267,6 +267,16 @@ float cn_dataset_scale(const cn_dataset *data)
     return data->images.dtype == CN_U8 ? data->scale : 1.0f;
 }
 
+void cn_dataset_class_weights(const cn_dataset *data, float *weights)
+{
+    int n = cn_dataset_size(data), classes = cn_dataset_classes(data);
+    for (int c = 0; c < classes; c++) weights[c] = 0;
+    /* They count first, which a float does exactly up to 2^24. */
+    for (int i = 0; i < n; i++) weights[cn_dataset_label(data, i)] += 1;
+    for (int c = 0; c < classes; c++)
+        if (weights[c] > 0) weights[c] = (float)((double)n / ((double)classes * weights[c]));
+}
+
 void cn_dataset_batch(const cn_dataset *data, const int *index, int n, const float *mean,
                       const float *std, float *x, int32_t *labels)
 {

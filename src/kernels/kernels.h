@@ -29,6 +29,14 @@ typedef struct cn_conv_shape {
     int dh, dw, groups; /* dilation, 1 without, and groups; for all three 0 stands for 1 */
 } cn_conv_shape;
 
+/* The numbers of one step of an optimiser. */
+typedef struct cn_update {
+    float scale, limit; /* of the gradient; 1 and INFINITY leave it as it is */
+    float decay, keep;  /* weight decay into the gradient, or apart from it: 0 and 1 are none */
+    float rate, momentum, take, beta1, beta2, epsilon;
+    bool nesterov;
+} cn_update;
+
 typedef struct cn_kernels {
     const char *isa; /* "scalar", "avx2", "avx512" */
     int lanes;       /* floats in a vector */
@@ -117,12 +125,25 @@ typedef struct cn_kernels {
                           const float *scale, const float *shift, const float *b, const float *k,
                           float *dx);
 
-    /* Optimisers. v = momentum v + g, w -= rate v (v may be NULL when momentum is 0). */
-    void (*sgd)(size_t n, const float *g, float rate, float momentum, float *v, float *w);
-    /* m and v the running moments; rate already holds sqrt(1 - beta2^t) / (1 - beta1^t), and
-     * epsilon is used as it is: w -= rate m / (sqrt(v) + epsilon). */
-    void (*adam)(size_t n, const float *g, float rate, float beta1, float beta2, float epsilon,
-                 float *m, float *v, float *w);
+    /* Optimisers: cn_update has the letters. Each starts from
+     *     d = clamp(scale g, -limit, limit) + decay w,   w = keep w
+     * and goes on as cn_optimizer says; no array may overlap another. */
+    /* v = momentum v + take d;  w -= rate v, with nesterov w -= rate (d + momentum v). Without
+     * momentum v may be NULL, and is not read. */
+    void (*sgd)(size_t n, const cn_update *u, const float *g, float *v, float *w);
+    /* m = beta1 m + (1 - beta1) d;  v = beta2 v + (1 - beta2) d^2;
+     * w -= rate m / (sqrt(v) + epsilon): the caller puts the corrections of the biases into rate
+     * and epsilon. */
+    void (*adam)(size_t n, const cn_update *u, const float *g, float *m, float *v, float *w);
+    /* v = beta2 v + (1 - beta2) d^2;  m = momentum m + d / (sqrt(v) + epsilon);  w -= rate m.
+     * Without momentum m may be NULL, and is not read. */
+    void (*rmsprop)(size_t n, const cn_update *u, const float *g, float *m, float *v, float *w);
+    /* The sum of x^2, in double precision. */
+    double (*sum_squares)(size_t n, const float *x);
+    /* x *= factor. */
+    void (*scale)(size_t n, float factor, float *x);
+    /* a += part (w - a). */
+    void (*blend)(size_t n, float part, const float *w, float *a);
 } cn_kernels;
 
 /* The best table that this processor runs, or the one that CONVNET_ISA names. */

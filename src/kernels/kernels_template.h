@@ -88,4 +88,8 @@ const cn_kernels TABLE_NAME(ISA) = {
     .norm_backward = norm_backward,
     .sgd = sgd,
     .adam = adam,
+    .rmsprop = rmsprop,
+    .sum_squares = sum_squares,
+    .scale = scale,
+    .blend = blend,
 };

@@ -121,8 +121,9 @@ static void backward(const cn_call *call)
     /* Z[i,p,q,c] = b[c] + sum of A_prev[i, p s_H + u d_H - pad_top, ..., g(c) K + k] W[u,v,k,c]
      *     dW[u,v,k,c] += A_prev[i, p s_H + u d_H - pad_top, ..., g(c) K + k] dZ[i,p,q,c]
      *     db[c]       += dZ[i,p,q,c] */
-    call->kernels->conv_backward_weights(&s, call->x[0], call->dy, call->dw[0], call->dw[1],
-                                         call->scratch, call->pool);
+    if (call->dw[0])
+        call->kernels->conv_backward_weights(&s, call->x[0], call->dy, call->dw[0], call->dw[1],
+                                             call->scratch, call->pool);
     /* The same line, in its other factor:
      *     dA_prev[i, p s_H + u d_H - pad_top, ..., g(c) K + k] += W[u,v,k,c] dZ[i,p,q,c] */
     if (call->dx[0])

@@ -190,8 +190,9 @@ static void backward(const cn_call *call)
     cn_conv_shape s = shape(call);
     /* Z[i, p s_H + u d_H - pad_top, ..., g(c) K + k] += A_prev[i,p,q,c] W[u,v,k,c]
      *     dW[u,v,k,c] += dZ[i, p s_H + u d_H - pad_top, ..., g(c) K + k] A_prev[i,p,q,c] */
-    call->kernels->conv_backward_weights(&s, call->dy, call->x[0], call->dw[0], NULL, call->scratch,
-                                         call->pool);
+    if (call->dw[0])
+        call->kernels->conv_backward_weights(&s, call->dy, call->x[0], call->dw[0], NULL,
+                                             call->scratch, call->pool);
     /* The same line, in its other factor:
      *     dA_prev[i,p,q,c] += dZ[i, p s_H + u d_H - pad_top, ..., g(c) K + k] W[u,v,k,c] */
     if (call->dx[0])
@@ -201,7 +202,7 @@ static void backward(const cn_call *call)
      *     db[k] += dZ[i,p,q,k] */
     bias_job job = bias_of(call);
     job.sums = call->scratch;
-    if (!call->w[1]) return;
+    if (!call->dw[1]) return;
     cn_pool_run(call->pool, job.parts, bias_backward_unit, &job);
     for (int i = 0; i < job.parts; i++)
         call->kernels->add((size_t)job.columns, job.sums + (size_t)i * (size_t)job.columns,

@@ -78,8 +78,9 @@ static void backward(const cn_call *call)
     /* Z[i,j] = b[j] + sum of A_prev[i,k] W[k,j]
      *     dW[k,j] += A_prev[i,k] dZ[i,j]
      *     db[j]   += dZ[i,j] */
-    call->kernels->conv_backward_weights(&s, call->x[0], call->dy, call->dw[0], call->dw[1],
-                                         call->scratch, call->pool);
+    if (call->dw[0])
+        call->kernels->conv_backward_weights(&s, call->x[0], call->dy, call->dw[0], call->dw[1],
+                                             call->scratch, call->pool);
     /*     dA_prev[i,k] = sum over j of dZ[i,j] W[k,j] */
     if (call->dx[0])
         call->kernels->conv_backward_data(&s, call->dy, call->w[0], call->dx[0], call->scratch,

@@ -12,6 +12,13 @@ size_t cn_shape_count(const cn_shape *shape)
     return count;
 }
 
+bool cn_layer_learns(const cn_layer *layer)
+{
+    for (int k = 0; k < layer->weight_count; k++)
+        if (!layer->weights[k].frozen && !layer->weights[k].statistic) return true;
+    return false;
+}
+
 cn_status cn_layer_window(cn_layer *layer, const int kernel[2], const int stride[2],
                           const int dilation[2], cn_padding padding, const int pads[4],
                           const char *place, cn_error *err)

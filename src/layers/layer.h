@@ -63,6 +63,9 @@ typedef struct cn_weight {
     cn_init init;
     double fan_in, fan_out; /* 0: every element begins as `start` */
     float start;
+    /* Set once the model is finished, and by cn_model_freeze and its kin. */
+    bool frozen;
+    double rate, decay; /* factors of the learning rate and of the weight decay */
 } cn_weight;
 
 typedef struct cn_layer {
@@ -109,7 +112,8 @@ typedef struct cn_call {
     const float *dy;
     float *dx[CN_MAX_INPUTS];     /* overwritten, NULL where nobody asks; in_place: may be dy */
     float *w[CN_MAX_PARAMETERS];  /* read; statistics: updated by a forward in training */
-    float *dw[CN_MAX_PARAMETERS]; /* accumulated; NULL for statistics */
+    float *dw[CN_MAX_PARAMETERS]; /* accumulated; NULL for statistics, and all of them where every
+                                     weight is frozen */
     float *packed;
     float *kept;
     float *scratch;
@@ -161,6 +165,9 @@ extern const cn_layer_type cn_conv2d_type, cn_max_pool_type, cn_average_pool_typ
 extern const cn_layer_type cn_depthwise_conv2d_type, cn_conv_transpose2d_type;
 
 /* ---- what layer files share (layer.c) */
+
+/* Has it a weight that training moves: neither frozen nor a statistic? */
+bool cn_layer_learns(const cn_layer *layer);
 
 /* layer->window from these options; dilation may be NULL. Rank 3 input. */
 cn_status cn_layer_window(cn_layer *layer, const int kernel[2], const int stride[2],

@@ -13,11 +13,14 @@ typedef struct cn_loss_plan {
     const cn_layer *output;
     int size;    /* elements of one example's output */
     int columns; /* its last extent: the classes of a cross-entropy */
+    double smoothing;
+    float *class_weights; /* owned; NULL: all 1 */
 } cn_loss_plan;
 
-/* The plan for a model that ends in this layer; an unknown kind is CN_ERR_ARGUMENT. */
-cn_status cn_loss_choose(const cn_layer *output, cn_loss_kind kind, cn_loss_plan *plan,
+/* The plan for a model that ends in this layer; cn_loss_release frees what it holds. */
+cn_status cn_loss_choose(const cn_layer *output, const cn_loss_opts *opts, cn_loss_plan *plan,
                          cn_error *err);
+void cn_loss_release(cn_loss_plan *plan);
 
 /* Checks Y against m outputs: dtype, shape, labels in range. */
 cn_status cn_loss_check(const cn_loss_plan *plan, int m, const cn_tensor *Y, cn_error *err);
@@ -25,9 +28,10 @@ cn_status cn_loss_check(const cn_loss_plan *plan, int m, const cn_tensor *Y, cn_
 /*
  * The mean loss of m outputs y_hat against Y, which cn_loss_check has passed. z are the logits
  * when fused, else not read. Where gradient is not NULL it receives the loss's gradient: of z when
- * fused, else of y_hat; it may not overlap the inputs.
+ * fused, else of y_hat; it may not overlap the inputs. *weight (may be NULL) receives the D that
+ * loss.c divides by.
  */
 double cn_loss_run(const cn_loss_plan *plan, int m, const float *z, const float *y_hat,
-                   const cn_tensor *Y, float *gradient);
+                   const cn_tensor *Y, float *gradient, double *weight);
 
 #endif

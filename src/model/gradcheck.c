@@ -160,14 +160,15 @@ static cn_status create(check *c, cn_error *err)
 {
     const cn_layer *output = &c->model->layers[c->model->output];
     int shape[CN_MAX_RANK] = {c->opts.batch};
-    cn_status status = cn_loss_choose(output, c->opts.loss, &c->loss, err);
+    cn_loss_opts loss = {.kind = c->opts.loss};
+    cn_status status = cn_loss_choose(output, &loss, &c->loss, err);
     if (status != CN_OK) return status;
     status = cn_twin_model_create(&c->twin, c->model, c->opts.batch, err);
     if (status != CN_OK) return status;
     status = cn_session_create(
         &c->session, c->model,
         (cn_session_opts){
-            .batch = c->opts.batch, .training = true, .input_gradient = true, .loss = c->opts.loss},
+            .batch = c->opts.batch, .training = true, .input_gradient = true, .loss = loss},
         err);
     if (status != CN_OK) return status;
     memcpy(shape + 1, cn_model_input_shape(c->model), 3 * sizeof *shape);

@@ -249,6 +249,7 @@ static cn_status place_weights(cn_model *m, bool statistics, size_t most, size_t
                                m->layers[i].name, weight->role);
             *elements += count;
             weight->offset = m->block_size;
+            weight->rate = weight->decay = 1;
             m->block_size += (count + FLOATS_ALIGNED - 1) / FLOATS_ALIGNED * FLOATS_ALIGNED;
             m->parameter_count++;
         }

@@ -74,24 +74,12 @@ static bool runs(const planner *p, int i)
 
 static cn_status settle_options(cn_session_opts *o, cn_error *err)
 {
-    cn_optimizer *opt = &o->optimizer;
     if (o->batch == 0) o->batch = 1;
     if (o->batch < 1 || o->batch > MOST_EXAMPLES)
         return cn_fail(err, CN_ERR_ARGUMENT, "session: batch %d, expected 1 to %d", o->batch,
                        MOST_EXAMPLES);
-    if (opt->kind != CN_ADAM && opt->kind != CN_SGD)
-        return cn_fail(err, CN_ERR_ARGUMENT, "session: unknown optimizer %d", (int)opt->kind);
-    if (opt->beta1 == 0) opt->beta1 = 0.9;
-    if (opt->beta2 == 0) opt->beta2 = 0.999;
-    if (opt->epsilon == 0) opt->epsilon = 1e-7;
-    if (!(opt->momentum >= 0 && opt->momentum < 1))
-        return cn_fail(err, CN_ERR_ARGUMENT, "session: momentum %g, expected 0 <= momentum < 1",
-                       opt->momentum);
-    if (!(opt->beta1 >= 0 && opt->beta1 < 1 && opt->beta2 >= 0 && opt->beta2 < 1))
-        return cn_fail(err, CN_ERR_ARGUMENT, "session: beta1 %g and beta2 %g, expected 0 <= b < 1",
-                       opt->beta1, opt->beta2);
-    if (!(opt->epsilon > 0))
-        return cn_fail(err, CN_ERR_ARGUMENT, "session: epsilon %g, expected above 0", opt->epsilon);
+    cn_status status = cn_optimizer_settle(&o->optimizer, err);
+    if (status != CN_OK) return status;
     return cn_thread_count(o->threads, &o->threads, err);
 }
 
@@ -103,7 +91,7 @@ static void find_values(planner *p)
         node *at = &p->nodes[i];
         const cn_layer *layer = layer_of(p, i);
         at->value = layer->type->view ? input_value(p, i, 0) : i;
-        at->gradient = i == 0 ? p->plan->opts.input_gradient : layer->weight_count > 0;
+        at->gradient = i == 0 ? p->plan->opts.input_gradient : cn_layer_learns(layer);
         for (int k = 0; k < layer->input_count; k++) {
             node *x = &p->nodes[input_value(p, i, k)];
             at->gradient = at->gradient || x->gradient;
@@ -387,10 +375,8 @@ static void plan_workspace(planner *p)
         if (step->needs.scratch > plan->scratch) plan->scratch = step->needs.scratch;
     }
     if (!plan->opts.training) return;
-    const cn_optimizer *opt = &plan->opts.optimizer;
-    size_t moments = opt->kind == CN_ADAM ? 2 : opt->momentum != 0 ? 1 : 0;
     plan->gradients = p->model->trained_size;
-    plan->moments = moments * p->model->trained_size;
+    plan->moments = (size_t)cn_optimizer_moments(&plan->opts.optimizer) * plan->gradients;
 }
 
 cn_status cn_plan_create(cn_plan *plan, const cn_model *model, cn_session_opts opts, cn_error *err)
@@ -400,7 +386,7 @@ cn_status cn_plan_create(cn_plan *plan, const cn_model *model, cn_session_opts o
     cn_status status = settle_options(&opts, err);
     if (status != CN_OK) return status;
     cn_plan made = {.model = model, .kernels = cn_kernels_get(), .opts = opts};
-    status = cn_loss_choose(&model->layers[model->output], opts.loss, &made.loss, err);
+    status = cn_loss_choose(&model->layers[model->output], &opts.loss, &made.loss, err);
     if (status != CN_OK) return status;
 
     size_t n = (size_t)model->layer_count;
@@ -418,6 +404,8 @@ cn_status cn_plan_create(cn_plan *plan, const cn_model *model, cn_session_opts o
     plan_workspace(&p);
     status = p.status;
     if (status == CN_OK) status = place_buffers(&made, err);
+    if (status == CN_OK && made.opts.training)
+        status = cn_optimizer_plan(&made.updates, model, &made.opts.optimizer, err);
 done:
     cn_release(p.nodes);
     if (status == CN_OK)
@@ -431,6 +419,8 @@ void cn_plan_free(cn_plan *plan)
 {
     cn_release(plan->steps);
     cn_release(plan->buffers);
+    cn_release(plan->updates.units);
+    cn_loss_release(&plan->loss);
 }
 
 cn_status cn_memory_plan(const cn_model *model, cn_session_opts opts, cn_memory *out, cn_error *err)

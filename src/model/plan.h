@@ -7,6 +7,7 @@
 
 #include "layers/loss.h"
 #include "model/model.h"
+#include "model/optimizer.h"
 
 /* An array in the block of activations. Two share memory only where their lives do not meet. */
 typedef struct cn_buffer {
@@ -39,6 +40,7 @@ typedef struct cn_plan {
     int buffer_count;
     int loss_gradient; /* what the loss writes: a buffer, or CN_NO_BUFFER */
     int input_gradient;
+    cn_update_plan updates; /* training only */
     /* Floats of each block; packed, kept and scratch lie behind each other in the workspace. */
     size_t gradients, moments, activations, packed, kept, scratch;
 } cn_plan;

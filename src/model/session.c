@@ -5,6 +5,7 @@
 #include "model/session.h"
 
 #include "base/pixels.h"
+#include "model/optimizer.h"
 #include "model/plan.h"
 #include "model/trouble.h"
 
@@ -20,7 +21,9 @@ struct cn_session {
     cn_pool *pool;
     cn_call *calls; /* one a layer */
     float *activations, *workspace, *gradients, *moments;
-    int m; /* examples of the last forward */
+    int m;                               /* examples of the last forward */
+    double loss_weight, gradient_weight; /* what the mean of the last loss divides by, and that of
+                                            the gradients */
     progress done;
     bool packed;
     uint64_t packed_version; /* model->version that the packed weights belong to */
@@ -63,7 +66,7 @@ static void fill_call(cn_session *s, int i)
     }
     for (int k = 0; k < layer->weight_count; k++) {
         call->w[k] = s->model->block + layer->weights[k].offset;
-        if (s->gradients && !layer->weights[k].statistic)
+        if (s->gradients && !layer->weights[k].statistic && cn_layer_learns(layer))
             call->dw[k] = s->gradients + layer->weights[k].offset;
     }
 }
@@ -236,7 +239,7 @@ cn_status cn_loss(cn_session *s, const cn_tensor *Y, double *loss, cn_error *err
     if (status != CN_OK) return status;
     const cn_call *output = &s->calls[s->model->output];
     *loss = cn_loss_run(&s->plan.loss, s->m, output->x[0], output->y, Y,
-                        buffer(s, s->plan.loss_gradient));
+                        buffer(s, s->plan.loss_gradient), &s->loss_weight);
     s->done = LOSS;
     return CN_OK;
 }
@@ -256,6 +259,13 @@ static void add_unit(void *argument, int unit, int worker)
     (void)worker;
     job->kernels->add(n, job->x + from, job->y + from);
 }
+
+typedef struct scale_job {
+    const cn_kernels *kernels;
+    size_t n;
+    float factor;
+    float *x;
+} scale_job;
 
 static int chunks(size_t n)
 {
@@ -283,7 +293,22 @@ static void run_layer_backward(cn_session *s, int i)
     }
 }
 
-cn_status cn_backward(cn_session *s, cn_error *err)
+static void scale_unit(void *argument, int unit, int worker)
+{
+    const scale_job *job = argument;
+    size_t from = (size_t)unit * CN_MAP_CHUNK;
+    size_t n = job->n - from < CN_MAP_CHUNK ? job->n - from : CN_MAP_CHUNK;
+    (void)worker;
+    job->kernels->scale(n, job->factor, job->x + from);
+}
+
+static void scale(cn_session *s, size_t n, double factor, float *x)
+{
+    scale_job job = {.kernels = s->plan.kernels, .n = n, .factor = (float)factor, .x = x};
+    if (x) cn_pool_run(s->pool, chunks(n), scale_unit, &job);
+}
+
+static cn_status check_backward(const cn_session *s, cn_error *err)
 {
     if (!s) return cn_fail(err, CN_ERR_ARGUMENT, "backward: NULL session");
     if (!s->plan.opts.training)
@@ -292,10 +317,39 @@ cn_status cn_backward(cn_session *s, cn_error *err)
     if (s->done != LOSS)
         return cn_fail(err, CN_ERR_ARGUMENT,
                        "backward: no loss to start from, call cn_forward and cn_loss first");
-    memset(s->gradients, 0, s->plan.gradients * sizeof *s->gradients);
+    return CN_OK;
+}
+
+static void run_backward(cn_session *s)
+{
     for (int i = s->model->layer_count - 1; i > 0; i--)
         if (s->plan.steps[i].backward) run_layer_backward(s, i);
     s->done = BACKWARD;
+}
+
+cn_status cn_backward(cn_session *s, cn_error *err)
+{
+    cn_status status = check_backward(s, err);
+    if (status != CN_OK) return status;
+    memset(s->gradients, 0, s->plan.gradients * sizeof *s->gradients);
+    s->gradient_weight = s->loss_weight;
+    run_backward(s);
+    return CN_OK;
+}
+
+/* The mean over both parts: (a A + b B) / (a + b) for the means A and B over the weights a and b.
+ */
+cn_status cn_backward_more(cn_session *s, cn_error *err)
+{
+    if (s && s->gradient_weight == 0) return cn_backward(s, err);
+    cn_status status = check_backward(s, err);
+    if (status != CN_OK) return status;
+    double before = s->gradient_weight, both = before + s->loss_weight;
+    size_t rows = (size_t)s->m * (size_t)s->plan.loss.size;
+    scale(s, s->plan.gradients, before / both, s->gradients);
+    scale(s, rows, s->loss_weight / both, buffer(s, s->plan.loss_gradient));
+    s->gradient_weight = both;
+    run_backward(s);
     return CN_OK;
 }
 
@@ -336,7 +390,8 @@ bool cn_session_replay(cn_session *s, const cn_tensor *Y, cn_look *look, void *u
     }
     if (!Y) return false;
     const cn_call *output = &s->calls[s->model->output];
-    cn_loss_run(&s->plan.loss, s->m, output->x[0], output->y, Y, buffer(s, s->plan.loss_gradient));
+    cn_loss_run(&s->plan.loss, s->m, output->x[0], output->y, Y,
+                buffer(s, s->plan.loss_gradient), NULL);
     memset(s->gradients, 0, s->plan.gradients * sizeof *s->gradients);
     for (int i = n - 1; i > 0; i--) {
         if (!s->plan.steps[i].backward) continue;
@@ -359,27 +414,6 @@ cn_model *cn_session_model(const cn_session *s)
 
 /* ---- the optimiser */
 
-typedef struct update_job {
-    const cn_session *s;
-    float rate, beta1, beta2, epsilon, momentum;
-} update_job;
-
-static void update_unit(void *argument, int unit, int worker)
-{
-    const update_job *job = argument;
-    const cn_session *s = job->s;
-    size_t size = s->model->trained_size, from = (size_t)unit * CN_MAP_CHUNK;
-    size_t n = size - from < CN_MAP_CHUNK ? size - from : CN_MAP_CHUNK;
-    const float *g = s->gradients + from;
-    float *w = s->model->block + from, *v = s->moments + from;
-    (void)worker;
-    if (s->plan.opts.optimizer.kind == CN_ADAM)
-        s->plan.kernels->adam(n, g, job->rate, job->beta1, job->beta2, job->epsilon, v, v + size,
-                              w);
-    else
-        s->plan.kernels->sgd(n, g, job->rate, job->momentum, job->momentum > 0 ? v : NULL, w);
-}
-
 cn_status cn_step(cn_session *s, double learning_rate, cn_error *err)
 {
     if (!s) return cn_fail(err, CN_ERR_ARGUMENT, "step: NULL session");
@@ -389,18 +423,14 @@ cn_status cn_step(cn_session *s, double learning_rate, cn_error *err)
     if (!(learning_rate >= 0) || !isfinite(learning_rate))
         return cn_fail(err, CN_ERR_ARGUMENT, "step: learning rate %g, expected 0 or more",
                        learning_rate);
-    const cn_optimizer *o = &s->plan.opts.optimizer;
-    double t = (double)++s->updates, rate = learning_rate;
-    /* Adam's moments start from 0, and are too small by 1 - beta^t: the rate makes up for it. */
-    if (o->kind == CN_ADAM) rate *= sqrt(1 - pow(o->beta2, t)) / (1 - pow(o->beta1, t));
-    update_job job = {.s = s,
-                      .rate = (float)rate,
-                      .beta1 = (float)o->beta1,
-                      .beta2 = (float)o->beta2,
-                      .epsilon = (float)o->epsilon,
-                      .momentum = (float)o->momentum};
-    cn_pool_run(s->pool, chunks(s->model->trained_size), update_unit, &job);
+    const cn_update_blocks blocks = {.gradients = s->gradients,
+                                     .moments = s->moments,
+                                     .weights = s->model->block,
+                                     .size = s->plan.gradients};
+    cn_optimizer_step(&s->plan.opts.optimizer, &s->plan.updates, &blocks, learning_rate,
+                      ++s->updates, s->plan.kernels, s->pool);
     s->model->version++;
+    s->gradient_weight = 0;
     s->done = FORWARD; /* the outputs are still there; gradients and weights no longer match */
     return CN_OK;
 }
@@ -413,4 +443,26 @@ void cn_session_state(cn_session *s, cn_state *state)
         cn_state_add(state, names[i], CN_STATE_TRAINED, s->moments + i * size);
     cn_state_add(state, "updates", CN_STATE_COUNT, &s->updates);
     cn_state_add(state, "forwards", CN_STATE_COUNT, &s->forwards);
+}
+
+typedef struct blend_job {
+    const cn_session *s;
+    float part;
+    float *average;
+} blend_job;
+
+static void blend_unit(void *argument, int unit, int worker)
+{
+    const blend_job *job = argument;
+    const cn_model *model = job->s->model;
+    size_t from = (size_t)unit * CN_MAP_CHUNK, rest = model->block_size - from;
+    (void)worker;
+    job->s->plan.kernels->blend(rest < CN_MAP_CHUNK ? rest : CN_MAP_CHUNK, job->part,
+                                model->block + from, job->average + from);
+}
+
+void cn_session_blend(cn_session *s, double part, float *average)
+{
+    blend_job job = {.s = s, .part = (float)part, .average = average};
+    cn_pool_run(s->pool, chunks(s->model->block_size), blend_unit, &job);
 }

@@ -15,6 +15,9 @@ float *cn_session_input(cn_session *session);
  * it counts. */
 void cn_session_state(cn_session *session, cn_state *state);
 
+/* average += part (w - average) over the whole block of the model's parameters w. */
+void cn_session_blend(cn_session *session, double part, float *average);
+
 /*
  * The last forward once more, layer by layer, and, unless Y is NULL, the loss and the backward that
  * belong to it: the same numbers, at a leisure at which they can be looked at. `look` is called

@@ -37,7 +37,7 @@ typedef struct cn_state_item {
     int least, most; /* INT, unless a term: a file that says otherwise is refused */
 } cn_state_item;
 
-enum { CN_STATE_MOST = 96 };
+enum { CN_STATE_MOST = 160 };
 
 /* Zero it, add to it, and hand it to a checkpoint; it refers to what was added. */
 typedef struct cn_state {

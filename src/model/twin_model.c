@@ -142,8 +142,10 @@ void cn_twin_model_forward(cn_twin_model *t, int first, double reach)
 double cn_twin_model_loss(cn_twin_model *t, cn_loss_kind kind, const double *target, bool gradient)
 {
     cn_twin_layer *output = &t->layers[t->model->output];
-    size_t n = output->count / (size_t)t->m;
-    return cn_ref_loss_of(kind)(t->m, n, output->y, target, gradient ? output->dy : NULL);
+    const cn_shape *out = &t->model->layers[t->model->output].out;
+    size_t columns = (size_t)out->n[out->rank - 1];
+    return cn_ref_loss_of(kind)(output->count / columns, columns, output->y, target, t->how,
+                                gradient ? output->dy : NULL);
 }
 
 void cn_twin_model_backward(cn_twin_model *t)

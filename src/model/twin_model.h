@@ -29,6 +29,7 @@ typedef struct cn_twin_model {
     cn_twin_layer *layers;     /* as many as the model has, in its order */
     double *dx[CN_MAX_INPUTS]; /* each as large as the largest activation */
     uint64_t seed, step;       /* as the engine's session has them */
+    cn_ref_targets how;        /* the caller's to set */
 } cn_twin_model;
 
 /* For batches of m. CN_ERR_UNSUPPORTED names a layer that has no twin. */

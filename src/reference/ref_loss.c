@@ -1,43 +1,64 @@
 /*
- * ref_loss.c - the losses of m examples with n outputs each, and their derivatives in y_hat:
+ * ref_loss.c - the losses of m rows with n outputs each, and their derivatives in y_hat:
  *
- *     cross-entropy          L = -1/m sum of y log y_hat         dy = -y / (m y_hat)
- *     binary cross-entropy   L = -1/(m n) sum of y log y_hat + (1 - y) log(1 - y_hat)
- *                            dy = (y_hat - y) / (m n y_hat (1 - y_hat))
+ *     cross-entropy          L = -1/D sum of t log y_hat         dy = -t / (D y_hat)
+ *     binary cross-entropy   L = -1/(D n) sum of t log y_hat + u log(1 - y_hat)
+ *                            dy = (u / (1 - y_hat) - t / y_hat) / (D n)
  *     mean squared error     L = 1/(m n) sum of (y_hat - y)^2    dy = 2 (y_hat - y) / (m n)
  *
  * 0 log 0 counts as 0. A label is the target row that is 1 at the label and 0 elsewhere.
+ *
+ * With label smoothing s and class weights w, t = w ((1 - s) y + s / n), and in the binary loss
+ * t = w[1] ((1 - s) y + s / 2), u = w[0] ((1 - s) (1 - y) + s / 2). D is the sum of the weights of
+ * y, unsmoothed; without class weights it is m.
  */
 #include "reference/reference.h"
 
 #include <math.h>
 
-static double cross_entropy(int m, size_t n, const double *y_hat, const double *y, double *dy)
+static double weight(cn_ref_targets how, size_t j)
 {
-    double sum = 0;
-    for (size_t i = 0; i < (size_t)m * n; i++) {
-        if (y[i] > 0) sum -= y[i] * log(y_hat[i]);
-        if (dy) dy[i] = y[i] > 0 ? -y[i] / (m * y_hat[i]) : 0;
-    }
-    return sum / m;
+    return how.class_weights ? how.class_weights[j] : 1;
 }
 
-static double binary_cross_entropy(int m, size_t n, const double *y_hat, const double *y,
-                                   double *dy)
+static double cross_entropy(size_t m, size_t n, const double *y_hat, const double *y,
+                            cn_ref_targets how, double *dy)
 {
-    double count = (double)m * (double)n, sum = 0;
-    for (size_t i = 0; i < (size_t)m * n; i++) {
-        if (y[i] > 0) sum -= y[i] * log(y_hat[i]);
-        if (y[i] < 1) sum -= (1 - y[i]) * log(1 - y_hat[i]);
-        if (dy) dy[i] = (y_hat[i] - y[i]) / (count * y_hat[i] * (1 - y_hat[i]));
+    double sum = 0, D = 0;
+    for (size_t i = 0; i < m; i++)
+        for (size_t j = 0; j < n; j++) D += weight(how, j) * y[i * n + j];
+    if (!how.class_weights) D = (double)m;
+    for (size_t i = 0; i < m * n; i++) {
+        double smooth = y[i] * (1 - how.smoothing) + how.smoothing / (double)n;
+        double t = weight(how, i % n) * smooth;
+        if (t > 0) sum -= t * log(y_hat[i]);
+        if (dy) dy[i] = t > 0 ? -t / (D * y_hat[i]) : 0;
     }
-    return sum / count;
+    return sum / D;
 }
 
-static double mean_squared_error(int m, size_t n, const double *y_hat, const double *y, double *dy)
+static double binary_cross_entropy(size_t m, size_t n, const double *y_hat, const double *y,
+                                   cn_ref_targets how, double *dy)
+{
+    double sum = 0, D = 0;
+    for (size_t i = 0; i < m * n; i++)
+        D += how.class_weights ? weight(how, 1) * y[i] + weight(how, 0) * (1 - y[i]) : 1;
+    for (size_t i = 0; i < m * n; i++) {
+        double t = y[i] * (1 - how.smoothing) + how.smoothing / 2, u = 1 - t;
+        if (how.class_weights) t *= weight(how, 1), u *= weight(how, 0);
+        if (t > 0) sum -= t * log(y_hat[i]);
+        if (u > 0) sum -= u * log(1 - y_hat[i]);
+        if (dy) dy[i] = ((t + u) * y_hat[i] - t) / (D * y_hat[i] * (1 - y_hat[i]));
+    }
+    return sum / D;
+}
+
+static double mean_squared_error(size_t m, size_t n, const double *y_hat, const double *y,
+                                 cn_ref_targets how, double *dy)
 {
     double count = (double)m * (double)n, sum = 0;
-    for (size_t i = 0; i < (size_t)m * n; i++) {
+    (void)how;
+    for (size_t i = 0; i < m * n; i++) {
         sum += (y_hat[i] - y[i]) * (y_hat[i] - y[i]);
         if (dy) dy[i] = 2 * (y_hat[i] - y[i]) / count;
     }

@@ -84,9 +84,16 @@ void cn_ref_softmax_backward(size_t rows, int columns, const double *x, const do
 
 /* ---- losses (ref_loss.c) */
 
-/* The mean loss of m examples with n outputs y_hat and n targets y each; in dy (may be NULL) its
+/* How targets are changed before they count; all zero changes nothing. */
+typedef struct cn_ref_targets {
+    double smoothing;
+    const double *class_weights; /* n, for one output 2; NULL: none */
+} cn_ref_targets;
+
+/* The mean loss of so many rows of n outputs y_hat and n targets y; in dy (may be NULL) its
  * gradient in y_hat. */
-typedef double cn_ref_loss(int m, size_t n, const double *y_hat, const double *y, double *dy);
+typedef double cn_ref_loss(size_t rows, size_t n, const double *y_hat, const double *y,
+                           cn_ref_targets how, double *dy);
 /* The twin of a loss; NULL for CN_LOSS_DEFAULT, which is none by itself. */
 cn_ref_loss *cn_ref_loss_of(cn_loss_kind kind);
 

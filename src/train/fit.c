@@ -2,11 +2,15 @@
  * fit.c - training: epochs of shuffled batches, each one forward, loss, backward and step.
  *
  *     for every epoch                              order = shuffle(seed, epoch)
- *         for every batch of the order             the last one may be smaller
- *             X, Y = pictures, labels              augmented, normalised as the model says
- *             L = loss(forward(X), Y)              L must be finite
- *             w = w - rate(step) direction(dL/dw)  SGD or Adam
- *         measure the validation set
+ *         for every step                           the last one of an epoch may be smaller
+ *             for every batch of the step          one, unless gradients are accumulated
+ *                 X, Y = pictures, labels          augmented, normalised as the model says
+ *                 L = loss(forward(X), Y)          L must be finite
+ *                 g = dL/dw                        the mean over the step's examples
+ *             w = optimizer(w, g, rate(step))
+ *             average = blend(average, w)          where one is asked for
+ *         measure the validation set               with the average where there is one
+ *         keep the weights if they are the best    or stop, if none have been for long
  *
  * Everything is allocated before the first step, and the result is a function of the model, the
  * data and the options but `threads`.
@@ -35,14 +39,17 @@ typedef struct fit {
     cn_fit_opts opts;
     cn_session *session;
     cn_evaluator evaluator; /* empty without a validation set */
+    cn_averager averager;
+    cn_judge judge;
     cn_feed *feed;
     cn_progress progress;
     double loss_sum; /* this epoch's, so are the next three */
     int seen, correct;
     double epoch_seconds;
     cn_state state;
-    uint64_t train_digest, valid_digest; /* of the data, where checkpoints are written or read */
-    int unsaved_steps, unsaved_epochs;   /* since the last checkpoint, so is the next */
+    /* Of the data and of what is frozen or scaled, where checkpoints are written or read. */
+    uint64_t train_digest, valid_digest, tuning_digest;
+    int unsaved_steps, unsaved_epochs; /* since the last checkpoint, so is the next */
     double saved_at;
 } fit;
 
@@ -53,13 +60,39 @@ static const cn_state_member terms[] = {
     {"seed", CN_STATE_COUNT, offsetof(cn_fit_opts, seed)},
     {"no shuffle", CN_STATE_FLAG, offsetof(cn_fit_opts, no_shuffle)},
     {"learning rate", CN_STATE_NUMBER, offsetof(cn_fit_opts, learning_rate)},
-    {"schedule", CN_STATE_INT, offsetof(cn_fit_opts, schedule)},
+    {"accumulate", CN_STATE_INT, offsetof(cn_fit_opts, accumulate)},
+    {"schedule", CN_STATE_INT, offsetof(cn_fit_opts, schedule.kind)},
+    {"schedule: warm-up", CN_STATE_NUMBER, offsetof(cn_fit_opts, schedule.warmup)},
+    {"schedule: start", CN_STATE_NUMBER, offsetof(cn_fit_opts, schedule.start)},
+    {"schedule: peak", CN_STATE_NUMBER, offsetof(cn_fit_opts, schedule.peak)},
+    {"schedule: end", CN_STATE_NUMBER, offsetof(cn_fit_opts, schedule.end)},
+    {"schedule: power", CN_STATE_NUMBER, offsetof(cn_fit_opts, schedule.power)},
+    {"schedule: factor", CN_STATE_NUMBER, offsetof(cn_fit_opts, schedule.factor)},
+    {"schedule: every", CN_STATE_INT, offsetof(cn_fit_opts, schedule.every)},
+    {"schedule: patience", CN_STATE_INT, offsetof(cn_fit_opts, schedule.patience)},
     {"optimizer", CN_STATE_INT, offsetof(cn_fit_opts, optimizer.kind)},
     {"momentum", CN_STATE_NUMBER, offsetof(cn_fit_opts, optimizer.momentum)},
+    {"dampening", CN_STATE_NUMBER, offsetof(cn_fit_opts, optimizer.dampening)},
+    {"nesterov", CN_STATE_FLAG, offsetof(cn_fit_opts, optimizer.nesterov)},
     {"beta1", CN_STATE_NUMBER, offsetof(cn_fit_opts, optimizer.beta1)},
     {"beta2", CN_STATE_NUMBER, offsetof(cn_fit_opts, optimizer.beta2)},
+    {"alpha", CN_STATE_NUMBER, offsetof(cn_fit_opts, optimizer.alpha)},
     {"epsilon", CN_STATE_NUMBER, offsetof(cn_fit_opts, optimizer.epsilon)},
-    {"loss", CN_STATE_INT, offsetof(cn_fit_opts, loss)},
+    {"weight decay", CN_STATE_NUMBER, offsetof(cn_fit_opts, optimizer.weight_decay)},
+    {"decoupled", CN_STATE_FLAG, offsetof(cn_fit_opts, optimizer.decoupled)},
+    {"decay all", CN_STATE_FLAG, offsetof(cn_fit_opts, optimizer.decay_all)},
+    {"clip norm", CN_STATE_NUMBER, offsetof(cn_fit_opts, optimizer.clip_norm)},
+    {"clip value", CN_STATE_NUMBER, offsetof(cn_fit_opts, optimizer.clip_value)},
+    {"loss", CN_STATE_INT, offsetof(cn_fit_opts, loss.kind)},
+    {"label smoothing", CN_STATE_NUMBER, offsetof(cn_fit_opts, loss.label_smoothing)},
+    {"average", CN_STATE_INT, offsetof(cn_fit_opts, average.kind)},
+    {"average: decay", CN_STATE_NUMBER, offsetof(cn_fit_opts, average.decay)},
+    {"average: every", CN_STATE_INT, offsetof(cn_fit_opts, average.every)},
+    {"average: power", CN_STATE_NUMBER, offsetof(cn_fit_opts, average.power)},
+    {"best: keep", CN_STATE_FLAG, offsetof(cn_fit_opts, best.keep)},
+    {"best: patience", CN_STATE_INT, offsetof(cn_fit_opts, best.patience)},
+    {"best: min delta", CN_STATE_NUMBER, offsetof(cn_fit_opts, best.min_delta)},
+    {"best: monitor", CN_STATE_INT, offsetof(cn_fit_opts, best.monitor)},
     {"augment: border", CN_STATE_INT, offsetof(cn_fit_opts, augment.border)},
     {"augment: crop", CN_STATE_INT, offsetof(cn_fit_opts, augment.crop)},
     {"augment: flip", CN_STATE_INT, offsetof(cn_fit_opts, augment.flip)},
@@ -74,23 +107,34 @@ static const cn_state_member terms[] = {
     {.name = NULL},
 };
 
+static const char *const milestone_terms[CN_MAX_MILESTONES] = {
+    "milestone 1", "milestone 2", "milestone 3", "milestone 4",
+    "milestone 5", "milestone 6", "milestone 7", "milestone 8"};
+
 static cn_status check_options(const cn_fit_opts *o, cn_error *err)
 {
     if (o->epochs < 0)
         return cn_fail(err, CN_ERR_ARGUMENT, "fit: %d epochs, expected at least 1", o->epochs);
     if (o->batch < 0)
         return cn_fail(err, CN_ERR_ARGUMENT, "fit: a batch of %d, expected at least 1", o->batch);
+    if (o->accumulate < 0)
+        return cn_fail(err, CN_ERR_ARGUMENT, "fit: %d batches a step, expected at least 1",
+                       o->accumulate);
     if (!(o->learning_rate >= 0) || isinf(o->learning_rate))
         return cn_fail(err, CN_ERR_ARGUMENT, "fit: learning rate %g, expected a positive number",
                        o->learning_rate);
-    if (o->schedule < CN_SCHEDULE_DEFAULT || o->schedule > CN_SCHEDULE_COSINE)
-        return cn_fail(err, CN_ERR_ARGUMENT, "fit: unknown schedule %d", (int)o->schedule);
     if (o->checkpoint_epochs < 0 || o->checkpoint_steps < 0 || !(o->checkpoint_seconds >= 0))
         return cn_fail(err, CN_ERR_ARGUMENT,
                        "fit: a checkpoint every %d epochs, %d steps or %g seconds, expected 0 or "
                        "more",
                        o->checkpoint_epochs, o->checkpoint_steps, o->checkpoint_seconds);
-    return CN_OK;
+    const char *wants = o->best.keep                              ? "keeping the best epoch"
+                        : o->best.patience > 0                    ? "early stopping"
+                        : o->schedule.kind == CN_SCHEDULE_PLATEAU ? "the plateau schedule"
+                                                                  : NULL;
+    if (wants && !o->valid)
+        return cn_fail(err, CN_ERR_ARGUMENT, "fit: %s needs a validation set", wants);
+    return cn_schedule_check(&o->schedule, err);
 }
 
 static void fill_defaults(cn_fit_opts *o, int size)
@@ -98,6 +142,7 @@ static void fill_defaults(cn_fit_opts *o, int size)
     if (o->epochs == 0) o->epochs = 1;
     if (o->batch == 0) o->batch = DEFAULT_BATCH;
     if (o->batch > size) o->batch = size;
+    if (o->accumulate == 0) o->accumulate = 1;
     if (o->learning_rate == 0) o->learning_rate = default_rate;
     if (o->checkpoint_steps == 0 && o->checkpoint_seconds == 0 && o->checkpoint_epochs == 0)
         o->checkpoint_epochs = 1;
@@ -115,8 +160,11 @@ static cn_status prepare(fit *f, cn_error *err)
                             .optimizer = o->optimizer};
     int threads = 1;
     cn_status status = cn_session_create(&f->session, f->model, opts, err);
+    opts.loss = (cn_loss_opts){.kind = o->loss.kind};
     if (status == CN_OK && o->valid)
         status = cn_evaluator_create(&f->evaluator, f->model, opts, err);
+    if (status == CN_OK) status = cn_averager_create(&f->averager, f->model, o->average, err);
+    if (status == CN_OK) status = cn_judge_create(&f->judge, f->model, o->best, &o->schedule, err);
     if (status == CN_OK) status = cn_thread_count(o->threads, &threads, err);
     if (status != CN_OK) return status;
     /* One thread means one processor: there is nobody to make a batch while it trains. */
@@ -156,6 +204,21 @@ static uint64_t digest(const fit *f, const cn_dataset *data)
     return hash;
 }
 
+/* Which parameters are frozen, and the factors of the others. */
+static uint64_t digest_tuning(const cn_model *model)
+{
+    uint64_t hash = UINT64_C(14695981039346656037);
+    for (int i = 0; i < model->layer_count; i++)
+        for (int j = 0; j < model->layers[i].weight_count; j++) {
+            const cn_weight *w = &model->layers[i].weights[j];
+            const double factors[] = {w->frozen ? 1 : 0, w->rate, w->decay};
+            uint64_t bits[3];
+            memcpy(bits, factors, sizeof bits);
+            for (int k = 0; k < 3; k++) hash = (hash ^ bits[k]) * UINT64_C(1099511628211);
+        }
+    return hash;
+}
+
 /* All that the training remembers, and all that it depends on. */
 static void list_state(fit *f)
 {
@@ -163,6 +226,8 @@ static void list_state(fit *f)
     cn_progress *p = &f->progress;
     int size = cn_dataset_size(f->data);
     cn_session_state(f->session, s);
+    cn_averager_state(&f->averager, s);
+    cn_judge_state(&f->judge, p->epochs, s);
     cn_state_add_int(s, "epoch", &p->epoch, 1, p->epochs);
     cn_state_add_int(s, "step", &p->step, 0, p->steps);
     cn_state_add(s, "epoch_end", CN_STATE_FLAG, &p->epoch_end);
@@ -176,6 +241,12 @@ static void list_state(fit *f)
     cn_state_add(s, "epoch_seconds", CN_STATE_NUMBER, &f->epoch_seconds);
 
     cn_state_terms(s, terms, &f->opts);
+    for (int i = 0; i < CN_MAX_MILESTONES; i++)
+        cn_state_term(s, milestone_terms[i], CN_STATE_INT, &f->opts.schedule.milestones[i]);
+    if (f->opts.loss.class_weights)
+        cn_state_term_floats(s, "class weights", f->opts.loss.class_weights,
+                             (size_t)cn_dataset_classes(f->data));
+    cn_state_term(s, "frozen or scaled parameters", CN_STATE_DIGEST, &f->tuning_digest);
     cn_state_term(s, "training pictures", CN_STATE_DIGEST, &f->train_digest);
     cn_state_term(s, "validation pictures", CN_STATE_DIGEST, &f->valid_digest);
 }
@@ -188,6 +259,7 @@ static cn_status prepare_checkpoints(fit *f, cn_error *err)
     if (!o->checkpoint && !o->resume) return CN_OK;
     f->train_digest = digest(f, f->data);
     f->valid_digest = o->valid ? digest(f, o->valid) : 0;
+    f->tuning_digest = digest_tuning(f->model);
     list_state(f);
     return o->resume ? cn_checkpoint_load(f->model, &f->state, o->resume, err) : CN_OK;
 }
@@ -223,6 +295,8 @@ static void release(fit *f)
     cn_feed_free(f->feed);
     cn_session_free(f->session);
     cn_evaluator_free(&f->evaluator);
+    cn_averager_free(&f->averager);
+    cn_judge_free(&f->judge);
 }
 
 /* The means over this epoch so far. */
@@ -250,8 +324,8 @@ static cn_tensor targets_of(const fit *f, const cn_batch *batch)
     return cn_tensor_view(CN_F32, out->rank + 1, shape, batch->targets);
 }
 
-/* Forward, loss, backward and step over a batch. */
-static cn_status train_batch(fit *f, const cn_batch *batch, cn_error *err)
+/* The gradients of a batch, the first of a step or one more of it. */
+static cn_status learn_batch(fit *f, const cn_batch *batch, bool more, cn_error *err)
 {
     const cn_progress *p = &f->progress;
     const int *shape = cn_model_input_shape(f->model);
@@ -270,11 +344,28 @@ static cn_status train_batch(fit *f, const cn_batch *batch, cn_error *err)
     f->correct += cn_count_correct(cn_output(f->session).data, m, cn_model_output_size(f->model),
                                    batch->labels);
     f->seen += m;
-    status = cn_backward(f->session, err);
-    if (status != CN_OK) return status;
-    if (!cn_session_gradients_finite(f->session))
-        return cn_diverged(f->session, &Y, p, "the gradient", f->opts.learning_rate, err);
-    return cn_step(f->session, p->learning_rate, err);
+    status = more ? cn_backward_more(f->session, err) : cn_backward(f->session, err);
+    if (status != CN_OK || cn_session_gradients_finite(f->session)) return status;
+    return cn_diverged(f->session, &Y, p, "the gradient", f->opts.learning_rate, err);
+}
+
+/* One step of the optimiser. */
+static cn_status train_step(fit *f, cn_error *err)
+{
+    cn_progress *p = &f->progress;
+    const cn_fit_opts *o = &f->opts;
+    int64_t done = (int64_t)(p->epoch - 1) * p->steps + p->step - 1;
+    int64_t batches = cn_feed_steps(f->feed) - (int64_t)(p->step - 1) * o->accumulate;
+    p->learning_rate = cn_schedule_rate(&o->schedule, o->learning_rate, done, p->steps, p->epochs) *
+                       cn_schedule_plateau(&o->schedule, f->judge.falls);
+    for (int i = 0; i < o->accumulate && i < batches; i++) {
+        cn_status status = learn_batch(f, cn_feed_next(f->feed), i > 0, err);
+        if (status != CN_OK) return status;
+    }
+    cn_status status = cn_step(f->session, p->learning_rate, err);
+    if (status == CN_OK)
+        cn_averager_step(&f->averager, f->session, done + 1, (int64_t)p->epochs * p->steps);
+    return status;
 }
 
 static void begin_epoch(fit *f)
@@ -293,15 +384,10 @@ static void begin_epoch(fit *f)
 static cn_status train_epoch(fit *f, cn_error *err)
 {
     cn_progress *p = &f->progress;
-    int64_t steps_before = (int64_t)(p->epoch - 1) * p->steps;
-    int64_t steps_in_all = (int64_t)p->epochs * p->steps;
-
     while (p->step < p->steps) {
         double start = cn_seconds();
         p->step++;
-        p->learning_rate = cn_schedule_rate(f->opts.schedule, f->opts.learning_rate,
-                                            steps_before + p->step - 1, steps_in_all);
-        cn_status status = train_batch(f, cn_feed_next(f->feed), err);
+        cn_status status = train_step(f, err);
         if (status != CN_OK) return status;
         double spent = cn_seconds() - start;
         f->epoch_seconds += spent;
@@ -316,25 +402,43 @@ static cn_status train_epoch(fit *f, cn_error *err)
     return CN_OK;
 }
 
+/* The last epoch is over, or early stopping has made it the last. */
+static bool ended(const fit *f)
+{
+    const cn_progress *p = &f->progress;
+    return p->epoch_end && (p->epoch == p->epochs || cn_judge_stops(&f->judge));
+}
+
+/* Measures the validation set, with the average in the model's place where there is one. */
+static cn_status validate(fit *f, cn_error *err)
+{
+    cn_progress *p = &f->progress;
+    cn_metrics metrics;
+    cn_averager_swap(&f->averager);
+    cn_status status = cn_evaluator_run(&f->evaluator, f->opts.valid, &metrics, NULL, err);
+    if (status == CN_OK) {
+        p->valid_loss = metrics.loss;
+        p->valid_accuracy = metrics.accuracy;
+        cn_judge_epoch(&f->judge, p->epoch, metrics.loss, metrics.accuracy);
+        p->best_epoch = f->judge.epoch;
+    }
+    cn_averager_swap(&f->averager);
+    return status;
+}
+
 /* The end of an epoch: validation, then the callback. */
 static cn_status finish_epoch(fit *f, cn_error *err)
 {
     cn_progress *p = &f->progress;
     cn_status status = cn_check_parameters(f->model, p, f->opts.learning_rate, err);
+    if (status == CN_OK && f->opts.valid) status = validate(f, err);
     if (status != CN_OK) return status;
-    if (f->opts.valid) {
-        cn_metrics metrics;
-        status = cn_evaluator_run(&f->evaluator, f->opts.valid, &metrics, NULL, err);
-        if (status != CN_OK) return status;
-        p->valid_loss = metrics.loss;
-        p->valid_accuracy = metrics.accuracy;
-    }
     p->epoch_end = true;
     f->unsaved_epochs++;
     if (report(f))
         return cn_fail(err, CN_ERR_STOPPED, "fit: stopped after epoch %d of %d", p->epoch,
                        p->epochs);
-    return p->epoch < p->epochs ? save_if_due(f, err) : CN_OK; /* the last: at the very end */
+    return ended(f) ? CN_OK : save_if_due(f, err); /* the last: at the very end */
 }
 
 /* From where the progress stands to the end, or to where the callback asks to stop. */
@@ -343,9 +447,11 @@ static cn_status run(fit *f, cn_error *err)
     cn_progress *p = &f->progress;
     cn_status status = CN_OK;
     if (p->epoch > 0) tally(f); /* going on, maybe from the very end */
+    p->best_epoch = f->judge.epoch;
     int64_t epochs_before = p->epoch_end ? p->epoch : p->epoch - 1;
-    cn_feed_start(f->feed, epochs_before * p->steps + (p->epoch_end ? 0 : p->step));
-    while (status == CN_OK && !(p->epoch_end && p->epoch == p->epochs)) {
+    int64_t batches = p->epoch_end ? 0 : (int64_t)p->step * f->opts.accumulate;
+    cn_feed_start(f->feed, epochs_before * cn_feed_steps(f->feed) + batches);
+    while (status == CN_OK && !ended(f)) {
         if (p->epoch_end) begin_epoch(f);
         status = train_epoch(f, err);
         if (status == CN_OK) status = finish_epoch(f, err);
@@ -370,11 +476,16 @@ cn_status cn_fit(cn_model *model, const cn_dataset *data, const cn_fit_opts *opt
     fill_defaults(&f.opts, cn_dataset_size(data));
     status = prepare(&f, err);
     if (status != CN_OK) goto done;
-    f.progress =
-        (cn_progress){.epoch_end = true, .epochs = f.opts.epochs, .steps = cn_feed_steps(f.feed)};
+    f.progress = (cn_progress){.epoch_end = true,
+                               .epochs = f.opts.epochs,
+                               .steps = (cn_feed_steps(f.feed) - 1) / f.opts.accumulate + 1};
     status = prepare_checkpoints(&f, err);
     if (status == CN_OK) status = run(&f, err);
-    if (last && (status == CN_OK || status == CN_ERR_STOPPED)) *last = f.progress;
+    if (status == CN_OK || status == CN_ERR_STOPPED) {
+        cn_averager_swap(&f.averager);
+        cn_judge_restore(&f.judge);
+        if (last) *last = f.progress;
+    }
 done:
     release(&f);
     return status;

@@ -2,12 +2,56 @@
 #ifndef CN_TRAIN_H
 #define CN_TRAIN_H
 
-#include "base/base.h"
+#include "model/state.h"
 
 /* ---- learning rate (schedule.c) */
 
-/* The rate of step 0 <= step < steps, counted over the whole training. */
-double cn_schedule_rate(cn_schedule schedule, double rate, int64_t step, int64_t steps);
+cn_status cn_schedule_check(const cn_schedule *schedule, cn_error *err);
+/* The factor of a plateau's rate after so many falls. */
+double cn_schedule_plateau(const cn_schedule *schedule, int falls);
+
+/* ---- averages (average.c) */
+
+typedef struct cn_averager {
+    cn_average opts; /* defaults filled in; CN_AVERAGE_NONE: every call does nothing */
+    cn_model *model;
+    float *block; /* as long as the model's */
+    uint64_t updates;
+} cn_averager;
+
+cn_status cn_averager_create(cn_averager *averager, cn_model *model, cn_average opts,
+                             cn_error *err);
+void cn_averager_free(cn_averager *averager);
+/* After step 1 <= step <= steps of the training that `session` runs. */
+void cn_averager_step(cn_averager *averager, cn_session *session, int64_t step, int64_t steps);
+/* Exchanges the model's parameters with their average. */
+void cn_averager_swap(cn_averager *averager);
+/* Adds what it remembers from step to step. */
+void cn_averager_state(cn_averager *averager, cn_state *state);
+
+/* ---- the best epoch (best.c) */
+
+typedef struct cn_judge {
+    cn_best opts;
+    cn_model *model;
+    float *block; /* the best epoch's parameters; NULL unless they are kept */
+    double score; /* the best epoch's */
+    int epoch;    /* the best; 0: none yet */
+    int stale;    /* epochs since then */
+    int plateau_patience, plateau, falls; /* the schedule's: epochs since the last fall, falls */
+} cn_judge;
+
+cn_status cn_judge_create(cn_judge *judge, cn_model *model, cn_best opts,
+                          const cn_schedule *schedule, cn_error *err);
+void cn_judge_free(cn_judge *judge);
+/* After an epoch that the model, as it stands, has been validated in. */
+void cn_judge_epoch(cn_judge *judge, int epoch, double loss, double accuracy);
+/* Has its patience run out? */
+bool cn_judge_stops(const cn_judge *judge);
+/* Adds what it remembers from epoch to epoch, of so many. */
+void cn_judge_state(cn_judge *judge, int epochs, cn_state *state);
+/* Gives the model the best epoch's parameters where they were kept. */
+void cn_judge_restore(const cn_judge *judge);
 
 /* ---- order of the examples (order.c) */
 

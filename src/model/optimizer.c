@@ -1,0 +1,213 @@
+/*
+ * optimizer.c - SGD, Adam, AdamW and RMSprop over flat blocks of parameters, gradients and moments.
+ *
+ * The blocks are cut into units once, when the session is made: neighbours that share rate and
+ * decay are one run, a run is cut every CN_MAP_CHUNK elements, and frozen parameters are left out.
+ * A step is then one kernel call a unit, over the pool. The zeros between tensors stay zeros: no
+ * gradient reaches them, and decay of nothing is nothing.
+ *
+ * Clipping by norm looks at all gradients first: one sum of squares a unit, added up in order.
+ *
+ * Adam's corrections of the bias, m / (1 - beta1^t) and v / (1 - beta2^t), are moved into its rate
+ * and epsilon, which spares two divisions an element:
+ *
+ *     rate m / c1 / (sqrt(v / c2) + epsilon) = (rate sqrt(c2) / c1) m / (sqrt(v) + epsilon
+ * sqrt(c2))
+ */
+#include "model/optimizer.h"
+
+#include <math.h>
+
+/* ---- options */
+
+static double or_default(double value, double fallback)
+{
+    return value == 0 ? fallback : value;
+}
+
+/* Least <= value < limit: also false for a NaN. */
+static bool within(double value, double least, double limit)
+{
+    return value >= least && value < limit;
+}
+
+static cn_status refuse(cn_error *err, const char *what, double value, const char *expected)
+{
+    return cn_fail(err, CN_ERR_ARGUMENT, "session: %s %g, expected %s", what, value, expected);
+}
+
+cn_status cn_optimizer_settle(cn_optimizer *o, cn_error *err)
+{
+    static const char fraction[] = "from 0 to less than 1", number[] = "a number of 0 or more";
+    if (o->kind < CN_ADAM || o->kind > CN_RMSPROP)
+        return cn_fail(err, CN_ERR_ARGUMENT, "session: unknown optimizer %d", (int)o->kind);
+    if (o->kind == CN_ADAMW) {
+        o->decoupled = true;
+        o->weight_decay = or_default(o->weight_decay, 0.01);
+    }
+    o->beta1 = or_default(o->beta1, 0.9);
+    o->beta2 = or_default(o->beta2, 0.999);
+    o->alpha = or_default(o->alpha, 0.99);
+    o->epsilon = or_default(o->epsilon, 1e-8);
+    if (!within(o->momentum, 0, 1)) return refuse(err, "momentum", o->momentum, fraction);
+    if (!within(o->dampening, 0, 1)) return refuse(err, "dampening", o->dampening, fraction);
+    if (!within(o->beta1, 0, 1)) return refuse(err, "beta1", o->beta1, fraction);
+    if (!within(o->beta2, 0, 1)) return refuse(err, "beta2", o->beta2, fraction);
+    if (!within(o->alpha, 0, 1)) return refuse(err, "alpha", o->alpha, fraction);
+    if (!(o->epsilon > 0) || isinf(o->epsilon))
+        return refuse(err, "epsilon", o->epsilon, "a number above 0");
+    if (!within(o->weight_decay, 0, INFINITY))
+        return refuse(err, "weight decay", o->weight_decay, number);
+    if (!within(o->clip_norm, 0, INFINITY)) return refuse(err, "clip norm", o->clip_norm, number);
+    if (!within(o->clip_value, 0, INFINITY))
+        return refuse(err, "clip value", o->clip_value, number);
+    if (o->nesterov && (o->momentum == 0 || o->dampening != 0))
+        return cn_fail(err, CN_ERR_ARGUMENT,
+                       "session: Nesterov's momentum with momentum %g and dampening %g, expected "
+                       "momentum above 0 and no dampening",
+                       o->momentum, o->dampening);
+    return CN_OK;
+}
+
+int cn_optimizer_moments(const cn_optimizer *o)
+{
+    switch (o->kind) {
+    case CN_SGD: return o->momentum > 0;
+    case CN_RMSPROP: return o->momentum > 0 ? 2 : 1;
+    default: return 2;
+    }
+}
+
+/* ---- units */
+
+/* The part of the weight decay that reaches this weight. */
+static double decay_of(const cn_optimizer *o, const cn_weight *weight)
+{
+    if (o->weight_decay == 0) return 0;
+    return weight->shape.rank == 1 && !o->decay_all ? 0 : weight->decay;
+}
+
+typedef struct cutter {
+    cn_update_unit *units; /* NULL: they are only counted */
+    cn_update_unit last;
+    int count;
+} cutter;
+
+/* Lets the last unit end where `u` does, or begins another with it. */
+static void put(cutter *c, cn_update_unit u)
+{
+    enum { FLOATS_ALIGNED = CN_ALIGN / sizeof(float) };
+    size_t last_end = c->last.from + c->last.count, end = u.from + u.count;
+    bool joins = c->count > 0 && c->last.rate == u.rate && c->last.decay == u.decay &&
+                 u.from < last_end + FLOATS_ALIGNED && end <= c->last.from + CN_MAP_CHUNK;
+    if (joins)
+        c->last.count = end - c->last.from;
+    else
+        c->last = u, c->count++;
+    if (c->units) c->units[c->count - 1] = c->last;
+}
+
+static void cut(cutter *c, const cn_model *m, const cn_optimizer *o)
+{
+    for (int i = 0; i < m->layer_count; i++)
+        for (int j = 0; j < m->layers[i].weight_count; j++) {
+            const cn_weight *weight = &m->layers[i].weights[j];
+            size_t size = cn_shape_count(&weight->shape), count;
+            if (weight->frozen || weight->statistic) continue;
+            for (size_t from = 0; from < size; from += count) {
+                count = size - from < CN_MAP_CHUNK ? size - from : CN_MAP_CHUNK;
+                put(c, (cn_update_unit){.from = weight->offset + from,
+                                        .count = count,
+                                        .rate = weight->rate,
+                                        .decay = decay_of(o, weight)});
+            }
+        }
+}
+
+cn_status cn_optimizer_plan(cn_update_plan *plan, const cn_model *model, const cn_optimizer *o,
+                            cn_error *err)
+{
+    cutter counted = {0}, made = {0};
+    cut(&counted, model, o);
+    made.units = cn_allocate((size_t)counted.count, sizeof *made.units, "session: optimizer", err);
+    if (!made.units) return CN_ERR_MEMORY;
+    cut(&made, model, o);
+    *plan = (cn_update_plan){.units = made.units, .count = made.count};
+    return CN_OK;
+}
+
+/* ---- a step */
+
+typedef struct step_job {
+    const cn_optimizer *o;
+    cn_update_unit *units;
+    const cn_update_blocks *blocks;
+    const cn_kernels *kernels;
+    cn_update update; /* but for what is a unit's own */
+    double rate;      /* before Adam's corrections, which are in `correction` */
+    double correction;
+} step_job;
+
+static void measure_unit(void *argument, int unit, int worker)
+{
+    const step_job *job = argument;
+    cn_update_unit *u = &job->units[unit];
+    (void)worker;
+    u->squares = job->kernels->sum_squares(u->count, job->blocks->gradients + u->from);
+}
+
+static void step_unit(void *argument, int unit, int worker)
+{
+    const step_job *job = argument;
+    const cn_update_unit *u = &job->units[unit];
+    const cn_optimizer *o = job->o;
+    const float *g = job->blocks->gradients + u->from;
+    float *w = job->blocks->weights + u->from, *first = NULL, *second = NULL;
+    int moments = cn_optimizer_moments(o);
+    double rate = job->rate * u->rate, decay = o->weight_decay * u->decay;
+    cn_update update = job->update;
+    (void)worker;
+    if (moments > 0) first = job->blocks->moments + u->from;
+    if (moments > 1) second = first + job->blocks->size;
+    update.rate = (float)(rate * job->correction);
+    update.decay = o->decoupled ? 0 : (float)decay;
+    update.keep = o->decoupled ? (float)(1 - rate * decay) : 1;
+    switch (o->kind) {
+    case CN_SGD: job->kernels->sgd(u->count, &update, g, first, w); break;
+    case CN_RMSPROP: job->kernels->rmsprop(u->count, &update, g, second, first, w); break;
+    default: job->kernels->adam(u->count, &update, g, first, second, w);
+    }
+}
+
+void cn_optimizer_step(const cn_optimizer *o, const cn_update_plan *plan,
+                       const cn_update_blocks *blocks, double rate, uint64_t t,
+                       const cn_kernels *kernels, cn_pool *pool)
+{
+    bool adam = o->kind == CN_ADAM || o->kind == CN_ADAMW;
+    double c1 = adam ? 1 - pow(o->beta1, (double)t) : 1;
+    double root = adam ? sqrt(1 - pow(o->beta2, (double)t)) : 1;
+    step_job job = {
+        .o = o,
+        .units = plan->units,
+        .blocks = blocks,
+        .kernels = kernels,
+        .rate = rate,
+        .correction = root / c1,
+        .update = {.scale = 1,
+                   .limit = o->clip_value > 0 ? (float)o->clip_value : INFINITY,
+                   .momentum = (float)o->momentum,
+                   .take = t > 1 ? (float)(1 - o->dampening) : 1,
+                   .beta1 = (float)o->beta1,
+                   .beta2 = (float)(o->kind == CN_RMSPROP ? o->alpha : o->beta2),
+                   .epsilon = (float)(o->epsilon * root),
+                   .nesterov = o->nesterov},
+    };
+    if (o->clip_norm > 0) {
+        double squares = 0;
+        cn_pool_run(pool, plan->count, measure_unit, &job);
+        for (int i = 0; i < plan->count; i++) squares += plan->units[i].squares;
+        double scale = o->clip_norm / (sqrt(squares) + 1e-6);
+        job.update.scale = scale < 1 || isnan(scale) ? (float)scale : 1;
+    }
+    cn_pool_run(pool, plan->count, step_unit, &job);
+}

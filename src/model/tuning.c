@@ -1,0 +1,83 @@
+/* tuning.c - which parameters training moves, and how far: freezing, and factors a parameter. */
+#include "model/model.h"
+
+#include <math.h>
+#include <stdio.h>
+
+/* Does the pattern stand for the text? * is any characters, ? any one. */
+static bool matches(const char *pattern, const char *text)
+{
+    const char *star = NULL, *retry = NULL; /* the last *, and where its part of the text ends */
+    while (*text) {
+        if (*pattern == '*') {
+            star = pattern++;
+            retry = text;
+        } else if (*pattern == '?' || *pattern == *text) {
+            pattern++, text++;
+        } else if (star) {
+            pattern = star + 1;
+            text = ++retry;
+        } else {
+            return false;
+        }
+    }
+    while (*pattern == '*') pattern++;
+    return *pattern == '\0';
+}
+
+typedef void set_weight(cn_weight *weight, double value);
+
+static cn_status set_matching(cn_model *m, const char *what, const char *pattern, double value,
+                              set_weight *set, cn_error *err)
+{
+    char name[CN_NAME_SIZE + 16];
+    int matched = 0;
+    if (!m || !m->finished || !pattern)
+        return cn_fail(err, CN_ERR_ARGUMENT, "%s: %s", what,
+                       pattern ? "the model is NULL or not finished" : "no pattern");
+    if (!(value >= 0) || isinf(value))
+        return cn_fail(err, CN_ERR_ARGUMENT, "%s: factor %g, expected a number of 0 or more", what,
+                       value);
+    for (int i = 0; i < m->layer_count; i++)
+        for (int j = 0; j < m->layers[i].weight_count; j++) {
+            cn_weight *weight = &m->layers[i].weights[j];
+            snprintf(name, sizeof name, "%s.%s", m->layers[i].name, weight->role);
+            if (weight->statistic || !matches(pattern, name)) continue;
+            set(weight, value);
+            matched++;
+        }
+    if (matched > 0) return CN_OK;
+    return cn_fail(err, CN_ERR_ARGUMENT,
+                   "%s: no parameter's name matches \"%.80s\"; the first is \"%s\"", what, pattern,
+                   m->parameter_count > 0 ? m->parameters[0].name : "");
+}
+
+static void set_frozen(cn_weight *weight, double value)
+{
+    weight->frozen = value != 0;
+}
+
+static void set_rate(cn_weight *weight, double value)
+{
+    weight->rate = value;
+}
+
+static void set_decay(cn_weight *weight, double value)
+{
+    weight->decay = value;
+}
+
+cn_status cn_model_freeze(cn_model *m, const char *pattern, bool frozen, cn_error *err)
+{
+    return set_matching(m, "freeze", pattern, frozen, set_frozen, err);
+}
+
+cn_status cn_model_scale_rate(cn_model *m, const char *pattern, double factor, cn_error *err)
+{
+    return set_matching(m, "scale rate", pattern, factor, set_rate, err);
+}
+
+cn_status cn_model_scale_decay(cn_model *m, const char *pattern, double factor, cn_error *err)
+{
+    return set_matching(m, "scale decay", pattern, factor, set_decay, err);
+}
