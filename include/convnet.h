@@ -337,6 +337,22 @@ typedef struct cn_dense_opts {
     cn_init init;
 } cn_dense_opts;
 
+typedef struct cn_leaky_relu_opts {
+    const char *name;
+    double slope; /* of the negative side, above 0; default 0.01 */
+} cn_leaky_relu_opts;
+
+typedef struct cn_elu_opts {
+    const char *name;
+    double alpha; /* minus the value for x = -infinity, above 0; default 1 */
+} cn_elu_opts;
+
+typedef struct cn_gelu_opts {
+    const char *name;
+    bool tanh; /* (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2 in place of the integral, as some
+                  networks were trained with; it differs by up to 5e-4 and is no faster here */
+} cn_gelu_opts;
+
 /* A model whose examples are (n_H, n_W, n_C). */
 CN_API cn_status cn_model_create(cn_model **model, const int shape[3], cn_error *err);
 CN_API void cn_model_free(cn_model *model);
@@ -353,6 +369,21 @@ CN_API cn_node cn_flatten(cn_model *model, cn_node x);
 CN_API cn_node cn_relu(cn_model *model, cn_node x);
 CN_API cn_node cn_sigmoid(cn_model *model, cn_node x);
 CN_API cn_node cn_tanh(cn_model *model, cn_node x);
+/* x where x > 0, else slope x. */
+CN_API cn_node cn_leaky_relu(cn_model *model, cn_node x, cn_leaky_relu_opts opts);
+/* min(max(x, 0), 6). */
+CN_API cn_node cn_relu6(cn_model *model, cn_node x);
+/* x where x > 0, else alpha (e^x - 1). */
+CN_API cn_node cn_elu(cn_model *model, cn_node x, cn_elu_opts opts);
+/* x / (1 + e^-x), also called swish. */
+CN_API cn_node cn_silu(cn_model *model, cn_node x);
+/* x times the normal distribution's integral up to x. */
+CN_API cn_node cn_gelu(cn_model *model, cn_node x, cn_gelu_opts opts);
+/* ln(1 + e^x). */
+CN_API cn_node cn_softplus(cn_model *model, cn_node x);
+/* min(max(x + 3, 0), 6) / 6; and x times that. */
+CN_API cn_node cn_hard_sigmoid(cn_model *model, cn_node x);
+CN_API cn_node cn_hard_swish(cn_model *model, cn_node x);
 /* Over the last axis. */
 CN_API cn_node cn_softmax(cn_model *model, cn_node x);
 /* Over all axes but the last one, the channels. */

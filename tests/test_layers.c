@@ -165,6 +165,32 @@ static cn_node batch_norm(cn_model *m, cn_node x, const int *n, uint64_t *random
     return cn_batch_norm(m, x, o);
 }
 
+WITHOUT_OPTIONS(relu6)
+WITHOUT_OPTIONS(silu)
+WITHOUT_OPTIONS(softplus)
+WITHOUT_OPTIONS(hard_sigmoid)
+WITHOUT_OPTIONS(hard_swish)
+
+static cn_node leaky_relu(cn_model *m, cn_node x, const int *n, uint64_t *random)
+{
+    (void)n;
+    double slope = draw(random) % 2 ? draw_real(random, 0.01, 2) : 0;
+    return cn_leaky_relu(m, x, (cn_leaky_relu_opts){.slope = slope});
+}
+
+static cn_node elu(cn_model *m, cn_node x, const int *n, uint64_t *random)
+{
+    (void)n;
+    double alpha = draw(random) % 2 ? draw_real(random, 0.01, 2) : 0;
+    return cn_elu(m, x, (cn_elu_opts){.alpha = alpha});
+}
+
+static cn_node gelu(cn_model *m, cn_node x, const int *n, uint64_t *random)
+{
+    (void)n;
+    return cn_gelu(m, x, (cn_gelu_opts){.tanh = draw(random) % 2});
+}
+
 /* A branch of x's shape: something to add to it. */
 static cn_node draw_branch(cn_model *m, cn_node x, const int *n, uint64_t *random)
 {
@@ -223,6 +249,14 @@ static const struct row {
     {"batch_norm", batch_norm},
     {"add", add},
     {"concat", concat},
+    {"leaky_relu", leaky_relu},
+    {"relu6", build_relu6},
+    {"elu", elu},
+    {"silu", build_silu},
+    {"gelu", gelu},
+    {"softplus", build_softplus},
+    {"hard_sigmoid", build_hard_sigmoid},
+    {"hard_swish", build_hard_swish},
 };
 enum { ROWS = sizeof rows / sizeof *rows };
 
@@ -282,15 +316,34 @@ static cn_node build_after(trial *t, cn_node x)
     }
 }
 
-/* Do integers stay integers? Only then are ties the same in float32 and in double. */
+static const cn_layer_type *const exact_types[] = {
+    &cn_conv2d_type,
+    &cn_depthwise_conv2d_type,
+    &cn_conv_transpose2d_type,
+    &cn_dense_type,
+    &cn_max_pool_type,
+    &cn_flatten_type,
+    &cn_relu_type,
+    &cn_relu6_type,
+    &cn_add_type,
+    &cn_concat_type,
+};
+static const cn_layer_type *const last_types[] = {
+    &cn_average_pool_type, &cn_leaky_relu_type, &cn_hard_sigmoid_type,
+    &cn_hard_swish_type,   &cn_batch_norm_type,
+};
+
+/* Do integers stay integers, up to the last layer's output? Only then are ties the same in float32
+ * and in double. */
 static bool exact(const cn_model *m)
 {
     for (int i = 1; i < m->layer_count; i++) {
-        const cn_layer_type *type = m->layers[i].type;
-        bool last = i == m->layer_count - 1;
-        if (type == &cn_tanh_type || type == &cn_sigmoid_type || type == &cn_softmax_type ||
-            (type == &cn_average_pool_type && !last))
-            return false;
+        bool whole = false, last = i == m->layer_count - 1;
+        for (size_t k = 0; k < sizeof exact_types / sizeof *exact_types; k++)
+            whole = whole || m->layers[i].type == exact_types[k];
+        for (size_t k = 0; last && k < sizeof last_types / sizeof *last_types; k++)
+            whole = whole || m->layers[i].type == last_types[k];
+        if (!whole) return false;
     }
     return true;
 }

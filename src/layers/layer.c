@@ -81,6 +81,9 @@ cn_conv_shape cn_layer_conv_shape(const cn_layer *layer, int m)
 typedef struct map_job {
     cn_map *forward;
     cn_map_backward *backward;
+    cn_map_with *forward_with;
+    cn_map_with_backward *backward_with;
+    float parameter;
     size_t n;
     const float *x, *dy; /* backward: x holds y */
     float *out;
@@ -92,10 +95,16 @@ static void map_unit(void *argument, int unit, int worker)
     size_t from = (size_t)unit * CN_MAP_CHUNK;
     size_t n = job->n - from < CN_MAP_CHUNK ? job->n - from : CN_MAP_CHUNK;
     (void)worker;
+    const float *x = job->x + from;
+    float *out = job->out + from;
     if (job->forward)
-        job->forward(n, job->x + from, job->out + from);
+        job->forward(n, x, out);
+    else if (job->forward_with)
+        job->forward_with(n, job->parameter, x, out);
+    else if (job->backward)
+        job->backward(n, x, job->dy + from, out);
     else
-        job->backward(n, job->x + from, job->dy + from, job->out + from);
+        job->backward_with(n, job->parameter, x, job->dy + from, out);
 }
 
 static void run_map(cn_pool *pool, map_job job)
@@ -112,4 +121,18 @@ void cn_map_backward_run(cn_pool *pool, cn_map_backward *f, size_t n, const floa
                          const float *dy, float *dx)
 {
     run_map(pool, (map_job){.backward = f, .n = n, .x = y, .dy = dy, .out = dx});
+}
+
+void cn_map_with_run(cn_pool *pool, cn_map_with *f, float parameter, size_t n, const float *x,
+                     float *y)
+{
+    run_map(pool, (map_job){.forward_with = f, .parameter = parameter, .n = n, .x = x, .out = y});
+}
+
+void cn_map_with_backward_run(cn_pool *pool, cn_map_with_backward *f, float parameter, size_t n,
+                              const float *y, const float *dy, float *dx)
+{
+    run_map(
+        pool,
+        (map_job){.backward_with = f, .parameter = parameter, .n = n, .x = y, .dy = dy, .out = dx});
 }

@@ -163,6 +163,8 @@ extern const cn_layer_type cn_conv2d_type, cn_max_pool_type, cn_average_pool_typ
     cn_flatten_type, cn_relu_type, cn_sigmoid_type, cn_tanh_type, cn_softmax_type, cn_add_type,
     cn_batch_norm_type, cn_concat_type;
 extern const cn_layer_type cn_depthwise_conv2d_type, cn_conv_transpose2d_type;
+extern const cn_layer_type cn_leaky_relu_type, cn_relu6_type, cn_elu_type, cn_silu_type,
+    cn_gelu_type, cn_softplus_type, cn_hard_sigmoid_type, cn_hard_swish_type;
 
 /* ---- what layer files share (layer.c) */
 
@@ -178,14 +180,23 @@ cn_status cn_check_groups(int groups, int channels, int filters, const char *pla
 /* The kernels' shape of a layer with a window, for m examples. */
 cn_conv_shape cn_layer_conv_shape(const cn_layer *layer, int m);
 
-/* y[i] = f(x[i]) over n elements, and dx[i] = dy[i] f'(x[i]) found from y: in fixed chunks over
+/* y[i] = f(x[i]) over n elements, and dx[i] = dy[i] f'(x[i]) found from y (or, as the layer's
+ * type says, from x): in fixed chunks over
  * the pool, so that the bits do not depend on the number of threads. */
 typedef void cn_map(size_t n, const float *x, float *y);
 typedef void cn_map_backward(size_t n, const float *y, const float *dy, float *dx);
+/* With a parameter, such as a slope. */
+typedef void cn_map_with(size_t n, float parameter, const float *x, float *y);
+typedef void cn_map_with_backward(size_t n, float parameter, const float *y, const float *dy,
+                                  float *dx);
 enum { CN_MAP_CHUNK = 16384 }; /* elements, 64 KB of each array: worth handing to a thread */
 void cn_map_run(cn_pool *pool, cn_map *f, size_t n, const float *x, float *y);
 void cn_map_backward_run(cn_pool *pool, cn_map_backward *f, size_t n, const float *y,
                          const float *dy, float *dx);
+void cn_map_with_run(cn_pool *pool, cn_map_with *f, float parameter, size_t n, const float *x,
+                     float *y);
+void cn_map_with_backward_run(cn_pool *pool, cn_map_with_backward *f, float parameter, size_t n,
+                              const float *y, const float *dy, float *dx);
 
 /* ---- the floor above, as layer files see it */
 

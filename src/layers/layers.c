@@ -18,6 +18,14 @@ const cn_layer_type *const cn_layer_types[] = {
     &cn_batch_norm_type,
     &cn_add_type,
     &cn_concat_type,
+    &cn_leaky_relu_type,
+    &cn_relu6_type,
+    &cn_elu_type,
+    &cn_silu_type,
+    &cn_gelu_type,
+    &cn_softplus_type,
+    &cn_hard_sigmoid_type,
+    &cn_hard_swish_type,
     NULL,
 };
 

@@ -1,6 +1,7 @@
 /* reference.c - the table of twins: every layer type under one pair of signatures. */
 #include "reference/reference.h"
 
+#include <math.h>
 #include <string.h>
 
 static size_t count_in(const cn_twin_call *t)
@@ -101,6 +102,57 @@ static cn_ref_decisions relu_decisions(const cn_twin_call *t, double reach)
     return cn_ref_relu_decisions(count_in(t), t->x[0], reach);
 }
 
+/* ---- the activations that are found by name */
+
+static void each_value(const cn_twin_call *t, const char *name, double parameter)
+{
+    const cn_ref_activation *f = cn_ref_activation_find(name);
+    for (size_t i = 0; i < count_in(t); i++) t->y[i] = f->value(t->x[0][i], parameter);
+}
+
+static void each_derivative(const cn_twin_call *t, const char *name, double parameter)
+{
+    const cn_ref_activation *f = cn_ref_activation_find(name);
+    for (size_t i = 0; i < count_in(t); i++)
+        t->dx[0][i] = t->dy[i] * f->derivative(t->x[0][i], parameter);
+}
+
+/* On which sides of the kinks the elements are. */
+static cn_ref_decisions each_decision(const cn_twin_call *t, const char *name, double reach)
+{
+    const cn_ref_activation *f = cn_ref_activation_find(name);
+    cn_ref_decisions found = {0, 0};
+    for (size_t i = 0; i < count_in(t); i++)
+        for (int k = 0; k < f->kinks; k++) {
+            double beyond = t->x[0][i] - f->kink[k];
+            found.pattern = (found.pattern ^ (beyond > 0)) * UINT64_C(0x9e3779b97f4a7c15) + 1;
+            found.near += beyond != 0 && fabs(beyond) <= reach;
+        }
+    return found;
+}
+
+#define ACTIVATION(type, name, parameter)                                         \
+    static void type##_forward(const cn_twin_call *t)                             \
+    {                                                                             \
+        each_value(t, name, parameter);                                           \
+    }                                                                             \
+    static void type##_backward(const cn_twin_call *t)                            \
+    {                                                                             \
+        each_derivative(t, name, parameter);                                      \
+    }                                                                             \
+    static cn_ref_decisions type##_decisions(const cn_twin_call *t, double reach) \
+    {                                                                             \
+        return each_decision(t, name, reach);                                     \
+    }
+ACTIVATION(leaky_relu, "leaky_relu", ((const cn_leaky_relu_opts *)t->options)->slope)
+ACTIVATION(relu6, "relu6", 0)
+ACTIVATION(elu, "elu", ((const cn_elu_opts *)t->options)->alpha)
+ACTIVATION(silu, "silu", 0)
+ACTIVATION(gelu, ((const cn_gelu_opts *)t->options)->tanh ? "gelu_tanh" : "gelu", 0)
+ACTIVATION(softplus, "softplus", 0)
+ACTIVATION(hard_sigmoid, "hard_sigmoid", 0)
+ACTIVATION(hard_swish, "hard_swish", 0)
+
 static void softmax_forward(const cn_twin_call *t)
 {
     cn_ref_softmax_forward(rows_in(t), t->s.c, t->x[0], t->y);
@@ -170,6 +222,14 @@ static const cn_twin twins[] = {
     {"relu", relu_forward, relu_backward, relu_decisions},
     {"sigmoid", sigmoid_forward, sigmoid_backward, NULL},
     {"tanh", tanh_forward, tanh_backward, NULL},
+    {"leaky_relu", leaky_relu_forward, leaky_relu_backward, leaky_relu_decisions},
+    {"relu6", relu6_forward, relu6_backward, relu6_decisions},
+    {"elu", elu_forward, elu_backward, elu_decisions},
+    {"silu", silu_forward, silu_backward, silu_decisions},
+    {"gelu", gelu_forward, gelu_backward, gelu_decisions},
+    {"softplus", softplus_forward, softplus_backward, softplus_decisions},
+    {"hard_sigmoid", hard_sigmoid_forward, hard_sigmoid_backward, hard_sigmoid_decisions},
+    {"hard_swish", hard_swish_forward, hard_swish_backward, hard_swish_decisions},
     {"softmax", softmax_forward, softmax_backward, NULL},
     {"batch_norm", batch_norm_forward, batch_norm_backward, NULL},
     {"add", add_forward, add_backward, NULL},
