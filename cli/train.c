@@ -8,6 +8,7 @@
 #include "interrupt.h"
 #include "progress.h"
 #include "resume.h"
+#include "transfer.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -18,7 +19,7 @@
 typedef struct options {
     cli_common common;
     const char *data, *model, *out, *augment;
-    const char *checkpoint, *checkpoint_every, *resume;
+    const char *from, *checkpoint, *checkpoint_every, *resume;
     int epochs, batch;
     double rate, momentum, valid;
     int schedule, optimizer, loss;
@@ -54,6 +55,9 @@ static const cli_option train_options[] = {
      "not at all)"},
     {"valid", CLI_NUMBER, offsetof(options, valid), "FRACTION", "0.1", 0, 0.9,
      "part of the training pictures to hold out and measure after each epoch; 0 trains on all"},
+    {"from", CLI_TEXT, offsetof(options, from), "FILE", NULL, 0, 0,
+     "begin with the network and the weights of this model file; for other classes its last layer "
+     "of weights is replaced; with --model, with what that network has in common with it"},
     {"checkpoint", CLI_TEXT, offsetof(options, checkpoint), "FILE", NULL, 0, 0,
      "write the training's state to this file as it goes, and when it is interrupted (default with "
      "--resume: that file)"},
@@ -96,25 +100,33 @@ static cn_status load_data(job *j, cn_error *err)
     return status;
 }
 
+static cn_status name_classes(cn_model *model, const cn_dataset *data, cn_error *err)
+{
+    int classes = cn_dataset_classes(data);
+    const char **names = malloc((size_t)classes * sizeof *names);
+    if (!names) {
+        snprintf(err->text, sizeof err->text, "out of memory");
+        return err->status = CN_ERR_MEMORY;
+    }
+    for (int i = 0; i < classes; i++) names[i] = cn_dataset_class_name(data, i);
+    cn_status status = cn_model_set_classes(model, classes, names, err);
+    free(names);
+    return status;
+}
+
 /* Gives a new model what it must know of the data: names and normalisation. */
 static cn_status introduce(cn_model *model, const cn_dataset *data, cn_error *err)
 {
-    int classes = cn_dataset_classes(data), channels = cn_dataset_shape(data)[2];
-    const char **names = malloc((size_t)classes * sizeof *names);
+    int channels = cn_dataset_shape(data)[2];
     float *mean = malloc(2 * (size_t)channels * sizeof *mean);
-    cn_status status = CN_ERR_MEMORY;
-    if (names && mean) {
-        float *std = mean + channels;
-        for (int i = 0; i < classes; i++) names[i] = cn_dataset_class_name(data, i);
-        cn_dataset_statistics(data, mean, std);
-        status = cn_model_set_classes(model, classes, names, err);
-        if (status == CN_OK) status = cn_model_set_normalization(model, mean, std, err);
-    } else {
+    if (!mean) {
         snprintf(err->text, sizeof err->text, "out of memory");
+        return err->status = CN_ERR_MEMORY;
     }
-    free(names);
+    cn_dataset_statistics(data, mean, mean + channels);
+    cn_status status = cn_model_set_normalization(model, mean, mean + channels, err);
     free(mean);
-    return status;
+    return status == CN_OK ? name_classes(model, data, err) : status;
 }
 
 static cn_status make_model(job *j, cn_error *err)
@@ -122,17 +134,24 @@ static cn_status make_model(job *j, cn_error *err)
     const int *shape = cn_dataset_shape(j->train);
     j->model_text = j->o->model ? j->o->model : cli_default_model(shape);
     if (j->o->resume) return cn_model_load(&j->model, j->o->resume, err);
+    if (j->o->from) {
+        j->model_text = j->o->model ? j->o->model : j->o->from;
+        cn_status made =
+            cli_start_from(&j->model, j->o->from, j->o->model, j->train, &j->o->common, err);
+        return made == CN_OK ? name_classes(j->model, j->train, err) : made;
+    }
     cn_status status = cli_open_model(&j->model, j->model_text, shape, cn_dataset_classes(j->train),
                                       j->o->common.seed, err);
     if (status != CN_OK || cli_is_model_file(j->model_text)) return status;
     return introduce(j->model, j->train, err);
 }
 
-/* The file to write: the one asked for, the one continued from, or one named after the network. */
+/* The file to write: the one asked for, the one continued from, or one named after the network.
+ * What a network begins with is not overwritten. */
 static char *name_out(const options *o, const char *model_text)
 {
     static const char ending[] = ".safetensors";
-    bool whole = o->out || cli_is_model_file(model_text);
+    bool continued = !o->from && cli_is_model_file(model_text), whole = o->out || continued;
     const char *stem = o->out ? o->out : whole || cli_is_zoo(model_text) ? model_text : "model";
     char *name = malloc(strlen(stem) + sizeof ending);
     if (name) strcpy(name, stem);
@@ -368,8 +387,10 @@ static int check_options(const options *o)
 /* The options of the training that is to go on, in place of those given. */
 static int take_up(const options *given, options *o, json_t **arguments)
 {
-    if (cli_is_given(&given->common, "model")) {
-        cli_error("train", "--resume FILE goes on with the network in FILE: leave --model out");
+    bool model = cli_is_given(&given->common, "model");
+    if (model || cli_is_given(&given->common, "from")) {
+        cli_error("train", "--resume FILE goes on with the network in FILE: leave --%s out",
+                  model ? "model" : "from");
         return CLI_USAGE;
     }
     int code = cli_arguments_resumed(&cli_train, given->resume, &given->common, o, arguments);
@@ -447,6 +468,7 @@ const cli_command cli_train = {
             "  convnet train --epochs 5 --out mine.safetensors\n"
             "  convnet train --model \"conv 8 3x3 same, relu, maxpool 2, dense classes\"\n"
             "  convnet train --model digits.safetensors --rate 0.0001\n"
+            "  convnet train --from digits.safetensors --data idx:DIR --out letters.safetensors\n"
             "  convnet train --checkpoint run.safetensors\n"
             "  convnet train --resume run.safetensors\n"
             "  convnet train --data mnist:DIR --model lenet5 --epochs 5\n",

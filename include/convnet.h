@@ -416,6 +416,25 @@ typedef struct cn_zoo_network {
 /* The i-th one; NULL past the end. */
 CN_API const cn_zoo_network *cn_zoo(int i);
 
+/*
+ * Transfer learning: the weights of one network as the beginning of another.
+ *
+ * cn_model_transfer copies every parameter and statistic of `from` that `to` has with the same name
+ * and shape. `copied` (may be NULL) is how many tensors these are, and `left` (may be NULL) is
+ * called for each other one of `to`, which stays as it is. CN_ERR_ARGUMENT where nothing matches.
+ *
+ * cn_model_adapt makes the network of `from` for pictures of another shape or for other classes.
+ * Where it has another number of outputs, the last layer that chooses it, a dense or a
+ * convolutional one, gets `classes` of them. What has kept its shape is copied, the rest drawn from
+ * the seed; the normalisation is kept, class names are not. CN_ERR_SHAPE where the shape does not
+ * fit the layers.
+ */
+CN_API cn_status cn_model_transfer(cn_model *to, const cn_model *from, int *copied,
+                                   void (*left)(const char *name, void *user), void *user,
+                                   cn_error *err);
+CN_API cn_status cn_model_adapt(cn_model **model, const cn_model *from, const int shape[3],
+                                int classes, uint64_t seed, cn_error *err);
+
 /* What prediction needs beside the weights, stored in the model and in its file: names of the
  * classes (in UTF-8; copied), and the normalisation x = (pixel - mean[c]) / std[c] of pixels in
  * [0, 1]. */

@@ -1,0 +1,13 @@
+/* transfer.h - a training that begins with what another network has learnt. */
+#ifndef CLI_TRANSFER_H
+#define CLI_TRANSFER_H
+
+#include "cli.h"
+
+/* The network in `file`, with as many outputs as the data has classes, or the network `layers` (a
+ * name, layers or a file; may be NULL), with what it has in common with the one in the file. Says
+ * what was taken over, and what begins anew. */
+cn_status cli_start_from(cn_model **model, const char *file, const char *layers,
+                         const cn_dataset *data, const cli_common *common, cn_error *err);
+
+#endif
