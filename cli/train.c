@@ -114,21 +114,6 @@ static cn_status name_classes(cn_model *model, const cn_dataset *data, cn_error 
     return status;
 }
 
-/* Gives a new model what it must know of the data: names and normalisation. */
-static cn_status introduce(cn_model *model, const cn_dataset *data, cn_error *err)
-{
-    int channels = cn_dataset_shape(data)[2];
-    float *mean = malloc(2 * (size_t)channels * sizeof *mean);
-    if (!mean) {
-        snprintf(err->text, sizeof err->text, "out of memory");
-        return err->status = CN_ERR_MEMORY;
-    }
-    cn_dataset_statistics(data, mean, mean + channels);
-    cn_status status = cn_model_set_normalization(model, mean, mean + channels, err);
-    free(mean);
-    return status == CN_OK ? name_classes(model, data, err) : status;
-}
-
 static cn_status make_model(job *j, cn_error *err)
 {
     const int *shape = cn_dataset_shape(j->train);
@@ -143,7 +128,8 @@ static cn_status make_model(job *j, cn_error *err)
     cn_status status = cli_open_model(&j->model, j->model_text, shape, cn_dataset_classes(j->train),
                                       j->o->common.seed, err);
     if (status != CN_OK || cli_is_model_file(j->model_text)) return status;
-    return introduce(j->model, j->train, err);
+    status = cli_learn_normalization(j->model, j->train, err);
+    return status == CN_OK ? name_classes(j->model, j->train, err) : status;
 }
 
 /* The file to write: the one asked for, the one continued from, or one named after the network.

@@ -4,6 +4,7 @@
 #include "model/model.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* The tensors that could not be taken over, as a list to be shown. */
@@ -36,17 +37,27 @@ static cn_status adapt(cn_model **model, const cn_model *from, const cn_dataset 
     return status;
 }
 
+cn_status cli_learn_normalization(cn_model *model, const cn_dataset *data, cn_error *err)
+{
+    int channels = cn_dataset_shape(data)[2];
+    float *mean = malloc(2 * (size_t)channels * sizeof *mean);
+    if (!mean) {
+        snprintf(err->text, sizeof err->text, "out of memory");
+        return err->status = CN_ERR_MEMORY;
+    }
+    cn_dataset_statistics(data, mean, mean + channels);
+    cn_status status = cn_model_set_normalization(model, mean, mean + channels, err);
+    free(mean);
+    return status;
+}
+
 /* Pixels look to the first layer as they did when it learnt. */
 static cn_status keep_normalization(cn_model *model, const cn_model *from, const cn_dataset *data,
                                     cn_error *err)
 {
-    int channels = cn_dataset_shape(data)[2];
-    float statistics[2][16];
-    if (channels == cn_model_input_shape(from)[2])
-        return from->mean ? cn_model_set_normalization(model, from->mean, from->std, err) : CN_OK;
-    if (channels > 16) return CN_OK;
-    cn_dataset_statistics(data, statistics[0], statistics[1]);
-    return cn_model_set_normalization(model, statistics[0], statistics[1], err);
+    if (cn_dataset_shape(data)[2] != cn_model_input_shape(from)[2])
+        return cli_learn_normalization(model, data, err);
+    return from->mean ? cn_model_set_normalization(model, from->mean, from->std, err) : CN_OK;
 }
 
 cn_status cli_start_from(cn_model **model, const char *file, const char *layers,

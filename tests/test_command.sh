@@ -270,11 +270,23 @@ continuing() {
 # Four pictures of 2 x 2: label 1 where the left column is bright.
 other_data() {
     mkdir tiny
-    local set
+    local set pixel
     for set in train t10k; do
         printf '\0\0\10\3\0\0\0\4\0\0\0\2\0\0\0\2\377\0\377\0\0\377\0\377\360\1\360\0\0\360\0\350' \
             >tiny/$set-images-idx3-ubyte
         printf '\0\0\10\1\0\0\0\4\1\0\1\0' >tiny/$set-labels-idx1-ubyte
+    done
+    mkdir wide # the same of 8 x 8, dark but for the corner
+    for set in train t10k; do
+        {
+            printf '\0\0\10\3\0\0\0\4\0\0\0\10\0\0\0\10'
+            for pixel in '\377' '\0' '\377' '\0'; do
+                # shellcheck disable=SC2059 # escapes are what is wanted
+                printf "$pixel"
+                head -c 63 /dev/zero
+            done
+        } >wide/$set-images-idx3-ubyte
+        cp tiny/$set-labels-idx1-ubyte wide
     done
     run train --data idx:tiny --epochs 60 --batch 2 --valid 0.25 --quiet --json
     expect_status 0
@@ -290,6 +302,25 @@ other_data() {
     fails "has 5 outputs, the data 2 classes" train --data idx:tiny --valid 0 --model "dense 5" --quiet
     fails "idx:tiny: --valid 0.1 of 4 pictures would hold out none; --valid 0 trains on all of them" \
         train --data idx:tiny
+}
+
+# Two classes of the ten digits' network: the head is new, the rest is not.
+another_head() {
+    run train --data idx:tiny --from model.safetensors --epochs 1 --valid 0 --out again.safetensors
+    expect_status 0
+    expect_err_has "From   model.safetensors: 8 of 8 parameter tensors"
+    run train --from a.safetensors --data idx:wide --epochs 1 --valid 0 --out two.safetensors
+    expect_status 0
+    expect_err_has "Head   the last layer of weights is new: 2 outputs in place of 10"
+    expect_err_has "parameter tensors; begins anew: dense_2.weight, dense_2.bias"
+    run evaluate two.safetensors --data idx:wide
+    expect_status 0
+    run train --from a.safetensors --model "conv 16 3x3 same, relu, dense classes" --epochs 1 \
+        --out two.safetensors
+    expect_status 0
+    expect_err_has "begins anew: dense_1.weight, dense_1.bias"
+    fails "no parameter of equal name and shape" train --from a.safetensors --model "dense classes"
+    fails "nowhere.safetensors" train --from nowhere.safetensors
 }
 
 # ---- what goes wrong
@@ -379,6 +410,7 @@ same_bytes
 pictures
 continuing
 other_data
+another_head
 wrong_files
 no_space
 interrupted INT 130
