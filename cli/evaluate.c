@@ -7,7 +7,7 @@
 typedef struct options {
     cli_common common;
     const char *data;
-    int split;
+    int split, tta;
 } options;
 
 static const cli_option evaluate_options[] = {
@@ -15,6 +15,8 @@ static const cli_option evaluate_options[] = {
      "the pictures: digits, mnist:DIR, cifar10:DIR or another kind that convnet train knows"},
     {"split", CLI_CHOICE, offsetof(options, split), "test|train", "test", 0, 0,
      "which part of them"},
+    {"tta", CLI_CHOICE, offsetof(options, tta), "none|mirror|shift", "none", 0, 0,
+     "average over views of each picture: it and its mirror image, or both moved by a pixel, too"},
     {.name = NULL},
 };
 
@@ -158,7 +160,9 @@ static int run(const void *given, int count, char *const *operands)
         cli_error("evaluate", "out of memory");
         goto done;
     }
-    if (cn_evaluate(model, data, o->common.threads, &metrics, counts, &err) != CN_OK) {
+    /* The words stand in the order of the enum. */
+    cn_evaluate_opts opts = {.threads = o->common.threads, .tta = (cn_tta)o->tta};
+    if (cn_evaluate_with(model, data, &opts, &metrics, counts, &err) != CN_OK) {
         cli_error("evaluate", "%s on %s: %s", file, o->data, err.text);
         goto done;
     }
@@ -185,6 +189,7 @@ const cli_command cli_evaluate = {
             "Examples\n"
             "  convnet evaluate digits.safetensors\n"
             "  convnet evaluate digits.safetensors --split train\n"
+            "  convnet evaluate digits.safetensors --tta shift\n"
             "  convnet evaluate lenet5.safetensors --data mnist:DIR --json\n",
     .options = evaluate_options,
     .size = sizeof(options),

@@ -22,7 +22,7 @@ typedef struct options {
     const char *from, *checkpoint, *checkpoint_every, *resume;
     int epochs, batch;
     double rate, momentum, valid;
-    int schedule, optimizer, loss;
+    int schedule, optimizer, loss, tta;
 } options;
 
 static const cli_option train_options[] = {
@@ -53,6 +53,8 @@ static const cli_option train_options[] = {
     {"augment", CLI_TEXT, offsetof(options, augment), "WORDS", NULL, 0, 0,
      "how training pictures are changed at random, as in \"flip crop=4 border=reflect\" (default: "
      "not at all)"},
+    {"tta", CLI_CHOICE, offsetof(options, tta), "none|mirror|shift", "none", 0, 0,
+     "test by the average over views of each picture, as convnet evaluate does"},
     {"valid", CLI_NUMBER, offsetof(options, valid), "FRACTION", "0.1", 0, 0.9,
      "part of the training pictures to hold out and measure after each epoch; 0 trains on all"},
     {"from", CLI_TEXT, offsetof(options, from), "FILE", NULL, 0, 0,
@@ -279,7 +281,8 @@ static int report_end(const job *j, const cn_progress *last)
     cn_metrics test;
     cn_error err;
     char correct[CLI_COUNT_TEXT], count[CLI_COUNT_TEXT], rate[CLI_COUNT_TEXT];
-    if (cn_evaluate(j->model, j->test, o->common.threads, &test, NULL, &err) != CN_OK)
+    cn_evaluate_opts opts = {.threads = o->common.threads, .tta = (cn_tta)o->tta};
+    if (cn_evaluate_with(j->model, j->test, &opts, &test, NULL, &err) != CN_OK)
         return cli_error("train", "%s", err.text);
     double images = (double)cn_dataset_size(j->train) * last->epochs;
     double images_per_second = last->seconds > 0 ? images / last->seconds : 0;

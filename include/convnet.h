@@ -858,6 +858,26 @@ typedef struct cn_metrics {
 CN_API cn_status cn_evaluate(cn_model *model, const cn_dataset *data, int threads,
                              cn_metrics *metrics, int *confusion, cn_error *err);
 
+/* Test-time augmentation: the logits averaged over several views of a picture, as in the speed
+ * records on CIFAR-10. */
+typedef enum cn_tta {
+    CN_TTA_NONE = 0,
+    CN_TTA_MIRROR = 1, /* the picture and its mirror image, half each */
+    CN_TTA_SHIFT = 2,  /* so for half, and for a quarter each so the picture moved by a pixel down
+                          and right, up and left, the border mirrored */
+} cn_tta;
+
+typedef struct cn_evaluate_opts {
+    int threads; /* as in cn_session_opts */
+    int batch;   /* default 64 */
+    cn_tta tta;
+} cn_evaluate_opts;
+
+/* cn_evaluate with options, which may be NULL. */
+CN_API cn_status cn_evaluate_with(cn_model *model, const cn_dataset *data,
+                                  const cn_evaluate_opts *opts, cn_metrics *metrics, int *confusion,
+                                  cn_error *err);
+
 /* ---- 9. Files --------------------------------------------------------------------------- */
 
 /*

@@ -365,6 +365,85 @@ static void confusions_add_up(void **state)
     cn_dataset_free(data);
 }
 
+/* Averages of cn_predict's outputs over pictures that the test has moved itself. */
+static void views_are_averaged(void **state)
+{
+    static const char *const networks[] = {"conv 4 3x3 same, tanh, dense 2",
+                                           "conv 4 3x3 same, tanh, dense 1, sigmoid"};
+    static const struct {
+        int move, flip;
+        double weight[2]; /* mirror, shift */
+    } views[] = {{0, 0, {0.5, 0.25}}, {0, 1, {0.5, 0.25}}, {-1, 0, {0, 0.125}},
+                 {-1, 1, {0, 0.125}}, {1, 0, {0, 0.125}},  {1, 1, {0, 0.125}}};
+    enum { EACH = SIDE * SIDE };
+    (void)state;
+    cn_dataset *data = halves();
+    for (int k = 0; k < 4; k++) {
+        cn_model *model = NULL;
+        cn_session *session = NULL;
+        float plain[PICTURES * EACH], x[PICTURES * EACH];
+        int index[PICTURES], correct = 0;
+        int32_t labels[PICTURES];
+        double logit[PICTURES] = {0}, loss = 0;
+        for (int i = 0; i < PICTURES; i++) index[i] = i;
+        cn_dataset_batch(data, index, PICTURES, NULL, NULL, plain, labels);
+        assert_int_equal(cn_model_parse(&model, networks[k / 2], shape, 2, 8, NULL), CN_OK);
+        cn_session_opts opts = {.batch = PICTURES};
+        assert_int_equal(cn_session_create(&session, model, opts, NULL), CN_OK);
+        for (size_t v = 0; v < sizeof views / sizeof *views; v++) {
+            for (int i = 0; i < PICTURES * EACH; i++) {
+                int r = i % EACH / SIDE + views[v].move, c = i % SIDE;
+                c = (views[v].flip ? SIDE - 1 - c : c) + views[v].move;
+                r = r < 0 ? -r : r >= SIDE ? 2 * (SIDE - 1) - r : r;
+                c = c < 0 ? -c : c >= SIDE ? 2 * (SIDE - 1) - c : c;
+                x[i] = plain[i / EACH * EACH + r * SIDE + c];
+            }
+            cn_tensor X = cn_tensor_view(CN_F32, 4, (int[]){PICTURES, SIDE, SIDE, 1}, x), Y = {0};
+            assert_int_equal(cn_predict(session, &X, &Y, NULL), CN_OK);
+            const float *y = Y.data;
+            for (int i = 0; i < PICTURES; i++)
+                logit[i] += views[v].weight[k % 2] *
+                            (k < 2 ? log(y[2 * i + 1]) - log(y[2 * i]) : log(y[i] / (1.0 - y[i])));
+            cn_tensor_free(&Y);
+        }
+        for (int i = 0; i < PICTURES; i++) {
+            double p = 1 / (1 + exp(-logit[i]));
+            correct += (p > 0.5) == (labels[i] == 1);
+            loss -= log(labels[i] ? p : 1 - p) / PICTURES;
+        }
+        cn_metrics metrics;
+        cn_evaluate_opts with = {.tta = k % 2 ? CN_TTA_SHIFT : CN_TTA_MIRROR, .batch = 10};
+        assert_int_equal(cn_evaluate_with(model, data, &with, &metrics, NULL, NULL), CN_OK);
+        assert_int_equal(metrics.correct, correct);
+        assert_true(fabs(metrics.loss - loss) < 1e-5);
+        cn_session_free(session);
+        cn_model_free(model);
+    }
+    cn_dataset_free(data);
+}
+
+static void evaluation_options_are_checked(void **state)
+{
+    (void)state;
+    cn_dataset *data = halves();
+    cn_model *model = network();
+    cn_metrics a, b;
+    cn_error err;
+    cn_evaluate_opts opts = {.batch = 7};
+    assert_int_equal(cn_evaluate_with(model, data, &opts, &a, NULL, NULL), CN_OK);
+    assert_int_equal(cn_evaluate_with(model, data, NULL, &b, NULL, NULL), CN_OK);
+    assert_int_equal(a.correct, b.correct);
+    assert_true(fabs(a.loss - b.loss) < 1e-6);
+    opts.batch = -1;
+    assert_int_equal(cn_evaluate_with(model, data, &opts, &a, NULL, &err), CN_ERR_ARGUMENT);
+    assert_string_equal(err.text, "evaluate: a batch of -1, expected at least 1");
+    opts = (cn_evaluate_opts){.tta = (cn_tta)3};
+    assert_int_equal(cn_evaluate_with(model, data, &opts, &a, NULL, &err), CN_ERR_ARGUMENT);
+    assert_string_equal(err.text, "evaluate: unknown test-time augmentation 3");
+    cn_model_free(model);
+    cn_dataset_free(data);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -379,6 +458,8 @@ int main(void)
         cmocka_unit_test(what_cannot_be_trained_is_refused),
         cmocka_unit_test(a_batch_may_exceed_the_data),
         cmocka_unit_test(confusions_add_up),
+        cmocka_unit_test(views_are_averaged),
+        cmocka_unit_test(evaluation_options_are_checked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -25,16 +25,41 @@ cn_status cn_evaluator_create(cn_evaluator *e, cn_model *model, cn_session_opts 
     return CN_OK;
 }
 
+cn_status cn_evaluator_use_tta(cn_evaluator *e, cn_tta tta, cn_error *err)
+{
+    const int *shape = cn_model_input_shape(e->model);
+    size_t batch = (size_t)e->batch, outputs = (size_t)cn_model_output_size(e->model);
+    size_t floats = (size_t)shape[0] * (size_t)shape[1] * (size_t)shape[2] * sizeof(float);
+    if (tta < CN_TTA_NONE || tta > CN_TTA_SHIFT)
+        return cn_fail(err, CN_ERR_ARGUMENT, "evaluate: unknown test-time augmentation %d",
+                       (int)tta);
+    if (tta == CN_TTA_NONE) return CN_OK;
+    e->moved = cn_allocate(batch, floats, "evaluate: views", err);
+    if (e->moved) e->sum = cn_allocate(batch, outputs * sizeof *e->sum, "evaluate: views", err);
+    if (e->sum) e->y = cn_allocate(batch, outputs * sizeof *e->y, "evaluate: views", err);
+    if (!e->y) return CN_ERR_MEMORY; /* what there is goes with the evaluator */
+    e->tta = tta;
+    return CN_OK;
+}
+
 void cn_evaluator_free(cn_evaluator *e)
 {
     cn_session_free(e->session);
+    cn_release(e->moved);
+    cn_release(e->sum);
+    cn_release(e->y);
     cn_release(e->index);
     cn_release(e->labels);
     *e = (cn_evaluator){0};
 }
 
-/* One batch: pictures first .. first+m-1; its mean loss in *loss, its outputs in the session. */
-static cn_status run_batch(cn_evaluator *e, const cn_dataset *data, int first, int m, double *loss,
+/* What is found for pictures first .. first+m-1: the mean loss and the outputs. */
+typedef struct result {
+    double loss;
+    const float *y;
+} result;
+
+static cn_status run_plain(cn_evaluator *e, const cn_dataset *data, int first, int m, result *out,
                            cn_error *err)
 {
     const int *shape = cn_model_input_shape(e->model);
@@ -45,7 +70,32 @@ static cn_status run_batch(cn_evaluator *e, const cn_dataset *data, int first, i
     cn_tensor X = cn_tensor_view(CN_F32, 4, (int[]){m, shape[0], shape[1], shape[2]}, x);
     cn_tensor Y = cn_tensor_view(CN_I32, 1, (int[]){m}, e->labels);
     cn_status status = cn_forward(e->session, &X, err);
-    return status == CN_OK ? cn_loss(e->session, &Y, loss, err) : status;
+    if (status == CN_OK) status = cn_loss(e->session, &Y, &out->loss, err);
+    out->y = cn_output(e->session).data;
+    return status;
+}
+
+static cn_status run_views(cn_evaluator *e, const cn_dataset *data, int first, int m, result *out,
+                           cn_error *err)
+{
+    const int *shape = cn_model_input_shape(e->model);
+    size_t n = (size_t)m * (size_t)cn_model_output_size(e->model);
+    float *x = cn_session_input(e->session);
+    cn_tensor X = cn_tensor_view(CN_F32, 4, (int[]){m, shape[0], shape[1], shape[2]}, x);
+
+    for (int i = 0; i < m; i++) e->labels[i] = cn_dataset_label(data, first + i);
+    memset(e->sum, 0, n * sizeof *e->sum);
+    for (int i = 0; i < cn_tta_views(e->tta); i++) {
+        cn_view view = cn_tta_view(e->tta, i);
+        cn_tta_look(data, &view, first, m, e->model->mean, e->model->std, e->moved, x);
+        cn_status status = cn_forward(e->session, &X, err);
+        if (status != CN_OK) return status;
+        cn_tta_add(e->model, n, cn_output(e->session).data, view.weight, e->sum);
+    }
+    cn_tta_finish(e->model, n, e->sum, e->y);
+    out->loss = cn_tta_loss(e->model, m, e->y, e->labels);
+    out->y = e->y;
+    return CN_OK;
 }
 
 cn_status cn_evaluator_run(cn_evaluator *e, const cn_dataset *data, cn_metrics *metrics,
@@ -56,15 +106,15 @@ cn_status cn_evaluator_run(cn_evaluator *e, const cn_dataset *data, cn_metrics *
     double start = cn_seconds(), total = 0;
 
     for (int first = 0, m; first < n; first += m) {
-        double loss;
+        result r;
         m = n - first < e->batch ? n - first : e->batch;
-        cn_status status = run_batch(e, data, first, m, &loss, err);
+        cn_status status =
+            e->tta ? run_views(e, data, first, m, &r, err) : run_plain(e, data, first, m, &r, err);
         if (status != CN_OK) return status;
-        const float *y = cn_output(e->session).data;
-        total += loss * m;
-        correct += cn_count_correct(y, m, columns, e->labels);
+        total += r.loss * m;
+        correct += cn_count_correct(r.y, m, columns, e->labels);
         for (int i = 0; confusion && i < m; i++) {
-            int named = cn_predicted_class(y + (size_t)i * (size_t)columns, columns);
+            int named = cn_predicted_class(r.y + (size_t)i * (size_t)columns, columns);
             confusion[(size_t)e->labels[i] * (size_t)classes + (size_t)named]++;
         }
     }
@@ -76,22 +126,27 @@ cn_status cn_evaluator_run(cn_evaluator *e, const cn_dataset *data, cn_metrics *
     return CN_OK;
 }
 
-cn_status cn_evaluate(cn_model *model, const cn_dataset *data, int threads, cn_metrics *metrics,
-                      int *confusion, cn_error *err)
+cn_status cn_evaluate_with(cn_model *model, const cn_dataset *data, const cn_evaluate_opts *opts,
+                           cn_metrics *metrics, int *confusion, cn_error *err)
 {
     if (!model || !data || !metrics)
         return cn_fail(err, CN_ERR_ARGUMENT, "evaluate: model, data or metrics is NULL");
+    cn_evaluate_opts o = opts ? *opts : (cn_evaluate_opts){0};
+    if (o.batch < 0)
+        return cn_fail(err, CN_ERR_ARGUMENT, "evaluate: a batch of %d, expected at least 1",
+                       o.batch);
     cn_status status = cn_check_fit(model, data, "evaluate", err);
     if (status != CN_OK) return status;
 
     size_t classes = (size_t)cn_dataset_classes(data);
     int n = cn_dataset_size(data), *counts = NULL;
-    cn_session_opts opts = {.batch = n < EVALUATION_BATCH ? n : EVALUATION_BATCH,
-                            .threads = threads};
+    if (o.batch == 0) o.batch = EVALUATION_BATCH;
+    cn_session_opts session = {.batch = n < o.batch ? n : o.batch, .threads = o.threads};
     cn_evaluator evaluator;
-    status = cn_evaluator_create(&evaluator, model, opts, err);
+    status = cn_evaluator_create(&evaluator, model, session, err);
     if (status != CN_OK) return status;
-    if (confusion) {
+    status = cn_evaluator_use_tta(&evaluator, o.tta, err);
+    if (status == CN_OK && confusion) {
         counts = cn_allocate(classes * classes, sizeof *counts, "evaluate: confusion", err);
         if (!counts) status = CN_ERR_MEMORY;
     }
@@ -100,4 +155,11 @@ cn_status cn_evaluate(cn_model *model, const cn_dataset *data, int threads, cn_m
     cn_release(counts);
     cn_evaluator_free(&evaluator);
     return status;
+}
+
+cn_status cn_evaluate(cn_model *model, const cn_dataset *data, int threads, cn_metrics *metrics,
+                      int *confusion, cn_error *err)
+{
+    cn_evaluate_opts opts = {.threads = threads};
+    return cn_evaluate_with(model, data, &opts, metrics, confusion, err);
 }

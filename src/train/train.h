@@ -83,6 +83,27 @@ cn_status cn_diverged(cn_session *session, const cn_tensor *Y, const cn_progress
 cn_status cn_check_parameters(const cn_model *model, const cn_progress *progress, double rate,
                               cn_error *err);
 
+/* ---- test-time augmentation (tta.c) */
+
+/* A picture seen from `down` and `right` pixels aside, mirrored or not. */
+typedef struct cn_view {
+    int down, right;
+    bool flip;
+    double weight; /* of what the model says of it; all of a kind sum to 1 */
+} cn_view;
+
+int cn_tta_views(cn_tta tta);
+cn_view cn_tta_view(cn_tta tta, int i);
+/* Pictures first .. first+m-1 seen so, normalised, in x; `moved` has room for them as the data set
+ * has them. */
+void cn_tta_look(const cn_dataset *data, const cn_view *view, int first, int m, const float *mean,
+                 const float *std, void *moved, float *x);
+/* Adds n outputs, as logits, to sum; makes outputs of the sum. */
+void cn_tta_add(const cn_model *model, size_t n, const float *y, double weight, double *sum);
+void cn_tta_finish(const cn_model *model, size_t n, const double *sum, float *y);
+/* The mean loss of m rows of outputs, of the kind that suits the model (CN_LOSS_DEFAULT). */
+double cn_tta_loss(const cn_model *model, int m, const float *y, const int32_t *labels);
+
 /* ---- evaluation (evaluate.c) */
 
 /* A session with room for a batch, made once and used for every pass over a data set. */
@@ -92,11 +113,17 @@ typedef struct cn_evaluator {
     int batch;
     int *index;
     int32_t *labels;
+    cn_tta tta;
+    void *moved; /* these three with tta only */
+    double *sum;
+    float *y;
 } cn_evaluator;
 
 /* `opts` may be those of the training: it is the session's that stands beside this one. */
 cn_status cn_evaluator_create(cn_evaluator *evaluator, cn_model *model, cn_session_opts opts,
                               cn_error *err);
+/* From now on its runs average over several views of each picture. */
+cn_status cn_evaluator_use_tta(cn_evaluator *evaluator, cn_tta tta, cn_error *err);
 void cn_evaluator_free(cn_evaluator *evaluator);
 /* Allocates nothing. `confusion` (classes x classes) is added to, and may be NULL. */
 cn_status cn_evaluator_run(cn_evaluator *evaluator, const cn_dataset *data, cn_metrics *metrics,
