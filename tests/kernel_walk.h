@@ -93,6 +93,8 @@ static const char *const corners[] = {
     "m1h8x8c1k130f3x3s1x1p0x2x1x0",  /* one channel in, asymmetric pads */
     "m1h8x8c130k1f3x3s2x2p1x1x0x0",  /* one channel out */
     "m1h6x40c64k64f1x1s1x1p0x0x0x0", /* pointwise */
+    "m2h9x33c300k40f1x1s2x2p0x0x0x0",
+    "m1h30x40c200k33f1x1s1x1p0x0x0x0",
     "m1h1x5c120k84f1x1s1x1p0x0x0x0", /* a dense layer of 5 examples */
     "m1h40x1c5k6f11x1s1x1p5x0x5x0",  /* a column */
     "m2h3x2c4k5f5x4s2x3p4x3x4x3",    /* more padding than picture */

@@ -229,7 +229,11 @@ LINES(5, 1)
 LINES(6, 1)
 LINES(7, 1)
 LINES(1, 2)
-LINES(2, 2) LINES(3, 2) LINES(4, 2) LINES(5, 2) LINES(6, 2) LINES(7, 2)
+LINES(2, 2)
+LINES(3, 2)
+LINES(4, 2)
+LINES(5, 2)
+LINES(6, 2) LINES(7, 2)
 
 #define LINES_OF(kind, STEP)                                                                 \
     {                                                                                        \

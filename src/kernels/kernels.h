@@ -56,8 +56,9 @@ typedef struct cn_kernels {
     /* dx overwritten. */
     void (*conv_backward_data)(const cn_conv_shape *s, const float *dy, const float *w, float *dx,
                                float *scratch, cn_pool *pool);
-    /* dw and db accumulated; db may be NULL. dy must be readable one vector past its end. With
-     * dilation an infinity or a NaN of x may make any of dw NaN, even where no window saw it. */
+    /* dw and db accumulated; db may be NULL. x and dy must be readable one vector past their ends.
+     * With dilation an infinity or a NaN of x may make any of dw NaN, even where no window saw it.
+     */
     void (*conv_backward_weights)(const cn_conv_shape *s, const float *x, const float *dy,
                                   float *dw, float *db, float *scratch, cn_pool *pool);
 
