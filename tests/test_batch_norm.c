@@ -97,10 +97,61 @@ static void a_session_that_does_not_train_uses_them(void **state)
     cn_model_free(m);
 }
 
+/* The output for some picture of a model whose parameters are drawn. */
+static cn_tensor run(const char *text, cn_model **m, cn_session **s)
+{
+    static float x[N];
+    cn_parameter p;
+    assert_int_equal(cn_model_parse(m, text, (int[]){SIDE, SIDE, C}, 4, 1, NULL), CN_OK);
+    for (int i = 0; cn_model_parameter(*m, i, &p); i++)
+        for (size_t k = 0; k < cn_tensor_count(&p.value); k++)
+            ((float *)p.value.data)[k] =
+                (float)(0.2 * cn_counter_normal(7, (uint64_t)i, k) + (p.statistic ? 1.5 : 0));
+    assert_int_equal(cn_session_create(s, *m, (cn_session_opts){.batch = M}, NULL), CN_OK);
+    cn_tensor X = fill(x, 1);
+    assert_int_equal(cn_forward(*s, &X, NULL), CN_OK);
+    return cn_output(*s);
+}
+
+/* Behind a pooling of one pixel, which changes nothing, a batch norm is not folded. */
+static void folding_changes_nothing_but_rounding(void **state)
+{
+    static const char *const texts[][2] = {
+        {"conv 7 3x3 same, batchnorm, relu, conv 5 1x1 no_bias, batchnorm, sigmoid",
+         "conv 7 3x3 same, avgpool 1, batchnorm, relu, conv 5 1x1 no_bias, avgpool 1, batchnorm, "
+         "sigmoid"},
+        {"conv 32 3x3 same, batchnorm as a, conv 32 3x3 same no_bias, batchnorm no_scale, add a, "
+         "relu, depthwise 3x3 same, batchnorm no_shift, relu, sigmoid",
+         "conv 32 3x3 same, avgpool 1, batchnorm as a, conv 32 3x3 same no_bias, avgpool 1, "
+         "batchnorm no_scale, add a, relu, depthwise 3x3 same, avgpool 1, batchnorm no_shift, "
+         "relu, sigmoid"},
+    };
+    (void)state;
+    for (size_t t = 0; t < sizeof texts / sizeof *texts; t++) {
+        cn_model *m[2];
+        cn_session *s[2];
+        cn_tensor y[2];
+        float least = 1, most = 0;
+        for (int k = 0; k < 2; k++) y[k] = run(texts[t][k], &m[k], &s[k]);
+        for (size_t i = 0; i < cn_tensor_count(&y[0]); i++) {
+            float folded = ((float *)y[0].data)[i], apart = ((float *)y[1].data)[i];
+            assert_true(fabsf(folded - apart) < 2e-6F);
+            least = fminf(least, apart);
+            most = fmaxf(most, apart);
+        }
+        assert_true(most - least > 0.2F); /* it is not all one number */
+        for (int k = 0; k < 2; k++) {
+            cn_session_free(s[k]);
+            cn_model_free(m[k]);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(statistics_follow_the_batches),
+        cmocka_unit_test(folding_changes_nothing_but_rounding),
         cmocka_unit_test(a_session_that_does_not_train_uses_them),
     };
     return cmocka_run_group_tests_name("batch_norm", tests, NULL, NULL);

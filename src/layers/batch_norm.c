@@ -195,6 +195,23 @@ static void pack(const cn_call *call)
         set_scale(&p, &k, j, (double)p.mean[j], (double)p.var[j], o->epsilon);
 }
 
+/* Y = gamma rstd (X W + b - mu) + beta = X (W gamma rstd) + (b - mu) gamma rstd + beta */
+void cn_batch_norm_fold(const cn_call *call, size_t rows, const float *w, const float *b,
+                        float *folded_w, float *folded_b)
+{
+    const cn_batch_norm_opts *o = call->layer->options;
+    const parts p = parts_of(call);
+    int c = call->layer->in.n[call->layer->in.rank - 1];
+    for (int j = 0; j < c; j++) {
+        double scale = (p.gamma ? (double)p.gamma[j] : 1) / sqrt((double)p.var[j] + o->epsilon);
+        double bias = (b ? (double)b[j] : 0) - (double)p.mean[j];
+        folded_b[j] = (float)(bias * scale + (p.beta ? (double)p.beta[j] : 0));
+        for (size_t i = 0; i < rows; i++)
+            folded_w[i * (size_t)c + (size_t)j] =
+                (float)((double)w[i * (size_t)c + (size_t)j] * scale);
+    }
+}
+
 /* ---- backward */
 
 static void backward_sums_unit(void *argument, int unit, int worker)

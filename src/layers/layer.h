@@ -134,6 +134,9 @@ struct cn_layer_type {
     bool view;       /* y is x, with another shape: nothing runs */
     bool fuses_relu; /* honours cn_call.relu in forward */
     bool masks_relu; /* and in backward */
+    bool folds_norm; /* the last axis of its first weight is y's, its second weight is a bias, and
+                        forward reads w[0] nowhere but in pack: a batch norm behind it can become
+                        part of both */
     bool passes_gradient; /* every input's gradient is dy itself: backward copies it into each dx
                              that is another array */
 
@@ -165,6 +168,11 @@ extern const cn_layer_type cn_conv2d_type, cn_max_pool_type, cn_average_pool_typ
 extern const cn_layer_type cn_depthwise_conv2d_type, cn_conv_transpose2d_type;
 extern const cn_layer_type cn_leaky_relu_type, cn_relu6_type, cn_elu_type, cn_silu_type,
     cn_gelu_type, cn_softplus_type, cn_hard_sigmoid_type, cn_hard_swish_type;
+
+/* What a batch norm that does not train makes of the layer before it (batch_norm.c): the weights
+ * folded_w (rows, n_C) and the bias folded_b (n_C), from w and b (which may be NULL). */
+void cn_batch_norm_fold(const cn_call *norm, size_t rows, const float *w, const float *b,
+                        float *folded_w, float *folded_b);
 
 /* ---- what layer files share (layer.c) */
 

@@ -9,6 +9,9 @@
  * that: no other layer, and not its producer's backward. A ReLU in place of a convolution's or a
  * dense layer's output is done with it, while the sums are still in registers.
  *
+ * Batch norm. In a session that does not train it is a scale and a shift of each channel: behind a
+ * convolution or a dense layer, and nowhere else read, it becomes part of the weights.
+ *
  * ReLU and maximum. max(max(z, 0)) = max(max(z), 0): the gradient of a ReLU before a maximum
  * pooling is masked behind it, where there are fewer elements, with the same result.
  *
@@ -165,6 +168,25 @@ static void touch(planner *p, int buffer, int moment)
 
 /* ---- forward */
 
+/* The batch norm i, in place, becomes part of the layer before it, where that can be. */
+static void fold_norm(planner *p, int i)
+{
+    int before = input_value(p, i, 0);
+    if (p->plan->opts.training || !layer_of(p, before)->type->folds_norm) return;
+    p->plan->steps[before].norm = i;
+    p->plan->steps[i].forward = false;
+}
+
+/* The ReLU i, in place, is done with the layer before it, where that can be. */
+static void fuse_relu(planner *p, int i)
+{
+    int before = input_value(p, i, 0);
+    /* A folded batch norm is done by the layer before that. */
+    if (!p->plan->steps[before].forward) before = input_value(p, before, 0);
+    p->plan->steps[before].relu = layer_of(p, before)->type->fuses_relu;
+    p->plan->steps[i].forward = !p->plan->steps[before].relu;
+}
+
 static void plan_forward(planner *p)
 {
     for (int i = 0; i < p->n; i++) {
@@ -177,11 +199,8 @@ static void plan_forward(planner *p)
         step->y = p->nodes[i].in_place || layer->type->view ? step->x[0] : add_buffer(p, i);
         touch(p, step->y, i);
         for (int k = 0; k < layer->input_count; k++) touch(p, step->x[k], i);
-        if (layer->type == &cn_relu_type && p->nodes[i].in_place) {
-            cn_plan_step *before = &p->plan->steps[input_value(p, i, 0)];
-            before->relu = layer_of(p, input_value(p, i, 0))->type->fuses_relu;
-            step->forward = !before->relu;
-        }
+        if (layer->type == &cn_batch_norm_type && p->nodes[i].in_place) fold_norm(p, i);
+        if (layer->type == &cn_relu_type && p->nodes[i].in_place) fuse_relu(p, i);
     }
     const cn_plan_step *output = &p->plan->steps[p->nodes[p->model->output].value];
     touch(p, output->y, 2 * p->n + 1);
@@ -372,6 +391,12 @@ static void plan_workspace(planner *p)
         step->kept = plan->kept;
         plan->packed += aligned(step->needs.packed);
         plan->kept += aligned(step->needs.kept);
+        if (step->norm) {
+            step->bias = plan->packed;
+            plan->packed += aligned((size_t)layer->out.n[layer->out.rank - 1]);
+            size_t folded = cn_shape_count(&layer->weights[0].shape);
+            if (folded > step->needs.scratch) step->needs.scratch = folded;
+        }
         if (step->needs.scratch > plan->scratch) plan->scratch = step->needs.scratch;
     }
     if (!plan->opts.training) return;

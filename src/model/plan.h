@@ -26,7 +26,9 @@ typedef struct cn_plan_step {
     int x[CN_MAX_INPUTS], y;
     int dx[CN_MAX_INPUTS], dy;
     int sum[CN_MAX_INPUTS]; /* dx is found apart and then added to this */
-    size_t packed, kept;    /* floats from the start of the workspace */
+    int norm;    /* the batch norm behind it that its packed weights and bias hold; 0: none */
+    size_t bias; /* with norm: the bias, floats from the start of the workspace */
+    size_t packed, kept; /* floats from the start of the workspace */
     cn_needs needs;
 } cn_plan_step;
 

@@ -122,12 +122,27 @@ void cn_session_free(cn_session *s)
 
 /* ---- forward */
 
+/* Puts the folded weights into the scratch memory, for the layer to pack, and the folded bias where
+ * it stays. */
+static void fold_norm(cn_session *s, int i, cn_call *call)
+{
+    const cn_layer *layer = call->layer;
+    const cn_call *norm = &s->calls[s->plan.steps[i].norm];
+    const float *bias = layer->weight_count > 1 ? s->model->block + layer->weights[1].offset : NULL;
+    size_t channels = (size_t)layer->out.n[layer->out.rank - 1];
+    s->calls[i].w[1] = s->workspace + s->plan.steps[i].bias;
+    cn_batch_norm_fold(norm, cn_shape_count(&layer->weights[0].shape) / channels, call->w[0], bias,
+                       call->scratch, s->calls[i].w[1]);
+    call->w[0] = call->scratch;
+}
+
 static void pack_weights(cn_session *s)
 {
     if (s->packed && s->packed_version == s->model->version && !s->model->handed_out) return;
     for (int i = 0; i < s->model->layer_count; i++) {
         cn_call call = s->calls[i];
         call.m = s->plan.opts.batch;
+        if (s->plan.steps[i].norm) fold_norm(s, i, &call);
         if (call.layer->type->pack) call.layer->type->pack(&call);
     }
     s->packed = true;
