@@ -470,6 +470,27 @@ static void statistics_are_a_channels_mean_and_deviation(void **state)
     cn_dataset_free(data);
 }
 
+/* Neither rounding nor a distance from zero may pass for a spread. */
+static void statistics_of_floats_are_exact_enough(void **state)
+{
+    (void)state;
+    enum { COUNT = 999 };
+    static float values[2 * COUNT];
+    static int32_t labels[COUNT];
+    float mean[2], std[2];
+    cn_dataset *data = NULL;
+    for (int i = 0; i < COUNT; i++) {
+        values[2 * i] = 0.1f;
+        values[2 * i + 1] = 1e7f + (float)(i % 3 - 1);
+    }
+    cn_tensor images = cn_tensor_view(CN_F32, 4, (int[]){COUNT, 1, 1, 2}, values);
+    assert_int_equal(cn_dataset_create(&data, &images, labels, 1, NULL), CN_OK);
+    cn_dataset_statistics(data, mean, std);
+    assert_true(mean[0] == 0.1f && std[0] == 1.0f);
+    assert_true(mean[1] == 1e7f && fabs((double)std[1] - sqrt(2.0 / 3)) < 1e-6);
+    cn_dataset_free(data);
+}
+
 /* ---- Whole files */
 
 static void a_file_is_read_up_to_its_limit(void **state)
@@ -532,6 +553,7 @@ int main(void)
         cmocka_unit_test(a_wrong_set_is_refused),
         cmocka_unit_test(batches_are_normalised_channel_by_channel),
         cmocka_unit_test(statistics_are_a_channels_mean_and_deviation),
+        cmocka_unit_test(statistics_of_floats_are_exact_enough),
         cmocka_unit_test(a_file_is_read_up_to_its_limit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -228,12 +228,15 @@ static void sums_u8(const uint8_t *x, size_t pixels, size_t stride, double *sum,
     *squares = (double)q;
 }
 
+/* The same of what the values differ from the first one by: a constant channel gives zeros, however
+ * its value rounds, and one far from zero keeps its digits. */
 static void sums_f32(const float *x, size_t pixels, size_t stride, double *sum, double *squares)
 {
     *sum = *squares = 0;
     for (size_t i = 0; i < pixels; i++) {
-        *sum += x[i * stride];
-        *squares += (double)x[i * stride] * x[i * stride];
+        double d = (double)x[i * stride] - (double)x[0];
+        *sum += d;
+        *squares += d * d;
     }
 }
 
@@ -244,13 +247,16 @@ void cn_dataset_statistics(const cn_dataset *data, float *mean, float *std)
     bool bytes = data->images.dtype == CN_U8;
     double scale = bytes ? (double)data->scale : 1.0;
     for (size_t c = 0; c < channels; c++) {
-        double sum, squares;
-        if (bytes)
+        double sum, squares, origin = 0;
+        if (bytes) {
             sums_u8((const uint8_t *)data->images.data + c, pixels, channels, &sum, &squares);
-        else
-            sums_f32((const float *)data->images.data + c, pixels, channels, &sum, &squares);
+        } else {
+            const float *x = (const float *)data->images.data + c;
+            sums_f32(x, pixels, channels, &sum, &squares);
+            origin = (double)*x;
+        }
         double m = sum / (double)pixels, variance = squares / (double)pixels - m * m;
-        mean[c] = (float)(m * scale);
+        mean[c] = (float)((origin + m) * scale);
         std[c] = variance > 0 ? (float)(sqrt(variance) * scale) : 1.0f;
     }
 }
