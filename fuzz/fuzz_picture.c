@@ -8,7 +8,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
     cn_tensor image = {0}, fitted = {0};
     cn_error err = {CN_OK, ""};
-    cn_status status = cn_picture_decode(&image, "input", bytes, size, &err);
+    cn_status status = cn_picture_decode(&image, "input", bytes, size, CN_PICTURE_AS_STORED, &err);
     if (status != CN_OK && (image.data || err.status != status || !err.text[0])) abort();
     if (status == CN_OK && cn_image_fit(&image, (int[]){5, 7, 3}, &fitted, &err) != CN_OK) abort();
     cn_tensor_free(&image);

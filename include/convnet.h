@@ -935,7 +935,8 @@ CN_API cn_status cn_gradcheck(cn_model *model, const cn_gradcheck_opts *opts,
  * by its first bytes. PNG and JPEG are read where the library was built with them. */
 CN_API cn_status cn_image_load(cn_tensor *image, const char *path, cn_error *err);
 /* The picture made ready for a model: resized (area or bilinear) to its n_H x n_W, and to its
- * channels (grey from colour by ITU-R BT.601 luma, alpha dropped), U8 (1, n_H, n_W, n_C). */
+ * channels (grey from colour by ITU-R BT.601 luma, alpha dropped), (1, n_H, n_W, n_C). U8 stays U8,
+ * F32 of [0, 1] stays F32. */
 CN_API cn_status cn_image_fit(const cn_tensor *image, const int shape[3], cn_tensor *out,
                               cn_error *err);
 

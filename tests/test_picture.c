@@ -21,7 +21,7 @@ static cn_status decode(cn_tensor *t, const void *bytes, size_t size, cn_error *
     uint8_t *exact = malloc(size ? size : 1);
     assert_non_null(exact);
     if (size) memcpy(exact, bytes, size);
-    cn_status status = cn_picture_decode(t, "seed", exact, size, err);
+    cn_status status = cn_picture_decode(t, "seed", exact, size, CN_PICTURE_BYTES, err);
     free(exact);
     return status;
 }

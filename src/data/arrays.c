@@ -4,34 +4,6 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
-
-/* ---- Which split a name speaks of */
-
-typedef enum said { SAID_TRAIN = CN_TRAIN, SAID_TEST = CN_TEST, SAID_NOTHING } said;
-
-static said split_of(const char *name)
-{
-    return strstr(name, "train") ? SAID_TRAIN : strstr(name, "test") ? SAID_TEST : SAID_NOTHING;
-}
-
-static const char *file_of(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    return slash ? slash + 1 : path;
-}
-
-/* The file whose name says test for train, or train for test; false where there is none. */
-static bool find_sibling(char sibling[CN_PATH_ROOM], const char *path)
-{
-    static const char *const words[] = {"train", "test"};
-    said mine = split_of(file_of(path));
-    if (mine == SAID_NOTHING) return false;
-    const char *word = strstr(file_of(path), words[mine]);
-    int length = snprintf(sibling, CN_PATH_ROOM, "%.*s%s%s", (int)(word - path), path,
-                          words[1 - (int)mine], word + strlen(words[mine]));
-    return length > 0 && length < CN_PATH_ROOM && access(sibling, F_OK) == 0;
-}
 
 /* ---- Which array is what */
 
@@ -51,13 +23,13 @@ static bool is_list(const cn_array_about *a, int n)
 
 /* The one array of a split that is made of pictures (n = 0) or of n labels; -1 for none, -2 and an
  * error for more than one. */
-static int find_array(const cn_array_file *file, said wanted, int n, cn_error *err)
+static int find_array(const cn_array_file *file, cn_said wanted, int n, cn_error *err)
 {
     int found = -1;
     for (int i = 0; i < file->count; i++) {
         const cn_array_about *a = &file->abouts[i];
-        said mine = split_of(a->name);
-        if (mine == SAID_NOTHING) mine = split_of(file_of(file->path));
+        cn_said mine = cn_name_says(a->name);
+        if (mine == CN_SAYS_NOTHING) mine = cn_path_says(file->path);
         if (mine != wanted || (n ? !is_list(a, n) : a->rank < 3)) continue;
         if (found >= 0) {
             cn_fail(err, CN_ERR_FORMAT, "%.100s: %s: expected one array, found %.40s and %.40s",
@@ -69,7 +41,7 @@ static int find_array(const cn_array_file *file, said wanted, int n, cn_error *e
     return found;
 }
 
-static cn_status find_place(place *p, const cn_array_file *file, said wanted, cn_error *err)
+static cn_status find_place(place *p, const cn_array_file *file, cn_said wanted, cn_error *err)
 {
     int images = find_array(file, wanted, 0, err);
     if (images == -1) return CN_OK;
@@ -147,11 +119,11 @@ static cn_status find_both(place both[2], const cn_array_file files[2], int coun
 {
     for (int split = 0; split < 2; split++)
         for (int i = 0; i < count && !both[split].file; i++) {
-            cn_status status = find_place(&both[split], &files[i], (said)split, err);
+            cn_status status = find_place(&both[split], &files[i], (cn_said)split, err);
             if (status != CN_OK) return status;
         }
     if (both[CN_TRAIN].file) return CN_OK;
-    cn_status status = find_place(&both[CN_TRAIN], &files[0], SAID_NOTHING, err);
+    cn_status status = find_place(&both[CN_TRAIN], &files[0], CN_SAYS_NOTHING, err);
     if (status == CN_OK && !both[CN_TRAIN].file) status = nothing_found(&files[0], err);
     return status;
 }
@@ -164,7 +136,7 @@ cn_status cn_arrays_load(cn_dataset **data, const char *path, cn_split split, cn
     place both[2] = {{.file = NULL}, {.file = NULL}};
     int count = 1;
     cn_status status = open(&files[0], path, err);
-    if (status == CN_OK && find_sibling(sibling, path)) {
+    if (status == CN_OK && cn_path_sibling(sibling, path)) {
         status = open(&files[1], sibling, err);
         count = 2;
     }

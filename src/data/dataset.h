@@ -13,12 +13,14 @@ typedef struct cn_reader {
     const char *usage; /* "mnist:DIR", for messages */
     /* Does this directory hold such a set? By names only; NULL for never. */
     bool (*detects)(const char *path);
+    bool takes_options; /* behind the path: ",size=64x64" */
     /* `path` is "" where the spec is the name alone. */
     cn_status (*load)(cn_dataset **data, const char *path, cn_split split, cn_error *err);
 } cn_reader;
 
 extern const cn_reader cn_reader_digits, cn_reader_mnist, cn_reader_idx, cn_reader_cifar10,
-    cn_reader_cifar100, cn_reader_hdf5, cn_reader_npz, cn_reader_npy;
+    cn_reader_cifar100, cn_reader_hdf5, cn_reader_npz, cn_reader_npy, cn_reader_csv,
+    cn_reader_folder;
 
 /*
  * What a set is made of. Pictures are U8 or F32 (n, n_H, n_W, n_C); a U8 value times `scale` lies

@@ -24,6 +24,49 @@ bool cn_path_find(char path[CN_PATH_ROOM], const char *dir, const char *name)
     return false;
 }
 
+const char *cn_spec_options(const char *spec)
+{
+    const char *options = spec + strlen(spec);
+    bool equals = false;
+    for (const char *at = options; at > spec && *at != '/'; at--) {
+        if (*at == '=') equals = true;
+        if (*at != ',') continue;
+        if (!equals) break;
+        options = at;
+        equals = false;
+    }
+    return options;
+}
+
+cn_said cn_name_says(const char *name)
+{
+    return strstr(name, "train")  ? CN_SAYS_TRAIN
+           : strstr(name, "test") ? CN_SAYS_TEST
+                                  : CN_SAYS_NOTHING;
+}
+
+static const char *last_part(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+cn_said cn_path_says(const char *path)
+{
+    return cn_name_says(last_part(path));
+}
+
+bool cn_path_sibling(char sibling[CN_PATH_ROOM], const char *path)
+{
+    static const char *const words[] = {"train", "test"};
+    cn_said mine = cn_path_says(path);
+    if (mine == CN_SAYS_NOTHING) return false;
+    const char *word = strstr(last_part(path), words[mine]);
+    int length = snprintf(sibling, CN_PATH_ROOM, "%.*s%s%s", (int)(word - path), path,
+                          words[1 - (int)mine], word + strlen(words[mine]));
+    return length > 0 && length < CN_PATH_ROOM && access(sibling, F_OK) == 0;
+}
+
 /* Adds a copy of a name; *room is how many the list has room for. */
 static cn_status add(cn_names *list, int *room, const char *name, cn_error *err)
 {

@@ -1,16 +1,15 @@
 /* spec.c - which data set a text means: "digits", "mnist:DIR", or a directory. */
 #include "data/dataset.h"
+#include "data/paths.h"
 
-#include <dirent.h>
-#include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
 
 /* The kinds there are. A directory is of the first kind that detects itself in it. */
 static const cn_reader *const readers[] = {
-    &cn_reader_digits,  &cn_reader_mnist,    &cn_reader_idx,
-    &cn_reader_cifar10, &cn_reader_cifar100, &cn_reader_hdf5,
-    &cn_reader_npz,     &cn_reader_npy,      NULL,
+    &cn_reader_digits,   &cn_reader_mnist,  &cn_reader_idx, &cn_reader_cifar10,
+    &cn_reader_cifar100, &cn_reader_hdf5,   &cn_reader_npz, &cn_reader_npy,
+    &cn_reader_csv,      &cn_reader_folder, NULL,
 };
 
 /* Adds to a text of `size` bytes what still fits. */
@@ -29,7 +28,7 @@ static void append_to_list(char *text, size_t size, const char *word)
 }
 
 /* "digits, mnist:DIR, idx:DIR" */
-enum { KINDS_TEXT = 128, FOUND_TEXT = 40 };
+enum { KINDS_TEXT = 136, FOUND_TEXT = 40 };
 static const char *kinds(char text[KINDS_TEXT])
 {
     text[0] = 0;
@@ -41,31 +40,41 @@ static const char *kinds(char text[KINDS_TEXT])
 static cn_status nothing_known(const char *path, cn_error *err)
 {
     char known[KINDS_TEXT], found[FOUND_TEXT] = "";
-    DIR *dir = opendir(path);
-    if (!dir) return cn_fail(err, CN_ERR_IO, "%.80s: %s", path, strerror(errno));
-    int names = 0;
-    for (struct dirent *entry; (entry = readdir(dir)) != NULL;) {
-        if (entry->d_name[0] == '.') continue;
-        if (names++ < 3) append_to_list(found, FOUND_TEXT, entry->d_name);
-    }
-    closedir(dir);
-    return cn_fail(err, CN_ERR_UNSUPPORTED,
-                   "%.50s: no data set recognised: found %s%s; the kinds are %s", path,
-                   names ? found : "nothing", names > 3 ? ", ..." : "", kinds(known));
+    cn_names names = {NULL, 0};
+    cn_status status = cn_names_list(&names, path, NULL, err);
+    if (status != CN_OK) return status;
+    for (int i = 0; i < names.count && i < 3; i++)
+        append_to_list(found, FOUND_TEXT, names.names[i]);
+    status = cn_fail(err, CN_ERR_UNSUPPORTED,
+                     "%.50s: no data set recognised: found %s%s; the kinds are %s", path,
+                     names.count ? found : "nothing", names.count > 3 ? ", ..." : "", kinds(known));
+    cn_names_free(&names);
+    return status;
 }
 
-static cn_status load_directory(cn_dataset **data, const char *path, cn_split split, cn_error *err)
+/* `spec` is the directory's path, with options behind it or not. */
+static cn_status load_directory(cn_dataset **data, const char *path, const char *spec,
+                                cn_split split, cn_error *err)
 {
-    for (int i = 0; readers[i]; i++)
-        if (readers[i]->detects && readers[i]->detects(path))
-            return readers[i]->load(data, path, split, err);
+    for (int i = 0; readers[i]; i++) {
+        if (!readers[i]->detects || !readers[i]->detects(path)) continue;
+        if (!readers[i]->takes_options && strcmp(path, spec) != 0)
+            return cn_fail(err, CN_ERR_ARGUMENT, "%.80s: %s takes no options, found %.60s", path,
+                           readers[i]->usage, spec + strlen(path));
+        return readers[i]->load(data, spec, split, err);
+    }
     return nothing_known(path, err);
+}
+
+static bool is_directory(const char *path)
+{
+    struct stat about;
+    return stat(path, &about) == 0 && S_ISDIR(about.st_mode);
 }
 
 cn_status cn_dataset_load(cn_dataset **data, const char *spec, cn_split split, cn_error *err)
 {
-    char known[KINDS_TEXT];
-    struct stat about;
+    char known[KINDS_TEXT], path[CN_PATH_ROOM];
     if (!data || !spec) return cn_fail(err, CN_ERR_ARGUMENT, "dataset: NULL argument");
     if (split != CN_TRAIN && split != CN_TEST)
         return cn_fail(err, CN_ERR_ARGUMENT, "%.80s: unknown split %d", spec, (int)split);
@@ -73,8 +82,13 @@ cn_status cn_dataset_load(cn_dataset **data, const char *spec, cn_split split, c
     for (int i = 0; readers[i]; i++)
         if (strlen(readers[i]->name) == length && strncmp(readers[i]->name, spec, length) == 0)
             return readers[i]->load(data, spec + length + (spec[length] == ':'), split, err);
-    if (stat(spec, &about) == 0 && S_ISDIR(about.st_mode))
-        return load_directory(data, spec, split, err);
+    if (is_directory(spec)) return load_directory(data, spec, spec, split, err);
+    size_t options = (size_t)(cn_spec_options(spec) - spec);
+    if (options < CN_PATH_ROOM) {
+        memcpy(path, spec, options);
+        path[options] = 0;
+        if (is_directory(path)) return load_directory(data, path, spec, split, err);
+    }
     return cn_fail(err, CN_ERR_ARGUMENT,
                    "%.50s: neither a directory nor a kind of data set; the kinds are %s", spec,
                    kinds(known));

@@ -14,8 +14,8 @@ static const cn_picture_format *const formats[] = {
 /* Above any picture within the budget: 2^28 pixels of 16-bit RGBA. */
 #define FILE_LIMIT (8 * CN_PICTURE_PIXELS)
 
-cn_status cn_picture_create(cn_tensor *image, const char *name, size_t height, size_t width,
-                            int channels, size_t most, cn_error *err)
+cn_status cn_picture_create(cn_tensor *image, const char *name, cn_dtype dtype, size_t height,
+                            size_t width, int channels, size_t most, cn_error *err)
 {
     size_t pixels;
     if (height < 1 || width < 1)
@@ -29,16 +29,16 @@ cn_status cn_picture_create(cn_tensor *image, const char *name, size_t height, s
         return cn_fail(err, CN_ERR_FORMAT,
                        "%.120s: a picture of %zu x %zu in a file that can hold %zu pixels at most",
                        name, height, width, most);
-    return cn_tensor_create(image, CN_U8, 3, (int[]){(int)height, (int)width, channels}, err);
+    return cn_tensor_create(image, dtype, 3, (int[]){(int)height, (int)width, channels}, err);
 }
 
 cn_status cn_picture_decode(cn_tensor *image, const char *name, const uint8_t *bytes, size_t size,
-                            cn_error *err)
+                            cn_picture_depth depth, cn_error *err)
 {
     uint8_t head[4] = {0};
     for (int i = 0; formats[i]; i++)
         if (formats[i]->detects(bytes, size))
-            return formats[i]->decode(image, name, bytes, size, err);
+            return formats[i]->decode(image, name, bytes, size, depth, err);
     if (size == 0)
         return cn_fail(err, CN_ERR_FORMAT,
                        "%.120s: byte 0: expected a picture, found an empty file", name);
@@ -49,14 +49,21 @@ cn_status cn_picture_decode(cn_tensor *image, const char *name, const uint8_t *b
                    name, head[0], head[1], head[2], head[3]);
 }
 
-cn_status cn_image_load(cn_tensor *image, const char *path, cn_error *err)
+cn_status cn_picture_load(cn_tensor *image, const char *path, cn_picture_depth depth, cn_error *err)
 {
     uint8_t *bytes = NULL;
     size_t size = 0;
+    cn_status status = cn_file_read(path, FILE_LIMIT, &bytes, &size, err);
+    if (status == CN_OK) status = cn_picture_decode(image, path, bytes, size, depth, err);
+    cn_release(bytes);
+    return status;
+}
+
+cn_status cn_image_load(cn_tensor *image, const char *path, cn_error *err)
+{
     cn_tensor t = {0};
     if (!image || !path) return cn_fail(err, CN_ERR_ARGUMENT, "image: NULL argument");
-    cn_status status = cn_file_read(path, FILE_LIMIT, &bytes, &size, err);
-    if (status == CN_OK) status = cn_picture_decode(&t, path, bytes, size, err);
+    cn_status status = cn_picture_load(&t, path, CN_PICTURE_BYTES, err);
     if (status == CN_OK && image->data) {
         status = cn_tensor_output(image, CN_U8, 3, t.shape, path, err);
         if (status == CN_OK) memcpy(image->data, t.data, cn_tensor_count(&t));
@@ -65,6 +72,5 @@ cn_status cn_image_load(cn_tensor *image, const char *path, cn_error *err)
         t = (cn_tensor){0};
     }
     cn_tensor_free(&t);
-    cn_release(bytes);
     return status;
 }

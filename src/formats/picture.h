@@ -7,23 +7,30 @@
 /* A picture with more pixels than this is refused before anything is allocated for it. */
 #define CN_PICTURE_PIXELS ((size_t)1 << 28)
 
+/* CN_PICTURE_BYTES is U8 whatever the file has; CN_PICTURE_AS_STORED keeps more than 8 bits a
+ * sample as F32 in [0, 1]. */
+typedef enum cn_picture_depth { CN_PICTURE_BYTES, CN_PICTURE_AS_STORED } cn_picture_depth;
+
 typedef struct cn_picture_format {
     const char *name;
     bool (*detects)(const uint8_t *bytes, size_t size);
-    /* A U8 tensor (n_H, n_W, n_C), the caller's to free; `name` is the file's. */
+    /* A tensor (n_H, n_W, n_C), the caller's to free; `name` is the file's. */
     cn_status (*decode)(cn_tensor *image, const char *name, const uint8_t *bytes, size_t size,
-                        cn_error *err);
+                        cn_picture_depth depth, cn_error *err);
 } cn_picture_format;
 
 extern const cn_picture_format cn_picture_png, cn_picture_jpeg, cn_picture_pnm;
 
 /* Decodes a file's bytes, whatever format they are. */
 cn_status cn_picture_decode(cn_tensor *image, const char *name, const uint8_t *bytes, size_t size,
-                            cn_error *err);
+                            cn_picture_depth depth, cn_error *err);
+/* Decodes a file into an empty tensor. */
+cn_status cn_picture_load(cn_tensor *image, const char *path, cn_picture_depth depth,
+                          cn_error *err);
 
 /* For decoders: allocates an image after checking its size against the budget, and against
  * `most`, the pixels that so small a file can hold. */
-cn_status cn_picture_create(cn_tensor *image, const char *name, size_t height, size_t width,
-                            int channels, size_t most, cn_error *err);
+cn_status cn_picture_create(cn_tensor *image, const char *name, cn_dtype dtype, size_t height,
+                            size_t width, int channels, size_t most, cn_error *err);
 
 #endif

@@ -49,9 +49,13 @@ static void mix_rows(const cn_tensor *image, int n_H, int i, double *line)
     span rows = find_span(image->shape[0], n_H, i);
     for (size_t x = 0; x < width; x++) line[x] = 0;
     for (int j = rows.first; j <= rows.last; j++) {
-        const uint8_t *in = (const uint8_t *)image->data + (size_t)j * width;
+        const uint8_t *bytes = (const uint8_t *)image->data + (size_t)j * width;
+        const float *floats = (const float *)image->data + (size_t)j * width;
         double w = weight(image->shape[0], n_H, i, j);
-        for (size_t x = 0; x < width; x++) line[x] += w * in[x];
+        if (image->dtype == CN_U8)
+            for (size_t x = 0; x < width; x++) line[x] += w * bytes[x];
+        else
+            for (size_t x = 0; x < width; x++) line[x] += w * (double)floats[x];
     }
 }
 
@@ -72,17 +76,34 @@ static uint8_t to_byte(double value)
     return (uint8_t)(value < 0 ? 0 : value > 255 ? 255 : value + 0.5);
 }
 
-/* Channels: 1 grey, 2 grey and alpha, 3 colour, 4 colour and alpha. */
-static void convert_pixel(const double *in, int n_in, uint8_t *out, int n_out)
+/* Channels: 1 grey, 2 grey and alpha, 3 colour, 4 colour and alpha, which is `opaque` by itself. */
+static void convert_pixel(const double *in, int n_in, double *out, int n_out, double opaque)
 {
     bool colour = n_in >= 3;
     double luma = colour ? 0.299 * in[0] + 0.587 * in[1] + 0.114 * in[2] : in[0];
-    double alpha = n_in % 2 == 0 ? in[n_in - 1] : 255;
     if (n_out <= 2)
-        out[0] = to_byte(luma);
+        out[0] = luma;
     else
-        for (int c = 0; c < 3; c++) out[c] = to_byte(colour ? in[c] : in[0]);
-    if (n_out % 2 == 0) out[n_out - 1] = to_byte(alpha);
+        for (int c = 0; c < 3; c++) out[c] = colour ? in[c] : in[0];
+    if (n_out % 2 == 0) out[n_out - 1] = n_in % 2 == 0 ? in[n_in - 1] : opaque;
+}
+
+/* Row i of the output, from `line`. */
+static void fit_row(const cn_tensor *image, const double *line, cn_tensor *out, int i)
+{
+    const int *shape = out->shape + 1;
+    size_t at = (size_t)i * (size_t)shape[1] * (size_t)shape[2];
+    bool bytes = image->dtype == CN_U8;
+    for (int j = 0; j < shape[1]; j++) {
+        double pixel[4], converted[4];
+        mix_columns(line, image->shape, shape[1], j, pixel);
+        convert_pixel(pixel, image->shape[2], converted, shape[2], bytes ? 255 : 1);
+        for (int c = 0; c < shape[2]; c++, at++)
+            if (bytes)
+                ((uint8_t *)out->data)[at] = to_byte(converted[c]);
+            else
+                ((float *)out->data)[at] = (float)converted[c];
+    }
 }
 
 cn_status cn_image_fit(const cn_tensor *image, const int shape[3], cn_tensor *out, cn_error *err)
@@ -91,10 +112,10 @@ cn_status cn_image_fit(const cn_tensor *image, const int shape[3], cn_tensor *ou
     if (!image || !image->data || !shape || !out)
         return cn_fail(err, CN_ERR_ARGUMENT, "image_fit: NULL argument");
     const int *in = image->shape;
-    if (image->dtype != CN_U8 || image->rank != 3 || in[0] < 1 || in[1] < 1 || in[2] < 1 ||
-        in[2] > 4)
+    if ((image->dtype != CN_U8 && image->dtype != CN_F32) || image->rank != 3 || in[0] < 1 ||
+        in[1] < 1 || in[2] < 1 || in[2] > 4)
         return cn_fail(err, CN_ERR_SHAPE,
-                       "image_fit: image %s of dtype %d, expected U8 (n_H, n_W, 1 to 4)",
+                       "image_fit: image %s of dtype %d, expected U8 or F32 (n_H, n_W, 1 to 4)",
                        cn_shape_text(image->rank, in, text), (int)image->dtype);
     if (shape[0] < 1 || shape[1] < 1 || shape[2] < 1 || shape[2] > 4)
         return cn_fail(err, CN_ERR_SHAPE, "image_fit: to %s, expected (n_H, n_W, 1 to 4)",
@@ -102,16 +123,11 @@ cn_status cn_image_fit(const cn_tensor *image, const int shape[3], cn_tensor *ou
     double *line = cn_allocate((size_t)image->shape[1] * (size_t)image->shape[2], sizeof *line,
                                "image_fit: a row", err);
     if (!line) return CN_ERR_MEMORY;
-    cn_status status =
-        cn_tensor_output(out, CN_U8, 4, (int[]){1, shape[0], shape[1], shape[2]}, "image_fit", err);
-    uint8_t *to = status == CN_OK ? out->data : NULL;
+    cn_status status = cn_tensor_output(out, image->dtype, 4,
+                                        (int[]){1, shape[0], shape[1], shape[2]}, "image_fit", err);
     for (int i = 0; status == CN_OK && i < shape[0]; i++) {
         mix_rows(image, shape[0], i, line);
-        for (int j = 0; j < shape[1]; j++, to += shape[2]) {
-            double pixel[4];
-            mix_columns(line, image->shape, shape[1], j, pixel);
-            convert_pixel(pixel, image->shape[2], to, shape[2]);
-        }
+        fit_row(image, line, out, i);
     }
     cn_release(line);
     return status;

@@ -85,7 +85,7 @@ static cn_status check_header(reader *r)
     bool inks = r->jpeg.num_components == 4;
     r->jpeg.out_color_space = grey ? JCS_GRAYSCALE : inks ? JCS_CMYK : JCS_RGB;
     r->jpeg.dct_method = JDCT_ISLOW;
-    return cn_picture_create(&r->image, r->name, r->jpeg.image_height, r->jpeg.image_width,
+    return cn_picture_create(&r->image, r->name, CN_U8, r->jpeg.image_height, r->jpeg.image_width,
                              grey ? 1 : 3, most, r->err);
 }
 
@@ -123,8 +123,9 @@ static cn_status open_picture(reader *r, const uint8_t *bytes)
 }
 
 static cn_status decode(cn_tensor *image, const char *name, const uint8_t *bytes, size_t size,
-                        cn_error *err)
+                        cn_picture_depth depth, cn_error *err)
 {
+    (void)depth; /* 8 bits are all there are */
     reader r = {.name = name, .size = size, .err = err};
     r.jpeg.err = jpeg_std_error(&r.manager);
     r.manager.error_exit = failed;
@@ -144,8 +145,9 @@ static cn_status decode(cn_tensor *image, const char *name, const uint8_t *bytes
 #else
 
 static cn_status decode(cn_tensor *image, const char *name, const uint8_t *bytes, size_t size,
-                        cn_error *err)
+                        cn_picture_depth depth, cn_error *err)
 {
+    (void)depth;
     (void)image;
     (void)bytes;
     (void)size;

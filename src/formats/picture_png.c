@@ -1,8 +1,8 @@
 /*
  * picture_png.c - PNG through libpng's classic interface, with limits set before reading.
  *
- * Palettes and fewer than 8 bits are expanded, 16 bits are scaled to 8, a transparent colour
- * becomes an alpha channel; gamma and colour profiles are left alone.
+ * Palettes and fewer than 8 bits are expanded, 16 bits are scaled to 8 or kept as floats, a
+ * transparent colour becomes an alpha channel; gamma and colour profiles are left alone.
  */
 #include "formats/picture.h"
 
@@ -24,6 +24,7 @@ typedef struct reader {
     const char *name;
     const uint8_t *bytes;
     size_t size, at;
+    bool keep; /* 16 bits, where there are so many */
     cn_error *err;
     cn_status status;
     jmp_buf jump;
@@ -70,6 +71,15 @@ static size_t most_pixels(const reader *r)
     return r->size > SIZE_MAX / (1032 * 8) ? SIZE_MAX : r->size * 1032 * 8 / bits;
 }
 
+/* A row of big-endian samples becomes floats in its own, larger, memory: from the end on. */
+static void to_floats(uint8_t *row, size_t count)
+{
+    while (count-- > 0) {
+        float value = (float)(row[2 * count] << 8 | row[2 * count + 1]) / UINT16_MAX;
+        memcpy(row + sizeof value * count, &value, sizeof value);
+    }
+}
+
 static cn_status read_picture(reader *r)
 {
     if (setjmp(r->jump)) return r->status;
@@ -78,26 +88,31 @@ static cn_status read_picture(reader *r)
     png_read_info(r->png, r->info);
     size_t most = most_pixels(r);
     png_set_expand(r->png);
-    png_set_scale_16(r->png);
+    r->keep = r->keep && png_get_bit_depth(r->png, r->info) == 16;
+    if (!r->keep) png_set_scale_16(r->png);
     png_set_interlace_handling(r->png);
     png_read_update_info(r->png, r->info);
     size_t height = png_get_image_height(r->png, r->info);
-    r->status = cn_picture_create(&r->image, r->name, height, png_get_image_width(r->png, r->info),
+    r->status = cn_picture_create(&r->image, r->name, r->keep ? CN_F32 : CN_U8, height,
+                                  png_get_image_width(r->png, r->info),
                                   png_get_channels(r->png, r->info), most, r->err);
     if (r->status != CN_OK) return r->status;
     r->rows = cn_allocate(height, sizeof *r->rows, r->name, r->err);
     if (!r->rows) return CN_ERR_MEMORY;
     size_t row = (size_t)r->image.shape[1] * (size_t)r->image.shape[2];
-    for (size_t i = 0; i < height; i++) r->rows[i] = (png_bytep)r->image.data + i * row;
+    size_t bytes = row * cn_dtype_size(r->image.dtype);
+    for (size_t i = 0; i < height; i++) r->rows[i] = (png_bytep)r->image.data + i * bytes;
     png_read_image(r->png, r->rows);
     png_read_end(r->png, NULL);
+    for (size_t i = 0; r->keep && i < height; i++) to_floats(r->rows[i], row);
     return CN_OK;
 }
 
 static cn_status decode(cn_tensor *image, const char *name, const uint8_t *bytes, size_t size,
-                        cn_error *err)
+                        cn_picture_depth depth, cn_error *err)
 {
     reader r = {.name = name, .bytes = bytes, .size = size, .err = err};
+    r.keep = depth == CN_PICTURE_AS_STORED;
     r.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &r, failed, warned);
     r.info = r.png ? png_create_info_struct(r.png) : NULL;
     r.status = r.info ? read_picture(&r)
@@ -114,8 +129,9 @@ static cn_status decode(cn_tensor *image, const char *name, const uint8_t *bytes
 #else
 
 static cn_status decode(cn_tensor *image, const char *name, const uint8_t *bytes, size_t size,
-                        cn_error *err)
+                        cn_picture_depth depth, cn_error *err)
 {
+    (void)depth;
     (void)image;
     (void)bytes;
     (void)size;

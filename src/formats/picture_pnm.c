@@ -6,7 +6,7 @@
  *   one white space; then the samples, row by row. Above 255 a sample has two bytes, big-endian.
  *
  * From # to the end of a line is a comment, in the header and between decimal numbers. Samples are
- * scaled to 0..255, rounded to the nearest.
+ * scaled to 0..255, rounded to the nearest, or kept as floats where 255 is not enough.
  */
 #include "formats/picture.h"
 
@@ -50,25 +50,30 @@ static cn_status read_number(reader *r, const char *what, size_t low, size_t hig
     return CN_OK;
 }
 
-static uint8_t scale(size_t value, size_t most)
+/* Element i of the picture = a sample of 0 to `most`. */
+static void set(cn_tensor *image, size_t i, size_t value, size_t most)
 {
-    return (uint8_t)((value * 255 + most / 2) / most);
+    if (image->dtype == CN_U8)
+        ((uint8_t *)image->data)[i] = (uint8_t)((value * 255 + most / 2) / most);
+    else
+        ((float *)image->data)[i] = (float)value / (float)most;
 }
 
-static cn_status read_plain(reader *r, uint8_t *out, size_t count, size_t most, cn_error *err)
+static cn_status read_plain(reader *r, cn_tensor *image, size_t most, cn_error *err)
 {
+    size_t count = cn_tensor_count(image);
     for (size_t i = 0; i < count; i++) {
         size_t value;
         cn_status status = read_number(r, "sample", 0, most, &value, err);
         if (status != CN_OK) return status;
-        out[i] = scale(value, most);
+        set(image, i, value, most);
     }
     return CN_OK;
 }
 
-static cn_status read_raw(reader *r, uint8_t *out, size_t count, size_t most, cn_error *err)
+static cn_status read_raw(reader *r, cn_tensor *image, size_t most, cn_error *err)
 {
-    size_t width = most > 255 ? 2 : 1;
+    size_t count = cn_tensor_count(image), width = most > 255 ? 2 : 1;
     if ((r->size - r->at) / width < count)
         return cn_fail(err, CN_ERR_FORMAT, "%.120s: byte %zu: expected %zu bytes, found %zu",
                        r->name, r->at, count * width, r->size - r->at);
@@ -78,7 +83,7 @@ static cn_status read_raw(reader *r, uint8_t *out, size_t count, size_t most, cn
         if (value > most)
             return cn_fail(err, CN_ERR_FORMAT, "%.120s: byte %zu: sample %zu, expected 0 to %zu",
                            r->name, r->at, value, most);
-        out[i] = scale(value, most);
+        set(image, i, value, most);
     }
     return CN_OK;
 }
@@ -90,7 +95,7 @@ static bool detects(const uint8_t *bytes, size_t size)
 }
 
 static cn_status decode(cn_tensor *image, const char *name, const uint8_t *bytes, size_t size,
-                        cn_error *err)
+                        cn_picture_depth depth, cn_error *err)
 {
     reader r = {.name = name, .bytes = bytes, .size = size, .at = 2};
     bool plain = bytes[1] <= '3';
@@ -107,11 +112,10 @@ static cn_status decode(cn_tensor *image, const char *name, const uint8_t *bytes
     /* A decimal sample takes two bytes, but for the last. */
     size_t sample = plain || most > 255 ? 2 : 1;
     size_t room = (size - r.at + (plain ? 1 : 0)) / sample / (size_t)channels;
-    status = cn_picture_create(&t, name, height, width, channels, room, err);
+    bool keep = depth == CN_PICTURE_AS_STORED && most > 255;
+    status = cn_picture_create(&t, name, keep ? CN_F32 : CN_U8, height, width, channels, room, err);
     if (status != CN_OK) return status;
-    size_t count = cn_tensor_count(&t);
-    status =
-        plain ? read_plain(&r, t.data, count, most, err) : read_raw(&r, t.data, count, most, err);
+    status = plain ? read_plain(&r, &t, most, err) : read_raw(&r, &t, most, err);
     skip_space(&r);
     if (status == CN_OK && r.at < size)
         status = cn_fail(err, CN_ERR_FORMAT, "%.120s: byte %zu: expected the end, found more bytes",

@@ -1,0 +1,265 @@
+/*
+ * csv.c - a table of pictures and their labels (RFC 4180):
+ *
+ *   path,label                 a first line whose path does not end as a picture's is a heading
+ *   photos/0001.png,cat        paths are relative to the table's folder
+ *   "photos/a,b.jpg",dog       labels are names, or numbers from 0 on if all of them are
+ *
+ * Names become classes in the order of their bytes. A table whose name says train has its test set
+ * in the one that says test; without one, every fifth line is for testing.
+ */
+#include "base/source.h"
+#include "data/pictures.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Lines of paths and labels are not larger. */
+enum { MOST_BYTES = 256 << 20, MOST_CLASSES = 65536 };
+
+/* A table in memory. Fields are cut out of `text` where they stand. */
+typedef struct table {
+    const char *path;
+    char *text;
+    int count, room;
+    char **pictures, **labels;
+    int *lines; /* where each stands, from 1 on */
+} table;
+
+static void free_table(table *t)
+{
+    cn_release(t->text);
+    cn_release(t->pictures);
+    cn_release(t->labels);
+    cn_release(t->lines);
+    *t = (table){.path = NULL};
+}
+
+/* ---- Reading */
+
+/* Cuts a field out, undoing quotes, and steps behind the comma or line feed that ends it, which is
+ * given back (0 at the end). NULL for a quote that is not closed, or text behind one. */
+static char *take_field(char **at, char *ending)
+{
+    char *field = *at, *from = *at, *to = *at;
+    if (*from == '"') {
+        for (from++; *from && !(from[0] == '"' && from[1] != '"'); from++) {
+            if (*from == '"') from++;
+            *to++ = *from;
+        }
+        if (*from++ != '"') return NULL;
+    } else {
+        while (*from && *from != ',' && *from != '\n' && *from != '\r') *to++ = *from++;
+    }
+    if (from[0] == '\r' && from[1] == '\n') from++;
+    *ending = *from;
+    if (*from && *from != ',' && *from != '\n') return NULL;
+    *at = *from ? from + 1 : from;
+    *to = 0;
+    return field;
+}
+
+static cn_status grow(table *t, cn_error *err)
+{
+    size_t room = t->room ? 2 * (size_t)t->room : 64, used = (size_t)t->count;
+    char **pictures = cn_allocate(room, sizeof *pictures, t->path, err);
+    char **labels = cn_allocate(room, sizeof *labels, t->path, err);
+    int *lines = cn_allocate(room, sizeof *lines, t->path, err);
+    if (!pictures || !labels || !lines) {
+        cn_release(pictures);
+        cn_release(labels);
+        cn_release(lines);
+        return CN_ERR_MEMORY;
+    }
+    if (used) {
+        memcpy(pictures, t->pictures, used * sizeof *pictures);
+        memcpy(labels, t->labels, used * sizeof *labels);
+        memcpy(lines, t->lines, used * sizeof *lines);
+    }
+    cn_release(t->pictures);
+    cn_release(t->labels);
+    cn_release(t->lines);
+    t->pictures = pictures;
+    t->labels = labels;
+    t->lines = lines;
+    t->room = (int)room;
+    return CN_OK;
+}
+
+static cn_status read_lines(table *t, cn_error *err)
+{
+    char *at = t->text;
+    if (strncmp(at, "\xef\xbb\xbf", 3) == 0) at += 3; /* what some editors begin UTF-8 with */
+    for (int line = 1; *at; line++) {
+        char ending = 0;
+        if (*at == '\n' || (at[0] == '\r' && at[1] == '\n')) { /* an empty line */
+            at += *at == '\n' ? 1 : 2;
+            continue;
+        }
+        char *picture = take_field(&at, &ending);
+        char *label = picture && ending == ',' ? take_field(&at, &ending) : NULL;
+        if (!label || ending == ',' || !*picture || !*label)
+            return cn_fail(err, CN_ERR_FORMAT, "%.120s: line %d: expected path,label", t->path,
+                           line);
+        if (line == 1 && !cn_is_picture_name(picture)) continue;
+        cn_status status = t->count == t->room ? grow(t, err) : CN_OK;
+        if (status != CN_OK) return status;
+        t->pictures[t->count] = picture;
+        t->labels[t->count] = label;
+        t->lines[t->count++] = line;
+    }
+    return CN_OK;
+}
+
+static cn_status read_table(table *t, const char *path, cn_error *err)
+{
+    uint8_t *bytes = NULL;
+    size_t size = 0;
+    *t = (table){.path = path};
+    cn_status status = cn_file_read(path, MOST_BYTES, &bytes, &size, err);
+    if (status != CN_OK) return status;
+    if (memchr(bytes, 0, size)) {
+        status = cn_fail(err, CN_ERR_FORMAT, "%.120s: expected text, found a byte of 0", path);
+        cn_release(bytes);
+        return status;
+    }
+    t->text = (char *)bytes; /* cn_allocate leaves zeros behind it */
+    return read_lines(t, err);
+}
+
+/* ---- Classes */
+
+/* A whole number without a sign, or -1. */
+static int to_number(const char *label)
+{
+    char *end;
+    if (label[0] < '0' || label[0] > '9') return -1;
+    long value = strtol(label, &end, 10);
+    return *end || value >= MOST_CLASSES ? -1 : (int)value;
+}
+
+static int compare(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* The different labels of both tables, in order; the texts stay the tables'. */
+static cn_status list_names(char ***names, int *count, const table tables[2], cn_error *err)
+{
+    size_t all = (size_t)tables[0].count + (size_t)tables[1].count, kept = 0;
+    char **list = cn_allocate(all, sizeof *list, tables[0].path, err);
+    if (!list) return CN_ERR_MEMORY;
+    for (int k = 0, n = 0; k < 2; k++)
+        for (int i = 0; i < tables[k].count; i++) list[n++] = tables[k].labels[i];
+    qsort(list, all, sizeof *list, compare);
+    for (size_t i = 0; i < all; i++)
+        if (i == 0 || strcmp(list[i], list[kept - 1]) != 0) list[kept++] = list[i];
+    if (kept > MOST_CLASSES) {
+        cn_release(list);
+        return cn_fail(err, CN_ERR_FORMAT, "%.120s: %zu different labels, expected at most %d",
+                       tables[0].path, kept, (int)MOST_CLASSES);
+    }
+    *names = list;
+    *count = (int)kept;
+    return CN_OK;
+}
+
+/* Sets classes and class_names: numbers have none. */
+static cn_status find_classes(cn_picture_set *set, const table tables[2], cn_error *err)
+{
+    int most = -1;
+    bool numbers = true;
+    for (int k = 0; k < 2; k++)
+        for (int i = 0; i < tables[k].count && numbers; i++) {
+            int number = to_number(tables[k].labels[i]);
+            numbers = number >= 0;
+            if (number > most) most = number;
+        }
+    set->classes = most + 1;
+    return numbers ? CN_OK : list_names(&set->class_names, &set->classes, tables, err);
+}
+
+/* ---- The pictures */
+
+static cn_status add_pictures(cn_picture_list *list, const cn_picture_set *set, const table *t,
+                              cn_error *err)
+{
+    char path[CN_PATH_ROOM];
+    const char *slash = strrchr(t->path, '/');
+    int folder = slash ? (int)(slash - t->path + 1) : 0;
+    cn_status status = CN_OK;
+    for (int i = 0; status == CN_OK && i < t->count; i++) {
+        const char *picture = t->pictures[i];
+        char **found = set->class_names ? bsearch(&t->labels[i], set->class_names,
+                                                  (size_t)set->classes, sizeof *found, compare)
+                                        : NULL;
+        int label = found ? (int)(found - set->class_names) : to_number(t->labels[i]);
+        int length = snprintf(path, CN_PATH_ROOM, "%.*s%s", picture[0] == '/' ? 0 : folder, t->path,
+                              picture);
+        if (length >= CN_PATH_ROOM || access(path, R_OK) != 0)
+            status = cn_fail(err, CN_ERR_IO, "%.100s: line %d: no picture %.100s", t->path,
+                             t->lines[i], picture);
+        else
+            status = cn_picture_list_add(list, path, label, err);
+    }
+    return status;
+}
+
+/* In a folder train.csv or labels.csv; a file as it is. */
+static bool find_table(char path[CN_PATH_ROOM], const char *given)
+{
+    static const char *const names[] = {"train.csv", "labels.csv"};
+    struct stat about;
+    if (stat(given, &about) != 0 || !S_ISDIR(about.st_mode))
+        return snprintf(path, CN_PATH_ROOM, "%s", given) < CN_PATH_ROOM;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (cn_path_join(path, given, names[i]) && access(path, F_OK) == 0) return true;
+    return false;
+}
+
+static bool detects(const char *dir)
+{
+    char path[CN_PATH_ROOM];
+    return find_table(path, dir);
+}
+
+static cn_status load(cn_dataset **data, const char *text, cn_split split, cn_error *err)
+{
+    char given[CN_PATH_ROOM], path[CN_PATH_ROOM], other[CN_PATH_ROOM];
+    cn_picture_opts opts;
+    cn_picture_set set = {.classes = 0};
+    table tables[2] = {{.path = NULL}, {.path = NULL}};
+    cn_status status = cn_picture_opts_read(&opts, given, text, "csv", err);
+    if (status == CN_OK && !find_table(path, given))
+        status =
+            cn_fail(err, CN_ERR_IO, "%.120s: expected train.csv or labels.csv, found none", given);
+    if (status == CN_OK) {
+        bool both = cn_path_sibling(other, path), turned = cn_path_says(path) == CN_SAYS_TEST;
+        status = read_table(&tables[both && turned ? 1 : 0], path, err);
+        if (status == CN_OK && both) status = read_table(&tables[turned ? 0 : 1], other, err);
+    }
+    if (status == CN_OK && tables[0].count == 0)
+        status =
+            cn_fail(err, CN_ERR_FORMAT, "%.120s: expected lines of path,label, found none", path);
+    if (status == CN_OK) status = find_classes(&set, tables, err);
+    if (status == CN_OK) status = add_pictures(&set.train, &set, &tables[0], err);
+    if (status == CN_OK && tables[1].path) status = add_pictures(&set.test, &set, &tables[1], err);
+    if (status == CN_OK) status = cn_pictures_load(data, &set, split, opts, path, err);
+    cn_picture_list_free(&set.train);
+    cn_picture_list_free(&set.test);
+    cn_release(set.class_names);
+    free_table(&tables[0]);
+    free_table(&tables[1]);
+    return status;
+}
+
+const cn_reader cn_reader_csv = {
+    .name = "csv",
+    .usage = "csv:PATH",
+    .detects = detects,
+    .takes_options = true,
+    .load = load,
+};

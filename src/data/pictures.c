@@ -1,0 +1,277 @@
+/* pictures.c - picture files of any sizes brought to one size, and made a set. */
+#include "data/pictures.h"
+#include "base/threads.h"
+#include "formats/picture.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+/* ---- The list */
+
+cn_status cn_picture_list_add(cn_picture_list *list, const char *path, int32_t label, cn_error *err)
+{
+    enum { MOST = 1 << 28 };
+    if (list->count == MOST)
+        return cn_fail(err, CN_ERR_UNSUPPORTED, "%.120s: more than %d pictures", path, MOST);
+    if (list->count == list->room) {
+        int room = list->room ? 2 * list->room : 64;
+        char **paths = cn_allocate((size_t)room, sizeof *paths, path, err);
+        int32_t *labels = cn_allocate((size_t)room, sizeof *labels, path, err);
+        if (!paths || !labels) {
+            cn_release(paths);
+            cn_release(labels);
+            return CN_ERR_MEMORY;
+        }
+        if (list->count) {
+            memcpy(paths, list->paths, (size_t)list->count * sizeof *paths);
+            memcpy(labels, list->labels, (size_t)list->count * sizeof *labels);
+        }
+        cn_release(list->paths);
+        cn_release(list->labels);
+        list->paths = paths;
+        list->labels = labels;
+        list->room = room;
+    }
+    char *copy = cn_allocate(strlen(path) + 1, 1, path, err);
+    if (!copy) return CN_ERR_MEMORY;
+    list->paths[list->count] = strcpy(copy, path);
+    list->labels[list->count++] = label;
+    return CN_OK;
+}
+
+void cn_picture_list_free(cn_picture_list *list)
+{
+    for (int i = 0; i < list->count; i++) cn_release(list->paths[i]);
+    cn_release(list->paths);
+    cn_release(list->labels);
+    *list = (cn_picture_list){.count = 0};
+}
+
+bool cn_is_picture_name(const char *name)
+{
+    static const char *const endings[] = {".png", ".jpg", ".jpeg", ".pgm", ".ppm", ".pnm"};
+    const char *dot = strrchr(name, '.');
+    for (size_t i = 0; dot && i < sizeof endings / sizeof *endings; i++)
+        if (strcasecmp(dot, endings[i]) == 0) return true;
+    return false;
+}
+
+/* ---- Options */
+
+static bool read_option(cn_picture_opts *o, const char *text)
+{
+    char end;
+    cn_picture_opts read = *o;
+    bool size = sscanf(text, "size=%5dx%5d%c", &read.height, &read.width, &end) == 2;
+    bool channels = !size && sscanf(text, "channels=%1d%c", &read.channels, &end) == 1;
+    if (!size && !channels) return false;
+    if (size && (read.height < 1 || read.width < 1)) return false;
+    if (channels && (read.channels < 1 || read.channels > 4)) return false;
+    *o = read;
+    return true;
+}
+
+cn_status cn_picture_opts_read(cn_picture_opts *opts, char path[CN_PATH_ROOM], const char *text,
+                               const char *kind, cn_error *err)
+{
+    enum { OPTION = 64 };
+    char option[OPTION];
+    cn_picture_opts read = {0, 0, 0};
+    const char *at = cn_spec_options(text);
+    size_t length = (size_t)(at - text);
+    if (length == 0)
+        return cn_fail(err, CN_ERR_ARGUMENT, "%s: expected a path after the colon, found nothing",
+                       kind);
+    if (length >= CN_PATH_ROOM)
+        return cn_fail(err, CN_ERR_ARGUMENT, "%s: %.80s...: the path is too long", kind, text);
+    while (*at) {
+        size_t size = strcspn(++at, ",");
+        snprintf(option, OPTION, "%.*s", (int)(size < OPTION ? size : OPTION), at);
+        if (!read_option(&read, option))
+            return cn_fail(
+                err, CN_ERR_ARGUMENT,
+                "%s: option \"%s\", expected size=HEIGHTxWIDTH or channels=N with N of 1 "
+                "to 4",
+                kind, option);
+        at += size;
+    }
+    memcpy(path, text, length);
+    path[length] = 0;
+    *opts = read;
+    return CN_OK;
+}
+
+/* ---- Reading */
+
+/* The part around the centre with the proportions of n_H : n_W, in place. */
+static void crop(cn_tensor *image, int n_H, int n_W)
+{
+    int64_t height = image->shape[0], width = image->shape[1];
+    int64_t tall = (2 * width * n_H + n_W) / (2 * (int64_t)n_W), h = tall < height ? tall : height;
+    int64_t wide = (2 * height * n_W + n_H) / (2 * (int64_t)n_H), w = wide < width ? wide : width;
+    if (h < 1) h = 1;
+    if (w < 1) w = 1;
+    size_t pixel = (size_t)image->shape[2] * cn_dtype_size(image->dtype);
+    size_t top = (size_t)(height - h) / 2, left = (size_t)(width - w) / 2;
+    char *to = image->data;
+    const char *from = to + (top * (size_t)width + left) * pixel;
+    for (int64_t row = 0; row < h; row++, to += (size_t)w * pixel, from += (size_t)width * pixel)
+        memmove(to, from, (size_t)w * pixel);
+    image->shape[0] = (int)h;
+    image->shape[1] = (int)w;
+}
+
+/* What all pictures of both splits become, from the options and the first picture. */
+static cn_status find_form(int shape[3], cn_picture_depth *depth, const cn_picture_set *set,
+                           cn_picture_opts opts, cn_error *err)
+{
+    cn_tensor first = {0};
+    cn_status status = cn_picture_load(&first, set->train.paths[0], CN_PICTURE_AS_STORED, err);
+    if (status != CN_OK) return status;
+    shape[0] = opts.height ? opts.height : first.shape[0];
+    shape[1] = opts.height ? opts.width : first.shape[1];
+    /* Transparency is no channel unless it is asked for. */
+    shape[2] = opts.channels ? opts.channels : first.shape[2] >= 3 ? 3 : 1;
+    *depth = first.dtype == CN_U8 ? CN_PICTURE_BYTES : CN_PICTURE_AS_STORED;
+    cn_tensor_free(&first);
+    return CN_OK;
+}
+
+/* More than this machine has would end in the process being killed. */
+static cn_status check_memory(int count, const int shape[3], size_t element, const char *what,
+                              cn_error *err)
+{
+    size_t bytes = element, have = SIZE_MAX;
+    char text[CN_SHAPE_TEXT];
+#ifdef _SC_PHYS_PAGES
+    long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
+    if (pages > 0 && page > 0) have = (size_t)pages * (size_t)page;
+#endif
+    bool fits = cn_multiply(bytes, (size_t)count, &bytes);
+    for (int i = 0; fits && i < 3; i++) fits = cn_multiply(bytes, (size_t)shape[i], &bytes);
+    if (fits && bytes <= have) return CN_OK;
+    return cn_fail(err, CN_ERR_MEMORY,
+                   "%.80s: %d pictures of %s are more than this machine's memory; "
+                   "size=HEIGHTxWIDTH makes them smaller",
+                   what, count, cn_shape_text(3, shape, text));
+}
+
+/* Reads one picture into its place among the others. */
+static cn_status read_picture(cn_tensor *images, int i, const char *path, cn_picture_depth depth,
+                              cn_error *err)
+{
+    cn_tensor image = {0}, floats = {0};
+    size_t each = cn_tensor_count(images) / (size_t)images->shape[0];
+    cn_tensor to =
+        cn_tensor_view(images->dtype, 4, images->shape,
+                       (char *)images->data + (size_t)i * each * cn_dtype_size(images->dtype));
+    to.shape[0] = 1;
+    cn_status status = cn_picture_load(&image, path, depth, err);
+    if (status != CN_OK) return status;
+    crop(&image, images->shape[1], images->shape[2]);
+    if (image.dtype == CN_U8 && images->dtype == CN_F32) {
+        status = cn_tensor_create(&floats, CN_F32, 3, image.shape, err);
+        for (size_t k = 0; status == CN_OK && k < cn_tensor_count(&image); k++)
+            ((float *)floats.data)[k] = (float)((uint8_t *)image.data)[k] / 255.0f;
+    }
+    if (status == CN_OK)
+        status = cn_image_fit(floats.data ? &floats : &image, images->shape + 1, &to, err);
+    cn_tensor_free(&floats);
+    cn_tensor_free(&image);
+    return status;
+}
+
+/* ---- Many at once */
+
+/* Pictures index[0], index[1] ... of a list, on their way into a tensor. */
+typedef struct reading {
+    const cn_picture_list *list;
+    int *index, first;
+    cn_picture_depth depth;
+    cn_tensor *images;
+    cn_status *statuses;
+} reading;
+
+static void read_unit(void *argument, int unit, int worker)
+{
+    const reading *r = argument;
+    int i = r->first + unit;
+    (void)worker;
+    r->statuses[i] = read_picture(r->images, i, r->list->paths[r->index[i]], r->depth, NULL);
+}
+
+/* On all processors, in blocks, so that an error ends it soon. The error is that of the first
+ * picture that has one, which is read again for its text. */
+static cn_status read_all(reading *r, int count, cn_error *err)
+{
+    enum { BLOCK = 1024 };
+    cn_pool *pool = NULL;
+    cn_status status = cn_pool_create(&pool, 0, err);
+    for (r->first = 0; status == CN_OK && r->first < count; r->first += BLOCK) {
+        int units = count - r->first < BLOCK ? count - r->first : BLOCK;
+        cn_pool_run(pool, units, read_unit, r);
+        for (int i = r->first; status == CN_OK && i < r->first + units; i++)
+            if (r->statuses[i] != CN_OK)
+                status = read_picture(r->images, i, r->list->paths[r->index[i]], r->depth, err);
+    }
+    cn_pool_free(pool);
+    return status;
+}
+
+/* The numbers of the pictures that make up a split, of which there are *count. */
+static int *choose(const cn_picture_set *set, const cn_picture_list *list, cn_split split,
+                   int *count, const char *what, cn_error *err)
+{
+    int *index = cn_allocate((size_t)list->count + 1, sizeof *index, what, err);
+    *count = 0;
+    for (int i = 0; index && i < list->count; i++)
+        if (set->test.count > 0 || cn_is_fifth(i) == (split == CN_TEST)) index[(*count)++] = i;
+    return index;
+}
+
+/* Tensors for pictures and labels, once it is known what all pictures become. */
+static cn_status make_parts(cn_dataset_parts *parts, cn_picture_depth *depth,
+                            const cn_picture_set *set, int count, cn_picture_opts opts,
+                            const char *what, cn_error *err)
+{
+    int shape[4] = {count};
+    cn_status status = find_form(shape + 1, depth, set, opts, err);
+    if (status != CN_OK) return status;
+    cn_dtype dtype = *depth == CN_PICTURE_AS_STORED ? CN_F32 : CN_U8;
+    status = check_memory(count, shape + 1, cn_dtype_size(dtype), what, err);
+    if (status == CN_OK) status = cn_tensor_create(&parts->images, dtype, 4, shape, err);
+    if (status == CN_OK) status = cn_tensor_create(&parts->labels, CN_I32, 1, shape, err);
+    return status;
+}
+
+cn_status cn_pictures_load(cn_dataset **data, const cn_picture_set *set, cn_split split,
+                           cn_picture_opts opts, const char *what, cn_error *err)
+{
+    cn_dataset_parts parts = {.classes = set->classes,
+                              .scale = 1.0f / 255.0f,
+                              .class_names = (const char *const *)set->class_names};
+    reading r = {.list = split == CN_TEST && set->test.count > 0 ? &set->test : &set->train,
+                 .images = &parts.images};
+    int count = 0;
+    cn_status status = CN_ERR_MEMORY;
+    r.index = choose(set, r.list, split, &count, what, err);
+    r.statuses = cn_allocate((size_t)count + 1, sizeof *r.statuses, what, err);
+    if (!r.index || !r.statuses) goto done;
+    status = count > 0
+                 ? make_parts(&parts, &r.depth, set, count, opts, what, err)
+                 : cn_fail(err, CN_ERR_FORMAT, "%.120s: expected pictures to %s, found %d in all",
+                           what, split == CN_TRAIN ? "train on" : "test on", r.list->count);
+    for (int i = 0; status == CN_OK && i < count; i++)
+        ((int32_t *)parts.labels.data)[i] = r.list->labels[r.index[i]];
+    if (status == CN_OK) status = read_all(&r, count, err);
+    if (status == CN_OK) status = cn_dataset_adopt(data, &parts, what, err);
+done:
+    cn_release(r.index);
+    cn_release(r.statuses);
+    cn_tensor_free(&parts.images);
+    cn_tensor_free(&parts.labels);
+    return status;
+}

@@ -1,0 +1,48 @@
+/* pictures.h - a data set out of picture files of any sizes. */
+#ifndef CN_PICTURES_H
+#define CN_PICTURES_H
+
+#include "data/dataset.h"
+#include "data/paths.h"
+
+/* What stands behind the path of a spec: "folder:DIR,size=64x64,channels=1". 0: as the first
+ * picture to train on has it. */
+typedef struct cn_picture_opts {
+    int height, width;
+    int channels; /* 1 grey, 2 grey and alpha, 3 colour, 4 colour and alpha */
+} cn_picture_opts;
+
+/* Takes the options off the end of a spec's path; `kind` is for errors. */
+cn_status cn_picture_opts_read(cn_picture_opts *opts, char path[CN_PATH_ROOM], const char *text,
+                               const char *kind, cn_error *err);
+
+/* Files and their labels, in the order in which they were added. */
+typedef struct cn_picture_list {
+    int count, room;
+    char **paths;
+    int32_t *labels;
+} cn_picture_list;
+
+cn_status cn_picture_list_add(cn_picture_list *list, const char *path, int32_t label,
+                              cn_error *err);
+void cn_picture_list_free(cn_picture_list *list);
+
+/* By the ending of a file's name, which pictures are listed by. */
+bool cn_is_picture_name(const char *name);
+
+/* Where the pictures of both splits are, and what they show. */
+typedef struct cn_picture_set {
+    cn_picture_list train, test; /* test empty: every fifth of `train` is for testing */
+    int classes;
+    char **class_names; /* NULL: numbers */
+} cn_picture_set;
+
+/*
+ * Reads the pictures of a split, each cropped around its centre to the proportions asked for and
+ * resized. They are U8 or, where the first picture to train on has more than 8 bits, F32 in [0, 1].
+ * `what` stands for the set in errors.
+ */
+cn_status cn_pictures_load(cn_dataset **data, const cn_picture_set *set, cn_split split,
+                           cn_picture_opts opts, const char *what, cn_error *err);
+
+#endif

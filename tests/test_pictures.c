@@ -1,0 +1,403 @@
+/* Sets of picture files: folders of classes, and tables of labels. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "convnet.h"
+#include "files.h"
+
+#ifdef CONVNET_HAVE_PNG
+#include <png.h>
+#endif
+
+/* ---- Trees of files */
+
+/* Writes folder/name, where name may begin with sub-folders, which are made. */
+static void put(const char *folder, const char *name, const void *bytes, size_t size)
+{
+    char path[FILES_PATH];
+    files_join(path, folder, name);
+    for (char *slash = path + strlen(folder) + 1; (slash = strchr(slash, '/')) != NULL; slash++) {
+        *slash = 0;
+        mkdir(path, 0700);
+        *slash = '/';
+    }
+    files_write(path, bytes, size);
+}
+
+/* A grey picture of one value. */
+static void put_grey(const char *folder, const char *name, int height, int width, int value)
+{
+    uint8_t bytes[4096];
+    size_t head = (size_t)snprintf((char *)bytes, 32, "P5 %d %d 255\n", width, height);
+    size_t size = (size_t)(height * width);
+    assert_true(head + size <= sizeof bytes);
+    memset(bytes + head, value, size);
+    put(folder, name, bytes, head + size);
+}
+
+static void put_text(const char *folder, const char *name, const char *text)
+{
+    put(folder, name, text, strlen(text));
+}
+
+/* Removes a folder and what is below it: of our own making, two folders deep. */
+static void remove_tree(const char *folder)
+{
+    char command[FILES_PATH + 16];
+    snprintf(command, sizeof command, "rm -r '%s'", folder);
+    assert_int_equal(system(command), 0);
+}
+
+static cn_status load(cn_dataset **data, const char *kind, const char *path, const char *options,
+                      cn_split split, cn_error *err)
+{
+    char spec[FILES_PATH + 64];
+    snprintf(spec, sizeof spec, "%s%s%s", kind, path, options);
+    return cn_dataset_load(data, spec, split, err);
+}
+
+static cn_dataset *expect_set(const char *kind, const char *path, const char *options,
+                              cn_split split)
+{
+    cn_dataset *data = NULL;
+    cn_error err = {CN_OK, ""};
+    if (load(&data, kind, path, options, split, &err) != CN_OK)
+        fail_msg("%s%s%s: %s", kind, path, options, err.text);
+    return data;
+}
+
+static void expect_failure(const char *kind, const char *path, const char *options,
+                           cn_status status, const char *part)
+{
+    cn_dataset *data = NULL;
+    cn_error err = {CN_OK, ""};
+    assert_int_equal(load(&data, kind, path, options, CN_TRAIN, &err), status);
+    assert_null(data);
+    assert_says(err, part);
+}
+
+#define assert_close(a, b, tolerance) assert_true(fabs((double)(a) - (double)(b)) <= tolerance)
+
+/* The value of the first pixel of picture i, of 255. */
+static double first_pixel(const cn_dataset *data, int i)
+{
+    static float x[4096];
+    int32_t label;
+    cn_dataset_batch(data, &i, 1, NULL, NULL, x, &label);
+    return (double)x[0] * 255;
+}
+
+/* ---- Folders */
+
+static void a_sub_folder_is_a_class(void **state)
+{
+    (void)state;
+    char folder[FILES_PATH];
+    files_make_folder(folder);
+    put_grey(folder, "zebra/1.PGM", 2, 3, 40);
+    for (int i = 0; i < 4; i++) {
+        char name[32];
+        snprintf(name, sizeof name, "ant/%d.pgm", 9 - i); /* written from the last to the first */
+        put_grey(folder, name, 2, 3, 9 - i);
+    }
+    put_text(folder, "ant/notes.txt", "no picture");
+    put_text(folder, "notes.txt", "no class");
+    put_text(folder, ".hidden/1.pgm", "no class either");
+    for (int by_name = 0; by_name < 2; by_name++) {
+        cn_dataset *train = expect_set(by_name ? "folder:" : "", folder, "", CN_TRAIN);
+        cn_dataset *test = expect_set(by_name ? "folder:" : "", folder, "", CN_TEST);
+        assert_int_equal(cn_dataset_size(train), 4);
+        assert_int_equal(cn_dataset_size(test), 1);
+        assert_int_equal(cn_dataset_classes(test), 2);
+        assert_string_equal(cn_dataset_class_name(train, 0), "ant");
+        assert_string_equal(cn_dataset_class_name(train, 1), "zebra");
+        assert_memory_equal(cn_dataset_shape(train), ((int[]){2, 3, 1}), 12);
+        for (int i = 0; i < 4; i++) {
+            assert_int_equal(cn_dataset_label(train, i), 0);
+            assert_true(fabs(first_pixel(train, i) - 6 - i) < 1e-4);
+        }
+        assert_int_equal(cn_dataset_label(test, 0), 1);
+        assert_close(first_pixel(test, 0), 40, 1e-4);
+        cn_dataset_free(train);
+        cn_dataset_free(test);
+    }
+    remove_tree(folder);
+}
+
+static void splits_may_be_folders(void **state)
+{
+    (void)state;
+    const char *tests[] = {"test", "val", "valid", "validation"};
+    for (int i = 0; i < 4; i++) {
+        char folder[FILES_PATH], name[64];
+        files_make_folder(folder);
+        put_grey(folder, "train/a/1.pgm", 1, 1, 1);
+        put_grey(folder, "train/b/1.pgm", 1, 1, 2);
+        snprintf(name, sizeof name, "%s/b/1.pgm", tests[i]);
+        put_grey(folder, name, 4, 4, 3);
+        cn_dataset *train = expect_set("", folder, "", CN_TRAIN);
+        cn_dataset *test = expect_set("folder:", folder, "", CN_TEST);
+        assert_int_equal(cn_dataset_size(train), 2);
+        assert_int_equal(cn_dataset_size(test), 1);
+        assert_int_equal(cn_dataset_classes(test), 2);
+        assert_int_equal(cn_dataset_label(test, 0), 1);
+        assert_memory_equal(cn_dataset_shape(test), ((int[]){1, 1, 1}), 12);
+        cn_dataset_free(train);
+        cn_dataset_free(test);
+        snprintf(name, sizeof name, "%s/c/1.pgm", tests[i]);
+        put_grey(folder, name, 1, 1, 3);
+        expect_failure("folder:", folder, "", CN_ERR_FORMAT, "c is no class to train on");
+        remove_tree(folder);
+    }
+}
+
+/* Columns 0 to 5 of a wide picture: what a square is cut out of are columns 2 and 3. */
+static void pictures_are_cropped_and_resized(void **state)
+{
+    (void)state;
+    char folder[FILES_PATH];
+    const char colour[] = "P3 1 1 255 255 0 0 ";
+    files_make_folder(folder);
+    put_text(folder, "a/0.ppm", colour);
+    put_text(folder, "a/1.pgm", "P2 6 2 255 0 0 100 200 0 0  0 0 100 200 0 0 ");
+    put_text(folder, "a/2.pgm", "P2 2 6 255 0 0  0 0  100 100  200 200  0 0  0 0 ");
+    put_text(folder, "a/3.pgm", "P2 4 4 255 8 8 0 0 8 8 0 0 0 0 0 0 0 0 0 0 ");
+    cn_dataset *data = expect_set("folder:", folder, ",size=2x2,channels=1", CN_TRAIN);
+    const int pixels[][4] = {
+        {76, 76, 76, 76}, {100, 200, 100, 200}, {100, 100, 200, 200}, {8, 0, 0, 0}};
+    assert_memory_equal(cn_dataset_shape(data), ((int[]){2, 2, 1}), 12);
+    for (int i = 0; i < 4; i++) {
+        float x[4];
+        int32_t label;
+        cn_dataset_batch(data, &i, 1, NULL, NULL, x, &label);
+        for (int k = 0; k < 4; k++) assert_close(x[k] * 255, pixels[i][k], 1e-4);
+    }
+    cn_dataset_free(data);
+    data = expect_set("folder:", folder, "", CN_TRAIN);
+    assert_memory_equal(cn_dataset_shape(data), ((int[]){1, 1, 3}), 12);
+    cn_dataset_free(data);
+    data = expect_set("folder:", folder, ",channels=4", CN_TRAIN);
+    assert_memory_equal(cn_dataset_shape(data), ((int[]){1, 1, 4}), 12);
+    cn_dataset_free(data);
+    remove_tree(folder);
+}
+
+/* The first picture decides whether more than 8 bits are kept. */
+static void sixteen_bits_are_kept(void **state)
+{
+    (void)state;
+    char folder[FILES_PATH];
+    cn_dataset *data;
+    float mean, std;
+    files_make_folder(folder);
+    put_text(folder, "a/1.pgm", "P2 2 1 65535 1 257 ");
+    put_text(folder, "a/2.pgm", "P2 2 1 255 1 1 ");
+    data = expect_set("folder:", folder, "", CN_TRAIN);
+    assert_close(first_pixel(data, 0), 255.0 / 65535, 1e-9);
+    assert_close(first_pixel(data, 1), 1, 1e-6);
+    cn_dataset_statistics(data, &mean, &std);
+    assert_close(mean, (1 + 257 + 257 + 257) / 4.0 / 65535, 1e-8);
+    cn_dataset_free(data);
+    put_text(folder, "a/0.pgm", "P2 2 1 255 1 1 ");
+    data = expect_set("folder:", folder, "", CN_TRAIN);
+    assert_close(first_pixel(data, 1), 0, 1e-9); /* 1 of 65535 is 0 of 255 */
+    cn_dataset_free(data);
+    remove_tree(folder);
+}
+
+#ifdef CONVNET_HAVE_PNG
+static void png_of_sixteen_bits_is_kept(void **state)
+{
+    (void)state;
+    char folder[FILES_PATH], path[FILES_PATH];
+    float x[12];
+    int32_t label;
+    uint16_t samples[12];
+    for (int i = 0; i < 12; i++) samples[i] = (uint16_t)(i * 5000 + 1);
+    png_image png = {
+        .version = PNG_IMAGE_VERSION, .width = 2, .height = 2, .format = PNG_FORMAT_LINEAR_RGB};
+    files_make_folder(folder);
+    put_text(folder, "a/1.png", "");
+    assert_true(
+        png_image_write_to_file(&png, files_join(path, folder, "a/1.png"), 0, samples, 0, NULL));
+    cn_dataset *data = expect_set("", folder, "", CN_TRAIN);
+    assert_memory_equal(cn_dataset_shape(data), ((int[]){2, 2, 3}), 12);
+    cn_dataset_batch(data, (int[]){0}, 1, NULL, NULL, x, &label);
+    for (int i = 0; i < 12; i++) assert_close(x[i], samples[i] / 65535.0, 1e-7);
+    cn_dataset_free(data);
+    remove_tree(folder);
+}
+#endif
+
+static void bad_folders_are_refused(void **state)
+{
+    (void)state;
+    char folder[FILES_PATH];
+    files_make_folder(folder);
+    expect_failure("folder:", "", "", CN_ERR_ARGUMENT, "folder: expected a path after the colon");
+    expect_failure("folder:", folder, "/nowhere", CN_ERR_IO, "nowhere: No such file");
+    expect_failure("folder:", folder, "", CN_ERR_FORMAT, "expected a sub-folder of pictures");
+    put_text(folder, "a/notes.txt", "");
+    expect_failure("folder:", folder, "", CN_ERR_FORMAT, "a: expected pictures of a class (.png");
+    expect_failure("", folder, "", CN_ERR_UNSUPPORTED, "no data set recognised: found a;");
+    put_grey(folder, "a/1.pgm", 2, 2, 1);
+    put_text(folder, "a/2.png", "P5 2 2 255 ");
+    put_text(folder, "a/3.png", "neither");
+    expect_failure("folder:", folder, "", CN_ERR_FORMAT, "a/2.png: a picture of 2 x 2 in a file");
+    put_grey(folder, "a/2.png", 2, 2, 1); /* what a file is, is told by its first bytes */
+    expect_failure("folder:", folder, "", CN_ERR_UNSUPPORTED, "a/3.png: byte 0: expected a PNG");
+    put_text(folder, "a/3.png", "P5 2147483647 2147483647 255 ");
+    expect_failure("folder:", folder, "", CN_ERR_UNSUPPORTED, "pixels");
+    put_grey(folder, "a/3.png", 2, 2, 1);
+    const char *options[] = {",size=",      ",size=0x3",   ",size=3",
+                             ",size=3x4x5", ",channels=0", ",channels=5",
+                             ",size=-1x2",  ",colour=1",   ",size=3x4,x=1"};
+    for (size_t i = 0; i < sizeof options / sizeof *options; i++)
+        expect_failure("folder:", folder, options[i], CN_ERR_ARGUMENT,
+                       "expected size=HEIGHTxWIDTH or channels=N");
+    expect_failure("folder:", folder, ",size=99999x99999", CN_ERR_MEMORY,
+                   "3 pictures of (99999, 99999, 1) are more than this machine's memory");
+    remove_tree(folder);
+}
+
+/* A comma is part of a path unless an option stands behind it. */
+static void paths_may_have_commas(void **state)
+{
+    (void)state;
+    char folder[FILES_PATH], path[FILES_PATH];
+    files_make_folder(folder);
+    put_grey(folder, "a, b/x/1.pgm", 2, 2, 1);
+    files_join(path, folder, "a, b");
+    cn_dataset_free(expect_set("folder:", path, "", CN_TRAIN));
+    cn_dataset_free(expect_set("folder:", path, ",size=3x3", CN_TRAIN));
+    remove_tree(folder);
+}
+
+/* ---- Tables */
+
+static void a_table_names_pictures(void **state)
+{
+    (void)state;
+    char folder[FILES_PATH], path[FILES_PATH];
+    files_make_folder(folder);
+    put_grey(folder, "p/1.pgm", 1, 1, 1);
+    put_grey(folder, "p/a,\"b.pgm", 1, 1, 2);
+    put_grey(folder, "3.pgm", 1, 1, 3);
+    put_text(folder, "train.csv",
+             "\xef\xbb\xbf"
+             "file,what\r\np/1.pgm,dog\r\n\r\n\"p/a,\"\"b.pgm\",\"cat, grey\"\r\n");
+    put_text(folder, "test.csv", "3.pgm,dog");
+    files_join(path, folder, "test.csv");
+    for (int form = 0; form < 3; form++) {
+        const char *kind = form == 0 ? "" : "csv:", *at = form == 2 ? path : folder;
+        cn_dataset *train = expect_set(kind, at, "", CN_TRAIN);
+        cn_dataset *test = expect_set(kind, at, ",size=2x2", CN_TEST);
+        assert_int_equal(cn_dataset_size(train), 2);
+        assert_int_equal(cn_dataset_size(test), 1);
+        assert_int_equal(cn_dataset_classes(train), 2);
+        assert_string_equal(cn_dataset_class_name(test, 0), "cat, grey");
+        assert_string_equal(cn_dataset_class_name(test, 1), "dog");
+        assert_int_equal(cn_dataset_label(train, 0), 1);
+        assert_int_equal(cn_dataset_label(train, 1), 0);
+        assert_int_equal(cn_dataset_label(test, 0), 1);
+        assert_close(first_pixel(train, 1), 2, 1e-5);
+        assert_memory_equal(cn_dataset_shape(test), ((int[]){2, 2, 1}), 12);
+        cn_dataset_free(train);
+        cn_dataset_free(test);
+    }
+    remove_tree(folder);
+}
+
+static void labels_may_be_numbers(void **state)
+{
+    (void)state;
+    char folder[FILES_PATH], path[FILES_PATH];
+    files_make_folder(folder);
+    put_grey(folder, "1.pgm", 1, 1, 1);
+    put_text(folder, "labels.csv", "1.pgm,10\n1.pgm,2\n1.pgm,0\n1.pgm,0\n1.pgm,3\n");
+    cn_dataset *train = expect_set("", folder, "", CN_TRAIN);
+    cn_dataset *test = expect_set("", folder, "", CN_TEST);
+    assert_int_equal(cn_dataset_size(train), 4);
+    assert_int_equal(cn_dataset_classes(test), 11);
+    assert_string_equal(cn_dataset_class_name(test, 10), "10");
+    assert_int_equal(cn_dataset_label(train, 0), 10);
+    assert_int_equal(cn_dataset_label(test, 0), 3);
+    cn_dataset_free(train);
+    cn_dataset_free(test);
+    const struct {
+        const char *text;
+        cn_status status;
+        const char *says;
+    } cases[] = {
+        {"", CN_ERR_FORMAT, "expected lines of path,label, found none"},
+        {"path,label\n", CN_ERR_FORMAT, "expected lines of path,label, found none"},
+        {"1.pgm,0\n1.pgm\n", CN_ERR_FORMAT, "labels.csv: line 2: expected path,label"},
+        {"1.pgm,0,1\n", CN_ERR_FORMAT, "line 1: expected path,label"},
+        {"1.pgm,\n", CN_ERR_FORMAT, "line 1: expected path,label"},
+        {",0\n", CN_ERR_FORMAT, "line 1: expected path,label"},
+        {"\"1.pgm,0\n", CN_ERR_FORMAT, "line 1: expected path,label"},
+        {"\"1.pgm\"x,0\n", CN_ERR_FORMAT, "line 1: expected path,label"},
+        {"1.pgm,0\n2.pgm,0\n", CN_ERR_IO, "labels.csv: line 2: no picture 2.pgm"},
+        {"heading.pgm,0\n", CN_ERR_IO, "line 1: no picture heading.pgm"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        put_text(folder, "labels.csv", cases[i].text);
+        expect_failure("csv:", folder, "", cases[i].status, cases[i].says);
+    }
+    put(folder, "labels.csv", "1.pgm\0,0\n", 9);
+    expect_failure("csv:", folder, "", CN_ERR_FORMAT, "expected text, found a byte of 0");
+    /* Not numbers all of them, so names: the order is that of the bytes. */
+    put_text(folder, "labels.csv", "1.pgm,-1\n1.pgm,5\n1.pgm,10\n");
+    train = expect_set("csv:", files_join(path, folder, "labels.csv"), "", CN_TRAIN);
+    assert_int_equal(cn_dataset_classes(train), 3);
+    assert_string_equal(cn_dataset_class_name(train, 1), "10");
+    cn_dataset_free(train);
+    remove(path);
+    expect_failure("csv:", folder, "", CN_ERR_IO, "expected train.csv or labels.csv, found none");
+    remove_tree(folder);
+}
+
+/* Whatever the number of threads, the same pictures, and the error of the first that is wrong. */
+static void threads_change_nothing(void **state)
+{
+    (void)state;
+    enum { COUNT = 60 };
+    char folder[FILES_PATH], name[32];
+    files_make_folder(folder);
+    for (int i = 0; i < COUNT; i++) {
+        snprintf(name, sizeof name, "a/%02d.pgm", i);
+        put_grey(folder, name, 3, 3, i);
+    }
+    for (int threads = 1; threads <= 3; threads++) {
+        snprintf(name, sizeof name, "%d", threads);
+        setenv("OMP_NUM_THREADS", name, 1);
+        cn_dataset *data = expect_set("folder:", folder, "", CN_TRAIN);
+        for (int i = 0, at = 0; i < COUNT; i++)
+            if (i % 5 != 4) assert_close(first_pixel(data, at++), i, 1e-4);
+        cn_dataset_free(data);
+    }
+    put_text(folder, "a/33.pgm", "first");
+    put_text(folder, "a/51.pgm", "second");
+    expect_failure("folder:", folder, "", CN_ERR_UNSUPPORTED, "a/33.pgm: byte 0");
+    unsetenv("OMP_NUM_THREADS");
+    remove_tree(folder);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_sub_folder_is_a_class),          cmocka_unit_test(splits_may_be_folders),
+        cmocka_unit_test(pictures_are_cropped_and_resized), cmocka_unit_test(sixteen_bits_are_kept),
+#ifdef CONVNET_HAVE_PNG
+        cmocka_unit_test(png_of_sixteen_bits_is_kept),
+#endif
+        cmocka_unit_test(bad_folders_are_refused),          cmocka_unit_test(paths_may_have_commas),
+        cmocka_unit_test(a_table_names_pictures),           cmocka_unit_test(labels_may_be_numbers),
+        cmocka_unit_test(threads_change_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
