@@ -19,13 +19,14 @@ enum { CLI_DONE = 0, CLI_FAILED = 1, CLI_USAGE = 2 };
 /* ---- options (options.c) */
 
 typedef enum cli_kind {
-    CLI_FLAG,   /* bool: no value */
-    CLI_WHOLE,  /* int, from min to max */
-    CLI_SEED,   /* uint64_t */
-    CLI_NUMBER, /* double, from min to max */
-    CLI_TEXT,   /* const char * */
-    CLI_CHOICE, /* int: the place of the value among the words of `values`, from 0 */
-    CLI_SHAPE,  /* int[3]: "28x28x1" */
+    CLI_HEADING, /* no option: its name stands over those that follow, in the help */
+    CLI_FLAG,    /* bool: no value */
+    CLI_WHOLE,   /* int, from min to max */
+    CLI_SEED,    /* uint64_t */
+    CLI_NUMBER,  /* double, from min to max */
+    CLI_TEXT,    /* const char * */
+    CLI_CHOICE,  /* int: the place of the value among the words of `values`, from 0 */
+    CLI_SHAPE,   /* int[3]: "28x28x1" */
 } cli_kind;
 
 typedef struct cli_option {

@@ -95,6 +95,7 @@ static bool read_value(const cli_option *o, const char *text, void *base)
 {
     void *out = (char *)base + o->offset;
     switch (o->kind) {
+    case CLI_HEADING: break;
     case CLI_FLAG: *(bool *)out = true; return true;
     case CLI_WHOLE: return read_whole(text, o->min, o->max, out);
     case CLI_SEED: return read_seed(text, out);
@@ -123,6 +124,7 @@ static void print_wanted(const cli_option *o)
                 fputc(*c, stderr);
         }
         break;
+    case CLI_HEADING:
     case CLI_FLAG:
     case CLI_TEXT: fprintf(stderr, "a value"); break;
     }
@@ -170,12 +172,12 @@ const char *cli_nearest(const char *word, const char *(*next)(const void *list, 
     return nearest;
 }
 
-/* The command's options, then the common ones. */
+/* The command's options, headings left out, then the common ones. */
 static const cli_option *option_at(const cli_command *command, int i)
 {
     const cli_option *o = command->options;
     for (; o && o->name; o++)
-        if (i-- == 0) return o;
+        if (o->kind != CLI_HEADING && i-- == 0) return o;
     for (o = common_options; o->name; o++)
         if (i-- == 0) return o;
     return NULL;
@@ -332,8 +334,12 @@ void cli_print_help(const cli_command *command)
            command->operands ? command->operands : "");
     print_paragraphs(command->help);
     putchar('\n');
-    if (o && o->name) printf("Options\n");
-    for (; o && o->name; o++) print_option(o);
+    if (o && o->name && o->kind != CLI_HEADING) printf("Options\n");
+    for (; o && o->name; o++)
+        if (o->kind == CLI_HEADING)
+            printf("%s%s\n", o == command->options ? "" : "\n", o->name);
+        else
+            print_option(o);
     printf("\nOptions of every subcommand\n");
     for (o = common_options; o->name; o++) print_option(o);
 }

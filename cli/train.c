@@ -7,6 +7,7 @@
  */
 #include "interrupt.h"
 #include "progress.h"
+#include "recipe.h"
 #include "resume.h"
 #include "transfer.h"
 
@@ -21,11 +22,14 @@ typedef struct options {
     const char *data, *model, *out, *augment;
     const char *from, *checkpoint, *checkpoint_every, *resume;
     int epochs, batch;
-    double rate, momentum, valid;
-    int schedule, optimizer, loss, tta;
+    double valid;
+    int tta;
+    cli_recipe recipe;
 } options;
 
+#define RECIPE(member) offsetof(options, recipe.member)
 static const cli_option train_options[] = {
+    {.name = "Options", .kind = CLI_HEADING},
     {"data", CLI_TEXT, offsetof(options, data), "SPEC", "digits", 0, 0,
      "pictures to learn: digits (8 x 8 handwriting, built in), mnist:DIR or idx:DIR (four IDX "
      "files), cifar10:DIR or cifar100:DIR (the binary versions), or a directory of such files; "
@@ -39,17 +43,8 @@ static const cli_option train_options[] = {
     {"epochs", CLI_WHOLE, offsetof(options, epochs), "N", "20", 1, 1000000,
      "passes over the training pictures"},
     {"batch", CLI_WHOLE, offsetof(options, batch), "N", "64", 1, 1000000, "pictures a step"},
-    {"rate", CLI_NUMBER, offsetof(options, rate), "X", NULL, 1e-12, 1e6,
-     "learning rate (default: 0.002 with adam, 0.05 with sgd)"},
-    {"schedule", CLI_CHOICE, offsetof(options, schedule), "cosine|constant", "cosine", 0, 0,
-     "whether the rate falls to zero along half a cosine, or stays"},
-    {"optimizer", CLI_CHOICE, offsetof(options, optimizer), "adam|sgd", "adam", 0, 0,
-     "the rule of a step"},
-    {"momentum", CLI_NUMBER, offsetof(options, momentum), "X", "0.9", 0, 1,
-     "how much of its last step sgd keeps"},
-    {"loss", CLI_CHOICE, offsetof(options, loss),
-     "auto|cross-entropy|binary-cross-entropy|mean-squared-error", "auto", 0, 0,
-     "what is minimised; auto goes by the last layer"},
+    {"rate", CLI_NUMBER, RECIPE(rate), "X", NULL, 1e-12, 1e6,
+     "learning rate (default: 0.05 with sgd, 0.001 with rmsprop, else 0.002)"},
     {"augment", CLI_TEXT, offsetof(options, augment), "WORDS", NULL, 0, 0,
      "how training pictures are changed at random, as in \"flip crop=4 border=reflect\" (default: "
      "not at all)"},
@@ -60,6 +55,7 @@ static const cli_option train_options[] = {
     {"from", CLI_TEXT, offsetof(options, from), "FILE", NULL, 0, 0,
      "begin with the network and the weights of this model file; for other classes its last layer "
      "of weights is replaced; with --model, with what that network has in common with it"},
+    {.name = "Going on after an interruption", .kind = CLI_HEADING},
     {"checkpoint", CLI_TEXT, offsetof(options, checkpoint), "FILE", NULL, 0, 0,
      "write the training's state to this file as it goes, and when it is interrupted (default with "
      "--resume: that file)"},
@@ -67,6 +63,68 @@ static const cli_option train_options[] = {
      "how often: 5 is epochs, or \"500 steps\", \"90 s\", \"10 min\" (default: every epoch)"},
     {"resume", CLI_TEXT, offsetof(options, resume), "FILE", NULL, 0, 0,
      "a checkpoint to go on from, as if it had never stopped; no other option is needed"},
+    {.name = "The step", .kind = CLI_HEADING},
+    {"optimizer", CLI_CHOICE, RECIPE(optimizer), CLI_OPTIMIZERS, "adam", 0, 0,
+     "the rule of a step"},
+    {"momentum", CLI_NUMBER, RECIPE(momentum), "X", "0.9", 0, 0.999999,
+     "how much of its last step sgd keeps"},
+    {"nesterov", CLI_FLAG, RECIPE(nesterov), NULL, NULL, 0, 0,
+     "sgd looks one step ahead (Nesterov's momentum)"},
+    {"weight-decay", CLI_NUMBER, RECIPE(weight_decay), "X", NULL, 0, 1e3,
+     "pulls weights, but no biases and normalisations, towards zero (default: 0.01 with adamw, "
+     "else 0)"},
+    {"clip-norm", CLI_NUMBER, RECIPE(clip_norm), "X", NULL, 0, 1e9,
+     "shortens a longer gradient to this length (default: never)"},
+    {"clip-value", CLI_NUMBER, RECIPE(clip_value), "X", NULL, 0, 1e9,
+     "the most that one number of the gradient may be (default: anything)"},
+    {"accumulate", CLI_WHOLE, RECIPE(accumulate), "N", "1", 1, 1000000,
+     "batches whose gradients make one step: 4 of 16 are as good as 1 of 64, in less memory"},
+    {"bias-rate", CLI_NUMBER, RECIPE(bias_rate), "X", "1", 0, 1e6,
+     "the rate of biases, as a multiple of the others'"},
+    {"freeze", CLI_TEXT, RECIPE(freeze), "PATTERN", NULL, 0, 0,
+     "parameters to leave as they are, as in \"conv2d_*\"; several between commas"},
+    {.name = "The learning rate over time", .kind = CLI_HEADING},
+    {"schedule", CLI_CHOICE, RECIPE(schedule), CLI_SCHEDULES, "cosine", 0, 0,
+     "how the rate falls; the rest of these shape it, as docs/training.md shows"},
+    {"warmup", CLI_NUMBER, RECIPE(warmup), "EPOCHS", "0", 0, 1e6,
+     "epochs, whole or not, in which the rate climbs from zero first"},
+    {"milestones", CLI_TEXT, RECIPE(milestones), "EPOCHS", NULL, 0, 0,
+     "step: the epochs after which the rate falls, as in 30,60"},
+    {"rate-factor", CLI_NUMBER, RECIPE(factor), "X", "0.1", 1e-6, 1,
+     "step, plateau: what a fall multiplies the rate by"},
+    {"rate-start", CLI_NUMBER, RECIPE(start), "X", "0.04", 1e-6, 1,
+     "one-cycle: part of the rate that it starts at"},
+    {"rate-peak", CLI_NUMBER, RECIPE(peak), "X", "0.3", 1e-6, 0.999999,
+     "one-cycle: part of the training after which the rate is reached"},
+    {"rate-end", CLI_NUMBER, RECIPE(end), "X", "0", 0, 1,
+     "part of the rate that cosine, polynomial, one-cycle and plateau end at"},
+    {"rate-power", CLI_NUMBER, RECIPE(power), "X", "1", 1e-6, 100, "polynomial: its power"},
+    {"plateau", CLI_WHOLE, RECIPE(plateau), "N", "5", 1, 1000000,
+     "plateau: epochs without a better validation before the rate falls"},
+    {.name = "The loss", .kind = CLI_HEADING},
+    {"loss", CLI_CHOICE, RECIPE(loss), CLI_LOSSES, "auto", 0, 0,
+     "what is minimised; auto goes by the last layer"},
+    {"label-smoothing", CLI_NUMBER, RECIPE(smoothing), "X", "0", 0, 0.999999,
+     "part of every label that is given to all classes"},
+    {"class-weights", CLI_TEXT, RECIPE(class_weights), "WEIGHTS", NULL, 0, 0,
+     "how much a picture of each class counts: balanced, or numbers between commas (default: all "
+     "alike)"},
+    {.name = "Which weights the model ends with", .kind = CLI_HEADING},
+    {"keep", CLI_CHOICE, RECIPE(keep), "last|best|best-accuracy", "last", 0, 0,
+     "those of the last epoch, or of the one with the best validation loss or accuracy"},
+    {"patience", CLI_WHOLE, RECIPE(patience), "N", NULL, 1, 1000000,
+     "end after so many epochs without a better validation, and keep the best (default: train to "
+     "the end)"},
+    {"min-delta", CLI_NUMBER, RECIPE(min_delta), "X", "0", 0, 1e6,
+     "what a validation must be better by to count as better"},
+    {"average", CLI_CHOICE, RECIPE(average), "none|ema|lookahead", "none", 0, 0,
+     "keep an average over the steps: exponential, or one that training goes on from"},
+    {"average-decay", CLI_NUMBER, RECIPE(average_decay), "X", NULL, 1e-6, 0.999999999,
+     "how much of the average stays at a step (default: 0.999 with ema, else 0.5)"},
+    {"average-every", CLI_WHOLE, RECIPE(average_every), "N", NULL, 1, 1000000,
+     "steps between its updates (default: 1 with ema, else 5)"},
+    {"average-power", CLI_NUMBER, RECIPE(average_power), "X", "0", 0, 100,
+     "lookahead: the decay grows with this power of the part trained"},
     {.name = NULL},
 };
 
@@ -80,6 +138,7 @@ typedef struct job {
     cli_progress shown;
     json_t *arguments; /* for the checkpoint's note */
     bool checkpointed; /* the last checkpoint could be written */
+    float *class_weights;
 } job;
 
 /* ---- before */
@@ -169,8 +228,9 @@ static int check_out(const char *option, const char *out)
 }
 
 /* What is going to happen. */
-static void announce(const job *j, double rate, int threads)
+static void announce(const job *j, const cn_fit_opts *opts, int threads)
 {
+    char recipe[CLI_RECIPE_TEXT];
     const options *o = j->o;
     char n[CLI_COUNT_TEXT], test[CLI_COUNT_TEXT], valid[CLI_COUNT_TEXT], parameters[CLI_COUNT_TEXT];
     char shape[CLI_COUNT_TEXT * 2];
@@ -183,11 +243,10 @@ static void announce(const job *j, double rate, int threads)
             cli_shape_text(3, cn_dataset_shape(j->train), shape), cn_dataset_classes(j->train));
     cli_say(&o->common, "Model  %s: %s parameters", j->model_text,
             cli_count_text(cn_model_parameter_count(j->model), parameters));
-    cli_say(&o->common,
-            "Plan   %d epoch%s in batches of %d; %s, rate %g, %s; seed %llu; %d thread%s, %s",
-            o->epochs, o->epochs == 1 ? "" : "s", o->batch, o->optimizer == 0 ? "adam" : "sgd",
-            rate, o->schedule == 0 ? "cosine" : "constant", (unsigned long long)o->common.seed,
-            threads, threads == 1 ? "" : "s", cn_isa());
+    cli_say(&o->common, "Plan   %d epoch%s in batches of %d; %s; seed %llu; %d thread%s, %s",
+            o->epochs, o->epochs == 1 ? "" : "s", o->batch,
+            cli_recipe_text(&o->recipe, opts, recipe), (unsigned long long)o->common.seed, threads,
+            threads == 1 ? "" : "s", cn_isa());
 }
 
 /* ---- while it trains */
@@ -284,7 +343,7 @@ static int report_end(const job *j, const cn_progress *last)
     cn_evaluate_opts opts = {.threads = o->common.threads, .tta = (cn_tta)o->tta};
     if (cn_evaluate_with(j->model, j->test, &opts, &test, NULL, &err) != CN_OK)
         return cli_error("train", "%s", err.text);
-    double images = (double)cn_dataset_size(j->train) * last->epochs;
+    double images = (double)cn_dataset_size(j->train) * last->epoch;
     double images_per_second = last->seconds > 0 ? images / last->seconds : 0;
     if (o->common.json) {
         json_t *event = json_object();
@@ -293,10 +352,17 @@ static int report_end(const job *j, const cn_progress *last)
         cli_put_number(event, "test_loss", test.loss);
         cli_put_number(event, "seconds", last->seconds);
         cli_put_number(event, "images_per_second", images_per_second);
+        cli_put_whole(event, "epochs", (size_t)last->epoch);
+        if (last->best_epoch > 0) cli_put_whole(event, "best_epoch", (size_t)last->best_epoch);
         cli_put_text(event, "model", j->out);
         cli_print_json(event);
         return CLI_DONE;
     }
+    if (last->epoch < last->epochs)
+        printf("Ended after epoch %d of %d: no better validation in %d epochs\n", last->epoch,
+               last->epochs, o->recipe.patience);
+    if (o->recipe.keep > 0 || o->recipe.patience > 0)
+        printf("Kept the weights of epoch %d\n", last->best_epoch);
     printf("Test accuracy %.2f %% (%s of %s), loss %.4f\n", 100 * test.accuracy,
            cli_count_text((size_t)test.correct, correct), cli_count_text((size_t)test.count, count),
            test.loss);
@@ -308,10 +374,6 @@ static int report_end(const job *j, const cn_progress *last)
 static int train(job *j)
 {
     const options *o = j->o;
-    static const cn_schedule_kind schedules[] = {CN_SCHEDULE_COSINE, CN_SCHEDULE_CONSTANT};
-    static const cn_optimizer_kind optimizers[] = {CN_ADAM, CN_SGD};
-    /* By validation accuracy on the digits and MNIST, with the cosine schedule. */
-    static const double rates[] = {2e-3, 5e-2};
     cn_progress last;
     cn_error err;
     int threads;
@@ -320,10 +382,6 @@ static int train(job *j)
         .batch = o->batch,
         .threads = o->common.threads,
         .seed = o->common.seed,
-        .learning_rate = o->rate > 0 ? o->rate : rates[o->optimizer],
-        .schedule = {.kind = schedules[o->schedule]},
-        .optimizer = {.kind = optimizers[o->optimizer], .momentum = o->momentum},
-        .loss = {.kind = (cn_loss_kind)o->loss}, /* the words stand in the order of the enum */
         .valid = j->valid,
         .progress = on_progress,
         .user = j,
@@ -332,12 +390,13 @@ static int train(job *j)
         .resume = o->resume,
     };
     if (o->checkpoint_every) cli_read_interval(o->checkpoint_every, &opts);
+    if (cn_thread_count(o->common.threads, &threads, &err) != CN_OK ||
+        (o->augment && cn_augment_parse(&opts.augment, o->augment, &err) != CN_OK) ||
+        cli_recipe_apply(&o->recipe, j->train, j->model, &opts, &j->class_weights, &err) != CN_OK)
+        return cli_error("train", "%s", err.text);
     char *note = json_dumps(j->arguments, JSON_COMPACT);
     opts.checkpoint_note = note;
-    if (cn_thread_count(o->common.threads, &threads, &err) != CN_OK ||
-        (o->augment && cn_augment_parse(&opts.augment, o->augment, &err) != CN_OK))
-        return cli_error("train", "%s", err.text);
-    announce(j, opts.learning_rate, threads);
+    announce(j, &opts, threads);
 
     cli_catch_interrupts();
     cli_progress_start(&j->shown, &o->common);
@@ -426,6 +485,7 @@ static int run(const void *given, int count, char *const *operands)
     cn_dataset_free(j.valid);
     cn_dataset_free(j.test);
     json_decref(j.arguments);
+    free(j.class_weights);
     free(j.out);
     return code;
 }

@@ -119,8 +119,10 @@ usage_errors() {
         train --seed -1
     wrong_usage 'convnet train: --threads wants a whole number from 1 to 1024, not "0"' \
         train --threads 0
-    wrong_usage 'convnet train: --optimizer wants one of adam, sgd, not "adamw"' \
-        train --optimizer adamw
+    wrong_usage 'convnet train: --optimizer wants one of adam, sgd, adamw, rmsprop, not "adamax"' \
+        train --optimizer adamax
+    wrong_usage 'convnet train: --momentum wants a number from 0 to 0.999999, not "1"' \
+        train --momentum 1
     wrong_usage 'convnet train: there is no option --epoch; did you mean --epochs?' train --epoch 5
     wrong_usage 'convnet train: there is no option --opt; did you mean --optimizer?' train --opt=sgd
     wrong_usage 'convnet train: there is no option --xyzzy; convnet train --help tells more' \
@@ -234,6 +236,27 @@ same_bytes() {
     ! cmp -s t1.safetensors t4.safetensors || fail "the seed changes nothing"
 }
 
+# What a training may be told beside its length: it learns, and says what it has done.
+recipes() {
+    run train --epochs 200 --patience 3 --rate 0.01 --seed 1 --out stop.safetensors
+    expect_status 0
+    expect_out_has "Ended after epoch "
+    expect_out_has "no better validation in 3 epochs"
+    expect_out_has "Kept the weights of epoch "
+    run train --epochs 6 --optimizer sgd --nesterov --weight-decay 5e-4 --schedule one-cycle \
+        --accumulate 2 --batch 32 --clip-norm 5 --label-smoothing 0.1 --class-weights balanced \
+        --average lookahead --keep best-accuracy --warmup 0.5 --freeze "*_1.bias" --json \
+        --out recipe.safetensors --checkpoint recipe.checkpoint
+    expect_status 0
+    expect_err_has "sgd, rate 0.05, one-cycle"
+    expect_keys "$(tail -1 out.txt)" event epochs best_epoch test_accuracy
+    accuracy=$(json test_accuracy <<<"$(tail -1 out.txt)")
+    awk "BEGIN { exit !($accuracy > 0.9) }" || fail "$last: test accuracy $accuracy"
+    run train --resume recipe.checkpoint --out again.safetensors --quiet
+    expect_status 0
+    cmp -s recipe.safetensors again.safetensors || fail "$last: another model than before"
+}
+
 # Writes digit.pgm: what the model trained above has seen of a 7 or so does not matter here.
 pictures() {
     printf 'P2 8 8 16\n%s\n' "0 0 7 8 13 16 15 1 0 0 7 7 4 11 12 0 0 0 0 0 8 13 1 0 0 4 8 8 15 15 6 0
@@ -340,6 +363,15 @@ wrong_files() {
     ln -s nothing link
     fails "a link that leads nowhere" train --out link
     [ -c /dev/full ] || fail "/dev/full is gone"
+    fails "fit: every parameter is frozen" train --freeze "conv2d_*,*" --quiet
+    fails "no parameter's name matches \"conv9*\"; the first is" train --freeze "conv9*" --quiet
+    fails "--milestones wants up to 8 rising epochs, as in 30,60, not \"5,3\"" \
+        train --schedule step --milestones 5,3 --quiet
+    fails "--schedule step wants --milestones" train --schedule step --quiet
+    fails "--milestones goes with --schedule step" train --milestones 5 --quiet
+    fails "or 10 numbers of 0 or more between commas, not \"1,2\"" train --class-weights 1,2 --quiet
+    fails "--nesterov goes with --optimizer sgd" train --nesterov --quiet
+    fails "fit: early stopping needs a validation set" train --patience 2 --valid 0 --quiet
     fails "in epoch 1" train --rate 1e6 --optimizer sgd --quiet --out d.safetensors
     [ ! -e d.safetensors ] || fail "a model that diverged was saved"
 }
@@ -406,6 +438,7 @@ usage_errors
 summaries
 gradients
 training
+recipes
 same_bytes
 pictures
 continuing

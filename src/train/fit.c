@@ -137,6 +137,15 @@ static cn_status check_options(const cn_fit_opts *o, cn_error *err)
     return cn_schedule_check(&o->schedule, err);
 }
 
+/* That there is something to learn; a model without parameters does what it does. */
+static cn_status check_frozen(const cn_model *model, cn_error *err)
+{
+    for (int i = 0; i < model->layer_count; i++)
+        if (cn_layer_learns(&model->layers[i])) return CN_OK;
+    if (model->parameter_elements == 0) return CN_OK;
+    return cn_fail(err, CN_ERR_ARGUMENT, "fit: every parameter is frozen, nothing can be learnt");
+}
+
 static void fill_defaults(cn_fit_opts *o, int size)
 {
     if (o->epochs == 0) o->epochs = 1;
@@ -471,6 +480,7 @@ cn_status cn_fit(cn_model *model, const cn_dataset *data, const cn_fit_opts *opt
     if (status == CN_OK) status = cn_check_fit(model, data, "fit", err);
     if (status == CN_OK && f.opts.valid)
         status = cn_check_fit(model, f.opts.valid, "fit: validation", err);
+    if (status == CN_OK) status = check_frozen(model, err);
     if (status != CN_OK) return status;
 
     fill_defaults(&f.opts, cn_dataset_size(data));
