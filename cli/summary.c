@@ -1,6 +1,8 @@
 /* summary.c - `convnet summary`: what a network is made of and what it takes to run it. */
 #include "cli.h"
 
+#include "formats/model_file.h"
+
 #include <string.h>
 
 typedef struct options {
@@ -20,9 +22,11 @@ static const cli_option summary_options[] = {
     {.name = NULL},
 };
 
+enum { ABOUT_TEXT = 512 };
+
 /* A model seen as a whole. */
 typedef struct totals {
-    size_t parameters, multiply_adds;
+    size_t parameters, statistics, multiply_adds;
     cn_memory run, train;
 } totals;
 
@@ -30,6 +34,7 @@ static cn_status measure(cn_model *model, const options *o, totals *t, cn_error 
 {
     cn_layer_info layer;
     t->parameters = cn_model_parameter_count(model);
+    t->statistics = cn_model_statistic_count(model);
     t->multiply_adds = 0;
     for (int i = 0; cn_model_layer(model, i, &layer); i++) t->multiply_adds += layer.multiply_adds;
     cn_session_opts run = {.batch = 1, .threads = o->common.threads};
@@ -49,33 +54,55 @@ static void print_memory(const char *what, const cn_memory *m)
     putchar('\n');
 }
 
+/* "conv2d 6 5x5 same", with "(after relu_2)" where it does not read the layer above it. */
+static const char *about_layer(const cn_model *model, int i, const cn_layer_info *layer,
+                               char text[ABOUT_TEXT])
+{
+    cn_layer_info before;
+    int used = snprintf(text, ABOUT_TEXT, "%s%s%s", layer->type, *layer->options ? " " : "",
+                        layer->options);
+    if (layer->input_count > 0 && layer->inputs[0] != i - 1 &&
+        cn_model_layer(model, layer->inputs[0], &before) && used < ABOUT_TEXT)
+        snprintf(text + used, (size_t)(ABOUT_TEXT - used), " (after %s)", before.name);
+    return text;
+}
+
+static void print_row(const cn_model *model, int i, const int width[2], bool statistics)
+{
+    char about[ABOUT_TEXT], shape[CLI_COUNT_TEXT * 2], count[CLI_COUNT_TEXT];
+    cn_layer_info layer;
+    cn_model_layer(model, i, &layer);
+    printf("%-*s  %-*s  %-14s", width[0], layer.name, width[1],
+           about_layer(model, i, &layer, about), cli_shape_text(layer.rank, layer.shape, shape));
+    printf("  %12s", cli_count_text(layer.parameters, count));
+    if (statistics) printf("  %10s", cli_count_text(layer.statistics, count));
+    printf("  %14s\n", cli_count_text(layer.multiply_adds, count));
+}
+
 static void print_table(const cn_model *model, const options *o, const totals *t)
 {
-    char parameters[CLI_COUNT_TEXT], adds[CLI_COUNT_TEXT], shape[CLI_COUNT_TEXT * 2];
+    char text[ABOUT_TEXT], count[CLI_COUNT_TEXT];
     cn_layer_info layer;
-    int name = 5, about = 5; /* the widths of the first columns */
+    int width[2] = {5, 5};               /* of the first columns */
+    bool statistics = t->statistics > 0; /* a column that few networks need */
     for (int i = 0; cn_model_layer(model, i, &layer); i++) {
-        int length = (int)strlen(layer.name);
-        int text = (int)(strlen(layer.type) + 1 + strlen(layer.options));
-        if (length > name) name = length;
-        if (text > about) about = text;
+        int name = (int)strlen(layer.name),
+            about = (int)strlen(about_layer(model, i, &layer, text));
+        if (name > width[0]) width[0] = name;
+        if (about > width[1]) width[1] = about;
     }
-    printf("%-*s  %-*s  %-14s  %12s  %13s\n", name, "layer", about, "what", "output", "parameters",
-           "multiply-adds");
-    for (int i = 0; cn_model_layer(model, i, &layer); i++)
-        printf("%-*s  %s%s%-*s  %-14s  %12s  %13s\n", name, layer.name, layer.type,
-               *layer.options ? " " : "",
-               about - (int)strlen(layer.type) - (*layer.options ? 1 : 0), layer.options,
-               cli_shape_text(layer.rank, layer.shape, shape),
-               cli_count_text(layer.parameters, parameters),
-               cli_count_text(layer.multiply_adds, adds));
-    printf("%-*s  %-*s  %-14s  %12s  %13s\n\n", name, "total", about, "", "",
-           cli_count_text(t->parameters, parameters), cli_count_text(t->multiply_adds, adds));
-    snprintf(shape, sizeof shape, "to train, batch %d", o->batch);
+    printf("%-*s  %-*s  %-14s  %12s", width[0], "layer", width[1], "what", "output", "parameters");
+    printf("%s  %14s\n", statistics ? "  statistics" : "", "multiply-adds");
+    for (int i = 0; cn_model_layer(model, i, &layer); i++) print_row(model, i, width, statistics);
+    printf("%-*s  %-*s  %-14s  %12s", width[0], "total", width[1], "", "",
+           cli_count_text(t->parameters, count));
+    if (statistics) printf("  %10s", cli_count_text(t->statistics, count));
+    printf("  %14s\n\n", cli_count_text(t->multiply_adds, count));
+    snprintf(text, sizeof text, "to train, batch %d", o->batch);
     printf("%-20s  %11s  %11s  %11s  %11s  %11s  %11s\n", "memory", "total", "activations",
            "parameters", "gradients", "optimiser", "workspace");
     print_memory("to run, one picture", &t->run);
-    print_memory(shape, &t->train);
+    print_memory(text, &t->train);
 }
 
 static json_t *memory_json(const cn_memory *m)
@@ -95,18 +122,26 @@ static void print_as_json(const cn_model *model, const options *o, const totals 
     json_t *object = json_object(), *layers = json_array();
     cn_layer_info layer;
     for (int i = 0; cn_model_layer(model, i, &layer); i++) {
-        json_t *row = json_object(), *shape = json_array();
+        json_t *row = json_object(), *shape = json_array(), *inputs = json_array();
         for (int k = 0; k < layer.rank; k++)
             json_array_append_new(shape, json_integer(layer.shape[k]));
         cli_put_text(row, "name", layer.name);
         cli_put_text(row, "type", layer.type);
         cli_put_text(row, "options", layer.options);
         json_object_set_new(row, "shape", shape);
+        for (int k = 0; k < layer.input_count; k++) {
+            cn_layer_info input;
+            cn_model_layer(model, layer.inputs[k], &input);
+            json_array_append_new(inputs, json_string(input.name));
+        }
+        json_object_set_new(row, "inputs", inputs);
         cli_put_whole(row, "parameters", layer.parameters);
+        cli_put_whole(row, "statistics", layer.statistics);
         cli_put_whole(row, "multiply_adds", layer.multiply_adds);
         json_array_append_new(layers, row);
     }
     cli_put_whole(object, "parameters", t->parameters);
+    cli_put_whole(object, "statistics", t->statistics);
     cli_put_whole(object, "multiply_adds", t->multiply_adds);
     json_object_set_new(object, "layers", layers);
     cli_put_whole(object, "batch", (size_t)o->batch);
@@ -127,8 +162,11 @@ static int run(const void *given, int count, char *const *operands)
     cli_natural_shape(operands[0], shape, &classes);
     if (o.shape[0] == 0) memcpy(o.shape, shape, sizeof shape);
     if (o.classes == 0) o.classes = classes;
-    if (cli_open_model(&model, operands[0], o.shape, o.classes, o.common.seed, &err) != CN_OK ||
-        measure(model, &o, &t, &err) != CN_OK) {
+    cn_status status = cli_is_model_file(operands[0])
+                           ? cn_model_load_outline(&model, operands[0], &err)
+                           : cn_model_parse_outline(&model, operands[0], o.shape, o.classes, &err);
+    if (status == CN_OK) status = measure(model, &o, &t, &err);
+    if (status != CN_OK) {
         cn_model_free(model);
         return cli_error("summary", "%s", err.text);
     }
@@ -148,7 +186,7 @@ const cli_command cli_summary = {
     .max_operands = 1,
     .help = "Shows each layer with the shape of its output, its parameters and the multiply-"
             "adds of one picture, then the memory that predicting and training take. Nothing "
-            "is trained.\n"
+            "runs, and no weights are made or read.\n"
             "\n"
             "Examples\n"
             "  convnet summary lenet5\n"

@@ -894,7 +894,9 @@ typedef struct cn_layer_info {
     const char *name;
     const char *type;    /* "conv2d" */
     const char *options; /* "6 5x5 same" */
-    int rank;            /* of one example's output */
+    int input_count;     /* the layers that it reads, all before it */
+    const cn_node *inputs;
+    int rank; /* of one example's output */
     int shape[CN_MAX_RANK];
     size_t parameters;    /* trained ones */
     size_t statistics;    /* not trained */

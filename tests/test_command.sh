@@ -152,11 +152,19 @@ summaries() {
     run summary lenet5 --json
     expect_status 0
     expect_keys "$out" parameters multiply_adds layers memory_running memory_training
-    [[ $out == '{"parameters":61706,"multiply_adds":416520,'* ]] || fail "$last: $out"
+    [[ $out == '{"parameters":61706,"statistics":0,"multiply_adds":416520,'* ]] || fail "$last: $out"
     run summary signs --json
     [[ $out == '{"parameters":1310,'* ]] || fail "$last: $out"
     run summary "conv 8 3x3 same, relu, maxpool 2, dense 10" --shape 32x32x3 --json
     [[ $out == '{"parameters":20714,'* ]] || fail "$last: $out"
+    run summary happy --json
+    [[ $out == '{"parameters":37569,"statistics":64,'* ]] || fail "$last: $out"
+    run summary "conv 4 3x3 same, batchnorm, relu, dense 3"
+    expect_out_has "statistics"
+    # No weights are made: these would be 4 TB.
+    run summary "dense 1000000, dense 1000000" --shape 8x8x1 --batch 1
+    expect_status 0
+    expect_out_has "1,000,066,000,000"
     fails "kernel" summary "conv 8 9x9, dense 2" --shape 4x4
     fails "lenet6" summary lenet6
     fails "nowhere.safetensors" summary nowhere.safetensors

@@ -444,7 +444,7 @@ static void the_documents_json_is_a_model(void **state)
     char *start = strstr(text, "```json\n") + strlen("```json\n");
     *strstr(start, "```") = '\0';
     json_t *json = json_loads(start, 0, NULL);
-    if (cn_model_from_json(&m, json, 1000000, &err) != CN_OK) fail_msg("%s", err.text);
+    if (cn_model_from_json(&m, json, false, 1000000, &err) != CN_OK) fail_msg("%s", err.text);
     assert_int_equal(cn_model_output_size(m), 2);
     assert_string_equal(cn_model_class_name(m, 1), "dog");
     cn_model_free(m);
@@ -484,7 +484,7 @@ static void json_brings_the_same_model_back(void **state)
         char *text = json_dumps(json, 0);
         json_t *read = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
         size_t count = cn_model_parameter_count(a);
-        assert_int_equal(cn_model_from_json(&b, read, count, NULL), CN_OK);
+        assert_int_equal(cn_model_from_json(&b, read, false, count, NULL), CN_OK);
         json_t *again = cn_model_to_json(b, NULL);
         assert_true(json_equal(json, again));
         assert_int_equal(cn_model_parameter_count(b), count);
@@ -495,7 +495,7 @@ static void json_brings_the_same_model_back(void **state)
         cn_model_free(b);
         b = NULL;
         if (count > 0)
-            assert_int_equal(cn_model_from_json(&b, read, count - 1, NULL), CN_ERR_SHAPE);
+            assert_int_equal(cn_model_from_json(&b, read, false, count - 1, NULL), CN_ERR_SHAPE);
         assert_null(b);
         json_decref(json);
         json_decref(read);
@@ -557,7 +557,7 @@ static void json_that_lies_is_refused(void **state)
         cn_error err = {0};
         json_t *json = json_loads(cases[i].json, 0, NULL);
         assert_non_null(json);
-        assert_int_equal(cn_model_from_json(&m, json, 1000, &err), cases[i].status);
+        assert_int_equal(cn_model_from_json(&m, json, false, 1000, &err), cases[i].status);
         assert_string_equal(err.text, cases[i].text);
         assert_null(m);
         json_decref(json);

@@ -80,7 +80,7 @@ cn_status cn_model_save(const cn_model *model, const char *path, cn_error *err)
 /* ---- Loading */
 
 /* The graph in a file's metadata as a model without weights. */
-static cn_status read_graph(cn_model **model, const cn_safetensors *file, size_t most,
+static cn_status read_graph(cn_model **model, const cn_safetensors *file, bool outline, size_t most,
                             const char *path, cn_error *err)
 {
     cn_error inner = {CN_OK, ""};
@@ -100,7 +100,7 @@ static cn_status read_graph(cn_model **model, const cn_safetensors *file, size_t
         status = cn_fail(err, CN_ERR_FORMAT, "%s: expected \"format\" and \"graph\" in the graph",
                          tail(path));
     else {
-        status = cn_model_from_json(model, graph, most, &inner);
+        status = cn_model_from_json(model, graph, outline, most, &inner);
         /* What would be a caller's mistake while building is the file's here. */
         if (status == CN_ERR_ARGUMENT || status == CN_ERR_SHAPE) status = CN_ERR_FORMAT;
         if (status != CN_OK) cn_fail(err, status, "%s: %s", tail(path), inner.text);
@@ -124,7 +124,8 @@ static cn_status copy_parameter(const cn_parameter *p, const cn_safetensors *fil
                        tail(path), p->name, cn_shape_text(p->value.rank, shape, want),
                        t->value.dtype == CN_F32 ? "F32" : "another dtype,",
                        cn_shape_text(t->value.rank, t->value.shape, found));
-    memcpy(p->value.data, t->value.data, cn_tensor_count(&t->value) * sizeof(float));
+    if (p->value.data)
+        memcpy(p->value.data, t->value.data, cn_tensor_count(&t->value) * sizeof(float));
     return CN_OK;
 }
 
@@ -151,14 +152,24 @@ static cn_status copy_parameters(const cn_model *model, const cn_safetensors *fi
     return CN_OK;
 }
 
-cn_status cn_model_file_read(cn_model **model, const cn_safetensors *file, const char *path,
-                             cn_error *err)
+/* The elements of what is no training's: no graph in the file can have more. */
+static size_t count_elements(const cn_safetensors *file)
+{
+    size_t elements = 0;
+    for (int i = 0; i < file->tensor_count; i++) {
+        const cn_tensor *t = &file->tensors[i].value;
+        size_t count = 1; /* fits: the tensor lies in the file */
+        for (int k = 0; k < t->rank; k++) count *= (size_t)t->shape[k];
+        if (!is_training(file, i)) elements += count;
+    }
+    return elements;
+}
+
+static cn_status read_model(cn_model **model, const cn_safetensors *file, bool outline,
+                            const char *path, cn_error *err)
 {
     cn_model *m = NULL;
-    size_t elements = 0;
-    for (int i = 0; i < file->tensor_count; i++)
-        if (!is_training(file, i)) elements += cn_tensor_count(&file->tensors[i].value);
-    cn_status status = read_graph(&m, file, elements, path, err);
+    cn_status status = read_graph(&m, file, outline, count_elements(file), path, err);
     if (status == CN_OK) status = copy_parameters(m, file, path, err);
     if (status == CN_OK)
         *model = m;
@@ -167,12 +178,27 @@ cn_status cn_model_file_read(cn_model **model, const cn_safetensors *file, const
     return status;
 }
 
+cn_status cn_model_file_read(cn_model **model, const cn_safetensors *file, const char *path,
+                             cn_error *err)
+{
+    return read_model(model, file, false, path, err);
+}
+
 cn_status cn_model_load(cn_model **model, const char *path, cn_error *err)
 {
     if (!model || !path) return cn_fail(err, CN_ERR_ARGUMENT, "model_load: NULL argument");
     cn_safetensors file = {0};
     cn_status status = cn_safetensors_load(&file, path, err);
     if (status == CN_OK) status = cn_model_file_read(model, &file, path, err);
+    cn_safetensors_free(&file);
+    return status;
+}
+
+cn_status cn_model_load_outline(cn_model **model, const char *path, cn_error *err)
+{
+    cn_safetensors file = {0};
+    cn_status status = cn_safetensors_outline(&file, path, err);
+    if (status == CN_OK) status = read_model(model, &file, true, path, err);
     cn_safetensors_free(&file);
     return status;
 }

@@ -210,7 +210,8 @@ static cn_status read_entries(const json_t *header, cn_source *s, entry **out, s
     return check_cover(entries, *count, s, err);
 }
 
-static cn_status read_tensors(cn_safetensors *file, const entry *entries, size_t count,
+/* Without `data`, the tensors have their shapes and nothing else. */
+static cn_status read_tensors(cn_safetensors *file, const entry *entries, size_t count, bool data,
                               cn_source *s, cn_error *err)
 {
     file->tensors = cn_allocate(count + 1, sizeof *file->tensors, cn_source_name(s), err);
@@ -218,17 +219,20 @@ static cn_status read_tensors(cn_safetensors *file, const entry *entries, size_t
     for (size_t i = 0; i < count; i++) {
         const entry *e = &entries[i];
         cn_named_tensor *t = &file->tensors[i];
-        cn_status status = cn_tensor_create(&t->value, e->dtype, e->rank, e->shape, err);
-        if (status != CN_OK) return status;
         t->name = e->name;
+        t->value = cn_tensor_view(e->dtype, e->rank, e->shape, NULL);
         file->tensor_count++;
-        status = cn_source_read(s, t->value.data, e->end - e->begin, e->name, err);
+        if (!data) continue;
+        t->value = (cn_tensor){0};
+        cn_status status = cn_tensor_create(&t->value, e->dtype, e->rank, e->shape, err);
+        if (status == CN_OK)
+            status = cn_source_read(s, t->value.data, e->end - e->begin, e->name, err);
         if (status != CN_OK) return status;
     }
-    return cn_source_end(s, err);
+    return data ? cn_source_end(s, err) : CN_OK;
 }
 
-cn_status cn_safetensors_read(cn_safetensors *out, cn_source *source, cn_error *err)
+static cn_status read_file(cn_safetensors *out, cn_source *source, bool data, cn_error *err)
 {
     cn_safetensors file = {0};
     json_t *header = NULL;
@@ -240,7 +244,7 @@ cn_status cn_safetensors_read(cn_safetensors *out, cn_source *source, cn_error *
         status =
             read_metadata(&file, json_object_get(header, METADATA), cn_source_name(source), err);
     if (status == CN_OK) status = read_entries(header, source, &entries, &count, err);
-    if (status == CN_OK) status = read_tensors(&file, entries, count, source, err);
+    if (status == CN_OK) status = read_tensors(&file, entries, count, data, source, err);
     cn_release(entries);
     if (status == CN_OK)
         *out = file;
@@ -249,14 +253,29 @@ cn_status cn_safetensors_read(cn_safetensors *out, cn_source *source, cn_error *
     return status;
 }
 
-cn_status cn_safetensors_load(cn_safetensors *file, const char *path, cn_error *err)
+cn_status cn_safetensors_read(cn_safetensors *file, cn_source *source, cn_error *err)
+{
+    return read_file(file, source, true, err);
+}
+
+static cn_status load(cn_safetensors *file, const char *path, bool data, cn_error *err)
 {
     cn_source *source = NULL;
     /* Plain: a header's size may begin with gzip's magic number. */
     cn_status status = cn_source_open(&source, path, CN_SOURCE_PLAIN, err);
-    if (status == CN_OK) status = cn_safetensors_read(file, source, err);
+    if (status == CN_OK) status = read_file(file, source, data, err);
     cn_source_close(source);
     return status;
+}
+
+cn_status cn_safetensors_load(cn_safetensors *file, const char *path, cn_error *err)
+{
+    return load(file, path, true, err);
+}
+
+cn_status cn_safetensors_outline(cn_safetensors *file, const char *path, cn_error *err)
+{
+    return load(file, path, false, err);
 }
 
 void cn_safetensors_free(cn_safetensors *file)

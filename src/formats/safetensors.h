@@ -30,6 +30,8 @@ typedef struct cn_safetensors {
  */
 cn_status cn_safetensors_load(cn_safetensors *file, const char *path, cn_error *err);
 cn_status cn_safetensors_read(cn_safetensors *file, cn_source *source, cn_error *err);
+/* The header alone: the tensors have names and shapes, but no data. */
+cn_status cn_safetensors_outline(cn_safetensors *file, const char *path, cn_error *err);
 void cn_safetensors_free(cn_safetensors *file);
 
 /* NULL where there is none of this name. */

@@ -276,7 +276,7 @@ static void list_parameters(cn_model *m)
             m->parameters[at] = (cn_parameter){
                 .name = m->parameter_names[at],
                 .value = cn_tensor_view(CN_F32, weight->shape.rank, weight->shape.n,
-                                        m->block + weight->offset),
+                                        m->outline ? NULL : m->block + weight->offset),
                 .statistic = weight->statistic,
             };
         }
@@ -295,8 +295,9 @@ cn_status cn_model_finish_zero(cn_model *m, cn_node output, size_t most, cn_erro
     if (status != CN_OK) return status;
 
     size_t tensors = (size_t)m->parameter_count;
-    m->block = cn_allocate(m->block_size, sizeof *m->block, "model: parameters", err);
-    if (m->block)
+    if (!m->outline)
+        m->block = cn_allocate(m->block_size, sizeof *m->block, "model: parameters", err);
+    if (m->block || m->outline)
         m->parameters = cn_allocate(tensors, sizeof *m->parameters, "model: parameters", err);
     if (m->parameters)
         m->parameter_names = cn_allocate(tensors, sizeof *m->parameter_names, "model", err);
@@ -335,7 +336,7 @@ static void initialise(const cn_weight *weight, float *value, uint64_t seed, uin
 cn_status cn_model_finish(cn_model *m, cn_node output, uint64_t seed, cn_error *err)
 {
     cn_status status = cn_model_finish_zero(m, output, SIZE_MAX, err);
-    if (status != CN_OK) return status;
+    if (status != CN_OK || m->outline) return status;
     uint64_t stream = 0;
     for (int i = 0; i < m->layer_count; i++)
         for (int j = 0; j < m->layers[i].weight_count; j++, stream++) {

@@ -103,6 +103,8 @@ bool cn_model_layer(const cn_model *m, int i, cn_layer_info *out)
         .name = layer->name,
         .type = layer->type->name,
         .options = layer->text ? layer->text : "",
+        .input_count = layer->input_count,
+        .inputs = layer->inputs,
         .rank = layer->out.rank,
         .multiply_adds = layer->type->multiply_adds ? layer->type->multiply_adds(layer) : 0,
     };

@@ -16,6 +16,7 @@ struct cn_model {
     int layer_count, layer_capacity;
     cn_node output;
     bool finished;
+    bool outline;   /* no memory for parameters (block is NULL): shapes and counts are all it has */
     cn_error error; /* the first one while building */
 
     /* All parameters: first those that are trained, then the statistics. Each tensor starts on a
@@ -66,8 +67,17 @@ cn_status cn_options_from_json(const cn_layer_type *type, const json_t *object, 
 
 /* A new object, or NULL with an error. docs/models.md describes it. */
 json_t *cn_model_to_json(const cn_model *model, cn_error *err);
-/* A finished model whose parameters are all zero, for a reader to fill. A graph of more than `most`
- * parameters (what the file can hold) is refused before anything of their size is allocated. */
-cn_status cn_model_from_json(cn_model **model, const json_t *json, size_t most, cn_error *err);
+/* A finished model whose parameters are all zero, for a reader to fill, or its outline. A graph of
+ * more than `most` parameters (what the file can hold) is refused before anything of their size is
+ * allocated. */
+cn_status cn_model_from_json(cn_model **model, const json_t *json, bool outline, size_t most,
+                             cn_error *err);
+
+/* ---- parse.c */
+
+/* cn_model_parse, of an outline: for a summary, which the weights of a large network would delay.
+ */
+cn_status cn_model_parse_outline(cn_model **model, const char *text, const int shape[3],
+                                 int classes, cn_error *err);
 
 #endif

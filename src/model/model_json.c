@@ -195,7 +195,8 @@ static cn_status read_normalization(cn_model *m, const json_t *json, cn_error *e
     return status;
 }
 
-cn_status cn_model_from_json(cn_model **model, const json_t *json, size_t most, cn_error *err)
+cn_status cn_model_from_json(cn_model **model, const json_t *json, bool outline, size_t most,
+                             cn_error *err)
 {
     int shape[3];
     cn_model *m = NULL;
@@ -205,6 +206,7 @@ cn_status cn_model_from_json(cn_model **model, const json_t *json, size_t most, 
     if (status == CN_OK) status = read_shape(json_object_get(json, "input"), shape, err);
     if (status == CN_OK) status = cn_model_create(&m, shape, err);
     if (status != CN_OK) return status;
+    m->outline = outline;
 
     const json_t *layers = json_object_get(json, "layers");
     for (size_t i = 0; i < json_array_size(layers) && status == CN_OK; i++)

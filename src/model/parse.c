@@ -307,14 +307,15 @@ static cn_status build_network(cn_model *m, cn_zoo_build *build, int classes, cn
     return *x < 0 ? cn_fail(err, m->error.status, "%s", m->error.text) : CN_OK;
 }
 
-cn_status cn_model_parse(cn_model **model, const char *text, const int shape[3], int classes,
-                         uint64_t seed, cn_error *err)
+static cn_status parse(cn_model **model, const char *text, const int shape[3], int classes,
+                       bool outline, uint64_t seed, cn_error *err)
 {
     if (!model || !text || !shape)
         return cn_fail(err, CN_ERR_ARGUMENT, "model text: NULL argument");
     cn_model *m;
     cn_status status = cn_model_create(&m, shape, err);
     if (status != CN_OK) return status;
+    m->outline = outline;
 
     cn_zoo_build *build = NULL;
     cn_node x = cn_input(m);
@@ -332,4 +333,16 @@ cn_status cn_model_parse(cn_model **model, const char *text, const int shape[3],
 done:
     cn_model_free(m);
     return status;
+}
+
+cn_status cn_model_parse(cn_model **model, const char *text, const int shape[3], int classes,
+                         uint64_t seed, cn_error *err)
+{
+    return parse(model, text, shape, classes, false, seed, err);
+}
+
+cn_status cn_model_parse_outline(cn_model **model, const char *text, const int shape[3],
+                                 int classes, cn_error *err)
+{
+    return parse(model, text, shape, classes, true, 0, err);
 }

@@ -79,6 +79,8 @@ cn_status cn_session_create(cn_session **session, cn_model *model, cn_session_op
     if (!s) return CN_ERR_MEMORY;
     s->model = model;
     cn_status status = cn_plan_create(&s->plan, model, opts, err);
+    if (status == CN_OK && model->outline)
+        status = cn_fail(err, CN_ERR_ARGUMENT, "session: the model is an outline, without weights");
     if (status == CN_OK) status = cn_pool_create(&s->pool, s->plan.opts.threads, err);
     if (status != CN_OK) goto done;
 
@@ -405,8 +407,8 @@ bool cn_session_replay(cn_session *s, const cn_tensor *Y, cn_look *look, void *u
     }
     if (!Y) return false;
     const cn_call *output = &s->calls[s->model->output];
-    cn_loss_run(&s->plan.loss, s->m, output->x[0], output->y, Y,
-                buffer(s, s->plan.loss_gradient), NULL);
+    cn_loss_run(&s->plan.loss, s->m, output->x[0], output->y, Y, buffer(s, s->plan.loss_gradient),
+                NULL);
     memset(s->gradients, 0, s->plan.gradients * sizeof *s->gradients);
     for (int i = n - 1; i > 0; i--) {
         if (!s->plan.steps[i].backward) continue;
