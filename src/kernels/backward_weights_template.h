@@ -244,7 +244,7 @@ static void gradient_unit(void *argument, int unit, int worker)
 /* Of the folded convolution. */
 static weights_gradient gradient_of(const cn_conv_shape *s, const float *x)
 {
-    weights_gradient f = {.g = pictures_of(s, x, true), .oc = s->oc};
+    weights_gradient f = {.g = pictures_of(s, x, s->sh == 1), .oc = s->oc};
     pictures *g = &f.g;
     f.aside = s->fh == 1 && s->fw == 1 && s->oc > PANEL && g->in_place && s->pt == 0 &&
               (s->oh - 1) * s->sh < s->h;

@@ -233,7 +233,8 @@ LINES(2, 2)
 LINES(3, 2)
 LINES(4, 2)
 LINES(5, 2)
-LINES(6, 2) LINES(7, 2)
+LINES(6, 2)
+LINES(7, 2)
 
 #define LINES_OF(kind, STEP)                                                                 \
     {                                                                                        \
@@ -241,8 +242,8 @@ LINES(6, 2) LINES(7, 2)
             kind##_6x##STEP, kind##_7x##STEP                                                 \
     }
 
-    static outputs_function *const outputs_lines[2][MOST_TAPS] = {LINES_OF(outputs, 1),
-                                                                  LINES_OF(outputs, 2)};
+static outputs_function *const outputs_lines[2][MOST_TAPS] = {LINES_OF(outputs, 1),
+                                                              LINES_OF(outputs, 2)};
 static taps_function *const taps_lines[2][MOST_TAPS] = {LINES_OF(taps, 1), LINES_OF(taps, 2)};
 
 /* Are there instances for this line? */

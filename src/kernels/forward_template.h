@@ -76,9 +76,10 @@ static void correlate_unit(void *argument, int unit, int worker)
     const int p0 = band * g->band_rows, p1 = smaller(g->oh, p0 + g->band_rows);
     const int i0 = group * g->group, i1 = smaller(g->m, i0 + g->group);
     const int q0 = run * g->run, q1 = smaller(g->ow, q0 + g->run);
-    ptrdiff_t image;
+    ptrdiff_t image = 0;
+    float *copy = s->scratch + (size_t)worker * s->band;
     const float *rows =
-        padded_rows(g, i0, i1, p0, p1, s->scratch + (size_t)worker * s->band, &image);
+        g->every ? gathered_pixels(g, q0, q1, copy) : padded_rows(g, i0, i1, p0, p1, copy, &image);
     /* What a row writes too much, the next row overwrites, where it begins behind it. */
     const ptrdiff_t spare = s->y_row == (ptrdiff_t)g->ow * s->oc ? s->y_row : 0;
     const int panel0 = share * s->panels / s->shares;

@@ -77,6 +77,12 @@ static void direct_pack(const cn_conv_shape *s, const float *w, float *packed)
         for (int u = 0; u < s->fh; u++) {
             for (int v = 0; v < f.s.fw; v++) {
                 for (int j = 0; j < s->c; j++, packed += width) {
+                    if (f.g == 1 && n == width) {
+                        const float *row = w + (((ptrdiff_t)u * s->fw + v) * s->c + j) * s->oc;
+                        for (int k = 0; k < width; k += LANES)
+                            store(packed + k, load(row + column + k));
+                        continue;
+                    }
                     for (int k = 0; k < width; k += LANES) store(packed + k, (vf){0});
                     for (int e = 0; e < f.g; e++) {
                         const int tap = v - e * s->sw;

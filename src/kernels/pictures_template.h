@@ -17,6 +17,9 @@ typedef struct pictures {
     int fh, fw, sh, sw, pt, pl, oh, ow;
     int columns;          /* of a padded row */
     bool in_place;        /* no window leaves its row: it is not copied */
+    int every;            /* gathered: every every-th column and row of x, else 0 */
+    int from_h, from_w;   /* and the pictures that they are gathered from */
+    int from_oh, from_ow; /* (their strides are equal) */
     ptrdiff_t row, image; /* floats from one to the next; a padded row's or the picture's */
     int band_rows, bands; /* output rows of a band, and bands of a picture */
     int run, runs;        /* output pixels of a row taken at a time, and such runs of a row */
@@ -39,11 +42,19 @@ static pictures pictures_of(const cn_conv_shape *s, const float *x, bool joined)
                   .pl = s->pl,
                   .oh = s->oh,
                   .ow = s->ow};
-    /* The pixels of a 1 x 1 convolution are one long row, taken in runs. */
-    if (joined && s->fh == 1 && s->fw == 1 && s->sh == 1 && s->sw == 1 && s->pt == 0 &&
-        s->pl == 0 && s->oh == s->h && s->ow == s->w && (int64_t)s->m * s->h * s->w <= INT32_MAX) {
-        g.w = g.ow = s->m * s->h * s->w;
-        g.m = g.h = g.oh = 1;
+    /* The pixels of a 1 x 1 convolution are one long row, taken in runs; with a stride, the pixels
+     * that it sees are. */
+    if (joined && s->fh == 1 && s->fw == 1 && s->sh == s->sw && s->pt == 0 && s->pl == 0 &&
+        (s->oh - 1) * s->sh < s->h && (s->ow - 1) * s->sw < s->w &&
+        (s->sh > 1 || (s->oh == s->h && s->ow == s->w)) &&
+        (int64_t)s->m * s->h * s->w <= INT32_MAX) {
+        if (s->sh > 1) g.every = s->sh;
+        g.from_h = s->h;
+        g.from_w = s->w;
+        g.from_oh = s->oh;
+        g.from_ow = s->ow;
+        g.w = g.ow = s->m * s->oh * s->ow;
+        g.m = g.h = g.oh = g.sh = g.sw = 1;
     }
     g.columns = (g.ow - 1) * g.sw + g.fw;
     g.in_place = g.pl <= 0 && g.columns - g.pl <= g.w;
@@ -82,6 +93,7 @@ INLINE int end_row(const pictures *g, int p1)
 /* What the padded rows of one group take. */
 static size_t band_floats(const pictures *g)
 {
+    if (g->every) return (size_t)g->run * (size_t)g->c;
     if (g->in_place) return 0;
     const int rows = smaller(g->h, (g->band_rows - 1) * g->sh + g->fh);
     return (size_t)g->group * (size_t)rows * (size_t)g->row + 2 * LANES;
@@ -109,4 +121,19 @@ static const float *padded_rows(const pictures *g, int i0, int i1, int p0, int p
     }
     *image = (end - first) * g->row;
     return band - first * g->row;
+}
+
+/* Pixels q0 <= q < q1 of the long row that is gathered, copied into `band`. Returns where pixel 0
+ * would be. */
+static const float *gathered_pixels(const pictures *g, int q0, int q1, float *band)
+{
+    const size_t c = (size_t)g->c;
+    for (int q = q0; q < q1; q++) {
+        const int column = q % g->from_ow, row = q / g->from_ow % g->from_oh;
+        const int image = q / g->from_ow / g->from_oh;
+        const ptrdiff_t at = ((ptrdiff_t)image * g->from_h + row * g->every) * g->from_w;
+        memcpy(band + (size_t)(q - q0) * c, g->x + (at + column * g->every) * g->c,
+               c * sizeof *band);
+    }
+    return band - q0 * (ptrdiff_t)g->c;
 }
