@@ -61,7 +61,7 @@ typedef struct cli_command {
 } cli_command;
 
 extern const cli_command cli_train, cli_evaluate, cli_predict, cli_summary, cli_gradcheck,
-    cli_bench;
+    cli_bench, cli_augment;
 
 /* Fills `options` (zeroed, command->size bytes) from the arguments and moves the operands to the
  * front of argv; their number in *count. CLI_USAGE, with the error printed, or CLI_DONE. */

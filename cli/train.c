@@ -2,8 +2,8 @@
  * train.c - `convnet train`: data and a network in, a model file out.
  *
  * The test set steers nothing: it is looked at once, after training. What an epoch is judged by is
- * held out of the training set, every k-th picture, whatever the seed: so a training that is
- * continued with another seed does not validate on what it has learnt from.
+ * held out of the training set, every k-th picture, whatever the seed (--valid-seed is another): so
+ * a training that is continued with another seed does not validate on what it has learnt from.
  */
 #include "interrupt.h"
 #include "progress.h"
@@ -19,6 +19,7 @@
 
 typedef struct options {
     cli_common common;
+    uint64_t valid_seed;
     const char *data, *model, *out, *augment;
     const char *from, *checkpoint, *checkpoint_every, *resume;
     int epochs, batch;
@@ -52,6 +53,9 @@ static const cli_option train_options[] = {
      "test by the average over views of each picture, as convnet evaluate does"},
     {"valid", CLI_NUMBER, offsetof(options, valid), "FRACTION", "0.1", 0, 0.9,
      "part of the training pictures to hold out and measure after each epoch; 0 trains on all"},
+    {"valid-seed", CLI_SEED, offsetof(options, valid_seed), "N", "0", 0, 0,
+     "which pictures those are: 0 takes them evenly from the whole, another number at random, the "
+     "same part of each class"},
     {"from", CLI_TEXT, offsetof(options, from), "FILE", NULL, 0, 0,
      "begin with the network and the weights of this model file; for other classes its last layer "
      "of weights is replaced; with --model, with what that network has in common with it"},
@@ -156,7 +160,9 @@ static cn_status load_data(job *j, cn_error *err)
             j->o->data, j->o->valid, cn_dataset_size(all));
         return err->status = CN_ERR_ARGUMENT;
     }
-    status = cn_dataset_hold_out(&j->train, &j->valid, all, j->o->valid, err);
+    status = j->o->valid_seed
+                 ? cn_dataset_split(&j->train, &j->valid, all, j->o->valid, j->o->valid_seed, err)
+                 : cn_dataset_hold_out(&j->train, &j->valid, all, j->o->valid, err);
     if (status == CN_OK) cn_dataset_free(all);
     return status;
 }

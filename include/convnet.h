@@ -634,6 +634,13 @@ CN_API cn_status cn_dataset_select(cn_dataset **part, const cn_dataset *data, co
  */
 CN_API cn_status cn_dataset_hold_out(cn_dataset **kept, cn_dataset **held, const cn_dataset *data,
                                      double fraction, cn_error *err);
+/*
+ * The same at random: every class is held out in proportion, give or take a picture. The parts
+ * depend on this seed alone, so give a training that is continued the same one. Both parts keep
+ * the set's order.
+ */
+CN_API cn_status cn_dataset_split(cn_dataset **kept, cn_dataset **held, const cn_dataset *data,
+                                  double fraction, uint64_t seed, cn_error *err);
 CN_API void cn_dataset_free(cn_dataset *data);
 CN_API int cn_dataset_size(const cn_dataset *data);
 CN_API const int *cn_dataset_shape(const cn_dataset *data); /* n_H, n_W, n_C */
@@ -936,6 +943,9 @@ CN_API cn_status cn_gradcheck(cn_model *model, const cn_gradcheck_opts *opts,
 /* Reads a PNG, JPEG or PNM (P2, P3, P5, P6) picture as U8 (n_H, n_W, n_C), n_C 1 to 4, recognised
  * by its first bytes. PNG and JPEG are read where the library was built with them. */
 CN_API cn_status cn_image_load(cn_tensor *image, const char *path, cn_error *err);
+/* Writes U8 (n_H, n_W, 1 or 3) as the name's ending says: .png, where the library was built with
+ * libpng, .pnm, .pgm or .ppm. A reader sees the old file or the new one. */
+CN_API cn_status cn_image_save(const cn_tensor *image, const char *path, cn_error *err);
 /* The picture made ready for a model: resized (area or bilinear) to its n_H x n_W, and to its
  * channels (grey from colour by ITU-R BT.601 luma, alpha dropped), (1, n_H, n_W, n_C). U8 stays U8,
  * F32 of [0, 1] stays F32. */

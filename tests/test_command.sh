@@ -71,7 +71,7 @@ expect_keys() {
 
 help_texts() {
     local name
-    for name in help train evaluate predict summary gradcheck; do
+    for name in help train evaluate predict summary gradcheck augment; do
         if [ $name = help ]; then run help; else run $name --help; fi
         expect_status 0
         expect_err ""
@@ -354,6 +354,54 @@ another_head() {
     fails "nowhere.safetensors" train --from nowhere.safetensors
 }
 
+# ---- augmentation
+
+# Reads "width height" of a P5 or P6 file.
+size_of() {
+    head -c 15 "$1" | sed -n 2p
+}
+
+augmenting() {
+    run augment --augment "crop=2 rotate=20 cutout=3" --pictures 3 --epochs 4 --out sheet.pnm --json
+    expect_status 0
+    expect_keys "$out" file pictures epochs
+    # 8 times as large, with frames of 4.
+    [ "$(size_of sheet.pnm)" = "344 208" ] || fail "$last: a sheet of $(size_of sheet.pnm)"
+    cp sheet.pnm other.pnm
+    run augment --augment "crop=2 rotate=20 cutout=3" --pictures 3 --epochs 4 --out sheet.pnm
+    cmp -s sheet.pnm other.pnm || fail "$last: another sheet the second time"
+    run augment --augment "crop=2 rotate=20 cutout=3" --pictures 3 --epochs 4 --out sheet.pnm --seed 1
+    ! cmp -s sheet.pnm other.pnm || fail "$last: the seed changes nothing"
+    fails "expected crop=PIXELS, found \"crop=x\"" augment --augment crop=x
+    fails "crop is 8, expected 0 to 7 for pictures of 8 x 8" augment --augment crop=8
+    fails "sheet.gif: expected a name that ends in .png, .pnm or .pgm" augment --out sheet.gif
+    fails "no/such/sheet.pnm" augment --out no/such/sheet.pnm
+    fails "expected at most 30000 x 30000" augment --pictures 1000
+
+    # What is seen in training does not depend on threads, and is another training.
+    local words="crop=1 shift=0.5 rotate=10 scale=0.1 jitter=0.2 cutout=2 mixup=0.2 border=reflect"
+    for threads in 1 2 3; do
+        run train --epochs 2 --augment "$words" --threads $threads --quiet --out m$threads.safetensors
+        expect_status 0
+    done
+    cmp -s m1.safetensors m2.safetensors || fail "1 and 2 threads augment differently"
+    cmp -s m1.safetensors m3.safetensors || fail "1 and 3 threads augment differently"
+    run train --epochs 2 --quiet --out m2.safetensors
+    ! cmp -s m1.safetensors m2.safetensors || fail "--augment changes nothing"
+    fails "expected one of flip, border" train --augment "zoom=2"
+
+    run evaluate a.safetensors --tta shift --json
+    expect_status 0
+    local views=$out
+    run evaluate a.safetensors --json
+    [ "$(json test_loss <<<"$views")" != "$(json test_loss <<<"$out")" ] ||
+        fail "--tta shift changes nothing"
+    run train --epochs 1 --quiet --tta mirror --valid-seed 3 --out m3.safetensors
+    expect_status 0
+    run train --epochs 1 --quiet --out m1.safetensors
+    ! cmp -s m1.safetensors m3.safetensors || fail "--valid-seed changes nothing"
+}
+
 # ---- what goes wrong
 
 wrong_files() {
@@ -452,6 +500,7 @@ pictures
 continuing
 other_data
 another_head
+augmenting
 wrong_files
 no_space
 interrupted INT 130

@@ -426,6 +426,59 @@ static void a_wrong_fit_is_refused(void **state)
     assert_null(out.data);
 }
 
+/* Saves and loads again; `name` decides the format. */
+static void expect_saved(const char *folder, const char *name, int channels)
+{
+    char path[FILES_PATH];
+    uint8_t pixels[3 * 5 * 3];
+    cn_error err = {CN_OK, ""};
+    for (size_t i = 0; i < sizeof pixels; i++) pixels[i] = (uint8_t)(i * 41);
+    cn_tensor image = cn_tensor_view(CN_U8, 3, (int[]){3, 5, channels}, pixels), again = {0};
+    files_join(path, folder, name);
+    if (cn_image_save(&image, path, &err) != CN_OK) fail_msg("%s", err.text);
+    if (cn_image_load(&again, path, &err) != CN_OK) fail_msg("%s", err.text);
+    assert_memory_equal(again.shape, image.shape, 3 * sizeof *image.shape);
+    assert_memory_equal(again.data, pixels, cn_tensor_count(&image));
+    cn_tensor_free(&again);
+}
+
+static void a_picture_is_saved_to_a_file(void **state)
+{
+    char folder[FILES_PATH], path[FILES_PATH];
+    uint8_t pixels[4] = {0};
+    float values[4] = {0};
+    cn_error err;
+    cn_tensor grey = cn_tensor_view(CN_U8, 3, (int[]){2, 2, 1}, pixels);
+    cn_tensor two = cn_tensor_view(CN_U8, 3, (int[]){2, 1, 2}, pixels);
+    cn_tensor floats = cn_tensor_view(CN_F32, 3, (int[]){2, 2, 1}, values);
+    (void)state;
+    files_make_folder(folder);
+    expect_saved(folder, "grey.pgm", 1);
+    expect_saved(folder, "colour.ppm", 3);
+    expect_saved(folder, "any.pnm", 1);
+    expect_saved(folder, "any.pnm", 3);
+#ifdef CONVNET_HAVE_PNG
+    expect_saved(folder, "grey.png", 1);
+    expect_saved(folder, "colour.png", 3);
+    assert_int_equal(files_count(folder), 5);
+#else
+    assert_int_equal(cn_image_save(&grey, files_join(path, folder, "grey.png"), &err),
+                     CN_ERR_UNSUPPORTED);
+    assert_says(err, "without libpng");
+    assert_int_equal(files_count(folder), 3);
+#endif
+    files_join(path, folder, "picture.ppm");
+    assert_int_equal(cn_image_save(&grey, path, &err), CN_ERR_ARGUMENT);
+    assert_says(err, "picture.ppm: expected a name that ends in .png, .pnm or .pgm");
+    assert_int_equal(cn_image_save(&two, path, &err), CN_ERR_SHAPE);
+    assert_says(err, "(2, 1, 2)");
+    assert_int_equal(cn_image_save(&floats, path, &err), CN_ERR_SHAPE);
+    assert_int_equal(cn_image_save(NULL, path, &err), CN_ERR_ARGUMENT);
+    assert_int_equal(cn_image_save(&grey, files_join(path, folder, "no/such.pgm"), &err),
+                     CN_ERR_IO);
+    files_remove_folder(folder);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -446,6 +499,7 @@ int main(void)
         cmocka_unit_test(jpeg_is_refused_by_name),
 #endif
         cmocka_unit_test(a_picture_is_loaded_from_a_file),
+        cmocka_unit_test(a_picture_is_saved_to_a_file),
         cmocka_unit_test(shrinking_takes_the_mean_over_the_area),
         cmocka_unit_test(growing_is_linear_between_pixels),
         cmocka_unit_test(channels_are_converted),
