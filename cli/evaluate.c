@@ -12,7 +12,7 @@ typedef struct options {
 
 static const cli_option evaluate_options[] = {
     {"data", CLI_TEXT, offsetof(options, data), "SPEC", "digits", 0, 0,
-     "the pictures: digits, mnist:DIR, cifar10:DIR or another kind that convnet train knows"},
+     "the pictures: digits, a folder or KIND:PATH, as for convnet train"},
     {"split", CLI_CHOICE, offsetof(options, split), "test|train", "test", 0, 0,
      "which part of them"},
     {"tta", CLI_CHOICE, offsetof(options, tta), "none|mirror|shift", "none", 0, 0,

@@ -32,9 +32,8 @@ typedef struct options {
 static const cli_option train_options[] = {
     {.name = "Options", .kind = CLI_HEADING},
     {"data", CLI_TEXT, offsetof(options, data), "SPEC", "digits", 0, 0,
-     "pictures to learn: digits (8 x 8 handwriting, built in), mnist:DIR or idx:DIR (four IDX "
-     "files), cifar10:DIR or cifar100:DIR (the binary versions), or a directory of such files; "
-     "any of them plain, .gz or .xz"},
+     "pictures to learn: digits (8 x 8 handwriting, built in), a folder with a sub-folder a class, "
+     "or KIND:PATH with a kind of those above"},
     {"model", CLI_TEXT, offsetof(options, model), "NAME|LAYERS|FILE", NULL, 0, 0,
      "a known network, layers in order, or a model file to continue from (default: what suits the "
      "pictures)"},
@@ -499,34 +498,42 @@ static int run(const void *given, int count, char *const *operands)
 const cli_command cli_train = {
     .name = "train",
     .summary = "trains a network on pictures and writes a model file",
-    .help = "Without any option, a small network learns to read handwritten digits, in "
-            "seconds.\n"
-            "\n"
-            "Part of the training pictures, every tenth unless --valid says otherwise, is "
-            "held out: what is learnt is measured on them after each epoch. The test pictures"
-            " are used once, at the end, and change nothing. The same seed writes the same "
-            "file, byte for byte, with any number of threads.\n"
-            "\n"
-            "Ctrl-C ends the training after the step at hand and saves the model; --model "
-            "FILE goes on from there, with the weights alone. With --checkpoint FILE it saves "
-            "everything, and --resume FILE goes on as if it had never stopped: the same file, "
-            "byte for byte. A second Ctrl-C ends it at once.\n"
-            "\n"
-            "Layers are written in order, with commas between them: conv FILTERS "
-            "ROWSxCOLUMNS, maxpool N, avgpool N, dense UNITS, flatten, relu, sigmoid, tanh, "
-            "softmax. To conv and pooling one may add \"stride N\" and \"same\" (padding). "
-            "\"dense classes\" has a unit for each class of the data. A softmax at the end "
-            "need not be written.\n"
-            "\n"
-            "Examples\n"
-            "  convnet train\n"
-            "  convnet train --epochs 5 --out mine.safetensors\n"
-            "  convnet train --model \"conv 8 3x3 same, relu, maxpool 2, dense classes\"\n"
-            "  convnet train --model digits.safetensors --rate 0.0001\n"
-            "  convnet train --from digits.safetensors --data idx:DIR --out letters.safetensors\n"
-            "  convnet train --checkpoint run.safetensors\n"
-            "  convnet train --resume run.safetensors\n"
-            "  convnet train --data mnist:DIR --model lenet5 --epochs 5\n",
+    .help =
+        "Without any option, a small network learns to read handwritten digits, in "
+        "seconds.\n"
+        "\n"
+        "Part of the training pictures, every tenth unless --valid says otherwise, is "
+        "held out: what is learnt is measured on them after each epoch. The test pictures"
+        " are used once, at the end, and change nothing. The same seed writes the same "
+        "file, byte for byte, with any number of threads.\n"
+        "\n"
+        "Ctrl-C ends the training after the step at hand and saves the model; --model "
+        "FILE goes on from there, with the weights alone. With --checkpoint FILE it saves "
+        "everything, and --resume FILE goes on as if it had never stopped: the same file, "
+        "byte for byte. A second Ctrl-C ends it at once.\n"
+        "\n"
+        "Kinds of data: mnist and idx (the four IDX files), cifar10 and cifar100 (the binary "
+        "versions), hdf5 (as in the course), npz and npy (NumPy's arrays), folder (a sub-folder "
+        "a class), csv (lines of path,label). A folder alone will do where what lies in it is "
+        "recognised; docs/data.md has the details. To folder and csv one may add how large the "
+        "pictures get and their channels: folder:DIR,size=64x64,channels=3.\n"
+        "\n"
+        "Layers are written in order, with commas between them: conv FILTERS "
+        "ROWSxCOLUMNS, maxpool N, avgpool N, dense UNITS, flatten, relu, sigmoid, tanh, "
+        "softmax. To conv and pooling one may add \"stride N\" and \"same\" (padding). "
+        "\"dense classes\" has a unit for each class of the data. A softmax at the end "
+        "need not be written.\n"
+        "\n"
+        "Examples\n"
+        "  convnet train\n"
+        "  convnet train --epochs 5 --out mine.safetensors\n"
+        "  convnet train --model \"conv 8 3x3 same, relu, maxpool 2, dense classes\"\n"
+        "  convnet train --model digits.safetensors --rate 0.0001\n"
+        "  convnet train --from digits.safetensors --data idx:DIR --out letters.safetensors\n"
+        "  convnet train --checkpoint run.safetensors\n"
+        "  convnet train --resume run.safetensors\n"
+        "  convnet train --data mnist:DIR --model lenet5 --epochs 5\n"
+        "  convnet train --data flowers,size=64x64 --model signs\n",
     .options = train_options,
     .size = sizeof(options),
     .run = run,

@@ -612,9 +612,16 @@ typedef struct cn_dataset cn_dataset;
 typedef enum cn_split { CN_TRAIN = 0, CN_TEST = 1 } cn_split;
 
 /*
- * `spec` is "digits" (embedded: 8 x 8 handwriting; every fifth picture is test), "mnist:DIR" or
- * "idx:DIR" (the four IDX files), "cifar10:DIR" or "cifar100:DIR" (the binary versions), or a
- * directory, recognised by what is in it. Files may be plain, .gz or .xz (docs/data.md).
+ * `spec` is "digits" (embedded: 8 x 8 handwriting), a directory, recognised by what is in it, or
+ * one of
+ *   "mnist:DIR", "idx:DIR"          the four IDX files
+ *   "cifar10:DIR", "cifar100:DIR"   the binary versions
+ *   "hdf5:PATH"                     the course's form, or any other (CONVNET_HDF5)
+ *   "npz:PATH", "npy:PATH"          NumPy's arrays
+ *   "folder:DIR"                    pictures, a sub-folder a class
+ *   "csv:PATH"                      a table of pictures and labels
+ * docs/data.md tells what each of them looks for. Where there is no test set, every fifth picture
+ * is test. Pictures are U8 in memory where the files have 8 bits, F32 otherwise.
  */
 CN_API cn_status cn_dataset_load(cn_dataset **data, const char *spec, cn_split split,
                                  cn_error *err);
