@@ -493,6 +493,37 @@ static void statistics_of_floats_are_exact_enough(void **state)
 
 /* ---- Whole files */
 
+static bool begins_with_p(const uint8_t *head, size_t size)
+{
+    return size > 0 && head[0] == 'p';
+}
+
+/* A device without an end is not read to its limit to find that it is no picture. */
+static void what_is_not_accepted_is_not_read(void **state)
+{
+    char folder[FILES_PATH], path[FILES_PATH];
+    uint8_t content[1000] = "p", *read;
+    size_t size;
+    (void)state;
+    files_make_folder(folder);
+    files_write(files_join(path, folder, "file"), content, sizeof content);
+    assert_int_equal(cn_file_read(path, 5000, begins_with_p, &read, &size, NULL), CN_OK);
+    assert_int_equal(size, sizeof content);
+    assert_memory_equal(read, content, size);
+    cn_release(read);
+    content[0] = 'q';
+    files_write(path, content, sizeof content);
+    assert_int_equal(cn_file_read(path, 5000, begins_with_p, &read, &size, NULL), CN_OK);
+    assert_int_equal(size, CN_HEAD);
+    assert_memory_equal(read, content, size);
+    cn_release(read);
+    assert_int_equal(cn_file_read("/dev/zero", SIZE_MAX / 4, begins_with_p, &read, &size, NULL),
+                     CN_OK);
+    assert_int_equal(size, CN_HEAD);
+    cn_release(read);
+    files_remove_folder(folder);
+}
+
 static void a_file_is_read_up_to_its_limit(void **state)
 {
     (void)state;
@@ -507,29 +538,30 @@ static void a_file_is_read_up_to_its_limit(void **state)
     const size_t sizes[] = {0, 1, 65535, 65536, 65537, sizeof content};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         files_write(path, content, sizes[i]);
-        assert_int_equal(cn_file_read(path, sizes[i], &read, &size, NULL), CN_OK);
+        assert_int_equal(cn_file_read(path, sizes[i], NULL, &read, &size, NULL), CN_OK);
         assert_int_equal(size, sizes[i]);
         assert_memory_equal(read, content, size);
         cn_release(read);
     }
-    assert_int_equal(cn_file_read(path, sizeof content - 1, &read, &size, &err),
+    assert_int_equal(cn_file_read(path, sizeof content - 1, NULL, &read, &size, &err),
                      CN_ERR_UNSUPPORTED);
     assert_says(err, "file: 200000 bytes, expected at most 199999");
-    assert_int_equal(cn_file_read(folder, 10, &read, &size, &err), CN_ERR_IO);
+    assert_int_equal(cn_file_read(folder, 10, NULL, &read, &size, &err), CN_ERR_IO);
     assert_says(err, "expected a file, found a directory");
     remove(path);
-    assert_int_equal(cn_file_read(path, 10, &read, &size, &err), CN_ERR_IO);
+    assert_int_equal(cn_file_read(path, 10, NULL, &read, &size, &err), CN_ERR_IO);
     assert_says(err, "file: cannot be opened: No such file");
     /* A long name leaves room for the reason. */
     char name[2000] = "";
     while (strlen(name) < sizeof name - 8) strcat(name, "folder/");
-    assert_int_equal(cn_file_read(name, 10, &read, &size, &err), CN_ERR_IO);
+    assert_int_equal(cn_file_read(name, 10, NULL, &read, &size, &err), CN_ERR_IO);
     assert_says(err, "/folder/: cannot be opened: No such file");
     files_remove_folder(folder);
     /* A file without an end or a size: the limit is what ends the reading. */
-    assert_int_equal(cn_file_read("/dev/zero", 100000, &read, &size, &err), CN_ERR_UNSUPPORTED);
+    assert_int_equal(cn_file_read("/dev/zero", 100000, NULL, &read, &size, &err),
+                     CN_ERR_UNSUPPORTED);
     assert_says(err, "/dev/zero: more than 100000 bytes");
-    assert_int_equal(cn_file_read("/dev/null", 100000, &read, &size, &err), CN_OK);
+    assert_int_equal(cn_file_read("/dev/null", 100000, NULL, &read, &size, &err), CN_OK);
     assert_int_equal(size, 0);
     cn_release(read);
 }
@@ -555,6 +587,7 @@ int main(void)
         cmocka_unit_test(statistics_are_a_channels_mean_and_deviation),
         cmocka_unit_test(statistics_of_floats_are_exact_enough),
         cmocka_unit_test(a_file_is_read_up_to_its_limit),
+        cmocka_unit_test(what_is_not_accepted_is_not_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -612,6 +612,22 @@ static void parameters_are_named_and_initialised(void **state)
     cn_model_free(m);
 }
 
+/* Planning takes time that grows with the square: a file's graph must not ask for hours. */
+static void too_many_layers_are_refused(void **state)
+{
+    (void)state;
+    cn_model *model = NULL;
+    cn_error err;
+    assert_int_equal(cn_model_create(&model, (int[]){1, 1, 1}, NULL), CN_OK);
+    cn_node x = cn_input(model);
+    for (int i = 1; i < 10000; i++) x = cn_relu(model, x);
+    assert_int_equal(x, 9999);
+    assert_true(cn_relu(model, x) < 0);
+    assert_int_equal(cn_model_finish(model, x, 1, &err), CN_ERR_UNSUPPORTED);
+    assert_string_equal(err.text, "model: more than 10000 layers");
+    cn_model_free(model);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -629,6 +645,7 @@ int main(void)
         cmocka_unit_test(json_brings_the_same_model_back),
         cmocka_unit_test(json_that_lies_is_refused),
         cmocka_unit_test(parameters_are_named_and_initialised),
+        cmocka_unit_test(too_many_layers_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

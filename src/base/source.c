@@ -281,14 +281,22 @@ static cn_status grow(uint8_t **block, size_t *room, size_t most, const char *pa
 }
 
 /* One byte more than the limit is enough to know that it is exceeded. */
-static cn_status read_all(cn_source *s, size_t limit, uint8_t **block, size_t *used, cn_error *err)
+static cn_status read_all(cn_source *s, size_t limit, cn_accepts *accepts, uint8_t **block,
+                          size_t *used, cn_error *err)
 {
+    uint8_t head[CN_HEAD];
     size_t got, most = limit + 1;
     size_t room = s->sized && s->raw_size < limit ? s->raw_size + 1 : CHUNK;
+    if (room < sizeof head) room = sizeof head;
     if (room > most) room = most;
-    cn_status status = CN_OK;
-    if (!(*block = cn_allocate(room, 1, s->name, err))) return CN_ERR_MEMORY;
-    for (*used = 0; status == CN_OK; status = grow(block, &room, most, s->name, err)) {
+    cn_status status =
+        cn_source_read_some(s, head, sizeof head < room ? sizeof head : room, used, err);
+    if (status != CN_OK) return status;
+    bool wanted = !accepts || accepts(head, *used);
+    if (!(*block = cn_allocate(wanted ? room : *used, 1, s->name, err))) return CN_ERR_MEMORY;
+    memcpy(*block, head, *used);
+    if (!wanted) return CN_OK;
+    for (; status == CN_OK; status = grow(block, &room, most, s->name, err)) {
         status = cn_source_read_some(s, *block + *used, room - *used, &got, err);
         *used += got;
         if (status != CN_OK || *used < room) return status;
@@ -298,7 +306,8 @@ static cn_status read_all(cn_source *s, size_t limit, uint8_t **block, size_t *u
     return cn_fail(err, CN_ERR_UNSUPPORTED, "%s: more than %zu bytes", s->name, limit);
 }
 
-cn_status cn_file_read(const char *path, size_t limit, uint8_t **bytes, size_t *size, cn_error *err)
+cn_status cn_file_read(const char *path, size_t limit, cn_accepts *accepts, uint8_t **bytes,
+                       size_t *size, cn_error *err)
 {
     cn_source *s = NULL;
     uint8_t *block = NULL;
@@ -308,7 +317,7 @@ cn_status cn_file_read(const char *path, size_t limit, uint8_t **bytes, size_t *
     status = s->sized && s->raw_size > limit
                  ? cn_fail(err, CN_ERR_UNSUPPORTED, "%s: %zu bytes, expected at most %zu", path,
                            s->raw_size, limit)
-                 : read_all(s, limit, &block, &used, err);
+                 : read_all(s, limit, accepts, &block, &used, err);
     cn_source_close(s);
     if (status == CN_OK) {
         *bytes = block;

@@ -114,14 +114,19 @@ static cn_status read_lines(table *t, cn_error *err)
     return CN_OK;
 }
 
+static bool is_text(const uint8_t *bytes, size_t size)
+{
+    return !memchr(bytes, 0, size);
+}
+
 static cn_status read_table(table *t, const char *path, cn_error *err)
 {
     uint8_t *bytes = NULL;
     size_t size = 0;
     *t = (table){.path = path};
-    cn_status status = cn_file_read(path, MOST_BYTES, &bytes, &size, err);
+    cn_status status = cn_file_read(path, MOST_BYTES, is_text, &bytes, &size, err);
     if (status != CN_OK) return status;
-    if (memchr(bytes, 0, size)) {
+    if (!is_text(bytes, size)) {
         status = cn_fail(err, CN_ERR_FORMAT, "%.120s: expected text, found a byte of 0", path);
         cn_release(bytes);
         return status;

@@ -49,11 +49,18 @@ cn_status cn_picture_decode(cn_tensor *image, const char *name, const uint8_t *b
                    name, head[0], head[1], head[2], head[3]);
 }
 
+static bool is_picture(const uint8_t *bytes, size_t size)
+{
+    for (int i = 0; formats[i]; i++)
+        if (formats[i]->detects(bytes, size)) return true;
+    return false;
+}
+
 cn_status cn_picture_load(cn_tensor *image, const char *path, cn_picture_depth depth, cn_error *err)
 {
     uint8_t *bytes = NULL;
     size_t size = 0;
-    cn_status status = cn_file_read(path, FILE_LIMIT, &bytes, &size, err);
+    cn_status status = cn_file_read(path, FILE_LIMIT, is_picture, &bytes, &size, err);
     if (status == CN_OK) status = cn_picture_decode(image, path, bytes, size, depth, err);
     cn_release(bytes);
     return status;

@@ -12,7 +12,13 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { PLACE_SIZE = 2 * CN_NAME_SIZE + 16, FLOATS_ALIGNED = CN_ALIGN / sizeof(float) };
+enum {
+    PLACE_SIZE = 2 * CN_NAME_SIZE + 16,
+    FLOATS_ALIGNED = CN_ALIGN / sizeof(float),
+    /* Names and plans take time that grows with the square of this: seconds. The deepest published
+     * networks have a third of it. */
+    MOST_LAYERS = 10000,
+};
 
 /* ---- making and freeing */
 
@@ -187,9 +193,9 @@ static cn_status build_layer(const cn_model *m, cn_layer *layer, const void *opt
 
 static cn_status reserve_layer(cn_model *m, cn_error *err)
 {
+    if (m->layer_count >= MOST_LAYERS)
+        return cn_fail(err, CN_ERR_UNSUPPORTED, "model: more than %d layers", MOST_LAYERS);
     if (m->layer_count < m->layer_capacity) return CN_OK;
-    if (m->layer_count > INT_MAX / 4)
-        return cn_fail(err, CN_ERR_MEMORY, "model: more than %d layers", m->layer_count);
     int capacity = 2 * m->layer_capacity;
     cn_layer *layers = cn_allocate((size_t)capacity, sizeof *layers, "model", err);
     if (!layers) return CN_ERR_MEMORY;
