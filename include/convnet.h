@@ -353,6 +353,49 @@ typedef struct cn_gelu_opts {
                   networks were trained with; it differs by up to 5e-4 and is no faster here */
 } cn_gelu_opts;
 
+typedef struct cn_adaptive_pool_opts {
+    const char *name;
+    int size[2]; /* of the output, n_H and n_W, required */
+} cn_adaptive_pool_opts;
+
+typedef struct cn_pads_opts {
+    const char *name;
+    int pads[4]; /* rows above, columns left, rows below, columns right */
+} cn_pads_opts;
+
+typedef enum cn_upsample_method {
+    CN_UPSAMPLE_NEAREST = 0,
+    CN_UPSAMPLE_BILINEAR = 1
+} cn_upsample_method;
+
+typedef struct cn_upsample_opts {
+    const char *name;
+    int factor[2]; /* required */
+    cn_upsample_method method;
+} cn_upsample_opts;
+
+typedef struct cn_dropout_opts {
+    const char *name;
+    double rate; /* the part to leave out, above 0 and below 1, required */
+} cn_dropout_opts;
+
+typedef struct cn_layer_norm_opts {
+    const char *name;
+    bool all_axes;  /* over a whole example, as PyTorch's LayerNorm of its shape; default: over the
+                       last axis, as Keras's */
+    double epsilon; /* added to the variance; default 1e-5 */
+    bool no_scale;  /* no gamma */
+    bool no_shift;  /* no beta */
+} cn_layer_norm_opts;
+
+typedef struct cn_group_norm_opts {
+    const char *name;
+    int groups;     /* of n_C / groups channels each, required */
+    double epsilon; /* added to the variance; default 1e-5 */
+    bool no_scale;  /* no gamma */
+    bool no_shift;  /* no beta */
+} cn_group_norm_opts;
+
 /* A model whose examples are (n_H, n_W, n_C). */
 CN_API cn_status cn_model_create(cn_model **model, const int shape[3], cn_error *err);
 CN_API void cn_model_free(cn_model *model);
@@ -369,6 +412,28 @@ CN_API cn_node cn_flatten(cn_model *model, cn_node x);
 CN_API cn_node cn_relu(cn_model *model, cn_node x);
 CN_API cn_node cn_sigmoid(cn_model *model, cn_node x);
 CN_API cn_node cn_tanh(cn_model *model, cn_node x);
+/* (n_H, n_W, n_C) -> (n_C): the mean over all pixels. */
+CN_API cn_node cn_global_average_pool(cn_model *model, cn_node x);
+/* Means over windows chosen so that the output has the size asked for, as PyTorch's
+ * AdaptiveAvgPool2d: element p from floor(p n_prev / n) up to ceil((p + 1) n_prev / n). */
+CN_API cn_node cn_adaptive_average_pool(cn_model *model, cn_node x, cn_adaptive_pool_opts opts);
+/* Zeros around each picture; and so many rows and columns cut off it. */
+CN_API cn_node cn_zero_pad2d(cn_model *model, cn_node x, cn_pads_opts opts);
+CN_API cn_node cn_crop2d(cn_model *model, cn_node x, cn_pads_opts opts);
+/* Larger by a whole factor; bilinear with the centres of pixels as half coordinates, as PyTorch's
+ * align_corners=False. */
+CN_API cn_node cn_upsample2d(cn_model *model, cn_node x, cn_upsample_opts opts);
+/* While training, 0 in place of elements drawn with probability rate, and the others times
+ * 1 / (1 - rate) (Srivastava et al. 2014). The draw is a function of the session's seed, of the
+ * layer, the forwards so far and the element, with any number of threads. A session that does not
+ * train leaves the layer out. */
+CN_API cn_node cn_dropout(cn_model *model, cn_node x, cn_dropout_opts opts);
+/* gamma (x - mean) / sqrt(variance + epsilon) + beta (Ba, Kiros and Hinton 2016); gamma and beta,
+ * "weight" and "bias", have the shape that mean and variance (biased) are taken over. */
+CN_API cn_node cn_layer_norm(cn_model *model, cn_node x, cn_layer_norm_opts opts);
+/* The same over each example's groups of channels (Wu and He 2018), with gamma and beta (n_C).
+ * groups = n_C is instance normalisation. */
+CN_API cn_node cn_group_norm(cn_model *model, cn_node x, cn_group_norm_opts opts);
 /* x where x > 0, else slope x. */
 CN_API cn_node cn_leaky_relu(cn_model *model, cn_node x, cn_leaky_relu_opts opts);
 /* min(max(x, 0), 6). */

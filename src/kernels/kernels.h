@@ -68,10 +68,11 @@ typedef struct cn_kernels {
     void (*bias)(size_t rows, int columns, const float *b, bool relu, float *y);
     void (*bias_backward)(size_t rows, int columns, const float *dy, float *db);
 
-    /* Pooling. A maximum ignores the padding, an average divides by the elements inside. With
-     * `ties` every element equal to the maximum receives the gradient, else the first one. A NaN
-     * in a window gives NaN. dx overwritten. x, y and dy must be readable one vector past their
-     * ends. */
+    /* Pooling. Strides of 0 stand for adaptive windows, rows floor(p h / oh) <= r < ceil((p + 1) h
+     * / oh) and columns alike; averages only. A maximum ignores the padding, an average divides by
+     * the elements inside. With `ties` every element equal to the maximum receives the gradient,
+     * else the first one. A NaN in a window gives NaN. dx overwritten. x, y and dy must be readable
+     * one vector past their ends. */
     void (*max_pool_forward)(const cn_conv_shape *s, const float *x, float *y, cn_pool *pool);
     void (*max_pool_backward)(const cn_conv_shape *s, const float *x, const float *y,
                               const float *dy, bool ties, float *dx, cn_pool *pool);
@@ -109,6 +110,22 @@ typedef struct cn_kernels {
     /* Over rows of `columns`. dx = y (dy - sum(dy y)). */
     void (*softmax)(size_t rows, int columns, const float *x, float *y);
     void (*softmax_backward)(size_t rows, int columns, const float *y, const float *dy, float *dx);
+    /* Over rows of c, with row_template.h's formulas: gamma, beta (c), moments (rows, 2) and dx may
+     * be NULL; sums (2 c) accumulated. */
+    void (*layer_norm)(size_t rows, int c, const float *x, const float *gamma, const float *beta,
+                       float epsilon, float *moments, float *y);
+    void (*layer_norm_backward)(size_t rows, int c, const float *x, const float *dy,
+                                const float *gamma, const float *moments, float *sums, float *dx);
+    /* dx = scale dy - k (x - mean) - b, the latter four a number a column. */
+    void (*group_norm_backward)(size_t rows, int c, const float *x, const float *dy,
+                                const float *mean, const float *scale, const float *k,
+                                const float *b, float *dx);
+    /* y = w[0] x[0] + .. + w[3] x[3]; and y += factor x. */
+    void (*weighted_sum4)(int n, const float w[4], const float *const x[4], float *y);
+    void (*add_scaled)(int n, float factor, const float *x, float *y);
+    /* y = scale x, or 0 x where the 24 bits that key and index hash to are below limit. */
+    void (*dropout)(size_t n, const uint32_t key[2], int limit, float scale, const float *x,
+                    float *y);
     /* y = a + b; with relu y = max(a + b, 0). */
     void (*sum)(size_t n, const float *a, const float *b, bool relu, float *y);
     /* y += x. */

@@ -31,6 +31,8 @@
 
 #include "kernels/activation_template.h"
 
+#include "kernels/row_template.h"
+
 #include "kernels/pool_template.h"
 
 #define JOIN(a, b)      a##b
@@ -78,6 +80,12 @@ const cn_kernels TABLE_NAME(ISA) = {
     .gelu_backward = gelu_backward,
     .gelu_tanh = gelu_tanh,
     .gelu_tanh_backward = gelu_tanh_backward,
+    .layer_norm = layer_norm,
+    .layer_norm_backward = layer_norm_backward,
+    .group_norm_backward = group_norm_backward,
+    .weighted_sum4 = weighted_sum4,
+    .add_scaled = add_scaled,
+    .dropout = dropout,
     .softmax = softmax,
     .softmax_backward = softmax_backward,
     .sum = sum,

@@ -12,6 +12,11 @@ typedef struct inside {
 
 INLINE inside window_inside(const cn_conv_shape *s, int p, int q)
 {
+    if (s->sh == 0) /* adaptive */
+        return (inside){(int)((ptrdiff_t)p * s->h / s->oh),
+                        (int)(((ptrdiff_t)(p + 1) * s->h + s->oh - 1) / s->oh),
+                        (int)((ptrdiff_t)q * s->w / s->ow),
+                        (int)(((ptrdiff_t)(q + 1) * s->w + s->ow - 1) / s->ow)};
     const int r = p * s->sh - s->pt, c = q * s->sw - s->pl;
     return (inside){larger(0, r), smaller(s->h, r + s->fh), larger(0, c), smaller(s->w, c + s->fw)};
 }

@@ -129,11 +129,12 @@ struct cn_layer_type {
     size_t options_size;
     int most_inputs; /* a layer of several inputs takes 2 to this many; 0: exactly one */
     unsigned backward_reads;
-    bool in_place;   /* y may overwrite x (the first), and dx dy, because element i needs element i
-                        alone (or, for a softmax, its row) */
-    bool view;       /* y is x, with another shape: nothing runs */
-    bool fuses_relu; /* honours cn_call.relu in forward */
-    bool masks_relu; /* and in backward */
+    bool in_place; /* y may overwrite x (the first), and dx dy, because element i needs element i
+                      alone (or, for a softmax, its row) */
+    bool view;     /* y is x, with another shape: nothing runs */
+    bool training_only; /* a view where the session does not train */
+    bool fuses_relu;    /* honours cn_call.relu in forward */
+    bool masks_relu;    /* and in backward */
     bool folds_norm; /* the last axis of its first weight is y's, its second weight is a bias, and
                         forward reads w[0] nowhere but in pack: a batch norm behind it can become
                         part of both */
@@ -168,6 +169,9 @@ extern const cn_layer_type cn_conv2d_type, cn_max_pool_type, cn_average_pool_typ
 extern const cn_layer_type cn_depthwise_conv2d_type, cn_conv_transpose2d_type;
 extern const cn_layer_type cn_leaky_relu_type, cn_relu6_type, cn_elu_type, cn_silu_type,
     cn_gelu_type, cn_softplus_type, cn_hard_sigmoid_type, cn_hard_swish_type;
+extern const cn_layer_type cn_adaptive_average_pool_type, cn_global_average_pool_type,
+    cn_zero_pad2d_type, cn_crop2d_type, cn_upsample2d_type, cn_dropout_type, cn_layer_norm_type,
+    cn_group_norm_type;
 
 /* What a batch norm that does not train makes of the layer before it (batch_norm.c): the weights
  * folded_w (rows, n_C) and the bias folded_b (n_C), from w and b (which may be NULL). */

@@ -26,6 +26,14 @@ const cn_layer_type *const cn_layer_types[] = {
     &cn_softplus_type,
     &cn_hard_sigmoid_type,
     &cn_hard_swish_type,
+    &cn_adaptive_average_pool_type,
+    &cn_global_average_pool_type,
+    &cn_zero_pad2d_type,
+    &cn_crop2d_type,
+    &cn_upsample2d_type,
+    &cn_dropout_type,
+    &cn_layer_norm_type,
+    &cn_group_norm_type,
     NULL,
 };
 

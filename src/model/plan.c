@@ -68,9 +68,15 @@ static int input_value(const planner *p, int i, int k)
     return p->nodes[layer_of(p, i)->inputs[k]].value;
 }
 
+static bool is_view(const planner *p, int i)
+{
+    const cn_layer_type *type = layer_of(p, i)->type;
+    return type->view || (type->training_only && !p->plan->opts.training);
+}
+
 static bool runs(const planner *p, int i)
 {
-    return i > 0 && !layer_of(p, i)->type->view;
+    return i > 0 && !is_view(p, i);
 }
 
 /* ---- options */
@@ -93,12 +99,12 @@ static void find_values(planner *p)
     for (int i = 0; i < p->n; i++) {
         node *at = &p->nodes[i];
         const cn_layer *layer = layer_of(p, i);
-        at->value = layer->type->view ? input_value(p, i, 0) : i;
+        at->value = is_view(p, i) ? input_value(p, i, 0) : i;
         at->gradient = i == 0 ? p->plan->opts.input_gradient : cn_layer_learns(layer);
         for (int k = 0; k < layer->input_count; k++) {
             node *x = &p->nodes[input_value(p, i, k)];
             at->gradient = at->gradient || x->gradient;
-            if (layer->type->view) continue;
+            if (is_view(p, i)) continue;
             x->readers++;
             x->reader = i;
         }
@@ -111,7 +117,7 @@ static void find_in_place(planner *p)
     int output = p->nodes[p->model->output].value;
     for (int i = 1; i < p->n; i++) {
         const cn_layer_type *type = layer_of(p, i)->type;
-        if (!type->in_place) continue;
+        if (!type->in_place || is_view(p, i)) continue;
         int x = input_value(p, i, 0);
         bool needed =
             p->plan->opts.training && ((type->backward_reads & CN_READS_X) != 0 ||
@@ -196,7 +202,7 @@ static void plan_forward(planner *p)
         for (int k = 0; k < CN_MAX_INPUTS; k++)
             step->x[k] =
                 k < layer->input_count ? p->plan->steps[input_value(p, i, k)].y : CN_NO_BUFFER;
-        step->y = p->nodes[i].in_place || layer->type->view ? step->x[0] : add_buffer(p, i);
+        step->y = p->nodes[i].in_place || is_view(p, i) ? step->x[0] : add_buffer(p, i);
         touch(p, step->y, i);
         for (int k = 0; k < layer->input_count; k++) touch(p, step->x[k], i);
         if (layer->type == &cn_batch_norm_type && p->nodes[i].in_place) fold_norm(p, i);

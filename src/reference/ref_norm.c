@@ -54,3 +54,57 @@ void cn_ref_batch_norm_backward(size_t rows, int c, double epsilon, const double
         }
     }
 }
+
+/* ---- layer and group norm: sets of elements, each by itself */
+
+/* Element k of a set, pixel by pixel. */
+static size_t member(const cn_ref_set *s, size_t k)
+{
+    return s->first + k / (size_t)s->channels * (size_t)s->stride + k % (size_t)s->channels;
+}
+
+static void set_moments(const cn_ref_set *s, size_t n, const double *x, double *mean, double *var)
+{
+    *mean = *var = 0;
+    for (size_t k = 0; k < n; k++) *mean += x[member(s, k)] / (double)n;
+    for (size_t k = 0; k < n; k++) {
+        double off = x[member(s, k)] - *mean;
+        *var += off * off / (double)n;
+    }
+}
+
+void cn_ref_set_norm_forward(const cn_ref_set *s, double epsilon, const double *x,
+                             const double *gamma, const double *beta, double *y)
+{
+    double mean, var;
+    size_t n = s->pixels * (size_t)s->channels;
+    set_moments(s, n, x, &mean, &var);
+    for (size_t k = 0; k < n; k++) {
+        size_t at = member(s, k), j = at % s->period;
+        y[at] =
+            (gamma ? gamma[j] : 1) * (x[at] - mean) / sqrt(var + epsilon) + (beta ? beta[j] : 0);
+    }
+}
+
+void cn_ref_set_norm_backward(const cn_ref_set *s, double epsilon, const double *x,
+                              const double *gamma, const double *dy, double *dx, double *d_gamma,
+                              double *d_beta)
+{
+    double mean, var, d_var = 0, d_mean = 0;
+    size_t n = s->pixels * (size_t)s->channels;
+    set_moments(s, n, x, &mean, &var);
+    double deviation = sqrt(var + epsilon);
+    for (size_t k = 0; k < n; k++) {
+        size_t at = member(s, k), j = at % s->period;
+        double d_hat = dy[at] * (gamma ? gamma[j] : 1), off = x[at] - mean;
+        if (d_gamma) d_gamma[j] += dy[at] * off / deviation;
+        if (d_beta) d_beta[j] += dy[at];
+        d_var -= d_hat * off / (2 * deviation * deviation * deviation);
+        d_mean -= d_hat / deviation;
+    }
+    for (size_t k = 0; k < n; k++) {
+        size_t at = member(s, k), j = at % s->period;
+        double d_hat = dy[at] * (gamma ? gamma[j] : 1), off = x[at] - mean;
+        dx[at] = d_hat / deviation + d_var * 2 * off / (double)n + d_mean / (double)n;
+    }
+}

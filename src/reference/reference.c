@@ -181,6 +181,116 @@ static void batch_norm_backward(const cn_twin_call *t)
                                o->no_shift ? NULL : t->dw[!o->no_scale]);
 }
 
+/* Set i of `count` of a norm's. */
+typedef cn_ref_set chooser(const cn_twin_call *t, size_t i, size_t *count);
+
+static cn_ref_set layer_set(const cn_twin_call *t, size_t i, size_t *count)
+{
+    const cn_layer_norm_opts *o = t->options;
+    int c = o->all_axes ? t->s.h * t->s.w * t->s.c : t->s.c;
+    *count = count_in(t) / (size_t)c;
+    return (cn_ref_set){i * (size_t)c, 1, c, c, (size_t)c};
+}
+
+static cn_ref_set group_set(const cn_twin_call *t, size_t i, size_t *count)
+{
+    size_t groups = (size_t)((const cn_group_norm_opts *)t->options)->groups;
+    size_t pixels = (size_t)t->s.h * (size_t)t->s.w, c = (size_t)t->s.c;
+    *count = (size_t)t->s.m * groups;
+    return (cn_ref_set){i / groups * pixels * c + i % groups * (c / groups), pixels,
+                        (int)(c / groups), t->s.c, c};
+}
+
+static void set_norm(const cn_twin_call *t, chooser *choose, double epsilon, bool no_scale,
+                     bool no_shift, bool backward)
+{
+    const double *gamma = no_scale ? NULL : t->w[0], *beta = no_shift ? NULL : t->w[!no_scale];
+    double *d_gamma = !backward || no_scale ? NULL : t->dw[0];
+    double *d_beta = !backward || no_shift ? NULL : t->dw[!no_scale];
+    size_t count = 1, period = choose(t, 0, &count).period;
+    if (d_gamma) memset(d_gamma, 0, period * sizeof *d_gamma);
+    if (d_beta) memset(d_beta, 0, period * sizeof *d_beta);
+    for (size_t i = 0; i < count; i++) {
+        cn_ref_set s = choose(t, i, &count);
+        if (backward)
+            cn_ref_set_norm_backward(&s, epsilon, t->x[0], gamma, t->dy, t->dx[0], d_gamma, d_beta);
+        else
+            cn_ref_set_norm_forward(&s, epsilon, t->x[0], gamma, beta, t->y);
+    }
+}
+
+#define SET_NORM(type, set)                                            \
+    static void type##_forward(const cn_twin_call *t)                  \
+    {                                                                  \
+        const cn_##type##_opts *o = t->options;                        \
+        set_norm(t, set, o->epsilon, o->no_scale, o->no_shift, false); \
+    }                                                                  \
+    static void type##_backward(const cn_twin_call *t)                 \
+    {                                                                  \
+        const cn_##type##_opts *o = t->options;                        \
+        set_norm(t, set, o->epsilon, o->no_scale, o->no_shift, true);  \
+    }
+SET_NORM(layer_norm, layer_set)
+SET_NORM(group_norm, group_set)
+
+static void adaptive_pool_forward(const cn_twin_call *t)
+{
+    cn_ref_adaptive_pool_forward(&t->s, t->x[0], t->y);
+}
+
+static void adaptive_pool_backward(const cn_twin_call *t)
+{
+    cn_ref_adaptive_pool_backward(&t->s, t->dy, t->dx[0]);
+}
+
+static void zero_pad2d_forward(const cn_twin_call *t)
+{
+    const cn_pads_opts *o = t->options;
+    cn_ref_shift_forward(&t->s, o->pads[0], o->pads[1], t->x[0], t->y);
+}
+
+static void zero_pad2d_backward(const cn_twin_call *t)
+{
+    const cn_pads_opts *o = t->options;
+    cn_ref_shift_backward(&t->s, o->pads[0], o->pads[1], t->dy, t->dx[0]);
+}
+
+static void crop2d_forward(const cn_twin_call *t)
+{
+    const cn_pads_opts *o = t->options;
+    cn_ref_shift_forward(&t->s, -o->pads[0], -o->pads[1], t->x[0], t->y);
+}
+
+static void crop2d_backward(const cn_twin_call *t)
+{
+    const cn_pads_opts *o = t->options;
+    cn_ref_shift_backward(&t->s, -o->pads[0], -o->pads[1], t->dy, t->dx[0]);
+}
+
+static void upsample2d_forward(const cn_twin_call *t)
+{
+    const cn_upsample_opts *o = t->options;
+    cn_ref_upsample_forward(&t->s, o->method == CN_UPSAMPLE_BILINEAR, t->x[0], t->y);
+}
+
+static void upsample2d_backward(const cn_twin_call *t)
+{
+    const cn_upsample_opts *o = t->options;
+    cn_ref_upsample_backward(&t->s, o->method == CN_UPSAMPLE_BILINEAR, t->dy, t->dx[0]);
+}
+
+static void dropout_forward(const cn_twin_call *t)
+{
+    const cn_dropout_opts *o = t->options;
+    cn_ref_dropout(count_in(t), o->rate, t->seed, t->step, t->layer, t->x[0], t->y);
+}
+
+static void dropout_backward(const cn_twin_call *t)
+{
+    const cn_dropout_opts *o = t->options;
+    cn_ref_dropout(count_in(t), o->rate, t->seed, t->step, t->layer, t->dy, t->dx[0]);
+}
+
 static void add_forward(const cn_twin_call *t)
 {
     for (size_t i = 0; i < count_in(t); i++) t->y[i] = t->x[0][i] + t->x[1][i];
@@ -232,6 +342,14 @@ static const cn_twin twins[] = {
     {"hard_swish", hard_swish_forward, hard_swish_backward, hard_swish_decisions},
     {"softmax", softmax_forward, softmax_backward, NULL},
     {"batch_norm", batch_norm_forward, batch_norm_backward, NULL},
+    {"layer_norm", layer_norm_forward, layer_norm_backward, NULL},
+    {"group_norm", group_norm_forward, group_norm_backward, NULL},
+    {"global_average_pool", adaptive_pool_forward, adaptive_pool_backward, NULL},
+    {"adaptive_average_pool", adaptive_pool_forward, adaptive_pool_backward, NULL},
+    {"zero_pad2d", zero_pad2d_forward, zero_pad2d_backward, NULL},
+    {"crop2d", crop2d_forward, crop2d_backward, NULL},
+    {"upsample2d", upsample2d_forward, upsample2d_backward, NULL},
+    {"dropout", dropout_forward, dropout_backward, NULL},
     {"add", add_forward, add_backward, NULL},
     {"concat", concat_forward, concat_backward, NULL},
 };

@@ -82,6 +82,38 @@ void cn_ref_softmax_forward(size_t rows, int columns, const double *x, double *y
 void cn_ref_softmax_backward(size_t rows, int columns, const double *x, const double *dy,
                              double *dx);
 
+/* ---- layer and group norm (ref_norm.c): one set of elements that share mean and variance */
+
+/* `channels` neighbours of each of `pixels`, which lie `stride` apart, from `first` on; element at
+ * has gamma[at mod period]. */
+typedef struct cn_ref_set {
+    size_t first, pixels;
+    int channels, stride;
+    size_t period;
+} cn_ref_set;
+
+/* Writes the set's elements of y and dx; d_gamma and d_beta accumulated. gamma, beta and their
+ * gradients may be NULL. */
+void cn_ref_set_norm_forward(const cn_ref_set *s, double epsilon, const double *x,
+                             const double *gamma, const double *beta, double *y);
+void cn_ref_set_norm_backward(const cn_ref_set *s, double epsilon, const double *x,
+                              const double *gamma, const double *dy, double *dx, double *d_gamma,
+                              double *d_beta);
+
+/* ---- sizes of pictures, and dropout (ref_picture.c) */
+
+void cn_ref_adaptive_pool_forward(const cn_conv_shape *s, const double *x, double *y);
+void cn_ref_adaptive_pool_backward(const cn_conv_shape *s, const double *dy, double *dx);
+/* x moved down and right into y; negative: up and left. */
+void cn_ref_shift_forward(const cn_conv_shape *s, int above, int left, const double *x, double *y);
+void cn_ref_shift_backward(const cn_conv_shape *s, int above, int left, const double *dy,
+                           double *dx);
+void cn_ref_upsample_forward(const cn_conv_shape *s, bool bilinear, const double *x, double *y);
+void cn_ref_upsample_backward(const cn_conv_shape *s, bool bilinear, const double *dy, double *dx);
+/* Forward from x to y, and backward from dy to dx. */
+void cn_ref_dropout(size_t n, double rate, uint64_t seed, uint64_t step, int layer, const double *x,
+                    double *y);
+
 /* ---- losses (ref_loss.c) */
 
 /* How targets are changed before they count; all zero changes nothing. */

@@ -1,0 +1,139 @@
+/*
+ * row_template.h - loops over rows: layer norm, sums of weighted rows, and dropout.
+ */
+
+INLINE float sum_of_lanes(vf v)
+{
+    float sum = 0;
+    for (int j = 0; j < LANES; j++) sum += v[j];
+    return sum;
+}
+
+/* The mean of a row, and 1 / sqrt(variance + epsilon): two passes, which do not cancel. */
+static void row_moments(int c, const float *x, float epsilon, float moments[2])
+{
+    vf sum = {0}, square = {0};
+    float mean = 0, var = 0;
+    int j = 0;
+    for (; j + LANES <= c; j += LANES) sum += load(x + j);
+    for (; j < c; j++) mean += x[j];
+    mean = (mean + sum_of_lanes(sum)) / (float)c;
+    for (j = 0; j + LANES <= c; j += LANES) {
+        const vf d = load(x + j) - mean;
+        square += d * d;
+    }
+    for (; j < c; j++) var += (x[j] - mean) * (x[j] - mean);
+    var = (var + sum_of_lanes(square)) / (float)c;
+    moments[0] = mean;
+    moments[1] = 1 / sqrtf(var + epsilon);
+}
+
+/* y = gamma (x - mean) rstd + beta, row by row; gamma and beta (c) may be NULL. Leaves each row's
+ * mean and rstd in moments (rows, 2), where that is given. */
+static void layer_norm(size_t rows, int c, const float *x, const float *gamma, const float *beta,
+                       float epsilon, float *moments, float *y)
+{
+    for (; rows > 0; rows--, x += c, y += c) {
+        float here[2];
+        row_moments(c, x, epsilon, here);
+        const float mean = here[0], rstd = here[1];
+        IVDEP
+        for (int j = 0; j < c; j++)
+            y[j] = (gamma ? gamma[j] : 1) * ((x[j] - mean) * rstd) + (beta ? beta[j] : 0);
+        if (moments) memcpy(moments, here, sizeof here), moments += 2;
+    }
+}
+
+/* With x_hat = (x - mean) rstd: sums[j] += sum of dy x_hat, sums[c + j] += sum of dy, over the
+ * rows; and, unless dx is NULL,
+ *     dx = rstd (g - mean of g - x_hat mean of g x_hat),   g = gamma dy */
+static void layer_norm_backward(size_t rows, int c, const float *x, const float *dy,
+                                const float *gamma, const float *moments, float *sums, float *dx)
+{
+    for (; rows > 0; rows--, x += c, dy += c, moments += 2) {
+        const float mean = moments[0], rstd = moments[1];
+        vf first = {0}, second = {0};
+        float a = 0, b = 0;
+        int j = 0;
+        for (; j + LANES <= c; j += LANES) {
+            vf g = load(dy + j);
+            if (gamma) g *= load(gamma + j);
+            first += g;
+            second += g * (load(x + j) - mean);
+        }
+        for (; j < c; j++) {
+            const float g = (gamma ? gamma[j] : 1) * dy[j];
+            a += g;
+            b += g * (x[j] - mean);
+        }
+        a = (a + sum_of_lanes(first)) / (float)c;
+        b = (b + sum_of_lanes(second)) / (float)c * rstd;
+        IVDEP
+        for (j = 0; j < c; j++) {
+            sums[j] += dy[j] * ((x[j] - mean) * rstd);
+            sums[c + j] += dy[j];
+        }
+        if (!dx) continue;
+        IVDEP
+        for (j = 0; j < c; j++)
+            dx[j] = rstd * ((gamma ? gamma[j] : 1) * dy[j] - a - (x[j] - mean) * rstd * b);
+        dx += c;
+    }
+}
+
+/* dx[i, j] = scale[j] dy[i, j] - k[j] (x[i, j] - mean[j]) - b[j] */
+static void group_norm_backward(size_t rows, int c, const float *x, const float *dy,
+                                const float *mean, const float *scale, const float *k,
+                                const float *b, float *dx)
+{
+    for (; rows > 0; rows--, x += c, dy += c, dx += c) {
+        IVDEP
+        for (int j = 0; j < c; j++) dx[j] = scale[j] * dy[j] - k[j] * (x[j] - mean[j]) - b[j];
+    }
+}
+
+/* y = sum over k of w[k] x[k] */
+static void weighted_sum4(int n, const float w[4], const float *const x[4], float *y)
+{
+    const float *x0 = x[0], *x1 = x[1], *x2 = x[2], *x3 = x[3];
+    const float w0 = w[0], w1 = w[1], w2 = w[2], w3 = w[3];
+    IVDEP
+    for (int j = 0; j < n; j++) y[j] = (w0 * x0[j] + w1 * x1[j]) + (w2 * x2[j] + w3 * x3[j]);
+}
+
+static void add_scaled(int n, float factor, const float *x, float *y)
+{
+    IVDEP
+    for (int j = 0; j < n; j++) y[j] += factor * x[j];
+}
+
+/*
+ * Element i is kept where the upper 24 bits of hash(key, i) are at least `limit`. The hash is
+ * lowbias32 (Wellons 2018) of i + key[0], whose middle takes key[1] in, so that keys near to each
+ * other do not shift the same pattern. A multiplication, not a choice: a NaN stays one.
+ */
+typedef uint32_t vu __attribute__((vector_size(LANES * 4), aligned(4), may_alias));
+
+INLINE vf dropout_factor(vu at, const uint32_t key[2], int limit, float scale)
+{
+    vu h = at + key[0];
+    h ^= h >> 16;
+    h *= 0x21f0aaadu;
+    h ^= key[1];
+    h ^= h >> 15;
+    h *= 0x735a2d97u;
+    h ^= h >> 15;
+    return (vf)((vi)spread(scale) & ((vi)(h >> 8) >= limit));
+}
+
+static void dropout(size_t n, const uint32_t key[2], int limit, float scale, const float *x,
+                    float *y)
+{
+    vu at;
+    UNROLL
+    for (int j = 0; j < LANES; j++) at[j] = (uint32_t)j;
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES, at += LANES)
+        store(y + i, load(x + i) * dropout_factor(at, key, limit, scale));
+    if (i < n) store_part(y + i, load(x + i) * dropout_factor(at, key, limit, scale), (int)(n - i));
+}

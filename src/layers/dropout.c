@@ -1,0 +1,74 @@
+/*
+ * dropout.c - leaves elements out at random while training (Srivastava et al. 2014), inverted: what
+ * is kept is scaled up, so that nothing need be done afterwards.
+ *
+ *     Y = X M / (1 - rate),   M = 0 with probability rate, else 1
+ *
+ * M is no memory but a function of (seed, layer, step, element), so that backward computes it
+ * again, and any number of threads the same: 16384 elements in a row share a key of two words,
+ * Philox of (their number, layer, step) with the seed, and the kernel hashes key and element to
+ * 24 bits, which it compares with the rate.
+ * A session that does not train has no such layer: it is its input.
+ */
+#include "base/counter.h"
+#include "layers/layer.h"
+
+static const cn_option options[] = {
+    {"rate", CN_OPTION_FLOAT, .bare = true, .offset = offsetof(cn_dropout_opts, rate), .below = 1},
+    {0},
+};
+
+typedef struct drop_job {
+    const cn_call *call;
+    const float *from;
+    float *to;
+    size_t n;
+} drop_job;
+
+static void drop_unit(void *argument, int unit, int worker)
+{
+    const drop_job *job = argument;
+    const cn_call *call = job->call;
+    const double rate = ((const cn_dropout_opts *)call->layer->options)->rate;
+    size_t first = (size_t)unit * CN_MAP_CHUNK, left = job->n - first;
+    uint32_t key[4];
+    const uint32_t counter[4] = {(uint32_t)unit, (uint32_t)call->index, (uint32_t)call->step,
+                                 (uint32_t)(call->step >> 32)};
+    (void)worker;
+    cn_philox(counter, (const uint32_t[]){(uint32_t)call->seed, (uint32_t)(call->seed >> 32)}, key);
+    call->kernels->dropout(left < CN_MAP_CHUNK ? left : CN_MAP_CHUNK, key,
+                           (int)(rate * 0x1p24 + 0.5), (float)(1 / (1 - rate)), job->from + first,
+                           job->to + first);
+}
+
+static void run(const cn_call *call, const float *from, float *to)
+{
+    drop_job job = {call, from, to, (size_t)call->m * cn_shape_count(&call->layer->out)};
+    cn_pool_run(call->pool, (int)((job.n + CN_MAP_CHUNK - 1) / CN_MAP_CHUNK), drop_unit, &job);
+}
+
+static void forward(const cn_call *call)
+{
+    run(call, call->x[0], call->y);
+}
+
+static void backward(const cn_call *call)
+{
+    /* Y = X M / (1 - rate):  dX = dY M / (1 - rate) */
+    if (call->dx[0]) run(call, call->dy, call->dx[0]);
+}
+
+const cn_layer_type cn_dropout_type = {
+    .name = "dropout",
+    .options = options,
+    .options_size = sizeof(cn_dropout_opts),
+    .in_place = true,
+    .training_only = true,
+    .forward = forward,
+    .backward = backward,
+};
+
+cn_node cn_dropout(cn_model *model, cn_node x, cn_dropout_opts opts)
+{
+    return cn_model_add(model, &cn_dropout_type, &opts, opts.name, &x, 1);
+}

@@ -1,0 +1,130 @@
+/*
+ * upsample.c - larger pictures by a whole factor f along each axis, which may differ.
+ *
+ *     nearest     Y[i,p,q,c] = X[i, floor(p / f_H), floor(q / f_W), c]
+ *     bilinear    Y[i,p,q,c] = the surface through the centres of X's pixels, at the centre of
+ *                 Y's: at row (p + 1/2) / f_H - 1/2 of X, at least 0; beyond the last row and
+ *                 column that one. Columns alike. (PyTorch's align_corners=False, ONNX's
+ *                 half_pixel.)
+ *
+ *     X (m, n_H, n_W, n_C); Y (m, f_H n_H, f_W n_W, n_C).
+ *
+ * Both are a sum of up to four pixels of X, and backward adds to the same four.
+ */
+#include "layers/layer.h"
+
+#include <limits.h>
+#include <string.h>
+
+static const char *const methods[] = {"nearest", "bilinear", NULL};
+
+#define AT(member) offsetof(cn_upsample_opts, member)
+static const cn_option options[] = {
+    {"factor", CN_OPTION_PAIR, .bare = true, .offset = AT(factor), .least = 1},
+    {"method", CN_OPTION_ENUM, .offset = AT(method), .words = methods},
+    {0},
+};
+
+static cn_status infer(cn_layer *layer, const char *place, cn_error *err)
+{
+    const cn_upsample_opts *o = layer->options;
+    char text[CN_SHAPE_TEXT];
+    if (layer->in.rank != 3)
+        return cn_fail(err, CN_ERR_SHAPE, "%s: input has shape %s, expected (n_H, n_W, n_C)", place,
+                       cn_shape_text(layer->in.rank, layer->in.n, text));
+    for (int axis = 0; axis < 2; axis++) {
+        if (o->factor[axis] > INT_MAX / layer->in.n[axis])
+            return cn_fail(err, CN_ERR_SHAPE, "%s: %d times %d %s are more than %d", place,
+                           o->factor[axis], layer->in.n[axis], axis ? "columns" : "rows", INT_MAX);
+        layer->out.n[axis] = o->factor[axis] * layer->in.n[axis];
+    }
+    return CN_OK;
+}
+
+/* The two elements of n that element p of the output lies between, and the share of the second. */
+static float between(cn_upsample_method method, int p, int factor, int n, int at[2])
+{
+    at[0] = at[1] = p / factor;
+    if (method == CN_UPSAMPLE_NEAREST) return 0;
+    double centre = (p + 0.5) / factor - 0.5;
+    if (centre < 0) centre = 0;
+    at[0] = (int)centre;
+    at[1] = at[0] + 1 < n ? at[0] + 1 : at[0];
+    return (float)(centre - at[0]);
+}
+
+/* One picture, forward or backward: calls for every pixel of Y with its four pixels of X. */
+static void run_picture(const cn_call *call, int image, bool backward)
+{
+    const cn_upsample_opts *o = call->layer->options;
+    const int *in = call->layer->in.n, *out = call->layer->out.n;
+    int c = in[2], rows[2], columns[2];
+    size_t x = (size_t)image * cn_shape_count(&call->layer->in);
+    size_t y = (size_t)image * cn_shape_count(&call->layer->out);
+    if (backward) memset(call->dx[0] + x, 0, cn_shape_count(&call->layer->in) * sizeof(float));
+    for (int p = 0; p < out[0]; p++) {
+        float below = between(o->method, p, o->factor[0], in[0], rows);
+        for (int q = 0; q < out[1]; q++, y += (size_t)c) {
+            float right = between(o->method, q, o->factor[1], in[1], columns);
+            float w[4] = {(1 - below) * (1 - right), (1 - below) * right, below * (1 - right),
+                          below * right};
+            size_t at[4];
+            for (int k = 0; k < 4; k++)
+                at[k] =
+                    x + ((size_t)rows[k / 2] * (size_t)in[1] + (size_t)columns[k % 2]) * (size_t)c;
+            if (backward)
+                for (int k = 0; k < 4; k++) {
+                    if (w[k] != 0)
+                        call->kernels->add_scaled(c, w[k], call->dy + y, call->dx[0] + at[k]);
+                }
+            else if (o->method == CN_UPSAMPLE_NEAREST)
+                memcpy(call->y + y, call->x[0] + at[0], (size_t)c * sizeof(float));
+            else
+                call->kernels->weighted_sum4(
+                    c, w,
+                    (const float *[]){call->x[0] + at[0], call->x[0] + at[1], call->x[0] + at[2],
+                                      call->x[0] + at[3]},
+                    call->y + y);
+        }
+    }
+}
+
+static void forward_unit(void *argument, int unit, int worker)
+{
+    (void)worker;
+    run_picture(argument, unit, false);
+}
+
+static void backward_unit(void *argument, int unit, int worker)
+{
+    (void)worker;
+    run_picture(argument, unit, true);
+}
+
+static void forward(const cn_call *call)
+{
+    cn_call own = *call;
+    cn_pool_run(call->pool, call->m, forward_unit, &own);
+}
+
+static void backward(const cn_call *call)
+{
+    cn_call own = *call;
+    /* Y = sum over k of w[k] X[k]:  dX[k] += w[k] dY */
+    if (call->dx[0]) cn_pool_run(call->pool, call->m, backward_unit, &own);
+}
+
+const cn_layer_type cn_upsample2d_type = {
+    .name = "upsample2d",
+    .word = "upsample",
+    .options = options,
+    .options_size = sizeof(cn_upsample_opts),
+    .infer = infer,
+    .forward = forward,
+    .backward = backward,
+};
+
+cn_node cn_upsample2d(cn_model *model, cn_node x, cn_upsample_opts opts)
+{
+    return cn_model_add(model, &cn_upsample2d_type, &opts, opts.name, &x, 1);
+}
