@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "base/counter.h"
 #include "kernel_walk.h"
 
 /* ---- element by element */
@@ -300,6 +301,116 @@ static void scaling(job *j)
     }
 }
 
+/* ---- rows: layer norm, sums of rows, dropout */
+
+static void layer_norm(job *j)
+{
+    size_t rows = (size_t)j->s.m, n = rows * (size_t)j->s.c, c = (size_t)j->s.c;
+    float epsilon = 0.1f, *gamma = draw(&j->random) % 4 ? take_input(j, "gamma", c, 3) : NULL;
+    float *beta = draw(&j->random) % 4 ? take_input(j, "beta", c, 3) : NULL;
+    float *x = take_input(j, "x", n, 9), *dy = take_input(j, "dy", n, 9);
+    double *wide = widen(j, n, x), *wide_dy = widen(j, n, dy);
+    double *wide_gamma = gamma ? widen(j, c, gamma) : NULL;
+    double *wide_beta = beta ? widen(j, c, beta) : NULL;
+    double *y = take_doubles(j, n), *dx = take_doubles(j, n), *slack = take_doubles(j, n);
+    double *sums = take_doubles(j, 2 * c), *slack_sums = take_doubles(j, 2 * c);
+    for (size_t r = 0; r < rows; r++) {
+        const cn_ref_set s = {r * c, 1, j->s.c, j->s.c, c};
+        cn_ref_set_norm_forward(&s, (double)epsilon, wide, wide_gamma, wide_beta, y);
+        cn_ref_set_norm_backward(&s, (double)epsilon, wide, wide_gamma, wide_dy, dx, sums,
+                                 sums + c);
+    }
+    /* Sums of c or of `rows` products of about 10 by 10, times 1 / sqrt(0.1) at most. */
+    for (size_t i = 0; i < n; i++) slack[i] = (10 + (double)c / 8) * 100 * ROUNDING;
+    for (size_t i = 0; i < 2 * c; i++) slack_sums[i] = (10 + (double)rows) * 100 * ROUNDING;
+    for (int t = 0; j->tables[t]; t++) {
+        const cn_kernels *k = j->tables[t];
+        float *out = take(j, "y", n), *over = take_copy(j, "x = y", n, x);
+        float *moments = take(j, "moments", 2 * rows), *gradient = take(j, "dx", n);
+        float *over_dy = take_copy(j, "dy = dx", n, dy), *got = take(j, "sums", 2 * c);
+        k->layer_norm(rows, j->s.c, x, gamma, beta, epsilon, moments, out);
+        k->layer_norm(rows, j->s.c, over, gamma, beta, epsilon, NULL, over);
+        memset(got, 0, 2 * c * sizeof *got);
+        k->layer_norm_backward(rows, j->s.c, x, dy, gamma, moments, got, NULL);
+        memset(got, 0, 2 * c * sizeof *got);
+        k->layer_norm_backward(rows, j->s.c, x, dy, gamma, moments, got, gradient);
+        compare(j, k, "sums", 2 * c, got, sums, slack_sums);
+        k->layer_norm_backward(rows, j->s.c, x, over_dy, gamma, moments, got, over_dy);
+        check_canaries(j, k);
+        compare(j, k, "y", n, out, y, slack);
+        compare_bits(j, k, "y over x", n, over, out);
+        compare(j, k, "dx", n, gradient, dx, slack);
+        compare_bits(j, k, "dx over dy", n, over_dy, gradient);
+    }
+}
+
+static void group_norm_backward(job *j)
+{
+    size_t rows = (size_t)j->s.m, c = (size_t)j->s.c, n = rows * c;
+    float *x = take_input(j, "x", n, 9), *dy = take_input(j, "dy", n, 9);
+    float *mean = take_input(j, "mean", c, 9), *scale = take_input(j, "scale", c, 9);
+    float *fall = take_input(j, "k", c, 9), *rest = take_input(j, "b", c, 9);
+    double *want = take_doubles(j, n), *slack = take_doubles(j, n);
+    for (size_t i = 0; i < n; i++) {
+        double first = (double)scale[i % c] * (double)dy[i];
+        double second = (double)fall[i % c] * ((double)x[i] - (double)mean[i % c]);
+        want[i] = first - second - (double)rest[i % c];
+        slack[i] = 4 * ROUNDING * (fabs(first) + fabs(second) + fabs((double)rest[i % c]) + 1);
+    }
+    for (int t = 0; j->tables[t]; t++) {
+        float *dx = take_copy(j, "dy = dx", n, dy);
+        j->tables[t]->group_norm_backward(rows, j->s.c, x, dx, mean, scale, fall, rest, dx);
+        check_canaries(j, j->tables[t]);
+        compare(j, j->tables[t], "dx", n, dx, want, slack);
+    }
+}
+
+static void row_sums(job *j)
+{
+    size_t n = (size_t)j->s.m;
+    const float w[4] = {1, -2, 3, 0.5f}, *x[4];
+    double *want = take_doubles(j, n), *want_added = take_doubles(j, n);
+    double *slack = take_doubles(j, n);
+    for (int k = 0; k < 4; k++) x[k] = take_input(j, "x", n, 99);
+    for (size_t i = 0; i < n; i++) {
+        for (int k = 0; k < 4; k++) want[i] += (double)w[k] * (double)x[k][i];
+        want_added[i] = (double)x[1][i] - 2 * (double)x[0][i];
+        slack[i] = j->real ? 16 * ROUNDING : 0;
+    }
+    for (int t = 0; j->tables[t]; t++) {
+        float *y = take(j, "y", n), *sum = take_copy(j, "sum", n, x[1]);
+        j->tables[t]->weighted_sum4((int)n, w, x, y);
+        j->tables[t]->add_scaled((int)n, -2, x[0], sum);
+        check_canaries(j, j->tables[t]);
+        compare(j, j->tables[t], "y", n, y, want, slack);
+        compare(j, j->tables[t], "sum", n, sum, want_added, slack);
+    }
+}
+
+/* The first run of a layer's elements, whose key the twin finds from the seed. */
+static void dropout(job *j)
+{
+    size_t n = (size_t)j->s.m;
+    uint64_t seed = draw(&j->random);
+    double rate = draw_real(&j->random, 0.01, 0.99);
+    const uint32_t seeds[2] = {(uint32_t)seed, (uint32_t)(seed >> 32)};
+    uint32_t key[4];
+    float *x = take_input(j, "x", n, 9);
+    double *want = take_doubles(j, n), *slack = take_doubles(j, n);
+    cn_philox((const uint32_t[]){0, 3, 5, 0}, seeds, key);
+    cn_ref_dropout(n, rate, seed, 5, 3, widen(j, n, x), want);
+    for (size_t i = 0; i < n; i++) slack[i] = 4 * ROUNDING * fabs(want[i]);
+    for (int t = 0; j->tables[t]; t++) {
+        float *y = take(j, "y", n), *over = take_copy(j, "x = y", n, x);
+        int limit = (int)(rate * 0x1p24 + 0.5);
+        j->tables[t]->dropout(n, key, limit, (float)(1 / (1 - rate)), x, y);
+        j->tables[t]->dropout(n, key, limit, (float)(1 / (1 - rate)), over, over);
+        check_canaries(j, j->tables[t]);
+        compare(j, j->tables[t], "y", n, y, want, slack);
+        compare_bits(j, j->tables[t], "y over x", n, over, y);
+    }
+}
+
 /* ---- optimisers: some roundings of the magnitudes that enter each formula */
 
 /* One element in double, each with the slack that its roundings deserve. */
@@ -467,6 +578,10 @@ static const row rows[] = {
     {"gelu_tanh", activation, ELEMENTS, 200},
     {"softmax", softmax, ROWS, 200},
     {"add", add, ELEMENTS, 200},
+    {"layer_norm", layer_norm, ROWS, 200},
+    {"group_norm_backward", group_norm_backward, ROWS, 200},
+    {"row_sums", row_sums, ELEMENTS, 200},
+    {"dropout", dropout, ELEMENTS, 200},
     {"scaling", scaling, ELEMENTS, 200},
     {"sgd", sgd, ELEMENTS, 200},
     {"adam", adam, ELEMENTS, 200},
