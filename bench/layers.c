@@ -202,7 +202,7 @@ static bool layer_open(layer *l, const machine *m, const cn_conv_shape *s)
     *l = (layer){.m = m, .s = *s};
     /* One vector more than there is: kernels may read it. */
     if (floats(&l->x, pixels * (size_t)s->c + 16) && floats(&l->y, outputs * filters + 16) &&
-        floats(&l->w, (size_t)s->fh * (size_t)s->fw * (size_t)s->c * filters) &&
+        floats(&l->w, (size_t)s->fh * (size_t)s->fw * (size_t)(s->c / s->groups) * filters) &&
         floats(&l->b, filters) && floats(&l->packed, m->kernels->conv_packed(s)) &&
         floats(&l->scratch, m->kernels->conv_scratch(s, cn_pool_threads(m->pool))))
         return true;
@@ -254,7 +254,7 @@ static result measure(machine *m, layer *l, direction d, int repeats)
     peer_conv *convs[MAX_WAYS] = {NULL};
     const cn_conv_shape *s = &l->s;
     const int threads = cn_pool_threads(m->pool);
-    const double operations = 2.0 * s->m * s->oh * s->ow * s->oc * s->fh * s->fw * s->c;
+    const double operations = 2.0 * s->m * s->oh * s->ow * s->oc * s->fh * s->fw * s->c / s->groups;
     const double peak_operations = m->kernels->multiply_add(PEAK_STEPS) * cn_pool_threads(m->pool);
     prepare(&we, ours[d], l, threads);
     prepare(&peak, multiply_add, m, threads);
@@ -292,7 +292,8 @@ static double intensity(const cn_conv_shape *s)
 {
     const double window = (double)s->fh * s->fw, outputs = (double)s->m * s->oh * s->ow * s->oc;
     const double inputs = (double)s->m * s->h * s->w * s->c;
-    return 2 * outputs * window * s->c / 4 / (inputs + outputs + window * s->c * s->oc);
+    const double c = (double)s->c / s->groups;
+    return 2 * outputs * window * c / 4 / (inputs + outputs + window * c * s->oc);
 }
 
 static void print_result(const options *o, const char *name, const cn_conv_shape *s, direction d,
@@ -308,8 +309,8 @@ static void print_result(const options *o, const char *name, const cn_conv_shape
                                f->peer_gflops.high, "ratio", f->ratio.low, f->ratio.median,
                                f->ratio.high));
     } else {
-        printf("%-24s %-16s %7.1f %4.0f %%  ", d == FORWARD ? name : "", direction_names[d],
-               f->gflops.median, 100 * f->share);
+        printf("%-24s %-16s %7.1f %4.0f %% %5.1f  ", d == FORWARD ? name : "", direction_names[d],
+               f->gflops.median, 100 * f->share, f->gflops.median / intensity(s));
         if (f->way < 0)
             puts("oneDNN has none");
         else
@@ -333,11 +334,12 @@ static void print_machine(const options *o, machine *m)
                                "memory_gbytes", memory_speed(o->repeats)));
         return;
     }
-    printf("convnet %s (%s) and oneDNN %s, %d thread%s, batch %d; peak %.1f GFLOP/s\n\n"
-           "%-24s %-16s %7s %6s  %7s  %-10s  %5s  %s\n",
+    printf("convnet %s (%s) and oneDNN %s, %d thread%s, batch %d; peak %.1f GFLOP/s, copies with "
+           "%.1f GB/s\n\n"
+           "%-24s %-16s %7s %6s %5s  %7s  %-10s  %5s  %s\n",
            cn_version(), m->kernels->isa, peer_version(m->peer), o->threads,
-           o->threads == 1 ? "" : "s", o->batch, gflops, "", "", "GFLOP/s", "peak", "oneDNN", "",
-           "ratio", "quartiles");
+           o->threads == 1 ? "" : "s", o->batch, gflops, memory_speed(o->repeats), "", "",
+           "GFLOP/s", "peak", "GB/s", "oneDNN", "", "ratio", "quartiles");
 }
 
 /* The geometric means of the ratios. */
@@ -392,8 +394,9 @@ static const char usage[] =
     "\n"
     "Convolutions of known networks in their three directions by our kernels and by oneDNN, turn\n"
     "by turn: GFLOP/s (two operations a multiply-add of the direct method, padding included), the\n"
-    "share of what the processor does with multiply-adds alone, oneDNN's best way, and how many\n"
-    "times its speed ours is: medians over the repeats, quartiles of the ratio.\n"
+    "share of what the processor does with multiply-adds alone, GB/s if every tensor crosses the\n"
+    "memory once, oneDNN's best way, and how many times its speed ours is: medians over the\n"
+    "repeats, quartiles of the ratio.\n"
     "\n"
     "  --layer TEXT     only the layers whose name contains it\n"
     "  --batch N        pictures at once (32)\n"

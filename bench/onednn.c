@@ -5,6 +5,7 @@
 #include <oneapi/dnnl/dnnl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct peer {
     dnnl_engine_t engine;
@@ -69,6 +70,7 @@ typedef struct request {
     dnnl_engine_t engine;
     dnnl_alg_kind_t method;
     dnnl_dims_t x_dims, w_dims, b_dims, y_dims;
+    int w_rank; /* 5 with groups, which come first */
     dnnl_dims_t stride, dilation, before, after;
     dnnl_format_tag_t layout;
     dnnl_primitive_attr_t attributes;
@@ -163,7 +165,7 @@ static dnnl_primitive_desc_t find_conv(const request *p, direction d)
     description x, w, b, y;
     dnnl_primitive_desc_t forward = NULL, found = NULL;
     describe(&x, 4, p->x_dims, p->layout);
-    describe(&w, 4, p->w_dims, dnnl_format_tag_any);
+    describe(&w, p->w_rank, p->w_dims, dnnl_format_tag_any);
     describe(&b, 1, p->b_dims, dnnl_a);
     describe(&y, 4, p->y_dims, p->layout);
     if (describe_conv(&forward, p, FORWARD, &x, &w, &b, &y, NULL) == dnnl_success) {
@@ -222,16 +224,23 @@ static request request_of(const peer *p, const cn_conv_shape *s, int way)
 {
     const int below = (s->oh - 1) * s->sh + s->fh - s->h - s->pt;
     const int right = (s->ow - 1) * s->sw + s->fw - s->w - s->pl;
-    return (request){.engine = p->engine,
-                     .method = ways[way].method,
-                     .layout = ways[way].layout,
-                     .x_dims = {s->m, s->c, s->h, s->w},
-                     .w_dims = {s->oc, s->c, s->fh, s->fw},
-                     .b_dims = {s->oc},
-                     .y_dims = {s->m, s->oc, s->oh, s->ow},
-                     .stride = {s->sh, s->sw},
-                     .before = {s->pt, s->pl},
-                     .after = {below, right}};
+    request r = {.engine = p->engine,
+                 .method = ways[way].method,
+                 .layout = ways[way].layout,
+                 .x_dims = {s->m, s->c, s->h, s->w},
+                 .w_dims = {s->oc, s->c, s->fh, s->fw},
+                 .w_rank = 4,
+                 .b_dims = {s->oc},
+                 .y_dims = {s->m, s->oc, s->oh, s->ow},
+                 .stride = {s->sh, s->sw},
+                 .before = {s->pt, s->pl},
+                 .after = {below, right}};
+    if (s->groups > 1) {
+        const dnnl_dims_t grouped = {s->groups, s->oc / s->groups, s->c / s->groups, s->fh, s->fw};
+        memcpy(r.w_dims, grouped, sizeof grouped);
+        r.w_rank = 5;
+    }
+    return r;
 }
 
 peer_conv *peer_conv_open(peer *p, const cn_conv_shape *s, direction d, int way)

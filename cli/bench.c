@@ -171,7 +171,7 @@ static cn_status layer_open(layer_run *r, const machine *m, const bench_layer *l
 {
     const cn_conv_shape s = bench_shape(l, o->batch, o->direct);
     const size_t pixels = (size_t)s.m * (size_t)s.h * (size_t)s.w;
-    const size_t weights = (size_t)s.fh * (size_t)s.fw * (size_t)s.c * (size_t)s.oc;
+    const size_t weights = (size_t)s.fh * (size_t)s.fw * (size_t)(s.c / s.groups) * (size_t)s.oc;
     const int threads = cn_pool_threads(m->pool);
     cn_status status;
     *r = (layer_run){.m = m, .s = s};
@@ -188,7 +188,7 @@ static cn_status layer_open(layer_run *r, const machine *m, const bench_layer *l
 
 static double operations_of(const cn_conv_shape *s)
 {
-    return 2.0 * s->m * s->oh * s->ow * s->oc * s->fh * s->fw * s->c;
+    return 2.0 * s->m * s->oh * s->ow * s->oc * s->fh * s->fw * s->c / s->groups;
 }
 
 static void print_layer(const options *o, const bench_layer *l, const measured *found)

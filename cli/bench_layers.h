@@ -4,10 +4,10 @@
 
 #include "kernels/kernels.h"
 
-/* Sides, channels, filters, kernel, stride, zeros before and after. */
+/* Sides, channels, filters, kernel, stride, zeros before and after, groups. */
 typedef struct bench_layer {
     const char *name;
-    int side, c, filters, kernel, stride, before, after;
+    int side, c, filters, kernel, stride, before, after, groups;
 } bench_layer;
 
 /* NULL past the end. */

@@ -6,281 +6,221 @@
  *     dw[u,v,k]   = sum_{i,p,q} x[i, p sh + u dh - pt, q sw + v dw - pl, k] dy[i,p,q,k]
  *
  * Without a sum over channels there is little to multiply, and the memory decides: each number of x
- * and y should cross it once. So rows are done one after the other, while the rows above are still
- * in the cache, and a few neighbours of a row at a time, whose windows overlap: a number that was
- * loaded is multiplied by every tap of its kernel row that sees it.
+ * and y should cross it once, and in the order in which it lies. So a new row of x is read as a
+ * whole, and copied into planes of 16 channels, with its zeros: there, neighbours lie side by side,
+ * where in x they are n_C floats apart (and where that is a power of two, they would push each
+ * other out of the cache). The planes are rings: a row takes the place of one that no window sees
+ * any more, so that they stay in the second-level cache. Then plane by plane a row of y is
+ * computed.
  */
 
 enum {
-    BLOCK = 4,               /* neighbours done at a time */
-    MOST_TAPS = 7,           /* of a kernel row, for blocks */
-    CHUNK = 16 * LANES,      /* channels taken along a row: their taps stay in the first cache */
-    BAND_OUTPUTS = 16 * 1024 /* floats of a unit of work */
+    LINE = 16, /* channels of a plane: a line of the cache, which is written at once */
+    VECTORS = LINE / LANES,
+    BLOCK = LANES == 16 ? 8 : 4, /* neighbours whose sums are in registers */
+    MOST_TAPS = 9                /* sums of taps in registers; their addresses are, too */
 };
 
-/* One row of outputs, and the taps that it sums over: output q and tap v meet in the input's column
- * first + q step + v gap, where there is one. */
-typedef struct line {
-    const float *x, *w;     /* the first kernel row that lies in the picture: its column 0, tap 0 */
-    ptrdiff_t x_row, w_row; /* floats from one kernel row to the next */
-    ptrdiff_t w_tap;        /* and from one tap to the next */
-    int rows, taps;         /* kernel rows in the picture, taps of each */
-    int first, step, gap;
-    int width, channels; /* of the input's row */
-    int count;           /* outputs */
-    ptrdiff_t y_pixel;   /* floats from one output to the next */
-} line;
+/* ---- rows in a ring */
 
-/* The outputs q0 <= q < q1 whose windows do not leave the row. */
-static void inner_part(const line *l, int *q0, int *q1)
+typedef struct ring_shape {
+    int h, w, c;       /* of the tensor that rows are taken from */
+    int left, columns; /* zeros before a row's copy; its length with all zeros */
+    int slots;         /* rows of the ring: those that a window sees */
+    int planes;
+    ptrdiff_t row, plane; /* floats */
+} ring_shape;
+
+/* Finds the rest. */
+static void finish_ring(ring_shape *g)
 {
-    const int last = l->width - 1 - (l->taps - 1) * l->gap - l->first;
-    *q0 = smaller(l->count, l->first < 0 ? parts_of(-l->first, l->step) : 0);
-    *q1 = larger(*q0, smaller(l->count, last < 0 ? 0 : last / l->step + 1));
+    g->planes = parts_of(g->c, LINE);
+    g->row = (ptrdiff_t)g->columns * LINE;
+    g->plane = g->slots * g->row;
 }
 
-/* The taps v0 <= v < v1 of output q that lie in the row. */
-INLINE void taps_inside(const line *l, int q, int *v0, int *v1)
+static size_t ring_floats(const ring_shape *g)
 {
-    const int column = l->first + q * l->step;
-    *v0 = column < 0 ? parts_of(-column, l->gap) : 0;
-    *v1 = smaller(l->taps, column < l->width ? parts_of(l->width - column, l->gap) : 0);
+    return (size_t)g->planes * (size_t)g->plane;
 }
 
-/* The channel at which a vector of outputs begins: the last one is moved back so that it ends with
- * its pixel, and finds some channels twice. */
-INLINE int moved_back(const line *l, int c)
+typedef struct ring {
+    const ring_shape *g;
+    const float *picture;
+    float *planes;
+    int first, end; /* planes that are used */
+    int next;       /* no row from here on has been copied */
+} ring;
+
+/* n pixels of c channels, planes first .. end - 1 of them, into planes `plane` floats apart. What
+ * the last plane holds behind the last channel is not used. */
+static void copy_pixels(const float *from, int n, int c, int first, int end, float *to,
+                        ptrdiff_t plane)
 {
-    return smaller(c, larger(0, l->channels - LANES));
+    for (int q = 0; q < n; q++, from += c, to += LINE) {
+        for (int k = first; k < end; k++) {
+            UNROLL
+            for (int j = 0; j < LINE; j += LANES)
+                store(to + k * plane + j, load(from + k * LINE + j));
+        }
+    }
 }
 
-/* ---- forward: outputs in registers, taps walk by */
+/* Copies what is missing of the rows first <= r < end. They are asked for in rising order. */
+static void bring_rows(ring *z, int first, int end)
+{
+    const ring_shape *g = z->g;
+    const int inside = smaller(g->w, g->columns - g->left);
+    const size_t zeros = (size_t)g->left * LINE, copied = (size_t)inside * LINE;
+    for (int r = larger(z->next, first); r < end; r++) {
+        float *to = z->planes + r % g->slots * g->row;
+        for (int k = z->first; k < z->end; k++) {
+            float *row = to + k * g->plane;
+            memset(row, 0, zeros * sizeof *row);
+            memset(row + zeros + copied, 0, ((size_t)g->row - zeros - copied) * sizeof *row);
+        }
+        copy_pixels(z->picture + (ptrdiff_t)r * g->w * g->c, inside, g->c, z->first, z->end,
+                    to + zeros, g->plane);
+    }
+    z->next = larger(z->next, end);
+}
 
-typedef struct output_sums {
-    line l;
-    const float *bias; /* or NULL */
+/* ---- forward and backward data: sums of a few neighbours in registers, while taps walk by */
+
+/* One row of outputs, of one plane. */
+typedef struct row_sums {
+    const float *x;        /* slot 0, tap 0 of the first output */
+    const float *w, *bias; /* bias NULL: none */
     float *y;
+    int slot, slots, slot_step; /* of the first kernel row, and from one to the next */
+    int rows, taps;             /* kernel rows, and taps of each */
+    int gap, step;              /* columns from a tap to the next, and from an output to the next */
+    int count, channels;        /* outputs; channels that exist, of 16 */
+    ptrdiff_t row;              /* floats of a slot */
+    ptrdiff_t w_row, w_tap, y_out;
     bool relu;
-} output_sums;
+} row_sums;
 
-INLINE void put_sum(const output_sums *s, float *y, vf sum)
+/* Vectors j .. j + V - 1 of BLOCK outputs from q on. TAPS and STEP: 0 where they are not known, and
+ * else there is no gap. */
+INLINE void sum_block(const int V, const int TAPS, const int STEP, const row_sums *s, int q, int j,
+                      float *out, ptrdiff_t out_step)
 {
-    if (s->relu) sum = relu_lanes(sum);
-    if (s->l.channels >= LANES)
-        store(y, sum);
-    else
-        store_part(y, sum, s->l.channels);
-}
-
-/* Outputs q .. q + BLOCK - 1, channels c .., of TAPS taps a kernel row and the step STEP. */
-INLINE void output_block(const int TAPS, const int STEP, const output_sums *s, int q, int c)
-{
-    const line *l = &s->l;
-    vf acc[BLOCK];
+    vf acc[BLOCK][VECTORS];
+    const ptrdiff_t step = (STEP ? STEP : s->step) * LINE, x_tap = (ptrdiff_t)s->gap * LINE;
     UNROLL
-    for (int j = 0; j < BLOCK; j++) acc[j] = s->bias ? load(s->bias + c) : (vf){0};
-    const float *x = l->x + (ptrdiff_t)(l->first + q * l->step) * l->channels + c;
-    const float *w = l->w + c;
-    for (int u = 0; u < l->rows; u++, x += l->x_row, w += l->w_row) {
-        vf tap[MOST_TAPS];
+    for (int i = 0; i < BLOCK; i++) {
         UNROLL
-        for (int v = 0; v < TAPS; v++) tap[v] = load(w + v * l->w_tap);
-        UNROLL
-        for (int i = 0; i < (BLOCK - 1) * STEP + TAPS; i++) {
-            const vf e = load(x + (ptrdiff_t)i * l->channels);
+        for (int k = 0; k < V; k++) acc[i][k] = s->bias ? load(s->bias + (j + k) * LANES) : (vf){0};
+    }
+    int slot = s->slot;
+    const float *w = s->w + j * LANES;
+    for (int u = 0; u < s->rows; u++, w += s->w_row) {
+        const float *x = s->x + slot * s->row + q * step + j * LANES;
+        if (TAPS) {
+            vf tap[MOST_TAPS][VECTORS];
             UNROLL
-            for (int v = 0; v < TAPS; v++)
-                if (i >= v && (i - v) % STEP == 0 && (i - v) / STEP < BLOCK)
-                    acc[(i - v) / STEP] += e * tap[v];
-        }
-    }
-    UNROLL
-    for (int j = 0; j < BLOCK; j++) put_sum(s, s->y + (q + j) * l->y_pixel + c, acc[j]);
-}
-
-/* Any output, VECTORS vectors of channels from c on. */
-INLINE void output_pixel(const int VECTORS, const output_sums *s, int q, int c)
-{
-    const line *l = &s->l;
-    vf acc[4];
-    int v0, v1;
-    taps_inside(l, q, &v0, &v1);
-    UNROLL
-    for (int j = 0; j < VECTORS; j++) acc[j] = s->bias ? load(s->bias + c + j * LANES) : (vf){0};
-    for (int u = 0; u < l->rows; u++) {
-        for (int v = v0; v < v1; v++) {
-            const float *x = l->x + u * l->x_row + c +
-                             (ptrdiff_t)(l->first + q * l->step + v * l->gap) * l->channels;
-            const float *w = l->w + u * l->w_row + v * l->w_tap + c;
+            for (int v = 0; v < TAPS; v++) {
+                UNROLL
+                for (int k = 0; k < V; k++) tap[v][k] = load(w + v * s->w_tap + k * LANES);
+            }
             UNROLL
-            for (int j = 0; j < VECTORS; j++) acc[j] += load(x + j * LANES) * load(w + j * LANES);
-        }
-    }
-    UNROLL
-    for (int j = 0; j < VECTORS; j++) put_sum(s, s->y + q * l->y_pixel + c + j * LANES, acc[j]);
-}
-
-static void output_pixels(const output_sums *s, int q0, int q1, int c0, int c1)
-{
-    for (int q = q0; q < q1; q++) {
-        int c = c0;
-        for (; c + 4 * LANES <= c1; c += 4 * LANES) output_pixel(4, s, q, c);
-        for (; c < c1; c += LANES) output_pixel(1, s, q, moved_back(&s->l, c));
-    }
-}
-
-/* At least BLOCK outputs whose windows do not leave the row. The last block is moved back. */
-INLINE void output_blocks(const int TAPS, const int STEP, const output_sums *s, int q0, int q1,
-                          int c0, int c1)
-{
-    for (int q = q0; q < q1; q += BLOCK)
-        for (int c = c0; c < c1; c += LANES)
-            output_block(TAPS, STEP, s, smaller(q, q1 - BLOCK), moved_back(&s->l, c));
-}
-
-/* ---- backward weights: the same windows, with outputs given, and sums of taps */
-
-typedef struct tap_sums {
-    line l; /* its w unused */
-    const float *dy;
-    float *dw, *db; /* as the line's w; both in whole vectors */
-} tap_sums;
-
-INLINE void taps_block(const int TAPS, const int STEP, const tap_sums *s, int q, int c)
-{
-    const line *l = &s->l;
-    vf d[BLOCK], sum = load(s->db + c);
-    UNROLL
-    for (int j = 0; j < BLOCK; j++) {
-        d[j] = load(s->dy + (q + j) * l->y_pixel + c);
-        sum += d[j];
-    }
-    store(s->db + c, sum);
-    const float *x = l->x + (ptrdiff_t)(l->first + q * l->step) * l->channels + c;
-    float *dw = s->dw + c;
-    for (int u = 0; u < l->rows; u++, x += l->x_row, dw += l->w_row) {
-        vf acc[MOST_TAPS];
-        UNROLL
-        for (int v = 0; v < TAPS; v++) acc[v] = load(dw + v * l->w_tap);
-        UNROLL
-        for (int i = 0; i < (BLOCK - 1) * STEP + TAPS; i++) {
-            const vf e = load(x + (ptrdiff_t)i * l->channels);
-            UNROLL
-            for (int v = 0; v < TAPS; v++)
-                if (i >= v && (i - v) % STEP == 0 && (i - v) / STEP < BLOCK)
-                    acc[v] += e * d[(i - v) / STEP];
-        }
-        UNROLL
-        for (int v = 0; v < TAPS; v++) store(dw + v * l->w_tap, acc[v]);
-    }
-}
-
-static void taps_pixels(const tap_sums *s, int q0, int q1, int c0, int c1)
-{
-    const line *l = &s->l;
-    for (int q = q0; q < q1; q++) {
-        int v0, v1;
-        taps_inside(l, q, &v0, &v1);
-        for (int c = c0; c < c1; c += LANES) {
-            const vf d = load(s->dy + q * l->y_pixel + c);
-            store(s->db + c, load(s->db + c) + d);
-            for (int u = 0; u < l->rows; u++) {
-                for (int v = v0; v < v1; v++) {
-                    const int column = l->first + q * l->step + v * l->gap;
-                    const vf e = load(l->x + u * l->x_row + (ptrdiff_t)column * l->channels + c);
-                    float *dw = s->dw + u * l->w_row + v * l->w_tap + c;
-                    store(dw, load(dw) + e * d);
+            for (int i = 0; i < (BLOCK - 1) * STEP + TAPS; i++) {
+                UNROLL
+                for (int k = 0; k < V; k++) {
+                    const vf e = load(x + i * LINE + k * LANES);
+                    UNROLL
+                    for (int v = 0; v < TAPS; v++)
+                        if (i >= v && (i - v) % STEP == 0 && (i - v) / STEP < BLOCK)
+                            acc[(i - v) / STEP][k] += e * tap[v][k];
+                }
+            }
+        } else {
+            for (int v = 0; v < s->taps; v++, x += x_tap) {
+                UNROLL
+                for (int k = 0; k < V; k++) {
+                    const vf tap = load(w + v * s->w_tap + k * LANES);
+                    UNROLL
+                    for (int i = 0; i < BLOCK; i++)
+                        acc[i][k] += load(x + i * step + k * LANES) * tap;
                 }
             }
         }
+        slot += s->slot_step;
+        if (slot >= s->slots) slot -= s->slots;
     }
-}
-
-/* No sum may be added twice: what whole blocks leave over is done pixel by pixel. */
-INLINE void taps_blocks(const int TAPS, const int STEP, const tap_sums *s, int q0, int q1, int c0,
-                        int c1)
-{
-    int q = q0;
-    for (; q + BLOCK <= q1; q += BLOCK)
-        for (int c = c0; c < c1; c += LANES) taps_block(TAPS, STEP, s, q, c);
-    taps_pixels(s, q, q1, c0, c1);
-}
-
-/* ---- the instances */
-
-typedef void outputs_function(const output_sums *s, int q0, int q1, int c0, int c1);
-typedef void taps_function(const tap_sums *s, int q0, int q1, int c0, int c1);
-
-#define LINES(TAPS, STEP)                                                                     \
-    static void outputs_##TAPS##x##STEP(const output_sums *s, int q0, int q1, int c0, int c1) \
-    {                                                                                         \
-        output_blocks(TAPS, STEP, s, q0, q1, c0, c1);                                         \
-    }                                                                                         \
-    static void taps_##TAPS##x##STEP(const tap_sums *s, int q0, int q1, int c0, int c1)       \
-    {                                                                                         \
-        taps_blocks(TAPS, STEP, s, q0, q1, c0, c1);                                           \
-    }
-
-LINES(1, 1)
-LINES(2, 1)
-LINES(3, 1)
-LINES(4, 1)
-LINES(5, 1)
-LINES(6, 1)
-LINES(7, 1)
-LINES(1, 2)
-LINES(2, 2)
-LINES(3, 2)
-LINES(4, 2)
-LINES(5, 2)
-LINES(6, 2)
-LINES(7, 2)
-
-#define LINES_OF(kind, STEP)                                                                 \
-    {                                                                                        \
-        kind##_1x##STEP, kind##_2x##STEP, kind##_3x##STEP, kind##_4x##STEP, kind##_5x##STEP, \
-            kind##_6x##STEP, kind##_7x##STEP                                                 \
-    }
-
-static outputs_function *const outputs_lines[2][MOST_TAPS] = {LINES_OF(outputs, 1),
-                                                              LINES_OF(outputs, 2)};
-static taps_function *const taps_lines[2][MOST_TAPS] = {LINES_OF(taps, 1), LINES_OF(taps, 2)};
-
-/* Are there instances for this line? */
-INLINE bool has_blocks(const line *l, int q0, int q1)
-{
-    return l->gap == 1 && l->step <= 2 && l->taps <= MOST_TAPS && q1 - q0 >= BLOCK;
-}
-
-static void outputs_line(const output_sums *s)
-{
-    const line *l = &s->l;
-    int q0, q1;
-    inner_part(l, &q0, &q1);
-    for (int c0 = 0; c0 < l->channels; c0 += CHUNK) {
-        const int c1 = smaller(l->channels, c0 + CHUNK);
-        if (!has_blocks(l, q0, q1)) {
-            output_pixels(s, 0, l->count, c0, c1);
-            continue;
+    if (s->relu) {
+        UNROLL
+        for (int i = 0; i < BLOCK; i++) {
+            UNROLL
+            for (int k = 0; k < V; k++) acc[i][k] = relu_lanes(acc[i][k]);
         }
-        output_pixels(s, 0, q0, c0, c1);
-        outputs_lines[l->step - 1][l->taps - 1](s, q0, q1, c0, c1);
-        output_pixels(s, q1, l->count, c0, c1);
+    }
+    UNROLL
+    for (int i = 0; i < BLOCK; i++) {
+        UNROLL
+        for (int k = 0; k < V; k++) store(out + i * out_step + (j + k) * LANES, acc[i][k]);
     }
 }
 
-static void taps_line(const tap_sums *s, int c0, int c1)
+/* A row in blocks. The last one may reach further than the row: the copies have zeros there. What
+ * y has no place for goes into `spare` first. */
+INLINE void sum_row(const int V, const int TAPS, const int STEP, const row_sums *job)
 {
-    const line *l = &s->l;
-    int q0, q1;
-    inner_part(l, &q0, &q1);
-    if (!has_blocks(l, q0, q1)) {
-        taps_pixels(s, 0, l->count, c0, c1);
-        return;
+    const row_sums s = *job;
+    for (int q = 0; q < s.count; q += BLOCK) {
+        float spare[BLOCK * LINE], *y = s.y + q * s.y_out;
+        const int n = smaller(BLOCK, s.count - q);
+        const bool whole = n == BLOCK && s.channels >= LINE;
+        for (int j = 0; j < VECTORS; j += V)
+            sum_block(V, TAPS, STEP, &s, q, j, whole ? y : spare, whole ? s.y_out : LINE);
+        if (whole) continue;
+        for (int i = 0; i < n; i++, y += s.y_out)
+            memcpy(y, spare + i * LINE, (size_t)smaller(LINE, s.channels) * sizeof *y);
     }
-    taps_pixels(s, 0, q0, c0, c1);
-    taps_lines[l->step - 1][l->taps - 1](s, q0, q1, c0, c1);
-    taps_pixels(s, q1, l->count, c0, c1);
+}
+
+typedef void sums_function(const row_sums *s);
+
+/* With AVX2 the sums of 2 vectors, and 3 of their taps, fill the registers. */
+#define SUMS(TAPS, STEP)                                               \
+    static void sum_row_##TAPS##x##STEP(const row_sums *s)             \
+    {                                                                  \
+        sum_row(LANES == 8 && TAPS <= 3 ? VECTORS : 1, TAPS, STEP, s); \
+    }
+SUMS(0, 0)
+SUMS(1, 1)
+SUMS(2, 1)
+SUMS(3, 1)
+SUMS(5, 1)
+SUMS(7, 1)
+SUMS(3, 2)
+SUMS(5, 2)
+
+static sums_function *sums_of(const row_sums *s)
+{
+    static sums_function *const known[3][8] = {
+        {NULL},
+        {NULL, sum_row_1x1, sum_row_2x1, sum_row_3x1, NULL, sum_row_5x1, NULL, sum_row_7x1},
+        {NULL, NULL, NULL, sum_row_3x2, NULL, sum_row_5x2, NULL, NULL}};
+    const bool in_table = s->step <= 2 && s->taps <= 7 && (s->gap == 1 || s->taps == 1);
+    sums_function *const found = in_table ? known[s->step][s->taps] : NULL;
+    return found ? found : sum_row_0x0;
+}
+
+/* ---- the weights: a plane's taps side by side, zeros behind the last channel */
+
+static size_t packed_taps(const cn_conv_shape *s)
+{
+    return (size_t)s->fh * (size_t)s->fw * (size_t)parts_of(s->oc, LINE) * LINE;
+}
+
+static void pack_taps(const cn_conv_shape *s, const float *w, float *packed)
+{
+    for (int from = 0; from < s->oc; from += LINE)
+        for (int t = 0; t < s->fh * s->fw; t++, packed += LINE)
+            for (int j = 0; j < LINE; j++)
+                packed[j] = from + j < s->oc ? w[(ptrdiff_t)t * s->oc + from + j] : 0;
 }
 
 /* ---- pictures */
@@ -288,81 +228,124 @@ static void taps_line(const tap_sums *s, int c0, int c1)
 typedef struct depthwise {
     const cn_conv_shape *s;
     int dh, dw;
-    const float *x, *w, *dy, *bias;
-    float *out; /* y or dx */
+    ring_shape g;
+    const float *in, *dy, *packed, *bias; /* in: x, or backward data's dy */
+    float *out;                           /* y or dx */
     bool relu;
     int band, bands; /* rows of `out` a unit, and units a picture */
-    float *sums;     /* backward weights: each part's sums of taps, then of the bias */
-    int pitch;       /* channels in whole vectors */
-    int parts, shares;
+    int parts;       /* backward weights: of the rows of all pictures */
+    int shares;      /* parts of the planes that are dealt out */
+    float *scratch, *tap_sums;
 } depthwise;
 
-static depthwise depthwise_of(const cn_conv_shape *s)
+/* The first plane of a share. */
+INLINE int share_begin(const depthwise *f, int share)
 {
-    return (depthwise){.s = s,
-                       .dh = larger(1, s->dh),
-                       .dw = larger(1, s->dw),
-                       .pitch = parts_of(s->oc, LANES) * LANES};
+    return share * f->g.planes / f->shares;
 }
 
-/* The line of output row p of picture i, with the weights' rows `pitch` floats wide. */
-static line forward_line(const depthwise *f, int i, int p, int pitch)
+/* Bands and shares, so that there is work for all threads. */
+static void cut(depthwise *f, int rows, const cn_pool *pool)
+{
+    const int threads = cn_pool_threads(pool), wanted = threads > 1 ? UNITS * threads : 1;
+    f->shares = smaller(f->g.planes, parts_of(wanted, f->s->m));
+    f->bands = smaller(parts_of(rows, 4), parts_of(wanted, smaller(wanted, f->s->m * f->shares)));
+    f->band = parts_of(rows, f->bands);
+    f->bands = parts_of(rows, f->band);
+}
+
+/* ---- forward */
+
+/* Rows of the picture that kernel rows u0 <= u < u1 of output row p look at. */
+INLINE void rows_inside(const depthwise *f, int p, int *u0, int *u1)
+{
+    const int top = p * f->s->sh - f->s->pt;
+    *u0 = top < 0 ? parts_of(-top, f->dh) : 0;
+    *u1 = smaller(f->s->fh, top < f->s->h ? parts_of(f->s->h - top, f->dh) : 0);
+}
+
+static depthwise forward_of(const cn_conv_shape *s)
+{
+    depthwise f = {.s = s, .dh = larger(1, s->dh), .dw = larger(1, s->dw)};
+    f.g = (ring_shape){.h = s->h,
+                       .w = s->w,
+                       .c = s->oc,
+                       .left = s->pl,
+                       .columns =
+                           (parts_of(s->ow, BLOCK) * BLOCK - 1) * s->sw + (s->fw - 1) * f.dw + 1,
+                       .slots = smaller(s->h, (s->fh - 1) * f.dh + 1)};
+    f.g.left = smaller(f.g.left, f.g.columns);
+    finish_ring(&f.g);
+    return f;
+}
+
+static void forward_row(const depthwise *f, ring *z, int p, float *y)
 {
     const cn_conv_shape *s = f->s;
-    const ptrdiff_t row = (ptrdiff_t)s->w * s->oc;
-    const int top = p * s->sh - s->pt;
-    const int u0 = smaller(s->fh, top < 0 ? parts_of(-top, f->dh) : 0);
-    const int u1 = smaller(s->fh, top < s->h ? parts_of(s->h - top, f->dh) : 0);
-    return (line){.x = f->x + (ptrdiff_t)i * s->h * row + (top + (ptrdiff_t)u0 * f->dh) * row,
-                  .w = f->w + (ptrdiff_t)u0 * s->fw * pitch,
-                  .x_row = f->dh * row,
-                  .w_row = (ptrdiff_t)s->fw * pitch,
-                  .w_tap = pitch,
-                  .rows = larger(0, u1 - u0),
-                  .taps = s->fw,
-                  .first = -s->pl,
-                  .step = s->sw,
-                  .gap = f->dw,
-                  .width = s->w,
-                  .channels = s->oc,
-                  .count = s->ow,
-                  .y_pixel = s->oc};
+    const ring_shape *g = &f->g;
+    int u0, u1;
+    rows_inside(f, p, &u0, &u1);
+    const int top = p * s->sh - s->pt, rows = larger(0, u1 - u0);
+    if (rows > 0) bring_rows(z, larger(0, top), top + (u1 - 1) * f->dh + 1);
+    row_sums row = {.slot = rows > 0 ? (top + u0 * f->dh) % g->slots : 0,
+                    .slots = g->slots,
+                    .slot_step = f->dh,
+                    .rows = rows,
+                    .taps = s->fw,
+                    .gap = f->dw,
+                    .step = s->sw,
+                    .count = s->ow,
+                    .row = g->row,
+                    .w_row = (ptrdiff_t)s->fw * LINE,
+                    .w_tap = LINE,
+                    .y_out = s->oc,
+                    .relu = f->relu};
+    sums_function *const sum = sums_of(&row);
+    for (int k = z->first; k < z->end; k++) {
+        float bias[LINE] = {0};
+        row.channels = smaller(LINE, s->oc - k * LINE);
+        if (f->bias) memcpy(bias, f->bias + k * LINE, (size_t)row.channels * sizeof *bias);
+        row.bias = bias;
+        row.x = z->planes + k * g->plane;
+        row.w = f->packed + ((ptrdiff_t)k * s->fh + u0) * s->fw * LINE;
+        row.y = y + k * LINE;
+        sum(&row);
+    }
+}
+
+/* The ring of a unit: (picture, band, share). */
+static ring ring_of(const depthwise *f, int unit, int worker)
+{
+    const int share = unit % f->shares, i = unit / f->shares / f->bands;
+    return (ring){.g = &f->g,
+                  .picture = f->in + (ptrdiff_t)i * f->g.h * f->g.w * f->g.c,
+                  .planes = f->scratch + (size_t)worker * ring_floats(&f->g),
+                  .first = share_begin(f, share),
+                  .end = share_begin(f, share + 1)};
 }
 
 static void depthwise_unit(void *argument, int unit, int worker)
 {
     const depthwise *f = argument;
     const cn_conv_shape *s = f->s;
-    const int i = unit / f->bands, p0 = unit % f->bands * f->band;
-    (void)worker;
-    for (int p = p0; p < smaller(s->oh, p0 + f->band); p++) {
-        const output_sums row = {.l = forward_line(f, i, p, s->oc),
-                                 .bias = f->bias,
-                                 .y = f->out + ((ptrdiff_t)i * s->oh + p) * s->ow * s->oc,
-                                 .relu = f->relu};
-        outputs_line(&row);
-    }
+    const int band = unit / f->shares % f->bands, i = unit / f->shares / f->bands;
+    ring z = ring_of(f, unit, worker);
+    for (int p = band * f->band; p < smaller(s->oh, (band + 1) * f->band); p++)
+        forward_row(f, &z, p, f->out + ((ptrdiff_t)i * s->oh + p) * s->ow * s->oc);
 }
 
-static int rows_of_band(int rows, int width, int channels)
+static void depthwise_forward(const cn_conv_shape *s, const float *x, const float *packed,
+                              const float *b, bool relu, float *y, float *scratch, cn_pool *pool)
 {
-    const ptrdiff_t row = (ptrdiff_t)width * channels;
-    return smaller(rows, row < BAND_OUTPUTS ? (int)(BAND_OUTPUTS / row) : 1);
-}
-
-/* w may be read a vector past its end. */
-static void depthwise_forward(const cn_conv_shape *s, const float *x, const float *w,
-                              const float *b, bool relu, float *y, cn_pool *pool)
-{
-    depthwise f = depthwise_of(s);
-    f.x = x;
-    f.w = w;
+    depthwise f = forward_of(s);
+    f.in = x;
+    f.packed = packed;
     f.bias = b;
     f.relu = relu;
     f.out = y;
-    f.band = rows_of_band(s->oh, s->ow, s->oc);
-    f.bands = parts_of(s->oh, f.band);
-    cn_pool_run(pool, s->m * f.bands, depthwise_unit, &f);
+    f.scratch = scratch;
+    cut(&f, s->oh, pool);
+    cn_pool_run(pool, s->m * f.bands * f.shares, depthwise_unit, &f);
 }
 
 /* ---- backward data */
@@ -371,12 +354,12 @@ static void depthwise_forward(const cn_conv_shape *s, const float *x, const floa
  * Along one axis element r of dx is reached by the taps u with r + before = p stride + u dilation
  * for some p. With g the greatest common divisor of stride and dilation, these are every
  * (stride / g)-th tap, and p goes down by dilation / g from one to the next. So a row of dx is a
- * few lines, one for each column modulo the stride, that sum over a part of the taps.
+ * few sums, one for each column modulo the stride, over a part of the taps.
  */
 typedef struct reach {
-    int tap, count;     /* the first tap, and how many */
-    int place;          /* p of the first */
-    int tap_step, step; /* to the next tap; and how much less its p is */
+    int tap, tap_step; /* the last tap, and how much less the one before it is */
+    int place, step;   /* its p, the lowest, and how much more the one before it has */
+    int count;
 } reach;
 
 static int common_divisor(int a, int b)
@@ -389,78 +372,119 @@ static int common_divisor(int a, int b)
     return a;
 }
 
-static reach reach_of(int r, int before, int kernel, int stride, int dilation)
+/* Of those taps whose p lies in 0 .. size - 1. */
+static reach reach_of(int r, int before, int kernel, int stride, int dilation, int size)
 {
-    const int g = common_divisor(stride, dilation);
-    reach f = {.tap_step = stride / g, .step = dilation / g};
-    for (int u = 0; u < smaller(kernel, f.tap_step); u++) {
-        const int64_t distance = (int64_t)r + before - (int64_t)u * dilation;
-        if (distance % stride != 0) continue;
-        f.tap = u;
-        f.count = parts_of(kernel - u, f.tap_step);
-        f.place = (int)(distance / stride);
-    }
+    const int g = common_divisor(stride, dilation), tap_step = stride / g, step = dilation / g;
+    int first = 0;
+    for (; first < tap_step; first++)
+        if (((int64_t)r + before - (int64_t)first * dilation) % stride == 0) break;
+    if (first >= smaller(tap_step, kernel)) return (reach){0};
+    int count = parts_of(kernel - first, tap_step);
+    const int highest = (int)(((int64_t)r + before - (int64_t)first * dilation) / stride);
+    const int skipped = highest >= size ? parts_of(highest - size + 1, step) : 0;
+    if (highest < 0 || skipped >= count) return (reach){0};
+    count = smaller(count, highest / step + 1);
+    return (reach){.tap = first + (count - 1) * tap_step,
+                   .tap_step = tap_step,
+                   .place = highest - (count - 1) * step,
+                   .step = step,
+                   .count = larger(0, count - skipped)};
+}
+
+/* Columns of dx that are `column` modulo the stride. */
+INLINE int columns_like(const cn_conv_shape *s, int column)
+{
+    return (s->w - 1 - column) / s->sw + 1;
+}
+
+/* The taps that reach them: zeros around dy make all of them one like the other. */
+static reach columns_reach(const cn_conv_shape *s, int dw, int column)
+{
+    const int reaches = (s->fw - 1) * dw; /* no q lies further out than this many */
+    reach f = reach_of(column + reaches * s->sw, s->pl, s->fw, s->sw, dw, INT32_MAX);
+    f.place -= reaches;
     return f;
 }
 
-/* Leaves those taps whose p lies in 0 .. size - 1. */
-static reach within(reach f, int size)
+static depthwise data_of(const cn_conv_shape *s)
 {
-    const int skipped = f.place >= size ? parts_of(f.place - size + 1, f.step) : 0;
-    const int end = smaller(f.count, f.place < 0 ? 0 : f.place / f.step + 1);
-    f.count = larger(0, end - skipped);
-    f.tap += skipped * f.tap_step;
-    f.place -= skipped * f.step;
+    depthwise f = {.s = s, .dh = larger(1, s->dh), .dw = larger(1, s->dw)};
+    int low = 0, high = 0;
+    for (int t = 0; t < smaller(s->sw, s->w); t++) {
+        const reach h = columns_reach(s, f.dw, t);
+        if (h.count == 0) continue;
+        low = smaller(low, h.place);
+        high = larger(high, h.place + (h.count - 1) * h.step +
+                                parts_of(columns_like(s, t), BLOCK) * BLOCK - 1);
+    }
+    f.g = (ring_shape){.h = s->oh,
+                       .w = s->ow,
+                       .c = s->oc,
+                       .left = -low,
+                       .columns = high + 1 - low,
+                       .slots = smaller(s->oh, (s->fh - 1) * f.dh / s->sh + 1)};
+    finish_ring(&f.g);
     return f;
+}
+
+static void data_row(const depthwise *f, ring *z, int r, float *dx)
+{
+    const cn_conv_shape *s = f->s;
+    const ring_shape *g = &f->g;
+    const reach v = reach_of(r, s->pt, s->fh, s->sh, f->dh, s->oh);
+    const int below = r + s->pt - (s->fh - 1) * f->dh; /* the lowest p that may reach r, times sh */
+    if (v.count > 0)
+        bring_rows(z, below > 0 ? parts_of(below, s->sh) : 0, v.place + (v.count - 1) * v.step + 1);
+    for (int t = 0; t < smaller(s->sw, s->w); t++) {
+        const reach h = columns_reach(s, f->dw, t);
+        row_sums row = {.slot = v.place % g->slots,
+                        .slots = g->slots,
+                        .slot_step = v.step,
+                        .rows = h.count > 0 ? v.count : 0,
+                        .taps = h.count,
+                        .gap = h.step,
+                        .step = 1,
+                        .count = columns_like(s, t),
+                        .row = g->row,
+                        .w_row = -(ptrdiff_t)v.tap_step * s->fw * LINE,
+                        .w_tap = -(ptrdiff_t)h.tap_step * LINE,
+                        .y_out = (ptrdiff_t)s->sw * s->oc};
+        sums_function *const sum = sums_of(&row);
+        for (int k = z->first; k < z->end; k++) {
+            row.channels = smaller(LINE, s->oc - k * LINE);
+            row.x = z->planes + k * g->plane + (ptrdiff_t)(g->left + h.place) * LINE;
+            row.w = f->packed + (((ptrdiff_t)k * s->fh + v.tap) * s->fw + h.tap) * LINE;
+            row.y = dx + (ptrdiff_t)t * s->oc + k * LINE;
+            sum(&row);
+        }
+    }
 }
 
 static void depthwise_data_unit(void *argument, int unit, int worker)
 {
     const depthwise *f = argument;
     const cn_conv_shape *s = f->s;
-    const int i = unit / f->bands, r0 = unit % f->bands * f->band;
-    const ptrdiff_t dy_row = (ptrdiff_t)s->ow * s->oc;
-    (void)worker;
-    for (int r = r0; r < smaller(s->h, r0 + f->band); r++) {
-        const reach v = within(reach_of(r, s->pt, s->fh, s->sh, f->dh), s->oh);
-        for (int t = 0; t < smaller(s->sw, s->w); t++) {
-            const reach h = reach_of(t, s->pl, s->fw, s->sw, f->dw);
-            /* The columns' taps in the order in which dy lies: from the last one. */
-            const int last = larger(0, h.count - 1);
-            const output_sums row = {
-                .l = {.x = f->dy + ((ptrdiff_t)i * s->oh + v.place) * dy_row,
-                      .w = f->w + ((ptrdiff_t)v.tap * s->fw + h.tap + last * h.tap_step) * s->oc,
-                      .x_row = -v.step * dy_row,
-                      .w_row = (ptrdiff_t)v.tap_step * s->fw * s->oc,
-                      .w_tap = -(ptrdiff_t)h.tap_step * s->oc,
-                      .rows = h.count > 0 ? v.count : 0,
-                      .taps = last + 1,
-                      .first = h.place - last * h.step,
-                      .step = 1,
-                      .gap = h.step,
-                      .width = s->ow,
-                      .channels = s->oc,
-                      .count = (s->w - 1 - t) / s->sw + 1,
-                      .y_pixel = (ptrdiff_t)s->sw * s->oc},
-                .y = f->out + (((ptrdiff_t)i * s->h + r) * s->w + t) * s->oc};
-            outputs_line(&row);
-        }
-    }
+    const int band = unit / f->shares % f->bands, i = unit / f->shares / f->bands;
+    ring z = ring_of(f, unit, worker);
+    for (int r = band * f->band; r < smaller(s->h, (band + 1) * f->band); r++)
+        data_row(f, &z, r, f->out + ((ptrdiff_t)i * s->h + r) * s->w * s->oc);
 }
 
 static void depthwise_backward_data(const cn_conv_shape *s, const float *dy, const float *w,
-                                    float *dx, cn_pool *pool)
+                                    float *dx, float *scratch, cn_pool *pool)
 {
-    depthwise f = depthwise_of(s);
-    f.dy = dy;
-    f.w = w;
+    depthwise f = data_of(s);
+    pack_taps(s, w, scratch);
+    f.in = dy;
+    f.packed = scratch;
     f.out = dx;
-    f.band = rows_of_band(s->h, s->w, s->oc);
-    f.bands = parts_of(s->h, f.band);
-    cn_pool_run(pool, s->m * f.bands, depthwise_data_unit, &f);
+    f.scratch = scratch + packed_taps(s);
+    cut(&f, s->h, pool);
+    cn_pool_run(pool, s->m * f.bands * f.shares, depthwise_data_unit, &f);
 }
 
-/* ---- backward weights */
+/* ---- backward weights: sums of taps in registers, while outputs walk by */
 
 /* dw is small, and every output gives to all of it. So the rows of all pictures are cut into parts,
  * as many as the shape says, each with sums of its own, which are then added in their order. */
@@ -468,22 +492,106 @@ enum { MOST_PARTS = 32, PART_OUTPUTS = 256 };
 
 static int gradient_parts(const cn_conv_shape *s)
 {
-    const double outputs = (double)s->m * s->oh * s->ow;
-    const int rows = s->m > INT32_MAX / s->oh ? INT32_MAX : s->m * s->oh;
-    return larger(1,
-                  smaller(rows, outputs / PART_OUTPUTS < MOST_PARTS ? (int)(outputs / PART_OUTPUTS)
-                                                                    : MOST_PARTS));
+    const double outputs = (double)s->m * s->oh * s->ow, rows = (double)s->m * s->oh;
+    const double parts = outputs / PART_OUTPUTS < rows ? outputs / PART_OUTPUTS : rows;
+    return parts < 1 ? 1 : parts < MOST_PARTS ? (int)parts : MOST_PARTS;
+}
+
+/* All channels, in whole planes. */
+INLINE ptrdiff_t sums_pitch(const depthwise *f)
+{
+    return (ptrdiff_t)f->g.planes * LINE;
 }
 
 static size_t part_floats(const depthwise *f)
 {
-    return (size_t)(f->s->fh * f->s->fw + 1) * (size_t)f->pitch;
+    return (size_t)(f->s->fh * f->s->fw + 1) * (size_t)sums_pitch(f);
 }
 
-static size_t depthwise_scratch(const cn_conv_shape *s)
+/* Some taps, of one row of outputs and one plane: dw[t] += sum_q x[t][q] dy[q], db += sum_q dy[q].
+ */
+typedef struct tap_sums {
+    const float *x[MOST_TAPS], *dy;
+    float *dw[MOST_TAPS], *db; /* db NULL: other taps saw to it */
+    int count, step;           /* outputs; columns from one to the next */
+} tap_sums;
+
+INLINE void sum_taps(const int N, const tap_sums *s)
 {
-    const depthwise f = depthwise_of(s);
-    return (size_t)gradient_parts(s) * part_floats(&f);
+    for (int j = 0; j < LINE; j += LANES) {
+        vf acc[MOST_TAPS], sum = {0};
+        const float *x[MOST_TAPS], *dy = s->dy + j;
+        UNROLL
+        for (int t = 0; t < N; t++) {
+            acc[t] = load(s->dw[t] + j);
+            x[t] = s->x[t] + j;
+        }
+        const ptrdiff_t step = (ptrdiff_t)s->step * LINE, end = s->count * step;
+        for (ptrdiff_t at = 0; at < end; at += step, dy += LINE) {
+            const vf d = load(dy);
+            sum += d;
+            UNROLL
+            for (int t = 0; t < N; t++) acc[t] += load(x[t] + at) * d;
+        }
+        UNROLL
+        for (int t = 0; t < N; t++) store(s->dw[t] + j, acc[t]);
+        if (s->db) store(s->db + j, load(s->db + j) + sum);
+    }
+}
+
+typedef void taps_function(const tap_sums *s);
+
+#define TAPS(N)                                 \
+    static void sum_taps_##N(const tap_sums *s) \
+    {                                           \
+        sum_taps(N, s);                         \
+    }
+TAPS(0)
+TAPS(1)
+TAPS(2)
+TAPS(3)
+TAPS(4)
+TAPS(5)
+TAPS(6)
+TAPS(7)
+TAPS(8)
+TAPS(9)
+static taps_function *const taps_of[] = {sum_taps_0, sum_taps_1, sum_taps_2, sum_taps_3,
+                                         sum_taps_4, sum_taps_5, sum_taps_6, sum_taps_7,
+                                         sum_taps_8, sum_taps_9};
+
+/* Output row p, whose gradients have been copied to planes of dy. */
+static void taps_row(const depthwise *f, ring *z, int p, const float *dy, float *part_sums)
+{
+    const cn_conv_shape *s = f->s;
+    const ring_shape *g = &f->g;
+    int u0, u1;
+    rows_inside(f, p, &u0, &u1);
+    const int count = larger(0, u1 - u0) * s->fw, top = p * s->sh - s->pt;
+    const int groups = larger(1, tiles_of(count, MOST_TAPS));
+    if (count > 0) bring_rows(z, larger(0, top), top + (u1 - 1) * f->dh + 1);
+    for (int k = z->first; k < z->end; k++) {
+        float *dw = part_sums + k * LINE;
+        tap_sums job = {.dy = dy + (ptrdiff_t)k * s->ow * LINE,
+                        .db = dw + (ptrdiff_t)s->fh * s->fw * sums_pitch(f),
+                        .count = s->ow,
+                        .step = s->sw};
+        for (int i = 0, from = 0; i < groups; i++, job.db = NULL) {
+            const int n = count / groups + (i < count % groups);
+            for (int t = 0; t < n; t++, from++) {
+                const int u = u0 + from / s->fw, v = from % s->fw;
+                job.x[t] = z->planes + k * g->plane + (top + u * f->dh) % g->slots * g->row +
+                           (ptrdiff_t)v * f->dw * LINE;
+                job.dw[t] = dw + ((ptrdiff_t)u * s->fw + v) * sums_pitch(f);
+            }
+            taps_of[n](&job);
+        }
+    }
+}
+
+INLINE size_t dy_floats(const depthwise *f)
+{
+    return (size_t)f->s->ow * (size_t)f->g.planes * LINE;
 }
 
 /* A share of the channels, of one part of the rows. */
@@ -492,31 +600,34 @@ static void depthwise_weights_unit(void *argument, int unit, int worker)
     const depthwise *f = argument;
     const cn_conv_shape *s = f->s;
     const int part = unit / f->shares, share = unit % f->shares;
-    const int chunks = parts_of(s->oc, CHUNK), taps = s->fh * s->fw;
-    const int from = share * chunks / f->shares * CHUNK;
-    const int to = smaller(f->pitch, (share + 1) * chunks / f->shares * CHUNK);
     const int64_t rows = (int64_t)s->m * s->oh;
-    float *own = f->sums + (size_t)part * part_floats(f);
-    (void)worker;
-    for (int t = 0; t <= taps; t++)
-        memset(own + (ptrdiff_t)t * f->pitch + from, 0, (size_t)(to - from) * sizeof *own);
-    for (int64_t r = rows * part / f->parts; r < rows * (part + 1) / f->parts; r++) {
-        tap_sums row = {.l = forward_line(f, (int)(r / s->oh), (int)(r % s->oh), f->pitch),
-                        .dy = f->dy + r * s->ow * s->oc,
-                        .db = own + (ptrdiff_t)taps * f->pitch};
-        row.dw = own + (row.l.w - f->w);
-        for (int c = from; c < to; c += CHUNK) taps_line(&row, c, smaller(to, c + CHUNK));
+    const int64_t r0 = rows * part / f->parts, r1 = rows * (part + 1) / f->parts;
+    float *part_sums = f->tap_sums + (size_t)part * part_floats(f);
+    float *dy = f->scratch + (size_t)worker * (ring_floats(&f->g) + dy_floats(f));
+    ring z = {.g = &f->g,
+              .planes = dy + dy_floats(f),
+              .first = share_begin(f, share),
+              .end = share_begin(f, share + 1)};
+    for (int t = 0; t <= s->fh * s->fw; t++)
+        memset(part_sums + t * sums_pitch(f) + (ptrdiff_t)z.first * LINE, 0,
+               (size_t)(z.end - z.first) * LINE * sizeof *part_sums);
+    for (int64_t r = r0; r < r1; r++) {
+        const int p = (int)(r % s->oh);
+        if (p == 0) z.next = 0;
+        z.picture = f->in + (ptrdiff_t)(r / s->oh) * s->h * s->w * s->oc;
+        copy_pixels(f->dy + r * s->ow * s->oc, s->ow, s->oc, z.first, z.end, dy,
+                    (ptrdiff_t)s->ow * LINE);
+        taps_row(f, &z, p, dy, part_sums);
     }
 }
 
 /* out[c] += the parts' sums[c]. */
 static void add_parts(const depthwise *f, const float *part_sums, float *out)
 {
-    const size_t step = part_floats(f);
     for (int c = 0; c < f->s->oc; c += LANES) {
         vf sum = {0};
         for (int part = 0; part < f->parts; part++)
-            sum += load(part_sums + (size_t)part * step + c);
+            sum += load(part_sums + (size_t)part * part_floats(f) + c);
         for (int j = 0; j < smaller(LANES, f->s->oc - c); j++) out[c + j] += sum[j];
     }
 }
@@ -524,15 +635,27 @@ static void add_parts(const depthwise *f, const float *part_sums, float *out)
 static void depthwise_backward_weights(const cn_conv_shape *s, const float *x, const float *dy,
                                        float *dw, float *db, float *scratch, cn_pool *pool)
 {
-    depthwise f = depthwise_of(s);
+    depthwise f = forward_of(s);
     const int taps = s->fh * s->fw;
-    f.x = x;
+    f.in = x;
     f.dy = dy;
-    f.w = f.sums = scratch;
     f.parts = gradient_parts(s);
-    f.shares = smaller(parts_of(s->oc, CHUNK), parts_of(UNITS * cn_pool_threads(pool), f.parts));
+    f.tap_sums = scratch;
+    f.scratch = scratch + (size_t)f.parts * part_floats(&f);
+    cut(&f, 1, pool);
     cn_pool_run(pool, f.parts * f.shares, depthwise_weights_unit, &f);
     for (int t = 0; t < taps; t++)
-        add_parts(&f, scratch + (ptrdiff_t)t * f.pitch, dw + (ptrdiff_t)t * s->oc);
-    if (db) add_parts(&f, scratch + (ptrdiff_t)taps * f.pitch, db);
+        add_parts(&f, scratch + t * sums_pitch(&f), dw + (ptrdiff_t)t * s->oc);
+    if (db) add_parts(&f, scratch + taps * sums_pitch(&f), db);
+}
+
+/* ---- memory */
+
+static size_t depthwise_scratch(const cn_conv_shape *s, int threads)
+{
+    const depthwise forward = forward_of(s), data = data_of(s);
+    const size_t backward = packed_taps(s) + (size_t)threads * ring_floats(&data.g);
+    const size_t weights = (size_t)gradient_parts(s) * part_floats(&forward) +
+                           (size_t)threads * (ring_floats(&forward.g) + dy_floats(&forward));
+    return backward > weights ? backward : weights;
 }

@@ -333,7 +333,7 @@ static size_t conv_packed(const cn_conv_shape *s)
 {
     const method way = method_of(s);
     if (way == DENSE) return dense_packed(s);
-    if (way != SLICED) return floats_of(s->fh, s->fw, 1, s->oc) + LANES;
+    if (way != SLICED) return packed_taps(s);
     const slices f = slices_of(s, 1);
     return (size_t)f.groups * dense_packed(&f.part) + f.ws;
 }
@@ -343,9 +343,9 @@ static size_t conv_scratch(const cn_conv_shape *s, int threads)
     const method way = method_of(s);
     if (way == DENSE) return dense_scratch(s, threads);
     if (way == SLICED) return slices_scratch(s, threads);
-    if (way == DEPTHWISE) return depthwise_scratch(s);
+    if (way == DEPTHWISE) return depthwise_scratch(s, threads);
     const repeated f = repeated_of(s);
-    return repeated_floats(&f) + depthwise_scratch(&f.wide);
+    return repeated_floats(&f) + depthwise_scratch(&f.wide, threads);
 }
 
 static void conv_pack(const cn_conv_shape *s, const float *w, float *packed)
@@ -356,7 +356,7 @@ static void conv_pack(const cn_conv_shape *s, const float *w, float *packed)
         return;
     }
     if (way != SLICED) {
-        memcpy(packed, w, floats_of(s->fh, s->fw, 1, s->oc) * sizeof *packed);
+        pack_taps(s, w, packed);
         return;
     }
     const slices f = slices_of(s, 1);
@@ -375,13 +375,14 @@ static void conv_forward(const cn_conv_shape *s, const float *x, const float *pa
     if (way == DENSE) {
         dense_forward(s, x, packed, b, relu, y, scratch, pool);
     } else if (way == DEPTHWISE) {
-        depthwise_forward(s, x, packed, b, relu, y, pool);
+        depthwise_forward(s, x, packed, b, relu, y, scratch, pool);
     } else if (way == REPEATED) {
         repeated f = repeated_of(s);
         f.x = x;
         f.copies = scratch;
         cn_pool_run(pool, s->m, repeat_unit, &f);
-        depthwise_forward(&f.wide, scratch, packed, b, relu, y, pool);
+        depthwise_forward(&f.wide, scratch, packed, b, relu, y, scratch + repeated_floats(&f),
+                          pool);
     } else {
         sliced job = sliced_of(s, FORWARD_PASS, scratch, pool);
         job.x = x;
@@ -400,12 +401,12 @@ static void conv_backward_data(const cn_conv_shape *s, const float *dy, const fl
     if (way == DENSE) {
         dense_backward_data(s, dy, w, dx, scratch, pool);
     } else if (way == DEPTHWISE) {
-        depthwise_backward_data(s, dy, w, dx, pool);
+        depthwise_backward_data(s, dy, w, dx, scratch, pool);
     } else if (way == REPEATED) {
         repeated f = repeated_of(s);
         f.copies = scratch;
         f.dx = dx;
-        depthwise_backward_data(&f.wide, dy, w, scratch, pool);
+        depthwise_backward_data(&f.wide, dy, w, scratch, scratch + repeated_floats(&f), pool);
         cn_pool_run(pool, s->m, add_repeated_unit, &f);
     } else {
         sliced job = sliced_of(s, DATA_PASS, scratch, pool);
