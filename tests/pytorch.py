@@ -164,6 +164,12 @@ def conv2d(x, w, b, stride=(1, 1), pads=(0, 0, 0, 0)):
     return nhwc(F.conv2d(x, w.permute(3, 2, 0, 1), b, stride))
 
 
+def conv_transpose2d(x, w, b, stride, padding, output_padding, dilation, groups):
+    """w is (f_H, f_W, n_C / groups, n_C_prev)."""
+    return nhwc(F.conv_transpose2d(nchw(x), w.permute(3, 2, 0, 1), b, stride, padding,
+                                   output_padding, groups, dilation))
+
+
 def max_pool(x, size, stride, pads=(0, 0, 0, 0)):
     above, left, below, right = pads
     x = F.pad(nchw(x), (left, right, above, below), value=-torch.inf)
@@ -238,6 +244,50 @@ def layers(random):
         compare(f"{text} on {shape}: input", dx, wide.grad, 1e-4)
         for name, gradient in model.gradients().items():
             compare(f"{text} on {shape}: {name}", gradient, p[name].grad, 1e-4)
+
+
+def compare_layer(random, text, shape, theirs):
+    """One layer under a softmax and the squared error; theirs(x, w, b) is its output."""
+    model = Model(text + ", softmax", shape, 3, SQUARED)
+    p = {name.split(".")[1]: double(value) for name, value in model.parameters().items()}
+    x = random.standard_normal([3] + shape, dtype=np.float32)
+    wide = double(x)
+    y = theirs(wide, p["weight"], p["bias"]).softmax(-1)
+    target = random.random(y.shape, dtype=np.float32)
+    F.mse_loss(y, double(target, False)).backward()
+    output, _, dx = model.run(x, target)
+    compare(f"{text} on {shape}: output", output, y.detach(), 1e-5)
+    compare(f"{text} on {shape}: input", dx, wide.grad, 1e-4)
+    for name, gradient in model.gradients().items():
+        compare(f"{text} on {shape}: {name}", gradient, p[name.split(".")[1]].grad, 1e-4)
+
+
+def other_convolutions(random):
+    """Groups, dilation, every channel by itself, and transposed."""
+    for case in range(120):
+        f, stride, d = (random.integers(1, n, 2).tolist() for n in (4, 4, 3))
+        groups, each = int(random.integers(1, 4)), int(random.integers(1, 4))
+        filters = groups * int(random.integers(1, 4)) + (groups == 1)
+        shape = [int(n) for n in random.integers(6, 12, 2)] + [groups * each]
+        pads = [int(random.integers(0, n)) for n in f]
+        window = f"{f[0]}x{f[1]} stride {stride[0]}x{stride[1]} pads {pads[0]}x{pads[1]}"
+        window += f" dilation {d[0]}x{d[1]}"
+        if case % 3 == 0:
+            text = f"conv {filters} {window} groups {groups}"
+            compare_layer(random, text, shape, lambda x, w, b: nhwc(F.conv2d(
+                nchw(x), w.permute(3, 2, 0, 1), b, stride, pads, d, groups)))
+        elif case % 3 == 1:
+            shape[2] += 1
+            text = f"depthwise {window} multiplier {each}"
+            compare_layer(random, text, shape, lambda x, w, b: nhwc(F.conv2d(
+                nchw(x), w.permute(3, 2, 0, 1), b, stride, pads, d, shape[2])))
+        else:
+            more = [int(random.integers(0, s)) for s in stride]
+            more[0] = min(more[0], more[1])  # "1x0" would mean 1x1
+            text = (f"convtranspose {filters} {window} output_padding {more[0]}x{more[1]} "
+                    f"groups {groups}")
+            compare_layer(random, text, shape, lambda x, w, b: conv_transpose2d(
+                x, w, b, stride, pads, more, d, groups))
 
 
 def same(random):
@@ -347,6 +397,7 @@ def optimizers(random):
 def main():
     random = np.random.default_rng(1)
     layers(random)
+    other_convolutions(random)
     same(random)
     gradients(random)
     optimizers(random)

@@ -85,6 +85,12 @@ static void bring_rows(ring *z, int first, int end)
     z->next = larger(z->next, end);
 }
 
+/* The row that the ring takes next: the loops fetch it while they compute. */
+INLINE const float *next_row(const ring *z)
+{
+    return z->picture + (ptrdiff_t)z->next * z->g->w * z->g->c;
+}
+
 /* ---- forward and backward data: sums of a few neighbours in registers, while taps walk by */
 
 /* One row of outputs, of one plane. */
@@ -99,6 +105,8 @@ typedef struct row_sums {
     ptrdiff_t row;              /* floats of a slot */
     ptrdiff_t w_row, w_tap, y_out;
     bool relu;
+    const float *ahead; /* what the ring will take next, as many lines as outputs; and y's next */
+    ptrdiff_t y_row;
 } row_sums;
 
 /* Vectors j .. j + V - 1 of BLOCK outputs from q on. TAPS and STEP: 0 where they are not known, and
@@ -172,6 +180,11 @@ INLINE void sum_row(const int V, const int TAPS, const int STEP, const row_sums 
         float spare[BLOCK * LINE], *y = s.y + q * s.y_out;
         const int n = smaller(BLOCK, s.count - q);
         const bool whole = n == BLOCK && s.channels >= LINE;
+        UNROLL
+        for (int i = 0; i < BLOCK; i++) {
+            __builtin_prefetch(s.ahead + (q + i) * LINE);
+            __builtin_prefetch(y + s.y_row + i * s.y_out, 1);
+        }
         for (int j = 0; j < VECTORS; j += V)
             sum_block(V, TAPS, STEP, &s, q, j, whole ? y : spare, whole ? s.y_out : LINE);
         if (whole) continue;
@@ -299,7 +312,8 @@ static void forward_row(const depthwise *f, ring *z, int p, float *y)
                     .w_row = (ptrdiff_t)s->fw * LINE,
                     .w_tap = LINE,
                     .y_out = s->oc,
-                    .relu = f->relu};
+                    .relu = f->relu,
+                    .y_row = (ptrdiff_t)s->ow * s->oc};
     sums_function *const sum = sums_of(&row);
     for (int k = z->first; k < z->end; k++) {
         float bias[LINE] = {0};
@@ -309,6 +323,7 @@ static void forward_row(const depthwise *f, ring *z, int p, float *y)
         row.x = z->planes + k * g->plane;
         row.w = f->packed + ((ptrdiff_t)k * s->fh + u0) * s->fw * LINE;
         row.y = y + k * LINE;
+        row.ahead = next_row(z) + (ptrdiff_t)(k - z->first) * s->ow * LINE;
         sum(&row);
     }
 }
@@ -449,13 +464,15 @@ static void data_row(const depthwise *f, ring *z, int r, float *dx)
                         .row = g->row,
                         .w_row = -(ptrdiff_t)v.tap_step * s->fw * LINE,
                         .w_tap = -(ptrdiff_t)h.tap_step * LINE,
-                        .y_out = (ptrdiff_t)s->sw * s->oc};
+                        .y_out = (ptrdiff_t)s->sw * s->oc,
+                        .y_row = (ptrdiff_t)s->w * s->oc};
         sums_function *const sum = sums_of(&row);
         for (int k = z->first; k < z->end; k++) {
             row.channels = smaller(LINE, s->oc - k * LINE);
             row.x = z->planes + k * g->plane + (ptrdiff_t)(g->left + h.place) * LINE;
             row.w = f->packed + (((ptrdiff_t)k * s->fh + v.tap) * s->fw + h.tap) * LINE;
             row.y = dx + (ptrdiff_t)t * s->oc + k * LINE;
+            row.ahead = next_row(z) + (ptrdiff_t)(k - z->first) * row.count * LINE;
             sum(&row);
         }
     }
@@ -508,34 +525,42 @@ static size_t part_floats(const depthwise *f)
     return (size_t)(f->s->fh * f->s->fw + 1) * (size_t)sums_pitch(f);
 }
 
-/* Some taps, of one row of outputs and one plane: dw[t] += sum_q x[t][q] dy[q], db += sum_q dy[q].
- */
+/* Some taps, of one row of outputs: dw[t] += sum_q x[t][q] dy[q], db += sum_q dy[q]. */
 typedef struct tap_sums {
-    const float *x[MOST_TAPS], *dy;
-    float *dw[MOST_TAPS], *db; /* db NULL: other taps saw to it */
-    int count, step;           /* outputs; columns from one to the next */
+    const float *x[MOST_TAPS], *dy; /* in plane 0 */
+    float *dw[MOST_TAPS], *db;      /* db NULL: other taps saw to it */
+    int count, step;                /* outputs; columns from one to the next */
+    int first, end;                 /* planes */
+    ptrdiff_t x_plane, dy_plane;    /* floats */
+    const float *ahead[2];          /* rows that will be copied next: as many lines */
 } tap_sums;
 
 INLINE void sum_taps(const int N, const tap_sums *s)
 {
-    for (int j = 0; j < LINE; j += LANES) {
-        vf acc[MOST_TAPS], sum = {0};
-        const float *x[MOST_TAPS], *dy = s->dy + j;
-        UNROLL
-        for (int t = 0; t < N; t++) {
-            acc[t] = load(s->dw[t] + j);
-            x[t] = s->x[t] + j;
+    const ptrdiff_t step = (ptrdiff_t)s->step * LINE, end = s->count * step;
+    for (int k = s->first; k < s->end; k++) {
+        for (int q = 0; q < s->count; q++) {
+            __builtin_prefetch(s->ahead[0] + ((ptrdiff_t)(k - s->first) * s->count + q) * LINE);
+            __builtin_prefetch(s->ahead[1] + ((ptrdiff_t)(k - s->first) * s->count + q) * LINE);
         }
-        const ptrdiff_t step = (ptrdiff_t)s->step * LINE, end = s->count * step;
-        for (ptrdiff_t at = 0; at < end; at += step, dy += LINE) {
-            const vf d = load(dy);
-            sum += d;
+        for (int j = 0; j < LINE; j += LANES) {
+            vf acc[MOST_TAPS], sum = {0};
+            const float *x[MOST_TAPS], *dy = s->dy + k * s->dy_plane + j;
             UNROLL
-            for (int t = 0; t < N; t++) acc[t] += load(x[t] + at) * d;
+            for (int t = 0; t < N; t++) {
+                acc[t] = load(s->dw[t] + k * LINE + j);
+                x[t] = s->x[t] + k * s->x_plane + j;
+            }
+            for (ptrdiff_t at = 0; at < end; at += step, dy += LINE) {
+                const vf d = load(dy);
+                sum += d;
+                UNROLL
+                for (int t = 0; t < N; t++) acc[t] += load(x[t] + at) * d;
+            }
+            UNROLL
+            for (int t = 0; t < N; t++) store(s->dw[t] + k * LINE + j, acc[t]);
+            if (s->db) store(s->db + k * LINE + j, load(s->db + k * LINE + j) + sum);
         }
-        UNROLL
-        for (int t = 0; t < N; t++) store(s->dw[t] + j, acc[t]);
-        if (s->db) store(s->db + j, load(s->db + j) + sum);
     }
 }
 
@@ -561,7 +586,8 @@ static taps_function *const taps_of[] = {sum_taps_0, sum_taps_1, sum_taps_2, sum
                                          sum_taps_8, sum_taps_9};
 
 /* Output row p, whose gradients have been copied to planes of dy. */
-static void taps_row(const depthwise *f, ring *z, int p, const float *dy, float *part_sums)
+static void taps_row(const depthwise *f, ring *z, int p, const float *dy, const float *next_dy,
+                     float *part_sums)
 {
     const cn_conv_shape *s = f->s;
     const ring_shape *g = &f->g;
@@ -570,22 +596,24 @@ static void taps_row(const depthwise *f, ring *z, int p, const float *dy, float 
     const int count = larger(0, u1 - u0) * s->fw, top = p * s->sh - s->pt;
     const int groups = larger(1, tiles_of(count, MOST_TAPS));
     if (count > 0) bring_rows(z, larger(0, top), top + (u1 - 1) * f->dh + 1);
-    for (int k = z->first; k < z->end; k++) {
-        float *dw = part_sums + k * LINE;
-        tap_sums job = {.dy = dy + (ptrdiff_t)k * s->ow * LINE,
-                        .db = dw + (ptrdiff_t)s->fh * s->fw * sums_pitch(f),
-                        .count = s->ow,
-                        .step = s->sw};
-        for (int i = 0, from = 0; i < groups; i++, job.db = NULL) {
-            const int n = count / groups + (i < count % groups);
-            for (int t = 0; t < n; t++, from++) {
-                const int u = u0 + from / s->fw, v = from % s->fw;
-                job.x[t] = z->planes + k * g->plane + (top + u * f->dh) % g->slots * g->row +
-                           (ptrdiff_t)v * f->dw * LINE;
-                job.dw[t] = dw + ((ptrdiff_t)u * s->fw + v) * sums_pitch(f);
-            }
-            taps_of[n](&job);
+    tap_sums job = {.dy = dy,
+                    .db = part_sums + (ptrdiff_t)s->fh * s->fw * sums_pitch(f),
+                    .count = s->ow,
+                    .step = s->sw,
+                    .first = z->first,
+                    .end = z->end,
+                    .x_plane = g->plane,
+                    .dy_plane = (ptrdiff_t)s->ow * LINE,
+                    .ahead = {next_row(z), next_dy}};
+    for (int i = 0, from = 0; i < groups; i++, job.db = NULL) {
+        const int n = count / groups + (i < count % groups);
+        for (int t = 0; t < n; t++, from++) {
+            const int u = u0 + from / s->fw, v = from % s->fw;
+            job.x[t] =
+                z->planes + (top + u * f->dh) % g->slots * g->row + (ptrdiff_t)v * f->dw * LINE;
+            job.dw[t] = part_sums + ((ptrdiff_t)u * s->fw + v) * sums_pitch(f);
         }
+        taps_of[n](&job);
     }
 }
 
@@ -617,7 +645,7 @@ static void depthwise_weights_unit(void *argument, int unit, int worker)
         z.picture = f->in + (ptrdiff_t)(r / s->oh) * s->h * s->w * s->oc;
         copy_pixels(f->dy + r * s->ow * s->oc, s->ow, s->oc, z.first, z.end, dy,
                     (ptrdiff_t)s->ow * LINE);
-        taps_row(f, &z, p, dy, part_sums);
+        taps_row(f, &z, p, dy, f->dy + (r + 1) * s->ow * s->oc, part_sums);
     }
 }
 
