@@ -166,8 +166,8 @@ def conv2d(x, w, b, stride=(1, 1), pads=(0, 0, 0, 0)):
 
 def conv_transpose2d(x, w, b, stride, padding, output_padding, dilation, groups):
     """w is (f_H, f_W, n_C / groups, n_C_prev)."""
-    return nhwc(F.conv_transpose2d(nchw(x), w.permute(3, 2, 0, 1), b, stride, padding,
-                                   output_padding, groups, dilation))
+    w = w.permute(3, 2, 0, 1).contiguous()
+    return nhwc(F.conv_transpose2d(nchw(x), w, b, stride, padding, output_padding, groups, dilation))
 
 
 def max_pool(x, size, stride, pads=(0, 0, 0, 0)):
@@ -248,7 +248,7 @@ def layers(random):
 
 def compare_layer(random, text, shape, theirs):
     """One layer under a softmax and the squared error; theirs(x, w, b) is its output."""
-    model = Model(text + ", softmax", shape, 3, SQUARED)
+    model = Model(text + ", softmax", shape, 3, LossOpts(SQUARED))
     p = {name.split(".")[1]: double(value) for name, value in model.parameters().items()}
     x = random.standard_normal([3] + shape, dtype=np.float32)
     wide = double(x)
@@ -275,12 +275,12 @@ def other_convolutions(random):
         if case % 3 == 0:
             text = f"conv {filters} {window} groups {groups}"
             compare_layer(random, text, shape, lambda x, w, b: nhwc(F.conv2d(
-                nchw(x), w.permute(3, 2, 0, 1), b, stride, pads, d, groups)))
+                nchw(x), w.permute(3, 2, 0, 1).contiguous(), b, stride, pads, d, groups)))
         elif case % 3 == 1:
             shape[2] += 1
             text = f"depthwise {window} multiplier {each}"
             compare_layer(random, text, shape, lambda x, w, b: nhwc(F.conv2d(
-                nchw(x), w.permute(3, 2, 0, 1), b, stride, pads, d, shape[2])))
+                nchw(x), w.permute(3, 2, 0, 1).contiguous(), b, stride, pads, d, shape[2])))
         else:
             more = [int(random.integers(0, s)) for s in stride]
             more[0] = min(more[0], more[1])  # "1x0" would mean 1x1

@@ -54,7 +54,7 @@ typedef struct ring {
 
 /* n pixels of c channels, planes first .. end - 1 of them, into planes `plane` floats apart. What
  * the last plane holds behind the last channel is not used. */
-static void copy_pixels(const float *from, int n, int c, int first, int end, float *to,
+static void deal_pixels(const float *from, int n, int c, int first, int end, float *to,
                         ptrdiff_t plane)
 {
     for (int q = 0; q < n; q++, from += c, to += LINE) {
@@ -79,7 +79,7 @@ static void bring_rows(ring *z, int first, int end)
             memset(row, 0, zeros * sizeof *row);
             memset(row + zeros + copied, 0, ((size_t)g->row - zeros - copied) * sizeof *row);
         }
-        copy_pixels(z->picture + (ptrdiff_t)r * g->w * g->c, inside, g->c, z->first, z->end,
+        deal_pixels(z->picture + (ptrdiff_t)r * g->w * g->c, inside, g->c, z->first, z->end,
                     to + zeros, g->plane);
     }
     z->next = larger(z->next, end);
@@ -643,7 +643,7 @@ static void depthwise_weights_unit(void *argument, int unit, int worker)
         const int p = (int)(r % s->oh);
         if (p == 0) z.next = 0;
         z.picture = f->in + (ptrdiff_t)(r / s->oh) * s->h * s->w * s->oc;
-        copy_pixels(f->dy + r * s->ow * s->oc, s->ow, s->oc, z.first, z.end, dy,
+        deal_pixels(f->dy + r * s->ow * s->oc, s->ow, s->oc, z.first, z.end, dy,
                     (ptrdiff_t)s->ow * LINE);
         taps_row(f, &z, p, dy, f->dy + (r + 1) * s->ow * s->oc, part_sums);
     }
