@@ -459,6 +459,7 @@ static cn_status run(fit *f, cn_error *err)
     p->best_epoch = f->judge.epoch;
     int64_t epochs_before = p->epoch_end ? p->epoch : p->epoch - 1;
     int64_t batches = p->epoch_end ? 0 : (int64_t)p->step * f->opts.accumulate;
+    if (batches > cn_feed_steps(f->feed)) batches = cn_feed_steps(f->feed); /* a short last step */
     cn_feed_start(f->feed, epochs_before * cn_feed_steps(f->feed) + batches);
     while (status == CN_OK && !ended(f)) {
         if (p->epoch_end) begin_epoch(f);
