@@ -290,6 +290,63 @@ def other_convolutions(random):
                 x, w, b, stride, pads, more, d, groups))
 
 
+def by_words(p):
+    """Layers that PyTorch has under one name each: text, and the function of x (m, n_H, n_W, n_C)."""
+    def picture(f):
+        return lambda x: nhwc(f(nchw(x)))
+
+    def group_norm(x):
+        return nhwc(F.group_norm(nchw(x), 3, p["group_norm_1.weight"], p["group_norm_1.bias"]))
+
+    def layer_norm(x):
+        w, b = p["layer_norm_1.weight"], p["layer_norm_1.bias"]
+        return F.layer_norm(x, w.shape, w, b)
+
+    return {
+        "leaky_relu": F.leaky_relu,
+        "leaky_relu 0.3": lambda x: F.leaky_relu(x, 0.3),
+        "relu6": F.relu6,
+        "elu": F.elu,
+        "elu 0.5": lambda x: F.elu(x, 0.5),
+        "silu": F.silu,
+        "gelu": F.gelu,
+        "gelu tanh": lambda x: F.gelu(x, approximate="tanh"),
+        "softplus": F.softplus,
+        "hard_sigmoid": F.hardsigmoid,
+        "hard_swish": F.hardswish,
+        "gap": lambda x: x.mean((1, 2)),
+        "adaptiveavgpool 3x4": picture(lambda x: F.adaptive_avg_pool2d(x, (3, 4))),
+        "adaptiveavgpool 11x2": picture(lambda x: F.adaptive_avg_pool2d(x, (11, 2))),
+        "zeropad 1x2x3x4": picture(lambda x: F.pad(x, (2, 4, 1, 3))),
+        "crop 1x2x3x0": lambda x: x[:, 1:-3, 2:],
+        "upsample 2x3": picture(lambda x: F.interpolate(x, scale_factor=(2, 3))),
+        "upsample 3x2 bilinear": picture(lambda x: F.interpolate(
+            x, scale_factor=(3, 2), mode="bilinear", align_corners=False)),
+        "layernorm": layer_norm,
+        "layernorm all_axes": layer_norm,
+        "groupnorm 3": group_norm,
+    }
+
+
+def words(random):
+    """Layers that need no more than their name, under a softmax and the squared error."""
+    for text in by_words({}):
+        model = Model(text + ", softmax", (7, 9, 6), 3, LossOpts(SQUARED))
+        for value in model.parameters().values():
+            value[...] = random.standard_normal(value.shape)
+        p = {name: double(value) for name, value in model.parameters().items()}
+        x = 3 * random.standard_normal((3, 7, 9, 6), dtype=np.float32)
+        wide = double(x)
+        y = by_words(p)[text](wide).softmax(-1)
+        target = random.random(y.shape, dtype=np.float32)
+        F.mse_loss(y, double(target, False)).backward()
+        output, _, dx = model.run(x, target)
+        compare(f"{text}: output", output, y.detach(), 1e-5)
+        compare(f"{text}: input", dx, wide.grad, 1e-4)
+        for name, gradient in model.gradients().items():
+            compare(f"{text}: {name}", gradient, p[name].grad, 1e-4)
+
+
 def same(random):
     """SAME at stride 1, which PyTorch knows, too: the odd row of zeros comes after."""
     for f in ((1, 2), (2, 3), (4, 4), (5, 6)):
@@ -398,6 +455,7 @@ def main():
     random = np.random.default_rng(1)
     layers(random)
     other_convolutions(random)
+    words(random)
     same(random)
     gradients(random)
     optimizers(random)
