@@ -242,6 +242,31 @@ static cn_status fit(cn_error *err)
     return status;
 }
 
+/* A checkpoint that finds no memory is reported, and the training goes on. */
+static void remember(const cn_error *result, void *user)
+{
+    *(cn_error *)user = *result;
+}
+
+static cn_status checkpoint(cn_error *err)
+{
+    char path[FILES_PATH];
+    cn_model *model = NULL;
+    cn_error written = {CN_OK, ""};
+    cn_fit_opts opts = {.batch = 10,
+                        .threads = 1,
+                        .checkpoint = files_join(path, given.folder, "checkpoint"),
+                        .checkpoint_written = remember,
+                        .user = &written};
+    cn_status status =
+        cn_model_parse(&model, "dense 10", (int[]){8, 8, 1}, 10, 1, err); /* few allocations */
+    if (status == CN_OK) status = cn_fit(model, given.few, &opts, NULL, err);
+    cn_model_free(model);
+    if (status == CN_OK && written.status != CN_OK) *err = written;
+    remove(path);
+    return status == CN_OK ? written.status : status;
+}
+
 static cn_status evaluate(cn_error *err)
 {
     int confusion[100] = {77};
@@ -352,7 +377,7 @@ static void try(scenario *call)
 /* clang-format off */
 #define SCENARIOS(X)                                                        \
     X(parse) X(build) X(load_digits) X(hold_out) X(create_session)          \
-    X(plan_memory) X(fit) X(evaluate) X(predict) X(save) X(load)            \
+    X(plan_memory) X(fit) X(checkpoint) X(evaluate) X(predict) X(save) X(load)            \
     X(load_picture) X(check_gradients)
 /* clang-format on */
 

@@ -4,9 +4,9 @@
  * json_dumps goes on without the bytes that it found no memory for. So the text is measured, room
  * for all of it is made, and it is written there.
  *
- * json_loadb does, too, where a single allocation fails and the next does not: its lexer then lacks
- * a letter, maybe the quote that ends a string, and reads on. Nothing outside of Jansson can see
- * that in time; memory that has run out and stays so is reported.
+ * json_loadb does, too: a token that outgrows its buffer when there is no memory lacks a letter.
+ * In a number an assertion of Jansson's notices; in a string, where only that one allocation fails,
+ * nobody does in time. Elsewhere memory that has run out is reported.
  */
 #include "formats/json.h"
 
