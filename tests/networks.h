@@ -60,6 +60,10 @@ static const char *const network_texts[] = {
     "relu, conv 3 2x2, relu, maxpool 3 stride 1 pads 1, relu, avgpool 2, dense 1, sigmoid",
     "maxpool 2, dense 6, softmax, dense 4, sigmoid, dense 3, softmax",
     "flatten, dense 5, relu, tanh, relu, dense 3, softmax, sigmoid",
+    "conv 6 3x3, groupnorm 3 epsilon 0.1, gelu, upsample 2 bilinear, layernorm, silu, zeropad 1, "
+    "leaky_relu, "
+    "gap, "
+    "dense 3",
     "conv 64 1x1, tanh, softmax, sigmoid, avgpool 3, dense 3", /* element-wise work in several
                                                                   pieces */
 };

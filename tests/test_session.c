@@ -273,6 +273,52 @@ static void threads_do_not_change_a_bit(void **state)
     }
 }
 
+/* What a model's own output tells: the examples are ones. */
+static int count_zeros(cn_session *s, int n, float *ones)
+{
+    cn_tensor X = cn_tensor_view(CN_F32, 4, (int[]){1, 100, 400, 1}, ones);
+    assert_int_equal(cn_forward(s, &X, NULL), CN_OK);
+    const float *y = cn_output(s).data;
+    int zeros = 0;
+    for (int i = 0; i < n; i++) {
+        assert_true(y[i] == 0 || fabsf(y[i] - 1 / 0.75F) < 1e-6F);
+        zeros += y[i] == 0;
+    }
+    return zeros;
+}
+
+static void dropout_leaves_out_its_rate_and_another_part_each_step(void **state)
+{
+    enum { N = 40000 };
+    static float ones[N], first[N];
+    cn_model *m = NULL;
+    (void)state;
+    for (int i = 0; i < N; i++) ones[i] = 1;
+    assert_int_equal(cn_model_create(&m, (int[]){100, 400, 1}, NULL), CN_OK);
+    cn_node x = cn_dropout(m, cn_input(m), (cn_dropout_opts){.rate = 0.25});
+    assert_int_equal(cn_model_finish(m, x, 1, NULL), CN_OK);
+    for (int threads = 1; threads <= 3; threads++) {
+        cn_session *s =
+            create(m, (cn_session_opts){.threads = threads, .training = true, .seed = 7});
+        int zeros = count_zeros(s, N, ones), both = 0;
+        /* The standard deviation is sqrt(40000 / 4 * 3 / 4) = 87. */
+        assert_true(abs(zeros - N / 4) < 350);
+        if (threads > 1) assert_memory_equal(cn_output(s).data, first, sizeof first);
+        memcpy(first, cn_output(s).data, sizeof first);
+        count_zeros(s, N, ones);
+        const float *second = cn_output(s).data;
+        for (int i = 0; i < N; i++) both += first[i] == 0 && second[i] == 0;
+        assert_true(abs(both - N / 16) < 200); /* independent; 48 */
+        cn_session_free(s);
+    }
+    cn_session *s = create(m, (cn_session_opts){.batch = 1});
+    cn_tensor X = cn_tensor_view(CN_F32, 4, (int[]){1, 100, 400, 1}, ones);
+    assert_int_equal(cn_forward(s, &X, NULL), CN_OK);
+    assert_memory_equal(cn_output(s).data, ones, sizeof ones);
+    cn_session_free(s);
+    cn_model_free(m);
+}
+
 static void a_small_call_is_a_small_batch(void **state)
 {
     static batch b;
@@ -451,6 +497,7 @@ int main(void)
         cmocka_unit_test(training_lowers_the_loss),
         cmocka_unit_test(optimizers_follow_their_equations),
         cmocka_unit_test(threads_do_not_change_a_bit),
+        cmocka_unit_test(dropout_leaves_out_its_rate_and_another_part_each_step),
         cmocka_unit_test(a_small_call_is_a_small_batch),
         cmocka_unit_test(an_example_does_not_depend_on_the_others),
         cmocka_unit_test(a_step_allocates_nothing),
