@@ -249,6 +249,8 @@ typedef enum cn_init {
     CN_INIT_GLOROT_NORMAL = 2,  /* N(0, 2 / (fan_in + fan_out)) */
     CN_INIT_HE_UNIFORM = 3,     /* U(-l, l), l = sqrt(6 / fan_in); He 2015 */
     CN_INIT_HE_NORMAL = 4,      /* N(0, 2 / fan_in) */
+    CN_INIT_DIRAC = 5, /* filter k passes channel k on, as far as there are both; the other filters
+                          are U(-l, l), l = 1 / sqrt(fan_in); Jordan 2024 */
 } cn_init;
 
 typedef struct cn_conv2d_opts {
@@ -336,6 +338,11 @@ typedef struct cn_dense_opts {
     bool no_bias;
     cn_init init;
 } cn_dense_opts;
+
+typedef struct cn_scale_opts {
+    const char *name;
+    double factor; /* above 0; default 1 */
+} cn_scale_opts;
 
 typedef struct cn_leaky_relu_opts {
     const char *name;
@@ -453,6 +460,8 @@ CN_API cn_node cn_hard_swish(cn_model *model, cn_node x);
 CN_API cn_node cn_softmax(cn_model *model, cn_node x);
 /* Over all axes but the last one, the channels. */
 CN_API cn_node cn_batch_norm(cn_model *model, cn_node x, cn_batch_norm_opts opts);
+/* x times a number that is not trained, as before a softmax to make it softer. */
+CN_API cn_node cn_scale(cn_model *model, cn_node x, cn_scale_opts opts);
 /* a + b, of one shape: what joins a residual block. */
 CN_API cn_node cn_add(cn_model *model, cn_node a, cn_node b);
 /* 2 to 8 inputs with the same leading axes, side by side along the last one. */
@@ -921,6 +930,17 @@ typedef struct cn_fit_opts {
  * is not finite ends it with CN_ERR_DIVERGED, before the step that it would spoil. */
 CN_API cn_status cn_fit(cn_model *model, const cn_dataset *data, const cn_fit_opts *opts,
                         cn_progress *last, cn_error *err);
+
+/*
+ * Sets the filters of the convolution `layer` so that what it makes of the data's patches is
+ * uncorrelated and of variance 1: whitening, a first layer that need not be trained (Jordan 2024).
+ * Filter i is the patches' i-th principal direction divided by the root of its variance +
+ * `epsilon`, and filter f_H f_W n_C_prev + i its negative: there may be at most twice as many
+ * filters as a patch has values. Patches are those of the first 5,000 pictures, normalised as the
+ * model says. The bias, if there is one, becomes zero.
+ */
+CN_API cn_status cn_model_whiten(cn_model *model, const char *layer, const cn_dataset *data,
+                                 double epsilon, cn_error *err);
 
 /* The note of a checkpoint into text[0..size-1], ended by a NUL; "" where there is none. */
 CN_API cn_status cn_checkpoint_note(const char *path, char *text, size_t size, cn_error *err);

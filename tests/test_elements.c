@@ -291,7 +291,7 @@ static void scaling(job *j)
         const cn_kernels *k = j->tables[t];
         float *y = take_copy(j, "scaled", n, x), *a = take_copy(j, "blended", n, x);
         double sum = k->sum_squares(n, x);
-        k->scale(n, factor, y);
+        k->scale(n, factor, y, y);
         k->blend(n, factor, w, a);
         check_canaries(j, k);
         compare(j, k, "scaled", n, y, scaled, NULL);

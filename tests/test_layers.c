@@ -171,6 +171,13 @@ WITHOUT_OPTIONS(softplus)
 WITHOUT_OPTIONS(hard_sigmoid)
 WITHOUT_OPTIONS(hard_swish)
 
+static cn_node scale(cn_model *m, cn_node x, const int *n, uint64_t *random)
+{
+    (void)n;
+    double factor = draw(random) % 2 ? draw_real(random, 0.01, 2) : 0;
+    return cn_scale(m, x, (cn_scale_opts){.factor = factor});
+}
+
 static cn_node leaky_relu(cn_model *m, cn_node x, const int *n, uint64_t *random)
 {
     (void)n;
@@ -323,6 +330,7 @@ static const struct row {
     {"dropout", dropout},
     {"layer_norm", layer_norm},
     {"group_norm", group_norm},
+    {"scale", scale},
     {"leaky_relu", leaky_relu},
     {"relu6", build_relu6},
     {"elu", elu},
@@ -405,8 +413,8 @@ static const cn_layer_type *const exact_types[] = {
     &cn_crop2d_type,
 };
 static const cn_layer_type *const last_types[] = {
-    &cn_average_pool_type, &cn_leaky_relu_type, &cn_hard_sigmoid_type,
-    &cn_hard_swish_type,   &cn_batch_norm_type,
+    &cn_average_pool_type, &cn_leaky_relu_type, &cn_scale_type,
+    &cn_hard_sigmoid_type, &cn_hard_swish_type, &cn_batch_norm_type,
 };
 
 /* Do integers stay integers, up to the last layer's output? Only then are ties the same in float32

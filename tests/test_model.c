@@ -73,6 +73,7 @@ static void the_zoo_has_the_published_sizes(void **state)
         {"happy", 37569, 64}, /* 37,633 there, statistics included */
         {"digits", 38282, 0},
         {"vgg-small", 1186378, 0},
+        {"cifar-fast", 1971640, 2304},
         {"resnet20", 272474, 1568},
         {"resnet18", 11689512, 9600}, /* torchvision's, and so are the next three */
         {"resnet18-cifar", 11173962, 9600},
@@ -296,14 +297,14 @@ static void errors_point_at_the_word(void **state)
                              "dense, found \"elephant\""},
         {"conv 6 5x5 smae",
          "model text, word 4: expected stride, valid, same, pads, no_bias, default, "
-         "glorot_uniform, glorot_normal, he_uniform, he_normal, dilation, groups, from, as, a "
+         "glorot_uniform, glorot_normal, he_uniform, he_normal, dirac, dilation, groups, from, as, a "
          "comma, "
          "found \"smae\""},
         {"conv 6 5x", "model text, word 3: expected kernel as 5 or 5x3, found \"5x\""},
         {"conv 6x2 5", "model text, word 2: expected filters as a number, found \"6x2\""},
         {"conv 6 5x5x5", "model text, word 3: expected kernel as 5 or 5x3, found \"5x5x5\""},
         {"dense 10 20", "model text, word 3: expected no_bias, default, glorot_uniform, "
-                        "glorot_normal, he_uniform, he_normal, from, as, a comma, found \"20\""},
+                        "glorot_normal, he_uniform, he_normal, dirac, from, as, a comma, found \"20\""},
         {"maxpool 2 pads 1x2x3",
          "model text, word 4: expected pads as 1, 1x2 or 1x2x1x2, found \"1x2x3\""},
         {"maxpool 2 stride", "model text: expected stride as 5 or 5x3, found the end"},
@@ -398,7 +399,7 @@ static char *read_document(void)
 
 static void the_document_names_everything(void **state)
 {
-    char *text = read_document(), quoted[400];
+    char *text = read_document(), quoted[2000];
     (void)state;
     for (int i = 0; cn_layer_types[i]; i++) {
         const cn_layer_type *type = cn_layer_types[i];

@@ -139,16 +139,16 @@ static void sum(size_t n, const float *a, const float *b, bool with_relu, float 
     for (size_t i = 0; i < n; i++) y[i] = a[i] + b[i];
 }
 
+static void scale(size_t n, float factor, const float *x, float *y)
+{
+    IVDEP
+    for (size_t i = 0; i < n; i++) y[i] = factor * x[i];
+}
+
 static void add(size_t n, const float *x, float *y)
 {
     IVDEP
     for (size_t i = 0; i < n; i++) y[i] += x[i];
-}
-
-static void scale(size_t n, float factor, float *x)
-{
-    IVDEP
-    for (size_t i = 0; i < n; i++) x[i] *= factor;
 }
 
 static void blend(size_t n, float part, const float *w, float *a)

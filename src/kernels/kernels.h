@@ -128,6 +128,8 @@ typedef struct cn_kernels {
                     float *y);
     /* y = a + b; with relu y = max(a + b, 0). */
     void (*sum)(size_t n, const float *a, const float *b, bool relu, float *y);
+    /* y = factor x. */
+    void (*scale)(size_t n, float factor, const float *x, float *y);
     /* y += x. */
     void (*add)(size_t n, const float *x, float *y);
 
@@ -158,8 +160,6 @@ typedef struct cn_kernels {
     void (*rmsprop)(size_t n, const cn_update *u, const float *g, float *m, float *v, float *w);
     /* The sum of x^2, in double precision. */
     double (*sum_squares)(size_t n, const float *x);
-    /* x *= factor. */
-    void (*scale)(size_t n, float factor, float *x);
     /* a += part (w - a). */
     void (*blend)(size_t n, float part, const float *w, float *a);
 } cn_kernels;

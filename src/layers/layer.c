@@ -2,8 +2,8 @@
 #include "layers/layer.h"
 
 const char *const cn_padding_words[] = {"valid", "same", NULL};
-const char *const cn_init_words[] = {"default",    "glorot_uniform", "glorot_normal",
-                                     "he_uniform", "he_normal",      NULL};
+const char *const cn_init_words[] = {
+    "default", "glorot_uniform", "glorot_normal", "he_uniform", "he_normal", "dirac", NULL};
 
 size_t cn_shape_count(const cn_shape *shape)
 {

@@ -16,6 +16,7 @@ const cn_layer_type *const cn_layer_types[] = {
     &cn_tanh_type,
     &cn_softmax_type,
     &cn_batch_norm_type,
+    &cn_scale_type,
     &cn_add_type,
     &cn_concat_type,
     &cn_leaky_relu_type,

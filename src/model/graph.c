@@ -320,6 +320,21 @@ cn_status cn_model_finish_zero(cn_model *m, cn_node output, size_t most, cn_erro
     return CN_OK;
 }
 
+/* A dense layer's weights (n_in, n_out) are those of a 1 x 1 convolution. */
+static void initialise_dirac(const cn_weight *weight, float *value, uint64_t seed, uint64_t stream)
+{
+    const cn_shape *shape = &weight->shape;
+    int c = shape->n[shape->rank - 2], n_c = shape->n[shape->rank - 1], middle = 0;
+    if (shape->rank == 4) middle = (shape->n[0] - 1) / 2 * shape->n[1] + (shape->n[1] - 1) / 2;
+    double limit = 1 / sqrt(weight->fan_in);
+    size_t n = cn_shape_count(shape);
+    for (size_t i = 0; i < n; i++) {
+        int filter = (int)(i % (size_t)n_c), channel = (int)(i / (size_t)n_c % (size_t)c);
+        bool at = i / (size_t)n_c / (size_t)c == (size_t)middle && channel == filter;
+        value[i] = filter < c ? at : (float)(limit * (2 * cn_counter_uniform(seed, stream, i) - 1));
+    }
+}
+
 /* Glorot and Bengio 2010, He et al. 2015: cn_init states the distributions. Parameter i draws from
  * stream i, element by element, so the weights are the same on every machine. */
 static void initialise(const cn_weight *weight, float *value, uint64_t seed, uint64_t stream)
@@ -327,6 +342,10 @@ static void initialise(const cn_weight *weight, float *value, uint64_t seed, uin
     size_t n = cn_shape_count(&weight->shape);
     if (weight->fan_in == 0) {
         for (size_t i = 0; i < n; i++) value[i] = weight->start;
+        return;
+    }
+    if (weight->init == CN_INIT_DIRAC) {
+        initialise_dirac(weight, value, seed, stream);
         return;
     }
     cn_init init = weight->init == CN_INIT_DEFAULT ? CN_INIT_GLOROT_UNIFORM : weight->init;

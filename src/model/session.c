@@ -316,7 +316,7 @@ static void scale_unit(void *argument, int unit, int worker)
     size_t from = (size_t)unit * CN_MAP_CHUNK;
     size_t n = job->n - from < CN_MAP_CHUNK ? job->n - from : CN_MAP_CHUNK;
     (void)worker;
-    job->kernels->scale(n, job->factor, job->x + from);
+    job->kernels->scale(n, job->factor, job->x + from, job->x + from);
 }
 
 static void scale(cn_session *s, size_t n, double factor, float *x)

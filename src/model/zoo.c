@@ -46,6 +46,19 @@ static const zoo_entry zoo[] = {
       {32, 32, 3},
       10},
      NULL},
+    {{"cifar-fast",
+      "learns CIFAR-10 in few epochs, in the manner of the speed records (Jordan 2024)",
+      "conv 24 2x2 as whiten, gelu, "
+      "conv 64 3x3 same no_bias dirac, maxpool 2, batchnorm momentum 0.6 epsilon 1e-12 no_scale, "
+      "gelu, conv 64 3x3 same no_bias dirac, batchnorm momentum 0.6 epsilon 1e-12 no_scale, gelu, "
+      "conv 256 3x3 same no_bias dirac, maxpool 2, batchnorm momentum 0.6 epsilon 1e-12 no_scale, "
+      "gelu, conv 256 3x3 same no_bias dirac, batchnorm momentum 0.6 epsilon 1e-12 no_scale, gelu, "
+      "conv 256 3x3 same no_bias dirac, maxpool 2, batchnorm momentum 0.6 epsilon 1e-12 no_scale, "
+      "gelu, conv 256 3x3 same no_bias dirac, batchnorm momentum 0.6 epsilon 1e-12 no_scale, gelu, "
+      "maxpool 3, dense classes no_bias, scale 0.1111111111111111",
+      {32, 32, 3},
+      10},
+     NULL},
     {{"resnet20",
       "ResNet-20 (He et al. 2015) for 32 x 32, with projections",
       NULL,

@@ -163,6 +163,18 @@ static void softmax_backward(const cn_twin_call *t)
     cn_ref_softmax_backward(rows_in(t), t->s.c, t->x[0], t->dy, t->dx[0]);
 }
 
+static void scale_forward(const cn_twin_call *t)
+{
+    double factor = ((const cn_scale_opts *)t->options)->factor;
+    for (size_t i = 0; i < count_in(t); i++) t->y[i] = factor * t->x[0][i];
+}
+
+static void scale_backward(const cn_twin_call *t)
+{
+    double factor = ((const cn_scale_opts *)t->options)->factor;
+    for (size_t i = 0; i < count_in(t); i++) t->dx[0][i] = factor * t->dy[i];
+}
+
 /* Without a scale, the first weight is the shift. */
 static void batch_norm_forward(const cn_twin_call *t)
 {
@@ -341,6 +353,7 @@ static const cn_twin twins[] = {
     {"hard_sigmoid", hard_sigmoid_forward, hard_sigmoid_backward, hard_sigmoid_decisions},
     {"hard_swish", hard_swish_forward, hard_swish_backward, hard_swish_decisions},
     {"softmax", softmax_forward, softmax_backward, NULL},
+    {"scale", scale_forward, scale_backward, NULL},
     {"batch_norm", batch_norm_forward, batch_norm_backward, NULL},
     {"layer_norm", layer_norm_forward, layer_norm_backward, NULL},
     {"group_norm", group_norm_forward, group_norm_backward, NULL},
