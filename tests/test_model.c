@@ -79,6 +79,9 @@ static void the_zoo_has_the_published_sizes(void **state)
         {"resnet18-cifar", 11173962, 9600},
         {"resnet50", 25557032, 53120},
         {"resnet50-course", 23546886, 53120}, /* 23,600,006, statistics included */
+        {"mobilenet-v1", 4231976, 21888},     /* 4,253,864 in Keras, statistics included */
+        {"mobilenet-v2", 3504872, 34112},     /* torchvision's */
+        {"unet", 31037698, 11776},
     };
     (void)state;
     for (int i = 0; i < (int)(sizeof cases / sizeof *cases); i++) {
@@ -87,11 +90,13 @@ static void the_zoo_has_the_published_sizes(void **state)
         assert_string_equal(network->name, cases[i].name);
         assert_non_null(network->text);
         assert_int_equal(
-            cn_model_parse(&m, network->name, network->shape, network->classes, 1, NULL), CN_OK);
+            cn_model_parse_outline(&m, network->name, network->shape, network->classes, NULL),
+            CN_OK);
         assert_int_equal(cn_model_parameter_count(m), cases[i].parameters);
         assert_int_equal(cn_model_statistic_count(m), cases[i].statistics);
+        int pixels = strcmp(network->name, "unet") ? 1 : 128 * 128;
         assert_int_equal(cn_model_output_size(m),
-                         strcmp(network->name, "happy") ? network->classes : 1);
+                         strcmp(network->name, "happy") ? pixels * network->classes : 1);
         cn_model_free(m);
     }
     assert_null(cn_zoo((int)(sizeof cases / sizeof *cases)));
@@ -297,14 +302,16 @@ static void errors_point_at_the_word(void **state)
                              "dense, found \"elephant\""},
         {"conv 6 5x5 smae",
          "model text, word 4: expected stride, valid, same, pads, no_bias, default, "
-         "glorot_uniform, glorot_normal, he_uniform, he_normal, dirac, dilation, groups, from, as, a "
+         "glorot_uniform, glorot_normal, he_uniform, he_normal, dirac, dilation, groups, from, as, "
+         "a "
          "comma, "
          "found \"smae\""},
         {"conv 6 5x", "model text, word 3: expected kernel as 5 or 5x3, found \"5x\""},
         {"conv 6x2 5", "model text, word 2: expected filters as a number, found \"6x2\""},
         {"conv 6 5x5x5", "model text, word 3: expected kernel as 5 or 5x3, found \"5x5x5\""},
-        {"dense 10 20", "model text, word 3: expected no_bias, default, glorot_uniform, "
-                        "glorot_normal, he_uniform, he_normal, dirac, from, as, a comma, found \"20\""},
+        {"dense 10 20",
+         "model text, word 3: expected no_bias, default, glorot_uniform, "
+         "glorot_normal, he_uniform, he_normal, dirac, from, as, a comma, found \"20\""},
         {"maxpool 2 pads 1x2x3",
          "model text, word 4: expected pads as 1, 1x2 or 1x2x1x2, found \"1x2x3\""},
         {"maxpool 2 stride", "model text: expected stride as 5 or 5x3, found the end"},

@@ -71,6 +71,16 @@ static const zoo_entry zoo[] = {
     {{"resnet50", "ResNet-50 for 224 x 224", NULL, {224, 224, 3}, 1000}, cn_zoo_resnet50},
     {{"resnet50-course", "the course's ResNet-50, for 64 x 64 hand signs", NULL, {64, 64, 3}, 6},
      cn_zoo_resnet50_course},
+    {{"mobilenet-v1", "MobileNet (Howard et al. 2017) for 224 x 224", NULL, {224, 224, 3}, 1000},
+     cn_zoo_mobilenet_v1},
+    {{"mobilenet-v2", "MobileNetV2 (Sandler et al. 2018) for 224 x 224", NULL, {224, 224, 3}, 1000},
+     cn_zoo_mobilenet_v2},
+    {{"unet",
+      "U-Net (Ronneberger et al. 2015), a class a pixel; sides are multiples of 16",
+      NULL,
+      {128, 128, 3},
+      2},
+     cn_zoo_unet},
 };
 
 enum { ZOO_SIZE = sizeof zoo / sizeof *zoo };

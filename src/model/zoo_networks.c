@@ -35,9 +35,7 @@ static cn_node conv_norm_relu(cn_model *m, cn_node x, int filters, int f, int st
 
 static cn_node classify(cn_model *m, cn_node x, int classes)
 {
-    const int *n = m->layers[x < 0 ? 0 : x].out.n;
-    x = cn_average_pool(m, x, (cn_pool_opts){.size = {n[0], n[1]}});
-    return cn_dense(m, x, (cn_dense_opts){.units = classes});
+    return cn_dense(m, cn_global_average_pool(m, x), (cn_dense_opts){.units = classes});
 }
 
 /* ---- residual networks (He et al. 2015), as PyTorch's torchvision has them: the stride is in the
@@ -137,4 +135,85 @@ cn_node cn_zoo_resnet50_course(cn_model *m, cn_node x, int classes)
     x = stages(m, x, course_block, 64, 4, (int[]){3, 4, 6, 3});
     x = cn_average_pool(m, x, (cn_pool_opts){.size = {2}, .pad = CN_SAME});
     return cn_dense(m, x, (cn_dense_opts){.units = classes});
+}
+
+/* ---- MobileNets: a depthwise and a 1 x 1 convolution in place of a dense one */
+
+static cn_node depthwise_norm(cn_model *m, cn_node x, int stride)
+{
+    x = cn_depthwise_conv2d(m, x,
+                            (cn_depthwise_conv2d_opts){.kernel = {3},
+                                                       .stride = {stride},
+                                                       .pads = {1, 1, 1, 1},
+                                                       .no_bias = true,
+                                                       .init = CN_INIT_HE_NORMAL});
+    return cn_batch_norm(m, x, (cn_batch_norm_opts){0});
+}
+
+/* Howard et al. 2017. */
+cn_node cn_zoo_mobilenet_v1(cn_model *m, cn_node x, int classes)
+{
+    static const struct {
+        int filters, stride;
+    } blocks[] = {{64, 1},  {128, 2}, {128, 1}, {256, 2}, {256, 1},  {512, 2}, {512, 1},
+                  {512, 1}, {512, 1}, {512, 1}, {512, 1}, {1024, 2}, {1024, 1}};
+    x = conv_norm_relu(m, x, 32, 3, 2);
+    for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) {
+        x = cn_relu(m, depthwise_norm(m, x, blocks[i].stride));
+        x = conv_norm_relu(m, x, blocks[i].filters, 1, 1);
+    }
+    return classify(m, x, classes);
+}
+
+/* Sandler et al. 2018: widened by `expansion`, filtered, narrowed without a ReLU; added to the
+ * input where the shape is the same. */
+static cn_node inverted_residual(cn_model *m, cn_node x, int expansion, int filters, int stride)
+{
+    cn_node y = x;
+    if (expansion > 1) y = cn_relu6(m, conv_norm(m, y, expansion * channels(m, x), 1, 1));
+    y = cn_relu6(m, depthwise_norm(m, y, stride));
+    y = conv_norm(m, y, filters, 1, 1);
+    return stride == 1 && channels(m, x) == filters ? cn_add(m, y, x) : y;
+}
+
+cn_node cn_zoo_mobilenet_v2(cn_model *m, cn_node x, int classes)
+{
+    static const struct {
+        int expansion, filters, count, stride;
+    } stage[] = {{1, 16, 1, 1}, {6, 24, 2, 2},  {6, 32, 3, 2}, {6, 64, 4, 2},
+                 {6, 96, 3, 1}, {6, 160, 3, 2}, {6, 320, 1, 1}};
+    x = cn_relu6(m, conv_norm(m, x, 32, 3, 2));
+    for (size_t i = 0; i < sizeof stage / sizeof *stage; i++)
+        for (int j = 0; j < stage[i].count; j++)
+            x = inverted_residual(m, x, stage[i].expansion, stage[i].filters,
+                                  j == 0 ? stage[i].stride : 1);
+    x = cn_global_average_pool(m, cn_relu6(m, conv_norm(m, x, 1280, 1, 1)));
+    x = cn_dropout(m, x, (cn_dropout_opts){.rate = 0.2});
+    return cn_dense(m, x, (cn_dense_opts){.units = classes});
+}
+
+/* ---- U-Net (Ronneberger et al. 2015), padded and with batch norm: a class for every pixel */
+
+static cn_node double_conv(cn_model *m, cn_node x, int filters)
+{
+    return conv_norm_relu(m, conv_norm_relu(m, x, filters, 3, 1), filters, 3, 1);
+}
+
+cn_node cn_zoo_unet(cn_model *m, cn_node x, int classes)
+{
+    enum { LEVELS = 4 };
+    cn_node skip[LEVELS];
+    int filters = 64;
+    for (int i = 0; i < LEVELS; i++, filters *= 2) {
+        skip[i] = double_conv(m, x, filters);
+        x = cn_max_pool(m, skip[i], (cn_pool_opts){.size = {2}});
+    }
+    x = double_conv(m, x, filters);
+    for (int i = LEVELS - 1; i >= 0; i--) {
+        filters /= 2;
+        x = cn_conv_transpose2d(
+            m, x, (cn_conv_transpose2d_opts){.filters = filters, .kernel = {2}, .stride = {2}});
+        x = double_conv(m, cn_concat(m, (cn_node[]){skip[i], x}, 2), filters);
+    }
+    return cn_conv2d(m, x, (cn_conv2d_opts){.filters = classes, .kernel = {1}});
 }
