@@ -243,8 +243,10 @@ static void gradients_through(const char *text, bool freeze, double first[8])
 
 static void gradients_pass_through_what_is_frozen(void **state)
 {
-    static const char *const texts[] = {"conv 4 3x3 same", "convtranspose 4 3x3",
-                                        "depthwise 3x3 same", "batchnorm", "dense 6"};
+    static const char *const texts[] = {
+        "conv 4 3x3 same", "convtranspose 4 3x3", "depthwise 3x3 same",
+        "batchnorm",       "groupnorm 2",         "layernorm",
+        "dense 6"};
     (void)state;
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         char text[160];

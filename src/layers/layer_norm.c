@@ -116,9 +116,11 @@ static void backward(const cn_call *call)
     cn_pool_run(call->pool, chunks_of(&job), backward_unit, &job);
     for (int i = 0; i < chunks_of(&job); i++) {
         const float *sums = call->scratch + (size_t)i * 2 * c;
+        float *d_gamma = job.scale >= 0 ? call->dw[job.scale] : NULL;
+        float *d_beta = job.shift >= 0 ? call->dw[job.shift] : NULL;
         /* Y = gamma X_hat + beta:   d_gamma = sum of dY X_hat,  d_beta = sum of dY */
-        if (job.scale >= 0) call->kernels->add(c, sums, call->dw[job.scale]);
-        if (job.shift >= 0) call->kernels->add(c, sums + c, call->dw[job.shift]);
+        if (d_gamma) call->kernels->add(c, sums, d_gamma);
+        if (d_beta) call->kernels->add(c, sums + c, d_beta);
     }
 }
 
