@@ -419,6 +419,14 @@ wrong_files() {
     ln -s nothing link
     fails "a link that leads nowhere" train --out link
     [ -c /dev/full ] || fail "/dev/full is gone"
+    wrong_usage 'convnet train: --recipe wants cifar10, mnist or signs, not "elephants"' \
+        train --recipe elephants --quiet
+    fails "whiten: no layer is called elephant" train --whiten elephant --quiet
+    run train --recipe signs --epochs 1 --batch 128 --seed 2 --quiet --out by_name.safetensors
+    run train --model signs-fast --epochs 1 --batch 128 --optimizer sgd --nesterov --rate 0.05 \
+        --weight-decay 0.0005 --schedule one-cycle --label-smoothing 0.1 --valid 0 --quiet \
+        --augment "rotate=15 shift=4 scale=0.15 jitter=0.2" --seed 2 --out by_hand.safetensors
+    cmp -s by_name.safetensors by_hand.safetensors || fail "a recipe is not its options"
     fails "fit: every parameter is frozen" train --freeze "conv2d_*,*" --quiet
     fails "no parameter's name matches \"conv9*\"; the first is" train --freeze "conv9*" --quiet
     fails "--milestones wants up to 8 rising epochs, as in 30,60, not \"5,3\"" \

@@ -73,6 +73,8 @@ static void the_zoo_has_the_published_sizes(void **state)
         {"happy", 37569, 64}, /* 37,633 there, statistics included */
         {"digits", 38282, 0},
         {"vgg-small", 1186378, 0},
+        {"mnist-fast", 289642, 832},
+        {"signs-fast", 246166, 736},
         {"cifar-fast", 1971640, 2304},
         {"resnet20", 272474, 1568},
         {"resnet18", 11689512, 9600}, /* torchvision's, and so are the next three */

@@ -46,6 +46,25 @@ static const zoo_entry zoo[] = {
       {32, 32, 3},
       10},
      NULL},
+    {{"mnist-fast",
+      "learns MNIST to 99.6 % in minutes",
+      "conv 32 5x5 no_bias, batchnorm, relu, maxpool 2, "
+      "conv 64 3x3 same no_bias, batchnorm, relu, conv 64 3x3 same no_bias, batchnorm, relu, "
+      "maxpool 2, conv 128 3x3 same no_bias, batchnorm, relu, "
+      "conv 128 3x3 same no_bias, batchnorm, relu, maxpool 2, dense classes",
+      {28, 28, 1},
+      10},
+     NULL},
+    {{"signs-fast",
+      "learns 64 x 64 hand signs to 98 % in minutes",
+      "conv 16 3x3 stride 2 same no_bias, batchnorm, relu, "
+      "conv 32 3x3 same no_bias, batchnorm, relu, maxpool 2, "
+      "conv 64 3x3 same no_bias, batchnorm, relu, maxpool 2, "
+      "conv 128 3x3 same no_bias, batchnorm, relu, conv 128 3x3 same no_bias, batchnorm, relu, "
+      "gap, dense classes",
+      {64, 64, 3},
+      6},
+     NULL},
     {{"cifar-fast",
       "learns CIFAR-10 in few epochs, in the manner of the speed records (Jordan 2024)",
       "conv 24 2x2 as whiten, gelu, "
