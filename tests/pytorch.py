@@ -3,145 +3,21 @@
     pytorch.py LIBCONVNET.SO
 
 Layers are run from the same weights and the same batches, through the C interface and ctypes.
-Exits with 0, with 77 where PyTorch is missing, or with 1 after saying what differs.
+Exits with 0, or with 1 after saying what differs.
 """
-import ctypes
 import sys
 import warnings
-from ctypes import POINTER, byref, c_bool, c_char, c_char_p, c_double, c_int, c_uint64, c_void_p
 
-try:
-    import numpy as np
-    import torch
-    import torch.nn.functional as F
-except ImportError as missing:
-    print("skipped:", missing)
-    sys.exit(77)
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+import c_interface
+from c_interface import (ADAM, ADAMW, BINARY, CROSS_ENTROPY, RMSPROP, SGD, SQUARED, LossOpts,
+                         Model, Optimizer, call, compare, library)
 
 torch.set_num_threads(1)
 warnings.filterwarnings("ignore", message="Using padding='same'")  # slower, but right
-
-# ---- the C interface, as include/convnet.h declares it
-
-F32, I32 = 0, 2
-DEFAULT, CROSS_ENTROPY, BINARY, SQUARED = 0, 1, 2, 3
-ADAM, SGD, ADAMW, RMSPROP = 0, 1, 2, 3
-
-
-class Error(ctypes.Structure):
-    _fields_ = [("status", c_int), ("text", c_char * 256)]
-
-
-class Tensor(ctypes.Structure):
-    _fields_ = [("dtype", c_int), ("rank", c_int), ("shape", c_int * 4), ("data", c_void_p),
-                ("owned", c_void_p)]
-
-    def array(self):
-        """A float32 array over the tensor's memory."""
-        shape = tuple(self.shape[: self.rank])
-        size = int(np.prod(shape))
-        return np.ctypeslib.as_array((ctypes.c_float * size).from_address(self.data)).reshape(shape)
-
-
-class Parameter(ctypes.Structure):
-    _fields_ = [("name", c_char_p), ("value", Tensor), ("statistic", c_bool)]
-
-
-class Optimizer(ctypes.Structure):
-    _fields_ = [("kind", c_int), ("momentum", c_double), ("dampening", c_double),
-                ("nesterov", c_bool), ("beta1", c_double), ("beta2", c_double), ("alpha", c_double),
-                ("epsilon", c_double), ("weight_decay", c_double), ("decoupled", c_bool),
-                ("decay_all", c_bool), ("clip_norm", c_double), ("clip_value", c_double)]
-
-
-class LossOpts(ctypes.Structure):
-    _fields_ = [("kind", c_int), ("label_smoothing", c_double), ("class_weights", c_void_p)]
-
-
-class SessionOpts(ctypes.Structure):
-    _fields_ = [("batch", c_int), ("threads", c_int), ("training", c_bool), ("seed", c_uint64),
-                ("input_gradient", c_bool), ("no_winograd", c_bool), ("loss", LossOpts),
-                ("optimizer", Optimizer)]
-
-
-library = ctypes.CDLL(sys.argv[1])
-library.cn_output.restype = library.cn_input_gradient.restype = Tensor
-library.cn_model_parameter.restype = library.cn_gradient.restype = c_bool
-library.cn_output.argtypes = library.cn_input_gradient.argtypes = [c_void_p]
-library.cn_step.argtypes = [c_void_p, c_double, POINTER(Error)]
-library.cn_model_parse.argtypes = [POINTER(c_void_p), c_char_p, POINTER(c_int), c_int, c_uint64,
-                                   POINTER(Error)]
-
-
-def call(function, *arguments):
-    error = Error()
-    if function(*arguments, byref(error)) != 0:
-        sys.exit(f"{function.__name__}: {error.text.decode()}")
-
-
-def tensor(array):
-    t = Tensor(F32 if array.dtype == np.float32 else I32, array.ndim)
-    t.shape[: array.ndim] = array.shape
-    t.data = array.ctypes.data
-    return t
-
-
-class Model:
-    """A model from a text, and a session that trains it."""
-
-    def __init__(self, text, shape, batch, loss=LossOpts(), optimizer=Optimizer(), classes=10,
-                 seed=1):
-        self.text, self.model, self.session = text, c_void_p(), c_void_p()
-        call(library.cn_model_parse, byref(self.model), text.encode(), (c_int * 3)(*shape), classes,
-             seed)
-        opts = SessionOpts(batch=batch, training=True, input_gradient=True, loss=loss,
-                           optimizer=optimizer)
-        call(library.cn_session_create, byref(self.session), self.model, opts)
-
-    def __del__(self):
-        library.cn_session_free(self.session)
-        library.cn_model_free(self.model)
-
-    def tensors(self, function, owner):
-        found, p = {}, Parameter()
-        while function(owner, len(found), byref(p)):
-            found[p.name.decode()] = p.value.array()
-        return found
-
-    def parameters(self):
-        return self.tensors(library.cn_model_parameter, self.model)
-
-    def gradients(self):
-        return self.tensors(library.cn_gradient, self.session)
-
-    def run(self, x, y):
-        """Forward, loss and backward; returns output, loss and gradient of x."""
-        loss = c_double()
-        call(library.cn_forward, self.session, byref(tensor(x)))
-        output = library.cn_output(self.session).array().copy()
-        call(library.cn_loss, self.session, byref(tensor(y)), byref(loss))
-        call(library.cn_backward, self.session)
-        return output, loss.value, library.cn_input_gradient(self.session).array()
-
-
-# ---- comparing
-
-failures = 0
-
-
-def compare(what, ours, theirs, tolerance):
-    """|ours - theirs| against the larger of 1e-10 and the root of the mean square of theirs."""
-    global failures
-    theirs = np.asarray(theirs)
-    if np.shape(ours) != theirs.shape:
-        error = np.inf
-    else:
-        error = np.abs(ours - theirs).max() / max(np.sqrt(np.mean(theirs**2)), 1e-10)
-    if not error <= tolerance:
-        failures += 1
-        print(f"{what}: off by {error:.1e}, expected at most {tolerance:.0e}")
-    return error
-
 
 def double(array, gradient=True):
     return torch.tensor(np.asarray(array), dtype=torch.float64, requires_grad=gradient)
@@ -363,6 +239,62 @@ def same(random):
         compare(f"{text}: binary cross-entropy", ours, loss, 1e-5)
 
 
+def batch_norm(random):
+    """Three batches: outputs, gradients, the statistics after them, and the output they lead to."""
+    for text, momentum, epsilon in (("batchnorm", 0.1, 1e-5),
+                                    ("batchnorm momentum 0.8 epsilon 0.5", 0.2, 0.5)):
+        model = Model(text + ", softmax", (3, 5, 4), 2, LossOpts(SQUARED))
+        norm = torch.nn.BatchNorm2d(4, epsilon, momentum).double()
+        p = {name.split(".")[1]: value for name, value in model.parameters().items()}
+        for role in ("weight", "bias"):
+            p[role][...] = random.standard_normal(4)
+            getattr(norm, role).data = double(p[role], False)
+        for _ in range(3):
+            x = random.standard_normal((2, 3, 5, 4), dtype=np.float32) * 3 + 1
+            wide = double(x)
+            y = nhwc(norm(nchw(wide))).softmax(-1)
+            target = random.random(y.shape, dtype=np.float32)
+            norm.zero_grad()
+            F.mse_loss(y, double(target, False)).backward()
+            output, _, dx = model.run(x, target)
+            compare(f"{text}: output", output, y.detach(), 1e-5)
+            compare(f"{text}: input", dx, wide.grad, 1e-4)
+            for name, gradient in model.gradients().items():
+                compare(f"{text}: {name}", gradient, getattr(norm, name.split(".")[1]).grad, 1e-4)
+        for role in ("running_mean", "running_var"):
+            compare(f"{text}: {role}", p[role], getattr(norm, role), 1e-6)
+        y = nhwc(norm.eval()(nchw(double(x, False)))).softmax(-1)
+        compare(f"{text}: evaluated", model.predict(x), y.detach(), 1e-5)
+
+
+def losses(random):
+    """Label smoothing and class weights: the loss, and the gradient that it sends back."""
+    count = np.array([0.5, 2, 0.25, 1], np.float32)
+    weights = torch.tensor(count, dtype=torch.float64)
+    m, classes = 5, 4
+    for smoothing, weighted in ((0.1, False), (0, True)):
+        options = LossOpts(CROSS_ENTROPY, smoothing, count.ctypes.data if weighted else None)
+        model = Model("flatten, softmax", (1, 1, classes), m, options, classes=classes)
+        x = 2 * random.standard_normal((m, 1, 1, classes), dtype=np.float32)
+        y, wide = random.integers(0, classes, m, np.int32), double(x)
+        loss = F.cross_entropy(wide.flatten(1), torch.tensor(y).long(),
+                               weights if weighted else None, label_smoothing=smoothing)
+        loss.backward()
+        _, ours, dx = model.run(x, y)
+        what = f"cross-entropy, smoothing {smoothing}{', class weights' if weighted else ''}"
+        compare(what, ours, loss.item(), 1e-6)
+        compare(f"{what}: input", dx, wide.grad, 1e-5)
+    # Keras's BinaryCrossentropy(label_smoothing): y (1 - s) + s / 2.
+    model = Model("flatten, sigmoid", (1, 1, 3), m, LossOpts(BINARY, 0.2))
+    x = 2 * random.standard_normal((m, 1, 1, 3), dtype=np.float32)
+    y, wide = random.integers(0, 2, (m, 3)).astype(np.float32), double(x)
+    loss = F.binary_cross_entropy_with_logits(wide.flatten(1), double(y, False) * 0.8 + 0.1)
+    loss.backward()
+    _, ours, dx = model.run(x, y)
+    compare("binary cross-entropy, smoothing", ours, loss.item(), 1e-6)
+    compare("binary cross-entropy, smoothing: input", dx, wide.grad, 1e-5)
+
+
 def gradients(random):
     """LeNet-5: the output, the loss and every gradient."""
     model = Model("lenet5", (28, 28, 1), 8)
@@ -457,10 +389,12 @@ def main():
     other_convolutions(random)
     words(random)
     same(random)
+    batch_norm(random)
+    losses(random)
     gradients(random)
     optimizers(random)
-    print(f"{failures} differences from PyTorch {torch.__version__}")
-    sys.exit(failures > 0)
+    print(f"{c_interface.failures} differences from PyTorch {torch.__version__}")
+    sys.exit(c_interface.failures > 0)
 
 
 main()

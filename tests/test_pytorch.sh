@@ -1,18 +1,27 @@
 #!/bin/sh
-# Compares the shared library with PyTorch: see pytorch.py. Where the Python that CONVNET_PYTHON
-# names (python3 if it names none) has no PyTorch, the test says so and is skipped.
+# Compares the shared library with PyTorch: layers, losses and optimisers (pytorch.py), and a whole
+# network over 100 steps (pytorch_network.py). The Python is CONVNET_PYTHON, else python3 or the
+# system's, whichever has PyTorch (script/bootstrap --pytorch installs it for the latter); where none
+# has, the test says so and is skipped.
 #
 #   test_pytorch.sh SOURCE-TREE BUILD-TREE
 set -eu
 source_tree=$1 build_tree=$2
-python=${CONVNET_PYTHON:-python3}
 
 if grep -q '^CMAKE_C_FLAGS:[A-Z]*=.*-fsanitize' "$build_tree/CMakeCache.txt"; then
     echo "skipped: Python cannot load a library built for a sanitizer"
     exit 77
 fi
-if ! command -v "$python" >/dev/null; then
-    echo "skipped: no $python here"
+python=''
+for candidate in ${CONVNET_PYTHON:-python3 /usr/bin/python3}; do
+    if [ -z "$python" ] && "$candidate" -c 'import numpy, torch' 2>/dev/null; then
+        python=$candidate
+    fi
+done
+if [ -z "$python" ]; then
+    echo "skipped: no PyTorch in ${CONVNET_PYTHON:-python3 or /usr/bin/python3}"
     exit 77
 fi
-exec "$python" "$source_tree/tests/pytorch.py" "$build_tree/libconvnet.so"
+export PYTHONDONTWRITEBYTECODE=1
+"$python" "$source_tree/tests/pytorch.py" "$build_tree/libconvnet.so"
+"$python" "$source_tree/tests/pytorch_network.py" "$build_tree/libconvnet.so"
