@@ -2,7 +2,8 @@
 """Tables and a plot of what script/bench printed with --json.
 
     bench/report.py FILE...                 of layers: our speed and share of peak, the ratio
-    bench/report.py --networks FILE...      of networks: our time, the others' and the ratio
+    bench/report.py --networks FILE...      of networks: our time, the others' and the ratio; a
+                                            time is the median, and in brackets the best
     bench/report.py --roofline OUT FILE     of layers: the forward passes under the machine's two
                                             limits, as SVG
 
@@ -52,16 +53,35 @@ def table(paths):
     print("| geometric mean | " + " | ".join(means) + " |")
 
 
-def networks(paths):
-    print("| network | | library | ms | images/s | ratio |\n|---|---|---|---|---|---|")
-    for event in (e for path in paths for e in read(path) if e["event"] == "network"):
-        ours = event["library"] == "convnet"
+def cell(event, ratio):
+    digits = 3 if event["seconds"] < 0.01 else 1
+    words = (f"{1e3 * event['seconds']:.{digits}f} ms "
+             f"({1e3 * event['best_seconds']:.{digits}f})")
+    if ratio:
         low, middle, high = event["ratio"]
-        first = f"| `{event['network']}` | {event['what']}, {event['batch']} |" if ours else "| | |"
-        ratio = "" if ours else f"**{middle:.2f}** [{low:.2f}, {high:.2f}]"
-        digits = 3 if event["seconds"] < 0.01 else 1
-        print(f"{first} {event['library']} | {1e3 * event['seconds']:.{digits}f} "
-              f"| {event['images_per_second']:,.0f} | {ratio} |")
+        words += f" **{middle:.2f}** [{low:.2f}, {high:.2f}]"
+    return words
+
+
+def networks(paths):
+    """A row for each network, batch and number of threads; of PyTorch its fastest way."""
+    rows, peers = {}, ["PyTorch", "onnxruntime", "ncnn"]
+    for event in (e for path in paths for e in read(path) if e["event"] == "network"):
+        key = (event["network"], event["what"], event["batch"], event["threads"])
+        rows.setdefault(key, {})[event["library"]] = event
+    print("| network | | threads | convnet | " + " | ".join(peers) + " | fastest other |\n"
+          "|---|---|---|---|" + "---|" * (len(peers) + 1))
+    for (network, what, batch, threads), found in rows.items():
+        cells, others = [cell(found.pop("convnet"), False)], list(found.values())
+        for peer in peers:
+            ways = [e for e in others if e["library"].startswith(peer)]
+            best = min(ways, key=lambda e: e["seconds"], default=None)
+            way = best["library"][len(peer):].strip() if best else ""
+            cells.append(f"{way} {cell(best, True)}".strip() if best else "")
+        fastest = min(others, key=lambda e: e["seconds"], default=None)
+        ratio = f"{fastest['library'].split()[0]} **{fastest['ratio'][1]:.2f}**" if fastest else ""
+        print(f"| `{network}` | {what}, {batch} | {threads} | " + " | ".join([*cells, ratio])
+              + " |")
 
 
 # ---- the plot: both axes are logarithms
