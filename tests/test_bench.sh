@@ -21,13 +21,13 @@ fail() {
     exit 1
 }
 
-"$program" --layer lenet_28 --batch 2 --repeats 1 --json >"$work/lines"
+"$program" --layer lenet_28_1-6_5x5 --batch 2 --repeats 1 --json >"$work/lines"
 for expected in '"event":"machine"=1' '"event":"layer"=3' '"event":"mean"=3' \
     '"direction":"backward weights"=2' '"way":"none"=0'; do
     found=$(grep -c "${expected%=*}" "$work/lines" || true)
     [ "$found" = "${expected#*=}" ] || fail "expected ${expected#*=} lines with ${expected%=*}, found $found"
 done
-"$program" --layer lenet_28 --batch 1 --repeats 1 >"$work/table"
+"$program" --layer lenet_28_1-6_5x5 --batch 1 --repeats 1 >"$work/table"
 grep -q '^lenet_28_1-6_5x5  *forward .* % ' "$work/table" || fail "no row of the layer"
 
 status=0
