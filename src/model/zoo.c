@@ -94,11 +94,7 @@ static const zoo_entry zoo[] = {
      cn_zoo_mobilenet_v1},
     {{"mobilenet-v2", "MobileNetV2 (Sandler et al. 2018) for 224 x 224", NULL, {224, 224, 3}, 1000},
      cn_zoo_mobilenet_v2},
-    {{"unet",
-      "U-Net (Ronneberger et al. 2015), a class a pixel; sides are multiples of 16",
-      NULL,
-      {128, 128, 3},
-      2},
+    {{"unet", "U-Net (Ronneberger et al. 2015), a class a pixel", NULL, {128, 128, 3}, 2},
      cn_zoo_unet},
 };
 
