@@ -9,12 +9,6 @@ size_t cn_element_size(cn_element element)
     return sizes[element];
 }
 
-const char *cn_element_name(cn_element element)
-{
-    static const char *const names[] = {"U8", "U16", "I32", "I64", "F32", "F64"};
-    return names[element];
-}
-
 bool cn_array_count(const cn_array_about *about, size_t *count)
 {
     size_t product = 1, bytes;

@@ -48,7 +48,6 @@ cn_status cn_npz_open(cn_array_file *file, const char *path, cn_error *err);
 void cn_array_file_close(cn_array_file *file);
 
 size_t cn_element_size(cn_element element);
-const char *cn_element_name(cn_element element); /* "U8" */
 /* The elements of the shape; false where that overflows. */
 bool cn_array_count(const cn_array_about *about, size_t *count);
 /* Adds to a list that grows by doubling, and is freed with cn_release. */

@@ -18,11 +18,6 @@ void cn_state_add_int(cn_state *s, const char *name, int *value, int least, int 
                .name = name, .kind = CN_STATE_INT, .value = value, .least = least, .most = most});
 }
 
-void cn_state_add_floats(cn_state *s, const char *name, float *values, size_t count)
-{
-    add(s, (cn_state_item){.name = name, .kind = CN_STATE_FLOATS, .value = values, .count = count});
-}
-
 void cn_state_term(cn_state *s, const char *name, cn_state_kind kind, const void *value)
 {
     /* The list holds what is written to as well; a term never is. */

@@ -46,11 +46,9 @@ typedef struct cn_state {
                 */
 } cn_state;
 
-/* State: a value of this kind, an int within these bounds, an array of floats. A name must not be
- * used twice. */
+/* State: a value of this kind, an int within these bounds. A name must not be used twice. */
 void cn_state_add(cn_state *state, const char *name, cn_state_kind kind, void *value);
 void cn_state_add_int(cn_state *state, const char *name, int *value, int least, int most);
-void cn_state_add_floats(cn_state *state, const char *name, float *values, size_t count);
 
 /* A term, and the terms that are members of a struct: a table that ends in a name NULL. */
 typedef struct cn_state_member {

@@ -25,7 +25,8 @@ cn_status cn_evaluator_create(cn_evaluator *e, cn_model *model, cn_session_opts 
     return CN_OK;
 }
 
-cn_status cn_evaluator_use_tta(cn_evaluator *e, cn_tta tta, cn_error *err)
+/* From now on its runs average over several views of each picture. */
+static cn_status use_tta(cn_evaluator *e, cn_tta tta, cn_error *err)
 {
     const int *shape = cn_model_input_shape(e->model);
     size_t batch = (size_t)e->batch, outputs = (size_t)cn_model_output_size(e->model);
@@ -145,7 +146,7 @@ cn_status cn_evaluate_with(cn_model *model, const cn_dataset *data, const cn_eva
     cn_evaluator evaluator;
     status = cn_evaluator_create(&evaluator, model, session, err);
     if (status != CN_OK) return status;
-    status = cn_evaluator_use_tta(&evaluator, o.tta, err);
+    status = use_tta(&evaluator, o.tta, err);
     if (status == CN_OK && confusion) {
         counts = cn_allocate(classes * classes, sizeof *counts, "evaluate: confusion", err);
         if (!counts) status = CN_ERR_MEMORY;

@@ -122,8 +122,6 @@ typedef struct cn_evaluator {
 /* `opts` may be those of the training: it is the session's that stands beside this one. */
 cn_status cn_evaluator_create(cn_evaluator *evaluator, cn_model *model, cn_session_opts opts,
                               cn_error *err);
-/* From now on its runs average over several views of each picture. */
-cn_status cn_evaluator_use_tta(cn_evaluator *evaluator, cn_tta tta, cn_error *err);
 void cn_evaluator_free(cn_evaluator *evaluator);
 /* Allocates nothing. `confusion` (classes x classes) is added to, and may be NULL. */
 cn_status cn_evaluator_run(cn_evaluator *evaluator, const cn_dataset *data, cn_metrics *metrics,
