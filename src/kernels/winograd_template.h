@@ -349,18 +349,21 @@ enum { TILES_A_UNIT = 8 };
 /* Tile t of dy into g->s [36][block][oc] at `slot`: A dY A'. */
 static void transform_gradient(const winograd_weights *g, int t, int slot)
 {
+    static const float zeros[LANES];
     const winograd *f = &g->f;
-    int image, row, column;
+    const float *at[16];
+    int image, row, column, step[16];
     tile_place(f, t, &image, &row, &column);
-    const int rows = smaller(4, f->oh - row), columns = smaller(4, f->ow - column);
-    const float *dy = g->dy + (((ptrdiff_t)image * f->oh + row) * f->ow + column) * f->oc;
+    for (int i = 0; i < 16; i++) {
+        const int p = row + i / 4, q = column + i % 4;
+        const bool inside = p < f->oh && q < f->ow;
+        at[i] = inside ? g->dy + (((ptrdiff_t)image * f->oh + p) * f->ow + q) * f->oc : zeros;
+        step[i] = inside;
+    }
     float *s = g->s + (ptrdiff_t)slot * f->oc;
     for (int k = 0; k < f->oc; k += LANES) {
         vf d[16], planes[PLANES];
-        for (int i = 0; i < 16; i++)
-            d[i] = i / 4 < rows && i % 4 < columns
-                       ? load(dy + ((ptrdiff_t)(i / 4) * f->ow + i % 4) * f->oc + k)
-                       : (vf){0};
+        for (int i = 0; i < 16; i++) d[i] = load(at[i] + k * step[i]);
         transform(gradient_line, 4, 6, d, planes);
         for (int p = 0; p < PLANES; p++) store(s + p * plane_out(f) + k, planes[p]);
     }
