@@ -369,8 +369,8 @@ static const char *const texts[] = {
     "conv 3 3x2 stride 2x1 same no_bias he_normal, avgpool 2 stride 1 pads 1x0x0x1, tanh, sigmoid",
     "conv 2 4 pads 1x2 glorot_normal, maxpool 2x1 same, flatten, dense 4 he_uniform no_bias, relu",
     "  conv 2\n3x3,relu ,\tdense 5 , softmax",
-    "conv 4 3 dilation 2x1, conv 6 2 groups 2, depthwise 3x2 stride 2 same multiplier 2, relu, "
-    "convtranspose 3 2x2 stride 2x3 pads 1x0 output_padding 1x2 no_bias groups 3, relu, dense 2",
+    ("conv 4 3 dilation 2x1, conv 6 2 groups 2, depthwise 3x2 stride 2 same multiplier 2, relu, "
+     "convtranspose 3 2x2 stride 2x3 pads 1x0 output_padding 1x2 no_bias groups 3, relu, dense 2"),
 };
 
 static void a_summary_is_a_model_text(void **state)
