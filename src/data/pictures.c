@@ -61,15 +61,26 @@ bool cn_is_picture_name(const char *name)
 
 /* ---- Options */
 
+/* Reads `word` and a whole number from 1 to `most`; what follows them, or NULL. */
+static const char *read_whole(const char *text, const char *word, long most, int *value)
+{
+    size_t length = strlen(word);
+    char *end;
+    if (!text || strncmp(text, word, length) != 0 || !strchr("123456789", text[length]))
+        return NULL;
+    long n = strtol(text + length, &end, 10);
+    if (n < 1 || n > most) return NULL;
+    *value = (int)n;
+    return end;
+}
+
 static bool read_option(cn_picture_opts *o, const char *text)
 {
-    char end;
     cn_picture_opts read = *o;
-    bool size = sscanf(text, "size=%5dx%5d%c", &read.height, &read.width, &end) == 2;
-    bool channels = !size && sscanf(text, "channels=%1d%c", &read.channels, &end) == 1;
-    if (!size && !channels) return false;
-    if (size && (read.height < 1 || read.width < 1)) return false;
-    if (channels && (read.channels < 1 || read.channels > 4)) return false;
+    const char *end = read_whole(text, "size=", 99999, &read.height);
+    end = end ? read_whole(end, "x", 99999, &read.width)
+              : read_whole(text, "channels=", 4, &read.channels);
+    if (!end || *end) return false;
     *o = read;
     return true;
 }

@@ -166,7 +166,7 @@ static void gather_statistics(rows_job *job)
     double n = (double)job->rows, keep = o->momentum;
     cn_pool_run(call->pool, chunks_of(job), sums_unit, job);
     for (int j = 0; j < job->c; j++) {
-        double off = total(job, (size_t)j) / n, square = total(job, (size_t)(job->c + j)) / n;
+        double off = total(job, (size_t)j) / n, square = total(job, (size_t)job->c + (size_t)j) / n;
         double mean = (double)call->x[0][j] + off, var = square - off * off;
         if (var < 0) var = 0;
         set_scale(&p, &job->k, j, mean, var, o->epsilon);
@@ -244,7 +244,7 @@ static void backward(const cn_call *call)
     double n = (double)job.rows;
     cn_pool_run(call->pool, chunks_of(&job), backward_sums_unit, &job);
     for (int j = 0; j < job.c; j++) {
-        double sum = total(&job, (size_t)j), product = total(&job, (size_t)(job.c + j));
+        double sum = total(&job, (size_t)j), product = total(&job, (size_t)job.c + (size_t)j);
         double rstd = (double)job.k.rstd[j];
         /* Y = gamma X_hat + beta:   d_beta = sum of dY,  d_gamma = sum of dY X_hat */
         if (p.d_beta) p.d_beta[j] += (float)sum;

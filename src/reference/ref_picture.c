@@ -154,7 +154,7 @@ void cn_ref_dropout(size_t n, double rate, uint64_t seed, uint64_t step, int lay
                                      (uint32_t)(step >> 32)};
         uint32_t key[4];
         cn_philox(counter, seeds, key);
-        bool kept = scramble((uint32_t)(i % 16384), key) / 256 >= floor(rate * 16777216 + 0.5);
+        bool kept = scramble((uint32_t)(i % 16384), key) >> 8 >= floor(rate * 16777216 + 0.5);
         y[i] = kept ? x[i] / (1 - rate) : 0;
     }
 }

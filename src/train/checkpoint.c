@@ -20,9 +20,11 @@
 #include "formats/json.h"
 #include "formats/model_file.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { FORMAT = 1, VALUE_TEXT = 48, TENSOR_NAME = CN_NAME_SIZE + 80 };
@@ -107,8 +109,11 @@ static json_t *value_to_json(const cn_state_item *item)
 
 static bool read_count(const char *text, uint64_t *value)
 {
-    char end;
-    return text && sscanf(text, "%" SCNu64 "%c", value, &end) == 1;
+    char *end;
+    if (!text || *text < '0' || *text > '9') return false;
+    errno = 0;
+    *value = strtoull(text, &end, 10);
+    return *end == '\0' && errno == 0;
 }
 
 static bool read_number(const json_t *json, double *value)
