@@ -6,6 +6,7 @@
 #   ```console   what follows a line "$ COMMAND" must be its output; "..." stands for the rest of
 #                a line, and on a line of its own for any lines
 #   ```c         becomes the file that its first line names: /* NAME.c ...
+#   ```long      takes longer than a test may: test_recipe.sh runs it, cut short
 #
 # Blocks with mnist:DIR run where MNIST lies beside the source tree, in ../shared/data/mnist (or
 # CONVNET_SHARED names the folder above data/), and are skipped elsewhere. script/demo and script/test contain this test or repeat it:
@@ -123,6 +124,7 @@ for block in "$work"/blocks/*; do
         ;;
     *.console) run_console "$block" ;;
     *.c) cp "$block" "$(sed -n '1s/^\/\* \([a-z0-9_]*\.c\).*/\1/p' "$block")" ;;
+    *.long) ;;
     *) fail "$name: a block of no known language" ;;
     esac
 done
