@@ -172,7 +172,7 @@ def bench(options, library, name, text, shape, classes, runs, batch):
 def parse():
     parser = argparse.ArgumentParser(prog="script/bench networks", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("library", help=argparse.SUPPRESS)
+    parser.add_argument("shared_object", help=argparse.SUPPRESS)
     parser.add_argument("--network", default="", help="only networks whose name contains this")
     parser.add_argument("--what", choices=["train", "run"], help="only that")
     parser.add_argument("--threads", type=int, default=1)
@@ -190,7 +190,7 @@ def parse():
 
 def main():
     options = parse()
-    library = ours.open_library(options.library)
+    library = ours.open_library(options.shared_object)
     versions = {"convnet": f"{library.cn_version().decode()} ({library.cn_isa().decode()})",
                 **peers.versions()}
     if peers.torch:
