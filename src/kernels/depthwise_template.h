@@ -52,16 +52,22 @@ typedef struct ring {
     int next;       /* no row from here on has been copied */
 } ring;
 
-/* n pixels of c channels, planes first .. end - 1 of them, into planes `plane` floats apart. What
- * the last plane holds behind the last channel is not used. */
+/* n pixels of c channels, planes first .. end - 1 of them, into planes `plane` floats apart. Behind
+ * the last channel a plane takes what follows it in memory, and zeros where nothing of x does: the
+ * results there are not used. */
 static void deal_pixels(const float *from, int n, int c, int first, int end, float *to,
                         ptrdiff_t plane)
 {
     for (int q = 0; q < n; q++, from += c, to += LINE) {
-        for (int k = first; k < end; k++) {
+        const int whole = q == n - 1 ? smaller(end, c / LINE) : end;
+        for (int k = first; k < whole; k++) {
             UNROLL
             for (int j = 0; j < LINE; j += LANES)
                 store(to + k * plane + j, load(from + k * LINE + j));
+        }
+        for (int k = larger(first, whole); k < end; k++) {
+            memset(to + k * plane, 0, LINE * sizeof *to);
+            memcpy(to + k * plane, from + k * LINE, (size_t)(c - k * LINE) * sizeof *to);
         }
     }
 }
