@@ -63,9 +63,9 @@ static void conv_forward(job *j)
     }
     for (int t = 0; j->tables[t]; t++) {
         const cn_kernels *k = j->tables[t];
-        float *packed = take(j, "packed", k->conv_packed(s));
-        k->conv_pack(s, w, packed);
         for (int p = 0; p < POOLS; p++) {
+            float *packed = take(j, "packed", k->conv_packed(s));
+            k->conv_pack(s, w, packed, j->pools[p]);
             float *y = take(j, "y", n_y);
             float *scratch = take(j, "scratch", k->conv_scratch(s, cn_pool_threads(j->pools[p])));
             k->conv_forward(s, x, packed, b, relu, y, scratch, j->pools[p]);

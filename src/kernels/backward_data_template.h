@@ -28,22 +28,45 @@ static phase phase_of(int number, int size, int kernel, int stride, int before)
 }
 
 /* The taps of phase (a, b), flipped and transposed: depth (t_h, t_w, k), columns j. */
-static void pack_phase(const cn_conv_shape *s, int a, int b, int taps_h, int taps_w, const float *w,
-                       float *packed)
+typedef struct phase_packing {
+    const cn_conv_shape *s;
+    int a, b, taps_h, taps_w;
+    const float *w;
+    float *packed;
+} phase_packing;
+
+/* One tap of a panel of n columns: packed[k][j] = tap[j][k]. */
+static void pack_tap(const float *tap, int depth, int n, int width, float *packed)
 {
-    for (int column = 0; column < s->c; column += PANEL) {
-        const int width = panel_vectors_at(s->c, column) * LANES;
-        const int n = smaller(width, s->c - column);
-        for (int th = taps_h - 1; th >= 0; th--) {
-            for (int tw = taps_w - 1; tw >= 0; tw--, packed += (ptrdiff_t)s->oc * width) {
-                const int u = a + th * s->sh, v = b + tw * s->sw;
-                const float *tap = w + (((ptrdiff_t)u * s->fw + v) * s->c + column) * s->oc;
-                for (int k = 0; k < s->oc; k++) {
-                    for (int j = 0; j < n; j++)
-                        packed[(ptrdiff_t)k * width + j] = tap[(ptrdiff_t)j * s->oc + k];
-                    for (int j = n; j < width; j++) packed[(ptrdiff_t)k * width + j] = 0;
-                }
+    for (int j = 0; j < width; j += LANES) {
+        for (int k = 0; k < depth; k += LANES) {
+            const int rows = smaller(LANES, n - j), columns = smaller(LANES, depth - k);
+            float square[LANES][LANES] = {{0}};
+            const float *from = tap + (ptrdiff_t)j * depth + k;
+            if (rows == LANES && columns == LANES) {
+                turn(from, depth, square);
+            } else {
+                for (int l = 0; l < rows; l++)
+                    for (int i = 0; i < columns; i++) square[i][l] = from[(ptrdiff_t)l * depth + i];
             }
+            for (int i = 0; i < columns; i++)
+                store(packed + (ptrdiff_t)(k + i) * width + j, load(square[i]));
+        }
+    }
+}
+
+static void phase_unit(void *argument, int unit, int worker)
+{
+    const phase_packing *z = argument;
+    const cn_conv_shape *s = z->s;
+    const int column = unit * PANEL, width = panel_vectors_at(s->c, column) * LANES;
+    float *packed = z->packed + (ptrdiff_t)z->taps_h * z->taps_w * s->oc * column;
+    (void)worker;
+    for (int th = z->taps_h - 1; th >= 0; th--) {
+        for (int tw = z->taps_w - 1; tw >= 0; tw--, packed += (ptrdiff_t)s->oc * width) {
+            const int u = z->a + th * s->sh, v = z->b + tw * s->sw;
+            const float *tap = z->w + (((ptrdiff_t)u * s->fw + v) * s->c + column) * s->oc;
+            pack_tap(tap, s->oc, smaller(width, s->c - column), width, packed);
         }
     }
 }
@@ -83,9 +106,11 @@ static void backward_data_by_phases(const cn_conv_shape *s, const float *dy, con
             const phase h = phase_of(b, s->w, s->fw, s->sw, s->pl);
             if (v.count == 0 || h.count == 0) continue;
             correlation f = phase_correlation(s, &v, &h, dy, dx, cn_pool_threads(pool));
-            pack_phase(s, a, b, v.taps, h.taps, w, scratch);
+            const size_t floats = packed_floats(v.taps * h.taps * s->oc, s->c);
+            phase_packing z = {s, a, b, v.taps, h.taps, w, scratch};
+            cn_pool_run(packers(floats, pool), parts_of(s->c, PANEL), phase_unit, &z);
             f.packed = scratch;
-            f.scratch = scratch + packed_floats(v.taps * h.taps * s->oc, s->c);
+            f.scratch = scratch + floats;
             correlate(&f, pool);
         }
     }

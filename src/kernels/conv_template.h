@@ -10,14 +10,14 @@ static size_t dense_packed(const cn_conv_shape *s)
     return filters_floats(&f);
 }
 
-static void dense_pack(const cn_conv_shape *s, const float *w, float *packed)
+static void dense_pack(const cn_conv_shape *s, const float *w, float *packed, cn_pool *pool)
 {
     if (!winograd_pays(s)) {
-        direct_pack(s, w, packed);
+        direct_pack(s, w, packed, pool);
         return;
     }
     const winograd f = winograd_of(s);
-    transform_filters(&f, w, false, packed);
+    transform_filters(&f, w, false, packed, pool);
 }
 
 /* The most scratch memory that one of the direct passes takes. */

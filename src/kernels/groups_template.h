@@ -348,11 +348,11 @@ static size_t conv_scratch(const cn_conv_shape *s, int threads)
     return repeated_floats(&f) + depthwise_scratch(&f.wide, threads);
 }
 
-static void conv_pack(const cn_conv_shape *s, const float *w, float *packed)
+static void conv_pack(const cn_conv_shape *s, const float *w, float *packed, cn_pool *pool)
 {
     const method way = method_of(s);
     if (way == DENSE) {
-        dense_pack(s, w, packed);
+        dense_pack(s, w, packed, pool);
         return;
     }
     if (way != SLICED) {
@@ -364,7 +364,7 @@ static void conv_pack(const cn_conv_shape *s, const float *w, float *packed)
     float *copy = packed + (size_t)f.groups * group;
     for (int g = 0; g < f.groups; g++) {
         if (f.groups > 1) take_group(&f, w, g, copy);
-        dense_pack(&f.part, f.groups > 1 ? copy : w, packed + (size_t)g * group);
+        dense_pack(&f.part, f.groups > 1 ? copy : w, packed + (size_t)g * group, pool);
     }
 }
 

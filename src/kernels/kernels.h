@@ -48,7 +48,7 @@ typedef struct cn_kernels {
      * `scratch` has conv_scratch floats, enough for each of the three passes. */
     size_t (*conv_packed)(const cn_conv_shape *s);
     size_t (*conv_scratch)(const cn_conv_shape *s, int threads);
-    void (*conv_pack)(const cn_conv_shape *s, const float *w, float *packed);
+    void (*conv_pack)(const cn_conv_shape *s, const float *w, float *packed, cn_pool *pool);
     /* y overwritten; b may be NULL; with relu y = max(y, 0), a NaN kept. An infinity or a NaN of x
      * may make neighbours in its row of y NaN, too (see fold in packing_template.h). */
     void (*conv_forward)(const cn_conv_shape *s, const float *x, const float *packed,

@@ -66,33 +66,65 @@ static size_t direct_packed(const cn_conv_shape *s)
     return packed_floats(f.s.fh * f.s.fw * f.s.c, f.s.oc);
 }
 
-/* w [fh][fw][c][oc] is the matrix as it stands: depth (u, v, j), columns k. Folded it has one
- * panel. */
-static void direct_pack(const cn_conv_shape *s, const float *w, float *packed)
+/* LANES lines of LANES floats each, `stride` apart, as columns: each line is read whole. */
+INLINE void turn(const float *from, ptrdiff_t stride, float to[LANES][LANES])
 {
-    const folded f = fold(s);
-    for (int column = 0; column < f.s.oc; column += PANEL) {
-        const int width = panel_vectors_at(f.s.oc, column) * LANES;
-        const int n = smaller(width, s->oc - column);
-        for (int u = 0; u < s->fh; u++) {
-            for (int v = 0; v < f.s.fw; v++) {
-                for (int j = 0; j < s->c; j++, packed += width) {
-                    if (f.g == 1 && n == width) {
-                        const float *row = w + (((ptrdiff_t)u * s->fw + v) * s->c + j) * s->oc;
-                        for (int k = 0; k < width; k += LANES)
-                            store(packed + k, load(row + column + k));
-                        continue;
-                    }
-                    for (int k = 0; k < width; k += LANES) store(packed + k, (vf){0});
-                    for (int e = 0; e < f.g; e++) {
-                        const int tap = v - e * s->sw;
-                        if (tap < 0 || tap >= s->fw) continue;
-                        const float *row =
-                            w + (((ptrdiff_t)u * s->fw + tap) * s->c + j) * s->oc + column;
-                        for (int k = 0; k < n; k++) packed[e * s->oc + k] = row[k];
-                    }
+    UNROLL
+    for (int l = 0; l < LANES; l++) {
+        const vf line = load(from + l * stride);
+        UNROLL
+        for (int i = 0; i < LANES; i++) to[i][l] = line[i];
+    }
+}
+
+/* The threads that pack n floats: few are not worth their meeting. */
+INLINE cn_pool *packers(size_t n, cn_pool *pool)
+{
+    return n < 32 * 1024 ? NULL : pool;
+}
+
+typedef struct packing {
+    const cn_conv_shape *s;
+    folded f;
+    const float *w;
+    float *packed;
+} packing;
+
+/* One panel. w [fh][fw][c][oc] is the matrix as it stands: depth (u, v, j), columns k. Folded it
+ * has one panel. */
+static void pack_unit(void *argument, int unit, int worker)
+{
+    const packing *z = argument;
+    const cn_conv_shape *s = z->s;
+    const folded *f = &z->f;
+    const int column = unit * PANEL, width = panel_vectors_at(f->s.oc, column) * LANES;
+    const int n = smaller(width, s->oc - column);
+    float *packed = z->packed + (ptrdiff_t)s->fh * f->s.fw * s->c * column;
+    (void)worker;
+    for (int u = 0; u < s->fh; u++) {
+        for (int v = 0; v < f->s.fw; v++) {
+            for (int j = 0; j < s->c; j++, packed += width) {
+                if (f->g == 1 && n == width) {
+                    const float *row = z->w + (((ptrdiff_t)u * s->fw + v) * s->c + j) * s->oc;
+                    for (int k = 0; k < width; k += LANES)
+                        store(packed + k, load(row + column + k));
+                    continue;
+                }
+                for (int k = 0; k < width; k += LANES) store(packed + k, (vf){0});
+                for (int e = 0; e < f->g; e++) {
+                    const int tap = v - e * s->sw;
+                    if (tap < 0 || tap >= s->fw) continue;
+                    const float *row =
+                        z->w + (((ptrdiff_t)u * s->fw + tap) * s->c + j) * s->oc + column;
+                    for (int k = 0; k < n; k++) packed[e * s->oc + k] = row[k];
                 }
             }
         }
     }
+}
+
+static void direct_pack(const cn_conv_shape *s, const float *w, float *packed, cn_pool *pool)
+{
+    packing z = {.s = s, .f = fold(s), .w = w, .packed = packed};
+    cn_pool_run(packers(direct_packed(s), pool), parts_of(z.f.s.oc, PANEL), pack_unit, &z);
 }

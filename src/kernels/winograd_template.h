@@ -26,6 +26,8 @@ enum {
     TILE_BYTES =
         512 * 1024,         /* of transformed tiles at a time, in and out: the second-level cache */
     TILES_LEAST = 24,       /* at a time, so that a transformed weight is used that often */
+    FILTERS_A_TILE = 4096,  /* or more tiles: this many filters of a plane for each */
+    TILES_A_UNIT = 4,       /* to transform, where threads share the tiles of a block */
     WINOGRAD_CHANNELS = 32, /* fewer channels do not pay for the transforms */
 };
 
@@ -112,11 +114,19 @@ typedef struct winograd {
     const float *x, *u, *bias; /* u: transformed filters, a packed matrix a plane */
     float *y;
     int m, h, w, c, pt, pl, oh, ow, oc;
-    int across, down, count; /* tiles of a picture's row and column; of all pictures */
-    int block;               /* tiles at a time */
+    int across, down, count;       /* tiles of a picture's row and column; of all pictures */
+    int block;                     /* tiles at a time */
+    ptrdiff_t pitch_in, pitch_out; /* floats from one transformed tile to the next */
     bool relu;
     float *scratch;
 } winograd;
+
+/* A block, while it is worked on. */
+typedef struct block {
+    const winograd *f;
+    float *v, *m; /* tiles in, [36][block][c], and out, [36][block][oc] */
+    int first, n; /* its tiles */
+} block;
 
 static winograd winograd_of(const cn_conv_shape *s)
 {
@@ -132,8 +142,13 @@ static winograd winograd_of(const cn_conv_shape *s)
     f.across = parts_of(s->ow, 4);
     f.down = parts_of(s->oh, 4);
     f.count = s->m * f.down * f.across;
-    f.block = larger(TILES_LEAST, TILE_BYTES / (int)sizeof(float) / PLANES / (s->c + s->oc));
-    f.block = smaller(f.block, f.count);
+    /* A block reads all filters: where they are many, tiles rather leave the second-level cache. */
+    const int fits = TILE_BYTES / (int)sizeof(float) / PLANES / (s->c + s->oc);
+    const int balanced = (int)((int64_t)s->c * s->oc / FILTERS_A_TILE);
+    const int most = larger(TILES_LEAST, larger(fits, balanced));
+    f.block = parts_of(f.count, parts_of(f.count, most));
+    f.pitch_in = s->c;
+    f.pitch_out = s->oc;
     return f;
 }
 
@@ -152,7 +167,11 @@ static cn_conv_shape flipped_shape(const cn_conv_shape *s)
     return f;
 }
 
-/* Chosen by the batch that was planned for, so that packed weights suit every call. */
+/*
+ * Chosen by the batch that was planned for, so that packed weights suit every call. The direct sum
+ * has 9 products an output and reads 9 filter elements, Winograd's 36 a tile, with its transforms
+ * like 41, and 36; to read one from memory takes as long as about 13 products.
+ */
 static bool winograd_pays(const cn_conv_shape *s)
 {
     if (s->direct || s->fh != 3 || s->fw != 3 || s->sh != 1 || s->sw != 1) return false;
@@ -160,11 +179,11 @@ static bool winograd_pays(const cn_conv_shape *s)
     if (s->c % LANES != 0 || s->oc % LANES != 0) return false;
     const double m = s->batch ? s->batch : s->m;
     const double count = m * parts_of(s->oh, 4) * parts_of(s->ow, 4);
-    return count >= TILES_LEAST && count < 1 << 30;
+    return 41 * count + 36 * 13 < 9 * (m * s->oh * s->ow + 13) && count < 1 << 30;
 }
 
-/* From one plane of n floats to the next: an odd number of cache lines, so that the 36 elements of
- * a tile do not share a few sets of the cache. */
+/* n floats, or a few more: an odd number of cache lines, so that what lies that far apart does not
+ * share a few sets of the cache. */
 INLINE ptrdiff_t spaced(size_t n)
 {
     return (ptrdiff_t)((n + 15) / 16 | 1) * 16;
@@ -173,12 +192,12 @@ INLINE ptrdiff_t spaced(size_t n)
 /* The planes of tiles in, [block][c], of tiles out, [block][oc], of filters and of their sums. */
 INLINE ptrdiff_t plane_in(const winograd *f)
 {
-    return spaced((size_t)f->block * (size_t)f->c);
+    return spaced((size_t)f->block * (size_t)f->pitch_in);
 }
 
 INLINE ptrdiff_t plane_out(const winograd *f)
 {
-    return spaced((size_t)f->block * (size_t)f->oc);
+    return spaced((size_t)f->block * (size_t)f->pitch_out);
 }
 
 INLINE ptrdiff_t plane_filters(const winograd *f)
@@ -201,32 +220,52 @@ static size_t block_floats(const winograd *f)
     return PLANES * (size_t)(plane_in(f) + plane_out(f));
 }
 
-/* The 36 planes of c x oc filters, each as packed panels of columns. With `flip` w is backward
- * data's: [3][3][oc][c], to be turned by 180 degrees and transposed. */
-static void transform_filters(const winograd *f, const float *w, bool flip, float *u)
+/* One of backward data's filters for each of LANES channels j and of LANES k: in w, [3][3][oc][c],
+ * turned by 180 degrees and transposed. */
+static void turned_filters(const winograd *f, const float *w, int j, int k, vf g[LANES][9])
 {
-    const ptrdiff_t plane = plane_filters(f);
-    const ptrdiff_t tap = (ptrdiff_t)f->c * f->oc;
-    for (int k = 0; k < f->oc; k += LANES) {
-        const int column = k / PANEL * PANEL;
-        const int width = panel_vectors_at(f->oc, column) * LANES;
-        for (int j = 0; j < f->c; j++) {
-            vf g[9], planes[PLANES];
-            for (int t = 0; t < 9; t++) {
-                if (!flip) {
-                    g[t] = load(w + t * tap + (ptrdiff_t)j * f->oc + k);
-                    continue;
-                }
-                const float *from = w + (8 - t) * tap + (ptrdiff_t)k * f->c + j;
-                float lanes[LANES];
-                for (int l = 0; l < LANES; l++) lanes[l] = from[(ptrdiff_t)l * f->c];
-                g[t] = load(lanes);
-            }
-            transform(filter_line, 3, 6, g, planes);
-            float *to = u + (ptrdiff_t)f->c * column + (ptrdiff_t)j * width + (k - column);
-            for (int p = 0; p < PLANES; p++) store(to + p * plane, planes[p]);
-        }
+    for (int t = 0; t < 9; t++) {
+        float square[LANES][LANES];
+        turn(w + ((ptrdiff_t)(8 - t) * f->oc + k) * f->c + j, f->c, square);
+        for (int i = 0; i < LANES; i++) g[i][t] = load(square[i]);
     }
+}
+
+/* The filters of a correlation, and what they are made from: with `flip` backward data's w. */
+typedef struct filters {
+    const winograd *f;
+    const float *w;
+    float *u; /* 36 planes of c x oc, each as packed panels of columns */
+    bool flip;
+} filters;
+
+static void filters_unit(void *argument, int unit, int worker)
+{
+    const filters *z = argument;
+    const winograd *f = z->f;
+    const ptrdiff_t plane = plane_filters(f), tap = (ptrdiff_t)f->c * f->oc;
+    const int k = unit * LANES, column = k / PANEL * PANEL;
+    const int width = panel_vectors_at(f->oc, column) * LANES;
+    float *to = z->u + (ptrdiff_t)f->c * column + (k - column);
+    vf g[LANES][9];
+    (void)worker;
+    for (int j = 0; j < f->c; j++, to += width) {
+        const int i = z->flip ? j % LANES : 0;
+        if (!z->flip) {
+            for (int t = 0; t < 9; t++) g[0][t] = load(z->w + t * tap + (ptrdiff_t)j * f->oc + k);
+        } else if (i == 0) {
+            turned_filters(f, z->w, j, k, g);
+        }
+        vf planes[PLANES];
+        transform(filter_line, 3, 6, g[i], planes);
+        for (int p = 0; p < PLANES; p++) store(to + p * plane, planes[p]);
+    }
+}
+
+static void transform_filters(const winograd *f, const float *w, bool flip, float *u, cn_pool *pool)
+{
+    filters z = {.f = f, .w = w, .u = u, .flip = flip};
+    cn_pool_run(packers(filters_floats(f), pool), f->oc / LANES, filters_unit, &z);
 }
 
 /* Where tile t begins: its picture, and its first output row and column. */
@@ -250,7 +289,7 @@ static void transform_input(const winograd *f, int t, int slot, float *v)
         at[i] = inside ? f->x + (((ptrdiff_t)image * f->h + r) * f->w + q) * f->c : zeros;
         step[i] = inside;
     }
-    v += (ptrdiff_t)slot * f->c;
+    v += slot * f->pitch_in;
     for (int j = 0; j < f->c; j += LANES) {
         vf d[PLANES], planes[PLANES];
         for (int i = 0; i < PLANES; i++) d[i] = load(at[i] + j * step[i]);
@@ -266,7 +305,7 @@ static void transform_output(const winograd *f, int t, int slot, const float *m)
     tile_place(f, t, &image, &row, &column);
     const int rows = smaller(4, f->oh - row), columns = smaller(4, f->ow - column);
     float *y = f->y + (((ptrdiff_t)image * f->oh + row) * f->ow + column) * f->oc;
-    m += (ptrdiff_t)slot * f->oc;
+    m += slot * f->pitch_out;
     for (int k = 0; k < f->oc; k += LANES) {
         vf planes[PLANES], out[16];
         for (int p = 0; p < PLANES; p++) planes[p] = load(m + p * plane_out(f) + k);
@@ -280,32 +319,83 @@ static void transform_output(const winograd *f, int t, int slot, const float *m)
     }
 }
 
-/* A block of tiles: in, 36 products, out. */
-static void winograd_unit(void *argument, int unit, int worker)
+/* One of the 36 products: m[t][k] = sum over j of v[t][j] u[j][k]. */
+static void multiply_plane(const block *z, int p)
+{
+    const winograd *f = z->f;
+    for (int column = 0; column < f->oc; column += PANEL) {
+        const int vectors = panel_vectors_at(f->oc, column), width = vectors * LANES;
+        tile job = {.a = z->v + p * plane_in(f),
+                    .b = f->u + p * plane_filters(f) + (ptrdiff_t)f->c * column,
+                    .c = z->m + p * plane_out(f) + column,
+                    .N = 1,
+                    .T = 1,
+                    .K = f->c,
+                    .lda = f->pitch_in,
+                    .ldb = width,
+                    .ldc = f->pitch_out,
+                    .columns = width};
+        run_rows(&job, false, z->n, vectors);
+    }
+}
+
+static block block_at(const winograd *f, int index, float *scratch)
+{
+    const int first = index * f->block;
+    return (block){.f = f,
+                   .v = scratch,
+                   .m = scratch + PLANES * plane_in(f),
+                   .first = first,
+                   .n = smaller(f->block, f->count - first)};
+}
+
+/* A block by one thread: tiles in, 36 products, tiles out. */
+static void block_unit(void *argument, int unit, int worker)
 {
     const winograd *f = argument;
-    const int first = unit * f->block, n = smaller(f->block, f->count - first);
-    float *v = f->scratch + (size_t)worker * block_floats(f);
-    float *m = v + PLANES * plane_in(f);
-    for (int t = 0; t < n; t++) transform_input(f, first + t, t, v);
-    for (int p = 0; p < PLANES; p++) {
-        const float *u = f->u + p * plane_filters(f);
-        for (int column = 0; column < f->oc; column += PANEL) {
-            const int vectors = panel_vectors_at(f->oc, column), width = vectors * LANES;
-            tile job = {.a = v + p * plane_in(f),
-                        .b = u + (ptrdiff_t)f->c * column,
-                        .c = m + p * plane_out(f) + column,
-                        .N = 1,
-                        .T = 1,
-                        .K = f->c,
-                        .lda = f->c,
-                        .ldb = width,
-                        .ldc = f->oc,
-                        .columns = width};
-            run_rows(&job, false, n, vectors);
-        }
+    const block z = block_at(f, unit, f->scratch + (size_t)worker * block_floats(f));
+    for (int t = 0; t < z.n; t++) transform_input(f, z.first + t, t, z.v);
+    for (int p = 0; p < PLANES; p++) multiply_plane(&z, p);
+    for (int t = 0; t < z.n; t++) transform_output(f, z.first + t, t, z.m);
+}
+
+/* A block by all threads. */
+static void input_unit(void *argument, int unit, int worker)
+{
+    const block *z = argument;
+    (void)worker;
+    for (int t = unit * TILES_A_UNIT; t < smaller(z->n, (unit + 1) * TILES_A_UNIT); t++)
+        transform_input(z->f, z->first + t, t, z->v);
+}
+
+static void product_unit(void *argument, int p, int worker)
+{
+    (void)worker;
+    multiply_plane(argument, p);
+}
+
+static void output_unit(void *argument, int unit, int worker)
+{
+    const block *z = argument;
+    (void)worker;
+    for (int t = unit * TILES_A_UNIT; t < smaller(z->n, (unit + 1) * TILES_A_UNIT); t++)
+        transform_output(z->f, z->first + t, t, z->m);
+}
+
+/* Each thread its blocks, or where they are few, all threads one block after the other. */
+static void winograd_correlate(winograd *f, cn_pool *pool)
+{
+    const int blocks = parts_of(f->count, f->block), threads = cn_pool_threads(pool);
+    if (threads == 1 || blocks >= UNITS * threads) {
+        cn_pool_run(pool, blocks, block_unit, f);
+        return;
     }
-    for (int t = 0; t < n; t++) transform_output(f, first + t, t, m);
+    for (int i = 0; i < blocks; i++) {
+        block z = block_at(f, i, f->scratch);
+        cn_pool_run(pool, parts_of(z.n, TILES_A_UNIT), input_unit, &z);
+        cn_pool_run(pool, PLANES, product_unit, &z);
+        cn_pool_run(pool, parts_of(z.n, TILES_A_UNIT), output_unit, &z);
+    }
 }
 
 static void winograd_backward_data(const cn_conv_shape *s, const float *dy, const float *w,
@@ -313,12 +403,12 @@ static void winograd_backward_data(const cn_conv_shape *s, const float *dy, cons
 {
     const cn_conv_shape flipped = flipped_shape(s);
     winograd f = winograd_of(&flipped);
-    transform_filters(&f, w, true, scratch);
+    transform_filters(&f, w, true, scratch, pool);
     f.x = dy;
     f.y = dx;
     f.u = scratch;
     f.scratch = scratch + filters_floats(&f);
-    cn_pool_run(pool, parts_of(f.count, f.block), winograd_unit, &f);
+    winograd_correlate(&f, pool);
 }
 
 static void winograd_forward(const cn_conv_shape *s, const float *x, const float *packed,
@@ -331,55 +421,61 @@ static void winograd_forward(const cn_conv_shape *s, const float *x, const float
     f.relu = relu;
     f.y = y;
     f.scratch = scratch;
-    cn_pool_run(pool, parts_of(f.count, f.block), winograd_unit, &f);
+    winograd_correlate(&f, pool);
 }
 
 /* ---- backward weights: transforms of a block by tiles, then products by planes */
 
 typedef struct winograd_weights {
     winograd f;
+    block z; /* tiles of x in v, and of dy in m */
     const float *dy;
-    float *v, *s, *u; /* [36][block][c], [36][block][oc], and the sums [36][c][oc] */
-    float *dw;
-    int first, n; /* the block's tiles */
+    float *u, *dw; /* u: the sums [36][c][oc] */
 } winograd_weights;
 
-enum { TILES_A_UNIT = 8 };
+/* Products that sum over tiles read them a line at a time. */
+static winograd winograd_weights_of(const cn_conv_shape *s)
+{
+    winograd f = winograd_of(s);
+    f.pitch_in = spaced((size_t)s->c);
+    f.pitch_out = spaced((size_t)s->oc);
+    return f;
+}
 
-/* Tile t of dy into g->s [36][block][oc] at `slot`: A dY A'. */
-static void transform_gradient(const winograd_weights *g, int t, int slot)
+/* Tile t of dy into m [36][block][oc] at `slot`: A dY A'. */
+static void transform_gradient(const winograd *f, const float *dy, int t, int slot, float *m)
 {
     static const float zeros[LANES];
-    const winograd *f = &g->f;
     const float *at[16];
     int image, row, column, step[16];
     tile_place(f, t, &image, &row, &column);
     for (int i = 0; i < 16; i++) {
         const int p = row + i / 4, q = column + i % 4;
         const bool inside = p < f->oh && q < f->ow;
-        at[i] = inside ? g->dy + (((ptrdiff_t)image * f->oh + p) * f->ow + q) * f->oc : zeros;
+        at[i] = inside ? dy + (((ptrdiff_t)image * f->oh + p) * f->ow + q) * f->oc : zeros;
         step[i] = inside;
     }
-    float *s = g->s + (ptrdiff_t)slot * f->oc;
+    m += slot * f->pitch_out;
     for (int k = 0; k < f->oc; k += LANES) {
         vf d[16], planes[PLANES];
         for (int i = 0; i < 16; i++) d[i] = load(at[i] + k * step[i]);
         transform(gradient_line, 4, 6, d, planes);
-        for (int p = 0; p < PLANES; p++) store(s + p * plane_out(f) + k, planes[p]);
+        for (int p = 0; p < PLANES; p++) store(m + p * plane_out(f) + k, planes[p]);
     }
 }
 
 static void transform_unit(void *argument, int unit, int worker)
 {
     const winograd_weights *g = argument;
+    const block *z = &g->z;
     (void)worker;
-    for (int t = unit * TILES_A_UNIT; t < smaller(g->n, (unit + 1) * TILES_A_UNIT); t++) {
-        transform_input(&g->f, g->first + t, t, g->v);
-        transform_gradient(g, g->first + t, t);
+    for (int t = unit * TILES_A_UNIT; t < smaller(z->n, (unit + 1) * TILES_A_UNIT); t++) {
+        transform_input(&g->f, z->first + t, t, z->v);
+        transform_gradient(&g->f, g->dy, z->first + t, t, z->m);
     }
 }
 
-/* u[p][j][k] += sum over the block's tiles of v[p][t][j] s[p][t][k]. */
+/* u[p][j][k] (+)= sum over the block's tiles of v[p][t][j] m[p][t][k]. */
 static void plane_unit(void *argument, int p, int worker)
 {
     const winograd_weights *g = argument;
@@ -387,17 +483,17 @@ static void plane_unit(void *argument, int p, int worker)
     (void)worker;
     for (int column = 0; column < f->oc; column += PANEL) {
         const int vectors = panel_vectors_at(f->oc, column);
-        tile job = {.a = g->v + p * plane_in(f),
-                    .b = g->s + p * plane_out(f) + column,
+        tile job = {.a = g->z.v + p * plane_in(f),
+                    .b = g->z.m + p * plane_out(f) + column,
                     .c = g->u + p * plane_sums(f) + column,
                     .N = 1,
                     .T = 1,
-                    .K = g->n,
-                    .lda = f->c,
-                    .ldb = f->oc,
+                    .K = g->z.n,
+                    .lda = f->pitch_in,
+                    .ldb = f->pitch_out,
                     .ldc = f->oc,
                     .columns = vectors * LANES,
-                    .accumulate = true};
+                    .accumulate = g->z.first > 0};
         run_rows(&job, true, f->c, vectors);
     }
 }
@@ -427,16 +523,12 @@ static size_t sums_floats(const winograd *f)
 static void winograd_backward_weights(const cn_conv_shape *s, const float *x, const float *dy,
                                       float *dw, float *scratch, cn_pool *pool)
 {
-    winograd_weights g = {.f = winograd_of(s), .u = scratch, .dw = dw};
+    winograd_weights g = {.f = winograd_weights_of(s), .dy = dy, .u = scratch, .dw = dw};
     const winograd *f = &g.f;
     g.f.x = x;
-    g.dy = dy;
-    g.v = scratch + sums_floats(f);
-    g.s = g.v + PLANES * plane_in(f);
-    memset(g.u, 0, sums_floats(f) * sizeof *g.u);
-    for (g.first = 0; g.first < f->count; g.first += f->block) {
-        g.n = smaller(f->block, f->count - g.first);
-        cn_pool_run(pool, parts_of(g.n, TILES_A_UNIT), transform_unit, &g);
+    for (int i = 0; i < parts_of(f->count, f->block); i++) {
+        g.z = block_at(f, i, scratch + sums_floats(f));
+        cn_pool_run(pool, parts_of(g.z.n, TILES_A_UNIT), transform_unit, &g);
         cn_pool_run(pool, PLANES, plane_unit, &g);
     }
     cn_pool_run(pool, f->c, filter_gradient_unit, &g);
@@ -448,9 +540,10 @@ static size_t winograd_scratch(const cn_conv_shape *s, int threads)
 {
     const cn_conv_shape flipped = flipped_shape(s);
     const winograd f = winograd_of(s), data = winograd_of(&flipped);
+    const winograd gradient = winograd_weights_of(s);
     const size_t forward = block_floats(&f) * (size_t)threads;
     const size_t back = filters_floats(&data) + block_floats(&data) * (size_t)threads;
-    const size_t weights = sums_floats(&f) + block_floats(&f);
+    const size_t weights = sums_floats(&gradient) + block_floats(&gradient);
     const size_t most = forward > back ? forward : back;
     return most > weights ? most : weights;
 }

@@ -173,7 +173,7 @@ static void needs(const cn_call *call, int threads, cn_needs *n)
 static void pack(const cn_call *call)
 {
     cn_conv_shape s = shape(call);
-    call->kernels->conv_pack(&s, call->w[0], call->packed);
+    call->kernels->conv_pack(&s, call->w[0], call->packed, call->pool);
 }
 
 static void forward(const cn_call *call)
