@@ -23,6 +23,8 @@
 
 #include "kernels/depthwise_template.h"
 
+#include "kernels/depthwise_weights_template.h"
+
 #include "kernels/groups_template.h"
 
 #include "kernels/element_template.h"
