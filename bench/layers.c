@@ -150,7 +150,7 @@ static void forward(void *argument)
 {
     layer *l = argument;
     if (l->s.m > 1) l->m->kernels->conv_pack(&l->s, l->w.data, l->packed.data, l->m->pool);
-    l->m->kernels->conv_forward(&l->s, l->x.data, l->packed.data, l->b.data, true, l->y.data,
+    l->m->kernels->conv_forward(&l->s, l->x.data, l->packed.data, l->b.data, INFINITY, l->y.data,
                                 l->scratch.data, l->m->pool);
 }
 

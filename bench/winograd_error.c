@@ -110,7 +110,7 @@ static bool print_errors(int channels, bool direct)
         const int picture[] = {PICTURES, SIDE, SIDE, channels},
                   filter[] = {3, 3, channels, channels};
         k->conv_pack(&s, d.w.data, d.packed.data, NULL);
-        k->conv_forward(&s, d.x.data, d.packed.data, NULL, false, d.y.data, d.scratch.data, NULL);
+        k->conv_forward(&s, d.x.data, d.packed.data, NULL, 0, d.y.data, d.scratch.data, NULL);
         k->conv_backward_data(&s, d.dy.data, d.w.data, d.dx.data, d.scratch.data, NULL);
         k->conv_backward_weights(&s, d.x.data, d.dy.data, d.dw.data, NULL, d.scratch.data, NULL);
         printf("%8d  %-8s  %8.1e  %8.1e  %8.1e\n", channels, direct ? "direct" : "Winograd",

@@ -126,7 +126,7 @@ static void forward(void *argument)
 {
     layer_run *r = argument;
     r->m->kernels->conv_pack(&r->s, r->w.data, r->packed.data, r->m->pool);
-    r->m->kernels->conv_forward(&r->s, r->x.data, r->packed.data, r->b.data, true, r->y.data,
+    r->m->kernels->conv_forward(&r->s, r->x.data, r->packed.data, r->b.data, INFINITY, r->y.data,
                                 r->scratch.data, r->m->pool);
 }
 

@@ -47,14 +47,17 @@ static void conv_forward(job *j)
     const cn_conv_shape *s = &j->s;
     size_t n_x = count(s->m, s->h, s->w, s->c), n_w = count(s->fh, s->fw, s->c / s->groups, s->oc);
     size_t n_y = count(s->m, s->oh, s->ow, s->oc);
-    bool relu = draw(&j->random) % 2, biased = draw(&j->random) % 4;
+    static const float limits[] = {0, INFINITY, 1};
+    float relu = limits[draw(&j->random) % 3];
+    bool biased = draw(&j->random) % 4;
     float *x = take_input(j, "x", n_x, 3), *w = take_input(j, "w", n_w, 2);
     float *b = biased ? take_input(j, "b", (size_t)s->oc, 5) : NULL, *first = NULL;
     double *sum = take_doubles(j, n_y), *want = take_doubles(j, n_y), *slack = NULL;
     spoil(j, n_x, x);
     cn_ref_conv2d_forward(s, widen(j, n_x, x), widen(j, n_w, w),
                           b ? widen(j, (size_t)s->oc, b) : NULL, sum);
-    relu ? cn_ref_relu_forward(n_y, sum, want) : (void)memcpy(want, sum, n_y * sizeof *want);
+    relu > 0 ? cn_ref_relu_forward(n_y, sum, want) : (void)memcpy(want, sum, n_y * sizeof *want);
+    for (size_t i = 0; i < n_y; i++) want[i] = relu > 0 && want[i] > relu ? relu : want[i];
     if (j->real) {
         slack = take_doubles(j, n_y);
         cn_ref_conv2d_forward(s, magnitudes(j, n_x, x), magnitudes(j, n_w, w),

@@ -54,7 +54,7 @@ static size_t dense_scratch(const cn_conv_shape *s, int threads)
 }
 
 static void dense_forward(const cn_conv_shape *s, const float *x, const float *packed,
-                          const float *b, bool relu, float *y, float *scratch, cn_pool *pool)
+                          const float *b, float relu, float *y, float *scratch, cn_pool *pool)
 {
     (winograd_pays(s) ? winograd_forward : direct_forward)(s, x, packed, b, relu, y, scratch, pool);
 }

@@ -110,7 +110,7 @@ typedef struct row_sums {
     int count, channels;        /* outputs; channels that exist, of 16 */
     ptrdiff_t row;              /* floats of a slot */
     ptrdiff_t w_row, w_tap, y_out;
-    bool relu;
+    float relu;
     const float *ahead; /* what the ring will take next, as many lines as outputs; and y's next */
     ptrdiff_t y_row;
 } row_sums;
@@ -163,11 +163,11 @@ INLINE void sum_block(const int V, const int TAPS, const int STEP, const row_sum
         slot += s->slot_step;
         if (slot >= s->slots) slot -= s->slots;
     }
-    if (s->relu) {
+    if (s->relu > 0) {
         UNROLL
         for (int i = 0; i < BLOCK; i++) {
             UNROLL
-            for (int k = 0; k < V; k++) acc[i][k] = relu_lanes(acc[i][k]);
+            for (int k = 0; k < V; k++) acc[i][k] = clip_lanes(acc[i][k], s->relu);
         }
     }
     UNROLL
@@ -250,7 +250,7 @@ typedef struct depthwise {
     ring_shape g;
     const float *in, *dy, *packed, *bias; /* in: x, or backward data's dy */
     float *out;                           /* y or dx */
-    bool relu;
+    float relu;
     int band, bands; /* rows of `out` a unit, and units a picture */
     int parts;       /* backward weights: of the rows of all pictures */
     int shares;      /* parts of the planes that are dealt out */
@@ -356,7 +356,7 @@ static void depthwise_unit(void *argument, int unit, int worker)
 }
 
 static void depthwise_forward(const cn_conv_shape *s, const float *x, const float *packed,
-                              const float *b, bool relu, float *y, float *scratch, cn_pool *pool)
+                              const float *b, float relu, float *y, float *scratch, cn_pool *pool)
 {
     depthwise f = forward_of(s);
     f.in = x;

@@ -20,7 +20,7 @@ typedef struct correlation {
     int biases;
     ptrdiff_t y_image, y_row, y_pixel; /* backward data writes every s-th pixel */
     int oc;
-    bool relu;
+    float relu;
     int panels, shares; /* of weights; and the parts that they are shared out in */
     float *scratch;
     size_t band;
@@ -117,7 +117,7 @@ static correlation forward_correlation(const cn_conv_shape *s, const float *x, f
 }
 
 static void direct_forward(const cn_conv_shape *s, const float *x, const float *packed,
-                           const float *b, bool relu, float *y, float *scratch, cn_pool *pool)
+                           const float *b, float relu, float *y, float *scratch, cn_pool *pool)
 {
     correlation f = forward_correlation(s, x, y, cn_pool_threads(pool));
     f.packed = packed;

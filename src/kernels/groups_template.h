@@ -195,7 +195,7 @@ typedef struct sliced {
     way_through pass;
     const float *x, *dy, *w, *bias;
     float *out, *dw, *db; /* out: y, or dx */
-    bool relu;
+    float relu;
     size_t packed; /* floats of a group's */
 } sliced;
 
@@ -369,7 +369,7 @@ static void conv_pack(const cn_conv_shape *s, const float *w, float *packed, cn_
 }
 
 static void conv_forward(const cn_conv_shape *s, const float *x, const float *packed,
-                         const float *b, bool relu, float *y, float *scratch, cn_pool *pool)
+                         const float *b, float relu, float *y, float *scratch, cn_pool *pool)
 {
     const method way = method_of(s);
     if (way == DENSE) {

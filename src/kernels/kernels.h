@@ -49,10 +49,11 @@ typedef struct cn_kernels {
     size_t (*conv_packed)(const cn_conv_shape *s);
     size_t (*conv_scratch)(const cn_conv_shape *s, int threads);
     void (*conv_pack)(const cn_conv_shape *s, const float *w, float *packed, cn_pool *pool);
-    /* y overwritten; b may be NULL; with relu y = max(y, 0), a NaN kept. An infinity or a NaN of x
-     * may make neighbours in its row of y NaN, too (see fold in packing_template.h). */
+    /* y overwritten; b may be NULL; where relu is not 0, y = min(max(y, 0), relu), a NaN kept. An
+     * infinity or a NaN of x may make neighbours in its row of y NaN, too (see fold in
+     * packing_template.h). */
     void (*conv_forward)(const cn_conv_shape *s, const float *x, const float *packed,
-                         const float *b, bool relu, float *y, float *scratch, cn_pool *pool);
+                         const float *b, float relu, float *y, float *scratch, cn_pool *pool);
     /* dx overwritten. */
     void (*conv_backward_data)(const cn_conv_shape *s, const float *dy, const float *w, float *dx,
                                float *scratch, cn_pool *pool);

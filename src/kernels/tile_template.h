@@ -32,7 +32,8 @@ typedef struct tile {
     const float *bias; /* NV vectors, or NULL */
     int columns;       /* of C that exist, at most NV LANES: what lies beyond is not written */
     ptrdiff_t spare;   /* floats behind C's last row that will be written later, or are nobody's */
-    bool accumulate, relu;
+    float relu;        /* not 0: the sums become min(max(sum, 0), relu) */
+    bool accumulate;
 } tile;
 
 /* The rows of a tile that is wider than C. Out of line: the tiles stay small. */
@@ -83,11 +84,11 @@ INLINE void run_tile(const int MR, const int NV, const bool TA, const tile *job,
                 }
             }
         }
-        if (job->relu) {
+        if (job->relu > 0) {
             UNROLL
             for (int i = 0; i < MR; i++) {
                 UNROLL
-                for (int j = 0; j < NV; j++) acc[i][j] = relu_lanes(acc[i][j]);
+                for (int j = 0; j < NV; j++) acc[i][j] = clip_lanes(acc[i][j], job->relu);
             }
         }
         if (columns < NV * LANES) {

@@ -74,6 +74,13 @@ INLINE vf relu_lanes(vf v)
     return (vf)(~(v < 0) & (vi)v);
 }
 
+/* min(max(v, 0), most), a NaN kept. */
+INLINE vf clip_lanes(vf v, float most)
+{
+    const vf limit = spread(most), y = relu_lanes(v);
+    return choose(y > limit, limit, y);
+}
+
 INLINE int smaller(int a, int b)
 {
     return a < b ? a : b;

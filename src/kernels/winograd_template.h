@@ -117,7 +117,7 @@ typedef struct winograd {
     int across, down, count;       /* tiles of a picture's row and column; of all pictures */
     int block;                     /* tiles at a time */
     ptrdiff_t pitch_in, pitch_out; /* floats from one transformed tile to the next */
-    bool relu;
+    float relu;
     float *scratch;
 } winograd;
 
@@ -314,7 +314,8 @@ static void transform_output(const winograd *f, int t, int slot, const float *m)
         for (int r = 0; r < rows; r++)
             for (int q = 0; q < columns; q++) {
                 const vf v = out[r * 4 + q] + bias;
-                store(y + ((ptrdiff_t)r * f->ow + q) * f->oc + k, f->relu ? relu_lanes(v) : v);
+                store(y + ((ptrdiff_t)r * f->ow + q) * f->oc + k,
+                      f->relu > 0 ? clip_lanes(v, f->relu) : v);
             }
     }
 }
@@ -412,7 +413,7 @@ static void winograd_backward_data(const cn_conv_shape *s, const float *dy, cons
 }
 
 static void winograd_forward(const cn_conv_shape *s, const float *x, const float *packed,
-                             const float *b, bool relu, float *y, float *scratch, cn_pool *pool)
+                             const float *b, float relu, float *y, float *scratch, cn_pool *pool)
 {
     winograd f = winograd_of(s);
     f.x = x;

@@ -254,7 +254,7 @@ static cn_status engine_conv_forward(const cn_conv_shape *s, const cn_tensor *A_
     scratch = cn_allocate(k->conv_scratch(s, 1), sizeof(float), "conv_forward: scratch", err);
     if (!scratch) goto done;
     k->conv_pack(s, W->data, packed, NULL);
-    k->conv_forward(s, A_prev->data, packed, b->data, false, Z->data, scratch, NULL);
+    k->conv_forward(s, A_prev->data, packed, b->data, 0, Z->data, scratch, NULL);
     status = CN_OK;
 done:
     cn_release(scratch);

@@ -98,6 +98,7 @@ const cn_layer_type cn_dense_type = {
     .options_size = sizeof(cn_dense_opts),
     .backward_reads = CN_READS_X,
     .fuses_relu = true,
+    .fuses_relu6 = true,
     .folds_norm = true,
     .infer = infer,
     .needs = needs,

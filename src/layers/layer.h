@@ -103,8 +103,9 @@ typedef struct cn_call {
     int m, batch;        /* examples in this call, and the most in any */
     bool no_winograd;    /* as in cn_session_opts */
     bool training;       /* the session trains: a backward may follow */
-    bool relu;           /* forward: apply the ReLU that follows, too; backward, where the
-                            type masks_relu: dy is the gradient behind that ReLU */
+    float relu;          /* not 0: forward is y = min(max(y, 0), relu), with the ReLU (INFINITY) or
+                            ReLU6 (6) that follows; in backward, where the type masks_relu, dy is
+                            the gradient behind it */
     uint64_t seed, step; /* of random numbers: the session's, and its forwards so far */
     int index;           /* of the layer in the model: the third part of a random number */
     const float *x[CN_MAX_INPUTS]; /* inputs */
@@ -133,7 +134,8 @@ struct cn_layer_type {
                       alone (or, for a softmax, its row) */
     bool view;     /* y is x, with another shape: nothing runs */
     bool training_only; /* a view where the session does not train */
-    bool fuses_relu;    /* honours cn_call.relu in forward */
+    bool fuses_relu;    /* honours cn_call.relu in forward, where it is INFINITY */
+    bool fuses_relu6;   /* whatever it is */
     bool masks_relu;    /* and in backward */
     bool folds_norm; /* the last axis of its first weight is y's, its second weight is a bias, and
                         forward reads w[0] nowhere but in pack: a batch norm behind it can become

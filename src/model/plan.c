@@ -32,6 +32,7 @@
 #include "model/plan.h"
 
 #include <limits.h>
+#include <math.h>
 #include <string.h>
 
 /* The most examples: kernels count a dense layer's as pixels of a row, in int. */
@@ -183,14 +184,17 @@ static void fold_norm(planner *p, int i)
     p->plan->steps[i].forward = false;
 }
 
-/* The ReLU i, in place, is done with the layer before it, where that can be. */
+/* The ReLU or ReLU6 i, in place, is done with the layer before it, where that can be. */
 static void fuse_relu(planner *p, int i)
 {
+    const bool six = layer_of(p, i)->type == &cn_relu6_type;
     int before = input_value(p, i, 0);
     /* A folded batch norm is done by the layer before that. */
     if (!p->plan->steps[before].forward) before = input_value(p, before, 0);
-    p->plan->steps[before].relu = layer_of(p, before)->type->fuses_relu;
-    p->plan->steps[i].forward = !p->plan->steps[before].relu;
+    const cn_layer_type *type = layer_of(p, before)->type;
+    if (six ? !type->fuses_relu6 : !type->fuses_relu) return;
+    p->plan->steps[before].relu = six ? 6 : INFINITY;
+    p->plan->steps[i].forward = false;
 }
 
 static void plan_forward(planner *p)
@@ -206,7 +210,8 @@ static void plan_forward(planner *p)
         touch(p, step->y, i);
         for (int k = 0; k < layer->input_count; k++) touch(p, step->x[k], i);
         if (layer->type == &cn_batch_norm_type && p->nodes[i].in_place) fold_norm(p, i);
-        if (layer->type == &cn_relu_type && p->nodes[i].in_place) fuse_relu(p, i);
+        const bool relu = layer->type == &cn_relu_type || layer->type == &cn_relu6_type;
+        if (relu && p->nodes[i].in_place) fuse_relu(p, i);
     }
     const cn_plan_step *output = &p->plan->steps[p->nodes[p->model->output].value];
     touch(p, output->y, 2 * p->n + 1);
