@@ -40,9 +40,10 @@ static void plan_correlation(correlation *s, int threads)
     s->band = band_floats(g);
 }
 
-/* Output row p, pixels q0 <= q < q1, of one panel; `spare` floats of y behind them come later. */
+/* Output row p, pixels q0 <= q < q1, of one panel, or one pixel of several; `spare` floats of y
+ * behind them come later. */
 static void correlate_row(const correlation *s, const float *rows, int p, int q0, int q1,
-                          int column, const float *bias, float *y, ptrdiff_t spare)
+                          int column, int panels, const float *bias, float *y, ptrdiff_t spare)
 {
     const pictures *g = &s->g;
     const int vectors = panel_vectors_at(s->oc, column), width = vectors * LANES;
@@ -63,7 +64,10 @@ static void correlate_row(const correlation *s, const float *rows, int p, int q0
                 .spare = spare,
                 .bias = bias,
                 .relu = s->relu};
-    run_rows(&job, false, q1 - q0, vectors);
+    if (panels > 1)
+        run_row(panels, &job, (ptrdiff_t)g->fh * depth * PANEL);
+    else
+        run_rows(&job, false, q1 - q0, vectors);
 }
 
 static void correlate_unit(void *argument, int unit, int worker)
@@ -84,14 +88,16 @@ static void correlate_unit(void *argument, int unit, int worker)
     const ptrdiff_t spare = s->y_row == (ptrdiff_t)g->ow * s->oc ? s->y_row : 0;
     const int panel0 = share * s->panels / s->shares;
     const int panel1 = (share + 1) * s->panels / s->shares;
-    for (int column = panel0 * PANEL; column < smaller(s->oc, panel1 * PANEL); column += PANEL) {
-        float bias[PANEL] = {0};
-        for (int j = 0; s->bias && j < smaller(PANEL, s->oc - column); j++)
+    const int end = smaller(s->oc, panel1 * PANEL);
+    for (int column = panel0 * PANEL, panels; column < end; column += panels * PANEL) {
+        float bias[ROW_PANELS * PANEL] = {0};
+        panels = q1 - q0 > 1 ? 1 : larger(1, smaller(ROW_PANELS, (end - column) / PANEL));
+        for (int j = 0; s->bias && j < smaller(panels * PANEL, s->oc - column); j++)
             bias[j] = s->bias[(column + j) % s->biases];
         for (int i = i0; i < i1; i++)
             for (int p = p0; p < p1; p++)
-                correlate_row(s, rows + (i - i0) * image, p, q0, q1, column, s->bias ? bias : NULL,
-                              s->y + i * s->y_image, p + 1 < p1 ? spare : 0);
+                correlate_row(s, rows + (i - i0) * image, p, q0, q1, column, panels,
+                              s->bias ? bias : NULL, s->y + i * s->y_image, p + 1 < p1 ? spare : 0);
     }
 }
 

@@ -194,3 +194,48 @@ INLINE void run_rows(tile *job, const bool TA, int rows, int vectors)
     }
     job->columns = columns;
 }
+
+/*
+ * One row of C, in several whole panels at a time, whose B lie `panel` floats apart: in one alone
+ * each multiply-add would wait for the one before it. The sums are those of the tiles.
+ */
+enum { ROW_PANELS = 4 };
+
+INLINE void run_row_of(const int panels, const tile *job, ptrdiff_t panel)
+{
+    vf acc[ROW_PANELS][2];
+    UNROLL
+    for (int i = 0; i < panels; i++) {
+        UNROLL
+        for (int j = 0; j < 2; j++)
+            acc[i][j] = job->bias ? load(job->bias + i * PANEL + j * LANES) : (vf){0};
+    }
+    for (int t = 0; t < job->T; t++) {
+        const float *a = job->a + t * job->at, *b = job->b + t * job->bt;
+        for (int k = 0; k < job->K; k++, b += PANEL) {
+            UNROLL
+            for (int i = 0; i < panels; i++) {
+                UNROLL
+                for (int j = 0; j < 2; j++) acc[i][j] += a[k] * load(b + i * panel + j * LANES);
+            }
+        }
+    }
+    UNROLL
+    for (int i = 0; i < panels; i++) {
+        UNROLL
+        for (int j = 0; j < 2; j++)
+            store(job->c + i * PANEL + j * LANES,
+                  job->relu > 0 ? clip_lanes(acc[i][j], job->relu) : acc[i][j]);
+    }
+}
+
+/* 2 to ROW_PANELS panels. */
+static void run_row(int panels, const tile *job, ptrdiff_t panel)
+{
+    if (panels == 2)
+        run_row_of(2, job, panel);
+    else if (panels == 3)
+        run_row_of(3, job, panel);
+    else
+        run_row_of(4, job, panel);
+}
