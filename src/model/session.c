@@ -261,34 +261,6 @@ cn_status cn_loss(cn_session *s, const cn_tensor *Y, double *loss, cn_error *err
     return CN_OK;
 }
 
-typedef struct add_job {
-    const cn_kernels *kernels;
-    size_t n;
-    const float *x;
-    float *y;
-} add_job;
-
-static void add_unit(void *argument, int unit, int worker)
-{
-    const add_job *job = argument;
-    size_t from = (size_t)unit * CN_MAP_CHUNK;
-    size_t n = job->n - from < CN_MAP_CHUNK ? job->n - from : CN_MAP_CHUNK;
-    (void)worker;
-    job->kernels->add(n, job->x + from, job->y + from);
-}
-
-typedef struct scale_job {
-    const cn_kernels *kernels;
-    size_t n;
-    float factor;
-    float *x;
-} scale_job;
-
-static int chunks(size_t n)
-{
-    return (int)((n + CN_MAP_CHUNK - 1) / CN_MAP_CHUNK);
-}
-
 static void run_layer_backward(cn_session *s, int i)
 {
     const cn_plan_step *step = &s->plan.steps[i];
@@ -302,27 +274,14 @@ static void run_layer_backward(cn_session *s, int i)
     for (int k = 0; k < call->layer->input_count; k++) {
         if (step->sum[k] == CN_NO_BUFFER) continue;
         const cn_layer *x = &s->model->layers[call->layer->inputs[k]];
-        add_job job = {.kernels = s->plan.kernels,
-                       .n = (size_t)s->m * cn_shape_count(&x->out),
-                       .x = call->dx[k],
-                       .y = buffer(s, step->sum[k])};
-        cn_pool_run(s->pool, chunks(job.n), add_unit, &job);
+        cn_map_run(s->pool, s->plan.kernels->add, (size_t)s->m * cn_shape_count(&x->out),
+                   call->dx[k], buffer(s, step->sum[k]));
     }
-}
-
-static void scale_unit(void *argument, int unit, int worker)
-{
-    const scale_job *job = argument;
-    size_t from = (size_t)unit * CN_MAP_CHUNK;
-    size_t n = job->n - from < CN_MAP_CHUNK ? job->n - from : CN_MAP_CHUNK;
-    (void)worker;
-    job->kernels->scale(n, job->factor, job->x + from, job->x + from);
 }
 
 static void scale(cn_session *s, size_t n, double factor, float *x)
 {
-    scale_job job = {.kernels = s->plan.kernels, .n = n, .factor = (float)factor, .x = x};
-    if (x) cn_pool_run(s->pool, chunks(n), scale_unit, &job);
+    if (x) cn_map_with_run(s->pool, s->plan.kernels->scale, (float)factor, n, x, x);
 }
 
 static cn_status check_backward(const cn_session *s, cn_error *err)
@@ -462,24 +421,8 @@ void cn_session_state(cn_session *s, cn_state *state)
     cn_state_add(state, "forwards", CN_STATE_COUNT, &s->forwards);
 }
 
-typedef struct blend_job {
-    const cn_session *s;
-    float part;
-    float *average;
-} blend_job;
-
-static void blend_unit(void *argument, int unit, int worker)
-{
-    const blend_job *job = argument;
-    const cn_model *model = job->s->model;
-    size_t from = (size_t)unit * CN_MAP_CHUNK, rest = model->block_size - from;
-    (void)worker;
-    job->s->plan.kernels->blend(rest < CN_MAP_CHUNK ? rest : CN_MAP_CHUNK, job->part,
-                                model->block + from, job->average + from);
-}
-
 void cn_session_blend(cn_session *s, double part, float *average)
 {
-    blend_job job = {.s = s, .part = (float)part, .average = average};
-    cn_pool_run(s->pool, chunks(s->model->block_size), blend_unit, &job);
+    cn_map_with_run(s->pool, s->plan.kernels->blend, (float)part, s->model->block_size,
+                    s->model->block, average);
 }
