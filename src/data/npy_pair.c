@@ -33,27 +33,12 @@ typedef struct pair {
     char paths[2][CN_PATH_ROOM];
 } pair;
 
-static cn_status open_array(cn_source **s, const char *path, cn_array_about *about,
-                            cn_npy_order *order, cn_error *err)
-{
-    cn_source *source = NULL;
-    cn_status status = cn_source_open(&source, path, CN_SOURCE_UNPACK, err);
-    if (status == CN_OK) status = cn_npy_header(source, about, order, err);
-    if (status == CN_OK)
-        *s = source;
-    else
-        cn_source_close(source);
-    return status;
-}
-
 static cn_status read_array(const cn_array_file *file, int i, cn_array *out, cn_error *err)
 {
     const pair *p = file->handle;
-    cn_array_about about = file->abouts[i];
-    cn_npy_order order;
     cn_source *s = NULL;
-    cn_status status = open_array(&s, p->paths[i], &about, &order, err);
-    if (status == CN_OK) status = cn_npy_elements(s, &about, order, out, err);
+    cn_status status = cn_source_open(&s, p->paths[i], CN_SOURCE_UNPACK, err);
+    if (status == CN_OK) status = cn_npy_read(s, file->abouts[i].name, out, err);
     cn_source_close(s);
     return status;
 }
@@ -67,11 +52,11 @@ static void close_pair(cn_array_file *file)
 static cn_status add(cn_array_file *file, const pair *p, int i, cn_error *err)
 {
     cn_array_about about = {.name = ""};
-    cn_npy_order order;
     cn_source *s = NULL;
     const char *slash = strrchr(p->paths[i], '/'), *name = slash ? slash + 1 : p->paths[i];
     snprintf(about.name, sizeof about.name, "%.*s", (int)strcspn(name, "."), name);
-    cn_status status = open_array(&s, p->paths[i], &about, &order, err);
+    cn_status status = cn_source_open(&s, p->paths[i], CN_SOURCE_UNPACK, err);
+    if (status == CN_OK) status = cn_npy_header(s, &about, err);
     cn_source_close(s);
     return status == CN_OK ? cn_array_file_add(file, &about, err) : status;
 }

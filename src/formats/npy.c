@@ -15,6 +15,7 @@
  */
 #include "formats/npy.h"
 
+#include <stdio.h>
 #include <string.h>
 
 enum { HEADER = 65536 }; /* NumPy writes less than 128 bytes; records with many fields take more */
@@ -149,11 +150,16 @@ static bool find_element(const char *descr, cn_element *element, bool *big_endia
     return false;
 }
 
-static cn_status use_facts(const facts *f, cn_source *s, cn_array_about *about, cn_npy_order *order,
+/* What is beside the elements in a header. */
+typedef struct order {
+    bool big_endian, fortran;
+} order;
+
+static cn_status use_facts(const facts *f, cn_source *s, cn_array_about *about, order *found,
                            cn_error *err)
 {
     cn_array_about a = *about;
-    cn_npy_order o = {.fortran = f->fortran};
+    order o = {.fortran = f->fortran};
     if (!find_element(f->descr, &a.element, &o.big_endian))
         return cn_fail(err, CN_ERR_UNSUPPORTED,
                        "%s: elements '%s', expected u1, b1, u2, i4, i8, f4 or f8",
@@ -169,11 +175,11 @@ static cn_status use_facts(const facts *f, cn_source *s, cn_array_about *about, 
         a.shape[i] = (int)f->shape[i];
     }
     *about = a;
-    *order = o;
+    *found = o;
     return CN_OK;
 }
 
-cn_status cn_npy_header(cn_source *s, cn_array_about *about, cn_npy_order *order, cn_error *err)
+static cn_status read_header(cn_source *s, cn_array_about *about, order *found, cn_error *err)
 {
     static const uint8_t magic[6] = {0x93, 'N', 'U', 'M', 'P', 'Y'};
     uint8_t head[12];
@@ -202,7 +208,7 @@ cn_status cn_npy_header(cn_source *s, cn_array_about *about, cn_npy_order *order
     facts f = {.rank = 0};
     if (status == CN_OK)
         status = take_dictionary(&t, &f)
-                     ? use_facts(&f, s, about, order, err)
+                     ? use_facts(&f, s, about, found, err)
                      : cn_fail(err, CN_ERR_FORMAT,
                                "%s: byte %zu: expected a dictionary of descr, fortran_order and "
                                "shape",
@@ -210,6 +216,12 @@ cn_status cn_npy_header(cn_source *s, cn_array_about *about, cn_npy_order *order
                                cn_source_offset(s) - length + (size_t)(t.at - letters));
     cn_release(letters);
     return status;
+}
+
+cn_status cn_npy_header(cn_source *s, cn_array_about *about, cn_error *err)
+{
+    order ignored;
+    return read_header(s, about, &ignored, err);
 }
 
 /* ---- The elements */
@@ -244,8 +256,8 @@ static bool is_big_endian(void)
     return first == 0;
 }
 
-cn_status cn_npy_elements(cn_source *s, const cn_array_about *about, cn_npy_order order,
-                          cn_array *out, cn_error *err)
+static cn_status read_elements(cn_source *s, const cn_array_about *about, order found,
+                               cn_array *out, cn_error *err)
 {
     char shape[CN_SHAPE_TEXT];
     size_t count, size = cn_element_size(about->element), capacity = cn_source_capacity(s);
@@ -258,8 +270,8 @@ cn_status cn_npy_elements(cn_source *s, const cn_array_about *about, cn_npy_orde
     if (!data) return CN_ERR_MEMORY;
     cn_status status = cn_source_read(s, data, count * size, "elements", err);
     if (status == CN_OK) status = cn_source_end(s, err);
-    if (status == CN_OK && order.big_endian != is_big_endian()) swap_bytes(data, count, size);
-    if (status == CN_OK && order.fortran && about->rank > 1) {
+    if (status == CN_OK && found.big_endian != is_big_endian()) swap_bytes(data, count, size);
+    if (status == CN_OK && found.fortran && about->rank > 1) {
         uint8_t *turned = cn_allocate(count, size, cn_source_name(s), err);
         if (turned) to_c_order(about, data, turned);
         if (!turned) status = CN_ERR_MEMORY;
@@ -271,4 +283,13 @@ cn_status cn_npy_elements(cn_source *s, const cn_array_about *about, cn_npy_orde
     else
         cn_release(data);
     return status;
+}
+
+cn_status cn_npy_read(cn_source *s, const char *name, cn_array *out, cn_error *err)
+{
+    cn_array_about about = {.name = ""};
+    order found;
+    snprintf(about.name, sizeof about.name, "%s", name);
+    cn_status status = read_header(s, &about, &found, err);
+    return status == CN_OK ? read_elements(s, &about, found, out, err) : status;
 }

@@ -14,27 +14,12 @@ typedef struct archive {
     int *index;
 } archive;
 
-static cn_status open_array(cn_source **s, const char *path, const cn_zip_member *m,
-                            cn_array_about *about, cn_npy_order *order, cn_error *err)
-{
-    cn_source *source = NULL;
-    cn_status status = cn_zip_open(&source, path, m, err);
-    if (status == CN_OK) status = cn_npy_header(source, about, order, err);
-    if (status == CN_OK)
-        *s = source;
-    else
-        cn_source_close(source);
-    return status;
-}
-
 static cn_status read_array(const cn_array_file *file, int i, cn_array *out, cn_error *err)
 {
     const archive *a = file->handle;
-    cn_array_about about = file->abouts[i];
-    cn_npy_order order;
     cn_source *s = NULL;
-    cn_status status = open_array(&s, file->path, &a->members[a->index[i]], &about, &order, err);
-    if (status == CN_OK) status = cn_npy_elements(s, &about, order, out, err);
+    cn_status status = cn_zip_open(&s, file->path, &a->members[a->index[i]], err);
+    if (status == CN_OK) status = cn_npy_read(s, file->abouts[i].name, out, err);
     cn_source_close(s);
     return status;
 }
@@ -45,12 +30,12 @@ static cn_status add_member(cn_array_file *file, archive *a, int m, cn_error *er
     const char *name = a->members[m].name;
     size_t length = strlen(name);
     cn_array_about about = {.name = ""};
-    cn_npy_order order;
     cn_source *s = NULL;
     if (length < 5 || length - 4 >= CN_ARRAY_NAME || strcmp(name + length - 4, ".npy") != 0)
         return CN_OK;
     memcpy(about.name, name, length - 4);
-    cn_status status = open_array(&s, file->path, &a->members[m], &about, &order, err);
+    cn_status status = cn_zip_open(&s, file->path, &a->members[m], err);
+    if (status == CN_OK) status = cn_npy_header(s, &about, err);
     cn_source_close(s);
     if (status == CN_ERR_UNSUPPORTED) {
         file->passed_over++;
