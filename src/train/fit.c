@@ -26,11 +26,7 @@
 #include "train/feed.h"
 
 #include <math.h>
-#include <stddef.h>
 #include <string.h>
-
-enum { DEFAULT_BATCH = 64 };
-static const double default_rate = 1e-3;
 
 /* A training that runs: the options with their defaults filled in, and what changes. */
 typedef struct fit {
@@ -53,90 +49,6 @@ typedef struct fit {
     double saved_at;
 } fit;
 
-/* The options on which the result depends: all but those that cn_fit_opts.resume names. */
-static const cn_state_member terms[] = {
-    {"epochs", CN_STATE_INT, offsetof(cn_fit_opts, epochs)},
-    {"batch", CN_STATE_INT, offsetof(cn_fit_opts, batch)},
-    {"seed", CN_STATE_COUNT, offsetof(cn_fit_opts, seed)},
-    {"no shuffle", CN_STATE_FLAG, offsetof(cn_fit_opts, no_shuffle)},
-    {"learning rate", CN_STATE_NUMBER, offsetof(cn_fit_opts, learning_rate)},
-    {"accumulate", CN_STATE_INT, offsetof(cn_fit_opts, accumulate)},
-    {"schedule", CN_STATE_INT, offsetof(cn_fit_opts, schedule.kind)},
-    {"schedule: warm-up", CN_STATE_NUMBER, offsetof(cn_fit_opts, schedule.warmup)},
-    {"schedule: start", CN_STATE_NUMBER, offsetof(cn_fit_opts, schedule.start)},
-    {"schedule: peak", CN_STATE_NUMBER, offsetof(cn_fit_opts, schedule.peak)},
-    {"schedule: end", CN_STATE_NUMBER, offsetof(cn_fit_opts, schedule.end)},
-    {"schedule: power", CN_STATE_NUMBER, offsetof(cn_fit_opts, schedule.power)},
-    {"schedule: factor", CN_STATE_NUMBER, offsetof(cn_fit_opts, schedule.factor)},
-    {"schedule: every", CN_STATE_INT, offsetof(cn_fit_opts, schedule.every)},
-    {"schedule: patience", CN_STATE_INT, offsetof(cn_fit_opts, schedule.patience)},
-    {"optimizer", CN_STATE_INT, offsetof(cn_fit_opts, optimizer.kind)},
-    {"momentum", CN_STATE_NUMBER, offsetof(cn_fit_opts, optimizer.momentum)},
-    {"dampening", CN_STATE_NUMBER, offsetof(cn_fit_opts, optimizer.dampening)},
-    {"nesterov", CN_STATE_FLAG, offsetof(cn_fit_opts, optimizer.nesterov)},
-    {"beta1", CN_STATE_NUMBER, offsetof(cn_fit_opts, optimizer.beta1)},
-    {"beta2", CN_STATE_NUMBER, offsetof(cn_fit_opts, optimizer.beta2)},
-    {"alpha", CN_STATE_NUMBER, offsetof(cn_fit_opts, optimizer.alpha)},
-    {"epsilon", CN_STATE_NUMBER, offsetof(cn_fit_opts, optimizer.epsilon)},
-    {"weight decay", CN_STATE_NUMBER, offsetof(cn_fit_opts, optimizer.weight_decay)},
-    {"decoupled", CN_STATE_FLAG, offsetof(cn_fit_opts, optimizer.decoupled)},
-    {"decay all", CN_STATE_FLAG, offsetof(cn_fit_opts, optimizer.decay_all)},
-    {"clip norm", CN_STATE_NUMBER, offsetof(cn_fit_opts, optimizer.clip_norm)},
-    {"clip value", CN_STATE_NUMBER, offsetof(cn_fit_opts, optimizer.clip_value)},
-    {"loss", CN_STATE_INT, offsetof(cn_fit_opts, loss.kind)},
-    {"label smoothing", CN_STATE_NUMBER, offsetof(cn_fit_opts, loss.label_smoothing)},
-    {"average", CN_STATE_INT, offsetof(cn_fit_opts, average.kind)},
-    {"average: decay", CN_STATE_NUMBER, offsetof(cn_fit_opts, average.decay)},
-    {"average: every", CN_STATE_INT, offsetof(cn_fit_opts, average.every)},
-    {"average: power", CN_STATE_NUMBER, offsetof(cn_fit_opts, average.power)},
-    {"best: keep", CN_STATE_FLAG, offsetof(cn_fit_opts, best.keep)},
-    {"best: patience", CN_STATE_INT, offsetof(cn_fit_opts, best.patience)},
-    {"best: min delta", CN_STATE_NUMBER, offsetof(cn_fit_opts, best.min_delta)},
-    {"best: monitor", CN_STATE_INT, offsetof(cn_fit_opts, best.monitor)},
-    {"augment: border", CN_STATE_INT, offsetof(cn_fit_opts, augment.border)},
-    {"augment: crop", CN_STATE_INT, offsetof(cn_fit_opts, augment.crop)},
-    {"augment: flip", CN_STATE_INT, offsetof(cn_fit_opts, augment.flip)},
-    {"augment: shift", CN_STATE_NUMBER, offsetof(cn_fit_opts, augment.shift)},
-    {"augment: rotate", CN_STATE_NUMBER, offsetof(cn_fit_opts, augment.rotate)},
-    {"augment: scale", CN_STATE_NUMBER, offsetof(cn_fit_opts, augment.scale)},
-    {"augment: brightness", CN_STATE_NUMBER, offsetof(cn_fit_opts, augment.brightness)},
-    {"augment: contrast", CN_STATE_NUMBER, offsetof(cn_fit_opts, augment.contrast)},
-    {"augment: saturation", CN_STATE_NUMBER, offsetof(cn_fit_opts, augment.saturation)},
-    {"augment: cutout", CN_STATE_INT, offsetof(cn_fit_opts, augment.cutout)},
-    {"augment: mixup", CN_STATE_NUMBER, offsetof(cn_fit_opts, augment.mixup)},
-    {.name = NULL},
-};
-
-static const char *const milestone_terms[CN_MAX_MILESTONES] = {
-    "milestone 1", "milestone 2", "milestone 3", "milestone 4",
-    "milestone 5", "milestone 6", "milestone 7", "milestone 8"};
-
-static cn_status check_options(const cn_fit_opts *o, cn_error *err)
-{
-    if (o->epochs < 0)
-        return cn_fail(err, CN_ERR_ARGUMENT, "fit: %d epochs, expected at least 1", o->epochs);
-    if (o->batch < 0)
-        return cn_fail(err, CN_ERR_ARGUMENT, "fit: a batch of %d, expected at least 1", o->batch);
-    if (o->accumulate < 0)
-        return cn_fail(err, CN_ERR_ARGUMENT, "fit: %d batches a step, expected at least 1",
-                       o->accumulate);
-    if (!(o->learning_rate >= 0) || isinf(o->learning_rate))
-        return cn_fail(err, CN_ERR_ARGUMENT, "fit: learning rate %g, expected a positive number",
-                       o->learning_rate);
-    if (o->checkpoint_epochs < 0 || o->checkpoint_steps < 0 || !(o->checkpoint_seconds >= 0))
-        return cn_fail(err, CN_ERR_ARGUMENT,
-                       "fit: a checkpoint every %d epochs, %d steps or %g seconds, expected 0 or "
-                       "more",
-                       o->checkpoint_epochs, o->checkpoint_steps, o->checkpoint_seconds);
-    const char *wants = o->best.keep                              ? "keeping the best epoch"
-                        : o->best.patience > 0                    ? "early stopping"
-                        : o->schedule.kind == CN_SCHEDULE_PLATEAU ? "the plateau schedule"
-                                                                  : NULL;
-    if (wants && !o->valid)
-        return cn_fail(err, CN_ERR_ARGUMENT, "fit: %s needs a validation set", wants);
-    return cn_schedule_check(&o->schedule, err);
-}
-
 /* That there is something to learn; a model without parameters does what it does. */
 static cn_status check_frozen(const cn_model *model, cn_error *err)
 {
@@ -144,17 +56,6 @@ static cn_status check_frozen(const cn_model *model, cn_error *err)
         if (cn_layer_learns(&model->layers[i])) return CN_OK;
     if (model->parameter_elements == 0) return CN_OK;
     return cn_fail(err, CN_ERR_ARGUMENT, "fit: every parameter is frozen, nothing can be learnt");
-}
-
-static void fill_defaults(cn_fit_opts *o, int size)
-{
-    if (o->epochs == 0) o->epochs = 1;
-    if (o->batch == 0) o->batch = DEFAULT_BATCH;
-    if (o->batch > size) o->batch = size;
-    if (o->accumulate == 0) o->accumulate = 1;
-    if (o->learning_rate == 0) o->learning_rate = default_rate;
-    if (o->checkpoint_steps == 0 && o->checkpoint_seconds == 0 && o->checkpoint_epochs == 0)
-        o->checkpoint_epochs = 1;
 }
 
 /* Sessions, buffers and threads: the only part of a training that allocates. */
@@ -249,12 +150,7 @@ static void list_state(fit *f)
     cn_state_add(s, "seconds", CN_STATE_NUMBER, &p->seconds);
     cn_state_add(s, "epoch_seconds", CN_STATE_NUMBER, &f->epoch_seconds);
 
-    cn_state_terms(s, terms, &f->opts);
-    for (int i = 0; i < CN_MAX_MILESTONES; i++)
-        cn_state_term(s, milestone_terms[i], CN_STATE_INT, &f->opts.schedule.milestones[i]);
-    if (f->opts.loss.class_weights)
-        cn_state_term_floats(s, "class weights", f->opts.loss.class_weights,
-                             (size_t)cn_dataset_classes(f->data));
+    cn_fit_options_terms(&f->opts, cn_dataset_classes(f->data), s);
     cn_state_term(s, "frozen or scaled parameters", CN_STATE_DIGEST, &f->tuning_digest);
     cn_state_term(s, "training pictures", CN_STATE_DIGEST, &f->train_digest);
     cn_state_term(s, "validation pictures", CN_STATE_DIGEST, &f->valid_digest);
@@ -477,14 +373,14 @@ cn_status cn_fit(cn_model *model, const cn_dataset *data, const cn_fit_opts *opt
     if (!model || !data) return cn_fail(err, CN_ERR_ARGUMENT, "fit: model or data is NULL");
     fit f = {.model = model, .data = data};
     if (opts) f.opts = *opts;
-    cn_status status = check_options(&f.opts, err);
+    cn_status status = cn_fit_options_check(&f.opts, err);
     if (status == CN_OK) status = cn_check_fit(model, data, "fit", err);
     if (status == CN_OK && f.opts.valid)
         status = cn_check_fit(model, f.opts.valid, "fit: validation", err);
     if (status == CN_OK) status = check_frozen(model, err);
     if (status != CN_OK) return status;
 
-    fill_defaults(&f.opts, cn_dataset_size(data));
+    cn_fit_options_complete(&f.opts, cn_dataset_size(data));
     status = prepare(&f, err);
     if (status != CN_OK) goto done;
     f.progress = (cn_progress){.epoch_end = true,

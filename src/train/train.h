@@ -1,8 +1,18 @@
-/* train.h - the parts of training that stand on their own: rate, order, metrics, evaluation. */
+/* train.h - the parts of training that stand on their own: options, rate, order, metrics,
+ * evaluation. */
 #ifndef CN_TRAIN_H
 #define CN_TRAIN_H
 
 #include "model/state.h"
+
+/* ---- options of a training (fit_options.c) */
+
+/* Those that can be checked without the model and the data. */
+cn_status cn_fit_options_check(const cn_fit_opts *opts, cn_error *err);
+/* Puts defaults where nothing is given, for so many pictures. */
+void cn_fit_options_complete(cn_fit_opts *opts, int size);
+/* Adds the options that the result depends on, all but those that cn_fit_opts.resume names. */
+void cn_fit_options_terms(const cn_fit_opts *opts, int classes, cn_state *state);
 
 /* ---- learning rate (schedule.c) */
 
