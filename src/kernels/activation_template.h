@@ -29,16 +29,6 @@ INLINE void map_backward(size_t n, const float *y, const float *dy, float parame
 
 /* ---- vocabulary */
 
-INLINE vf at_least(vf x, float low)
-{
-    return choose(x < low, spread(low), x);
-}
-
-INLINE vf at_most(vf x, float high)
-{
-    return choose(x > high, spread(high), x);
-}
-
 INLINE vf magnitude(vf x)
 {
     return (vf)((vi)x & 0x7fffffff);

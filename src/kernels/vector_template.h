@@ -9,6 +9,9 @@
 
 #include <math.h>
 #include <string.h>
+#ifdef __AVX__
+#include <immintrin.h>
+#endif
 
 /* aligned(4): tensors of odd channel counts start their pixels anywhere. */
 typedef float vf __attribute__((vector_size(LANES * 4), aligned(4), may_alias));
@@ -68,17 +71,41 @@ INLINE vi first_lanes(int n)
     return lane < n;
 }
 
-/* Keeps a NaN, so that it is seen where it begins. */
-INLINE vf relu_lanes(vf v)
+/* max(v, least) and min(v, most). Both keep a NaN of v, so that it is seen where it begins: so do
+ * the instructions, whose result is their second operand where one is a NaN. */
+INLINE vf at_least(vf v, float least)
 {
-    return (vf)(~(v < 0) & (vi)v);
+    const vf low = spread(least);
+#if LANES == 16 && defined(__AVX512F__)
+    return (vf)_mm512_max_ps((__m512)low, (__m512)v);
+#elif LANES == 8 && defined(__AVX__)
+    return (vf)_mm256_max_ps((__m256)low, (__m256)v);
+#else
+    return choose(v < low, low, v);
+#endif
 }
 
-/* min(max(v, 0), most), a NaN kept. */
+INLINE vf at_most(vf v, float most)
+{
+    const vf high = spread(most);
+#if LANES == 16 && defined(__AVX512F__)
+    return (vf)_mm512_min_ps((__m512)high, (__m512)v);
+#elif LANES == 8 && defined(__AVX__)
+    return (vf)_mm256_min_ps((__m256)high, (__m256)v);
+#else
+    return choose(v > high, high, v);
+#endif
+}
+
+INLINE vf relu_lanes(vf v)
+{
+    return at_least(v, 0);
+}
+
+/* min(max(v, 0), most). */
 INLINE vf clip_lanes(vf v, float most)
 {
-    const vf limit = spread(most), y = relu_lanes(v);
-    return choose(y > limit, limit, y);
+    return at_most(relu_lanes(v), most);
 }
 
 INLINE int smaller(int a, int b)
