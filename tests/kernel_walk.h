@@ -96,6 +96,9 @@ static const char *const corners[] = {
     "m2h9x33c300k40f1x1s2x2p0x0x0x0",
     "m1h30x40c200k33f1x1s1x1p0x0x0x0",
     "m1h1x5c120k84f1x1s1x1p0x0x0x0", /* a dense layer of 5 examples */
+    "m1h1x1c120k84f1x1s1x1p0x0x0x0", /* of one, in panels of 4 and 1 */
+    "m1h1x1c50k234f1x1s1x1p0x0x0x0", /* 4, 4, 4 and 2, and 7 and 2 */
+    "m1h4x1c30k112f3x1s1x1p1x0x1x0", /* 4 and 3, several kernel rows */
     "m1h40x1c5k6f11x1s1x1p5x0x5x0",  /* a column */
     "m2h3x2c4k5f5x4s2x3p4x3x4x3",    /* more padding than picture */
     "m3h2x4c1k23f4x1s2x3p0x1x5x0",   /* several rows, or pictures, in one vector */
@@ -107,6 +110,8 @@ static const char *const corners[] = {
     "m3h9x17c40k32f3x3s1x1p0x2x2x1",
     "m25h3x5c32k32f3x3s1x1p0x0x0x0",
     "m1h40x40c64k80f3x3s1x1p1x1x1x1",
+    "m1h6x6c32k48f3x3s1x1p1x1x1x1", /* his smaller tiles */
+    "m2h5x5c64k32f3x3s1x1p0x2x2x1",
     /* larger than a level of the cache, so that loops that take a part at a time take several */
     "m1h60x60c32k3f3x3s1x1p1x1x1x1",
     "m1h64x50c40k2f5x5s2x2p2x2x2x2",

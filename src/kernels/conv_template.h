@@ -5,18 +5,20 @@
 
 static size_t dense_packed(const cn_conv_shape *s)
 {
-    if (!winograd_pays(s)) return direct_packed(s);
-    const winograd f = winograd_of(s);
+    const int side = winograd_side(s);
+    if (side == 0) return direct_packed(s);
+    const winograd f = winograd_of(s, side);
     return filters_floats(&f);
 }
 
 static void dense_pack(const cn_conv_shape *s, const float *w, float *packed, cn_pool *pool)
 {
-    if (!winograd_pays(s)) {
+    const int side = winograd_side(s);
+    if (side == 0) {
         direct_pack(s, w, packed, pool);
         return;
     }
-    const winograd f = winograd_of(s);
+    const winograd f = winograd_of(s, side);
     transform_filters(&f, w, false, packed, pool);
 }
 
@@ -50,25 +52,29 @@ static size_t direct_scratch(const cn_conv_shape *s, int threads)
 
 static size_t dense_scratch(const cn_conv_shape *s, int threads)
 {
-    return winograd_pays(s) ? winograd_scratch(s, threads) : direct_scratch(s, threads);
+    const int side = winograd_side(s);
+    if (side == 4) return winograd_scratch(s, threads);
+    const size_t direct = direct_scratch(s, threads);
+    const size_t most = side ? winograd_scratch(s, threads) : 0;
+    return most > direct ? most : direct;
 }
 
 static void dense_forward(const cn_conv_shape *s, const float *x, const float *packed,
                           const float *b, float relu, float *y, float *scratch, cn_pool *pool)
 {
-    (winograd_pays(s) ? winograd_forward : direct_forward)(s, x, packed, b, relu, y, scratch, pool);
+    (winograd_side(s) ? winograd_forward : direct_forward)(s, x, packed, b, relu, y, scratch, pool);
 }
 
 static void dense_backward_data(const cn_conv_shape *s, const float *dy, const float *w, float *dx,
                                 float *scratch, cn_pool *pool)
 {
-    (winograd_pays(s) ? winograd_backward_data : direct_backward_data)(s, dy, w, dx, scratch, pool);
+    (winograd_side(s) ? winograd_backward_data : direct_backward_data)(s, dy, w, dx, scratch, pool);
 }
 
 static void dense_backward_weights(const cn_conv_shape *s, const float *x, const float *dy,
                                    float *dw, float *db, float *scratch, cn_pool *pool)
 {
-    if (!winograd_pays(s)) {
+    if (winograd_side(s) != 4) {
         direct_backward_weights(s, x, dy, dw, db, scratch, pool);
         return;
     }

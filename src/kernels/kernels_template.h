@@ -17,6 +17,8 @@
 
 #include "kernels/backward_weights_template.h"
 
+#include "kernels/winograd_transforms_template.h"
+
 #include "kernels/winograd_template.h"
 
 #include "kernels/conv_template.h"

@@ -8,104 +8,23 @@
  *     dg = G' [sum over tiles of (B' d B) * (A dY A')] G    backward weights
  *
  * where * is element by element: summed over channels, each of the 36 elements (planes) is a matrix
- * product. Backward data is the forward of dy with flipped, transposed filters.
+ * product. Backward data is the forward of dy with flipped, transposed filters. The matrices are in
+ * winograd_transforms_template.h.
  *
- * The points 0, +-1/sqrt 2, +-sqrt 2, infinity instead of the textbook's 0, +-1, +-2 have the same
- * operation count and a fraction of the error (the family +-c, +-1/c: arXiv 2201.10369). With
- * a = 1/sqrt 2, b = sqrt 2 and M(x) = x (x^2 - 1/2) (x^2 - 2), rows in the order of the points:
- *     A'[i][j] = point_j^i                                      infinity: 1 at i = 3
- *     G[j][k]  = point_j^k / M'(point_j)                        infinity: 1 at k = 2
- *     B'[j]    = the coefficients of M(x) / (x - point_j)       infinity: those of M(x)
+ * F(2x2, 3x3) has 4 x 4 tiles and 16 products for 4 outputs, but fewer filter elements: for one
+ * small picture, where reading filters takes longer than multiplying.
  */
 
-#define POINT_A 0.70710678f
-#define POINT_B 1.41421356f
-
 enum {
-    PLANES = 36,
+    PLANES = 36, /* of tiles of 4 x 4 outputs, the most */
     TILE_BYTES =
-        512 * 1024,         /* of transformed tiles at a time, in and out: the second-level cache */
-    TILES_LEAST = 24,       /* at a time, so that a transformed weight is used that often */
-    FILTERS_A_TILE = 4096,  /* or more tiles: this many filters of a plane for each */
-    TILES_A_UNIT = 4,       /* to transform, where threads share the tiles of a block */
-    WINOGRAD_CHANNELS = 32, /* fewer channels do not pay for the transforms */
+        512 * 1024,        /* of transformed tiles at a time, in and out: the second-level cache */
+    TILES_LEAST = 24,      /* at a time, so that a transformed weight is used that often */
+    FILTERS_A_TILE = 4096, /* or more tiles: this many filters of a plane for each */
+    CACHED_FILTERS = 128 * 1024, /* whose 36 planes stay in the last cache */
+    TILES_A_UNIT = 4,            /* to transform, where threads share the tiles of a block */
+    WINOGRAD_CHANNELS = 32,      /* fewer channels do not pay for the transforms */
 };
-
-/* ---- one line of each transform; elements are `s` apart, and `t` in the result */
-
-/* B' d: 6 to 6. */
-INLINE void input_line(const vf *d, const int s, vf *o, const int t)
-{
-    const vf even_a = d[4 * s] - 2 * d[2 * s], odd_a = POINT_A * (d[3 * s] - 2 * d[s]);
-    const vf even_b = d[4 * s] - 0.5f * d[2 * s], odd_b = POINT_B * (d[3 * s] - 0.5f * d[s]);
-    o[0] = d[0] - 2.5f * d[2 * s] + d[4 * s];
-    o[t] = even_a + odd_a;
-    o[2 * t] = even_a - odd_a;
-    o[3 * t] = even_b + odd_b;
-    o[4 * t] = even_b - odd_b;
-    o[5 * t] = d[s] - 2.5f * d[3 * s] + d[5 * s];
-}
-
-/* A' m: 6 to 4. */
-INLINE void output_line(const vf *m, const int s, vf *o, const int t)
-{
-    const vf sum_a = m[s] + m[2 * s], odd_a = POINT_A * (m[s] - m[2 * s]);
-    const vf sum_b = m[3 * s] + m[4 * s], odd_b = POINT_B * (m[3 * s] - m[4 * s]);
-    o[0] = m[0] + sum_a + sum_b;
-    o[t] = odd_a + odd_b;
-    o[2 * t] = 0.5f * sum_a + 2 * sum_b;
-    o[3 * t] = 0.5f * odd_a + 2 * odd_b + m[5 * s];
-}
-
-/* A y: 4 to 6. */
-INLINE void gradient_line(const vf *y, const int s, vf *o, const int t)
-{
-    const vf even_a = y[0] + 0.5f * y[2 * s], odd_a = POINT_A * (y[s] + 0.5f * y[3 * s]);
-    const vf even_b = y[0] + 2 * y[2 * s], odd_b = POINT_B * (y[s] + 2 * y[3 * s]);
-    o[0] = y[0];
-    o[t] = even_a + odd_a;
-    o[2 * t] = even_a - odd_a;
-    o[3 * t] = even_b + odd_b;
-    o[4 * t] = even_b - odd_b;
-    o[5 * t] = y[3 * s];
-}
-
-/* G g: 3 to 6. M' is -3/2 at +-a, 6 at +-b. */
-INLINE void filter_line(const vf *g, const int s, vf *o, const int t)
-{
-    const vf even_a = (-2.0f / 3) * (g[0] + 0.5f * g[2 * s]), odd_a = (-2.0f / 3 * POINT_A) * g[s];
-    const vf even_b = (1.0f / 6) * (g[0] + 2 * g[2 * s]), odd_b = (1.0f / 6 * POINT_B) * g[s];
-    o[0] = g[0];
-    o[t] = even_a + odd_a;
-    o[2 * t] = even_a - odd_a;
-    o[3 * t] = even_b + odd_b;
-    o[4 * t] = even_b - odd_b;
-    o[5 * t] = g[2 * s];
-}
-
-/* G' u: 6 to 3. */
-INLINE void filter_gradient_line(const vf *u, const int s, vf *o, const int t)
-{
-    const vf sum_a = (-2.0f / 3) * (u[s] + u[2 * s]),
-             odd_a = (-2.0f / 3 * POINT_A) * (u[s] - u[2 * s]);
-    const vf sum_b = (1.0f / 6) * (u[3 * s] + u[4 * s]),
-             odd_b = (1.0f / 6 * POINT_B) * (u[3 * s] - u[4 * s]);
-    o[0] = u[0] + sum_a + sum_b;
-    o[t] = odd_a + odd_b;
-    o[2 * t] = 0.5f * sum_a + 2 * sum_b + u[5 * s];
-}
-
-typedef void line_transform(const vf *in, int s, vf *out, int t);
-
-/* Both sides: a [from][from] tile to a [to][to] one. */
-INLINE void transform(line_transform *line, const int from, const int to, const vf *in, vf *out)
-{
-    vf half[6 * 6];
-    UNROLL
-    for (int j = 0; j < from; j++) line(in + j, from, half + j, from);
-    UNROLL
-    for (int i = 0; i < to; i++) line(half + i * from, 1, out + i * to, 1);
-}
 
 /* ---- the work */
 
@@ -114,6 +33,7 @@ typedef struct winograd {
     const float *x, *u, *bias; /* u: transformed filters, a packed matrix a plane */
     float *y;
     int m, h, w, c, pt, pl, oh, ow, oc;
+    int side, planes;              /* a tile has side x side outputs, (side + 2)^2 planes */
     int across, down, count;       /* tiles of a picture's row and column; of all pictures */
     int block;                     /* tiles at a time */
     ptrdiff_t pitch_in, pitch_out; /* floats from one transformed tile to the next */
@@ -124,11 +44,11 @@ typedef struct winograd {
 /* A block, while it is worked on. */
 typedef struct block {
     const winograd *f;
-    float *v, *m; /* tiles in, [36][block][c], and out, [36][block][oc] */
+    float *v, *m; /* tiles in, [planes][block][c], and out, [planes][block][oc] */
     int first, n; /* its tiles */
 } block;
 
-static winograd winograd_of(const cn_conv_shape *s)
+static winograd winograd_of(const cn_conv_shape *s, int side)
 {
     winograd f = {.m = s->m,
                   .h = s->h,
@@ -138,12 +58,14 @@ static winograd winograd_of(const cn_conv_shape *s)
                   .pl = s->pl,
                   .oh = s->oh,
                   .ow = s->ow,
-                  .oc = s->oc};
-    f.across = parts_of(s->ow, 4);
-    f.down = parts_of(s->oh, 4);
+                  .oc = s->oc,
+                  .side = side,
+                  .planes = (side + 2) * (side + 2)};
+    f.across = parts_of(s->ow, side);
+    f.down = parts_of(s->oh, side);
     f.count = s->m * f.down * f.across;
     /* A block reads all filters: where they are many, tiles rather leave the second-level cache. */
-    const int fits = TILE_BYTES / (int)sizeof(float) / PLANES / (s->c + s->oc);
+    const int fits = TILE_BYTES / (int)sizeof(float) / f.planes / (s->c + s->oc);
     const int balanced = (int)((int64_t)s->c * s->oc / FILTERS_A_TILE);
     const int most = larger(TILES_LEAST, larger(fits, balanced));
     f.block = parts_of(f.count, parts_of(f.count, most));
@@ -168,18 +90,24 @@ static cn_conv_shape flipped_shape(const cn_conv_shape *s)
 }
 
 /*
- * Chosen by the batch that was planned for, so that packed weights suit every call. The direct sum
- * has 9 products an output and reads 9 filter elements, Winograd's 36 a tile, with its transforms
- * like 41, and 36; to read one from memory takes as long as about 13 products.
+ * The side of tiles, or 0: the direct sum pays. Chosen by the batch that was planned for, so that
+ * packed weights suit every call. The direct sum has 9 products an output and reads 9 filter
+ * elements. Tiles have and read 36 or 16; their transforms take like an eighth or a quarter of the
+ * products more, and to read an element takes as long as 13 products from memory, and 4 from the
+ * last cache.
  */
-static bool winograd_pays(const cn_conv_shape *s)
+static int winograd_side(const cn_conv_shape *s)
 {
-    if (s->direct || s->fh != 3 || s->fw != 3 || s->sh != 1 || s->sw != 1) return false;
-    if (s->c < WINOGRAD_CHANNELS || s->oc < WINOGRAD_CHANNELS) return false;
-    if (s->c % LANES != 0 || s->oc % LANES != 0) return false;
+    if (s->direct || s->fh != 3 || s->fw != 3 || s->sh != 1 || s->sw != 1) return 0;
+    if (s->c < WINOGRAD_CHANNELS || s->oc < WINOGRAD_CHANNELS) return 0;
+    if (s->c % LANES != 0 || s->oc % LANES != 0) return 0;
     const double m = s->batch ? s->batch : s->m;
-    const double count = m * parts_of(s->oh, 4) * parts_of(s->ow, 4);
-    return 41 * count + 36 * 13 < 9 * (m * s->oh * s->ow + 13) && count < 1 << 30;
+    const double fours = m * parts_of(s->oh, 4) * parts_of(s->ow, 4);
+    const double twos = m * parts_of(s->oh, 2) * parts_of(s->ow, 2);
+    const int read = (int64_t)s->c * s->oc > CACHED_FILTERS ? 13 : 4;
+    const double by_fours = 41 * fours + 36 * read, by_twos = 20 * twos + 16 * read;
+    if (fmin(by_fours, by_twos) >= 9 * (m * s->oh * s->ow + read) || twos >= 1 << 30) return 0;
+    return by_fours <= by_twos ? 4 : 2;
 }
 
 /* n floats, or a few more: an odd number of cache lines, so that what lies that far apart does not
@@ -212,12 +140,12 @@ INLINE ptrdiff_t plane_sums(const winograd *f)
 
 static size_t filters_floats(const winograd *f)
 {
-    return PLANES * (size_t)plane_filters(f);
+    return (size_t)f->planes * (size_t)plane_filters(f);
 }
 
 static size_t block_floats(const winograd *f)
 {
-    return PLANES * (size_t)(plane_in(f) + plane_out(f));
+    return (size_t)f->planes * (size_t)(plane_in(f) + plane_out(f));
 }
 
 /* One of backward data's filters for each of LANES channels j and of LANES k: in w, [3][3][oc][c],
@@ -235,7 +163,7 @@ static void turned_filters(const winograd *f, const float *w, int j, int k, vf g
 typedef struct filters {
     const winograd *f;
     const float *w;
-    float *u; /* 36 planes of c x oc, each as packed panels of columns */
+    float *u; /* planes of c x oc, each as packed panels of columns */
     bool flip;
 } filters;
 
@@ -257,8 +185,11 @@ static void filters_unit(void *argument, int unit, int worker)
             turned_filters(f, z->w, j, k, g);
         }
         vf planes[PLANES];
-        transform(filter_line, 3, 6, g[i], planes);
-        for (int p = 0; p < PLANES; p++) store(to + p * plane, planes[p]);
+        if (f->side == 4)
+            transform(filter_line, 3, 6, g[i], planes);
+        else
+            transform(filter_line_2, 3, 4, g[i], planes);
+        for (int p = 0; p < f->planes; p++) store(to + p * plane, planes[p]);
     }
 }
 
@@ -272,19 +203,20 @@ static void transform_filters(const winograd *f, const float *w, bool flip, floa
 INLINE void tile_place(const winograd *f, int t, int *image, int *row, int *column)
 {
     *image = t / (f->down * f->across);
-    *row = t / f->across % f->down * 4;
-    *column = t % f->across * 4;
+    *row = t / f->across % f->down * f->side;
+    *column = t % f->across * f->side;
 }
 
-/* Tile t of x, all channels, into v [36][block][c] at `slot`. */
-static void transform_input(const winograd *f, int t, int slot, float *v)
+/* Tile t of x, all channels, into v [planes][block][c] at `slot`. A side of the tile is n. */
+INLINE void transform_input_of(line_transform *line, const int n, const winograd *f, int t,
+                               int slot, float *v)
 {
     static const float zeros[LANES];
     const float *at[PLANES];
     int image, row, column, step[PLANES];
     tile_place(f, t, &image, &row, &column);
-    for (int i = 0; i < PLANES; i++) {
-        const int r = row - f->pt + i / 6, q = column - f->pl + i % 6;
+    for (int i = 0; i < n * n; i++) {
+        const int r = row - f->pt + i / n, q = column - f->pl + i % n;
         const bool inside = r >= 0 && r < f->h && q >= 0 && q < f->w;
         at[i] = inside ? f->x + (((ptrdiff_t)image * f->h + r) * f->w + q) * f->c : zeros;
         step[i] = inside;
@@ -292,35 +224,52 @@ static void transform_input(const winograd *f, int t, int slot, float *v)
     v += slot * f->pitch_in;
     for (int j = 0; j < f->c; j += LANES) {
         vf d[PLANES], planes[PLANES];
-        for (int i = 0; i < PLANES; i++) d[i] = load(at[i] + j * step[i]);
-        transform(input_line, 6, 6, d, planes);
-        for (int p = 0; p < PLANES; p++) store(v + p * plane_in(f) + j, planes[p]);
+        for (int i = 0; i < n * n; i++) d[i] = load(at[i] + j * step[i]);
+        transform(line, n, n, d, planes);
+        for (int p = 0; p < n * n; p++) store(v + p * plane_in(f) + j, planes[p]);
     }
 }
 
-/* The outputs of tile t from m [36][block][oc] at `slot`. */
-static void transform_output(const winograd *f, int t, int slot, const float *m)
+static void transform_input(const winograd *f, int t, int slot, float *v)
+{
+    if (f->side == 4)
+        transform_input_of(input_line, 6, f, t, slot, v);
+    else
+        transform_input_of(input_line_2, 4, f, t, slot, v);
+}
+
+/* The outputs of tile t, a side of which is n, from m [planes][block][oc] at `slot`. */
+INLINE void transform_output_of(line_transform *line, const int n, const winograd *f, int t,
+                                int slot, const float *m)
 {
     int image, row, column;
     tile_place(f, t, &image, &row, &column);
-    const int rows = smaller(4, f->oh - row), columns = smaller(4, f->ow - column);
+    const int rows = smaller(n, f->oh - row), columns = smaller(n, f->ow - column);
     float *y = f->y + (((ptrdiff_t)image * f->oh + row) * f->ow + column) * f->oc;
     m += slot * f->pitch_out;
     for (int k = 0; k < f->oc; k += LANES) {
-        vf planes[PLANES], out[16];
-        for (int p = 0; p < PLANES; p++) planes[p] = load(m + p * plane_out(f) + k);
-        transform(output_line, 6, 4, planes, out);
+        vf planes[PLANES], out[4 * 4];
+        for (int p = 0; p < (n + 2) * (n + 2); p++) planes[p] = load(m + p * plane_out(f) + k);
+        transform(line, n + 2, n, planes, out);
         const vf bias = f->bias ? load(f->bias + k) : (vf){0};
         for (int r = 0; r < rows; r++)
             for (int q = 0; q < columns; q++) {
-                const vf v = out[r * 4 + q] + bias;
+                const vf v = out[r * n + q] + bias;
                 store(y + ((ptrdiff_t)r * f->ow + q) * f->oc + k,
                       f->relu > 0 ? clip_lanes(v, f->relu) : v);
             }
     }
 }
 
-/* One of the 36 products: m[t][k] = sum over j of v[t][j] u[j][k]. */
+static void transform_output(const winograd *f, int t, int slot, const float *m)
+{
+    if (f->side == 4)
+        transform_output_of(output_line, 4, f, t, slot, m);
+    else
+        transform_output_of(output_line_2, 2, f, t, slot, m);
+}
+
+/* One plane's product: m[t][k] = sum over j of v[t][j] u[j][k]. */
 static void multiply_plane(const block *z, int p)
 {
     const winograd *f = z->f;
@@ -345,18 +294,18 @@ static block block_at(const winograd *f, int index, float *scratch)
     const int first = index * f->block;
     return (block){.f = f,
                    .v = scratch,
-                   .m = scratch + PLANES * plane_in(f),
+                   .m = scratch + f->planes * plane_in(f),
                    .first = first,
                    .n = smaller(f->block, f->count - first)};
 }
 
-/* A block by one thread: tiles in, 36 products, tiles out. */
+/* A block by one thread: tiles in, products, tiles out. */
 static void block_unit(void *argument, int unit, int worker)
 {
     const winograd *f = argument;
     const block z = block_at(f, unit, f->scratch + (size_t)worker * block_floats(f));
     for (int t = 0; t < z.n; t++) transform_input(f, z.first + t, t, z.v);
-    for (int p = 0; p < PLANES; p++) multiply_plane(&z, p);
+    for (int p = 0; p < f->planes; p++) multiply_plane(&z, p);
     for (int t = 0; t < z.n; t++) transform_output(f, z.first + t, t, z.m);
 }
 
@@ -394,7 +343,7 @@ static void winograd_correlate(winograd *f, cn_pool *pool)
     for (int i = 0; i < blocks; i++) {
         block z = block_at(f, i, f->scratch);
         cn_pool_run(pool, parts_of(z.n, TILES_A_UNIT), input_unit, &z);
-        cn_pool_run(pool, PLANES, product_unit, &z);
+        cn_pool_run(pool, f->planes, product_unit, &z);
         cn_pool_run(pool, parts_of(z.n, TILES_A_UNIT), output_unit, &z);
     }
 }
@@ -403,7 +352,7 @@ static void winograd_backward_data(const cn_conv_shape *s, const float *dy, cons
                                    float *dx, float *scratch, cn_pool *pool)
 {
     const cn_conv_shape flipped = flipped_shape(s);
-    winograd f = winograd_of(&flipped);
+    winograd f = winograd_of(&flipped, winograd_side(s));
     transform_filters(&f, w, true, scratch, pool);
     f.x = dy;
     f.y = dx;
@@ -415,7 +364,7 @@ static void winograd_backward_data(const cn_conv_shape *s, const float *dy, cons
 static void winograd_forward(const cn_conv_shape *s, const float *x, const float *packed,
                              const float *b, float relu, float *y, float *scratch, cn_pool *pool)
 {
-    winograd f = winograd_of(s);
+    winograd f = winograd_of(s, winograd_side(s));
     f.x = x;
     f.u = packed;
     f.bias = b;
@@ -437,7 +386,7 @@ typedef struct winograd_weights {
 /* Products that sum over tiles read them a line at a time. */
 static winograd winograd_weights_of(const cn_conv_shape *s)
 {
-    winograd f = winograd_of(s);
+    winograd f = winograd_of(s, 4);
     f.pitch_in = spaced((size_t)s->c);
     f.pitch_out = spaced((size_t)s->oc);
     return f;
@@ -540,11 +489,12 @@ static void winograd_backward_weights(const cn_conv_shape *s, const float *x, co
 static size_t winograd_scratch(const cn_conv_shape *s, int threads)
 {
     const cn_conv_shape flipped = flipped_shape(s);
-    const winograd f = winograd_of(s), data = winograd_of(&flipped);
+    const int side = winograd_side(s);
+    const winograd f = winograd_of(s, side), data = winograd_of(&flipped, side);
     const winograd gradient = winograd_weights_of(s);
     const size_t forward = block_floats(&f) * (size_t)threads;
     const size_t back = filters_floats(&data) + block_floats(&data) * (size_t)threads;
-    const size_t weights = sums_floats(&gradient) + block_floats(&gradient);
+    const size_t weights = side == 4 ? sums_floats(&gradient) + block_floats(&gradient) : 0;
     const size_t most = forward > back ? forward : back;
     return most > weights ? most : weights;
 }
