@@ -7,6 +7,7 @@
  * neighbours in time. What counts is the median of the repeats' ratios, and its quartiles tell how
  * much it varies.
  */
+#include "bench_conv.h"
 #include "bench_layers.h"
 #include "onednn.h"
 
@@ -85,31 +86,8 @@ static void time_repeat(contender *c, int repeat)
     c->seconds[repeat] = (seconds_now(c->threads) - start) / c->calls;
 }
 
-/* ---- ours */
+/* ---- what the memory does: a copy of more than the caches hold */
 
-typedef struct machine {
-    const cn_kernels *kernels;
-    cn_pool *pool;
-    peer *peer;
-} machine;
-
-enum { PEAK_STEPS = 1 << 18 };
-
-static void multiply_add_unit(void *argument, int unit, int worker)
-{
-    const machine *m = argument;
-    (void)unit;
-    (void)worker;
-    m->kernels->multiply_add(PEAK_STEPS);
-}
-
-static void multiply_add(void *argument)
-{
-    machine *m = argument;
-    cn_pool_run(m->pool, cn_pool_threads(m->pool), multiply_add_unit, m);
-}
-
-/* What the memory does: a copy of more than the caches hold. */
 enum { COPY_BYTES = 64 << 20 };
 
 typedef struct copy {
@@ -139,78 +117,14 @@ static double memory_speed(int repeats)
     return speed;
 }
 
-typedef struct layer {
-    const machine *m;
-    cn_conv_shape s;
-    cn_tensor x, y, w, b, packed, scratch;
-} layer;
+/* ---- one layer, one direction */
 
-/* Training packs the weights anew for every batch; whoever runs one picture packed them before. */
-static void forward(void *argument)
-{
-    layer *l = argument;
-    if (l->s.m > 1) l->m->kernels->conv_pack(&l->s, l->w.data, l->packed.data, l->m->pool);
-    l->m->kernels->conv_forward(&l->s, l->x.data, l->packed.data, l->b.data, INFINITY, l->y.data,
-                                l->scratch.data, l->m->pool);
-}
-
-static void backward_data(void *argument)
-{
-    layer *l = argument;
-    l->m->kernels->conv_backward_data(&l->s, l->y.data, l->w.data, l->x.data, l->scratch.data,
-                                      l->m->pool);
-}
-
-static void backward_weights(void *argument)
-{
-    layer *l = argument;
-    l->m->kernels->conv_backward_weights(&l->s, l->x.data, l->y.data, l->w.data, l->b.data,
-                                         l->scratch.data, l->m->pool);
-}
-
-static task *const ours[DIRECTIONS] = {forward, backward_data, backward_weights};
+static task *const ours[DIRECTIONS] = {bench_forward, bench_backward_data, bench_backward_weights};
 
 static void theirs(void *argument)
 {
     peer_conv_run(argument);
 }
-
-static bool floats(cn_tensor *t, size_t count)
-{
-    if (cn_tensor_create(t, CN_F32, 1, (int[]){(int)(count ? count : 1)}, NULL) != CN_OK)
-        return false;
-    uint32_t state = 1;
-    float *data = t->data;
-    for (size_t i = 0; i < count; i++) {
-        state = state * 1664525u + 1013904223u;
-        data[i] = (float)(state >> 8) / (1 << 24) - 0.5f;
-    }
-    return true;
-}
-
-static void layer_close(layer *l)
-{
-    cn_tensor *const all[] = {&l->x, &l->y, &l->w, &l->b, &l->packed, &l->scratch};
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++) cn_tensor_free(all[i]);
-}
-
-static bool layer_open(layer *l, const machine *m, const cn_conv_shape *s)
-{
-    const size_t pixels = (size_t)s->m * (size_t)s->h * (size_t)s->w;
-    const size_t outputs = (size_t)s->m * (size_t)s->oh * (size_t)s->ow;
-    const size_t filters = (size_t)s->oc;
-    *l = (layer){.m = m, .s = *s};
-    /* One vector more than there is: kernels may read it. */
-    if (floats(&l->x, pixels * (size_t)s->c + 16) && floats(&l->y, outputs * filters + 16) &&
-        floats(&l->w, (size_t)s->fh * (size_t)s->fw * (size_t)(s->c / s->groups) * filters) &&
-        floats(&l->b, filters) && floats(&l->packed, m->kernels->conv_packed(s)) &&
-        floats(&l->scratch, m->kernels->conv_scratch(s, cn_pool_threads(m->pool))))
-        return true;
-    layer_close(l);
-    return false;
-}
-
-/* ---- one layer, one direction */
 
 typedef struct result {
     spread gflops, peer_gflops, ratio; /* ratio: how many times oneDNN's speed */
@@ -248,18 +162,18 @@ static spread ratios(const contender *slow, const contender *fast, double factor
     return spread_of(values, repeats);
 }
 
-static result measure(machine *m, layer *l, direction d, int repeats)
+static result measure(peer *p, bench_conv *conv, direction d, int repeats)
 {
     contender we = {0}, peak = {0}, ways[MAX_WAYS] = {{0}};
     peer_conv *convs[MAX_WAYS] = {NULL};
-    const cn_conv_shape *s = &l->s;
+    bench_machine *const m = conv->machine;
     const int threads = cn_pool_threads(m->pool);
-    const double operations = 2.0 * s->m * s->oh * s->ow * s->oc * s->fh * s->fw * s->c / s->groups;
-    const double peak_operations = m->kernels->multiply_add(PEAK_STEPS) * cn_pool_threads(m->pool);
-    prepare(&we, ours[d], l, threads);
-    prepare(&peak, multiply_add, m, threads);
+    const double operations = bench_operations(&conv->s);
+    const double peak_operations = bench_multiply_add_operations(m);
+    prepare(&we, ours[d], conv, threads);
+    prepare(&peak, bench_multiply_add, m, threads);
     for (int w = 0; w < MAX_WAYS && peer_way(w); w++) {
-        convs[w] = peer_conv_open(m->peer, s, d, w);
+        convs[w] = peer_conv_open(p, &conv->s, d, w);
         if (convs[w]) prepare(&ways[w], theirs, convs[w], threads);
     }
     for (int r = 0; r < repeats; r++) {
@@ -320,26 +234,25 @@ static void print_result(const options *o, const char *name, const cn_conv_shape
     fflush(stdout);
 }
 
-static void print_machine(const options *o, machine *m)
+static void print_machine(const options *o, bench_machine *m, peer *p)
 {
     contender peak;
-    prepare(&peak, multiply_add, m, o->threads);
+    prepare(&peak, bench_multiply_add, m, o->threads);
     for (int r = 0; r < o->repeats; r++) time_repeat(&peak, r);
-    const double operations = m->kernels->multiply_add(PEAK_STEPS) * cn_pool_threads(m->pool);
-    const double gflops = rates(&peak, operations, o->repeats).median;
+    const double gflops = rates(&peak, bench_multiply_add_operations(m), o->repeats).median;
     if (o->json) {
         print_object(json_pack("{ss ss ss ss si sf sf}", "event", "machine", "convnet",
-                               cn_version(), "isa", m->kernels->isa, "onednn",
-                               peer_version(m->peer), "threads", o->threads, "peak_gflops", gflops,
-                               "memory_gbytes", memory_speed(o->repeats)));
+                               cn_version(), "isa", m->kernels->isa, "onednn", peer_version(p),
+                               "threads", o->threads, "peak_gflops", gflops, "memory_gbytes",
+                               memory_speed(o->repeats)));
         return;
     }
     printf("convnet %s (%s) and oneDNN %s, %d thread%s, batch %d; peak %.1f GFLOP/s, copies with "
            "%.1f GB/s\n\n"
            "%-24s %-16s %7s %6s %5s  %7s  %-10s  %5s  %s\n",
-           cn_version(), m->kernels->isa, peer_version(m->peer), o->threads,
-           o->threads == 1 ? "" : "s", o->batch, gflops, memory_speed(o->repeats), "", "",
-           "GFLOP/s", "peak", "GB/s", "oneDNN", "", "ratio", "quartiles");
+           cn_version(), m->kernels->isa, peer_version(p), o->threads, o->threads == 1 ? "" : "s",
+           o->batch, gflops, memory_speed(o->repeats), "", "", "GFLOP/s", "peak", "GB/s", "oneDNN",
+           "", "ratio", "quartiles");
 }
 
 /* The geometric means of the ratios. */
@@ -365,23 +278,28 @@ static int fail(const char *what)
     return EXIT_FAILURE;
 }
 
-static int bench(const options *o, machine *m)
+static int bench(const options *o, bench_machine *m, peer *p)
 {
     double sums[DIRECTIONS] = {0};
     int count = 0;
-    print_machine(o, m);
+    cn_rng rng;
+    cn_error err;
+    cn_rng_seed(&rng, 1);
+    print_machine(o, m, p);
     const bench_layer *entry;
     for (int i = 0; (entry = bench_layer_at(i)) != NULL; i++) {
         const cn_conv_shape s = bench_shape(entry, o->batch, false);
-        layer l;
+        bench_conv conv;
         if (o->layer && !strstr(entry->name, o->layer)) continue;
-        if (!layer_open(&l, m, &s)) return fail("out of memory");
+        /* Training packs the weights anew for every batch; whoever runs one picture packed them
+         * before. */
+        if (bench_conv_open(&conv, m, &s, s.m > 1, &rng, &err) != CN_OK) return fail(err.text);
         for (int d = 0; d < DIRECTIONS; d++) {
-            const result found = measure(m, &l, (direction)d, o->repeats);
+            const result found = measure(p, &conv, (direction)d, o->repeats);
             print_result(o, entry->name, &s, (direction)d, &found);
             sums[d] += log(found.ratio.median);
         }
-        layer_close(&l);
+        bench_conv_close(&conv);
         count++;
     }
     if (count == 0) return fail("no layer of the table has this name");
@@ -437,7 +355,7 @@ static bool read_options(options *o, int argc, char **argv)
 int main(int argc, char **argv)
 {
     options o = {.batch = 32, .threads = 1, .repeats = 11};
-    machine m = {.kernels = cn_kernels_get()};
+    bench_machine m = {.kernels = cn_kernels_get()};
     cn_error err;
     if (argc == 2 && strcmp(argv[1], "--help") == 0) {
         fputs(usage, stdout);
@@ -448,9 +366,9 @@ int main(int argc, char **argv)
         return 2;
     }
     if (cn_pool_create(&m.pool, o.threads, &err) != CN_OK) return fail(err.text);
-    m.peer = peer_open(o.threads);
-    const int status = m.peer ? bench(&o, &m) : fail("oneDNN makes no engine for this processor");
-    peer_close(m.peer);
+    peer *const p = peer_open(o.threads);
+    const int status = p ? bench(&o, &m, p) : fail("oneDNN makes no engine for this processor");
+    peer_close(p);
     cn_pool_free(m.pool);
     return status;
 }

@@ -1,4 +1,5 @@
 /* bench.c - `convnet bench`: how fast this machine runs single layers and whole networks. */
+#include "bench_conv.h"
 #include "bench_layers.h"
 #include "cli.h"
 
@@ -66,34 +67,7 @@ static double median_seconds(void (*call)(void *), void *argument, int repeats)
     return median(seconds, repeats);
 }
 
-/* ---- the machine */
-
-typedef struct machine {
-    const cn_kernels *kernels;
-    cn_pool *pool;
-} machine;
-
-enum { PEAK_STEPS = 1 << 18 };
-
-static void multiply_add_unit(void *argument, int unit, int worker)
-{
-    const machine *m = argument;
-    (void)unit;
-    (void)worker;
-    m->kernels->multiply_add(PEAK_STEPS);
-}
-
-static void multiply_add(void *argument)
-{
-    machine *m = argument;
-    cn_pool_run(m->pool, cn_pool_threads(m->pool), multiply_add_unit, m);
-}
-
-/* Floating-point operations of one call of multiply_add. */
-static double peak_operations(const machine *m)
-{
-    return m->kernels->multiply_add(PEAK_STEPS) * cn_pool_threads(m->pool);
-}
+/* ---- one layer */
 
 /* Seconds of a call, and its speed as a share of the peak. The peak is measured anew beside every
  * repeat, so that both see the same clock and the same neighbours. */
@@ -101,111 +75,42 @@ typedef struct measured {
     double seconds, share;
 } measured;
 
-static measured measure(machine *m, void (*call)(void *), void *argument, double operations,
+static measured measure(bench_machine *m, void (*call)(void *), void *argument, double operations,
                         int repeats)
 {
     double seconds[MAX_REPEATS], share[MAX_REPEATS];
-    const double peak = peak_operations(m);
+    const double peak = bench_multiply_add_operations(m);
     const int calls = calls_of(call, argument);
     for (int r = 0; r < repeats; r++) {
         seconds[r] = seconds_of(call, argument, calls);
-        share[r] = operations / seconds[r] / (peak / seconds_of(multiply_add, m, 4));
+        share[r] = operations / seconds[r] / (peak / seconds_of(bench_multiply_add, m, 4));
     }
     return (measured){median(seconds, repeats), median(share, repeats)};
-}
-
-/* ---- one layer */
-
-typedef struct layer_run {
-    const machine *m;
-    cn_conv_shape s;
-    cn_tensor x, y, w, b, packed, scratch;
-} layer_run;
-
-static void forward(void *argument)
-{
-    layer_run *r = argument;
-    r->m->kernels->conv_pack(&r->s, r->w.data, r->packed.data, r->m->pool);
-    r->m->kernels->conv_forward(&r->s, r->x.data, r->packed.data, r->b.data, INFINITY, r->y.data,
-                                r->scratch.data, r->m->pool);
-}
-
-static void backward_data(void *argument)
-{
-    layer_run *r = argument;
-    r->m->kernels->conv_backward_data(&r->s, r->y.data, r->w.data, r->x.data, r->scratch.data,
-                                      r->m->pool);
-}
-
-static void backward_weights(void *argument)
-{
-    layer_run *r = argument;
-    r->m->kernels->conv_backward_weights(&r->s, r->x.data, r->y.data, r->w.data, r->b.data,
-                                         r->scratch.data, r->m->pool);
 }
 
 static const struct direction {
     const char *name;
     void (*run)(void *);
-} directions[] = {
-    {"forward", forward}, {"backward_data", backward_data}, {"backward_weights", backward_weights}};
+} directions[] = {{"forward", bench_forward},
+                  {"backward_data", bench_backward_data},
+                  {"backward_weights", bench_backward_weights}};
 enum { DIRECTIONS = sizeof directions / sizeof *directions };
 
-static cn_status floats(cn_tensor *t, size_t count, cn_rng *rng, cn_error *err)
+static void print_layer(const options *o, const char *name, const cn_conv_shape *s,
+                        const measured *found)
 {
-    cn_status status = cn_tensor_create(t, CN_F32, 1, (int[]){(int)(count ? count : 1)}, err);
-    if (status != CN_OK || !rng) return status;
-    float *data = t->data;
-    for (size_t i = 0; i < count; i++) data[i] = (float)cn_rng_rand(rng) - 0.5f;
-    return CN_OK;
-}
-
-static void layer_close(layer_run *r)
-{
-    cn_tensor *const all[] = {&r->x, &r->y, &r->w, &r->b, &r->packed, &r->scratch};
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++) cn_tensor_free(all[i]);
-}
-
-static cn_status layer_open(layer_run *r, const machine *m, const bench_layer *l, const options *o,
-                            cn_rng *rng, cn_error *err)
-{
-    const cn_conv_shape s = bench_shape(l, o->batch, o->direct);
-    const size_t pixels = (size_t)s.m * (size_t)s.h * (size_t)s.w;
-    const size_t weights = (size_t)s.fh * (size_t)s.fw * (size_t)(s.c / s.groups) * (size_t)s.oc;
-    const int threads = cn_pool_threads(m->pool);
-    cn_status status;
-    *r = (layer_run){.m = m, .s = s};
-    status = floats(&r->x, pixels * (size_t)s.c, rng, err);
-    if (status == CN_OK)
-        status = floats(&r->y, (size_t)s.m * (size_t)s.oh * (size_t)s.ow * (size_t)s.oc, rng, err);
-    if (status == CN_OK) status = floats(&r->w, weights, rng, err);
-    if (status == CN_OK) status = floats(&r->b, (size_t)s.oc, rng, err);
-    if (status == CN_OK) status = floats(&r->packed, m->kernels->conv_packed(&s), NULL, err);
-    if (status == CN_OK)
-        status = floats(&r->scratch, m->kernels->conv_scratch(&s, threads), NULL, err);
-    return status;
-}
-
-static double operations_of(const cn_conv_shape *s)
-{
-    return 2.0 * s->m * s->oh * s->ow * s->oc * s->fh * s->fw * s->c / s->groups;
-}
-
-static void print_layer(const options *o, const bench_layer *l, const measured *found)
-{
-    const cn_conv_shape s = bench_shape(l, o->batch, o->direct);
-    if (!o->common.json) printf("%-24s", l->name);
+    if (!o->common.json) printf("%-24s", name);
     for (int d = 0; d < DIRECTIONS; d++) {
-        const double rate = operations_of(&s) / found[d].seconds / 1e9;
+        const double rate = bench_operations(s) / found[d].seconds / 1e9;
         if (!o->common.json) {
             printf("  %8.1f %3.0f %%", rate, 100 * found[d].share);
             continue;
         }
         json_t *object = json_object();
         cli_put_text(object, "event", "layer");
-        cli_put_text(object, "layer", l->name);
+        cli_put_text(object, "layer", name);
         cli_put_text(object, "direction", directions[d].name);
-        cli_put_whole(object, "batch", (size_t)s.m);
+        cli_put_whole(object, "batch", (size_t)s->m);
         cli_put_number(object, "seconds", found[d].seconds);
         cli_put_number(object, "gflops", rate);
         cli_put_number(object, "share_of_peak", found[d].share);
@@ -220,7 +125,7 @@ static bool wanted(const options *o, const bench_layer *l)
     return !o->layer || strstr(l->name, o->layer);
 }
 
-static int bench_layers(const options *o, machine *m)
+static int bench_layers(const options *o, bench_machine *m)
 {
     cn_rng rng;
     cn_error err;
@@ -230,15 +135,16 @@ static int bench_layers(const options *o, machine *m)
                "weights");
     const bench_layer *l;
     for (int i = 0; (l = bench_layer_at(i)) != NULL; i++) {
-        layer_run r;
+        const cn_conv_shape s = bench_shape(l, o->batch, o->direct);
+        bench_conv c;
         measured found[DIRECTIONS];
         if (!wanted(o, l)) continue;
-        const cn_status status = layer_open(&r, m, l, o, &rng, &err);
-        for (int d = 0; status == CN_OK && d < DIRECTIONS; d++)
-            found[d] = measure(m, directions[d].run, &r, operations_of(&r.s), o->repeats);
-        layer_close(&r);
-        if (status != CN_OK) return cli_error("bench", "%s: %s", l->name, err.text);
-        print_layer(o, l, found);
+        if (bench_conv_open(&c, m, &s, true, &rng, &err) != CN_OK)
+            return cli_error("bench", "%s: %s", l->name, err.text);
+        for (int d = 0; d < DIRECTIONS; d++)
+            found[d] = measure(m, directions[d].run, &c, bench_operations(&s), o->repeats);
+        bench_conv_close(&c);
+        print_layer(o, l->name, &s, found);
     }
     return CLI_DONE;
 }
@@ -334,10 +240,11 @@ static int bench_networks(const options *o, int count, char *const *operands)
 
 /* ---- the subcommand */
 
-static void print_machine(const options *o, machine *m)
+static void print_machine(const options *o, bench_machine *m)
 {
     const int threads = cn_pool_threads(m->pool);
-    const double peak = peak_operations(m) / median_seconds(multiply_add, m, o->repeats) / 1e9;
+    const double peak =
+        bench_multiply_add_operations(m) / median_seconds(bench_multiply_add, m, o->repeats) / 1e9;
     if (o->common.json) {
         json_t *object = json_object();
         cli_put_text(object, "event", "machine");
@@ -354,7 +261,7 @@ static void print_machine(const options *o, machine *m)
 static int run(const void *given, int count, char *const *operands)
 {
     options o = *(const options *)given;
-    machine m = {.kernels = cn_kernels_get()};
+    bench_machine m = {.kernels = cn_kernels_get()};
     cn_error err;
     int named = 0;
     for (int i = 0; bench_layer_at(i); i++) named += wanted(&o, bench_layer_at(i));
