@@ -10,13 +10,11 @@
 #include "recipe.h"
 #include "recipes.h"
 #include "resume.h"
+#include "saving.h"
 #include "transfer.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 typedef struct options {
     cli_common common;
@@ -223,27 +221,6 @@ static char *name_out(const options *o, const char *model_text)
     return name;
 }
 
-/* That a file can be written there is better known before the training than after. */
-static int check_out(const char *option, const char *out)
-{
-    struct stat info;
-    if (!*out) return cli_error("train", "%s is empty, expected a file's name", option);
-    bool there = stat(out, &info) == 0;
-    if (there ? !S_ISREG(info.st_mode) : lstat(out, &info) == 0)
-        return cli_error("train", "%s: %s, so nothing can be written there", out,
-                         there ? "not a regular file" : "a link that leads nowhere");
-    const char *slash = strrchr(out, '/');
-    char *folder = strdup(slash ? out : ".");
-    if (!folder) return cli_error("train", "out of memory");
-    if (slash) folder[slash == out ? 1 : slash - out] = '\0';
-    int code = CLI_DONE;
-    if (access(folder, W_OK | X_OK) != 0)
-        code = cli_error("train", "%s: nothing can be written in %s: %s", out, folder,
-                         strerror(errno));
-    free(folder);
-    return code;
-}
-
 /* What is going to happen. */
 static void announce(const job *j, const cn_fit_opts *opts, int threads)
 {
@@ -303,22 +280,6 @@ static void on_checkpoint(const cn_error *result, void *user)
 }
 
 /* ---- after */
-
-/* Saves to j->out or, where that fails, beside other temporary files: hours of training are not
- * lost to a full disk. */
-static int save(job *j)
-{
-    cn_error err;
-    char rescue[4096];
-    if (cn_model_save(j->model, j->out, &err) == CN_OK) return CLI_DONE;
-    cli_error("train", "%s", err.text);
-    const char *slash = strrchr(j->out, '/'), *folder = getenv("TMPDIR");
-    int length = snprintf(rescue, sizeof rescue, "%s/%ld-%s", folder && *folder ? folder : "/tmp",
-                          (long)getpid(), slash ? slash + 1 : j->out);
-    if (length < (int)sizeof rescue && cn_model_save(j->model, rescue, &err) == CN_OK)
-        return cli_error("train", "the model is in %s instead", rescue);
-    return cli_error("train", "%s; the model is lost", err.text);
-}
 
 /* The training was interrupted and its state or, without checkpoints, its model saved. */
 static int report_stop(const job *j, const cn_progress *last, int signal_number)
@@ -430,7 +391,7 @@ static int train(job *j)
     free(note);
     int code = CLI_DONE;
     if (status == CN_OK || (status == CN_ERR_STOPPED && !j->checkpointed))
-        code = save(j);
+        code = cli_save(j->model, j->out);
     else if (status != CN_ERR_STOPPED)
         code = cli_error("train", "%s", err.text);
     int signal_number = cli_interrupted();
@@ -481,9 +442,9 @@ static int start(job *j)
         return cli_error("train", "%s", err.text);
     j->out = name_out(j->o, j->model_text);
     if (!j->out) return cli_error("train", "out of memory");
-    code = check_out("--out", j->out);
+    code = cli_check_out("--out", j->out);
     if (code == CLI_DONE && j->o->checkpoint) {
-        code = check_out("--checkpoint", j->o->checkpoint);
+        code = cli_check_out("--checkpoint", j->o->checkpoint);
         if (strcmp(j->o->checkpoint, j->out) == 0)
             code = cli_error("train", "%s: both the checkpoint and the model", j->out);
     }
