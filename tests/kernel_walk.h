@@ -192,7 +192,7 @@ static int run_case(const row *r, const char *only, const char *text)
     for (const char *c = r->name; *c; c++) j.random = (j.random ^ (uint64_t)*c) * 0x100000001b3;
     for (const char *c = text; *c; c++) j.random = (j.random ^ (uint64_t)*c) * 0x100000001b3;
     /* Winograd's method rounds even small integers. */
-    bool winograd = j.s.fh == 3 && j.s.fw == 3 && j.s.c >= 32 && j.s.oc >= 32;
+    bool winograd = j.s.fh == 3 && j.s.fw == 3 && j.s.c >= 16 && j.s.oc >= 16;
     j.real = draw(&j.random) % 4 == 0 || winograd;
     j.s.direct = !j.real;
     r->check(&j);

@@ -23,7 +23,7 @@ enum {
     FILTERS_A_TILE = 4096, /* or more tiles: this many filters of a plane for each */
     CACHED_FILTERS = 128 * 1024, /* whose 36 planes stay in the last cache */
     TILES_A_UNIT = 4,            /* to transform, where threads share the tiles of a block */
-    WINOGRAD_CHANNELS = 32,      /* fewer channels do not pay for the transforms */
+    WINOGRAD_CHANNELS = 16,      /* fewer channels do not pay for the transforms */
 };
 
 /* ---- the work */
