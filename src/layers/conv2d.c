@@ -87,37 +87,29 @@ static cn_status infer_depthwise(cn_layer *layer, const char *place, cn_error *e
     return CN_OK;
 }
 
-static cn_conv_shape shape(const cn_call *call)
-{
-    cn_conv_shape s = cn_layer_conv_shape(call->layer, call->m);
-    s.batch = call->batch;
-    s.direct = call->no_winograd;
-    return s;
-}
-
 static void needs(const cn_call *call, int threads, cn_needs *n)
 {
-    cn_conv_shape s = shape(call);
+    cn_conv_shape s = cn_call_conv_shape(call);
     n->packed = call->kernels->conv_packed(&s);
     n->scratch = call->kernels->conv_scratch(&s, threads);
 }
 
 static void pack(const cn_call *call)
 {
-    cn_conv_shape s = shape(call);
+    cn_conv_shape s = cn_call_conv_shape(call);
     call->kernels->conv_pack(&s, call->w[0], call->packed, call->pool);
 }
 
 static void forward(const cn_call *call)
 {
-    cn_conv_shape s = shape(call);
+    cn_conv_shape s = cn_call_conv_shape(call);
     call->kernels->conv_forward(&s, call->x[0], call->packed, call->w[1], call->relu, call->y,
                                 call->scratch, call->pool);
 }
 
 static void backward(const cn_call *call)
 {
-    cn_conv_shape s = shape(call);
+    cn_conv_shape s = cn_call_conv_shape(call);
     /* Z[i,p,q,c] = b[c] + sum of A_prev[i, p s_H + u d_H - pad_top, ..., g(c) K + k] W[u,v,k,c]
      *     dW[u,v,k,c] += A_prev[i, p s_H + u d_H - pad_top, ..., g(c) K + k] dZ[i,p,q,c]
      *     db[c]       += dZ[i,p,q,c] */

@@ -102,11 +102,9 @@ static cn_status infer(cn_layer *layer, const char *place, cn_error *err)
 /* Of the convolution from Z to A_prev. */
 static cn_conv_shape shape(const cn_call *call)
 {
-    cn_conv_shape s = cn_layer_conv_shape(call->layer, call->m);
+    cn_conv_shape s = cn_call_conv_shape(call);
     s.c = call->layer->out.n[2];
     s.oc = call->layer->in.n[2];
-    s.batch = call->batch;
-    s.direct = call->no_winograd;
     return s;
 }
 

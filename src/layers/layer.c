@@ -51,11 +51,12 @@ cn_status cn_check_groups(int groups, int channels, int filters, const char *pla
     return CN_OK;
 }
 
-cn_conv_shape cn_layer_conv_shape(const cn_layer *layer, int m)
+cn_conv_shape cn_call_conv_shape(const cn_call *call)
 {
+    const cn_layer *layer = call->layer;
     const cn_window *w = &layer->window;
     return (cn_conv_shape){
-        .m = m,
+        .m = call->m,
         .h = w->in[0],
         .w = w->in[1],
         .c = layer->in.n[2],
@@ -73,6 +74,8 @@ cn_conv_shape cn_layer_conv_shape(const cn_layer *layer, int m)
         .dh = w->kernel[0] == 1 ? 1 : w->dilation[0],
         .dw = w->kernel[1] == 1 ? 1 : w->dilation[1],
         .groups = layer->groups,
+        .batch = call->batch,
+        .direct = call->no_winograd,
     };
 }
 

@@ -191,8 +191,8 @@ cn_status cn_layer_window(cn_layer *layer, const int kernel[2], const int stride
                           const char *place, cn_error *err);
 /* Groups divide both numbers of channels of a convolution, or the error says which they do not. */
 cn_status cn_check_groups(int groups, int channels, int filters, const char *place, cn_error *err);
-/* The kernels' shape of a layer with a window, for m examples. */
-cn_conv_shape cn_layer_conv_shape(const cn_layer *layer, int m);
+/* The kernels' shape of a call of a layer with a window. */
+cn_conv_shape cn_call_conv_shape(const cn_call *call);
 
 /* y[i] = f(x[i]) over n elements, and dx[i] = dy[i] f'(x[i]) found from y (or, as the layer's
  * type says, from x): in fixed chunks over
