@@ -11,7 +11,8 @@
 
 enum {
     GRADIENT_PIXELS = 96, /* that a tile sums over at least: it reads and writes dw, too */
-    ASIDE_PIXELS = 256,   /* the same where x is copied side by side */
+    ASIDE_PIXELS = 256,   /* the same where x is copied for the tiles */
+    TOGETHER = 8,         /* pixels copied at a time: their cache lines last meanwhile */
 };
 
 typedef struct weights_gradient {
@@ -22,9 +23,10 @@ typedef struct weights_gradient {
     int panels, tiles; /* of dw's columns, and of the fw c rows of one kernel row */
     int shares;        /* parts that dw is shared out in */
     float *scratch;
+    bool packed, aside;        /* dy is copied for the panels; and x for the tiles, too */
     int chunk;                 /* tiles of rows worked on at a time */
-    bool aside;                /* x is copied for them, each tile's rows side by side */
-    size_t band, panel, apart; /* floats of a worker's: rows of x, a panel of dy, a tile's rows */
+    size_t band, apart, panel; /* floats of a worker's: rows of x, a tile's rows, a panel of dy */
+    size_t worker;             /* and all together */
 } weights_gradient;
 
 /* NV neighbouring vectors of every pixel, summed over them. */
@@ -65,21 +67,23 @@ static void add_columns(size_t pixels, int oc, const float *dy, float *db)
         for (int k = 0; k < oc; k++) db[k] += dy[p * (size_t)oc + (size_t)k];
 }
 
-/* What is summed over at a time: output rows p0 <= p < p1 and columns q0 <= q < q1 of pictures
- * i0 <= i < i1, with their rows of x and one panel of dy. */
+/*
+ * What is summed over at a time: output rows p0 <= p < p1 and columns q0 <= q < q1 of pictures
+ * i0 <= i < i1, for the entries e0 <= e < e1 of dw. An entry is (panel, kernel row u, tile of
+ * rows).
+ */
 typedef struct piece {
     int i0, i1, p0, p1, q0, q1;
+    int e0, e1;
     const float *rows; /* see padded_rows */
     ptrdiff_t image;
-    const float *aside; /* rows copied side by side, from tile `part0` of rows on */
-    int part0;
-    const float *dy; /* at (i0, p0, q0) and the panel's first column */
-    ptrdiff_t dy_image, dy_row, dy_pixel;
+    float *aside, *panels; /* copies, pixels in the order (p, i, q): tiles of x, panels of dy */
+    const float *dy;       /* at (i0, p0, q0), in place or the first of the panels */
+    ptrdiff_t dy_row, dy_image; /* in pixels */
 } piece;
 
 /* Pixels of one panel of dy side by side; sums[j] += their sum. */
-INLINE float *copy_pixels(const int NV, int pixels, const float *from, int oc, float *copy,
-                          vf *sums)
+INLINE void copy_pixels(const int NV, int pixels, const float *from, int oc, float *copy, vf *sums)
 {
     for (int q = 0; q < pixels; q++, from += oc, copy += NV * LANES) {
         UNROLL
@@ -88,39 +92,47 @@ INLINE float *copy_pixels(const int NV, int pixels, const float *from, int oc, f
             store(copy + j * LANES, v);
             sums[j] += v;
         }
+        prefetch(from + TOGETHER * (ptrdiff_t)oc);
     }
-    return copy;
 }
 
 /*
- * The panel's columns of dy. Where they are part of a longer pixel they are copied side by side:
- * pixels that lie a power of two apart would share a few sets of the first-level cache, and push
- * each other out. Adds what is copied to db, unless that is NULL.
+ * The columns of dy that the entries take, each panel's side by side: pixels that lie a power of
+ * two apart would share a few sets of the first-level cache, and push each other out. The copy
+ * passes every number, and so finds db, too: whoever has a panel's first entry adds it.
  */
-static void take_panel(const weights_gradient *s, int panel, float *copy, float *db, piece *z)
+static void take_panels(const weights_gradient *s, piece *z)
 {
     const pictures *g = &s->g;
-    const int column = panel * PANEL, vectors = panel_vectors_at(s->oc, column);
-    const int pixels = z->q1 - z->q0, rows = z->p1 - z->p0;
-    const ptrdiff_t row = (ptrdiff_t)g->ow * s->oc;
-    const float *from =
-        s->dy + ((ptrdiff_t)z->i0 * g->oh + z->p0) * row + (ptrdiff_t)z->q0 * s->oc + column;
-    vf sums[2] = {{0}, {0}};
-    z->dy = from;
-    z->dy_pixel = s->oc;
-    z->dy_row = row;
-    z->dy_image = g->oh * row;
-    if (s->oc <= PANEL) return;
-    z->dy = copy;
-    z->dy_pixel = vectors * LANES;
-    z->dy_row = pixels * z->dy_pixel;
-    z->dy_image = rows * z->dy_row;
-    for (int i = z->i0; i < z->i1; i++, from += g->oh * row)
-        for (int p = 0; p < rows; p++)
-            copy = vectors == 2 ? copy_pixels(2, pixels, from + p * row, s->oc, copy, sums)
-                                : copy_pixels(1, pixels, from + p * row, s->oc, copy, sums);
-    for (int j = 0; db && j < smaller(PANEL, s->oc - column); j++)
-        db[column + j] += sums[j / LANES][j % LANES];
+    const int per_panel = g->fh * s->tiles;
+    ptrdiff_t done = 0;
+    z->dy = s->dy + (((ptrdiff_t)z->i0 * g->oh + z->p0) * g->ow + z->q0) * s->oc;
+    z->dy_row = g->ow;
+    z->dy_image = (ptrdiff_t)g->oh * g->ow;
+    if (!s->packed) return;
+    z->dy = z->panels;
+    z->dy_row = (ptrdiff_t)(z->i1 - z->i0) * (z->q1 - z->q0);
+    z->dy_image = z->q1 - z->q0;
+    for (int p = z->p0; p < z->p1; p++)
+        for (int i = z->i0; i < z->i1; i++)
+            for (int q = z->q0; q < z->q1; q += TOGETHER) {
+                const int pixels = smaller(TOGETHER, z->q1 - q);
+                const float *from = s->dy + (((ptrdiff_t)i * g->oh + p) * g->ow + q) * s->oc;
+                float *to = z->panels;
+                for (int panel = z->e0 / per_panel; panel * per_panel < z->e1; panel++) {
+                    const int column = panel * PANEL, vectors = panel_vectors_at(s->oc, column);
+                    vf sums[2] = {{0}, {0}};
+                    if (vectors == 2)
+                        copy_pixels(2, pixels, from + column, s->oc, to + done * PANEL, sums);
+                    else
+                        copy_pixels(1, pixels, from + column, s->oc, to + done * LANES, sums);
+                    to += s->panel;
+                    if (!s->db || panel * per_panel < z->e0) continue;
+                    for (int j = 0; j < smaller(PANEL, s->oc - column); j++)
+                        s->db[column + j] += sums[j / LANES][j % LANES];
+                }
+                done += pixels;
+            }
 }
 
 /* Rows first <= row < first + rows of dw: tile `part` of `count` nearly equal ones. */
@@ -131,56 +143,71 @@ INLINE int tile_of(int depth, int part, int count, int *first)
     return n + (part < more);
 }
 
-/*
- * The channels of x that tiles part0 <= part < part1 of a 1 x 1 convolution take, each tile's side
- * by side: a tile takes six of the many channels of a pixel, and pixels a power of two apart share
- * sets of the cache. A few pixels at a time, whose cache lines last until all tiles have taken
- * their part. Copied in whole vectors: the next pixel overwrites what is too much.
- */
-static void take_aside(const weights_gradient *s, int part1, float *copy, piece *z)
+/* The output rows low <= p < high of a piece whose kernel row u lies inside the picture:
+ * 0 <= p sh + u - pt < h. */
+INLINE void rows_seen(const pictures *g, const piece *z, int u, int *low, int *high)
 {
-    enum { TOGETHER = 8 };
+    const int last = g->h - 1 + g->pt - u;
+    *low = larger(z->p0, g->pt > u ? parts_of(g->pt - u, g->sh) : 0);
+    *high = smaller(z->p1, last < 0 ? 0 : last / g->sh + 1);
+}
+
+/* n <= TILE_ROWS_2 neighbours of every pixel, in whole vectors: the next pixel overwrites what is
+ * too much. */
+INLINE void copy_rows(int n, int pixels, const float *from, ptrdiff_t step, float *copy)
+{
+    for (int q = 0; q < pixels; q++, from += step, copy += n) {
+        for (int j = 0; j < TILE_ROWS_2; j += LANES) store(copy + j, load(from + j));
+        prefetch(from + TOGETHER * step);
+    }
+}
+
+/*
+ * What tiles part0 <= part < part1 of kernel row u see of x, each tile's numbers side by side: a
+ * tile takes six neighbours of a pixel's many, and pixels a power of two apart share sets of the
+ * cache.
+ */
+static void take_aside(const weights_gradient *s, const piece *z, int u, int part0, int part1)
+{
     const pictures *g = &s->g;
-    const ptrdiff_t step = (ptrdiff_t)g->sw * g->c;
+    const int few = g->fw * g->c / s->tiles, more = g->fw * g->c % s->tiles; /* as in tile_of */
+    const ptrdiff_t step = (ptrdiff_t)g->sw * g->c, first = part0 * few + smaller(part0, more);
     ptrdiff_t done = 0;
-    z->aside = copy;
-    for (int i = z->i0; i < z->i1; i++)
-        for (int p = z->p0; p < z->p1; p++) {
-            const float *row = z->rows + (i - z->i0) * z->image + p * g->sh * g->row;
-            for (int q0 = z->q0; q0 < z->q1; q0 += TOGETHER) {
-                const int pixels = smaller(TOGETHER, z->q1 - q0);
-                for (int part = z->part0; part < part1; part++) {
-                    int first;
-                    const int n = tile_of(g->c, part, s->tiles, &first);
-                    const float *from = row + q0 * step + first;
-                    float *to = copy + (size_t)(part - z->part0) * s->apart + done * n;
-                    for (int q = 0; q < pixels; q++, from += step, to += n)
-                        for (int j = 0; j < TILE_ROWS_2; j += LANES) store(to + j, load(from + j));
+    int low, high;
+    rows_seen(g, z, u, &low, &high);
+    for (int p = low; p < high; p++)
+        for (int i = z->i0; i < z->i1; i++)
+            for (int q = z->q0; q < z->q1; q += TOGETHER) {
+                const int pixels = smaller(TOGETHER, z->q1 - q);
+                const float *from = z->rows + (i - z->i0) * z->image +
+                                    (p * g->sh + u - g->pt) * g->row + q * step + first;
+                float *to = z->aside;
+                for (int part = part0; part < part1; part++, to += s->apart) {
+                    const int n = few + (part < more);
+                    copy_rows(n, pixels, from, step, to + done * n);
+                    from += n;
                 }
                 done += pixels;
             }
-        }
 }
 
-/* Entry (panel, kernel row u, tile of rows) of dw, summed over one piece. */
-static void add_gradient(const weights_gradient *s, const piece *z, int entry)
+/* One entry of dw, summed over a piece. `aside`: what its tile sees of x, where that is copied. */
+static void add_gradient(const weights_gradient *s, const piece *z, int entry, const float *aside)
 {
     const pictures *g = &s->g;
     const int part = entry % s->tiles, u = entry / s->tiles % g->fh;
-    const int depth = g->fw * g->c, column = entry / s->tiles / g->fh * PANEL;
+    const int depth = g->fw * g->c, panel = entry / s->tiles / g->fh, column = panel * PANEL;
     const int vectors = panel_vectors_at(s->oc, column);
+    const ptrdiff_t width = s->packed ? vectors * LANES : s->oc;
     const int count = s->aside ? s->tiles : tiles_of(depth, panel_rows(vectors));
-    int row;
-    if (part >= count) return;
+    int low, high, row;
+    rows_seen(g, z, u, &low, &high);
+    if (part >= count || low >= high) return;
     const int n = tile_of(depth, part, count, &row);
-    /* The output rows whose kernel row u lies inside the picture: 0 <= p sh + u - pt < h. */
-    const int low = larger(z->p0, g->pt > u ? parts_of(g->pt - u, g->sh) : 0);
-    const int last = g->h - 1 + g->pt - u;
-    const int high = smaller(z->p1, last < 0 ? 0 : last / g->sh + 1);
-    if (low >= high) return;
     tile job = {.a = z->rows + (low * g->sh + u - g->pt) * g->row +
                      (ptrdiff_t)z->q0 * g->sw * g->c + row,
-                .b = z->dy + (low - z->p0) * z->dy_row,
+                .b = z->dy + (panel - z->e0 / s->tiles / g->fh) * (ptrdiff_t)s->panel +
+                     (low - z->p0) * z->dy_row * width,
                 .c = s->dw + ((ptrdiff_t)u * depth + row) * s->oc + column,
                 .N = z->i1 - z->i0,
                 .T = high - low,
@@ -188,19 +215,34 @@ static void add_gradient(const weights_gradient *s, const piece *z, int entry)
                 .an = z->image,
                 .at = g->sh * g->row,
                 .lda = (ptrdiff_t)g->sw * g->c,
-                .bn = z->dy_image,
-                .bt = z->dy_row,
-                .ldb = z->dy_pixel,
+                .bn = z->dy_image * width,
+                .bt = z->dy_row * width,
+                .ldb = width,
                 .ldc = s->oc,
                 .columns = smaller(s->oc - column, vectors * LANES),
                 .accumulate = true};
     if (s->aside) {
-        job.a = z->aside + (size_t)(part - z->part0) * s->apart;
+        job.a = aside;
         job.lda = n;
         job.K *= job.N * job.T;
         job.N = job.T = 1;
     }
     tiles[1][vectors - 1][n - 1](&job, 1);
+}
+
+/* The entries of tiles part0 <= part < part1 of kernel row u. */
+static void add_chunk(const weights_gradient *s, const piece *z, int u, int part0, int part1)
+{
+    const int per_panel = s->g.fh * s->tiles, before = u * s->tiles;
+    bool taken = !s->aside;
+    for (int panel = z->e0 / per_panel; panel * per_panel < z->e1; panel++) {
+        const int first = panel * per_panel + before + part0;
+        const int low = larger(z->e0, first), high = smaller(z->e1, first + part1 - part0);
+        if (low < high && !taken) take_aside(s, z, u, part0, part1);
+        taken |= low < high;
+        for (int e = low; e < high; e++)
+            add_gradient(s, z, e, z->aside + (size_t)(e - first) * s->apart);
+    }
 }
 
 /* A share of dw's entries over all pictures: who computes an entry does not change its sum. The
@@ -211,55 +253,53 @@ static void gradient_unit(void *argument, int unit, int worker)
     const pictures *g = &s->g;
     if (unit == 0) {
         const size_t floats = (size_t)g->m * (size_t)g->oh * (size_t)g->ow * (size_t)s->oc;
-        if (s->db && s->oc <= PANEL)
-            add_columns(floats / (size_t)s->biases, s->biases, s->dy, s->db);
+        if (s->db && !s->packed) add_columns(floats / (size_t)s->biases, s->biases, s->dy, s->db);
         return;
     }
-    const int per_panel = g->fh * s->tiles, entries = s->panels * per_panel, share = unit - 1;
-    const int e0 = (int)((int64_t)share * entries / s->shares);
-    const int e1 = (int)((int64_t)(share + 1) * entries / s->shares);
-    float *band = s->scratch + (size_t)worker * (s->band + s->panel);
+    const int64_t entries = (int64_t)s->panels * g->fh * s->tiles, share = unit - 1;
+    float *band = s->scratch + (size_t)worker * s->worker, *aside = band + s->band;
+    piece z = {.e0 = (int)(share * entries / s->shares),
+               .e1 = (int)((share + 1) * entries / s->shares),
+               .aside = aside,
+               .panels = aside + s->apart * (size_t)s->chunk};
+    if (z.e0 == z.e1) return;
     for (int part = 0; part < g->groups * g->bands * g->runs; part++) {
-        piece z = {.i0 = part / g->runs / g->bands * g->group,
-                   .p0 = part / g->runs % g->bands * g->band_rows,
-                   .q0 = part % g->runs * g->run};
+        z.i0 = part / g->runs / g->bands * g->group;
+        z.p0 = part / g->runs % g->bands * g->band_rows;
+        z.q0 = part % g->runs * g->run;
         z.i1 = smaller(g->m, z.i0 + g->group);
         z.p1 = smaller(g->oh, z.p0 + g->band_rows);
         z.q1 = smaller(g->ow, z.q0 + g->run);
         z.rows = padded_rows(g, z.i0, z.i1, z.p0, z.p1, band, &z.image);
-        for (; z.part0 < per_panel; z.part0 += s->chunk) {
-            const int part1 = smaller(per_panel, z.part0 + s->chunk);
-            if (s->aside) take_aside(s, part1, band, &z);
-            for (int panel = e0 / per_panel; panel * per_panel < e1; panel++) {
-                const int low = larger(e0, panel * per_panel + z.part0);
-                const int high = smaller(e1, panel * per_panel + part1);
-                if (low >= high) continue;
-                take_panel(s, panel, band + s->band, low % per_panel ? NULL : s->db, &z);
-                for (int e = low; e < high; e++) add_gradient(s, &z, e);
-            }
-        }
+        take_panels(s, &z);
+        for (int u = 0; u < g->fh; u++)
+            for (int part0 = 0; part0 < s->tiles; part0 += s->chunk)
+                add_chunk(s, &z, u, part0, smaller(s->tiles, part0 + s->chunk));
     }
 }
 
 /* Of the folded convolution. */
-static weights_gradient gradient_of(const cn_conv_shape *s, const float *x)
+static weights_gradient gradient_of(const cn_conv_shape *s, const float *x, int threads)
 {
-    weights_gradient f = {.g = pictures_of(s, x, s->sh == 1), .oc = s->oc};
+    weights_gradient f = {.g = pictures_of(s, x, s->sh == 1), .oc = s->oc, .shares = threads};
     pictures *g = &f.g;
-    f.aside = s->fh == 1 && s->fw == 1 && s->oc > PANEL && g->in_place && s->pt == 0 &&
-              (s->oh - 1) * s->sh < s->h;
-    split(g, BAND_FLOATS, PANEL, f.aside ? ASIDE_PIXELS : GRADIENT_PIXELS, g->m);
+    f.packed = s->oc > PANEL;
+    /* A number copied serves each panel once; windows that overlap copy it several times. */
+    f.aside = f.packed && s->sw * s->c > PANEL && (s->fw == 1 || s->oc >= 8 * PANEL);
+    split(g, BAND_FLOATS, s->oc, f.aside ? ASIDE_PIXELS : GRADIENT_PIXELS, g->m);
     const size_t pixels = (size_t)g->group * (size_t)g->band_rows * (size_t)g->run;
     f.panels = parts_of(s->oc, PANEL);
     f.tiles = tiles_of(g->fw * g->c, s->oc > LANES ? TILE_ROWS_2 : TILE_ROWS_1);
-    f.chunk = g->fh * f.tiles;
+    f.chunk = f.tiles;
     f.band = band_floats(g);
-    if (s->oc > PANEL) f.panel = pixels * PANEL;
+    if (f.packed) f.panel = pixels * PANEL;
     if (f.aside) {
         f.apart = pixels * TILE_ROWS_2 + LANES;
         f.chunk = smaller(f.chunk, (int)(BAND_FLOATS / f.apart) + 1);
-        f.band = f.apart * (size_t)f.chunk;
     }
+    /* A share may begin and end inside a panel. */
+    const int panels = smaller(f.panels, f.panels / threads + 2);
+    f.worker = f.band + f.apart * (size_t)f.chunk + f.panel * (size_t)panels;
     return f;
 }
 
@@ -285,13 +325,12 @@ static void direct_backward_weights(const cn_conv_shape *s, const float *x, cons
                                     float *dw, float *db, float *scratch, cn_pool *pool)
 {
     const folded wide = fold(s);
-    weights_gradient f = gradient_of(&wide.s, x);
+    weights_gradient f = gradient_of(&wide.s, x, cn_pool_threads(pool));
     f.dy = dy;
     f.dw = wide.g == 1 ? dw : scratch;
     f.db = db;
     f.biases = s->oc;
     f.scratch = scratch + wide_floats(&wide);
-    f.shares = cn_pool_threads(pool);
     memset(scratch, 0, wide_floats(&wide) * sizeof *scratch);
     cn_pool_run(pool, 1 + f.shares, gradient_unit, &f);
     if (wide.g > 1) unfold(s, &wide, scratch, dw);

@@ -28,8 +28,8 @@ static size_t direct_scratch(const cn_conv_shape *s, int threads)
     const size_t workers = (size_t)threads;
     const folded wide = fold(s);
     size_t most = forward_correlation(s, NULL, NULL, threads).band * workers;
-    const weights_gradient gradient = gradient_of(&wide.s, NULL);
-    const size_t weights = (gradient.band + gradient.panel) * workers + wide_floats(&wide);
+    const weights_gradient gradient = gradient_of(&wide.s, NULL, threads);
+    const size_t weights = gradient.worker * workers + wide_floats(&wide);
     if (weights > most) most = weights;
     if (products_pay(s)) {
         const products f = products_of(s);

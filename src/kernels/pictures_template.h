@@ -65,18 +65,18 @@ static pictures pictures_of(const cn_conv_shape *s, const float *x, bool joined)
 
 /* Splits the pictures so that what is worked on, with `beside` more floats an output pixel, takes
  * `floats`, but at least `pixels` output pixels: bands of rows; where whole pictures fit, groups of
- * up to `most`; a single row, runs. */
+ * up to `most`; a single row, runs; of each as many as that takes, of nearly the same size. */
 static void split(pictures *g, int floats, int beside, int pixels, int most)
 {
     const ptrdiff_t row = larger(1, g->sh) * g->row + (ptrdiff_t)g->ow * beside;
     const int fits = larger((int)(floats / (row > 0 ? row : 1)), parts_of(pixels, g->ow));
-    g->band_rows = larger(1, smaller(g->oh, fits));
-    g->bands = parts_of(g->oh, g->band_rows);
-    g->group = g->bands > 1 ? 1 : larger(1, smaller(fits / g->oh, most));
-    g->groups = parts_of(g->m, g->group);
     const int run = larger(pixels, floats / smaller(floats, g->c * g->sw + beside));
-    g->run = g->oh == 1 && g->in_place ? smaller(g->ow, run) : g->ow;
-    g->runs = parts_of(g->ow, g->run);
+    g->bands = parts_of(g->oh, larger(1, smaller(g->oh, fits)));
+    g->groups = parts_of(g->m, g->bands > 1 ? 1 : larger(1, smaller(fits / g->oh, most)));
+    g->runs = g->oh == 1 && g->in_place ? parts_of(g->ow, run) : 1;
+    g->band_rows = parts_of(g->oh, g->bands);
+    g->group = parts_of(g->m, g->groups);
+    g->run = parts_of(g->ow, g->runs);
 }
 
 /* Rows of x that the output rows p0 <= p < p1 look at: first <= r < end. */
