@@ -118,6 +118,7 @@ static const char *const corners[] = {
     "m1h30x60c48k2f3x3s1x1p0x0x0x0",
     "m2h24x24c130k3f1x1s1x1p0x0x0x0",
     "m1h2x2c3k130f3x3s1x1p40x1x40x400",
+    "m2h11x8c530k20f1x1s2x3p0x0x0x0",
     "m40h6x5c23k70f1x1s1x1p0x0x0x0",
     "m14h9x9c20k264f3x3s2x2p1x1x1x1",
     "m2h21x36c70k264f3x2s2x1p0x2x1x0",

@@ -1,5 +1,5 @@
 /*
- * backward_data_template.h - the gradient of a convolution's input, in two ways.
+ * backward_data_template.h - the gradient of a convolution's input, in three ways.
  *
  *     dx[i,r,s,j] = sum_{u,v,k : r = p sh + u - pt, s = q sw + v - pl} dy[i,p,q,k] w[u,v,j,k]
  */
@@ -114,6 +114,99 @@ static void backward_data_by_phases(const cn_conv_shape *s, const float *dy, con
             correlate(&f, pool);
         }
     }
+}
+
+/* ---- 1 x 1 with a stride: one long row of products, spread over dx */
+
+/*
+ * Only every sh-th row and sw-th column of dx was seen, each pixel by one of dy. As in the forward
+ * pass the pixels of dy are one long row, whatever the length of the picture's; first, a run of
+ * pixels and a share of the channels at a time,
+ *     t[q, j] = sum_k dy[q, k] w[j, k]
+ * and then t is copied to where it belongs, with the zeros around it: dx is written once, in order.
+ */
+typedef struct spreading {
+    const cn_conv_shape *s;
+    const float *dy, *packed;
+    float *dx, *scratch;
+    int pixels, columns; /* of t */
+} spreading;
+
+static bool spreads(const cn_conv_shape *s)
+{
+    return s->fh == 1 && s->fw == 1 && (s->sh > 1 || s->sw > 1) && s->pt == 0 && s->pl == 0 &&
+           (s->oh - 1) * s->sh < s->h && (s->ow - 1) * s->sw < s->w &&
+           (int64_t)s->m * s->oh * s->ow <= INT32_MAX;
+}
+
+static spreading spreading_of(const cn_conv_shape *s)
+{
+    spreading f = {.s = s, .pixels = smaller(RUN_PIXELS, s->m * s->oh * s->ow)};
+    f.columns = smaller(parts_of(s->c, PANEL), BAND_FLOATS / RUN_PIXELS / PANEL) * PANEL;
+    return f;
+}
+
+static size_t spreading_floats(const spreading *f)
+{
+    return (size_t)f->pixels * (size_t)f->columns;
+}
+
+/* Channels j0 <= j < j1 of pixel q of the long row, and the zeros up to the next one. */
+static void spread_pixel(const cn_conv_shape *s, int q, int j0, int j1, const float *t, float *dx)
+{
+    const int column = q % s->ow, row = q / s->ow % s->oh, image = q / s->ow / s->oh;
+    const int r1 = row + 1 < s->oh ? (row + 1) * s->sh : s->h;
+    const int c1 = column + 1 < s->ow ? (column + 1) * s->sw : s->w;
+    const size_t bytes = (size_t)(j1 - j0) * sizeof *dx;
+    for (int r = row * s->sh; r < r1; r++)
+        for (int c = column * s->sw; c < c1; c++) {
+            float *x = dx + (((ptrdiff_t)image * s->h + r) * s->w + c) * s->c + j0;
+            if (r == row * s->sh && c == column * s->sw)
+                memcpy(x, t, bytes);
+            else
+                memset(x, 0, bytes);
+        }
+}
+
+static void spread_unit(void *argument, int unit, int worker)
+{
+    const spreading *f = argument;
+    const cn_conv_shape *s = f->s;
+    const int shares = parts_of(s->c, f->columns), j0 = unit % shares * f->columns;
+    const int j1 = smaller(s->c, j0 + f->columns), q0 = unit / shares * f->pixels;
+    const int q1 = smaller(s->m * s->oh * s->ow, q0 + f->pixels);
+    float *t = f->scratch + (size_t)worker * spreading_floats(f);
+    for (int column = j0; column < j1; column += PANEL) {
+        const int vectors = panel_vectors_at(s->c, column), width = vectors * LANES;
+        tile job = {.a = f->dy + (ptrdiff_t)q0 * s->oc,
+                    .b = f->packed + (ptrdiff_t)s->oc * column,
+                    .c = t + column - j0,
+                    .N = 1,
+                    .T = 1,
+                    .K = s->oc,
+                    .lda = s->oc,
+                    .ldb = width,
+                    .ldc = f->columns,
+                    .columns = width};
+        run_rows(&job, false, q1 - q0, vectors);
+    }
+    for (int q = q0; q < q1; q++)
+        spread_pixel(s, q, j0, j1, t + (ptrdiff_t)(q - q0) * f->columns, f->dx);
+}
+
+static void backward_data_by_spreading(const cn_conv_shape *s, const float *dy, const float *w,
+                                       float *dx, float *scratch, cn_pool *pool)
+{
+    const size_t floats = packed_floats(s->oc, s->c);
+    phase_packing z = {s, 0, 0, 1, 1, w, scratch};
+    spreading f = spreading_of(s);
+    f.dy = dy;
+    f.dx = dx;
+    f.packed = scratch;
+    f.scratch = scratch + floats;
+    cn_pool_run(packers(floats, pool), parts_of(s->c, PANEL), phase_unit, &z);
+    cn_pool_run(pool, parts_of(s->m * s->oh * s->ow, f.pixels) * parts_of(s->c, f.columns),
+                spread_unit, &f);
 }
 
 /* ---- few input channels: products, then sums */
@@ -236,6 +329,10 @@ static bool products_pay(const cn_conv_shape *s)
 static void direct_backward_data(const cn_conv_shape *s, const float *dy, const float *w, float *dx,
                                  float *scratch, cn_pool *pool)
 {
+    if (spreads(s)) {
+        backward_data_by_spreading(s, dy, w, dx, scratch, pool);
+        return;
+    }
     if (!products_pay(s)) {
         backward_data_by_phases(s, dy, w, dx, scratch, pool);
         return;

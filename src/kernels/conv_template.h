@@ -31,6 +31,11 @@ static size_t direct_scratch(const cn_conv_shape *s, int threads)
     const weights_gradient gradient = gradient_of(&wide.s, NULL, threads);
     const size_t weights = gradient.worker * workers + wide_floats(&wide);
     if (weights > most) most = weights;
+    if (spreads(s)) {
+        const spreading f = spreading_of(s);
+        const size_t data = spreading_floats(&f) * workers + packed_floats(s->oc, s->c);
+        return data > most ? data : most;
+    }
     if (products_pay(s)) {
         const products f = products_of(s);
         const size_t data =
