@@ -42,6 +42,22 @@ static float *forgive_neighbours(job *j, const cn_kernels *k, const float *y, co
     return seen;
 }
 
+/* The floats of scratch memory of a call. A session has what its batch needs, and its last batch
+ * may be smaller. */
+static size_t scratch_of(job *j, const cn_kernels *k, int threads)
+{
+    const size_t floats = k->conv_scratch(&j->s, threads);
+    cn_conv_shape less = j->s;
+    less.batch = j->s.m;
+    for (less.m = 1; less.m < j->s.m; less.m++) {
+        const size_t needed = k->conv_scratch(&less, threads);
+        if (needed > floats)
+            complain(j, k, "a batch of %d needs more scratch memory, %zu floats, than %d, %zu",
+                     less.m, needed, j->s.m, floats);
+    }
+    return floats;
+}
+
 static void conv_forward(job *j)
 {
     const cn_conv_shape *s = &j->s;
@@ -70,7 +86,7 @@ static void conv_forward(job *j)
             float *packed = take(j, "packed", k->conv_packed(s));
             k->conv_pack(s, w, packed, j->pools[p]);
             float *y = take(j, "y", n_y);
-            float *scratch = take(j, "scratch", k->conv_scratch(s, cn_pool_threads(j->pools[p])));
+            float *scratch = take(j, "scratch", scratch_of(j, k, cn_pool_threads(j->pools[p])));
             k->conv_forward(s, x, packed, b, relu, y, scratch, j->pools[p]);
             check_canaries(j, k);
             p ? compare_bits(j, k, "y", n_y, y, first)

@@ -287,19 +287,22 @@ static weights_gradient gradient_of(const cn_conv_shape *s, const float *x, int 
     /* A number copied serves each panel once; windows that overlap copy it several times. */
     f.aside = f.packed && s->sw * s->c > PANEL && (s->fw == 1 || s->oc >= 8 * PANEL);
     split(g, BAND_FLOATS, s->oc, f.aside ? ASIDE_PIXELS : GRADIENT_PIXELS, g->m);
-    const size_t pixels = (size_t)g->group * (size_t)g->band_rows * (size_t)g->run;
+    const size_t pixels = (size_t)g->most_group * (size_t)g->band_rows * (size_t)g->most_run;
     f.panels = parts_of(s->oc, PANEL);
     f.tiles = tiles_of(g->fw * g->c, s->oc > LANES ? TILE_ROWS_2 : TILE_ROWS_1);
     f.chunk = f.tiles;
-    f.band = band_floats(g);
-    if (f.packed) f.panel = pixels * PANEL;
+    f.worker = f.band = band_floats(g);
+    if (f.packed) {
+        f.panel = pixels * PANEL;
+        /* A share may begin and end inside a panel. */
+        f.worker += f.panel * (size_t)smaller(f.panels, f.panels / threads + 2);
+    }
     if (f.aside) {
         f.apart = pixels * TILE_ROWS_2 + LANES;
-        f.chunk = smaller(f.chunk, (int)(BAND_FLOATS / f.apart) + 1);
+        const size_t all = f.apart * (size_t)f.tiles, some = BAND_FLOATS + f.apart;
+        f.chunk = smaller(f.tiles, (int)(BAND_FLOATS / f.apart) + 1);
+        f.worker += all < some ? all : some; /* more pixels, more memory: not so with chunks */
     }
-    /* A share may begin and end inside a panel. */
-    const int panels = smaller(f.panels, f.panels / threads + 2);
-    f.worker = f.band + f.apart * (size_t)f.chunk + f.panel * (size_t)panels;
     return f;
 }
 

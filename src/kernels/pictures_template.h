@@ -15,15 +15,16 @@ typedef struct pictures {
     const float *x;
     int m, h, w, c;
     int fh, fw, sh, sw, pt, pl, oh, ow;
-    int columns;          /* of a padded row */
-    bool in_place;        /* no window leaves its row: it is not copied */
-    int every;            /* gathered: every every-th column and row of x, else 0 */
-    int from_h, from_w;   /* and the pictures that they are gathered from */
-    int from_oh, from_ow; /* (their strides are equal) */
-    ptrdiff_t row, image; /* floats from one to the next; a padded row's or the picture's */
-    int band_rows, bands; /* output rows of a band, and bands of a picture */
-    int run, runs;        /* output pixels of a row taken at a time, and such runs of a row */
-    int group, groups;    /* pictures taken together, whole ones only */
+    int columns;              /* of a padded row */
+    bool in_place;            /* no window leaves its row: it is not copied */
+    int every;                /* gathered: every every-th column and row of x, else 0 */
+    int from_h, from_w;       /* and the pictures that they are gathered from */
+    int from_oh, from_ow;     /* (their strides are equal) */
+    ptrdiff_t row, image;     /* floats from one to the next; a padded row's or the picture's */
+    int band_rows, bands;     /* output rows of a band, and bands of a picture */
+    int run, runs;            /* output pixels of a row taken at a time, and such runs of a row */
+    int group, groups;        /* pictures taken together, whole ones only */
+    int most_run, most_group; /* of fewer pictures, too: scratch memory must suffice for them */
 } pictures;
 
 /* Without its split. `joined`: each row of outputs begins where the one before it ends. */
@@ -72,10 +73,12 @@ static void split(pictures *g, int floats, int beside, int pixels, int most)
     const int fits = larger((int)(floats / (row > 0 ? row : 1)), parts_of(pixels, g->ow));
     const int run = larger(pixels, floats / smaller(floats, g->c * g->sw + beside));
     g->bands = parts_of(g->oh, larger(1, smaller(g->oh, fits)));
-    g->groups = parts_of(g->m, g->bands > 1 ? 1 : larger(1, smaller(fits / g->oh, most)));
-    g->runs = g->oh == 1 && g->in_place ? parts_of(g->ow, run) : 1;
     g->band_rows = parts_of(g->oh, g->bands);
+    g->most_group = g->bands > 1 ? 1 : larger(1, smaller(smaller(fits / g->oh, most), g->m));
+    g->groups = parts_of(g->m, g->most_group);
     g->group = parts_of(g->m, g->groups);
+    g->most_run = g->oh == 1 && g->in_place ? smaller(g->ow, run) : g->ow;
+    g->runs = parts_of(g->ow, g->most_run);
     g->run = parts_of(g->ow, g->runs);
 }
 
@@ -93,10 +96,10 @@ INLINE int end_row(const pictures *g, int p1)
 /* What the padded rows of one group take. */
 static size_t band_floats(const pictures *g)
 {
-    if (g->every) return (size_t)g->run * (size_t)g->c;
+    if (g->every) return (size_t)g->most_run * (size_t)g->c;
     if (g->in_place) return 0;
     const int rows = smaller(g->h, (g->band_rows - 1) * g->sh + g->fh);
-    return (size_t)g->group * (size_t)rows * (size_t)g->row + 2 * LANES;
+    return (size_t)g->most_group * (size_t)rows * (size_t)g->row + 2 * LANES;
 }
 
 /* The rows that output rows p0 <= p < p1 of pictures i0 <= i < i1 look at, in place or copied into
