@@ -121,6 +121,9 @@ static const char *const corners[] = {
     "m2h11x8c530k20f1x1s2x3p0x0x0x0",
     "m40h6x5c23k70f1x1s1x1p0x0x0x0",
     "m14h9x9c20k264f3x3s2x2p1x1x1x1",
+    "m14h8x14c20k40f3x3s2x2p0x0x1x1", /* rows of 7 and of 8 pixels, and pictures that fill tiles */
+    "m13h5x8c9k23f3x2s1x1p1x1x1x0",
+    "m30h2x1c7k3f2x1s1x1p0x0x0x0",
     "m2h21x36c70k264f3x2s2x1p0x2x1x0",
     /* every channel by itself: MobileNet's windows, others, and several outputs a channel */
     "m2h14x14c32k32f3x3s1x1p1x1x1x1d1x1g32",
