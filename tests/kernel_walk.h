@@ -108,6 +108,7 @@ static const char *const corners[] = {
     "m1h15x15c16k32f3x3s2x2p0x0x1x1",
     "m2h13x12c32k48f3x3s1x1p1x1x1x1", /* Winograd's */
     "m3h9x17c40k32f3x3s1x1p0x2x2x1",
+    "m3h16x20c32k32f3x3s1x1p1x1x1x1", /* two blocks of 30 tiles; of two pictures one of 40 */
     "m25h3x5c32k32f3x3s1x1p0x0x0x0",
     "m1h40x40c64k80f3x3s1x1p1x1x1x1",
     "m1h6x6c32k48f3x3s1x1p1x1x1x1", /* his smaller tiles */

@@ -93,8 +93,8 @@ static void correlate_row(const correlation *s, const float *rows, int p, int q0
         run_rows(&job, false, q1 - q0, panel_vectors_at(s->oc, column));
 }
 
-/* One panel of whole pictures whose rows lie `image` floats apart. */
-static void correlate_across(const correlation *s, const float *rows, int pictures, ptrdiff_t image,
+/* One panel of n whole pictures that lie `image` floats apart. */
+static void correlate_across(const correlation *s, const float *rows, int n, ptrdiff_t image,
                              int column, const float *bias, float *y)
 {
     for (int p = 0; p < s->g.oh; p++)
@@ -102,7 +102,7 @@ static void correlate_across(const correlation *s, const float *rows, int pictur
             tile job = tile_at(s, rows, p, q, column, bias, y);
             job.lda = image;
             job.ldc = s->y_image;
-            run_rows(&job, false, pictures, panel_vectors_at(s->oc, column));
+            run_rows(&job, false, n, panel_vectors_at(s->oc, column));
         }
 }
 

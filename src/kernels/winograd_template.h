@@ -35,7 +35,7 @@ typedef struct winograd {
     int m, h, w, c, pt, pl, oh, ow, oc;
     int side, planes;              /* a tile has side x side outputs, (side + 2)^2 planes */
     int across, down, count;       /* tiles of a picture's row and column; of all pictures */
-    int block;                     /* tiles at a time */
+    int block, most;               /* tiles at a time; the most, with fewer pictures, too */
     ptrdiff_t pitch_in, pitch_out; /* floats from one transformed tile to the next */
     float relu;
     float *scratch;
@@ -67,8 +67,8 @@ static winograd winograd_of(const cn_conv_shape *s, int side)
     /* A block reads all filters: where they are many, tiles rather leave the second-level cache. */
     const int fits = TILE_BYTES / (int)sizeof(float) / f.planes / (s->c + s->oc);
     const int balanced = (int)((int64_t)s->c * s->oc / FILTERS_A_TILE);
-    const int most = larger(TILES_LEAST, larger(fits, balanced));
-    f.block = parts_of(f.count, parts_of(f.count, most));
+    f.most = smaller(f.count, larger(TILES_LEAST, larger(fits, balanced)));
+    f.block = parts_of(f.count, parts_of(f.count, f.most));
     f.pitch_in = s->c;
     f.pitch_out = s->oc;
     return f;
@@ -145,7 +145,9 @@ static size_t filters_floats(const winograd *f)
 
 static size_t block_floats(const winograd *f)
 {
-    return (size_t)f->planes * (size_t)(plane_in(f) + plane_out(f));
+    const size_t most = (size_t)f->most;
+    return (size_t)f->planes *
+           (size_t)(spaced(most * (size_t)f->pitch_in) + spaced(most * (size_t)f->pitch_out));
 }
 
 /* One of backward data's filters for each of LANES channels j and of LANES k: in w, [3][3][oc][c],
