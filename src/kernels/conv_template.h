@@ -57,11 +57,11 @@ static size_t direct_scratch(const cn_conv_shape *s, int threads)
 
 static size_t dense_scratch(const cn_conv_shape *s, int threads)
 {
-    const int side = winograd_side(s);
-    if (side == 4) return winograd_scratch(s, threads);
-    const size_t direct = direct_scratch(s, threads);
-    const size_t most = side ? winograd_scratch(s, threads) : 0;
-    return most > direct ? most : direct;
+    if (winograd_side(s) == 0) return direct_scratch(s, threads);
+    const size_t forward = winograd_forward_scratch(s, threads);
+    const size_t backward = winograd_backward_pays(s) ? winograd_backward_scratch(s, threads)
+                                                      : direct_scratch(s, threads);
+    return forward > backward ? forward : backward;
 }
 
 static void dense_forward(const cn_conv_shape *s, const float *x, const float *packed,
@@ -73,13 +73,14 @@ static void dense_forward(const cn_conv_shape *s, const float *x, const float *p
 static void dense_backward_data(const cn_conv_shape *s, const float *dy, const float *w, float *dx,
                                 float *scratch, cn_pool *pool)
 {
-    (winograd_side(s) ? winograd_backward_data : direct_backward_data)(s, dy, w, dx, scratch, pool);
+    (winograd_backward_pays(s) ? winograd_backward_data : direct_backward_data)(s, dy, w, dx,
+                                                                                scratch, pool);
 }
 
 static void dense_backward_weights(const cn_conv_shape *s, const float *x, const float *dy,
                                    float *dw, float *db, float *scratch, cn_pool *pool)
 {
-    if (winograd_side(s) != 4) {
+    if (!winograd_backward_pays(s)) {
         direct_backward_weights(s, x, dy, dw, db, scratch, pool);
         return;
     }

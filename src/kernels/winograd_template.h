@@ -110,6 +110,13 @@ static int winograd_side(const cn_conv_shape *s)
     return by_fours <= by_twos ? 4 : 2;
 }
 
+/* Backward transforms filters, or their gradients, in every call: a few tiles do not pay for it. */
+static bool winograd_backward_pays(const cn_conv_shape *s)
+{
+    const double m = s->batch ? s->batch : s->m;
+    return winograd_side(s) == 4 && m * parts_of(s->oh, 4) * parts_of(s->ow, 4) >= TILES_LEAST;
+}
+
 /* n floats, or a few more: an odd number of cache lines, so that what lies that far apart does not
  * share a few sets of the cache. */
 INLINE ptrdiff_t spaced(size_t n)
@@ -354,7 +361,7 @@ static void winograd_backward_data(const cn_conv_shape *s, const float *dy, cons
                                    float *dx, float *scratch, cn_pool *pool)
 {
     const cn_conv_shape flipped = flipped_shape(s);
-    winograd f = winograd_of(&flipped, winograd_side(s));
+    winograd f = winograd_of(&flipped, 4);
     transform_filters(&f, w, true, scratch, pool);
     f.x = dy;
     f.y = dx;
@@ -488,15 +495,17 @@ static void winograd_backward_weights(const cn_conv_shape *s, const float *x, co
 
 /* ---- scratch memory: the most that one of the passes takes */
 
-static size_t winograd_scratch(const cn_conv_shape *s, int threads)
+static size_t winograd_forward_scratch(const cn_conv_shape *s, int threads)
+{
+    const winograd f = winograd_of(s, winograd_side(s));
+    return block_floats(&f) * (size_t)threads;
+}
+
+static size_t winograd_backward_scratch(const cn_conv_shape *s, int threads)
 {
     const cn_conv_shape flipped = flipped_shape(s);
-    const int side = winograd_side(s);
-    const winograd f = winograd_of(s, side), data = winograd_of(&flipped, side);
-    const winograd gradient = winograd_weights_of(s);
-    const size_t forward = block_floats(&f) * (size_t)threads;
+    const winograd data = winograd_of(&flipped, 4), gradient = winograd_weights_of(s);
     const size_t back = filters_floats(&data) + block_floats(&data) * (size_t)threads;
-    const size_t weights = side == 4 ? sums_floats(&gradient) + block_floats(&gradient) : 0;
-    const size_t most = forward > back ? forward : back;
-    return most > weights ? most : weights;
+    const size_t weights = sums_floats(&gradient) + block_floats(&gradient);
+    return back > weights ? back : weights;
 }
