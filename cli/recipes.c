@@ -22,7 +22,7 @@ static const struct {
          {"--model", "cifar-fast"},
          {"--whiten", "whiten"},
          {"--freeze", "whiten.*"},
-         {"--epochs", "12"},
+         {"--epochs", "18"},
          {"--batch", "1024"},
          {"--optimizer", "sgd"},
          {"--momentum", "0.85"},
