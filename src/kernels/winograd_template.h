@@ -20,7 +20,8 @@ enum {
     TILE_BYTES =
         512 * 1024,        /* of transformed tiles at a time, in and out: the second-level cache */
     TILES_LEAST = 24,      /* at a time, so that a transformed weight is used that often */
-    FILTERS_A_TILE = 4096, /* or more tiles: this many filters of a plane for each */
+    FILTERS_A_TILE = 4096, /* or more tiles: this many filters of a plane for each, */
+    TILES_MOST = 128,      /* up to this many */
     CACHED_FILTERS = 128 * 1024, /* whose 36 planes stay in the last cache */
     TILES_A_UNIT = 4,            /* to transform, where threads share the tiles of a block */
     WINOGRAD_CHANNELS = 16,      /* fewer channels do not pay for the transforms */
@@ -66,7 +67,8 @@ static winograd winograd_of(const cn_conv_shape *s, int side)
     f.count = s->m * f.down * f.across;
     /* A block reads all filters: where they are many, tiles rather leave the second-level cache. */
     const int fits = TILE_BYTES / (int)sizeof(float) / f.planes / (s->c + s->oc);
-    const int balanced = (int)((int64_t)s->c * s->oc / FILTERS_A_TILE);
+    const int64_t filters = (int64_t)s->c * s->oc / FILTERS_A_TILE;
+    const int balanced = filters < TILES_MOST ? (int)filters : TILES_MOST;
     f.most = smaller(f.count, larger(TILES_LEAST, larger(fits, balanced)));
     f.block = parts_of(f.count, parts_of(f.count, f.most));
     f.pitch_in = s->c;
