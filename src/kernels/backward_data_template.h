@@ -185,7 +185,6 @@ static void spread_unit(void *argument, int unit, int worker)
                     .T = 1,
                     .K = s->oc,
                     .lda = s->oc,
-                    .ldb = width,
                     .ldc = f->columns,
                     .columns = width};
         run_rows(&job, false, q1 - q0, vectors);
@@ -303,7 +302,6 @@ static void products_unit(void *argument, int unit, int worker)
                         .T = 1,
                         .K = s->oc,
                         .lda = s->oc,
-                        .ldb = width,
                         .ldc = f->width,
                         .columns = width};
             run_rows(&job, false, (p1 - p0) * s->ow, vectors);

@@ -73,7 +73,6 @@ INLINE tile tile_at(const correlation *s, const float *rows, int p, int q, int c
                   .at = g->row,
                   .lda = (ptrdiff_t)g->sw * g->c,
                   .bt = (ptrdiff_t)depth * width,
-                  .ldb = width,
                   .ldc = s->y_pixel,
                   .columns = smaller(s->oc - column, width),
                   .bias = bias,

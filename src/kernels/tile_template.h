@@ -5,8 +5,8 @@
  *                  A[n an + t at + (i, k)] B[n bn + t bt + k ldb + j]
  *
  * for i < MR rows and j < NV vectors of LANES columns. (i, k) is i lda + k, or with TA (A
- * transposed) i + k lda. The MR NV sums stay in registers: each step loads NV vectors of B and
- * spreads MR scalars of A, for MR NV multiply-adds.
+ * transposed) i + k lda; without it B's rows lie end to end, ldb = NV LANES. The MR NV sums stay in
+ * registers: each step loads NV vectors of B and spreads MR scalars of A, for MR NV multiply-adds.
  *
  * use               A                 n        t           k             B
  * forward           rows of x                  kernel row  (v, channel)  packed weights
@@ -46,14 +46,74 @@ static __attribute__((noinline)) void write_sums(const float *sums, int rows, in
         for (int j = 0; j < columns; j++) c[j] = accumulate ? c[j] + sums[j] : sums[j];
 }
 
+/*
+ * The sum over k < steps. STEPS of them are written out, so that few instructions are anything else
+ * than loads, spreads and multiply-adds. For the same reason there are pointers to every third row
+ * of A: what is added to them, once or twice lda and a constant, is part of a load.
+ */
+enum { STEPS = 4, ROW_POINTERS = (TILE_ROWS_1 + 2) / 3 };
+
+INLINE void sum_step(const int MR, const int NV, const bool TA, vf acc[TILE_ROWS_1][2],
+                     const float *const *a, ptrdiff_t lda, const float *b, const int k)
+{
+    vf v[2];
+    UNROLL
+    for (int j = 0; j < NV; j++) v[j] = load(b + j * LANES);
+    UNROLL
+    for (int i = 0; i < MR; i++) {
+        const vf e = spread(TA ? a[0][i + k * lda] : a[i / 3][i % 3 * lda + k]);
+        UNROLL
+        for (int j = 0; j < NV; j++) acc[i][j] = add_product(acc[i][j], e, v[j]);
+    }
+}
+
+INLINE void sum_run(const int MR, const int NV, vf acc[TILE_ROWS_1][2], int steps, const float *top,
+                    ptrdiff_t lda, const float *b)
+{
+    /* Where A's rows lie end to end, a step asks for a piece of the next tile's. */
+    const ptrdiff_t ask = lda == steps ? MR : 0;
+    const float *a[ROW_POINTERS], *next = top + MR * lda;
+    int k = 0;
+    UNROLL
+    for (int g = 0; g < ROW_POINTERS; g++) a[g] = own_register(top + 3 * g * lda);
+    for (; k + STEPS <= steps; k += STEPS, b += STEPS * NV * LANES, next += STEPS * ask) {
+        UNROLL
+        for (int s = 0; s < STEPS; s++) {
+            if (s % 2 == 0) prefetch(next + s * ask);
+            sum_step(MR, NV, false, acc, a, lda, b + s * NV * LANES, s);
+        }
+        UNROLL
+        for (int g = 0; g < ROW_POINTERS; g++) a[g] = own_register(a[g] + STEPS);
+    }
+    for (; k < steps; k++, b += NV * LANES) {
+        sum_step(MR, NV, false, acc, a, lda, b, 0);
+        UNROLL
+        for (int g = 0; g < ROW_POINTERS; g++) a[g]++;
+    }
+}
+
+/* The same with A transposed: a step's numbers are neighbours, and rows of B anywhere. */
+INLINE void sum_run_ta(const int MR, const int NV, vf acc[TILE_ROWS_1][2], int steps,
+                       const float *a, ptrdiff_t lda, const float *b, ptrdiff_t ldb)
+{
+    int k = 0;
+    for (; k + STEPS <= steps; k += STEPS) {
+        UNROLL
+        for (int s = 0; s < STEPS; s++) {
+            sum_step(MR, NV, true, acc, &a, lda, b, 0);
+            a = own_register(a + lda);
+            b = own_register(b + ldb);
+        }
+    }
+    for (; k < steps; k++, a += lda, b += ldb) sum_step(MR, NV, true, acc, &a, lda, b, 0);
+}
+
 /* `count` tiles, one below the other. What a tile sets up beside its sums is thus set up once. */
 INLINE void run_tile(const int MR, const int NV, const bool TA, const tile *job, int count)
 {
-    const ptrdiff_t lda = job->lda, ldb = job->ldb, ldc = job->ldc;
-    const int steps = job->K, columns = job->columns;
+    const ptrdiff_t lda = job->lda, ldc = job->ldc;
+    const int columns = job->columns;
     const float *top = job->a;
-    /* Where A's rows lie end to end, a step asks for a piece of the next tile's. */
-    const ptrdiff_t ask = lda == steps ? MR : 0;
     float *c = job->c;
     for (; count > 0; count--, top += TA ? MR : MR * lda, c += MR * ldc) {
         vf acc[TILE_ROWS_1][2];
@@ -65,23 +125,12 @@ INLINE void run_tile(const int MR, const int NV, const bool TA, const tile *job,
         }
         for (int n = 0; n < job->N; n++) {
             for (int t = 0; t < job->T; t++) {
-                const float *a = top + n * job->an + t * job->at, *next = a + MR * lda;
+                const float *a = top + n * job->an + t * job->at;
                 const float *b = job->b + n * job->bn + t * job->bt;
-                for (int k = 0; k < steps; k++) {
-                    vf v[2];
-                    if (!TA) prefetch(next);
-                    UNROLL
-                    for (int j = 0; j < NV; j++) v[j] = load(b + j * LANES);
-                    UNROLL
-                    for (int i = 0; i < MR; i++) {
-                        const float e = TA ? a[i] : a[i * lda];
-                        UNROLL
-                        for (int j = 0; j < NV; j++) acc[i][j] += e * v[j];
-                    }
-                    a += TA ? lda : 1;
-                    b += ldb;
-                    next += ask;
-                }
+                if (TA)
+                    sum_run_ta(MR, NV, acc, job->K, a, lda, b, job->ldb);
+                else
+                    sum_run(MR, NV, acc, job->K, a, lda, b);
             }
         }
         if (job->relu > 0) {

@@ -56,6 +56,25 @@ INLINE vf spread(float x)
     return x - (vf){0};
 }
 
+/* sum + e v, in the sum's own register: GCC, left to choose, copies sums from one to another. */
+INLINE vf add_product(vf sum, vf e, vf v)
+{
+#if (LANES == 8 && defined(__FMA__)) || (LANES == 16 && defined(__AVX512F__))
+    __asm__("vfmadd231ps %2, %1, %0" : "+v"(sum) : "v"(e), "v"(v));
+    return sum;
+#else
+    return sum + e * v;
+#endif
+}
+
+/* p, of which the compiler no longer knows that it is another pointer and an offset: it keeps both
+ * in registers, and does not compute one from the other at each use. */
+INLINE const float *own_register(const float *p)
+{
+    __asm__("" : "+r"(p));
+    return p;
+}
+
 /* mask ? a : b, lane by lane; a mask's lanes are 0 or -1. */
 INLINE vf choose(vi mask, vf a, vf b)
 {

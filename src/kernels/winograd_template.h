@@ -293,7 +293,6 @@ static void multiply_plane(const block *z, int p)
                     .T = 1,
                     .K = f->c,
                     .lda = f->pitch_in,
-                    .ldb = width,
                     .ldc = f->pitch_out,
                     .columns = width};
         run_rows(&job, false, z->n, vectors);
