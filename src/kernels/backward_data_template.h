@@ -41,7 +41,7 @@ static void pack_tap(const float *tap, int depth, int n, int width, float *packe
     for (int j = 0; j < width; j += LANES) {
         for (int k = 0; k < depth; k += LANES) {
             const int rows = smaller(LANES, n - j), columns = smaller(LANES, depth - k);
-            float square[LANES][LANES] = {{0}};
+            vf square[LANES] = {{0}};
             const float *from = tap + (ptrdiff_t)j * depth + k;
             if (rows == LANES && columns == LANES) {
                 turn(from, depth, square);
@@ -50,7 +50,7 @@ static void pack_tap(const float *tap, int depth, int n, int width, float *packe
                     for (int i = 0; i < columns; i++) square[i][l] = from[(ptrdiff_t)l * depth + i];
             }
             for (int i = 0; i < columns; i++)
-                store(packed + (ptrdiff_t)(k + i) * width + j, load(square[i]));
+                store(packed + (ptrdiff_t)(k + i) * width + j, square[i]);
         }
     }
 }

@@ -66,8 +66,34 @@ static size_t direct_packed(const cn_conv_shape *s)
     return packed_floats(f.s.fh * f.s.fw * f.s.c, f.s.oc);
 }
 
-/* LANES lines of LANES floats each, `stride` apart, as columns: each line is read whole. */
-INLINE void turn(const float *from, ptrdiff_t stride, float to[LANES][LANES])
+/* LANES lines of LANES floats each, `stride` apart, as columns. */
+#if LANES == 8 && defined(__AVX__)
+/* Pairs of lines are mixed, then pairs of pairs; then halves change places. */
+INLINE void turn(const float *from, ptrdiff_t stride, vf to[LANES])
+{
+    __m256 a[LANES], b[LANES];
+    UNROLL
+    for (int i = 0; i < LANES; i += 2) {
+        const __m256 x = (__m256)load(from + i * stride), y = (__m256)load(from + (i + 1) * stride);
+        a[i] = _mm256_unpacklo_ps(x, y);
+        a[i + 1] = _mm256_unpackhi_ps(x, y);
+    }
+    UNROLL
+    for (int i = 0; i < LANES; i += 4) {
+        UNROLL
+        for (int j = 0; j < 2; j++) {
+            b[i + 2 * j] = _mm256_shuffle_ps(a[i + j], a[i + j + 2], 0x44);
+            b[i + 2 * j + 1] = _mm256_shuffle_ps(a[i + j], a[i + j + 2], 0xee);
+        }
+    }
+    UNROLL
+    for (int i = 0; i < 4; i++) {
+        to[i] = (vf)_mm256_permute2f128_ps(b[i], b[i + 4], 0x20);
+        to[i + 4] = (vf)_mm256_permute2f128_ps(b[i], b[i + 4], 0x31);
+    }
+}
+#else
+INLINE void turn(const float *from, ptrdiff_t stride, vf to[LANES])
 {
     UNROLL
     for (int l = 0; l < LANES; l++) {
@@ -76,6 +102,7 @@ INLINE void turn(const float *from, ptrdiff_t stride, float to[LANES][LANES])
         for (int i = 0; i < LANES; i++) to[i][l] = line[i];
     }
 }
+#endif
 
 /* The threads that pack n floats: few are not worth their meeting. */
 INLINE cn_pool *packers(size_t n, cn_pool *pool)

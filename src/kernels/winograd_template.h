@@ -164,9 +164,9 @@ static size_t block_floats(const winograd *f)
 static void turned_filters(const winograd *f, const float *w, int j, int k, vf g[LANES][9])
 {
     for (int t = 0; t < 9; t++) {
-        float square[LANES][LANES];
+        vf square[LANES];
         turn(w + ((ptrdiff_t)(8 - t) * f->oc + k) * f->c + j, f->c, square);
-        for (int i = 0; i < LANES; i++) g[i][t] = load(square[i]);
+        for (int i = 0; i < LANES; i++) g[i][t] = square[i];
     }
 }
 
