@@ -46,8 +46,8 @@ static void plan_correlation(correlation *s, int threads)
     s->across = across_pays(g);
     if (s->across)
         split(g, BAND_FLOATS, 0, TILE_ROWS_2 * g->oh * g->ow, larger(most, TILE_ROWS_2));
-    else
-        split(g, BAND_FLOATS, 0, TILE_ROWS_1, most);
+    else /* a panel writes a part of each pixel: those of a band stay in the cache, too */
+        split(g, BAND_FLOATS, g->oh > 1 ? s->oc : 0, TILE_ROWS_1, most);
     g->run = g->run < g->ow ? smaller(g->run, RUN_PIXELS) : g->run;
     g->runs = parts_of(g->ow, g->run);
     s->panels = parts_of(s->oc, PANEL);
@@ -55,53 +55,70 @@ static void plan_correlation(correlation *s, int threads)
     s->band = band_floats(g);
 }
 
-/* One panel of pixels of output row p, from q on. */
-INLINE tile tile_at(const correlation *s, const float *rows, int p, int q, int column,
-                    const float *bias, float *y)
+/* One panel of weights, or with one pixel of outputs several. `job` has what all of its tiles have
+ * in common: clearing so large a struct takes as long as a few steps of a tile. */
+typedef struct weights_panel {
+    int vectors, count;
+    const float *packed;
+    tile job;
+} weights_panel;
+
+static weights_panel panel_of(const correlation *s, int column, int count, const float *bias)
 {
     const pictures *g = &s->g;
-    const int width = panel_vectors_at(s->oc, column) * LANES;
-    const int depth = g->fw * g->c, top = p * g->sh - g->pt;
+    const int vectors = panel_vectors_at(s->oc, column), depth = g->fw * g->c;
+    return (weights_panel){.vectors = vectors,
+                           .count = count,
+                           .packed = s->packed + (ptrdiff_t)g->fh * depth * column,
+                           .job = {.N = 1,
+                                   .K = depth,
+                                   .at = g->row,
+                                   .lda = (ptrdiff_t)g->sw * g->c,
+                                   .bt = (ptrdiff_t)depth * vectors * LANES,
+                                   .ldc = s->y_pixel,
+                                   .columns = smaller(s->oc - column, vectors * LANES),
+                                   .bias = bias,
+                                   .relu = s->relu}};
+}
+
+/* Leads the tiles to pixel q of output row p, whose first panel is in y. */
+INLINE void seek(const correlation *s, weights_panel *w, const float *rows, int p, int q, float *y)
+{
+    const pictures *g = &s->g;
+    const int top = p * g->sh - g->pt;
     const int u0 = smaller(g->fh, larger(0, -top)), u1 = larger(u0, smaller(g->fh, g->h - top));
-    const float *packed = s->packed + (ptrdiff_t)g->fh * depth * column;
-    return (tile){.a = rows + (top + u0) * g->row + (ptrdiff_t)q * g->sw * g->c,
-                  .b = packed + (ptrdiff_t)u0 * depth * width,
-                  .c = y + p * s->y_row + q * s->y_pixel + column,
-                  .N = 1,
-                  .T = u1 - u0,
-                  .K = depth,
-                  .at = g->row,
-                  .lda = (ptrdiff_t)g->sw * g->c,
-                  .bt = (ptrdiff_t)depth * width,
-                  .ldc = s->y_pixel,
-                  .columns = smaller(s->oc - column, width),
-                  .bias = bias,
-                  .relu = s->relu};
+    w->job.a = rows + (top + u0) * g->row + (ptrdiff_t)q * g->sw * g->c;
+    w->job.b = w->packed + u0 * w->job.bt;
+    w->job.c = y + p * s->y_row + q * s->y_pixel;
+    w->job.T = u1 - u0;
 }
 
-/* Output row p, pixels q0 <= q < q1, of one panel, or one pixel of several; `spare` floats of y
- * behind them come later. */
-static void correlate_row(const correlation *s, const float *rows, int p, int q0, int q1,
-                          int column, int panels, const float *bias, float *y, ptrdiff_t spare)
+/* Output rows p0 <= p < p1, pixels q0 <= q < q1. */
+static void correlate_rows(const correlation *s, weights_panel *w, const float *rows, int p0,
+                           int p1, int q0, int q1, float *y)
 {
-    tile job = tile_at(s, rows, p, q0, column, bias, y);
-    job.spare = spare;
-    if (panels > 1)
-        run_row(panels, &job, (ptrdiff_t)s->g.fh * s->g.fw * s->g.c * PANEL);
-    else
-        run_rows(&job, false, q1 - q0, panel_vectors_at(s->oc, column));
+    /* What a row writes too much, the next row overwrites, where it begins behind it. */
+    const ptrdiff_t spare = s->y_row == (ptrdiff_t)s->g.ow * s->oc ? s->y_row : 0;
+    for (int p = p0; p < p1; p++) {
+        seek(s, w, rows, p, q0, y);
+        w->job.spare = p + 1 < p1 ? spare : 0;
+        if (w->count > 1)
+            run_row(w->count, &w->job, (ptrdiff_t)s->g.fh * w->job.K * PANEL);
+        else
+            run_rows(&w->job, false, q1 - q0, w->vectors);
+    }
 }
 
-/* One panel of n whole pictures that lie `image` floats apart. */
-static void correlate_across(const correlation *s, const float *rows, int n, ptrdiff_t image,
-                             int column, const float *bias, float *y)
+/* n whole pictures that lie `image` floats apart. */
+static void correlate_across(const correlation *s, weights_panel *w, const float *rows, int n,
+                             ptrdiff_t image, float *y)
 {
+    w->job.lda = image;
+    w->job.ldc = s->y_image;
     for (int p = 0; p < s->g.oh; p++)
         for (int q = 0; q < s->g.ow; q++) {
-            tile job = tile_at(s, rows, p, q, column, bias, y);
-            job.lda = image;
-            job.ldc = s->y_image;
-            run_rows(&job, false, n, panel_vectors_at(s->oc, column));
+            seek(s, w, rows, p, q, y);
+            run_rows(&w->job, false, n, w->vectors);
         }
 }
 
@@ -119,24 +136,20 @@ static void correlate_unit(void *argument, int unit, int worker)
     float *copy = s->scratch + (size_t)worker * s->band;
     const float *rows =
         g->every ? gathered_pixels(g, q0, q1, copy) : padded_rows(g, i0, i1, p0, p1, copy, &image);
-    /* What a row writes too much, the next row overwrites, where it begins behind it. */
-    const ptrdiff_t spare = s->y_row == (ptrdiff_t)g->ow * s->oc ? s->y_row : 0;
     const int panel0 = share * s->panels / s->shares;
     const int panel1 = (share + 1) * s->panels / s->shares;
     const int end = smaller(s->oc, panel1 * PANEL);
-    for (int column = panel0 * PANEL, panels; column < end; column += panels * PANEL) {
+    for (int column = panel0 * PANEL, count; column < end; column += count * PANEL) {
         float bias[ROW_PANELS * PANEL] = {0};
-        panels =
+        count =
             s->across || q1 - q0 > 1 ? 1 : larger(1, smaller(ROW_PANELS, (end - column) / PANEL));
-        for (int j = 0; s->bias && j < smaller(panels * PANEL, s->oc - column); j++)
+        for (int j = 0; s->bias && j < smaller(count * PANEL, s->oc - column); j++)
             bias[j] = s->bias[(column + j) % s->biases];
-        if (s->across)
-            correlate_across(s, rows, i1 - i0, image, column, s->bias ? bias : NULL,
-                             s->y + i0 * s->y_image);
-        for (int i = i0; i < i1 && !s->across; i++)
-            for (int p = p0; p < p1; p++)
-                correlate_row(s, rows + (i - i0) * image, p, q0, q1, column, panels,
-                              s->bias ? bias : NULL, s->y + i * s->y_image, p + 1 < p1 ? spare : 0);
+        weights_panel w = panel_of(s, column, count, s->bias ? bias : NULL);
+        float *y = s->y + i0 * s->y_image + column;
+        if (s->across) correlate_across(s, &w, rows, i1 - i0, image, y);
+        for (int i = i0; i < i1 && !s->across; i++, y += s->y_image)
+            correlate_rows(s, &w, rows + (i - i0) * image, p0, p1, q0, q1, y);
     }
 }
 
