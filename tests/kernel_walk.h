@@ -96,9 +96,13 @@ static const char *const corners[] = {
     "m2h9x33c300k40f1x1s2x2p0x0x0x0",
     "m1h30x40c200k33f1x1s1x1p0x0x0x0",
     "m1h1x5c120k84f1x1s1x1p0x0x0x0", /* a dense layer of 5 examples */
-    "m1h1x1c120k84f1x1s1x1p0x0x0x0", /* of one, in panels of 4 and 1 */
-    "m1h1x1c50k234f1x1s1x1p0x0x0x0", /* 4, 4, 4 and 2, and 7 and 2 */
-    "m1h4x1c30k112f3x1s1x1p1x0x1x0", /* 4 and 3, several kernel rows */
+    "m1h1x1c120k84f1x1s1x1p0x0x0x0", /* of one: with 8 lanes 8 vectors and 3 */
+    "m1h1x1c50k234f1x1s1x1p0x0x0x0", /* 8, 8, 8 and 6 */
+    "m1h1x1c30k120f1x1s1x1p0x0x0x0", /* 8 and 7 */
+    "m1h1x1c9k36f1x1s1x1p0x0x0x0",   /* 5 */
+    "m1h1x1c9k7f1x1s1x1p0x0x0x0",    /* less than 1 */
+    "m2h3x1c9k57f1x1s2x2p1x0x1x0",   /* rows of one pixel, some outside the picture */
+    "m1h4x1c30k112f3x1s1x1p1x0x1x0", /* several kernel rows */
     "m1h40x1c5k6f11x1s1x1p5x0x5x0",  /* a column */
     "m2h3x2c4k5f5x4s2x3p4x3x4x3",    /* more padding than picture */
     "m3h2x4c1k23f4x1s2x3p0x1x5x0",   /* several rows, or pictures, in one vector */

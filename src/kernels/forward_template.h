@@ -55,8 +55,8 @@ static void plan_correlation(correlation *s, int threads)
     s->band = band_floats(g);
 }
 
-/* One panel of weights, or with one pixel of outputs several. `job` has what all of its tiles have
- * in common: clearing so large a struct takes as long as a few steps of a tile. */
+/* One panel of weights, or of 1 x 1 ones for a single pixel several. `job` has what all of its
+ * tiles have in common: clearing so large a struct takes as long as a few steps of a tile. */
 typedef struct weights_panel {
     int vectors, count;
     const float *packed;
@@ -76,7 +76,7 @@ static weights_panel panel_of(const correlation *s, int column, int count, const
                                    .lda = (ptrdiff_t)g->sw * g->c,
                                    .bt = (ptrdiff_t)depth * vectors * LANES,
                                    .ldc = s->y_pixel,
-                                   .columns = smaller(s->oc - column, vectors * LANES),
+                                   .columns = smaller(s->oc - column, count * PANEL),
                                    .bias = bias,
                                    .relu = s->relu}};
 }
@@ -103,7 +103,7 @@ static void correlate_rows(const correlation *s, weights_panel *w, const float *
         seek(s, w, rows, p, q0, y);
         w->job.spare = p + 1 < p1 ? spare : 0;
         if (w->count > 1)
-            run_row(w->count, &w->job, (ptrdiff_t)s->g.fh * w->job.K * PANEL);
+            run_row(&w->job, (ptrdiff_t)w->job.K * PANEL);
         else
             run_rows(&w->job, false, q1 - q0, w->vectors);
     }
@@ -120,6 +120,16 @@ static void correlate_across(const correlation *s, weights_panel *w, const float
             seek(s, w, rows, p, q, y);
             run_rows(&w->job, false, n, w->vectors);
         }
+}
+
+/* The bias of n channels from `column` on, in whole vectors: where it lies, or copied to `room`. */
+INLINE const float *panel_bias(const correlation *s, int column, int n, float *room)
+{
+    if (!s->bias || (s->biases == s->oc && column + n <= s->oc))
+        return s->bias ? s->bias + column : NULL;
+    for (int j = 0, k = column % s->biases; j < n; j++, k = k + 1 < s->biases ? k + 1 : 0)
+        room[j] = s->bias[k];
+    return room;
 }
 
 static void correlate_unit(void *argument, int unit, int worker)
@@ -139,13 +149,11 @@ static void correlate_unit(void *argument, int unit, int worker)
     const int panel0 = share * s->panels / s->shares;
     const int panel1 = (share + 1) * s->panels / s->shares;
     const int end = smaller(s->oc, panel1 * PANEL);
+    const int most = !s->across && q1 - q0 == 1 && g->fh == 1 ? ROW_PANELS : 1;
     for (int column = panel0 * PANEL, count; column < end; column += count * PANEL) {
-        float bias[ROW_PANELS * PANEL] = {0};
-        count =
-            s->across || q1 - q0 > 1 ? 1 : larger(1, smaller(ROW_PANELS, (end - column) / PANEL));
-        for (int j = 0; s->bias && j < smaller(count * PANEL, s->oc - column); j++)
-            bias[j] = s->bias[(column + j) % s->biases];
-        weights_panel w = panel_of(s, column, count, s->bias ? bias : NULL);
+        float room[ROW_PANELS * PANEL];
+        count = smaller(most, parts_of(end - column, PANEL));
+        weights_panel w = panel_of(s, column, count, panel_bias(s, column, count * PANEL, room));
         float *y = s->y + i0 * s->y_image + column;
         if (s->across) correlate_across(s, &w, rows, i1 - i0, image, y);
         for (int i = i0; i < i1 && !s->across; i++, y += s->y_image)

@@ -245,46 +245,46 @@ INLINE void run_rows(tile *job, const bool TA, int rows, int vectors)
 }
 
 /*
- * One row of C, in several whole panels at a time, whose B lie `panel` floats apart: in one alone
- * each multiply-add would wait for the one before it. The sums are those of the tiles.
+ * One row of C in several panels at a time, whose B lie `panel` floats apart: in one alone each
+ * multiply-add would wait for the one before it. The last panel may be of one vector. The sums are
+ * those of the tiles, with T = 1.
  */
 enum { ROW_PANELS = 4 };
 
-INLINE void run_row_of(const int panels, const tile *job, ptrdiff_t panel)
+INLINE void run_row_of(const int vectors, const tile *job, ptrdiff_t panel)
 {
-    vf acc[ROW_PANELS][2];
+    const bool half = vectors % 2 == 1;
+    const float *b = job->b, *last = b + vectors / 2 * panel;
+    vf acc[2 * ROW_PANELS];
     UNROLL
-    for (int i = 0; i < panels; i++) {
+    for (int j = 0; j < vectors; j++) acc[j] = job->bias ? load(job->bias + j * LANES) : (vf){0};
+    for (int k = 0; k < job->K * job->T; k++, b += PANEL, last += LANES) {
+        const vf e = spread(job->a[k]);
         UNROLL
-        for (int j = 0; j < 2; j++)
-            acc[i][j] = job->bias ? load(job->bias + i * PANEL + j * LANES) : (vf){0};
-    }
-    for (int t = 0; t < job->T; t++) {
-        const float *a = job->a + t * job->at, *b = job->b + t * job->bt;
-        for (int k = 0; k < job->K; k++, b += PANEL) {
-            UNROLL
-            for (int i = 0; i < panels; i++) {
-                UNROLL
-                for (int j = 0; j < 2; j++) acc[i][j] += a[k] * load(b + i * panel + j * LANES);
-            }
-        }
+        for (int j = 0; j < vectors - half; j++)
+            acc[j] += e * load(b + j / 2 * panel + j % 2 * LANES);
+        if (half) acc[vectors - 1] += e * load(last);
     }
     UNROLL
-    for (int i = 0; i < panels; i++) {
-        UNROLL
-        for (int j = 0; j < 2; j++)
-            store(job->c + i * PANEL + j * LANES,
-                  job->relu > 0 ? clip_lanes(acc[i][j], job->relu) : acc[i][j]);
+    for (int j = 0; j < vectors; j++) {
+        const vf sum = job->relu > 0 ? clip_lanes(acc[j], job->relu) : acc[j];
+        if (j < vectors - 1 || job->columns == vectors * LANES)
+            store(job->c + j * LANES, sum);
+        else
+            store_part(job->c + j * LANES, sum, job->columns - j * LANES);
     }
 }
 
-/* 2 to ROW_PANELS panels. */
-static void run_row(int panels, const tile *job, ptrdiff_t panel)
+static void run_row(const tile *job, ptrdiff_t panel)
 {
-    if (panels == 2)
-        run_row_of(2, job, panel);
-    else if (panels == 3)
-        run_row_of(3, job, panel);
-    else
-        run_row_of(4, job, panel);
+    switch (parts_of(job->columns, LANES)) {
+    case 1: run_row_of(1, job, panel); break;
+    case 2: run_row_of(2, job, panel); break;
+    case 3: run_row_of(3, job, panel); break;
+    case 4: run_row_of(4, job, panel); break;
+    case 5: run_row_of(5, job, panel); break;
+    case 6: run_row_of(6, job, panel); break;
+    case 7: run_row_of(7, job, panel); break;
+    default: run_row_of(8, job, panel);
+    }
 }
