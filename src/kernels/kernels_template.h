@@ -25,6 +25,8 @@
 
 #include "kernels/depthwise_template.h"
 
+#include "kernels/depthwise_blocks_template.h"
+
 #include "kernels/depthwise_weights_template.h"
 
 #include "kernels/groups_template.h"

@@ -1,0 +1,204 @@
+/*
+ * depthwise_blocks_template.h - forward of a convolution of every channel by itself where all of x
+ * and y is in the caches: rows are read where they lie.
+ *
+ * A block of 2 x 4 neighbouring outputs is computed at a time, through all channels. Each vector of
+ * x that its windows share is loaded once: for a 3 x 3 kernel 24 of x and 9 of w make 72
+ * multiply-adds. When x and y come from the memory, so many places at once are too much for it, and
+ * depthwise_template.h's order is better.
+ */
+
+enum {
+    CACHED_FLOATS = 2 << 20, /* of x and y, which are in the caches */
+    CONFLICT = 512,          /* pixels that far apart share the first-level cache's sets */
+    DEEP = 2,                /* rows of a block; BLOCK columns */
+    LARGEST_BLOCKS = 5,      /* the largest kernel with blocks */
+    SIDE_VECTORS = 4         /* of channels, of an output at a side of the picture */
+};
+
+typedef struct block_rows {
+    const cn_conv_shape *s;
+    const float *x, *zeros; /* a picture; a row, which stands for those outside */
+    const float *packed, *bias;
+    float relu;
+    float *y; /* of the picture */
+} block_rows;
+
+/* The taps of vector n of the channels are LINE floats apart, from here on. */
+INLINE const float *taps_at(const block_rows *t, int n)
+{
+    const int plane = n / VECTORS, vector = n % VECTORS;
+    return t->packed + (ptrdiff_t)plane * t->s->fh * t->s->fw * LINE + vector * LANES;
+}
+
+INLINE const float *block_row(const block_rows *t, int r)
+{
+    return r < 0 || r >= t->s->h ? t->zeros : t->x + (ptrdiff_t)r * t->s->w * t->s->c;
+}
+
+/* R x BLOCK outputs of a K x K kernel of stride S, whose columns are all inside. */
+INLINE void sum_deep_block(const int K, const int S, const int R, const block_rows *t, int p, int q)
+{
+    const cn_conv_shape *s = t->s;
+    const ptrdiff_t pixel = s->c, row = (ptrdiff_t)s->ow * s->c;
+    const float *x[LARGEST_BLOCKS + 2 * DEEP], *bias = t->bias, relu = t->relu;
+    float *y = t->y + p * row + q * pixel;
+    UNROLL
+    for (int r = 0; r < K + (R - 1) * S; r++)
+        x[r] = block_row(t, p * S - s->pt + r) + (q * S - s->pl) * pixel;
+    for (int n = 0, j = 0; j < s->c; n++, j += LANES) {
+        const float *w = taps_at(t, n);
+        vf acc[DEEP][BLOCK];
+        UNROLL
+        for (int o = 0; o < R; o++) {
+            UNROLL
+            for (int i = 0; i < BLOCK; i++) acc[o][i] = bias ? load(bias + j) : (vf){0};
+        }
+        UNROLL
+        for (int r = 0; r < K + (R - 1) * S; r++) {
+            UNROLL
+            for (int i = 0; i < (BLOCK - 1) * S + K; i++) {
+                const vf e = load(x[r] + i * pixel + j);
+                UNROLL
+                for (int o = 0; o < R; o++) {
+                    const int u = r - o * S;
+                    UNROLL
+                    for (int v = 0; v < K; v++)
+                        if (u >= 0 && u < K && i >= v && (i - v) % S == 0 && (i - v) / S < BLOCK)
+                            acc[o][(i - v) / S] += e * load(w + (u * K + v) * LINE);
+                }
+            }
+        }
+        UNROLL
+        for (int o = 0; o < R; o++) {
+            UNROLL
+            for (int i = 0; i < BLOCK; i++)
+                store(y + o * row + i * pixel + j,
+                      relu > 0 ? clip_lanes(acc[o][i], relu) : acc[o][i]);
+        }
+    }
+}
+
+/* V vectors of channels, from vector n on, of an output at a side: taps v0 <= v < v1 are inside. */
+INLINE void sum_side(const int V, const block_rows *t, int p, int q, int v0, int v1, int n)
+{
+    const cn_conv_shape *s = t->s;
+    const ptrdiff_t pixel = s->c;
+    vf acc[SIDE_VECTORS];
+    UNROLL
+    for (int k = 0; k < V; k++) acc[k] = t->bias ? load(t->bias + (n + k) * LANES) : (vf){0};
+    for (int u = 0; u < s->fh; u++) {
+        const float *x = block_row(t, p * s->sh - s->pt + u) + (q * s->sw - s->pl) * pixel;
+        for (int v = v0; v < v1; v++) {
+            UNROLL
+            for (int k = 0; k < V; k++)
+                acc[k] += load(x + v * pixel + (n + k) * LANES) *
+                          load(taps_at(t, n + k) + (u * s->fw + v) * LINE);
+        }
+    }
+    UNROLL
+    for (int k = 0; k < V; k++)
+        store(t->y + ((ptrdiff_t)p * s->ow + q) * pixel + (n + k) * LANES,
+              t->relu > 0 ? clip_lanes(acc[k], t->relu) : acc[k]);
+}
+
+static void sum_sides(const block_rows *t, int p, int q0, int q1)
+{
+    const cn_conv_shape *s = t->s;
+    const int vectors = s->c / LANES;
+    for (int q = q0; q < q1; q++) {
+        const int left = q * s->sw - s->pl;
+        const int v0 = larger(0, -left), v1 = smaller(s->fw, s->w - left);
+        int n = 0;
+        for (; n + SIDE_VECTORS <= vectors; n += SIDE_VECTORS)
+            sum_side(SIDE_VECTORS, t, p, q, v0, v1, n);
+        for (; n < vectors; n++) sum_side(1, t, p, q, v0, v1, n);
+    }
+}
+
+/* Columns q0 .. q1 - 1, at least BLOCK, of one or two rows from p on. The last block may compute
+ * some again. */
+typedef void deep_function(const block_rows *t, int p, int rows, int q0, int q1);
+
+#define DEEP_BLOCKS(K, S)                                                                   \
+    static void deep_blocks_##K##x##S(const block_rows *t, int p, int rows, int q0, int q1) \
+    {                                                                                       \
+        for (int q = q0; q < q1; q += BLOCK)                                                \
+            if (rows == DEEP)                                                               \
+                sum_deep_block(K, S, DEEP, t, p, smaller(q, q1 - BLOCK));                   \
+            else                                                                            \
+                sum_deep_block(K, S, 1, t, p, smaller(q, q1 - BLOCK));                      \
+    }
+DEEP_BLOCKS(3, 1)
+DEEP_BLOCKS(3, 2)
+DEEP_BLOCKS(5, 1)
+DEEP_BLOCKS(5, 2)
+
+static deep_function *deep_function_of(const cn_conv_shape *s)
+{
+    if (s->fh != s->fw || s->sh != s->sw || s->dh > 1 || s->dw > 1) return NULL;
+    if (s->fh == 3) return s->sh == 1 ? deep_blocks_3x1 : s->sh == 2 ? deep_blocks_3x2 : NULL;
+    if (s->fh == 5) return s->sh == 1 ? deep_blocks_5x1 : s->sh == 2 ? deep_blocks_5x2 : NULL;
+    return NULL;
+}
+
+/* The outputs q0 <= q < q1 whose columns are all inside. */
+INLINE void inner_columns(const cn_conv_shape *s, int *q0, int *q1)
+{
+    const int last = s->w + s->pl - s->fw;
+    *q0 = parts_of(s->pl, s->sw);
+    *q1 = last >= 0 ? smaller(s->ow, last / s->sw + 1) : 0;
+}
+
+static bool blocks_pay(const cn_conv_shape *s)
+{
+    const double floats = ((double)s->h * s->w + (double)s->oh * s->ow) * s->m * s->oc;
+    int q0, q1;
+    inner_columns(s, &q0, &q1);
+    return deep_function_of(s) && s->oc % LANES == 0 && s->oc % CONFLICT != 0 &&
+           floats <= CACHED_FLOATS && q1 - q0 >= BLOCK;
+}
+
+typedef struct blocks_job {
+    block_rows rows; /* but for the picture */
+    const float *x;
+    float *y;
+    int band, bands; /* rows of a unit, units a picture */
+} blocks_job;
+
+static void blocks_unit(void *argument, int unit, int worker)
+{
+    const blocks_job *job = argument;
+    const cn_conv_shape *s = job->rows.s;
+    const int i = unit / job->bands, first = unit % job->bands * job->band;
+    const int end = smaller(s->oh, first + job->band);
+    block_rows t = job->rows;
+    int q0, q1;
+    (void)worker;
+    t.x = job->x + (ptrdiff_t)i * s->h * s->w * s->c;
+    t.y = job->y + (ptrdiff_t)i * s->oh * s->ow * s->c;
+    inner_columns(s, &q0, &q1);
+    for (int p = first, n; p < end; p += n) {
+        n = smaller(DEEP, end - p);
+        deep_function_of(s)(&t, p, n, q0, q1);
+        for (int o = p; o < p + n; o++) {
+            sum_sides(&t, o, 0, q0);
+            sum_sides(&t, o, q1, s->ow);
+        }
+    }
+}
+
+/* `scratch` has a row of x. */
+static void blocks_forward(const cn_conv_shape *s, const float *x, const float *packed,
+                           const float *b, float relu, float *y, float *scratch, cn_pool *pool)
+{
+    const int threads = cn_pool_threads(pool), wanted = threads > 1 ? UNITS * threads : 1;
+    const int pairs = parts_of(s->oh, DEEP), bands = smaller(pairs, parts_of(wanted, s->m));
+    blocks_job job = {.rows = {.s = s, .zeros = scratch, .packed = packed, .bias = b, .relu = relu},
+                      .x = x,
+                      .y = y,
+                      .band = parts_of(pairs, bands) * DEEP};
+    job.bands = parts_of(s->oh, job.band);
+    memset(scratch, 0, (size_t)s->w * (size_t)s->c * sizeof *scratch);
+    cn_pool_run(pool, s->m * job.bands, blocks_unit, &job);
+}
