@@ -262,8 +262,8 @@ INLINE void run_row_of(const int vectors, const tile *job, ptrdiff_t panel)
         const vf e = spread(job->a[k]);
         UNROLL
         for (int j = 0; j < vectors - half; j++)
-            acc[j] += e * load(b + j / 2 * panel + j % 2 * LANES);
-        if (half) acc[vectors - 1] += e * load(last);
+            acc[j] = add_product(acc[j], e, load(b + j / 2 * panel + j % 2 * LANES));
+        if (half) acc[vectors - 1] = add_product(acc[vectors - 1], e, load(last));
     }
     UNROLL
     for (int j = 0; j < vectors; j++) {

@@ -56,7 +56,8 @@ INLINE vf spread(float x)
     return x - (vf){0};
 }
 
-/* sum + e v, in the sum's own register: GCC, left to choose, copies sums from one to another. */
+/* sum + e v, in the sum's own register: GCC, left to choose, copies sums from one to another. And
+ * rounded once, wherever it stands: an expression is fused, or not, as the compiler likes. */
 INLINE vf add_product(vf sum, vf e, vf v)
 {
 #if (LANES == 8 && defined(__FMA__)) || (LANES == 16 && defined(__AVX512F__))
