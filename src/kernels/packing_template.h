@@ -95,12 +95,15 @@ INLINE void turn(const float *from, ptrdiff_t stride, vf to[LANES])
 #else
 INLINE void turn(const float *from, ptrdiff_t stride, vf to[LANES])
 {
+    float square[LANES][LANES];
     UNROLL
     for (int l = 0; l < LANES; l++) {
         const vf line = load(from + l * stride);
         UNROLL
-        for (int i = 0; i < LANES; i++) to[i][l] = line[i];
+        for (int i = 0; i < LANES; i++) square[i][l] = line[i];
     }
+    UNROLL
+    for (int i = 0; i < LANES; i++) to[i] = load(square[i]);
 }
 #endif
 
