@@ -1,6 +1,6 @@
 # The float32 loops are one source, compiled once an instruction set (src/kernels/kernels_*.c) and
 # chosen at run time. A vector set is built where the target is x86-64 and the compiler knows its
-# flags; the sources then see CONVNET_HAVE_AVX2 or CONVNET_HAVE_AVX512. Everywhere else only the
+# flags; the sources then see CONVNET_HAVE_AVX2 and so on. Everywhere else only the
 # portable kernels are built, and the library is whole.
 
 include(CheckCCompilerFlag)
@@ -14,13 +14,14 @@ if(CMAKE_C_FLAGS MATCHES "-fsanitize")
 endif()
 set(avx2_flags -mavx2 -mfma)
 set(avx512_flags -mavx512f -mavx512vl -mavx512dq -mavx512bw -mfma)
+set(avx512bf16_flags ${avx512_flags} -mavx512bf16)
 
 # Takes the kernels that this target cannot run out of the list `sources`, gives the others their
 # flags, and sets `definitions`.
 function(kernel_sources sources definitions)
     set(kept ${${sources}})
     set(have "")
-    foreach(isa avx2 avx512)
+    foreach(isa avx2 avx512 avx512bf16)
         string(TOUPPER ${isa} ISA)
         set(file ${PROJECT_SOURCE_DIR}/src/kernels/kernels_${isa}.c)
         if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|amd64|AMD64)$" AND CMAKE_SIZEOF_VOID_P EQUAL 8)

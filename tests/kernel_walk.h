@@ -167,7 +167,7 @@ static const char *const pool_corners[] = {
 typedef enum kind { CONVOLUTION, POOLING, ELEMENTS, ROWS } kind;
 
 typedef struct row {
-    const char *name; /* the function, as cn_kernels calls it */
+    const char *name; /* the function, as cn_kernels calls it; with bf16 in it, its products are */
     void (*check)(job *j);
     kind kind;
     int cases;
@@ -180,7 +180,7 @@ enum { ONE_CASE_IN = 10 };
 enum { ONE_CASE_IN = 1 };
 #endif
 
-static const char *const instructions[TABLES] = {"scalar", "avx2", "avx512", "wide"};
+static const char *const instructions[TABLES] = {"scalar", "avx2", "avx512", "avx512bf16", "wide"};
 
 static const cn_kernels *table_named(const char *name)
 {
@@ -189,14 +189,12 @@ static const cn_kernels *table_named(const char *name)
 
 /* The pools that every test shares: none, 1, 2 and 3 threads. */
 static cn_pool *pools[POOLS];
+static const char *program_name;
 
 /* The failures of one case; -1 where there is no such case, or no such table. */
 static int run_case(const row *r, const char *only, const char *text)
 {
-    job j = {.program = r->kind < ELEMENTS ? "test_kernels" : "test_elements",
-             .function = r->name,
-             .text = text,
-             .pools = pools};
+    job j = {.program = program_name, .function = r->name, .text = text, .pools = pools};
     int n = 0;
     if (!parse_case(text, &j.s)) return -1;
     for (int i = 0; i < TABLES; i++)
@@ -211,6 +209,8 @@ static int run_case(const row *r, const char *only, const char *text)
     bool winograd = j.s.fh == 3 && j.s.fw == 3 && j.s.c >= 16 && j.s.oc >= 16;
     j.real = draw(&j.random) % 4 == 0 || winograd;
     j.s.direct = !j.real;
+    j.s.bf16 = strstr(r->name, "bf16") != NULL;
+    if (j.s.bf16 && draw(&j.random) % 2) j.s.direct = true;
     r->check(&j);
     release(&j);
     return j.failures;
@@ -271,6 +271,7 @@ static int walk(const char *program, const row *rows, size_t n, int argc, char *
     int result = -1;
     cn_error err = {0};
     assert_true(n <= MOST);
+    program_name = program;
     for (int i = 1; i < POOLS; i++)
         if (cn_pool_create(&pools[i], i, &err) != CN_OK) return fputs(err.text, stderr), 1;
 

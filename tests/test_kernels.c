@@ -165,6 +165,95 @@ static void conv_backward_weights(job *j)
         }
 }
 
+/* ---- rounding to bf16, seen through a product with 1 */
+
+/* The nearest number of 8 significant bits, a tie to the even one. */
+static double to_bf16(float x)
+{
+    int exponent;
+    if (!isfinite(x)) return (double)x;
+    const double part = frexp((double)x, &exponent);
+    const double y = ldexp(nearbyint(ldexp(part, 8)), exponent - 8);
+    return fabs(y) < 0x1p128 ? y : copysign(INFINITY, y);
+}
+
+/* Any float but the smallest, which AVX-512's products take for zeros; many ties, and what lies
+ * beside them. */
+static float draw_float(uint64_t *random)
+{
+    static const uint32_t special[] = {0,          0x80000000, 0x7f800000, 0xff800000, 0x7f800001,
+                                       0x7fffffff, 0x7fc00000, 0x7f7fffff, 0x7f7f8000, 0x00800000};
+    static const uint32_t lower[] = {0x8000, 0x7fff, 0x8001, 0};
+    uint32_t bits = (uint32_t)draw(random);
+    if (draw(random) % 8 == 0) return pattern(special[bits % 10]);
+    if (draw(random) % 2) bits = (bits & 0xffff0000) | lower[bits % 4];
+    return pattern((bits & 0x7f800000) == 0 || (bits & 0x7f800000) == 0x7f800000 ? bits ^ 0x40000000
+                                                                                 : bits);
+}
+
+/* A pass whose output is its one input that is not of ones and zeros, rounded; the other is NULL.
+ */
+typedef struct unit_product {
+    const char *what;
+    cn_conv_shape s;
+    const float *x, *w, *dy;
+    size_t n; /* of the output */
+    const double *want;
+} unit_product;
+
+static void check_product(job *j, const cn_kernels *k, const unit_product *p)
+{
+    const cn_conv_shape *s = &p->s;
+    float *scratch = take(j, "scratch", k->conv_scratch(s, 1));
+    float *packed = take(j, "packed", k->conv_packed(s)), *out = take(j, "out", p->n);
+    memset(out, 0, p->n * sizeof *out);
+    if (!p->dy) {
+        k->conv_pack(s, p->w, packed, NULL);
+        k->conv_forward(s, p->x, packed, NULL, 0, out, scratch, NULL);
+    } else if (!p->x) {
+        k->conv_backward_data(s, p->dy, p->w, out, scratch, NULL);
+    } else {
+        k->conv_backward_weights(s, p->x, p->dy, out, NULL, scratch, NULL);
+    }
+    check_canaries(j, k);
+    compare(j, k, p->what, p->n, out, p->want, NULL);
+}
+
+/* Of numbers v: each times 1, plus 0 times 0. */
+static void bf16_rounding(job *j)
+{
+    enum { MANY = 40 }; /* no folding, and more than a vector */
+    const int n = j->s.m + 1;
+    const size_t size = count(n, 1, 1, 1), wide = size * MANY;
+    const cn_conv_shape one = {
+        .m = 1, .h = 1, .w = 1, .fh = 1, .fw = 1, .sh = 1, .sw = 1, .oh = 1, .ow = 1, .bf16 = true};
+    cn_conv_shape pixels = one, filters = one, data = one, weights = one;
+    pixels.w = pixels.ow = data.w = data.ow = n;
+    pixels.c = filters.c = data.oc = weights.w = weights.ow = 2;
+    pixels.oc = data.c = weights.oc = MANY;
+    filters.oc = weights.c = n;
+    float *v = take(j, "v, then zeros", 2 * size + 16), *v_0 = take(j, "(v, 0)", 2 * size + 16);
+    float *one_0 = take(j, "(1, 0)", 2 * MANY), *ones = take(j, "ones, then zeros", 2 * MANY);
+    double *want = take_doubles(j, size), *repeated = take_doubles(j, wide);
+    memset(v, 0, (2 * size + 16) * sizeof *v);
+    memset(v_0, 0, (2 * size + 16) * sizeof *v_0);
+    for (size_t i = 0; i < size; i++) {
+        v[i] = v_0[2 * i] = draw_float(&j->random);
+        want[i] = to_bf16(v[i]);
+        for (size_t k = 0; k < MANY; k++) repeated[i * MANY + k] = want[i];
+    }
+    for (int i = 0; i < 2 * MANY; i++) one_0[i] = i % 2 == 0, ones[i] = i < MANY;
+    const unit_product all[] = {
+        {"y of x rounded", pixels, .x = v_0, .w = ones, .n = wide, .want = repeated},
+        {"y of w rounded", filters, .x = one_0, .w = v, .n = size, .want = want},
+        {"dx of dy rounded", data, .dy = v_0, .w = one_0, .n = wide, .want = repeated},
+        {"dw of x rounded", weights, .x = v, .dy = ones, .n = wide, .want = repeated},
+    };
+    for (int t = 0; j->tables[t]; t++)
+        for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+            check_product(j, j->tables[t], &all[i]);
+}
+
 /* ---- pooling */
 
 static void max_pool_forward(job *j)
@@ -259,6 +348,10 @@ static const row rows[] = {
     {"conv_forward", conv_forward, CONVOLUTION, 1000},
     {"conv_backward_data", conv_backward_data, CONVOLUTION, 1000},
     {"conv_backward_weights", conv_backward_weights, CONVOLUTION, 1000},
+    {"conv_forward_bf16", conv_forward, CONVOLUTION, 500},
+    {"conv_backward_data_bf16", conv_backward_data, CONVOLUTION, 500},
+    {"conv_backward_weights_bf16", conv_backward_weights, CONVOLUTION, 500},
+    {"bf16_rounding", bf16_rounding, ELEMENTS, 100},
     {"max_pool_forward", max_pool_forward, POOLING, 1000},
     {"max_pool_backward", max_pool_backward, POOLING, 1000},
     {"average_pool_forward", average_pool_forward, POOLING, 1000},

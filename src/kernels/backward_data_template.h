@@ -86,7 +86,8 @@ static correlation phase_correlation(const cn_conv_shape *s, const phase *v, con
                                    .pl = h->before,
                                    .oh = v->count,
                                    .ow = h->count,
-                                   .oc = s->c};
+                                   .oc = s->c,
+                                   .halves = s->halves};
     correlation f = {.g = pictures_of(&flipped, dy, s->sh == 1 && s->sw == 1),
                      .oc = s->c,
                      .y = dx + ((ptrdiff_t)v->first * s->w + h->first) * s->c,
@@ -130,6 +131,7 @@ typedef struct spreading {
     const float *dy, *packed;
     float *dx, *scratch;
     int pixels, columns; /* of t */
+    int depth;           /* pairs of a pixel of dy, which are copied behind t; 0 without them */
 } spreading;
 
 static bool spreads(const cn_conv_shape *s)
@@ -143,12 +145,13 @@ static spreading spreading_of(const cn_conv_shape *s)
 {
     spreading f = {.s = s, .pixels = smaller(RUN_PIXELS, s->m * s->oh * s->ow)};
     f.columns = smaller(parts_of(s->c, PANEL), BAND_FLOATS / RUN_PIXELS / PANEL) * PANEL;
+    f.depth = s->halves ? s->oc : 0;
     return f;
 }
 
 static size_t spreading_floats(const spreading *f)
 {
-    return (size_t)f->pixels * (size_t)f->columns;
+    return (size_t)f->pixels * (size_t)(f->columns + f->depth);
 }
 
 /* Channels j0 <= j < j1 of pixel q of the long row, and the zeros up to the next one. */
@@ -176,9 +179,11 @@ static void spread_unit(void *argument, int unit, int worker)
     const int j1 = smaller(s->c, j0 + f->columns), q0 = unit / shares * f->pixels;
     const int q1 = smaller(s->m * s->oh * s->ow, q0 + f->pixels);
     float *t = f->scratch + (size_t)worker * spreading_floats(f);
+    float *pairs = t + (ptrdiff_t)f->pixels * f->columns;
+    if (f->depth) pair_pixels(f->dy + (ptrdiff_t)q0 * s->halves, q1 - q0, s->halves, pairs);
     for (int column = j0; column < j1; column += PANEL) {
         const int vectors = panel_vectors_at(s->c, column), width = vectors * LANES;
-        tile job = {.a = f->dy + (ptrdiff_t)q0 * s->oc,
+        tile job = {.a = f->depth ? pairs : f->dy + (ptrdiff_t)q0 * s->oc,
                     .b = f->packed + (ptrdiff_t)s->oc * column,
                     .c = t + column - j0,
                     .N = 1,
@@ -186,7 +191,8 @@ static void spread_unit(void *argument, int unit, int worker)
                     .K = s->oc,
                     .lda = s->oc,
                     .ldc = f->columns,
-                    .columns = width};
+                    .columns = width,
+                    .pairs = f->depth > 0};
         run_rows(&job, false, q1 - q0, vectors);
     }
     for (int q = q0; q < q1; q++)

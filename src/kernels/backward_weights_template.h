@@ -24,6 +24,7 @@ typedef struct weights_gradient {
     int shares;        /* parts that dw is shared out in */
     float *scratch;
     bool packed, aside;        /* dy is copied for the panels; and x for the tiles, too */
+    bool pairs;                /* of neighbouring pixels of a row, in both copies */
     int chunk;                 /* tiles of rows worked on at a time */
     size_t band, apart, panel; /* floats of a worker's: rows of x, a tile's rows, a panel of dy */
     size_t worker;             /* and all together */
@@ -79,7 +80,7 @@ typedef struct piece {
     ptrdiff_t image;
     float *aside, *panels; /* copies, pixels in the order (p, i, q): tiles of x, panels of dy */
     const float *dy;       /* at (i0, p0, q0), in place or the first of the panels */
-    ptrdiff_t dy_row, dy_image; /* in pixels */
+    ptrdiff_t dy_row, dy_image; /* in pixels, or pairs of them */
 } piece;
 
 /* Pixels of one panel of dy side by side; sums[j] += their sum. */
@@ -96,6 +97,44 @@ INLINE void copy_pixels(const int NV, int pixels, const float *from, int oc, flo
     }
 }
 
+/* The same as pairs of pixels, the last of an odd number with zeros. */
+INLINE void pair_neighbours(const int NV, int pixels, const float *from, int oc, float *copy,
+                            vf *sums)
+{
+    for (int q = 0; q < pixels; q += 2, from += 2 * (ptrdiff_t)oc, copy += NV * LANES) {
+        UNROLL
+        for (int j = 0; j < NV; j++) {
+            const vf v = load(from + j * LANES);
+            const vf next = q + 1 < pixels ? load(from + oc + j * LANES) : (vf){0};
+            store(copy + j * LANES, pair_lanes(v, next));
+            sums[j] += v;
+            sums[j] += next;
+        }
+        prefetch(from + TOGETHER * (ptrdiff_t)oc);
+        prefetch(from + (TOGETHER + 1) * (ptrdiff_t)oc);
+    }
+}
+
+/* Pixels of a panel, by whichever of the two. */
+INLINE void copy_panel(const weights_gradient *s, int vectors, int pixels, const float *from,
+                       float *copy, vf *sums)
+{
+    if (vectors == 2 && s->pairs)
+        pair_neighbours(2, pixels, from, s->oc, copy, sums);
+    else if (s->pairs)
+        pair_neighbours(1, pixels, from, s->oc, copy, sums);
+    else if (vectors == 2)
+        copy_pixels(2, pixels, from, s->oc, copy, sums);
+    else
+        copy_pixels(1, pixels, from, s->oc, copy, sums);
+}
+
+/* Whether db is summed as panels are copied: not where their columns are folded channels. */
+INLINE bool copies_find_db(const weights_gradient *s)
+{
+    return s->packed && s->biases == s->oc;
+}
+
 /*
  * The columns of dy that the entries take, each panel's side by side: pixels that lie a power of
  * two apart would share a few sets of the first-level cache, and push each other out. The copy
@@ -104,15 +143,16 @@ INLINE void copy_pixels(const int NV, int pixels, const float *from, int oc, flo
 static void take_panels(const weights_gradient *s, piece *z)
 {
     const pictures *g = &s->g;
-    const int per_panel = g->fh * s->tiles;
+    const int per_panel = g->fh * s->tiles, together = s->pairs ? 2 : 1;
+    const bool find_db = s->db && copies_find_db(s);
     ptrdiff_t done = 0;
     z->dy = s->dy + (((ptrdiff_t)z->i0 * g->oh + z->p0) * g->ow + z->q0) * s->oc;
     z->dy_row = g->ow;
     z->dy_image = (ptrdiff_t)g->oh * g->ow;
     if (!s->packed) return;
     z->dy = z->panels;
-    z->dy_row = (ptrdiff_t)(z->i1 - z->i0) * (z->q1 - z->q0);
-    z->dy_image = z->q1 - z->q0;
+    z->dy_image = parts_of(z->q1 - z->q0, together);
+    z->dy_row = (z->i1 - z->i0) * z->dy_image;
     for (int p = z->p0; p < z->p1; p++)
         for (int i = z->i0; i < z->i1; i++)
             for (int q = z->q0; q < z->q1; q += TOGETHER) {
@@ -122,16 +162,14 @@ static void take_panels(const weights_gradient *s, piece *z)
                 for (int panel = z->e0 / per_panel; panel * per_panel < z->e1; panel++) {
                     const int column = panel * PANEL, vectors = panel_vectors_at(s->oc, column);
                     vf sums[2] = {{0}, {0}};
-                    if (vectors == 2)
-                        copy_pixels(2, pixels, from + column, s->oc, to + done * PANEL, sums);
-                    else
-                        copy_pixels(1, pixels, from + column, s->oc, to + done * LANES, sums);
+                    copy_panel(s, vectors, pixels, from + column, to + done * vectors * LANES,
+                               sums);
                     to += s->panel;
-                    if (!s->db || panel * per_panel < z->e0) continue;
+                    if (!find_db || panel * per_panel < z->e0) continue;
                     for (int j = 0; j < smaller(PANEL, s->oc - column); j++)
                         s->db[column + j] += sums[j / LANES][j % LANES];
                 }
-                done += pixels;
+                done += parts_of(pixels, together);
             }
 }
 
@@ -162,6 +200,18 @@ INLINE void copy_rows(int n, int pixels, const float *from, ptrdiff_t step, floa
     }
 }
 
+/* The same as pairs of pixels. */
+INLINE void pair_copied_rows(int n, int pixels, const float *from, ptrdiff_t step, float *copy)
+{
+    for (int q = 0; q < pixels; q += 2, from += 2 * step, copy += n) {
+        for (int j = 0; j < TILE_ROWS_2; j += LANES)
+            store(copy + j,
+                  pair_lanes(load(from + j), q + 1 < pixels ? load(from + step + j) : (vf){0}));
+        prefetch(from + TOGETHER * step);
+        prefetch(from + (TOGETHER + 1) * step);
+    }
+}
+
 /*
  * What tiles part0 <= part < part1 of kernel row u see of x, each tile's numbers side by side: a
  * tile takes six neighbours of a pixel's many, and pixels a power of two apart share sets of the
@@ -184,10 +234,13 @@ static void take_aside(const weights_gradient *s, const piece *z, int u, int par
                 float *to = z->aside;
                 for (int part = part0; part < part1; part++, to += s->apart) {
                     const int n = few + (part < more);
-                    copy_rows(n, pixels, from, step, to + done * n);
+                    if (s->pairs)
+                        pair_copied_rows(n, pixels, from, step, to + done * n);
+                    else
+                        copy_rows(n, pixels, from, step, to + done * n);
                     from += n;
                 }
-                done += pixels;
+                done += parts_of(pixels, s->pairs ? 2 : 1);
             }
 }
 
@@ -220,14 +273,15 @@ static void add_gradient(const weights_gradient *s, const piece *z, int entry, c
                 .ldb = width,
                 .ldc = s->oc,
                 .columns = smaller(s->oc - column, vectors * LANES),
-                .accumulate = true};
+                .accumulate = true,
+                .pairs = s->pairs};
     if (s->aside) {
         job.a = aside;
         job.lda = n;
-        job.K *= job.N * job.T;
+        job.K = (int)z->dy_row * job.T;
         job.N = job.T = 1;
     }
-    tiles[1][vectors - 1][n - 1](&job, 1);
+    tiles[s->pairs][1][vectors - 1][n - 1](&job, 1);
 }
 
 /* The entries of tiles part0 <= part < part1 of kernel row u. */
@@ -253,7 +307,8 @@ static void gradient_unit(void *argument, int unit, int worker)
     const pictures *g = &s->g;
     if (unit == 0) {
         const size_t floats = (size_t)g->m * (size_t)g->oh * (size_t)g->ow * (size_t)s->oc;
-        if (s->db && !s->packed) add_columns(floats / (size_t)s->biases, s->biases, s->dy, s->db);
+        if (s->db && !copies_find_db(s))
+            add_columns(floats / (size_t)s->biases, s->biases, s->dy, s->db);
         return;
     }
     const int64_t entries = (int64_t)s->panels * g->fh * s->tiles, share = unit - 1;
@@ -283,9 +338,11 @@ static weights_gradient gradient_of(const cn_conv_shape *s, const float *x, int 
 {
     weights_gradient f = {.g = pictures_of(s, x, s->sh == 1), .oc = s->oc, .shares = threads};
     pictures *g = &f.g;
-    f.packed = s->oc > PANEL;
+    /* Pairs need both copies; below two vectors of channels these take longer than the products. */
+    f.pairs = s->bf16 && s->oc > LANES;
+    f.packed = f.pairs || s->oc > PANEL;
     /* A number copied serves each panel once; windows that overlap copy it several times. */
-    f.aside = f.packed && s->sw * s->c > PANEL && (s->fw == 1 || s->oc >= 8 * PANEL);
+    f.aside = f.pairs || (f.packed && s->sw * s->c > PANEL && (s->fw == 1 || s->oc >= 8 * PANEL));
     split(g, BAND_FLOATS, s->oc, f.aside ? ASIDE_PIXELS : GRADIENT_PIXELS, g->m);
     const size_t pixels = (size_t)g->most_group * (size_t)g->band_rows * (size_t)g->most_run;
     f.panels = parts_of(s->oc, PANEL);

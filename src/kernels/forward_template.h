@@ -78,7 +78,8 @@ static weights_panel panel_of(const correlation *s, int column, int count, const
                                    .ldc = s->y_pixel,
                                    .columns = smaller(s->oc - column, count * PANEL),
                                    .bias = bias,
-                                   .relu = s->relu}};
+                                   .relu = s->relu,
+                                   .pairs = g->pairs}};
 }
 
 /* Leads the tiles to pixel q of output row p, whose first panel is in y. */

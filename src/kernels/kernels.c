@@ -6,6 +6,9 @@
 
 /* Best first, ending in the one that always runs. */
 static const cn_kernels *const tables[] = {
+#ifdef CONVNET_HAVE_AVX512BF16
+    &cn_kernels_avx512bf16,
+#endif
 #ifdef CONVNET_HAVE_AVX512
     &cn_kernels_avx512,
 #endif
@@ -15,12 +18,22 @@ static const cn_kernels *const tables[] = {
     &cn_kernels_scalar,
 };
 
+#ifdef CONVNET_HAVE_AVX512
+static bool has_avx512(void)
+{
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
+           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw");
+}
+#endif
+
 static bool runs_here(const cn_kernels *table)
 {
+#ifdef CONVNET_HAVE_AVX512BF16
+    if (table == &cn_kernels_avx512bf16)
+        return has_avx512() && __builtin_cpu_supports("avx512bf16");
+#endif
 #ifdef CONVNET_HAVE_AVX512
-    if (table == &cn_kernels_avx512)
-        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
-               __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw");
+    if (table == &cn_kernels_avx512) return has_avx512();
 #endif
 #ifdef CONVNET_HAVE_AVX2
     if (table == &cn_kernels_avx2)

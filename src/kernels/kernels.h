@@ -27,6 +27,8 @@ typedef struct cn_conv_shape {
     int batch;          /* the m that the method is chosen for, and weights are packed for; 0: m */
     bool direct;        /* forbids Winograd's method, which rounds differently */
     int dh, dw, groups; /* dilation, 1 without, and groups; for all three 0 stands for 1 */
+    bool bf16;          /* rounds what direct sums multiply to bf16, where that pays */
+    int halves;         /* the kernels' own: c, or oc in backward data, counts pairs of so many */
 } cn_conv_shape;
 
 /* The numbers of one step of an optimiser. */
@@ -38,7 +40,7 @@ typedef struct cn_update {
 } cn_update;
 
 typedef struct cn_kernels {
-    const char *isa; /* "scalar", "avx2", "avx512" */
+    const char *isa; /* "scalar", "avx2", "avx512", "avx512bf16" */
     int lanes;       /* floats in a vector */
     /* Nothing but multiply-adds, `steps` times 12 vectors of them: what the processor can do.
      * Returns their floating-point operations. */

@@ -5,6 +5,8 @@
  */
 #include "kernels/vector_template.h"
 
+#include "kernels/bf16_template.h"
+
 #include "kernels/tile_template.h"
 
 #include "kernels/pictures_template.h"

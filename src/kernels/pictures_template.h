@@ -4,7 +4,8 @@
  * In a row of x the taps (v, j) of a window are one run of fw c neighbours, so that a convolution
  * needs no column matrix. Rows of a picture with padding are copied, a band at a time, into rows
  * that hold their zeros; kernel rows outside the picture are left out of the sums, so a band needs
- * no zeros above and below. Without padding rows are read where they are.
+ * no zeros above and below. Without padding rows are read where they are. Rows of pairs of bf16 are
+ * always copied: that is where they are rounded.
  */
 
 /* Padded rows that are worked on at a time, in floats: they stay in the second-level cache. */
@@ -13,6 +14,8 @@ enum { BAND_FLOATS = 48 * 1024 };
 /* The pictures that windows slide over. A window may begin inside: pt and pl of either sign. */
 typedef struct pictures {
     const float *x;
+    int from_c; /* floats of a pixel of x: c, or those that make c pairs */
+    bool pairs;
     int m, h, w, c;
     int fh, fw, sh, sw, pt, pl, oh, ow;
     int columns;              /* of a padded row */
@@ -31,6 +34,8 @@ typedef struct pictures {
 static pictures pictures_of(const cn_conv_shape *s, const float *x, bool joined)
 {
     pictures g = {.x = x,
+                  .from_c = s->halves ? s->halves : s->c,
+                  .pairs = s->halves > 0,
                   .m = s->m,
                   .h = s->h,
                   .w = s->w,
@@ -49,7 +54,7 @@ static pictures pictures_of(const cn_conv_shape *s, const float *x, bool joined)
         (s->oh - 1) * s->sh < s->h && (s->ow - 1) * s->sw < s->w &&
         (s->sh > 1 || (s->oh == s->h && s->ow == s->w)) &&
         (int64_t)s->m * s->h * s->w <= INT32_MAX) {
-        if (s->sh > 1) g.every = s->sh;
+        if (s->sh > 1 || g.pairs) g.every = s->sh;
         g.from_h = s->h;
         g.from_w = s->w;
         g.from_oh = s->oh;
@@ -58,7 +63,7 @@ static pictures pictures_of(const cn_conv_shape *s, const float *x, bool joined)
         g.m = g.h = g.oh = g.sh = g.sw = 1;
     }
     g.columns = (g.ow - 1) * g.sw + g.fw;
-    g.in_place = g.pl <= 0 && g.columns - g.pl <= g.w;
+    g.in_place = (g.every || !g.pairs) && g.pl <= 0 && g.columns - g.pl <= g.w;
     g.row = (ptrdiff_t)(g.in_place ? g.w : g.columns) * g.c;
     g.image = (ptrdiff_t)g.h * g.w * g.c;
     return g;
@@ -102,6 +107,14 @@ static size_t band_floats(const pictures *g)
     return (size_t)g->most_group * (size_t)rows * (size_t)g->row + 2 * LANES;
 }
 
+INLINE void copy_x(const pictures *g, const float *from, int pixels, float *to)
+{
+    if (g->pairs)
+        pair_pixels(from, pixels, g->from_c, to);
+    else
+        memcpy(to, from, (size_t)pixels * (size_t)g->c * sizeof *to);
+}
+
 /* The rows that output rows p0 <= p < p1 of pictures i0 <= i < i1 look at, in place or copied into
  * `band`. Returns where row 0 of picture i0 is, or would be; *image floats lead to the next. */
 static const float *padded_rows(const pictures *g, int i0, int i1, int p0, int p1, float *band,
@@ -113,12 +126,13 @@ static const float *padded_rows(const pictures *g, int i0, int i1, int p0, int p
     const int left = smaller(g->columns, larger(0, g->pl)), from = larger(0, -g->pl);
     const int inside = larger(0, smaller(g->columns - left, g->w - from));
     const size_t c = (size_t)g->c, zeros = (size_t)left * c, copied = (size_t)inside * c;
+    const ptrdiff_t row = (ptrdiff_t)g->w * g->from_c;
     float *out = band;
     for (int i = i0; i < i1; i++) {
         for (int r = first; r < end; r++, out += g->row) {
-            const float *row = g->x + i * g->image + ((ptrdiff_t)r * g->w + from) * g->c;
+            const float *x = g->x + ((ptrdiff_t)i * g->h + r) * row + (ptrdiff_t)from * g->from_c;
             memset(out, 0, zeros * sizeof *out);
-            if (copied) memcpy(out + zeros, row, copied * sizeof *out);
+            if (copied) copy_x(g, x, inside, out + zeros);
             memset(out + zeros + copied, 0, ((size_t)g->row - zeros - copied) * sizeof *out);
         }
     }
@@ -130,13 +144,13 @@ static const float *padded_rows(const pictures *g, int i0, int i1, int p0, int p
  * would be. */
 static const float *gathered_pixels(const pictures *g, int q0, int q1, float *band)
 {
-    const size_t c = (size_t)g->c;
-    for (int q = q0; q < q1; q++) {
+    if (g->every == 1) copy_x(g, g->x + (ptrdiff_t)q0 * g->from_c, q1 - q0, band);
+    for (int q = q0; q < q1 && g->every > 1; q++) {
         const int column = q % g->from_ow, row = q / g->from_ow % g->from_oh;
         const int image = q / g->from_ow / g->from_oh;
         const ptrdiff_t at = ((ptrdiff_t)image * g->from_h + row * g->every) * g->from_w;
-        memcpy(band + (size_t)(q - q0) * c, g->x + (at + column * g->every) * g->c,
-               c * sizeof *band);
+        copy_x(g, g->x + (at + column * g->every) * g->from_c, 1,
+               band + (ptrdiff_t)(q - q0) * g->c);
     }
     return band - q0 * (ptrdiff_t)g->c;
 }

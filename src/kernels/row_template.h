@@ -112,8 +112,6 @@ static void add_scaled(int n, float factor, const float *x, float *y)
  * lowbias32 (Wellons 2018) of i + key[0], whose middle takes key[1] in, so that keys near to each
  * other do not shift the same pattern. A multiplication, not a choice: a NaN stays one.
  */
-typedef uint32_t vu __attribute__((vector_size(LANES * 4), aligned(4), may_alias));
-
 INLINE vf dropout_factor(vu at, const uint32_t key[2], int limit, float scale)
 {
     vu h = at + key[0];

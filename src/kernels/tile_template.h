@@ -7,6 +7,7 @@
  * for i < MR rows and j < NV vectors of LANES columns. (i, k) is i lda + k, or with TA (A
  * transposed) i + k lda; without it B's rows lie end to end, ldb = NV LANES. The MR NV sums stay in
  * registers: each step loads NV vectors of B and spreads MR scalars of A, for MR NV multiply-adds.
+ * With PAIRS A and B hold pairs of bf16.
  *
  * use               A                 n        t           k             B
  * forward           rows of x                  kernel row  (v, channel)  packed weights
@@ -34,6 +35,7 @@ typedef struct tile {
     ptrdiff_t spare;   /* floats behind C's last row that will be written later, or are nobody's */
     float relu;        /* not 0: the sums become min(max(sum, 0), relu) */
     bool accumulate;
+    bool pairs; /* A and B are of pairs */
 } tile;
 
 /* The rows of a tile that is wider than C. Out of line: the tiles stay small. */
@@ -46,6 +48,13 @@ static __attribute__((noinline)) void write_sums(const float *sums, int rows, in
         for (int j = 0; j < columns; j++) c[j] = accumulate ? c[j] + sums[j] : sums[j];
 }
 
+/* sum + *e b, of numbers or of pairs. */
+INLINE vf add_one(const bool PAIRS, vf sum, const float *e, vf b)
+{
+    if (PAIRS) return dot_pairs(sum, spread_pair(e), b);
+    return add_product(sum, spread(*e), b);
+}
+
 /*
  * The sum over k < steps. STEPS of them are written out, so that few instructions are anything else
  * than loads, spreads and multiply-adds. For the same reason there are pointers to every third row
@@ -53,22 +62,23 @@ static __attribute__((noinline)) void write_sums(const float *sums, int rows, in
  */
 enum { STEPS = 4, ROW_POINTERS = (TILE_ROWS_1 + 2) / 3 };
 
-INLINE void sum_step(const int MR, const int NV, const bool TA, vf acc[TILE_ROWS_1][2],
-                     const float *const *a, ptrdiff_t lda, const float *b, const int k)
+INLINE void sum_step(const int MR, const int NV, const bool TA, const bool PAIRS,
+                     vf acc[TILE_ROWS_1][2], const float *const *a, ptrdiff_t lda, const float *b,
+                     const int k)
 {
     vf v[2];
     UNROLL
     for (int j = 0; j < NV; j++) v[j] = load(b + j * LANES);
     UNROLL
     for (int i = 0; i < MR; i++) {
-        const vf e = spread(TA ? a[0][i + k * lda] : a[i / 3][i % 3 * lda + k]);
+        const float *e = TA ? a[0] + (i + k * lda) : a[i / 3] + (i % 3 * lda + k);
         UNROLL
-        for (int j = 0; j < NV; j++) acc[i][j] = add_product(acc[i][j], e, v[j]);
+        for (int j = 0; j < NV; j++) acc[i][j] = add_one(PAIRS, acc[i][j], e, v[j]);
     }
 }
 
-INLINE void sum_run(const int MR, const int NV, vf acc[TILE_ROWS_1][2], int steps, const float *top,
-                    ptrdiff_t lda, const float *b)
+INLINE void sum_run(const int MR, const int NV, const bool PAIRS, vf acc[TILE_ROWS_1][2], int steps,
+                    const float *top, ptrdiff_t lda, const float *b)
 {
     /* Where A's rows lie end to end, a step asks for a piece of the next tile's. */
     const ptrdiff_t ask = lda == steps ? MR : 0;
@@ -80,36 +90,37 @@ INLINE void sum_run(const int MR, const int NV, vf acc[TILE_ROWS_1][2], int step
         UNROLL
         for (int s = 0; s < STEPS; s++) {
             if (s % 2 == 0) prefetch(next + s * ask);
-            sum_step(MR, NV, false, acc, a, lda, b + s * NV * LANES, s);
+            sum_step(MR, NV, false, PAIRS, acc, a, lda, b + s * NV * LANES, s);
         }
         UNROLL
         for (int g = 0; g < ROW_POINTERS; g++) a[g] = own_register(a[g] + STEPS);
     }
     for (; k < steps; k++, b += NV * LANES) {
-        sum_step(MR, NV, false, acc, a, lda, b, 0);
+        sum_step(MR, NV, false, PAIRS, acc, a, lda, b, 0);
         UNROLL
         for (int g = 0; g < ROW_POINTERS; g++) a[g]++;
     }
 }
 
 /* The same with A transposed: a step's numbers are neighbours, and rows of B anywhere. */
-INLINE void sum_run_ta(const int MR, const int NV, vf acc[TILE_ROWS_1][2], int steps,
-                       const float *a, ptrdiff_t lda, const float *b, ptrdiff_t ldb)
+INLINE void sum_run_ta(const int MR, const int NV, const bool PAIRS, vf acc[TILE_ROWS_1][2],
+                       int steps, const float *a, ptrdiff_t lda, const float *b, ptrdiff_t ldb)
 {
     int k = 0;
     for (; k + STEPS <= steps; k += STEPS) {
         UNROLL
         for (int s = 0; s < STEPS; s++) {
-            sum_step(MR, NV, true, acc, &a, lda, b, 0);
+            sum_step(MR, NV, true, PAIRS, acc, &a, lda, b, 0);
             a = own_register(a + lda);
             b = own_register(b + ldb);
         }
     }
-    for (; k < steps; k++, a += lda, b += ldb) sum_step(MR, NV, true, acc, &a, lda, b, 0);
+    for (; k < steps; k++, a += lda, b += ldb) sum_step(MR, NV, true, PAIRS, acc, &a, lda, b, 0);
 }
 
 /* `count` tiles, one below the other. What a tile sets up beside its sums is thus set up once. */
-INLINE void run_tile(const int MR, const int NV, const bool TA, const tile *job, int count)
+INLINE void run_tile(const int MR, const int NV, const bool TA, const bool PAIRS, const tile *job,
+                     int count)
 {
     const ptrdiff_t lda = job->lda, ldc = job->ldc;
     const int columns = job->columns;
@@ -128,9 +139,9 @@ INLINE void run_tile(const int MR, const int NV, const bool TA, const tile *job,
                 const float *a = top + n * job->an + t * job->at;
                 const float *b = job->b + n * job->bn + t * job->bt;
                 if (TA)
-                    sum_run_ta(MR, NV, acc, job->K, a, lda, b, job->ldb);
+                    sum_run_ta(MR, NV, PAIRS, acc, job->K, a, lda, b, job->ldb);
                 else
-                    sum_run(MR, NV, acc, job->K, a, lda, b);
+                    sum_run(MR, NV, PAIRS, acc, job->K, a, lda, b);
             }
         }
         if (job->relu > 0) {
@@ -169,14 +180,22 @@ INLINE void run_tile(const int MR, const int NV, const bool TA, const tile *job,
  */
 typedef void tile_function(const tile *job, int count);
 
-#define TILE(MR, NV)                                              \
-    static void tile_##MR##x##NV(const tile *job, int count)      \
-    {                                                             \
-        run_tile(MR, NV, false, job, count);                      \
-    }                                                             \
-    static void tile_##MR##x##NV##_ta(const tile *job, int count) \
-    {                                                             \
-        run_tile(MR, NV, true, job, count);                       \
+#define TILE(MR, NV)                                                    \
+    static void tile_##MR##x##NV(const tile *job, int count)            \
+    {                                                                   \
+        run_tile(MR, NV, false, false, job, count);                     \
+    }                                                                   \
+    static void tile_##MR##x##NV##_ta(const tile *job, int count)       \
+    {                                                                   \
+        run_tile(MR, NV, true, false, job, count);                      \
+    }                                                                   \
+    static void tile_##MR##x##NV##_pairs(const tile *job, int count)    \
+    {                                                                   \
+        run_tile(MR, NV, false, true, job, count);                      \
+    }                                                                   \
+    static void tile_##MR##x##NV##_ta_pairs(const tile *job, int count) \
+    {                                                                   \
+        run_tile(MR, NV, true, true, job, count);                       \
     }
 #define TILES_TO_6(X, NV) X(1, NV) X(2, NV) X(3, NV) X(4, NV) X(5, NV) X(6, NV)
 #define TILES_TO_12(X, NV) \
@@ -190,13 +209,18 @@ typedef void tile_function(const tile *job, int count);
 TILES_TO_12(TILE, 1)
 TILES_2(TILE)
 
-#define TILE_ENTRY(MR, NV)    tile_##MR##x##NV,
-#define TILE_ENTRY_TA(MR, NV) tile_##MR##x##NV##_ta,
-#define TILES_1_ENTRIES(X)    TILES_TO_12(X, 1)
+#define TILE_ENTRY(MR, NV)          tile_##MR##x##NV,
+#define TILE_ENTRY_TA(MR, NV)       tile_##MR##x##NV##_ta,
+#define TILE_ENTRY_PAIRS(MR, NV)    tile_##MR##x##NV##_pairs,
+#define TILE_ENTRY_TA_PAIRS(MR, NV) tile_##MR##x##NV##_ta_pairs,
+#define TILES_1_ENTRIES(X)          TILES_TO_12(X, 1)
 
-static tile_function *const tiles[2][2][TILE_ROWS_1] = {
-    {{TILES_1_ENTRIES(TILE_ENTRY)}, {TILES_2(TILE_ENTRY)}},
-    {{TILES_1_ENTRIES(TILE_ENTRY_TA)}, {TILES_2(TILE_ENTRY_TA)}},
+/* [pairs][TA][vectors - 1][rows - 1] */
+static tile_function *const tiles[2][2][2][TILE_ROWS_1] = {
+    {{{TILES_1_ENTRIES(TILE_ENTRY)}, {TILES_2(TILE_ENTRY)}},
+     {{TILES_1_ENTRIES(TILE_ENTRY_TA)}, {TILES_2(TILE_ENTRY_TA)}}},
+    {{{TILES_1_ENTRIES(TILE_ENTRY_PAIRS)}, {TILES_2(TILE_ENTRY_PAIRS)}},
+     {{TILES_1_ENTRIES(TILE_ENTRY_TA_PAIRS)}, {TILES_2(TILE_ENTRY_TA_PAIRS)}}},
 };
 
 /* The most rows of a tile. */
@@ -215,7 +239,7 @@ INLINE int tiles_of(int rows, int most)
  * them. */
 INLINE void run_tiles(tile *job, const bool TA, int n, int count, int vectors)
 {
-    if (count > 0) tiles[TA][vectors - 1][n - 1](job, count);
+    if (count > 0) tiles[job->pairs][TA][vectors - 1][n - 1](job, count);
     job->a += n * count * (TA ? 1 : job->lda);
     job->c += n * count * job->ldc;
 }
@@ -251,7 +275,7 @@ INLINE void run_rows(tile *job, const bool TA, int rows, int vectors)
  */
 enum { ROW_PANELS = 4 };
 
-INLINE void run_row_of(const int vectors, const tile *job, ptrdiff_t panel)
+INLINE void run_row_of(const int vectors, const bool PAIRS, const tile *job, ptrdiff_t panel)
 {
     const bool half = vectors % 2 == 1;
     const float *b = job->b, *last = b + vectors / 2 * panel;
@@ -259,11 +283,11 @@ INLINE void run_row_of(const int vectors, const tile *job, ptrdiff_t panel)
     UNROLL
     for (int j = 0; j < vectors; j++) acc[j] = job->bias ? load(job->bias + j * LANES) : (vf){0};
     for (int k = 0; k < job->K * job->T; k++, b += PANEL, last += LANES) {
-        const vf e = spread(job->a[k]);
         UNROLL
-        for (int j = 0; j < vectors - half; j++)
-            acc[j] = add_product(acc[j], e, load(b + j / 2 * panel + j % 2 * LANES));
-        if (half) acc[vectors - 1] = add_product(acc[vectors - 1], e, load(last));
+        for (int j = 0; j < vectors; j++) {
+            const float *from = half && j == vectors - 1 ? last : b + j / 2 * panel + j % 2 * LANES;
+            acc[j] = add_one(PAIRS, acc[j], job->a + k, load(from));
+        }
     }
     UNROLL
     for (int j = 0; j < vectors; j++) {
@@ -275,16 +299,24 @@ INLINE void run_row_of(const int vectors, const tile *job, ptrdiff_t panel)
     }
 }
 
-static void run_row(const tile *job, ptrdiff_t panel)
+INLINE void run_row_with(const bool PAIRS, const tile *job, ptrdiff_t panel)
 {
     switch (parts_of(job->columns, LANES)) {
-    case 1: run_row_of(1, job, panel); break;
-    case 2: run_row_of(2, job, panel); break;
-    case 3: run_row_of(3, job, panel); break;
-    case 4: run_row_of(4, job, panel); break;
-    case 5: run_row_of(5, job, panel); break;
-    case 6: run_row_of(6, job, panel); break;
-    case 7: run_row_of(7, job, panel); break;
-    default: run_row_of(8, job, panel);
+    case 1: run_row_of(1, PAIRS, job, panel); break;
+    case 2: run_row_of(2, PAIRS, job, panel); break;
+    case 3: run_row_of(3, PAIRS, job, panel); break;
+    case 4: run_row_of(4, PAIRS, job, panel); break;
+    case 5: run_row_of(5, PAIRS, job, panel); break;
+    case 6: run_row_of(6, PAIRS, job, panel); break;
+    case 7: run_row_of(7, PAIRS, job, panel); break;
+    default: run_row_of(8, PAIRS, job, panel);
     }
+}
+
+static void run_row(const tile *job, ptrdiff_t panel)
+{
+    if (job->pairs)
+        run_row_with(true, job, panel);
+    else
+        run_row_with(false, job, panel);
 }

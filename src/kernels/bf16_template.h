@@ -1,0 +1,125 @@
+/*
+ * bf16_template.h - products of bfloat16, which is the upper half of a float: all of its exponent,
+ * and 8 of the 24 bits of its significand.
+ *
+ * Numbers lie in memory as floats. Those that are multiplied are rounded when they are copied for
+ * it, and two that follow each other in a sum become a *pair*, which takes the place of a float:
+ *
+ *     sum over k < K of a[k] b[k] = sum over h of a[2 h] b[2 h] + a[2 h + 1] b[2 h + 1]
+ *
+ * where an odd K is filled up with a zero. So all that moves floats about moves pairs just as well,
+ * and half as many; only the multiplication has to know. The sums are floats.
+ */
+
+typedef uint16_t vh __attribute__((vector_size(LANES * 2), aligned(2), may_alias));
+
+/* The nearest bf16 to v, a tie to the even one, a NaN for a NaN, in the lower half of each lane. */
+INLINE vu round_to_bf16(vf v)
+{
+#if LANES == 16 && defined(__AVX512BF16__)
+    return (vu)_mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh((__m512)v));
+#else
+    const vu bits = (vu)v, odd = bits >> 16 & 1, quiet = bits | 0x400000;
+    return (vu)choose(v == v, (vf)(bits + 0x7fff + odd), (vf)quiet) >> 16;
+#endif
+}
+
+/* (first, second) lane by lane. */
+INLINE vf pair_lanes(vf first, vf second)
+{
+    return (vf)(round_to_bf16(first) | round_to_bf16(second) << 16);
+}
+
+INLINE void store_pair(float *p, float first, float second)
+{
+    const vu pair = (vu)pair_lanes(spread(first), spread(second));
+    const uint32_t one = pair[0];
+    memcpy(p, &one, sizeof one);
+}
+
+/* The pair at p in all lanes: not arithmetic, for its bits are no float's. */
+INLINE vf spread_pair(const float *p)
+{
+    uint32_t pair;
+    memcpy(&pair, p, sizeof pair);
+    return (vf)((vu){0} | pair);
+}
+
+/* sum + a[1] b[1] + a[0] b[0]. The products are exact. Instructions for bf16, here and above, take
+ * numbers below 2^-126 for zeros. */
+INLINE vf dot_pairs(vf sum, vf a, vf b)
+{
+#if LANES == 16 && defined(__AVX512BF16__)
+    __asm__("vdpbf16ps %2, %1, %0" : "+v"(sum) : "v"(a), "v"(b)); /* as in add_product */
+    return sum;
+#else
+    sum += (vf)((vu)a & 0xffff0000) * (vf)((vu)b & 0xffff0000);
+    return sum + (vf)((vu)a << 16) * (vf)((vu)b << 16);
+#endif
+}
+
+INLINE int pairs_of(int n)
+{
+    return (n + 1) / 2;
+}
+
+/* n neighbours as pairs of neighbours. */
+INLINE void pair_run(const float *from, int n, float *to)
+{
+    int j = 0;
+    for (; j + LANES <= n; j += LANES)
+        *(vh *)(to + j / 2) = __builtin_convertvector(round_to_bf16(load(from + j)), vh);
+    for (; j < n; j += 2) store_pair(to + j / 2, from[j], j + 1 < n ? from[j + 1] : 0);
+}
+
+/* Pixels of n channels, each as pairs_of(n) pairs of neighbouring channels. */
+static void pair_pixels(const float *from, ptrdiff_t pixels, int n, float *to)
+{
+    if (n % 2 == 0 && pixels * n <= INT32_MAX) {
+        pair_run(from, (int)pixels * n, to);
+        return;
+    }
+    for (ptrdiff_t p = 0; p < pixels; p++) pair_run(from + p * n, n, to + p * pairs_of(n));
+}
+
+/* Two rows of n numbers as a row of n pairs; b NULL is zeros. */
+static void pair_rows(const float *a, const float *b, int n, float *to)
+{
+    int j = 0;
+    for (; j + LANES <= n; j += LANES)
+        store(to + j, pair_lanes(load(a + j), b ? load(b + j) : (vf){0}));
+    for (; j < n; j++) store_pair(to + j, a[j], b ? b[j] : 0);
+}
+
+/* ---- weights, as pairs in memory */
+
+enum { PAIRED_ROWS = 64 }; /* of the result, that a thread makes at a time */
+
+typedef struct pairing {
+    const cn_conv_shape *s;
+    const float *w;
+    float *pairs;
+    int rows; /* of the result */
+} pairing;
+
+/* w (fh, fw, c, oc) as (fh, fw, c, pairs): channel k with k + 1, which backward data sums over. */
+static void pair_filters_unit(void *argument, int unit, int worker)
+{
+    const pairing *z = argument;
+    const int row = unit * PAIRED_ROWS, rows = smaller(PAIRED_ROWS, z->rows - row), n = z->s->oc;
+    (void)worker;
+    pair_pixels(z->w + (ptrdiff_t)row * n, rows, n, z->pairs + (ptrdiff_t)row * pairs_of(n));
+}
+
+/* As (fh, fw, pairs, oc): channel j with j + 1, which forward sums over. */
+static void pair_channels_unit(void *argument, int unit, int worker)
+{
+    const pairing *z = argument;
+    const int c = z->s->c, oc = z->s->oc, last = smaller(z->rows, (unit + 1) * PAIRED_ROWS);
+    (void)worker;
+    for (int row = unit * PAIRED_ROWS; row < last; row++) {
+        const int tap = row / pairs_of(c), j = 2 * (row % pairs_of(c));
+        const float *from = z->w + ((ptrdiff_t)tap * c + j) * oc;
+        pair_rows(from, j + 1 < c ? from + oc : NULL, oc, z->pairs + (ptrdiff_t)row * oc);
+    }
+}
