@@ -41,8 +41,8 @@ class Optimizer(Structure):
 
 class SessionOpts(Structure):
     _fields_ = [("batch", c_int), ("threads", c_int), ("training", c_bool), ("seed", c_uint64),
-                ("input_gradient", c_bool), ("no_winograd", c_bool), ("loss", LossOpts),
-                ("optimizer", Optimizer)]
+                ("input_gradient", c_bool), ("no_winograd", c_bool), ("precision", c_int),
+                ("loss", LossOpts), ("optimizer", Optimizer)]
 
 
 MIRRORED = {"cn_error": Error, "cn_tensor": Tensor, "cn_loss_opts": LossOpts,

@@ -14,6 +14,7 @@ typedef struct options {
     const char *layer;
     int batch, repeats;
     bool direct;
+    int precision;
 } options;
 
 static const cli_option bench_options[] = {
@@ -25,6 +26,8 @@ static const cli_option bench_options[] = {
      "measurements of at least 10 ms each, of which the median counts"},
     {"no-winograd", CLI_FLAG, offsetof(options, direct), NULL, NULL, 0, 0,
      "3 x 3 convolutions by the direct sum, too"},
+    {"precision", CLI_CHOICE, offsetof(options, precision), CLI_PRECISIONS, "f32", 0, 0,
+     CLI_PRECISION_HELP},
     {.name = NULL},
 };
 
@@ -135,7 +138,8 @@ static int bench_layers(const options *o, bench_machine *m)
                "weights");
     const bench_layer *l;
     for (int i = 0; (l = bench_layer_at(i)) != NULL; i++) {
-        const cn_conv_shape s = bench_shape(l, o->batch, o->direct);
+        cn_conv_shape s = bench_shape(l, o->batch, o->direct);
+        s.bf16 = o->precision == CN_PRECISION_BF16;
         bench_conv c;
         measured found[DIRECTIONS];
         if (!wanted(o, l)) continue;
@@ -185,7 +189,8 @@ static cn_status bench_network(const options *o, cn_model *model, const char *na
     cn_session_opts opts = {.batch = batch,
                             .threads = o->common.threads,
                             .training = training,
-                            .no_winograd = o->direct};
+                            .no_winograd = o->direct,
+                            .precision = (cn_precision)o->precision};
     cn_status status = cn_session_create(&r.session, model, opts, err);
     if (status == CN_OK) status = cn_tensor_create(&r.x, CN_F32, 4, extents, err);
     if (status == CN_OK) status = cn_tensor_create(&r.labels, CN_I32, 1, extents, err);

@@ -63,6 +63,12 @@ typedef struct cli_command {
 extern const cli_command cli_train, cli_evaluate, cli_predict, cli_summary, cli_gradcheck,
     cli_bench, cli_augment;
 
+/* --precision, of whatever runs a network: the words in the order of cn_precision. */
+#define CLI_PRECISIONS "f32|bf16"
+#define CLI_PRECISION_HELP                                                                       \
+    "what is multiplied in convolutions and dense layers: bf16 has fewer digits, and is faster " \
+    "where the processor has AVX512_BF16"
+
 /* Fills `options` (zeroed, command->size bytes) from the arguments and moves the operands to the
  * front of argv; their number in *count. CLI_USAGE, with the error printed, or CLI_DONE. */
 int cli_parse(const cli_command *command, int argc, char **argv, void *options, int *count);

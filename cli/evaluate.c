@@ -7,7 +7,7 @@
 typedef struct options {
     cli_common common;
     const char *data;
-    int split, tta;
+    int split, tta, precision;
 } options;
 
 static const cli_option evaluate_options[] = {
@@ -17,6 +17,8 @@ static const cli_option evaluate_options[] = {
      "which part of them"},
     {"tta", CLI_CHOICE, offsetof(options, tta), "none|mirror|shift", "none", 0, 0,
      "average over views of each picture: it and its mirror image, or both moved by a pixel, too"},
+    {"precision", CLI_CHOICE, offsetof(options, precision), CLI_PRECISIONS, "f32", 0, 0,
+     CLI_PRECISION_HELP},
     {.name = NULL},
 };
 
@@ -160,8 +162,10 @@ static int run(const void *given, int count, char *const *operands)
         cli_error("evaluate", "out of memory");
         goto done;
     }
-    /* The words stand in the order of the enum. */
-    cn_evaluate_opts opts = {.threads = o->common.threads, .tta = (cn_tta)o->tta};
+    /* The words stand in the order of the enums. */
+    cn_evaluate_opts opts = {.threads = o->common.threads,
+                             .tta = (cn_tta)o->tta,
+                             .precision = (cn_precision)o->precision};
     if (cn_evaluate_with(model, data, &opts, &metrics, counts, &err) != CN_OK) {
         cli_error("evaluate", "%s on %s: %s", file, o->data, err.text);
         goto done;

@@ -6,12 +6,14 @@
 
 typedef struct options {
     cli_common common;
-    int top;
+    int top, precision;
 } options;
 
 static const cli_option predict_options[] = {
     {"top", CLI_WHOLE, offsetof(options, top), "N", "3", 1, 1000000,
      "how many classes to show for each picture, the most probable first"},
+    {"precision", CLI_CHOICE, offsetof(options, precision), CLI_PRECISIONS, "f32", 0, 0,
+     CLI_PRECISION_HELP},
     {.name = NULL},
 };
 
@@ -118,7 +120,8 @@ static int run(const void *given, int count, char *const *operands)
     cn_error err;
     int code = CLI_FAILED;
 
-    cn_session_opts opts = {.batch = 1, .threads = p.o->common.threads};
+    cn_session_opts opts = {
+        .batch = 1, .threads = p.o->common.threads, .precision = (cn_precision)p.o->precision};
     if (cn_model_load(&p.model, operands[0], &err) != CN_OK ||
         cn_session_create(&p.session, p.model, opts, &err) != CN_OK) {
         cli_error("predict", "%s", err.text);

@@ -23,7 +23,7 @@ typedef struct options {
     const char *from, *whiten, *named, *checkpoint, *checkpoint_every, *resume;
     int epochs, batch;
     double valid;
-    int tta;
+    int tta, precision;
     cli_recipe recipe;
 } options;
 
@@ -49,6 +49,8 @@ static const cli_option train_options[] = {
      "not at all)"},
     {"tta", CLI_CHOICE, offsetof(options, tta), "none|mirror|shift", "none", 0, 0,
      "test by the average over views of each picture, as convnet evaluate does"},
+    {"precision", CLI_CHOICE, offsetof(options, precision), CLI_PRECISIONS, "f32", 0, 0,
+     CLI_PRECISION_HELP},
     {"valid", CLI_NUMBER, offsetof(options, valid), "FRACTION", "0.1", 0, 0.9,
      "part of the training pictures to hold out and measure after each epoch; 0 trains on all"},
     {"valid-seed", CLI_SEED, offsetof(options, valid_seed), "N", "0", 0, 0,
@@ -237,10 +239,11 @@ static void announce(const job *j, const cn_fit_opts *opts, int threads)
             cli_shape_text(3, cn_dataset_shape(j->train), shape), cn_dataset_classes(j->train));
     cli_say(&o->common, "Model  %s: %s parameters", j->model_text,
             cli_count_text(cn_model_parameter_count(j->model), parameters));
-    cli_say(&o->common, "Plan   %d epoch%s in batches of %d; %s; seed %llu; %d thread%s, %s",
+    cli_say(&o->common, "Plan   %d epoch%s in batches of %d; %s; seed %llu; %d thread%s, %s%s",
             o->epochs, o->epochs == 1 ? "" : "s", o->batch,
             cli_recipe_text(&o->recipe, opts, recipe), (unsigned long long)o->common.seed, threads,
-            threads == 1 ? "" : "s", cn_isa());
+            threads == 1 ? "" : "s", cn_isa(),
+            opts->precision == CN_PRECISION_BF16 ? ", products of bf16" : "");
 }
 
 /* ---- while it trains */
@@ -319,7 +322,9 @@ static int report_end(const job *j, const cn_progress *last)
     cn_error err;
     bool views = o->tta && j->valid; /* validation was measured without them */
     char correct[CLI_COUNT_TEXT], count[CLI_COUNT_TEXT], rate[CLI_COUNT_TEXT];
-    cn_evaluate_opts opts = {.threads = o->common.threads, .tta = (cn_tta)o->tta};
+    cn_evaluate_opts opts = {.threads = o->common.threads,
+                             .tta = (cn_tta)o->tta,
+                             .precision = (cn_precision)o->precision};
     if (cn_evaluate_with(j->model, j->test, &opts, &test, NULL, &err) != CN_OK)
         return cli_error("train", "%s", err.text);
     if (views && cn_evaluate_with(j->model, j->valid, &opts, &valid, NULL, &err) != CN_OK)
@@ -368,6 +373,7 @@ static int train(job *j)
         .batch = o->batch,
         .threads = o->common.threads,
         .seed = o->common.seed,
+        .precision = (cn_precision)o->precision,
         .valid = j->valid,
         .progress = on_progress,
         .user = j,

@@ -622,6 +622,19 @@ typedef struct cn_optimizer {
     double clip_norm, clip_value; /* default 0: gradients are not clipped */
 } cn_optimizer;
 
+/*
+ * What convolutions and dense layers multiply. With BF16 both factors of a product are rounded to
+ * bfloat16, 8 significant bits instead of 24, and the products are summed in float32: weights,
+ * activations, gradients, and the optimiser's step stay float32. For processors with AVX512_BF16,
+ * which do two such products in the time of one; others compute the same, slower. 3 x 3
+ * convolutions by Winograd's method, depthwise ones and a few others gain nothing by it and stay
+ * float32 (docs/kernels.md lists them).
+ */
+typedef enum cn_precision {
+    CN_PRECISION_F32 = 0,
+    CN_PRECISION_BF16 = 1,
+} cn_precision;
+
 typedef struct cn_session_opts {
     int batch;   /* default 1 */
     int threads; /* default: OMP_NUM_THREADS, else the processors this process may use */
@@ -630,6 +643,7 @@ typedef struct cn_session_opts {
     bool input_gradient; /* training: find the gradient of X, too, for cn_input_gradient */
     bool no_winograd;    /* 3 x 3 convolutions by the direct sum alone: slower, a little closer to
                             exact (docs/kernels.md has the figures) */
+    cn_precision precision;
     cn_loss_opts loss;
     cn_optimizer optimizer;
 } cn_session_opts;
@@ -894,7 +908,8 @@ typedef struct cn_fit_opts {
     int threads;    /* as in cn_session_opts */
     uint64_t seed;  /* order of the examples, and their augmentation */
     bool no_shuffle;
-    double learning_rate; /* default 1e-3 */
+    cn_precision precision; /* of training and of validation */
+    double learning_rate;   /* default 1e-3 */
     cn_schedule schedule;
     cn_optimizer optimizer;
     cn_loss_opts loss;  /* validation measures it without smoothing and class weights */
@@ -970,6 +985,7 @@ typedef struct cn_evaluate_opts {
     int threads; /* as in cn_session_opts */
     int batch;   /* default 64 */
     cn_tta tta;
+    cn_precision precision;
 } cn_evaluate_opts;
 
 /* cn_evaluate with options, which may be NULL. */
@@ -1044,8 +1060,8 @@ CN_API cn_status cn_image_save(const cn_tensor *image, const char *path, cn_erro
 CN_API cn_status cn_image_fit(const cn_tensor *image, const int shape[3], cn_tensor *out,
                               cn_error *err);
 
-/* "avx512", "avx2" or "scalar": the instruction set in use, or the one that CONVNET_ISA asks for
- * and this processor has. */
+/* "avx512bf16", "avx512", "avx2" or "scalar": the instruction set in use, or the one that
+ * CONVNET_ISA asks for and this processor has. */
 CN_API const char *cn_isa(void);
 
 /* The threads that cn_session_opts.threads = `wanted` means here; 0 asks for the default. */

@@ -45,8 +45,8 @@ class LossOpts(ctypes.Structure):
 
 class SessionOpts(ctypes.Structure):
     _fields_ = [("batch", c_int), ("threads", c_int), ("training", c_bool), ("seed", c_uint64),
-                ("input_gradient", c_bool), ("no_winograd", c_bool), ("loss", LossOpts),
-                ("optimizer", Optimizer)]
+                ("input_gradient", c_bool), ("no_winograd", c_bool), ("precision", c_int),
+                ("loss", LossOpts), ("optimizer", Optimizer)]
 
 
 library = ctypes.CDLL(sys.argv[1])

@@ -402,6 +402,26 @@ augmenting() {
     ! cmp -s m1.safetensors m3.safetensors || fail "--valid-seed changes nothing"
 }
 
+precisions() {
+    local exact threads
+    run evaluate a.safetensors --json
+    exact=$out
+    run evaluate a.safetensors --precision bf16 --json
+    expect_status 0
+    [ "$(json test_loss <<<"$exact")" != "$(json test_loss <<<"$out")" ] ||
+        fail "$last: changes nothing"
+    for threads in 1 2; do
+        run train --epochs 1 --precision bf16 --threads $threads --quiet --out m$threads.safetensors
+        expect_status 0
+    done
+    cmp -s m1.safetensors m2.safetensors || fail "1 and 2 threads train differently in bf16"
+    run predict m1.safetensors seven.pgm --precision bf16
+    expect_status 0
+    run bench --layer lenet_14 --batch 1 --repeats 1 --precision bf16
+    expect_status 0
+    wrong_usage 'convnet train: --precision wants one of f32, bf16, not "f16"' train --precision f16
+}
+
 # ---- what goes wrong
 
 wrong_files() {
@@ -509,6 +529,7 @@ continuing
 other_data
 another_head
 augmenting
+precisions
 wrong_files
 no_space
 interrupted INT 130

@@ -36,9 +36,9 @@ static cn_status infer(cn_layer *layer, const char *place, cn_error *err)
     return CN_OK;
 }
 
-static cn_conv_shape shape(const cn_layer *layer, int m)
+static cn_conv_shape shape(const cn_call *call)
 {
-    const int *n = layer->weights[0].shape.n;
+    const int *n = call->layer->weights[0].shape.n, m = call->m;
     return (cn_conv_shape){.m = 1,
                            .h = 1,
                            .w = m,
@@ -49,32 +49,33 @@ static cn_conv_shape shape(const cn_layer *layer, int m)
                            .sw = 1,
                            .oh = 1,
                            .ow = m,
-                           .oc = n[1]};
+                           .oc = n[1],
+                           .bf16 = call->precision == CN_PRECISION_BF16};
 }
 
 static void needs(const cn_call *call, int threads, cn_needs *n)
 {
-    cn_conv_shape s = shape(call->layer, call->m);
+    cn_conv_shape s = shape(call);
     n->packed = call->kernels->conv_packed(&s);
     n->scratch = call->kernels->conv_scratch(&s, threads);
 }
 
 static void pack(const cn_call *call)
 {
-    cn_conv_shape s = shape(call->layer, call->m);
+    cn_conv_shape s = shape(call);
     call->kernels->conv_pack(&s, call->w[0], call->packed, call->pool);
 }
 
 static void forward(const cn_call *call)
 {
-    cn_conv_shape s = shape(call->layer, call->m);
+    cn_conv_shape s = shape(call);
     call->kernels->conv_forward(&s, call->x[0], call->packed, call->w[1], call->relu, call->y,
                                 call->scratch, call->pool);
 }
 
 static void backward(const cn_call *call)
 {
-    cn_conv_shape s = shape(call->layer, call->m);
+    cn_conv_shape s = shape(call);
     /* Z[i,j] = b[j] + sum of A_prev[i,k] W[k,j]
      *     dW[k,j] += A_prev[i,k] dZ[i,j]
      *     db[j]   += dZ[i,j] */

@@ -76,6 +76,7 @@ cn_conv_shape cn_call_conv_shape(const cn_call *call)
         .groups = layer->groups,
         .batch = call->batch,
         .direct = call->no_winograd,
+        .bf16 = call->precision == CN_PRECISION_BF16,
     };
 }
 

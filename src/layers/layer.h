@@ -100,8 +100,9 @@ typedef struct cn_call {
     const cn_layer *layer;
     const cn_kernels *kernels;
     cn_pool *pool;
-    int m, batch;        /* examples in this call, and the most in any */
-    bool no_winograd;    /* as in cn_session_opts */
+    int m, batch;     /* examples in this call, and the most in any */
+    bool no_winograd; /* as in cn_session_opts, so is the next */
+    cn_precision precision;
     bool training;       /* the session trains: a backward may follow */
     float relu;          /* not 0: forward is y = min(max(y, 0), relu), with the ReLU (INFINITY) or
                             ReLU6 (6) that follows; in backward, where the type masks_relu, dy is

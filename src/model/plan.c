@@ -88,6 +88,10 @@ static cn_status settle_options(cn_session_opts *o, cn_error *err)
     if (o->batch < 1 || o->batch > MOST_EXAMPLES)
         return cn_fail(err, CN_ERR_ARGUMENT, "session: batch %d, expected 1 to %d", o->batch,
                        MOST_EXAMPLES);
+    if (o->precision != CN_PRECISION_F32 && o->precision != CN_PRECISION_BF16)
+        return cn_fail(err, CN_ERR_ARGUMENT,
+                       "session: precision %d, expected F32 (%d) or BF16 (%d)", (int)o->precision,
+                       (int)CN_PRECISION_F32, (int)CN_PRECISION_BF16);
     cn_status status = cn_optimizer_settle(&o->optimizer, err);
     if (status != CN_OK) return status;
     return cn_thread_count(o->threads, &o->threads, err);
@@ -396,6 +400,7 @@ static void plan_workspace(planner *p)
                               .m = plan->opts.batch,
                               .batch = plan->opts.batch,
                               .no_winograd = plan->opts.no_winograd,
+                              .precision = plan->opts.precision,
                               .training = plan->opts.training};
         layer->type->needs(&call, plan->opts.threads, &step->needs);
         step->packed = plan->packed;

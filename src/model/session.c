@@ -50,6 +50,7 @@ static void fill_call(cn_session *s, int i)
         .m = s->plan.opts.batch,
         .batch = s->plan.opts.batch,
         .no_winograd = s->plan.opts.no_winograd,
+        .precision = s->plan.opts.precision,
         .training = s->plan.opts.training,
         .relu = step->relu,
         .seed = s->plan.opts.seed,

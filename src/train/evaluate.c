@@ -142,7 +142,8 @@ cn_status cn_evaluate_with(cn_model *model, const cn_dataset *data, const cn_eva
     size_t classes = (size_t)cn_dataset_classes(data);
     int n = cn_dataset_size(data), *counts = NULL;
     if (o.batch == 0) o.batch = EVALUATION_BATCH;
-    cn_session_opts session = {.batch = n < o.batch ? n : o.batch, .threads = o.threads};
+    cn_session_opts session = {
+        .batch = n < o.batch ? n : o.batch, .threads = o.threads, .precision = o.precision};
     cn_evaluator evaluator;
     status = cn_evaluator_create(&evaluator, model, session, err);
     if (status != CN_OK) return status;

@@ -66,6 +66,7 @@ static cn_status prepare(fit *f, cn_error *err)
                             .threads = o->threads,
                             .training = true,
                             .seed = o->seed,
+                            .precision = o->precision,
                             .loss = o->loss,
                             .optimizer = o->optimizer};
     int threads = 1;

@@ -52,6 +52,7 @@ static const cn_state_member terms[] = {
     {"batch", CN_STATE_INT, offsetof(cn_fit_opts, batch)},
     {"seed", CN_STATE_COUNT, offsetof(cn_fit_opts, seed)},
     {"no shuffle", CN_STATE_FLAG, offsetof(cn_fit_opts, no_shuffle)},
+    {"precision", CN_STATE_INT, offsetof(cn_fit_opts, precision)},
     {"learning rate", CN_STATE_NUMBER, offsetof(cn_fit_opts, learning_rate)},
     {"accumulate", CN_STATE_INT, offsetof(cn_fit_opts, accumulate)},
     {"schedule", CN_STATE_INT, offsetof(cn_fit_opts, schedule.kind)},
