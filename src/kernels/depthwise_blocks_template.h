@@ -12,7 +12,7 @@ enum {
     CACHED_FLOATS = 2 << 20, /* of x and y, which are in the caches */
     CONFLICT = 512,          /* pixels that far apart share the first-level cache's sets */
     DEEP = 2,                /* rows of a block; BLOCK columns */
-    LARGEST_BLOCKS = 5,      /* the largest kernel with blocks */
+    ROWS_SEEN = 5,           /* by a block, at most */
     SIDE_VECTORS = 4         /* of channels, of an output at a side of the picture */
 };
 
@@ -41,7 +41,7 @@ INLINE void sum_deep_block(const int K, const int S, const int R, const block_ro
 {
     const cn_conv_shape *s = t->s;
     const ptrdiff_t pixel = s->c, row = (ptrdiff_t)s->ow * s->c;
-    const float *x[LARGEST_BLOCKS + 2 * DEEP], *bias = t->bias, relu = t->relu;
+    const float *x[ROWS_SEEN], *bias = t->bias, relu = t->relu;
     float *y = t->y + p * row + q * pixel;
     UNROLL
     for (int r = 0; r < K + (R - 1) * S; r++)
@@ -131,15 +131,11 @@ typedef void deep_function(const block_rows *t, int p, int rows, int q0, int q1)
     }
 DEEP_BLOCKS(3, 1)
 DEEP_BLOCKS(3, 2)
-DEEP_BLOCKS(5, 1)
-DEEP_BLOCKS(5, 2)
 
 static deep_function *deep_function_of(const cn_conv_shape *s)
 {
-    if (s->fh != s->fw || s->sh != s->sw || s->dh > 1 || s->dw > 1) return NULL;
-    if (s->fh == 3) return s->sh == 1 ? deep_blocks_3x1 : s->sh == 2 ? deep_blocks_3x2 : NULL;
-    if (s->fh == 5) return s->sh == 1 ? deep_blocks_5x1 : s->sh == 2 ? deep_blocks_5x2 : NULL;
-    return NULL;
+    if (s->fh != 3 || s->fw != 3 || s->sh != s->sw || s->dh > 1 || s->dw > 1) return NULL;
+    return s->sh == 1 ? deep_blocks_3x1 : s->sh == 2 ? deep_blocks_3x2 : NULL;
 }
 
 /* The outputs q0 <= q < q1 whose columns are all inside. */
@@ -155,7 +151,7 @@ static bool blocks_pay(const cn_conv_shape *s)
     const double floats = ((double)s->h * s->w + (double)s->oh * s->ow) * s->m * s->oc;
     int q0, q1;
     inner_columns(s, &q0, &q1);
-    return deep_function_of(s) && s->oc % LANES == 0 && s->oc % CONFLICT != 0 &&
+    return LANES > 1 && deep_function_of(s) && s->oc % LANES == 0 && s->oc % CONFLICT != 0 &&
            floats <= CACHED_FLOATS && q1 - q0 >= BLOCK;
 }
 

@@ -60,7 +60,12 @@ INLINE vf add_one(const bool PAIRS, vf sum, const float *e, vf b)
  * than loads, spreads and multiply-adds. For the same reason there are pointers to every third row
  * of A: what is added to them, once or twice lda and a constant, is part of a load.
  */
-enum { STEPS = 4, ROW_POINTERS = (TILE_ROWS_1 + 2) / 3 };
+enum {
+    STEPS = LANES == 8    ? 4
+            : LANES == 16 ? 2
+                          : 1, /* the tile of 16 lanes has more to multiply */
+    ROW_POINTERS = (TILE_ROWS_1 + 2) / 3
+};
 
 INLINE void sum_step(const int MR, const int NV, const bool TA, const bool PAIRS,
                      vf acc[TILE_ROWS_1][2], const float *const *a, ptrdiff_t lda, const float *b,
