@@ -271,6 +271,7 @@ static int run(const void *given, int count, char *const *operands)
     int named = 0;
     for (int i = 0; bench_layer_at(i); i++) named += wanted(&o, bench_layer_at(i));
     if (named == 0) return cli_error("bench", "no layer of the table is called \"%s\"", o.layer);
+    if (o.precision == CN_PRECISION_BF16) m.kernels = cn_kernels_with_bf16(m.kernels);
     if (cn_pool_create(&m.pool, o.common.threads, &err) != CN_OK)
         return cli_error("bench", "%s", err.text);
     print_machine(&o, &m);

@@ -14,14 +14,13 @@ if(CMAKE_C_FLAGS MATCHES "-fsanitize")
 endif()
 set(avx2_flags -mavx2 -mfma)
 set(avx512_flags -mavx512f -mavx512vl -mavx512dq -mavx512bw -mfma)
-set(avx512bf16_flags ${avx512_flags} -mavx512bf16)
 
 # Takes the kernels that this target cannot run out of the list `sources`, gives the others their
 # flags, and sets `definitions`.
 function(kernel_sources sources definitions)
     set(kept ${${sources}})
     set(have "")
-    foreach(isa avx2 avx512 avx512bf16)
+    foreach(isa avx2 avx512)
         string(TOUPPER ${isa} ISA)
         set(file ${PROJECT_SOURCE_DIR}/src/kernels/kernels_${isa}.c)
         if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|amd64|AMD64)$" AND CMAKE_SIZEOF_VOID_P EQUAL 8)
@@ -36,6 +35,11 @@ function(kernel_sources sources definitions)
             list(REMOVE_ITEM kept ${file})
         endif()
     endforeach()
+    # The instruction itself is written in assembly: who knows the flag knows it, too.
+    check_c_compiler_flag(-mavx512bf16 COMPILER_KNOWS_AVX512BF16)
+    if(CONVNET_HAVE_AVX512 IN_LIST have AND COMPILER_KNOWS_AVX512BF16)
+        list(APPEND have CONVNET_HAVE_AVX512BF16)
+    endif()
     # Where there are vector kernels, the portable ones serve the oldest processors: small will do.
     set(scalar_flags ${kernel_flags})
     if(have)

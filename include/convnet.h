@@ -1060,8 +1060,8 @@ CN_API cn_status cn_image_save(const cn_tensor *image, const char *path, cn_erro
 CN_API cn_status cn_image_fit(const cn_tensor *image, const int shape[3], cn_tensor *out,
                               cn_error *err);
 
-/* "avx512bf16", "avx512", "avx2" or "scalar": the instruction set in use, or the one that
- * CONVNET_ISA asks for and this processor has. */
+/* "avx512", "avx2" or "scalar": the instruction set in use, or the one that CONVNET_ISA asks for
+ * and this processor has. */
 CN_API const char *cn_isa(void);
 
 /* The threads that cn_session_opts.threads = `wanted` means here; 0 asks for the default. */

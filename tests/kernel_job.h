@@ -19,7 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TABLES = 5, POOLS = 4, MAX_BLOCKS = 128, CANARY = 32 };
+enum { TABLES = 4, POOLS = 4, MAX_BLOCKS = 128, CANARY = 32 };
 
 /* Half the distance between 1 and the next float: the relative error of one rounding. */
 #define ROUNDING 0x1p-24

@@ -179,7 +179,7 @@ enum { ONE_CASE_IN = 10 };
 enum { ONE_CASE_IN = 1 };
 #endif
 
-static const char *const instructions[TABLES] = {"scalar", "avx2", "avx512", "avx512bf16", "wide"};
+static const char *const instructions[TABLES] = {"scalar", "avx2", "avx512", "wide"};
 
 static const cn_kernels *table_named(const char *name)
 {
@@ -194,12 +194,13 @@ static const char *program_name;
 static int run_case(const row *r, const char *only, const char *text)
 {
     job j = {.program = program_name, .function = r->name, .text = text, .pools = pools};
+    const bool bf16 = strstr(r->name, "bf16") != NULL;
     int n = 0;
     if (!parse_case(text, &j.s)) return -1;
     for (int i = 0; i < TABLES; i++)
         if (!only || !strcmp(only, instructions[i])) {
-            j.tables[n] = table_named(instructions[i]);
-            if (j.tables[n]) n++;
+            const cn_kernels *k = table_named(instructions[i]);
+            if (k) j.tables[n++] = bf16 ? cn_kernels_with_bf16(k) : k;
         }
     if (n == 0) return -1;
     for (const char *c = r->name; *c; c++) j.random = (j.random ^ (uint64_t)*c) * 0x100000001b3;
@@ -208,8 +209,8 @@ static int run_case(const row *r, const char *only, const char *text)
     bool winograd = j.s.fh == 3 && j.s.fw == 3 && j.s.c >= 16 && j.s.oc >= 16;
     j.real = draw(&j.random) % 4 == 0 || winograd;
     j.s.direct = !j.real;
-    j.s.bf16 = strstr(r->name, "bf16") != NULL;
-    if (j.s.bf16 && draw(&j.random) % 2) j.s.direct = true;
+    j.s.bf16 = bf16;
+    if (bf16 && draw(&j.random) % 2) j.s.direct = true;
     r->check(&j);
     release(&j);
     return j.failures;

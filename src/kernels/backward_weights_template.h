@@ -252,7 +252,7 @@ static void add_gradient(const weights_gradient *s, const piece *z, int entry, c
     const int depth = g->fw * g->c, panel = entry / s->tiles / g->fh, column = panel * PANEL;
     const int vectors = panel_vectors_at(s->oc, column);
     const ptrdiff_t width = s->packed ? vectors * LANES : s->oc;
-    const int count = s->aside ? s->tiles : tiles_of(depth, panel_rows(vectors));
+    const int count = s->aside ? s->tiles : tiles_of(depth, panel_rows(vectors, s->pairs));
     int low, high, row;
     rows_seen(g, z, u, &low, &high);
     if (part >= count || low >= high) return;

@@ -11,17 +11,19 @@
  * and half as many; only the multiplication has to know. The sums are floats.
  */
 
+#if LANES == 16 && defined(__AVX512F__) && defined(CONVNET_HAVE_AVX512BF16)
+#define BF16_INSTRUCTION 1
+#else
+#define BF16_INSTRUCTION 0
+#endif
+
 typedef uint16_t vh __attribute__((vector_size(LANES * 2), aligned(2), may_alias));
 
 /* The nearest bf16 to v, a tie to the even one, a NaN for a NaN, in the lower half of each lane. */
 INLINE vu round_to_bf16(vf v)
 {
-#if LANES == 16 && defined(__AVX512BF16__)
-    return (vu)_mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh((__m512)v));
-#else
     const vu bits = (vu)v, odd = bits >> 16 & 1, quiet = bits | 0x400000;
     return (vu)choose(v == v, (vf)(bits + 0x7fff + odd), (vf)quiet) >> 16;
-#endif
 }
 
 /* (first, second) lane by lane. */
@@ -45,11 +47,11 @@ INLINE vf spread_pair(const float *p)
     return (vf)((vu){0} | pair);
 }
 
-/* sum + a[1] b[1] + a[0] b[0]. The products are exact. Instructions for bf16, here and above, take
- * numbers below 2^-126 for zeros. */
+/* sum + a[1] b[1] + a[0] b[0]. The products are exact. The instruction takes numbers below 2^-126
+ * for zeros. It is part of AVX-512's kernels: who runs them with bf16 asks cn_kernels_with_bf16. */
 INLINE vf dot_pairs(vf sum, vf a, vf b)
 {
-#if LANES == 16 && defined(__AVX512BF16__)
+#if BF16_INSTRUCTION
     __asm__("vdpbf16ps %2, %1, %0" : "+v"(sum) : "v"(a), "v"(b)); /* as in add_product */
     return sum;
 #else

@@ -151,7 +151,7 @@ static bool blocks_pay(const cn_conv_shape *s)
     const double floats = ((double)s->h * s->w + (double)s->oh * s->ow) * s->m * s->oc;
     int q0, q1;
     inner_columns(s, &q0, &q1);
-    return LANES > 1 && deep_function_of(s) && s->oc % LANES == 0 && s->oc % CONFLICT != 0 &&
+    return deep_function_of(s) && s->oc % LANES == 0 && s->oc % CONFLICT != 0 &&
            floats <= CACHED_FLOATS && q1 - q0 >= BLOCK;
 }
 

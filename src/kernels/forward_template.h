@@ -150,7 +150,8 @@ static void correlate_unit(void *argument, int unit, int worker)
     const int panel0 = share * s->panels / s->shares;
     const int panel1 = (share + 1) * s->panels / s->shares;
     const int end = smaller(s->oc, panel1 * PANEL);
-    const int most = !s->across && q1 - q0 == 1 && g->fh == 1 ? ROW_PANELS : 1;
+    const int most =
+        !s->across && q1 - q0 == 1 && g->fh == 1 && rows_in_panels(g->pairs) ? ROW_PANELS : 1;
     for (int column = panel0 * PANEL, count; column < end; column += count * PANEL) {
         float room[ROW_PANELS * PANEL];
         count = smaller(most, parts_of(end - column, PANEL));

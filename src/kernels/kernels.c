@@ -6,9 +6,6 @@
 
 /* Best first, ending in the one that always runs. */
 static const cn_kernels *const tables[] = {
-#ifdef CONVNET_HAVE_AVX512BF16
-    &cn_kernels_avx512bf16,
-#endif
 #ifdef CONVNET_HAVE_AVX512
     &cn_kernels_avx512,
 #endif
@@ -18,22 +15,12 @@ static const cn_kernels *const tables[] = {
     &cn_kernels_scalar,
 };
 
-#ifdef CONVNET_HAVE_AVX512
-static bool has_avx512(void)
-{
-    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
-           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw");
-}
-#endif
-
 static bool runs_here(const cn_kernels *table)
 {
-#ifdef CONVNET_HAVE_AVX512BF16
-    if (table == &cn_kernels_avx512bf16)
-        return has_avx512() && __builtin_cpu_supports("avx512bf16");
-#endif
 #ifdef CONVNET_HAVE_AVX512
-    if (table == &cn_kernels_avx512) return has_avx512();
+    if (table == &cn_kernels_avx512)
+        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
+               __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw");
 #endif
 #ifdef CONVNET_HAVE_AVX2
     if (table == &cn_kernels_avx2)
@@ -57,6 +44,15 @@ const cn_kernels *cn_kernels_get(void)
     size_t i = 0;
     while (!runs_here(tables[i])) i++;
     return tables[i];
+}
+
+const cn_kernels *cn_kernels_with_bf16(const cn_kernels *k)
+{
+#ifdef CONVNET_HAVE_AVX512BF16
+    if (k == &cn_kernels_avx512 && !__builtin_cpu_supports("avx512bf16"))
+        return cn_kernels_named("avx2");
+#endif
+    return k;
 }
 
 const char *cn_isa(void)

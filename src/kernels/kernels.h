@@ -40,7 +40,7 @@ typedef struct cn_update {
 } cn_update;
 
 typedef struct cn_kernels {
-    const char *isa; /* "scalar", "avx2", "avx512", "avx512bf16" */
+    const char *isa; /* "scalar", "avx2", "avx512" */
     int lanes;       /* floats in a vector */
     /* Nothing but multiply-adds, `steps` times 12 vectors of them: what the processor can do.
      * Returns their floating-point operations. */
@@ -171,5 +171,7 @@ typedef struct cn_kernels {
 const cn_kernels *cn_kernels_get(void);
 /* A table by name, or NULL where it is unknown, not compiled in, or this processor lacks it. */
 const cn_kernels *cn_kernels_named(const char *isa);
+/* These, or, where they need an instruction for bf16 that this processor lacks, the next best. */
+const cn_kernels *cn_kernels_with_bf16(const cn_kernels *k);
 
 #endif

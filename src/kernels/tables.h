@@ -11,8 +11,5 @@ extern const cn_kernels cn_kernels_avx2;
 #ifdef CONVNET_HAVE_AVX512
 extern const cn_kernels cn_kernels_avx512;
 #endif
-#ifdef CONVNET_HAVE_AVX512BF16
-extern const cn_kernels cn_kernels_avx512bf16;
-#endif
 
 #endif

@@ -17,11 +17,15 @@
 
 /* How many sums fit the registers: 32 of them with AVX-512, else 16. One is left for the spread
  * scalar, NV for B. */
-#define TILE_ROWS_1 12
 #if LANES == 16
 #define TILE_ROWS_2 12
 #else
 #define TILE_ROWS_2 6
+#endif
+#if LANES == 1
+#define TILE_ROWS_1 6
+#else
+#define TILE_ROWS_1 12
 #endif
 #define PANEL (2 * LANES) /* columns of the widest tile */
 
@@ -60,12 +64,14 @@ INLINE vf add_one(const bool PAIRS, vf sum, const float *e, vf b)
  * than loads, spreads and multiply-adds. For the same reason there are pointers to every third row
  * of A: what is added to them, once or twice lda and a constant, is part of a load.
  */
-enum {
-    STEPS = LANES == 8    ? 4
-            : LANES == 16 ? 2
-                          : 1, /* the tile of 16 lanes has more to multiply */
-    ROW_POINTERS = (TILE_ROWS_1 + 2) / 3
-};
+enum { STEPS = 4, ROW_POINTERS = (TILE_ROWS_1 + 2) / 3 };
+
+/* With AVX2. Tiles of 16 lanes multiply twice as much a step, and pairs take several
+ * instructions. */
+INLINE bool worth_steps(const bool PAIRS)
+{
+    return LANES == 8 && !PAIRS;
+}
 
 INLINE void sum_step(const int MR, const int NV, const bool TA, const bool PAIRS,
                      vf acc[TILE_ROWS_1][2], const float *const *a, ptrdiff_t lda, const float *b,
@@ -91,7 +97,8 @@ INLINE void sum_run(const int MR, const int NV, const bool PAIRS, vf acc[TILE_RO
     int k = 0;
     UNROLL
     for (int g = 0; g < ROW_POINTERS; g++) a[g] = own_register(top + 3 * g * lda);
-    for (; k + STEPS <= steps; k += STEPS, b += STEPS * NV * LANES, next += STEPS * ask) {
+    for (; worth_steps(PAIRS) && k + STEPS <= steps;
+         k += STEPS, b += STEPS * NV * LANES, next += STEPS * ask) {
         UNROLL
         for (int s = 0; s < STEPS; s++) {
             if (s % 2 == 0) prefetch(next + s * ask);
@@ -112,7 +119,7 @@ INLINE void sum_run_ta(const int MR, const int NV, const bool PAIRS, vf acc[TILE
                        int steps, const float *a, ptrdiff_t lda, const float *b, ptrdiff_t ldb)
 {
     int k = 0;
-    for (; k + STEPS <= steps; k += STEPS) {
+    for (; worth_steps(PAIRS) && k + STEPS <= steps; k += STEPS) {
         UNROLL
         for (int s = 0; s < STEPS; s++) {
             sum_step(MR, NV, true, PAIRS, acc, &a, lda, b, 0);
@@ -185,15 +192,16 @@ INLINE void run_tile(const int MR, const int NV, const bool TA, const bool PAIRS
  */
 typedef void tile_function(const tile *job, int count);
 
-#define TILE(MR, NV)                                                    \
-    static void tile_##MR##x##NV(const tile *job, int count)            \
-    {                                                                   \
-        run_tile(MR, NV, false, false, job, count);                     \
-    }                                                                   \
-    static void tile_##MR##x##NV##_ta(const tile *job, int count)       \
-    {                                                                   \
-        run_tile(MR, NV, true, false, job, count);                      \
-    }                                                                   \
+#define TILE(MR, NV)                                              \
+    static void tile_##MR##x##NV(const tile *job, int count)      \
+    {                                                             \
+        run_tile(MR, NV, false, false, job, count);               \
+    }                                                             \
+    static void tile_##MR##x##NV##_ta(const tile *job, int count) \
+    {                                                             \
+        run_tile(MR, NV, true, false, job, count);                \
+    }
+#define TILE_PAIRS(MR, NV)                                              \
     static void tile_##MR##x##NV##_pairs(const tile *job, int count)    \
     {                                                                   \
         run_tile(MR, NV, false, true, job, count);                      \
@@ -206,32 +214,39 @@ typedef void tile_function(const tile *job, int count);
 #define TILES_TO_12(X, NV) \
     TILES_TO_6(X, NV) X(7, NV) X(8, NV) X(9, NV) X(10, NV) X(11, NV) X(12, NV)
 #if LANES == 16
-#define TILES_2(X) TILES_TO_12(X, 2)
+#define TILES_2(X, NV) TILES_TO_12(X, NV)
 #else
-#define TILES_2(X) TILES_TO_6(X, 2)
+#define TILES_2(X, NV) TILES_TO_6(X, NV)
+#endif
+#if LANES == 1
+#define TILES_1(X, NV) TILES_TO_6(X, NV)
+#else
+#define TILES_1(X, NV) TILES_TO_12(X, NV)
 #endif
 
-TILES_TO_12(TILE, 1)
-TILES_2(TILE)
+TILES_1(TILE, 1)
+TILES_2(TILE, 2)
+/* One vector of sums of pairs is rare: fewer rows will do. */
+TILES_2(TILE_PAIRS, 1)
+TILES_2(TILE_PAIRS, 2)
 
 #define TILE_ENTRY(MR, NV)          tile_##MR##x##NV,
 #define TILE_ENTRY_TA(MR, NV)       tile_##MR##x##NV##_ta,
 #define TILE_ENTRY_PAIRS(MR, NV)    tile_##MR##x##NV##_pairs,
 #define TILE_ENTRY_TA_PAIRS(MR, NV) tile_##MR##x##NV##_ta_pairs,
-#define TILES_1_ENTRIES(X)          TILES_TO_12(X, 1)
 
 /* [pairs][TA][vectors - 1][rows - 1] */
 static tile_function *const tiles[2][2][2][TILE_ROWS_1] = {
-    {{{TILES_1_ENTRIES(TILE_ENTRY)}, {TILES_2(TILE_ENTRY)}},
-     {{TILES_1_ENTRIES(TILE_ENTRY_TA)}, {TILES_2(TILE_ENTRY_TA)}}},
-    {{{TILES_1_ENTRIES(TILE_ENTRY_PAIRS)}, {TILES_2(TILE_ENTRY_PAIRS)}},
-     {{TILES_1_ENTRIES(TILE_ENTRY_TA_PAIRS)}, {TILES_2(TILE_ENTRY_TA_PAIRS)}}},
+    {{{TILES_1(TILE_ENTRY, 1)}, {TILES_2(TILE_ENTRY, 2)}},
+     {{TILES_1(TILE_ENTRY_TA, 1)}, {TILES_2(TILE_ENTRY_TA, 2)}}},
+    {{{TILES_2(TILE_ENTRY_PAIRS, 1)}, {TILES_2(TILE_ENTRY_PAIRS, 2)}},
+     {{TILES_2(TILE_ENTRY_TA_PAIRS, 1)}, {TILES_2(TILE_ENTRY_TA_PAIRS, 2)}}},
 };
 
 /* The most rows of a tile. */
-INLINE int panel_rows(int vectors)
+INLINE int panel_rows(int vectors, bool pairs)
 {
-    return vectors == 2 ? TILE_ROWS_2 : TILE_ROWS_1;
+    return vectors == 2 || pairs ? TILE_ROWS_2 : TILE_ROWS_1;
 }
 
 /* n rows split into nearly equal tiles of at most `most`. */
@@ -256,7 +271,7 @@ INLINE void run_tiles(tile *job, const bool TA, int n, int count, int vectors)
  */
 INLINE void run_rows(tile *job, const bool TA, int rows, int vectors)
 {
-    const int parts = tiles_of(rows, panel_rows(vectors));
+    const int parts = tiles_of(rows, panel_rows(vectors, job->pairs));
     const int n = rows / parts, more = rows % parts;
     const int columns = job->columns, width = vectors * LANES;
     if (columns == width || columns != job->ldc || job->accumulate) {
@@ -318,9 +333,15 @@ INLINE void run_row_with(const bool PAIRS, const tile *job, ptrdiff_t panel)
     }
 }
 
+/* Pairs without their instruction are slow one way or the other. */
+INLINE bool rows_in_panels(bool pairs)
+{
+    return BF16_INSTRUCTION || !pairs;
+}
+
 static void run_row(const tile *job, ptrdiff_t panel)
 {
-    if (job->pairs)
+    if (BF16_INSTRUCTION && job->pairs)
         run_row_with(true, job, panel);
     else
         run_row_with(false, job, panel);

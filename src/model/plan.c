@@ -427,6 +427,7 @@ cn_status cn_plan_create(cn_plan *plan, const cn_model *model, cn_session_opts o
     cn_status status = settle_options(&opts, err);
     if (status != CN_OK) return status;
     cn_plan made = {.model = model, .kernels = cn_kernels_get(), .opts = opts};
+    if (opts.precision == CN_PRECISION_BF16) made.kernels = cn_kernels_with_bf16(made.kernels);
     status = cn_loss_choose(&model->layers[model->output], &opts.loss, &made.loss, err);
     if (status != CN_OK) return status;
 
