@@ -22,7 +22,7 @@ static const struct {
          {"--model", "cifar-fast"},
          {"--whiten", "whiten"},
          {"--freeze", "whiten.*"},
-         {"--epochs", "18"},
+         {"--epochs", "12"},
          {"--batch", "1024"},
          {"--optimizer", "sgd"},
          {"--momentum", "0.85"},

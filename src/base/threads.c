@@ -35,7 +35,7 @@
 #define HIDE_ATOMICS(pool)   ((void)0)
 #endif
 
-enum { MAX_THREADS = 1024, SPIN_NS = 30000, SPIN_BURST = 32 };
+enum { MAX_THREADS = 1024, SPIN_NS = 500000, SPIN_BURST = 32 };
 
 typedef struct worker {
     pthread_t thread;

@@ -388,12 +388,27 @@ static size_t aligned(size_t floats)
     return (floats + FLOATS_ALIGNED - 1) / FLOATS_ALIGNED * FLOATS_ALIGNED;
 }
 
+/* Sharing a layer out takes about a microsecond, and a layer of fewer than ten gains nothing. */
+enum { ALONE_MULTIPLY_ADDS = 1 << 18, ALONE_ELEMENTS = 1 << 15 };
+
+static bool runs_alone(const planner *p, int i)
+{
+    const cn_layer *layer = layer_of(p, i);
+    const size_t m = (size_t)p->plan->opts.batch;
+    size_t work = 0, elements = cn_shape_count(&layer->out);
+    if (layer->type->multiply_adds) work = layer->type->multiply_adds(layer);
+    for (int k = 0; k < layer->input_count; k++)
+        elements += cn_shape_count(&p->model->layers[layer->inputs[k]].out);
+    return m * work <= ALONE_MULTIPLY_ADDS && m * elements <= ALONE_ELEMENTS;
+}
+
 static void plan_workspace(planner *p)
 {
     cn_plan *plan = p->plan;
     for (int i = 1; i < p->n; i++) {
         const cn_layer *layer = layer_of(p, i);
         cn_plan_step *step = &plan->steps[i];
+        step->alone = runs_alone(p, i);
         if (!layer->type->needs) continue;
         const cn_call call = {.layer = layer,
                               .kernels = plan->kernels,
@@ -402,7 +417,7 @@ static void plan_workspace(planner *p)
                               .no_winograd = plan->opts.no_winograd,
                               .precision = plan->opts.precision,
                               .training = plan->opts.training};
-        layer->type->needs(&call, plan->opts.threads, &step->needs);
+        layer->type->needs(&call, step->alone ? 1 : plan->opts.threads, &step->needs);
         step->packed = plan->packed;
         step->kept = plan->kept;
         plan->packed += aligned(step->needs.packed);

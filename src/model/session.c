@@ -46,7 +46,7 @@ static void fill_call(cn_session *s, int i)
     *call = (cn_call){
         .layer = layer,
         .kernels = s->plan.kernels,
-        .pool = s->pool,
+        .pool = step->alone ? NULL : s->pool,
         .m = s->plan.opts.batch,
         .batch = s->plan.opts.batch,
         .no_winograd = s->plan.opts.no_winograd,

@@ -68,12 +68,12 @@ static const zoo_entry zoo[] = {
     {{"cifar-fast",
       "learns CIFAR-10 in few epochs, in the manner of the speed records (Jordan 2024)",
       "conv 24 2x2 as whiten, gelu, "
-      "conv 64 3x3 same no_bias dirac, maxpool 2, batchnorm momentum 0.6 epsilon 1e-12 no_scale, "
-      "gelu, conv 64 3x3 same no_bias dirac, batchnorm momentum 0.6 epsilon 1e-12 no_scale, gelu, "
-      "conv 256 3x3 same no_bias dirac, maxpool 2, batchnorm momentum 0.6 epsilon 1e-12 no_scale, "
-      "gelu, conv 256 3x3 same no_bias dirac, batchnorm momentum 0.6 epsilon 1e-12 no_scale, gelu, "
-      "conv 256 3x3 same no_bias dirac, maxpool 2, batchnorm momentum 0.6 epsilon 1e-12 no_scale, "
-      "gelu, conv 256 3x3 same no_bias dirac, batchnorm momentum 0.6 epsilon 1e-12 no_scale, gelu, "
+      "conv 96 3x3 same no_bias dirac, maxpool 2, batchnorm momentum 0.6 epsilon 1e-12 no_scale, "
+      "gelu, conv 96 3x3 same no_bias dirac, batchnorm momentum 0.6 epsilon 1e-12 no_scale, gelu, "
+      "conv 320 3x3 same no_bias dirac, maxpool 2, batchnorm momentum 0.6 epsilon 1e-12 no_scale, "
+      "gelu, conv 320 3x3 same no_bias dirac, batchnorm momentum 0.6 epsilon 1e-12 no_scale, gelu, "
+      "conv 320 3x3 same no_bias dirac, maxpool 2, batchnorm momentum 0.6 epsilon 1e-12 no_scale, "
+      "gelu, conv 320 3x3 same no_bias dirac, batchnorm momentum 0.6 epsilon 1e-12 no_scale, gelu, "
       "maxpool 3, dense classes no_bias, scale 0.1111111111111111",
       {32, 32, 3},
       10},
