@@ -29,7 +29,7 @@ cut_short test_batch_first1000 test_batch
     --rate 0.3 --seed 1 --quiet --json --out "$work/model.safetensors" >"$work/curve"
 cat "$work/curve"
 sed -n 's/.*"train_loss":\([0-9.]*\).*/\1/p' "$work/curve" >"$work/losses"
-printf '%s\n' 2.224 1.952 1.760 >"$work/expected"
+printf '%s\n' 2.227 1.959 1.749 >"$work/expected"
 paste "$work/losses" "$work/expected" | awk '
     { off = $1 / $2 - 1; if (off < 0) off = -off }
     NF != 2 || off > 0.05 { print "failed: epoch " NR ": loss " $1 ", expected " $2; bad = 1 }
