@@ -33,6 +33,7 @@
 
 #include <limits.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* The most examples: kernels count a dense layer's as pixels of a row, in int. */
@@ -388,13 +389,17 @@ static size_t aligned(size_t floats)
     return (floats + FLOATS_ALIGNED - 1) / FLOATS_ALIGNED * FLOATS_ALIGNED;
 }
 
-/* Sharing a layer out takes about a microsecond, and a layer of fewer than ten gains nothing. */
-enum { ALONE_MULTIPLY_ADDS = 1 << 18, ALONE_ELEMENTS = 1 << 15 };
+/* Sharing a layer out takes about a microsecond, and a layer of fewer than ten gains nothing. In so
+ * long a processor does about this many multiply-adds, or an eighth as many elements. Tests, whose
+ * networks are small, have all layers shared out: CONVNET_SHARE is "all" there. */
+enum { ALONE_MULTIPLY_ADDS = 1 << 18, ALONE_ELEMENTS = ALONE_MULTIPLY_ADDS / 8 };
 
 static bool runs_alone(const planner *p, int i)
 {
     const cn_layer *layer = layer_of(p, i);
     const size_t m = (size_t)p->plan->opts.batch;
+    const char *share = getenv("CONVNET_SHARE");
+    if (share && strcmp(share, "all") == 0) return false;
     size_t work = 0, elements = cn_shape_count(&layer->out);
     if (layer->type->multiply_adds) work = layer->type->multiply_adds(layer);
     for (int k = 0; k < layer->input_count; k++)
