@@ -21,7 +21,8 @@ typedef struct block_rows {
     const float *x, *zeros; /* a picture; a row, which stands for those outside */
     const float *packed, *bias;
     float relu;
-    float *y; /* of the picture */
+    float *y;       /* of the picture */
+    int first, end; /* vectors of channels: from the first to the one before end */
 } block_rows;
 
 /* The taps of vector n of the channels are LINE floats apart, from here on. */
@@ -46,7 +47,8 @@ INLINE void sum_deep_block(const int K, const int S, const int R, const block_ro
     UNROLL
     for (int r = 0; r < K + (R - 1) * S; r++)
         x[r] = block_row(t, p * S - s->pt + r) + (q * S - s->pl) * pixel;
-    for (int n = 0, j = 0; j < s->c; n++, j += LANES) {
+    for (int n = t->first; n < t->end; n++) {
+        const int j = n * LANES;
         const float *w = taps_at(t, n);
         vf acc[DEEP][BLOCK];
         UNROLL
@@ -105,14 +107,13 @@ INLINE void sum_side(const int V, const block_rows *t, int p, int q, int v0, int
 static void sum_sides(const block_rows *t, int p, int q0, int q1)
 {
     const cn_conv_shape *s = t->s;
-    const int vectors = s->c / LANES;
     for (int q = q0; q < q1; q++) {
         const int left = q * s->sw - s->pl;
         const int v0 = larger(0, -left), v1 = smaller(s->fw, s->w - left);
-        int n = 0;
-        for (; n + SIDE_VECTORS <= vectors; n += SIDE_VECTORS)
+        int n = t->first;
+        for (; n + SIDE_VECTORS <= t->end; n += SIDE_VECTORS)
             sum_side(SIDE_VECTORS, t, p, q, v0, v1, n);
-        for (; n < vectors; n++) sum_side(1, t, p, q, v0, v1, n);
+        for (; n < t->end; n++) sum_side(1, t, p, q, v0, v1, n);
     }
 }
 
@@ -155,29 +156,33 @@ static bool blocks_pay(const cn_conv_shape *s)
            floats <= CACHED_FLOATS && q1 - q0 >= BLOCK;
 }
 
+/* Shared out in units (picture, band of rows, slice of channels). */
 typedef struct blocks_job {
-    block_rows rows; /* but for the picture */
+    block_rows rows; /* but for the picture and the slice */
     const float *x;
     float *y;
-    int band, bands; /* rows of a unit, units a picture */
+    int pairs, bands, slices; /* DEEP rows each; bands a picture; slices a band */
 } blocks_job;
 
 static void blocks_unit(void *argument, int unit, int worker)
 {
     const blocks_job *job = argument;
     const cn_conv_shape *s = job->rows.s;
-    const int i = unit / job->bands, first = unit % job->bands * job->band;
-    const int end = smaller(s->oh, first + job->band);
+    const int slice = unit % job->slices, band = unit / job->slices % job->bands;
+    const int i = unit / job->slices / job->bands, lines = parts_of(s->c, LINE);
+    const int end = smaller(s->oh, (band + 1) * job->pairs / job->bands * DEEP);
     block_rows t = job->rows;
     int q0, q1;
     (void)worker;
     t.x = job->x + (ptrdiff_t)i * s->h * s->w * s->c;
     t.y = job->y + (ptrdiff_t)i * s->oh * s->ow * s->c;
+    t.first = slice * lines / job->slices * VECTORS;
+    t.end = smaller(s->c / LANES, (slice + 1) * lines / job->slices * VECTORS);
     inner_columns(s, &q0, &q1);
-    for (int p = first, n; p < end; p += n) {
-        n = smaller(DEEP, end - p);
-        deep_function_of(s)(&t, p, n, q0, q1);
-        for (int o = p; o < p + n; o++) {
+    for (int p = band * job->pairs / job->bands * DEEP; p < end; p += DEEP) {
+        const int rows = smaller(DEEP, end - p);
+        deep_function_of(s)(&t, p, rows, q0, q1);
+        for (int o = p; o < p + rows; o++) {
             sum_sides(&t, o, 0, q0);
             sum_sides(&t, o, q1, s->ow);
         }
@@ -188,13 +193,14 @@ static void blocks_unit(void *argument, int unit, int worker)
 static void blocks_forward(const cn_conv_shape *s, const float *x, const float *packed,
                            const float *b, float relu, float *y, float *scratch, cn_pool *pool)
 {
-    const int threads = cn_pool_threads(pool), wanted = threads > 1 ? UNITS * threads : 1;
-    const int pairs = parts_of(s->oh, DEEP), bands = smaller(pairs, parts_of(wanted, s->m));
+    const int threads = cn_pool_threads(pool), pairs = parts_of(s->oh, DEEP);
+    const int bands = shares_of(s->m, pairs, threads);
     blocks_job job = {.rows = {.s = s, .zeros = scratch, .packed = packed, .bias = b, .relu = relu},
                       .x = x,
                       .y = y,
-                      .band = parts_of(pairs, bands) * DEEP};
-    job.bands = parts_of(s->oh, job.band);
+                      .pairs = pairs,
+                      .bands = bands,
+                      .slices = shares_of(s->m * bands, parts_of(s->c, LINE), threads)};
     memset(scratch, 0, (size_t)s->w * (size_t)s->c * sizeof *scratch);
-    cn_pool_run(pool, s->m * job.bands, blocks_unit, &job);
+    cn_pool_run(pool, s->m * job.bands * job.slices, blocks_unit, &job);
 }

@@ -14,6 +14,19 @@ enum {
     UNITS = 4,       /* pieces of work a thread, where the problem has as many */
 };
 
+/* Into how many shares `parts` equal parts of each of so many pieces are dealt, for UNITS a thread
+ * or, where the slowest thread then has less to do, more: of 9 units one of two threads has 5. */
+static int shares_of(int pieces, int parts, int threads)
+{
+    const int wanted = threads > 1 ? UNITS * threads : 1;
+    int best = smaller(parts, parts_of(wanted, pieces)), least = INT32_MAX;
+    for (int shares = best; shares <= parts; shares++) {
+        const int most = parts_of(pieces * shares, threads) * parts_of(parts, shares);
+        if (most < least - least / 32) best = shares, least = most;
+    }
+    return best;
+}
+
 typedef struct correlation {
     pictures g;
     const float *packed, *bias; /* bias repeats after biases channels */
@@ -51,7 +64,7 @@ static void plan_correlation(correlation *s, int threads)
     g->run = g->run < g->ow ? smaller(g->run, RUN_PIXELS) : g->run;
     g->runs = parts_of(g->ow, g->run);
     s->panels = parts_of(s->oc, PANEL);
-    s->shares = smaller(s->panels, parts_of(wanted, g->groups * g->bands * g->runs));
+    s->shares = shares_of(g->groups * g->bands * g->runs, s->panels, threads);
     s->band = band_floats(g);
 }
 
@@ -157,6 +170,9 @@ static void correlate_unit(void *argument, int unit, int worker)
         count = smaller(most, parts_of(end - column, PANEL));
         weights_panel w = panel_of(s, column, count, panel_bias(s, column, count * PANEL, room));
         float *y = s->y + i0 * s->y_image + column;
+        look_ahead(&w.job, w.packed + g->fh * w.job.bt,
+                   s->across ? g->oh * g->ow : (i1 - i0) * (p1 - p0), s->across ? i1 - i0 : q1 - q0,
+                   w.vectors);
         if (s->across) correlate_across(s, &w, rows, i1 - i0, image, y);
         for (int i = i0; i < i1 && !s->across; i++, y += s->y_image)
             correlate_rows(s, &w, rows + (i - i0) * image, p0, p1, q0, q1, y);

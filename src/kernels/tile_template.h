@@ -34,10 +34,12 @@ typedef struct tile {
     float *c;
     int N, T, K;
     ptrdiff_t an, at, lda, bn, bt, ldb, ldc;
-    const float *bias; /* NV vectors, or NULL */
-    int columns;       /* of C that exist, at most NV LANES: what lies beyond is not written */
-    ptrdiff_t spare;   /* floats behind C's last row that will be written later, or are nobody's */
-    float relu;        /* not 0: the sums become min(max(sum, 0), relu) */
+    const float *bias;  /* NV vectors, or NULL */
+    int columns;        /* of C that exist, at most NV LANES: what lies beyond is not written */
+    ptrdiff_t spare;    /* floats behind C's last row that will be written later, or are nobody's */
+    const float *ahead; /* what is read when these tiles are done: see look_ahead */
+    int pace;
+    float relu; /* not 0: the sums become min(max(sum, 0), relu) */
     bool accumulate;
     bool pairs; /* A and B are of pairs */
 } tile;
@@ -62,7 +64,8 @@ INLINE vf add_one(const bool PAIRS, vf sum, const float *e, vf b)
 /*
  * The sum over k < steps. STEPS of them are written out, so that few instructions are anything else
  * than loads, spreads and multiply-adds. For the same reason there are pointers to every third row
- * of A: what is added to them, once or twice lda and a constant, is part of a load.
+ * of A: what is added to them, once or twice lda and a constant, is part of a load. They also ask
+ * for a line at *ahead, which goes on by `pace` floats.
  */
 enum { STEPS = 4, ROW_POINTERS = (TILE_ROWS_1 + 2) / 3 };
 
@@ -89,7 +92,7 @@ INLINE void sum_step(const int MR, const int NV, const bool TA, const bool PAIRS
 }
 
 INLINE void sum_run(const int MR, const int NV, const bool PAIRS, vf acc[TILE_ROWS_1][2], int steps,
-                    const float *top, ptrdiff_t lda, const float *b)
+                    const float *top, ptrdiff_t lda, const float *b, const float **ahead, int pace)
 {
     /* Where A's rows lie end to end, a step asks for a piece of the next tile's. */
     const ptrdiff_t ask = lda == steps ? MR : 0;
@@ -99,6 +102,8 @@ INLINE void sum_run(const int MR, const int NV, const bool PAIRS, vf acc[TILE_RO
     for (int g = 0; g < ROW_POINTERS; g++) a[g] = own_register(top + 3 * g * lda);
     for (; worth_steps(PAIRS) && k + STEPS <= steps;
          k += STEPS, b += STEPS * NV * LANES, next += STEPS * ask) {
+        prefetch(*ahead);
+        *ahead += pace;
         UNROLL
         for (int s = 0; s < STEPS; s++) {
             if (s % 2 == 0) prefetch(next + s * ask);
@@ -138,6 +143,7 @@ INLINE void run_tile(const int MR, const int NV, const bool TA, const bool PAIRS
     const int columns = job->columns;
     const float *top = job->a;
     float *c = job->c;
+    const float *ahead = job->ahead ? job->ahead : job->b;
     for (; count > 0; count--, top += TA ? MR : MR * lda, c += MR * ldc) {
         vf acc[TILE_ROWS_1][2];
         UNROLL
@@ -153,7 +159,7 @@ INLINE void run_tile(const int MR, const int NV, const bool TA, const bool PAIRS
                 if (TA)
                     sum_run_ta(MR, NV, PAIRS, acc, job->K, a, lda, b, job->ldb);
                 else
-                    sum_run(MR, NV, PAIRS, acc, job->K, a, lda, b);
+                    sum_run(MR, NV, PAIRS, acc, job->K, a, lda, b, &ahead, job->pace);
             }
         }
         if (job->relu > 0) {
@@ -255,6 +261,18 @@ INLINE int tiles_of(int rows, int most)
     return (rows + most - 1) / most;
 }
 
+/*
+ * Where C has few rows, a panel of B is soon done with, and nothing has asked for the next one,
+ * which may be in the memory. So this has `runs` runs of the job, for `rows` rows each, ask for as
+ * many floats as their panel has, from `ahead` on: each of their tiles for its part.
+ */
+INLINE void look_ahead(tile *job, const float *ahead, int runs, int rows, int vectors)
+{
+    const int count = runs * tiles_of(rows, panel_rows(vectors, job->pairs));
+    job->ahead = ahead;
+    job->pace = parts_of(STEPS * vectors * LANES, count);
+}
+
 /* Runs the job for `count` tiles of n rows of C (of n of A's columns with TA), and leaves it behind
  * them. */
 INLINE void run_tiles(tile *job, const bool TA, int n, int count, int vectors)
@@ -262,6 +280,7 @@ INLINE void run_tiles(tile *job, const bool TA, int n, int count, int vectors)
     if (count > 0) tiles[job->pairs][TA][vectors - 1][n - 1](job, count);
     job->a += n * count * (TA ? 1 : job->lda);
     job->c += n * count * job->ldc;
+    if (job->ahead) job->ahead += (ptrdiff_t)count * job->N * job->T * (job->K / STEPS) * job->pace;
 }
 
 /*

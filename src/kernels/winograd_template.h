@@ -295,6 +295,7 @@ static void multiply_plane(const block *z, int p)
                     .lda = f->pitch_in,
                     .ldc = f->pitch_out,
                     .columns = width};
+        look_ahead(&job, job.b + (ptrdiff_t)f->c * width, 1, z->n, vectors);
         run_rows(&job, false, z->n, vectors);
     }
 }
