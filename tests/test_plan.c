@@ -60,6 +60,17 @@ static void what_can_be_fused_is(void **state)
     assert_true(step[3].relu == 0 && step[4].forward);
     cn_plan_free(&plan);
     cn_model_free(m);
+
+    /* 1 conv, 2 and 3 both: what ended at 6 still does. */
+    const char *const both[] = {"conv 4 3x3, relu6, relu, dense classes",
+                                "conv 4 3x3, relu, relu6, dense classes"};
+    for (int i = 0; i < 2; i++) {
+        m = parse(both[i]);
+        assert_int_equal(cn_plan_create(&plan, m, (cn_session_opts){0}, NULL), CN_OK);
+        assert_true(plan.steps[1].relu == 6 && !plan.steps[2].forward && !plan.steps[3].forward);
+        cn_plan_free(&plan);
+        cn_model_free(m);
+    }
 }
 
 /* NaN wherever no buffer lives at this moment. */

@@ -198,7 +198,8 @@ static void fuse_relu(planner *p, int i)
     if (!p->plan->steps[before].forward) before = input_value(p, before, 0);
     const cn_layer_type *type = layer_of(p, before)->type;
     if (six ? !type->fuses_relu6 : !type->fuses_relu) return;
-    p->plan->steps[before].relu = six ? 6 : INFINITY;
+    float *relu = &p->plan->steps[before].relu; /* another one may be done there already */
+    *relu = six || *relu == 6 ? 6 : INFINITY;
     p->plan->steps[i].forward = false;
 }
 
