@@ -95,6 +95,42 @@ static void conv_forward(job *j)
     }
 }
 
+/* To what is in y already a dense convolution adds the very numbers that it writes elsewhere. */
+static void conv_forward_add(job *j)
+{
+    cn_conv_shape *s = &j->s, adding = *s;
+    size_t n_x = count(s->m, s->h, s->w, s->c), n_w = count(s->fh, s->fw, s->c, s->oc);
+    size_t n_y = count(s->m, s->oh, s->ow, s->oc);
+    static const float limits[] = {0, INFINITY, 1};
+    float relu = limits[draw(&j->random) % 3];
+    if (s->groups > 1 || s->dh > 1 || s->dw > 1) return;
+    adding.add = true;
+    bool biased = draw(&j->random) % 4;
+    float *x = take_input(j, "x", n_x, 3), *w = take_input(j, "w", n_w, 2);
+    float *b = biased ? take_input(j, "b", (size_t)s->oc, 5) : NULL;
+    float *before = take_input(j, "y before", n_y, 9);
+    double *want = take_doubles(j, n_y);
+    spoil(j, n_x, x);
+    spoil(j, n_y, before);
+    for (int t = 0; j->tables[t]; t++) {
+        const cn_kernels *k = j->tables[t];
+        float *packed = take(j, "packed", k->conv_packed(s)), *plain = take(j, "y", n_y);
+        k->conv_pack(s, w, packed, NULL);
+        k->conv_forward(s, x, packed, b, 0, plain, take(j, "scratch", scratch_of(j, k, 1)), NULL);
+        for (size_t i = 0; i < n_y; i++) {
+            const float sum = before[i] + plain[i];
+            want[i] = (double)(relu > 0 && sum < 0 ? 0 : relu > 0 && sum > relu ? relu : sum);
+        }
+        for (int p = 0; p < POOLS; p++) {
+            float *y = take_copy(j, "y", n_y, before);
+            float *scratch = take(j, "scratch", scratch_of(j, k, cn_pool_threads(j->pools[p])));
+            k->conv_forward(&adding, x, packed, b, relu, y, scratch, j->pools[p]);
+            check_canaries(j, k);
+            compare(j, k, "y", n_y, y, want, NULL);
+        }
+    }
+}
+
 static void conv_backward_data(job *j)
 {
     const cn_conv_shape *s = &j->s;
@@ -346,9 +382,11 @@ static void average_pool_backward(job *j)
 
 static const row rows[] = {
     {"conv_forward", conv_forward, CONVOLUTION, 1000},
+    {"conv_forward_add", conv_forward_add, CONVOLUTION, 1000},
     {"conv_backward_data", conv_backward_data, CONVOLUTION, 1000},
     {"conv_backward_weights", conv_backward_weights, CONVOLUTION, 1000},
     {"conv_forward_bf16", conv_forward, CONVOLUTION, 500},
+    {"conv_forward_add_bf16", conv_forward_add, CONVOLUTION, 500},
     {"conv_backward_data_bf16", conv_backward_data, CONVOLUTION, 500},
     {"conv_backward_weights_bf16", conv_backward_weights, CONVOLUTION, 500},
     {"bf16_rounding", bf16_rounding, ELEMENTS, 100},

@@ -34,6 +34,7 @@ typedef struct correlation {
     int biases;
     ptrdiff_t y_image, y_row, y_pixel; /* backward data writes every s-th pixel */
     int oc;
+    bool add;
     float relu;
     bool across;        /* a tile takes one pixel of several pictures, not several of a row */
     int panels, shares; /* of weights; and the parts that they are shared out in */
@@ -91,6 +92,7 @@ static weights_panel panel_of(const correlation *s, int column, int count, const
                                    .ldc = s->y_pixel,
                                    .columns = smaller(s->oc - column, count * PANEL),
                                    .bias = bias,
+                                   .accumulate = s->add,
                                    .relu = s->relu,
                                    .pairs = g->pairs}};
 }
@@ -206,6 +208,7 @@ static void direct_forward(const cn_conv_shape *s, const float *x, const float *
     correlation f = forward_correlation(s, x, y, cn_pool_threads(pool));
     f.packed = packed;
     f.bias = b;
+    f.add = s->add;
     f.relu = relu;
     f.scratch = scratch;
     correlate(&f, pool);

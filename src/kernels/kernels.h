@@ -28,6 +28,7 @@ typedef struct cn_conv_shape {
     bool direct;        /* forbids Winograd's method, which rounds differently */
     int dh, dw, groups; /* dilation, 1 without, and groups; for all three 0 stands for 1 */
     bool bf16;          /* rounds what direct sums multiply to bf16, where that pays */
+    bool add;           /* forward adds to y; not with dilation or groups */
     int halves;         /* the kernels' own: c, or oc in backward data, counts pairs of so many */
 } cn_conv_shape;
 
@@ -51,9 +52,9 @@ typedef struct cn_kernels {
     size_t (*conv_packed)(const cn_conv_shape *s);
     size_t (*conv_scratch)(const cn_conv_shape *s, int threads);
     void (*conv_pack)(const cn_conv_shape *s, const float *w, float *packed, cn_pool *pool);
-    /* y overwritten; b may be NULL; where relu is not 0, y = min(max(y, 0), relu), a NaN kept. An
-     * infinity or a NaN of x may make neighbours in its row of y NaN, too (see fold in
-     * packing_template.h). */
+    /* y overwritten, or with s->add added to; b may be NULL; where relu is not 0, then
+     * y = min(max(y, 0), relu), a NaN kept. An infinity or a NaN of x may make neighbours in its
+     * row of y NaN, too (see fold in packing_template.h). */
     void (*conv_forward)(const cn_conv_shape *s, const float *x, const float *packed,
                          const float *b, float relu, float *y, float *scratch, cn_pool *pool);
     /* dx overwritten. */

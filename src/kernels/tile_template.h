@@ -39,19 +39,18 @@ typedef struct tile {
     ptrdiff_t spare;    /* floats behind C's last row that will be written later, or are nobody's */
     const float *ahead; /* what is read when these tiles are done: see look_ahead */
     int pace;
-    float relu; /* not 0: the sums become min(max(sum, 0), relu) */
     bool accumulate;
+    float relu; /* not 0: C becomes min(max(C, 0), relu) */
     bool pairs; /* A and B are of pairs */
 } tile;
 
-/* The rows of a tile that is wider than C. Out of line: the tiles stay small. */
-static __attribute__((noinline)) void write_sums(const float *sums, int rows, int width, float *c,
-                                                 const tile *job)
+/* C's rows to or from an array as wide as the tile, where C is not. Out of line: the tiles stay
+ * small. */
+static __attribute__((noinline)) void copy_columns(int rows, int columns, const float *from,
+                                                   ptrdiff_t ldf, float *to, ptrdiff_t ldt)
 {
-    const int columns = job->columns;
-    const bool accumulate = job->accumulate;
-    for (int i = 0; i < rows; i++, sums += width, c += job->ldc)
-        for (int j = 0; j < columns; j++) c[j] = accumulate ? c[j] + sums[j] : sums[j];
+    for (int i = 0; i < rows; i++, from += ldf, to += ldt)
+        for (int j = 0; j < columns; j++) to[j] = from[j];
 }
 
 /* sum + *e b, of numbers or of pairs. */
@@ -135,14 +134,34 @@ INLINE void sum_run_ta(const int MR, const int NV, const bool PAIRS, vf acc[TILE
     for (; k < steps; k++, a += lda, b += ldb) sum_step(MR, NV, true, PAIRS, acc, &a, lda, b, 0);
 }
 
+/* acc += C, and C = acc. */
+INLINE void add_tile(const int MR, const int NV, vf acc[TILE_ROWS_1][2], const float *c,
+                     ptrdiff_t ldc)
+{
+    UNROLL
+    for (int i = 0; i < MR; i++) {
+        UNROLL
+        for (int j = 0; j < NV; j++) acc[i][j] += load(c + i * ldc + j * LANES);
+    }
+}
+
+INLINE void store_tile(const int MR, const int NV, vf acc[TILE_ROWS_1][2], float *c, ptrdiff_t ldc)
+{
+    UNROLL
+    for (int i = 0; i < MR; i++) {
+        UNROLL
+        for (int j = 0; j < NV; j++) store(c + i * ldc + j * LANES, acc[i][j]);
+    }
+}
+
 /* `count` tiles, one below the other. What a tile sets up beside its sums is thus set up once. */
 INLINE void run_tile(const int MR, const int NV, const bool TA, const bool PAIRS, const tile *job,
                      int count)
 {
     const ptrdiff_t lda = job->lda, ldc = job->ldc;
-    const int columns = job->columns;
+    const int columns = job->columns, width = NV * LANES;
     const float *top = job->a;
-    float *c = job->c;
+    float *c = job->c, wide[TILE_ROWS_1 * PANEL];
     const float *ahead = job->ahead ? job->ahead : job->b;
     for (; count > 0; count--, top += TA ? MR : MR * lda, c += MR * ldc) {
         vf acc[TILE_ROWS_1][2];
@@ -151,6 +170,10 @@ INLINE void run_tile(const int MR, const int NV, const bool TA, const bool PAIRS
             UNROLL
             for (int j = 0; j < NV; j++)
                 acc[i][j] = job->bias ? load(job->bias + j * LANES) : (vf){0};
+        }
+        if (job->accumulate) { /* C will have come when the sums are there */
+            UNROLL
+            for (int i = 0; i < MR; i++) prefetch(c + i * ldc);
         }
         for (int n = 0; n < job->N; n++) {
             for (int t = 0; t < job->T; t++) {
@@ -162,6 +185,12 @@ INLINE void run_tile(const int MR, const int NV, const bool TA, const bool PAIRS
                     sum_run(MR, NV, PAIRS, acc, job->K, a, lda, b, &ahead, job->pace);
             }
         }
+        if (job->accumulate && columns < width) {
+            copy_columns(MR, columns, c, ldc, wide, width);
+            add_tile(MR, NV, acc, wide, width);
+        } else if (job->accumulate) {
+            add_tile(MR, NV, acc, c, ldc);
+        }
         if (job->relu > 0) {
             UNROLL
             for (int i = 0; i < MR; i++) {
@@ -169,27 +198,11 @@ INLINE void run_tile(const int MR, const int NV, const bool TA, const bool PAIRS
                 for (int j = 0; j < NV; j++) acc[i][j] = clip_lanes(acc[i][j], job->relu);
             }
         }
-        if (columns < NV * LANES) {
-            float sums[TILE_ROWS_1 * PANEL];
-            UNROLL
-            for (int i = 0; i < MR; i++) {
-                UNROLL
-                for (int j = 0; j < NV; j++) store(sums + (i * NV + j) * LANES, acc[i][j]);
-            }
-            write_sums(sums, MR, NV * LANES, c, job);
-            continue;
-        }
-        if (job->accumulate) {
-            UNROLL
-            for (int i = 0; i < MR; i++) {
-                UNROLL
-                for (int j = 0; j < NV; j++) acc[i][j] += load(c + i * ldc + j * LANES);
-            }
-        }
-        UNROLL
-        for (int i = 0; i < MR; i++) {
-            UNROLL
-            for (int j = 0; j < NV; j++) store(c + i * ldc + j * LANES, acc[i][j]);
+        if (columns < width) {
+            store_tile(MR, NV, acc, wide, width);
+            copy_columns(MR, columns, wide, width, c, ldc);
+        } else {
+            store_tile(MR, NV, acc, c, ldc);
         }
     }
 }
@@ -330,11 +343,16 @@ INLINE void run_row_of(const int vectors, const bool PAIRS, const tile *job, ptr
     }
     UNROLL
     for (int j = 0; j < vectors; j++) {
-        const vf sum = job->relu > 0 ? clip_lanes(acc[j], job->relu) : acc[j];
-        if (j < vectors - 1 || job->columns == vectors * LANES)
-            store(job->c + j * LANES, sum);
+        const bool whole = j < vectors - 1 || job->columns == vectors * LANES;
+        const int n = job->columns - j * LANES;
+        float *c = job->c + j * LANES;
+        vf sum = acc[j];
+        if (job->accumulate) sum += whole ? load(c) : load_part(c, n);
+        if (job->relu > 0) sum = clip_lanes(sum, job->relu);
+        if (whole)
+            store(c, sum);
         else
-            store_part(job->c + j * LANES, sum, job->columns - j * LANES);
+            store_part(c, sum, n);
     }
 }
 

@@ -46,7 +46,15 @@ INLINE void prefetch(const float *p)
     __builtin_prefetch(p);
 }
 
-/* The first n lanes only, for the last pixel before memory that belongs to somebody else. */
+/* The first n lanes only, the others 0; for the last pixel before memory that belongs to somebody
+ * else. */
+static vf load_part(const float *p, int n)
+{
+    vf v = {0};
+    for (int j = 0; j < n; j++) v[j] = p[j];
+    return v;
+}
+
 static void store_part(float *p, vf v, int n)
 {
     for (int j = 0; j < n; j++) p[j] = v[j];

@@ -38,6 +38,7 @@ typedef struct winograd {
     int across, down, count;       /* tiles of a picture's row and column; of all pictures */
     int block, most;               /* tiles at a time; the most, with fewer pictures, too */
     ptrdiff_t pitch_in, pitch_out; /* floats from one transformed tile to the next */
+    bool add;
     float relu;
     float *scratch;
 } winograd;
@@ -265,9 +266,10 @@ INLINE void transform_output_of(line_transform *line, const int n, const winogra
         const vf bias = f->bias ? load(f->bias + k) : (vf){0};
         for (int r = 0; r < rows; r++)
             for (int q = 0; q < columns; q++) {
-                const vf v = out[r * n + q] + bias;
-                store(y + ((ptrdiff_t)r * f->ow + q) * f->oc + k,
-                      f->relu > 0 ? clip_lanes(v, f->relu) : v);
+                float *at = y + ((ptrdiff_t)r * f->ow + q) * f->oc + k;
+                vf v = out[r * n + q] + bias;
+                if (f->add) v += load(at);
+                store(at, f->relu > 0 ? clip_lanes(v, f->relu) : v);
             }
     }
 }
@@ -379,6 +381,7 @@ static void winograd_forward(const cn_conv_shape *s, const float *x, const float
     f.x = x;
     f.u = packed;
     f.bias = b;
+    f.add = s->add;
     f.relu = relu;
     f.y = y;
     f.scratch = scratch;

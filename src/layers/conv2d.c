@@ -123,6 +123,13 @@ static void backward(const cn_call *call)
                                           call->pool);
 }
 
+/* The kernels do, for a dense convolution. */
+static bool adds(const cn_layer *layer)
+{
+    const int *dilation = layer->window.dilation;
+    return layer->groups == 1 && dilation[0] <= 1 && dilation[1] <= 1;
+}
+
 static size_t multiply_adds(const cn_layer *layer)
 {
     return cn_shape_count(&layer->weights[0].shape) * (size_t)layer->window.out[0] *
@@ -143,6 +150,7 @@ const cn_layer_type cn_conv2d_type = {
     .pack = pack,
     .forward = forward,
     .backward = backward,
+    .adds = adds,
     .multiply_adds = multiply_adds,
 };
 

@@ -77,6 +77,7 @@ cn_conv_shape cn_call_conv_shape(const cn_call *call)
         .batch = call->batch,
         .direct = call->no_winograd,
         .bf16 = call->precision == CN_PRECISION_BF16,
+        .add = call->add,
     };
 }
 

@@ -104,6 +104,7 @@ typedef struct cn_call {
     bool no_winograd; /* as in cn_session_opts, so is the next */
     cn_precision precision;
     bool training;       /* the session trains: a backward may follow */
+    bool add;            /* forward adds to what is in y; where the type says that it adds */
     float relu;          /* not 0: forward is y = min(max(y, 0), relu), with the ReLU (INFINITY) or
                             ReLU6 (6) that follows; in backward, where the type masks_relu, dy is
                             the gradient behind it */
@@ -154,6 +155,8 @@ struct cn_layer_type {
     void (*pack)(const cn_call *call);
     void (*forward)(const cn_call *call);
     void (*backward)(const cn_call *call);
+    /* Does forward honour cn_call.add? NULL: no. */
+    bool (*adds)(const cn_layer *layer);
     /* Of one example, forward; NULL: none worth counting. */
     size_t (*multiply_adds)(const cn_layer *layer);
 };

@@ -12,6 +12,10 @@
  * Batch norm. In a session that does not train it is a scale and a shift of each channel: behind a
  * convolution or a dense layer, and nowhere else read, it becomes part of the weights.
  *
+ * Sums. In a session that does not train, a dense convolution whose output is only read to be added
+ * to a value adds it where that value lies, and then does the ReLU behind the sum: if the value was
+ * computed before, and nothing but the sum reads it from then on.
+ *
  * ReLU and maximum. max(max(z, 0)) = max(max(z), 0): the gradient of a ReLU before a maximum
  * pooling is masked behind it, where there are fewer elements, with the same result.
  *
@@ -43,7 +47,9 @@ enum { FLOATS_ALIGNED = CN_ALIGN / sizeof(float), MOST_EXAMPLES = 1 << 24 };
 typedef struct node {
     int value;        /* the layer that computes what this one is: itself, or a view's root */
     int readers;      /* of the value, views left out */
-    int reader;       /* one of them */
+    int reader;       /* the last of them */
+    int by;           /* the layer whose forward computes the value: this one, or one before it that
+                         does this one's work with its own */
     bool gradient;    /* the value has one */
     bool in_place;    /* forward: y is x's buffer */
     bool in_place_dx; /* backward: dx is dy's buffer */
@@ -106,6 +112,7 @@ static void find_values(planner *p)
         node *at = &p->nodes[i];
         const cn_layer *layer = layer_of(p, i);
         at->value = is_view(p, i) ? input_value(p, i, 0) : i;
+        at->by = i;
         at->gradient = i == 0 ? p->plan->opts.input_gradient : cn_layer_learns(layer);
         for (int k = 0; k < layer->input_count; k++) {
             node *x = &p->nodes[input_value(p, i, k)];
@@ -180,27 +187,68 @@ static void touch(planner *p, int buffer, int moment)
 
 /* ---- forward */
 
-/* The batch norm i, in place, becomes part of the layer before it, where that can be. */
+/* Is layer i a batch norm that becomes part of the layer before it? */
+static bool is_folded(const planner *p, int i)
+{
+    return layer_of(p, i)->type == &cn_batch_norm_type && p->nodes[i].in_place &&
+           !p->plan->opts.training && layer_of(p, input_value(p, i, 0))->type->folds_norm;
+}
+
 static void fold_norm(planner *p, int i)
 {
     int before = input_value(p, i, 0);
-    if (p->plan->opts.training || !layer_of(p, before)->type->folds_norm) return;
     p->plan->steps[before].norm = i;
-    p->plan->steps[i].forward = false;
+    p->nodes[i].by = before;
 }
 
 /* The ReLU or ReLU6 i, in place, is done with the layer before it, where that can be. */
 static void fuse_relu(planner *p, int i)
 {
     const bool six = layer_of(p, i)->type == &cn_relu6_type;
-    int before = input_value(p, i, 0);
-    /* A folded batch norm is done by the layer before that. */
-    if (!p->plan->steps[before].forward) before = input_value(p, before, 0);
+    int before = p->nodes[input_value(p, i, 0)].by;
     const cn_layer_type *type = layer_of(p, before)->type;
     if (six ? !type->fuses_relu6 : !type->fuses_relu) return;
     float *relu = &p->plan->steps[before].relu; /* another one may be done there already */
     *relu = six || *relu == 6 ? 6 : INFINITY;
-    p->plan->steps[i].forward = false;
+    p->nodes[i].by = before;
+}
+
+/* Does a layer between `from` and `to`, both left out, read the value? */
+static bool read_between(const planner *p, int value, int from, int to)
+{
+    for (int j = from + 1; j < to; j++)
+        for (int k = 0; k < layer_of(p, j)->input_count; k++)
+            if (runs(p, j) && input_value(p, j, k) == value) return true;
+    return false;
+}
+
+/* The value that layer i adds its own to, where that lies, to do the sum `*add` with its own work;
+ * or 0, which is the input: that is the caller's. See the head of this file. */
+static int find_addend(const planner *p, int i, int *add)
+{
+    const cn_layer *layer = layer_of(p, i);
+    const node *own = &p->nodes[i];
+    if (p->plan->opts.training || !layer->type->adds || !layer->type->adds(layer)) return 0;
+    if (is_folded(p, own->reader)) own = &p->nodes[own->reader];
+    *add = own->reader;
+    if (own->readers != 1 || layer_of(p, *add)->type != &cn_add_type) return 0;
+    int value = input_value(p, *add, input_value(p, *add, 0) == own->value ? 1 : 0);
+    bool ready = value < i && !read_between(p, value, i - 1, *add);
+    return ready && p->nodes[value].reader == *add ? value : 0;
+}
+
+/* The buffer that layer i writes. */
+static int output_buffer(planner *p, int i)
+{
+    int add = 0, addend = find_addend(p, i, &add);
+    if (addend) {
+        p->plan->steps[i].add = true;
+        p->nodes[add].by = i;
+        return p->plan->steps[addend].y;
+    }
+    /* A sum that is done by another layer is where both of its inputs are. */
+    bool over = p->nodes[i].in_place || is_view(p, i) || p->nodes[i].by != i;
+    return over ? p->plan->steps[i].x[0] : add_buffer(p, i);
 }
 
 static void plan_forward(planner *p)
@@ -208,16 +256,16 @@ static void plan_forward(planner *p)
     for (int i = 0; i < p->n; i++) {
         cn_plan_step *step = &p->plan->steps[i];
         const cn_layer *layer = layer_of(p, i);
-        step->forward = runs(p, i);
         for (int k = 0; k < CN_MAX_INPUTS; k++)
             step->x[k] =
                 k < layer->input_count ? p->plan->steps[input_value(p, i, k)].y : CN_NO_BUFFER;
-        step->y = p->nodes[i].in_place || is_view(p, i) ? step->x[0] : add_buffer(p, i);
+        step->y = output_buffer(p, i);
         touch(p, step->y, i);
         for (int k = 0; k < layer->input_count; k++) touch(p, step->x[k], i);
-        if (layer->type == &cn_batch_norm_type && p->nodes[i].in_place) fold_norm(p, i);
+        if (is_folded(p, i)) fold_norm(p, i);
         const bool relu = layer->type == &cn_relu_type || layer->type == &cn_relu6_type;
         if (relu && p->nodes[i].in_place) fuse_relu(p, i);
+        step->forward = runs(p, i) && p->nodes[i].by == i;
     }
     const cn_plan_step *output = &p->plan->steps[p->nodes[p->model->output].value];
     touch(p, output->y, 2 * p->n + 1);
@@ -237,15 +285,6 @@ static int first_gradient(planner *p, int value, int i)
         p->nodes[i].in_place_dx && !p->nodes[i].shared && !layer_of(p, i)->type->passes_gradient;
     step->dy = over ? p->plan->steps[i].dy : add_buffer(p, value);
     return step->dy;
-}
-
-/* Does a layer between `from` and `to`, both left out, read the value? */
-static bool read_between(const planner *p, int value, int from, int to)
-{
-    for (int j = from + 1; j < to; j++)
-        for (int k = 0; k < layer_of(p, j)->input_count; k++)
-            if (runs(p, j) && input_value(p, j, k) == value) return true;
-    return false;
 }
 
 /* Layer i passes its gradient on: finds the inputs whose gradients are its own buffer, the one that

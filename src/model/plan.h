@@ -22,6 +22,7 @@ enum { CN_NO_BUFFER = -1 };
 typedef struct cn_plan_step {
     bool forward, backward; /* its functions are called */
     bool alone;             /* by one thread: there is little to do */
+    bool add;               /* forward adds to y, as in cn_call */
     float relu;             /* not 0: the ReLU that follows is done with it, as in cn_call */
     bool mask; /* backward: the ReLU before it masks dy here, where there is less of it */
     int x[CN_MAX_INPUTS], y;

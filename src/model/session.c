@@ -52,6 +52,7 @@ static void fill_call(cn_session *s, int i)
         .no_winograd = s->plan.opts.no_winograd,
         .precision = s->plan.opts.precision,
         .training = s->plan.opts.training,
+        .add = step->add,
         .relu = step->relu,
         .seed = s->plan.opts.seed,
         .index = i,
