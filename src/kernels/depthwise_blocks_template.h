@@ -149,6 +149,7 @@ INLINE void inner_columns(const cn_conv_shape *s, int *q0, int *q1)
 
 static bool blocks_pay(const cn_conv_shape *s)
 {
+    if (LANES == 1) return false;
     const double floats = ((double)s->h * s->w + (double)s->oh * s->ow) * s->m * s->oc;
     int q0, q1;
     inner_columns(s, &q0, &q1);

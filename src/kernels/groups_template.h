@@ -375,8 +375,8 @@ static void conv_forward(const cn_conv_shape *s, const float *x, const float *pa
     if (way == DENSE) {
         dense_forward(s, x, packed, b, relu, y, scratch, pool);
     } else if (way == DEPTHWISE) {
-        (LANES > 1 && blocks_pay(s) ? blocks_forward : depthwise_forward)(s, x, packed, b, relu, y,
-                                                                          scratch, pool);
+        (blocks_pay(s) ? blocks_forward : depthwise_forward)(s, x, packed, b, relu, y, scratch,
+                                                             pool);
     } else if (way == REPEATED) {
         repeated f = repeated_of(s);
         f.x = x;

@@ -16,16 +16,16 @@
  */
 
 /* How many sums fit the registers: 32 of them with AVX-512, else 16. One is left for the spread
- * scalar, NV for B. */
+ * scalar, NV for B. Without vectors fewer rows, and less code. */
 #if LANES == 16
 #define TILE_ROWS_2 12
-#else
-#define TILE_ROWS_2 6
-#endif
-#if LANES == 1
-#define TILE_ROWS_1 6
-#else
 #define TILE_ROWS_1 12
+#elif LANES == 8
+#define TILE_ROWS_2 6
+#define TILE_ROWS_1 12
+#else
+#define TILE_ROWS_2 4
+#define TILE_ROWS_1 4
 #endif
 #define PANEL (2 * LANES) /* columns of the widest tile */
 
@@ -44,13 +44,23 @@ typedef struct tile {
     bool pairs; /* A and B are of pairs */
 } tile;
 
-/* C's rows to or from an array as wide as the tile, where C is not. Out of line: the tiles stay
- * small. */
-static __attribute__((noinline)) void copy_columns(int rows, int columns, const float *from,
-                                                   ptrdiff_t ldf, float *to, ptrdiff_t ldt)
+/* A tile of C from its sums, [rows][width], where there is more to do than to store them. Out of
+ * line: the tiles stay small. */
+static __attribute__((noinline)) void finish_tile(const tile *job, const float *sums, int rows,
+                                                  int width, float *c)
 {
-    for (int i = 0; i < rows; i++, from += ldf, to += ldt)
-        for (int j = 0; j < columns; j++) to[j] = from[j];
+    for (int i = 0; i < rows; i++, sums += width, c += job->ldc) {
+        for (int j = 0; j < job->columns; j += LANES) {
+            const int n = job->columns - j;
+            vf sum = load(sums + j);
+            if (job->accumulate) sum += n < LANES ? load_part(c + j, n) : load(c + j);
+            if (job->relu > 0) sum = clip_lanes(sum, job->relu);
+            if (n < LANES)
+                store_part(c + j, sum, n);
+            else
+                store(c + j, sum);
+        }
+    }
 }
 
 /* sum + *e b, of numbers or of pairs. */
@@ -64,9 +74,16 @@ INLINE vf add_one(const bool PAIRS, vf sum, const float *e, vf b)
  * The sum over k < steps. STEPS of them are written out, so that few instructions are anything else
  * than loads, spreads and multiply-adds. For the same reason there are pointers to every third row
  * of A: what is added to them, once or twice lda and a constant, is part of a load. They also ask
- * for a line at *ahead, which goes on by `pace` floats.
+ * for what is next: of A, where its rows lie end to end, the next tile's; and lines from *ahead
+ * on, `pace` floats apart.
  */
-enum { STEPS = 4, ROW_POINTERS = (TILE_ROWS_1 + 2) / 3 };
+enum {
+    STEPS = 8,
+    STEPS_TA = 4,
+    ASKED = 4,
+    ROW_POINTERS = (TILE_ROWS_1 + 2) / 3,
+    FLOATS_A_LINE = 16
+};
 
 /* With AVX2. Tiles of 16 lanes multiply twice as much a step, and pairs take several
  * instructions. */
@@ -90,32 +107,41 @@ INLINE void sum_step(const int MR, const int NV, const bool TA, const bool PAIRS
     }
 }
 
+/* COUNT steps, which leave `a` behind them. */
+INLINE void sum_steps(const int COUNT, const int MR, const int NV, const bool PAIRS,
+                      vf acc[TILE_ROWS_1][2], const float **a, ptrdiff_t lda, const float *b)
+{
+    UNROLL
+    for (int s = 0; s < COUNT; s++)
+        sum_step(MR, NV, false, PAIRS, acc, a, lda, b + s * NV * LANES, s);
+    UNROLL
+    for (int g = 0; g < ROW_POINTERS; g++) a[g] = own_register(a[g] + COUNT);
+}
+
 INLINE void sum_run(const int MR, const int NV, const bool PAIRS, vf acc[TILE_ROWS_1][2], int steps,
                     const float *top, ptrdiff_t lda, const float *b, const float **ahead, int pace)
 {
-    /* Where A's rows lie end to end, a step asks for a piece of the next tile's. */
-    const ptrdiff_t ask = lda == steps ? MR : 0;
+    const ptrdiff_t next_step = lda == steps ? MR * STEPS : 0, line = NV * LANES;
     const float *a[ROW_POINTERS], *next = top + MR * lda;
     int k = 0;
     UNROLL
     for (int g = 0; g < ROW_POINTERS; g++) a[g] = own_register(top + 3 * g * lda);
-    for (; worth_steps(PAIRS) && k + STEPS <= steps;
-         k += STEPS, b += STEPS * NV * LANES, next += STEPS * ask) {
-        prefetch(*ahead);
-        *ahead += pace;
-        UNROLL
-        for (int s = 0; s < STEPS; s++) {
-            if (s % 2 == 0) prefetch(next + s * ask);
-            sum_step(MR, NV, false, PAIRS, acc, a, lda, b + s * NV * LANES, s);
+    if (worth_steps(PAIRS)) {
+        for (; k + STEPS <= steps; k += STEPS, b += STEPS * line, next += next_step) {
+            UNROLL
+            for (int i = 0; i < MR * STEPS; i += FLOATS_A_LINE) prefetch(next + i);
+            UNROLL
+            for (int i = 0; i < STEPS; i += ASKED, *ahead += pace) prefetch(*ahead);
+            lda = own_stride(lda);
+            sum_steps(STEPS, MR, NV, PAIRS, acc, a, lda, b);
         }
-        UNROLL
-        for (int g = 0; g < ROW_POINTERS; g++) a[g] = own_register(a[g] + STEPS);
+        if (k + STEPS / 2 <= steps) {
+            sum_steps(STEPS / 2, MR, NV, PAIRS, acc, a, lda, b);
+            k += STEPS / 2;
+            b += STEPS / 2 * line;
+        }
     }
-    for (; k < steps; k++, b += NV * LANES) {
-        sum_step(MR, NV, false, PAIRS, acc, a, lda, b, 0);
-        UNROLL
-        for (int g = 0; g < ROW_POINTERS; g++) a[g]++;
-    }
+    for (; k < steps; k++, b += line) sum_steps(1, MR, NV, PAIRS, acc, a, lda, b);
 }
 
 /* The same with A transposed: a step's numbers are neighbours, and rows of B anywhere. */
@@ -123,26 +149,15 @@ INLINE void sum_run_ta(const int MR, const int NV, const bool PAIRS, vf acc[TILE
                        int steps, const float *a, ptrdiff_t lda, const float *b, ptrdiff_t ldb)
 {
     int k = 0;
-    for (; worth_steps(PAIRS) && k + STEPS <= steps; k += STEPS) {
+    for (; worth_steps(PAIRS) && k + STEPS_TA <= steps; k += STEPS_TA) {
         UNROLL
-        for (int s = 0; s < STEPS; s++) {
+        for (int s = 0; s < STEPS_TA; s++) {
             sum_step(MR, NV, true, PAIRS, acc, &a, lda, b, 0);
             a = own_register(a + lda);
             b = own_register(b + ldb);
         }
     }
     for (; k < steps; k++, a += lda, b += ldb) sum_step(MR, NV, true, PAIRS, acc, &a, lda, b, 0);
-}
-
-/* acc += C, and C = acc. */
-INLINE void add_tile(const int MR, const int NV, vf acc[TILE_ROWS_1][2], const float *c,
-                     ptrdiff_t ldc)
-{
-    UNROLL
-    for (int i = 0; i < MR; i++) {
-        UNROLL
-        for (int j = 0; j < NV; j++) acc[i][j] += load(c + i * ldc + j * LANES);
-    }
 }
 
 INLINE void store_tile(const int MR, const int NV, vf acc[TILE_ROWS_1][2], float *c, ptrdiff_t ldc)
@@ -155,13 +170,14 @@ INLINE void store_tile(const int MR, const int NV, vf acc[TILE_ROWS_1][2], float
 }
 
 /* `count` tiles, one below the other. What a tile sets up beside its sums is thus set up once. */
-INLINE void run_tile(const int MR, const int NV, const bool TA, const bool PAIRS, const tile *job,
+INLINE void run_tile(const int MR, const int NV, const bool TA, const bool PAIRS, const tile *from,
                      int count)
 {
+    const tile own = *from, *job = &own; /* C's rows, as the compiler sees it, may lie in *from */
     const ptrdiff_t lda = job->lda, ldc = job->ldc;
-    const int columns = job->columns, width = NV * LANES;
+    const int width = NV * LANES;
     const float *top = job->a;
-    float *c = job->c, wide[TILE_ROWS_1 * PANEL];
+    float *c = job->c;
     const float *ahead = job->ahead ? job->ahead : job->b;
     for (; count > 0; count--, top += TA ? MR : MR * lda, c += MR * ldc) {
         vf acc[TILE_ROWS_1][2];
@@ -171,10 +187,8 @@ INLINE void run_tile(const int MR, const int NV, const bool TA, const bool PAIRS
             for (int j = 0; j < NV; j++)
                 acc[i][j] = job->bias ? load(job->bias + j * LANES) : (vf){0};
         }
-        if (job->accumulate) { /* C will have come when the sums are there */
-            UNROLL
-            for (int i = 0; i < MR; i++) prefetch(c + i * ldc);
-        }
+        /* C will have come when the sums are there. */
+        for (int i = 0; i < MR && job->accumulate; i++) prefetch(c + i * ldc);
         for (int n = 0; n < job->N; n++) {
             for (int t = 0; t < job->T; t++) {
                 const float *a = top + n * job->an + t * job->at;
@@ -185,11 +199,18 @@ INLINE void run_tile(const int MR, const int NV, const bool TA, const bool PAIRS
                     sum_run(MR, NV, PAIRS, acc, job->K, a, lda, b, &ahead, job->pace);
             }
         }
-        if (job->accumulate && columns < width) {
-            copy_columns(MR, columns, c, ldc, wide, width);
-            add_tile(MR, NV, acc, wide, width);
-        } else if (job->accumulate) {
-            add_tile(MR, NV, acc, c, ldc);
+        if (job->columns < width) {
+            float sums[TILE_ROWS_1 * PANEL];
+            store_tile(MR, NV, acc, sums, width);
+            finish_tile(from, sums, MR, width, c);
+            continue;
+        }
+        if (job->accumulate) {
+            UNROLL
+            for (int i = 0; i < MR; i++) {
+                UNROLL
+                for (int j = 0; j < NV; j++) acc[i][j] += load(c + i * ldc + j * LANES);
+            }
         }
         if (job->relu > 0) {
             UNROLL
@@ -198,12 +219,7 @@ INLINE void run_tile(const int MR, const int NV, const bool TA, const bool PAIRS
                 for (int j = 0; j < NV; j++) acc[i][j] = clip_lanes(acc[i][j], job->relu);
             }
         }
-        if (columns < width) {
-            store_tile(MR, NV, acc, wide, width);
-            copy_columns(MR, columns, wide, width, c, ldc);
-        } else {
-            store_tile(MR, NV, acc, c, ldc);
-        }
+        store_tile(MR, NV, acc, c, ldc);
     }
 }
 
@@ -229,18 +245,19 @@ typedef void tile_function(const tile *job, int count);
     {                                                                   \
         run_tile(MR, NV, true, true, job, count);                       \
     }
-#define TILES_TO_6(X, NV) X(1, NV) X(2, NV) X(3, NV) X(4, NV) X(5, NV) X(6, NV)
+#define TILES_TO_4(X, NV) X(1, NV) X(2, NV) X(3, NV) X(4, NV)
+#define TILES_TO_6(X, NV) TILES_TO_4(X, NV) X(5, NV) X(6, NV)
 #define TILES_TO_12(X, NV) \
     TILES_TO_6(X, NV) X(7, NV) X(8, NV) X(9, NV) X(10, NV) X(11, NV) X(12, NV)
 #if LANES == 16
 #define TILES_2(X, NV) TILES_TO_12(X, NV)
-#else
-#define TILES_2(X, NV) TILES_TO_6(X, NV)
-#endif
-#if LANES == 1
-#define TILES_1(X, NV) TILES_TO_6(X, NV)
-#else
 #define TILES_1(X, NV) TILES_TO_12(X, NV)
+#elif LANES == 8
+#define TILES_2(X, NV) TILES_TO_6(X, NV)
+#define TILES_1(X, NV) TILES_TO_12(X, NV)
+#else
+#define TILES_2(X, NV) TILES_TO_4(X, NV)
+#define TILES_1(X, NV) TILES_TO_4(X, NV)
 #endif
 
 TILES_1(TILE, 1)
@@ -283,7 +300,7 @@ INLINE void look_ahead(tile *job, const float *ahead, int runs, int rows, int ve
 {
     const int count = runs * tiles_of(rows, panel_rows(vectors, job->pairs));
     job->ahead = ahead;
-    job->pace = parts_of(STEPS * vectors * LANES, count);
+    job->pace = parts_of(ASKED * vectors * LANES, count);
 }
 
 /* Runs the job for `count` tiles of n rows of C (of n of A's columns with TA), and leaves it behind
@@ -293,7 +310,7 @@ INLINE void run_tiles(tile *job, const bool TA, int n, int count, int vectors)
     if (count > 0) tiles[job->pairs][TA][vectors - 1][n - 1](job, count);
     job->a += n * count * (TA ? 1 : job->lda);
     job->c += n * count * job->ldc;
-    if (job->ahead) job->ahead += (ptrdiff_t)count * job->N * job->T * (job->K / STEPS) * job->pace;
+    if (job->ahead) job->ahead += (ptrdiff_t)count * job->N * job->T * (job->K / ASKED) * job->pace;
 }
 
 /*
@@ -341,19 +358,16 @@ INLINE void run_row_of(const int vectors, const bool PAIRS, const tile *job, ptr
             acc[j] = add_one(PAIRS, acc[j], job->a + k, load(from));
         }
     }
-    UNROLL
-    for (int j = 0; j < vectors; j++) {
-        const bool whole = j < vectors - 1 || job->columns == vectors * LANES;
-        const int n = job->columns - j * LANES;
-        float *c = job->c + j * LANES;
-        vf sum = acc[j];
-        if (job->accumulate) sum += whole ? load(c) : load_part(c, n);
-        if (job->relu > 0) sum = clip_lanes(sum, job->relu);
-        if (whole)
-            store(c, sum);
-        else
-            store_part(c, sum, n);
+    if (job->columns < vectors * LANES || job->accumulate) {
+        float sums[2 * ROW_PANELS * LANES];
+        UNROLL
+        for (int j = 0; j < vectors; j++) store(sums + j * LANES, acc[j]);
+        finish_tile(job, sums, 1, vectors * LANES, job->c);
+        return;
     }
+    UNROLL
+    for (int j = 0; j < vectors; j++)
+        store(job->c + j * LANES, job->relu > 0 ? clip_lanes(acc[j], job->relu) : acc[j]);
 }
 
 INLINE void run_row_with(const bool PAIRS, const tile *job, ptrdiff_t panel)

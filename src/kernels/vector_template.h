@@ -85,6 +85,14 @@ INLINE const float *own_register(const float *p)
     return p;
 }
 
+/* A stride that may have changed: addresses are not computed from it before a loop, which would
+ * take a register each, but in it, as part of a load. */
+INLINE ptrdiff_t own_stride(ptrdiff_t stride)
+{
+    __asm__("" : "+r"(stride));
+    return stride;
+}
+
 /* mask ? a : b, lane by lane; a mask's lanes are 0 or -1. */
 INLINE vf choose(vi mask, vf a, vf b)
 {
