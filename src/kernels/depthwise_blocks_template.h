@@ -21,8 +21,8 @@ typedef struct block_rows {
     const float *x, *zeros; /* a picture; a row, which stands for those outside */
     const float *packed, *bias;
     float relu;
-    float *y;       /* of the picture */
-    int first, end; /* vectors of channels: from the first to the one before end */
+    float *y;     /* of the picture */
+    int channels; /* so many of c: x, packed, bias and y begin at the first of them */
 } block_rows;
 
 /* The taps of vector n of the channels are LINE floats apart, from here on. */
@@ -47,8 +47,7 @@ INLINE void sum_deep_block(const int K, const int S, const int R, const block_ro
     UNROLL
     for (int r = 0; r < K + (R - 1) * S; r++)
         x[r] = block_row(t, p * S - s->pt + r) + (q * S - s->pl) * pixel;
-    for (int n = t->first; n < t->end; n++) {
-        const int j = n * LANES;
+    for (int n = 0, j = 0; j < t->channels; n++, j += LANES) {
         const float *w = taps_at(t, n);
         vf acc[DEEP][BLOCK];
         UNROLL
@@ -107,13 +106,14 @@ INLINE void sum_side(const int V, const block_rows *t, int p, int q, int v0, int
 static void sum_sides(const block_rows *t, int p, int q0, int q1)
 {
     const cn_conv_shape *s = t->s;
+    const int vectors = t->channels / LANES;
     for (int q = q0; q < q1; q++) {
         const int left = q * s->sw - s->pl;
         const int v0 = larger(0, -left), v1 = smaller(s->fw, s->w - left);
-        int n = t->first;
-        for (; n + SIDE_VECTORS <= t->end; n += SIDE_VECTORS)
+        int n = 0;
+        for (; n + SIDE_VECTORS <= vectors; n += SIDE_VECTORS)
             sum_side(SIDE_VECTORS, t, p, q, v0, v1, n);
-        for (; n < t->end; n++) sum_side(1, t, p, q, v0, v1, n);
+        for (; n < vectors; n++) sum_side(1, t, p, q, v0, v1, n);
     }
 }
 
@@ -171,14 +171,16 @@ static void blocks_unit(void *argument, int unit, int worker)
     const cn_conv_shape *s = job->rows.s;
     const int slice = unit % job->slices, band = unit / job->slices % job->bands;
     const int i = unit / job->slices / job->bands, lines = parts_of(s->c, LINE);
+    const int first = slice * lines / job->slices * LINE;
     const int end = smaller(s->oh, (band + 1) * job->pairs / job->bands * DEEP);
     block_rows t = job->rows;
     int q0, q1;
     (void)worker;
-    t.x = job->x + (ptrdiff_t)i * s->h * s->w * s->c;
-    t.y = job->y + (ptrdiff_t)i * s->oh * s->ow * s->c;
-    t.first = slice * lines / job->slices * VECTORS;
-    t.end = smaller(s->c / LANES, (slice + 1) * lines / job->slices * VECTORS);
+    t.channels = smaller(s->c, (slice + 1) * lines / job->slices * LINE) - first;
+    t.x = job->x + (ptrdiff_t)i * s->h * s->w * s->c + first;
+    t.packed += (ptrdiff_t)first * s->fh * s->fw;
+    if (t.bias) t.bias += first;
+    t.y = job->y + (ptrdiff_t)i * s->oh * s->ow * s->c + first;
     inner_columns(s, &q0, &q1);
     for (int p = band * job->pairs / job->bands * DEEP; p < end; p += DEEP) {
         const int rows = smaller(DEEP, end - p);

@@ -32,7 +32,7 @@
 typedef struct tile {
     const float *a, *b;
     float *c;
-    int N, T, K;
+    int N, T, K; /* N is 1 without TA */
     ptrdiff_t an, at, lda, bn, bt, ldb, ldc;
     const float *bias;  /* NV vectors, or NULL */
     int columns;        /* of C that exist, at most NV LANES: what lies beyond is not written */
@@ -189,7 +189,7 @@ INLINE void run_tile(const int MR, const int NV, const bool TA, const bool PAIRS
         }
         /* C will have come when the sums are there. */
         for (int i = 0; i < MR && job->accumulate; i++) prefetch(c + i * ldc);
-        for (int n = 0; n < job->N; n++) {
+        for (int n = 0; n < (TA ? job->N : 1); n++) {
             for (int t = 0; t < job->T; t++) {
                 const float *a = top + n * job->an + t * job->at;
                 const float *b = job->b + n * job->bn + t * job->bt;
