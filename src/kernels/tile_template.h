@@ -170,53 +170,55 @@ INLINE void store_tile(const int MR, const int NV, vf acc[TILE_ROWS_1][2], float
 }
 
 /* `count` tiles, one below the other. What a tile sets up beside its sums is thus set up once. */
-INLINE void run_tile(const int MR, const int NV, const bool TA, const bool PAIRS, const tile *from,
+INLINE void run_tile(const int MR, const int NV, const bool TA, const bool PAIRS, const tile *job,
                      int count)
 {
-    const tile own = *from, *job = &own; /* C's rows, as the compiler sees it, may lie in *from */
-    const ptrdiff_t lda = job->lda, ldc = job->ldc;
-    const int width = NV * LANES;
-    const float *top = job->a;
+    /* Read once: C's rows, as the compiler sees it, may lie in *job. And one by one: just written,
+     * they are not to be had in wider pieces. */
+    const int N = TA ? job->N : 1, T = job->T, K = job->K, columns = job->columns;
+    const ptrdiff_t an = job->an, at = job->at, lda = job->lda, ldc = job->ldc;
+    const ptrdiff_t bn = job->bn, bt = job->bt, ldb = job->ldb;
+    const float *const panel = job->b, *const bias = job->bias, relu = job->relu;
+    const float *top = job->a, *ahead = job->ahead ? job->ahead : panel;
+    const int pace = job->pace, width = NV * LANES;
+    const bool accumulate = job->accumulate;
     float *c = job->c;
-    const float *ahead = job->ahead ? job->ahead : job->b;
     for (; count > 0; count--, top += TA ? MR : MR * lda, c += MR * ldc) {
         vf acc[TILE_ROWS_1][2];
         UNROLL
         for (int i = 0; i < MR; i++) {
             UNROLL
-            for (int j = 0; j < NV; j++)
-                acc[i][j] = job->bias ? load(job->bias + j * LANES) : (vf){0};
+            for (int j = 0; j < NV; j++) acc[i][j] = bias ? load(bias + j * LANES) : (vf){0};
         }
         /* C will have come when the sums are there. */
-        for (int i = 0; i < MR && job->accumulate; i++) prefetch(c + i * ldc);
-        for (int n = 0; n < (TA ? job->N : 1); n++) {
-            for (int t = 0; t < job->T; t++) {
-                const float *a = top + n * job->an + t * job->at;
-                const float *b = job->b + n * job->bn + t * job->bt;
+        for (int i = 0; i < MR && accumulate; i++) prefetch(c + i * ldc);
+        for (int n = 0; n < N; n++) {
+            for (int t = 0; t < T; t++) {
+                const float *a = top + n * an + t * at, *b = panel + n * bn + t * bt;
                 if (TA)
-                    sum_run_ta(MR, NV, PAIRS, acc, job->K, a, lda, b, job->ldb);
+                    sum_run_ta(MR, NV, PAIRS, acc, K, a, lda, b, ldb);
                 else
-                    sum_run(MR, NV, PAIRS, acc, job->K, a, lda, b, &ahead, job->pace);
+                    sum_run(MR, NV, PAIRS, acc, K, a, lda, b, &ahead, pace);
             }
         }
-        if (job->columns < width) {
+        if (columns < width) {
             float sums[TILE_ROWS_1 * PANEL];
             store_tile(MR, NV, acc, sums, width);
-            finish_tile(from, sums, MR, width, c);
+            finish_tile(job, sums, MR, width, c);
             continue;
         }
-        if (job->accumulate) {
+        if (accumulate) {
             UNROLL
             for (int i = 0; i < MR; i++) {
                 UNROLL
                 for (int j = 0; j < NV; j++) acc[i][j] += load(c + i * ldc + j * LANES);
             }
         }
-        if (job->relu > 0) {
+        if (relu > 0) {
             UNROLL
             for (int i = 0; i < MR; i++) {
                 UNROLL
-                for (int j = 0; j < NV; j++) acc[i][j] = clip_lanes(acc[i][j], job->relu);
+                for (int j = 0; j < NV; j++) acc[i][j] = clip_lanes(acc[i][j], relu);
             }
         }
         store_tile(MR, NV, acc, c, ldc);
