@@ -11,18 +11,20 @@
 
 enum {
     RUN_PIXELS = 96, /* of a 1 x 1 convolution at a time */
-    UNITS = 4,       /* pieces of work a thread, where the problem has as many */
+    UNITS = 4,       /* pieces of work a thread, where the problem has as many; */
+    EVEN = 32,       /* and up to so many, if they save more than a 32nd of the time */
 };
 
 /* Into how many shares `parts` equal parts of each of so many pieces are dealt, for UNITS a thread
  * or, where the slowest thread then has less to do, more: of 9 units one of two threads has 5. */
 static int shares_of(int pieces, int parts, int threads)
 {
-    const int wanted = threads > 1 ? UNITS * threads : 1;
+    const int wanted = threads > 1 ? UNITS * threads : 1, enough = EVEN * threads;
     int best = smaller(parts, parts_of(wanted, pieces)), least = INT32_MAX;
     for (int shares = best; shares <= parts; shares++) {
         const int most = parts_of(pieces * shares, threads) * parts_of(parts, shares);
-        if (most < least - least / 32) best = shares, least = most;
+        if (most < least - least / EVEN) best = shares, least = most;
+        if (pieces >= enough / shares) break;
     }
     return best;
 }
