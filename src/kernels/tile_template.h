@@ -79,10 +79,10 @@ INLINE vf add_one(const bool PAIRS, vf sum, const float *e, vf b)
  */
 enum {
     STEPS = 8,
-    STEPS_TA = 4,
-    ASKED = 4,
+    STEPS_TA = 4,                /* with A transposed */
+    ASKED = LANES == 16 ? 1 : 4, /* steps to a line from *ahead on */
+    FLOATS_A_LINE = 16,
     ROW_POINTERS = (TILE_ROWS_1 + 2) / 3,
-    FLOATS_A_LINE = 16
 };
 
 /* With AVX2. Tiles of 16 lanes multiply twice as much a step, and pairs take several
@@ -141,7 +141,10 @@ INLINE void sum_run(const int MR, const int NV, const bool PAIRS, vf acc[TILE_RO
             b += STEPS / 2 * line;
         }
     }
-    for (; k < steps; k++, b += line) sum_steps(1, MR, NV, PAIRS, acc, a, lda, b);
+    for (; k < steps; k++, b += line) {
+        if (ASKED == 1) prefetch(*ahead), *ahead += pace;
+        sum_steps(1, MR, NV, PAIRS, acc, a, lda, b);
+    }
 }
 
 /* The same with A transposed: a step's numbers are neighbours, and rows of B anywhere. */
