@@ -133,6 +133,7 @@ static int run(const void *given, int count, char *const *operands)
 
     cn_status status = cn_augment_parse(&augment, o->augment, &err);
     if (status == CN_OK) status = cn_dataset_load(&data, o->data, CN_TRAIN, &err);
+    if (status == CN_OK) cli_say_remarks(&o->common, "augment", data, NULL);
     if (status != CN_OK) goto done;
     const int *shape = cn_dataset_shape(data);
     status = make_sheet(&s, shape, o->pictures, o->epochs + 1, &err);

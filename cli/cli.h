@@ -88,6 +88,11 @@ int cli_error(const char *command, const char *format, ...) CLI_PRINTF(2, 3);
 /* A line on standard error, unless quiet. */
 void cli_say(const cli_common *common, const char *format, ...) CLI_PRINTF(2, 3);
 
+/* Says what there is to say about how a set was read, a line each, unless it was said of `before`,
+ * which may be NULL: the sets of one training have remarks in common. */
+void cli_say_remarks(const cli_common *common, const char *command, const cn_dataset *data,
+                     const cn_dataset *before);
+
 /* "54,000" into text; returns text. */
 enum { CLI_COUNT_TEXT = 32 };
 const char *cli_count_text(size_t n, char text[CLI_COUNT_TEXT]);

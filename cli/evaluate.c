@@ -156,6 +156,7 @@ static int run(const void *given, int count, char *const *operands)
         cli_error("evaluate", "%s", err.text);
         goto done;
     }
+    cli_say_remarks(&o->common, "evaluate", data, NULL);
     size_t classes = (size_t)cn_dataset_classes(data);
     counts = calloc(classes * classes, sizeof *counts);
     if (!counts) {

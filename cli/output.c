@@ -27,6 +27,23 @@ void cli_say(const cli_common *common, const char *format, ...)
     va_end(args);
 }
 
+static bool has_line(const char *text, const char *line, size_t length)
+{
+    for (; *text; text += strcspn(text, "\n") + 1)
+        if (strcspn(text, "\n") == length && strncmp(text, line, length) == 0) return true;
+    return false;
+}
+
+void cli_say_remarks(const cli_common *common, const char *command, const cn_dataset *data,
+                     const cn_dataset *before)
+{
+    for (const char *line = cn_dataset_remarks(data); *line; line += strcspn(line, "\n") + 1) {
+        size_t length = strcspn(line, "\n");
+        if (!before || !has_line(cn_dataset_remarks(before), line, length))
+            cli_say(common, "convnet %s: %.*s", command, (int)length, line);
+    }
+}
+
 /* ---- figures */
 
 const char *cli_count_text(size_t n, char text[CLI_COUNT_TEXT])

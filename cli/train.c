@@ -160,6 +160,10 @@ static cn_status load_data(job *j, cn_error *err)
 {
     cn_status status = cn_dataset_load(&j->train, j->o->data, CN_TRAIN, err);
     if (status == CN_OK) status = cn_dataset_load(&j->test, j->o->data, CN_TEST, err);
+    if (status == CN_OK) {
+        cli_say_remarks(&j->o->common, "train", j->train, NULL);
+        cli_say_remarks(&j->o->common, "train", j->test, j->train);
+    }
     if (status != CN_OK || j->o->valid == 0) return status;
     cn_dataset *all = j->train;
     if (cn_dataset_size(all) * j->o->valid < 1) {

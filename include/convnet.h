@@ -742,6 +742,8 @@ CN_API const int *cn_dataset_shape(const cn_dataset *data); /* n_H, n_W, n_C */
 CN_API int cn_dataset_classes(const cn_dataset *data);
 /* "0", "1" and so on where the set names none. */
 CN_API const char *cn_dataset_class_name(const cn_dataset *data, int i);
+/* What there is to say about how the set was read, as lines; "" where there is nothing. */
+CN_API const char *cn_dataset_remarks(const cn_dataset *data);
 CN_API int32_t cn_dataset_label(const cn_dataset *data, int i);
 /* Mean and standard deviation of every channel, over all pixels scaled to [0, 1]; a constant
  * channel's deviation is given as 1, so that dividing by it is safe. */

@@ -300,6 +300,21 @@ static void an_unknown_spec_says_what_there_is(void **state)
     assert_null(data);
 }
 
+static void remarks_are_lines(void **state)
+{
+    (void)state;
+    cn_remarks remarks = {NULL};
+    cn_dataset *data = NULL;
+    assert_int_equal(cn_dataset_load(&data, "digits", CN_TEST, NULL), CN_OK);
+    assert_string_equal(cn_dataset_remarks(data), "");
+    assert_int_equal(cn_remark(&remarks, NULL, "passed over %d", 3), CN_OK);
+    assert_int_equal(cn_remark(&remarks, NULL, "a name: %s", "two\nlines"), CN_OK);
+    cn_dataset_set_remarks(data, &remarks);
+    assert_null(remarks.text);
+    assert_string_equal(cn_dataset_remarks(data), "passed over 3\na name: two\\nlines\n");
+    cn_dataset_free(data);
+}
+
 static void mnist_has_its_published_figures(void **state)
 {
     (void)state;
@@ -576,6 +591,7 @@ int main(void)
         cmocka_unit_test(the_four_files_are_found_in_every_spelling),
         cmocka_unit_test(a_bad_set_is_refused_by_name),
         cmocka_unit_test(an_unknown_spec_says_what_there_is),
+        cmocka_unit_test(remarks_are_lines),
         cmocka_unit_test(mnist_has_its_published_figures),
         cmocka_unit_test(digits_are_embedded),
         cmocka_unit_test(a_set_is_a_copy_that_can_be_sliced),

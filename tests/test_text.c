@@ -107,6 +107,17 @@ static void what_is_no_number_is_refused(void **state)
     assert_false(cn_number_read(digits, &(double){0}));
 }
 
+static void a_text_on_one_line_has_escapes_for_what_would_break_it(void **state)
+{
+    (void)state;
+    char plain[32];
+    assert_string_equal(cn_plain_text("two\nlines\r\t", plain, sizeof plain), "two\\nlines\\r\\t");
+    assert_string_equal(cn_plain_text("\x1b[2J\x7f", plain, sizeof plain), "\\x1b[2J\\x7f");
+    assert_string_equal(cn_plain_text("\xc2\x9b \xc2\xa0\xc3\xa9", plain, sizeof plain),
+                        "\\x9b \xc2\xa0\xc3\xa9");
+    assert_string_equal(cn_plain_text("abc\n", plain, 5), "abc"); /* no half escape */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -114,6 +125,7 @@ int main(void)
         cmocka_unit_test(ill_formed_text_is_known),
         cmocka_unit_test(numbers_survive_in_every_locale),
         cmocka_unit_test(what_is_no_number_is_refused),
+        cmocka_unit_test(a_text_on_one_line_has_escapes_for_what_would_break_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

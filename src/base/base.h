@@ -44,6 +44,10 @@ const char *cn_shape_text(int rank, const int *shape, char text[CN_SHAPE_TEXT]);
 /* True for well-formed UTF-8 (RFC 3629), which is all that JSON holds. */
 bool cn_is_utf8(const char *text);
 
+/* The text on one line: control characters as \n, \t or \x1b, whatever could be taken for the end
+ * of a line or move a terminal's cursor. What has no room is cut. Returns `plain`. */
+const char *cn_plain_text(const char *text, char *plain, size_t room);
+
 /* A number as "0.01", whatever the locale: the shortest digits that are read back as the same
  * double. Returns text. */
 enum { CN_NUMBER_TEXT = 32 };

@@ -29,6 +29,28 @@ bool cn_is_utf8(const char *text)
     return true;
 }
 
+const char *cn_plain_text(const char *text, char *plain, size_t room)
+{
+    char letter[8];
+    size_t used = 0;
+    for (const unsigned char *at = (const unsigned char *)text; *at; at++) {
+        /* U+0080 to U+009F, the second row of control characters, are C2 80 to C2 9F in UTF-8. */
+        bool second = at[0] == 0xc2 && at[1] >= 0x80 && at[1] <= 0x9f;
+        int length = *at == '\n'                ? snprintf(letter, sizeof letter, "\\n")
+                     : *at == '\r'              ? snprintf(letter, sizeof letter, "\\r")
+                     : *at == '\t'              ? snprintf(letter, sizeof letter, "\\t")
+                     : *at < ' ' || *at == 0x7f ? snprintf(letter, sizeof letter, "\\x%02x", *at)
+                     : second                   ? snprintf(letter, sizeof letter, "\\x%02x", at[1])
+                                                : snprintf(letter, sizeof letter, "%c", *at);
+        if (used + (size_t)length >= room) break;
+        memcpy(plain + used, letter, (size_t)length);
+        used += (size_t)length;
+        at += second;
+    }
+    plain[used] = 0;
+    return plain;
+}
+
 /* The C library reads and writes numbers with the locale's decimal point, which may have several
  * bytes: what it prints between the digits of 0.5. Returns its length. */
 static size_t decimal_point(char point[CN_NUMBER_TEXT])

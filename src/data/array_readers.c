@@ -81,7 +81,7 @@ static bool detects(const char *dir, const kind *k)
     return any;
 }
 
-static cn_status load(cn_dataset **data, const char *path, cn_split split, const kind *k,
+static cn_status load(cn_dataset **data, const char *path, const cn_request *request, const kind *k,
                       cn_error *err)
 {
     char chosen[CN_PATH_ROOM];
@@ -90,9 +90,9 @@ static cn_status load(cn_dataset **data, const char *path, cn_split split, const
         return cn_fail(err, CN_ERR_ARGUMENT, "%s: expected a path after the colon, found nothing",
                        k->name);
     if (stat(path, &about) != 0 || !S_ISDIR(about.st_mode))
-        return cn_arrays_load(data, path, split, k->open, err);
+        return cn_arrays_load(data, path, request, k->open, err);
     cn_status status = choose_file(chosen, path, k, err);
-    return status == CN_OK ? cn_arrays_load(data, chosen, split, k->open, err) : status;
+    return status == CN_OK ? cn_arrays_load(data, chosen, request, k->open, err) : status;
 }
 
 /* ---- The readers */
@@ -102,9 +102,10 @@ static bool detects_hdf5(const char *dir)
     return detects(dir, &hdf5);
 }
 
-static cn_status load_hdf5(cn_dataset **data, const char *path, cn_split split, cn_error *err)
+static cn_status load_hdf5(cn_dataset **data, const char *path, const cn_request *request,
+                           cn_error *err)
 {
-    return load(data, path, split, &hdf5, err);
+    return load(data, path, request, &hdf5, err);
 }
 
 const cn_reader cn_reader_hdf5 = {
@@ -119,9 +120,10 @@ static bool detects_npz(const char *dir)
     return detects(dir, &npz);
 }
 
-static cn_status load_npz(cn_dataset **data, const char *path, cn_split split, cn_error *err)
+static cn_status load_npz(cn_dataset **data, const char *path, const cn_request *request,
+                          cn_error *err)
 {
-    return load(data, path, split, &npz, err);
+    return load(data, path, request, &npz, err);
 }
 
 const cn_reader cn_reader_npz = {
@@ -136,9 +138,10 @@ static bool detects_npy(const char *dir)
     return detects(dir, &npy);
 }
 
-static cn_status load_npy(cn_dataset **data, const char *path, cn_split split, cn_error *err)
+static cn_status load_npy(cn_dataset **data, const char *path, const cn_request *request,
+                          cn_error *err)
 {
-    return load(data, path, split, &npy, err);
+    return load(data, path, request, &npy, err);
 }
 
 const cn_reader cn_reader_npy = {

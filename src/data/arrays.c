@@ -128,8 +128,8 @@ static cn_status find_both(place both[2], const cn_array_file files[2], int coun
     return status;
 }
 
-cn_status cn_arrays_load(cn_dataset **data, const char *path, cn_split split, cn_array_opener open,
-                         cn_error *err)
+cn_status cn_arrays_load(cn_dataset **data, const char *path, const cn_request *request,
+                         cn_array_opener open, cn_error *err)
 {
     char sibling[CN_PATH_ROOM];
     cn_array_file files[2] = {{.path = NULL}, {.path = NULL}};
@@ -142,11 +142,11 @@ cn_status cn_arrays_load(cn_dataset **data, const char *path, cn_split split, cn
     }
     if (status == CN_OK) status = find_both(both, files, count, err);
     if (status == CN_OK && both[CN_TEST].file)
-        status = read_set(data, &both[split], &both[1 - (int)split], err);
+        status = read_set(data, &both[request->split], &both[1 - (int)request->split], err);
     else if (status == CN_OK) {
         cn_dataset *all = NULL;
         status = read_set(&all, &both[CN_TRAIN], &both[CN_TEST], err);
-        if (status == CN_OK) status = cn_every_fifth(data, all, split, err);
+        if (status == CN_OK) status = cn_every_fifth(data, all, request->split, err);
         cn_dataset_free(all);
     }
     cn_array_file_close(&files[0]);

@@ -17,8 +17,8 @@ typedef cn_status (*cn_array_opener)(cn_array_file *file, const char *path, cn_e
  * The other split may lie in another file, whose name says the one word instead of the other:
  * train_signs.h5 and test_signs.h5. Where there is no test set at all, every fifth picture is one.
  */
-cn_status cn_arrays_load(cn_dataset **data, const char *path, cn_split split, cn_array_opener open,
-                         cn_error *err);
+cn_status cn_arrays_load(cn_dataset **data, const char *path, const cn_request *request,
+                         cn_array_opener open, cn_error *err);
 
 /* Pictures and labels of any element as a set's tensors, whose memory the array gives up or frees.
  * U8 stays; floats become F32 as they are; U16 becomes F32 in [0, 1]; other integers have to be

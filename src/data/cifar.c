@@ -246,14 +246,16 @@ static cn_status load(cn_dataset **data, const form *f, const char *dir, cn_spli
     return status;
 }
 
-static cn_status load_10(cn_dataset **data, const char *path, cn_split split, cn_error *err)
+static cn_status load_10(cn_dataset **data, const char *path, const cn_request *request,
+                         cn_error *err)
 {
-    return load(data, &cifar_10, path, split, err);
+    return load(data, &cifar_10, path, request->split, err);
 }
 
-static cn_status load_100(cn_dataset **data, const char *path, cn_split split, cn_error *err)
+static cn_status load_100(cn_dataset **data, const char *path, const cn_request *request,
+                          cn_error *err)
 {
-    return load(data, &cifar_100, path, split, err);
+    return load(data, &cifar_100, path, request->split, err);
 }
 
 static bool detects_10(const char *dir)

@@ -231,7 +231,7 @@ static bool detects(const char *dir)
     return find_table(path, dir);
 }
 
-static cn_status load(cn_dataset **data, const char *text, cn_split split, cn_error *err)
+static cn_status load(cn_dataset **data, const char *text, const cn_request *request, cn_error *err)
 {
     char given[CN_PATH_ROOM], path[CN_PATH_ROOM], other[CN_PATH_ROOM];
     cn_picture_opts opts;
@@ -252,7 +252,7 @@ static cn_status load(cn_dataset **data, const char *text, cn_split split, cn_er
     if (status == CN_OK) status = find_classes(&set, tables, err);
     if (status == CN_OK) status = add_pictures(&set.train, &set, &tables[0], err);
     if (status == CN_OK && tables[1].path) status = add_pictures(&set.test, &set, &tables[1], err);
-    if (status == CN_OK) status = cn_pictures_load(data, &set, split, opts, path, err);
+    if (status == CN_OK) status = cn_pictures_load(data, &set, request, opts, path, err);
     cn_picture_list_free(&set.train);
     cn_picture_list_free(&set.test);
     cn_release(set.class_names);

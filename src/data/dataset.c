@@ -10,6 +10,7 @@ struct cn_dataset {
     cn_tensor images, labels;
     int classes;
     float scale;
+    cn_remarks remarks;
     const char **class_names; /* the pointers and the texts they point to are one block */
 };
 
@@ -185,6 +186,7 @@ void cn_dataset_free(cn_dataset *data)
     cn_tensor_free(&data->images);
     cn_tensor_free(&data->labels);
     cn_release(data->class_names);
+    cn_release(data->remarks.text);
     cn_release(data);
 }
 
@@ -208,6 +210,18 @@ int cn_dataset_classes(const cn_dataset *data)
 const char *cn_dataset_class_name(const cn_dataset *data, int i)
 {
     return i >= 0 && i < data->classes ? data->class_names[i] : NULL;
+}
+
+void cn_dataset_set_remarks(cn_dataset *data, cn_remarks *remarks)
+{
+    cn_release(data->remarks.text);
+    data->remarks = *remarks;
+    *remarks = (cn_remarks){NULL};
+}
+
+const char *cn_dataset_remarks(const cn_dataset *data)
+{
+    return data->remarks.text ? data->remarks.text : "";
 }
 
 int32_t cn_dataset_label(const cn_dataset *data, int i)

@@ -4,6 +4,20 @@
 
 #include "base/base.h"
 
+/* What there is to say about how a set was read: a line each, or NULL for nothing. */
+typedef struct cn_remarks {
+    char *text;
+} cn_remarks;
+
+/* Adds a line, with what would break it (line feeds, control characters) written as escapes. */
+cn_status cn_remark(cn_remarks *remarks, cn_error *err, const char *format, ...) CN_PRINTF(3, 4);
+
+/* What a reader is asked for, and where it leaves remarks. */
+typedef struct cn_request {
+    cn_split split;
+    cn_remarks *remarks;
+} cn_request;
+
 /*
  * A kind of data set. A reader is one file that ends in its const descriptor, and one row of the
  * table in spec.c.
@@ -15,7 +29,8 @@ typedef struct cn_reader {
     bool (*detects)(const char *path);
     bool takes_options; /* behind the path: ",size=64x64" */
     /* `path` is "" where the spec is the name alone. */
-    cn_status (*load)(cn_dataset **data, const char *path, cn_split split, cn_error *err);
+    cn_status (*load)(cn_dataset **data, const char *path, const cn_request *request,
+                      cn_error *err);
 } cn_reader;
 
 extern const cn_reader cn_reader_digits, cn_reader_mnist, cn_reader_idx, cn_reader_cifar10,
@@ -38,6 +53,9 @@ typedef struct cn_dataset_parts {
  * they stay the caller's. `what` stands for the set in errors. */
 cn_status cn_dataset_adopt(cn_dataset **data, cn_dataset_parts *parts, const char *what,
                            cn_error *err);
+
+/* The set takes the remarks over, in place of those that it has. */
+void cn_dataset_set_remarks(cn_dataset *data, cn_remarks *remarks);
 
 /* The pictures as they lie in memory, U8 or F32 (n, n_H, n_W, n_C), and what a value is multiplied
  * with to lie in [0, 1]: 1 for F32. */

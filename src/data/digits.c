@@ -20,7 +20,7 @@ static cn_status read_embedded(cn_tensor *t, const char *name, const unsigned ch
     return status;
 }
 
-static cn_status load(cn_dataset **data, const char *path, cn_split split, cn_error *err)
+static cn_status load(cn_dataset **data, const char *path, const cn_request *request, cn_error *err)
 {
     cn_tensor digits = {0};
     cn_dataset *all = NULL;
@@ -40,7 +40,7 @@ static cn_status load(cn_dataset **data, const char *path, cn_split split, cn_er
             ((int32_t *)parts.labels.data)[i] = ((const uint8_t *)digits.data)[i];
         status = cn_dataset_adopt(&all, &parts, "digits", err);
     }
-    if (status == CN_OK) status = cn_every_fifth(data, all, split, err);
+    if (status == CN_OK) status = cn_every_fifth(data, all, request->split, err);
     cn_dataset_free(all);
     cn_tensor_free(&digits);
     cn_tensor_free(&parts.images);

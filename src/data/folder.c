@@ -105,7 +105,7 @@ static bool find_test(char test[CN_PATH_ROOM], const char *dir)
     return false;
 }
 
-static cn_status load(cn_dataset **data, const char *text, cn_split split, cn_error *err)
+static cn_status load(cn_dataset **data, const char *text, const cn_request *request, cn_error *err)
 {
     char dir[CN_PATH_ROOM], train[CN_PATH_ROOM], test[CN_PATH_ROOM];
     cn_picture_opts opts;
@@ -123,7 +123,7 @@ static cn_status load(cn_dataset **data, const char *text, cn_split split, cn_er
         status = add_classes(&set.test, test, &classes, err);
     set.classes = classes.count;
     set.class_names = classes.names;
-    if (status == CN_OK) status = cn_pictures_load(data, &set, split, opts, dir, err);
+    if (status == CN_OK) status = cn_pictures_load(data, &set, request, opts, dir, err);
     cn_picture_list_free(&set.train);
     cn_picture_list_free(&set.test);
     cn_names_free(&classes);

@@ -124,14 +124,16 @@ static cn_status load_classes(cn_dataset **data, const char *path, cn_split spli
     return status;
 }
 
-static cn_status load_mnist(cn_dataset **data, const char *path, cn_split split, cn_error *err)
+static cn_status load_mnist(cn_dataset **data, const char *path, const cn_request *request,
+                            cn_error *err)
 {
-    return load_classes(data, path, split, 10, err);
+    return load_classes(data, path, request->split, 10, err);
 }
 
-static cn_status load_idx(cn_dataset **data, const char *path, cn_split split, cn_error *err)
+static cn_status load_idx(cn_dataset **data, const char *path, const cn_request *request,
+                          cn_error *err)
 {
-    return load_classes(data, path, split, 0, err);
+    return load_classes(data, path, request->split, 0, err);
 }
 
 /* Ten classes: a label above 9 is an error. */

@@ -258,23 +258,25 @@ static cn_status make_parts(cn_dataset_parts *parts, cn_picture_depth *depth,
     return status;
 }
 
-cn_status cn_pictures_load(cn_dataset **data, const cn_picture_set *set, cn_split split,
+cn_status cn_pictures_load(cn_dataset **data, const cn_picture_set *set, const cn_request *request,
                            cn_picture_opts opts, const char *what, cn_error *err)
 {
     cn_dataset_parts parts = {.classes = set->classes,
                               .scale = 1.0f / 255.0f,
                               .class_names = (const char *const *)set->class_names};
-    reading r = {.list = split == CN_TEST && set->test.count > 0 ? &set->test : &set->train,
+    reading r = {.list =
+                     request->split == CN_TEST && set->test.count > 0 ? &set->test : &set->train,
                  .images = &parts.images};
     int count = 0;
     cn_status status = CN_ERR_MEMORY;
-    r.index = choose(set, r.list, split, &count, what, err);
+    r.index = choose(set, r.list, request->split, &count, what, err);
     r.statuses = cn_allocate((size_t)count + 1, sizeof *r.statuses, what, err);
     if (!r.index || !r.statuses) goto done;
-    status = count > 0
-                 ? make_parts(&parts, &r.depth, set, count, opts, what, err)
-                 : cn_fail(err, CN_ERR_FORMAT, "%.120s: expected pictures to %s, found %d in all",
-                           what, split == CN_TRAIN ? "train on" : "test on", r.list->count);
+    status =
+        count > 0
+            ? make_parts(&parts, &r.depth, set, count, opts, what, err)
+            : cn_fail(err, CN_ERR_FORMAT, "%.120s: expected pictures to %s, found %d in all", what,
+                      request->split == CN_TRAIN ? "train on" : "test on", r.list->count);
     for (int i = 0; status == CN_OK && i < count; i++)
         ((int32_t *)parts.labels.data)[i] = r.list->labels[r.index[i]];
     if (status == CN_OK) status = read_all(&r, count, err);

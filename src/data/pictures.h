@@ -42,7 +42,7 @@ typedef struct cn_picture_set {
  * resized. They are U8 or, where the first picture to train on has more than 8 bits, F32 in [0, 1].
  * `what` stands for the set in errors.
  */
-cn_status cn_pictures_load(cn_dataset **data, const cn_picture_set *set, cn_split split,
+cn_status cn_pictures_load(cn_dataset **data, const cn_picture_set *set, const cn_request *request,
                            cn_picture_opts opts, const char *what, cn_error *err);
 
 #endif

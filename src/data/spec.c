@@ -54,14 +54,14 @@ static cn_status nothing_known(const char *path, cn_error *err)
 
 /* `spec` is the directory's path, with options behind it or not. */
 static cn_status load_directory(cn_dataset **data, const char *path, const char *spec,
-                                cn_split split, cn_error *err)
+                                const cn_request *request, cn_error *err)
 {
     for (int i = 0; readers[i]; i++) {
         if (!readers[i]->detects || !readers[i]->detects(path)) continue;
         if (!readers[i]->takes_options && strcmp(path, spec) != 0)
             return cn_fail(err, CN_ERR_ARGUMENT, "%.80s: %s takes no options, found %.60s", path,
                            readers[i]->usage, spec + strlen(path));
-        return readers[i]->load(data, spec, split, err);
+        return readers[i]->load(data, spec, request, err);
     }
     return nothing_known(path, err);
 }
@@ -72,24 +72,33 @@ static bool is_directory(const char *path)
     return stat(path, &about) == 0 && S_ISDIR(about.st_mode);
 }
 
-cn_status cn_dataset_load(cn_dataset **data, const char *spec, cn_split split, cn_error *err)
+static cn_status load(cn_dataset **data, const char *spec, const cn_request *request, cn_error *err)
 {
     char known[KINDS_TEXT], path[CN_PATH_ROOM];
-    if (!data || !spec) return cn_fail(err, CN_ERR_ARGUMENT, "dataset: NULL argument");
-    if (split != CN_TRAIN && split != CN_TEST)
-        return cn_fail(err, CN_ERR_ARGUMENT, "%.80s: unknown split %d", spec, (int)split);
     size_t length = strcspn(spec, ":");
     for (int i = 0; readers[i]; i++)
         if (strlen(readers[i]->name) == length && strncmp(readers[i]->name, spec, length) == 0)
-            return readers[i]->load(data, spec + length + (spec[length] == ':'), split, err);
-    if (is_directory(spec)) return load_directory(data, spec, spec, split, err);
+            return readers[i]->load(data, spec + length + (spec[length] == ':'), request, err);
+    if (is_directory(spec)) return load_directory(data, spec, spec, request, err);
     size_t options = (size_t)(cn_spec_options(spec) - spec);
     if (options < CN_PATH_ROOM) {
         memcpy(path, spec, options);
         path[options] = 0;
-        if (is_directory(path)) return load_directory(data, path, spec, split, err);
+        if (is_directory(path)) return load_directory(data, path, spec, request, err);
     }
     return cn_fail(err, CN_ERR_ARGUMENT,
                    "%.50s: neither a directory nor a kind of data set; the kinds are %s", spec,
                    kinds(known));
+}
+
+cn_status cn_dataset_load(cn_dataset **data, const char *spec, cn_split split, cn_error *err)
+{
+    if (!data || !spec) return cn_fail(err, CN_ERR_ARGUMENT, "dataset: NULL argument");
+    if (split != CN_TRAIN && split != CN_TEST)
+        return cn_fail(err, CN_ERR_ARGUMENT, "%.80s: unknown split %d", spec, (int)split);
+    cn_remarks remarks = {NULL};
+    cn_status status = load(data, spec, &(cn_request){split, &remarks}, err);
+    if (status == CN_OK) cn_dataset_set_remarks(*data, &remarks);
+    cn_release(remarks.text);
+    return status;
 }
