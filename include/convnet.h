@@ -1051,7 +1051,8 @@ CN_API cn_status cn_gradcheck(cn_model *model, const cn_gradcheck_opts *opts,
                               cn_gradcheck_row *worst, cn_error *err);
 
 /* Reads a PNG, JPEG or PNM (P2, P3, P5, P6) picture as U8 (n_H, n_W, n_C), n_C 1 to 4, recognised
- * by its first bytes. PNG and JPEG are read where the library was built with them. */
+ * by its first bytes, and turned as its Exif data say: as a viewer shows it. PNG and JPEG are read
+ * where the library was built with them. */
 CN_API cn_status cn_image_load(cn_tensor *image, const char *path, cn_error *err);
 /* Writes U8 (n_H, n_W, 1 or 3) as the name's ending says: .png, where the library was built with
  * libpng, .pnm, .pgm or .ppm. A reader sees the old file or the new one. */

@@ -14,7 +14,7 @@ typedef enum cn_picture_depth { CN_PICTURE_BYTES, CN_PICTURE_AS_STORED } cn_pict
 typedef struct cn_picture_format {
     const char *name;
     bool (*detects)(const uint8_t *bytes, size_t size);
-    /* A tensor (n_H, n_W, n_C), the caller's to free; `name` is the file's. */
+    /* A tensor (n_H, n_W, n_C) as a viewer shows it, the caller's to free; `name` is the file's. */
     cn_status (*decode)(cn_tensor *image, const char *name, const uint8_t *bytes, size_t size,
                         cn_picture_depth depth, cn_error *err);
 } cn_picture_format;
@@ -32,5 +32,11 @@ cn_status cn_picture_load(cn_tensor *image, const char *path, cn_picture_depth d
  * `most`, the pixels that so small a file can hold. */
 cn_status cn_picture_create(cn_tensor *image, const char *name, cn_dtype dtype, size_t height,
                             size_t width, int channels, size_t most, cn_error *err);
+
+/* For decoders: the orientation that Exif data (a TIFF file) speaks of, 1 to 8; 1 for data that are
+ * damaged or do not say. */
+int cn_exif_orientation(const uint8_t *bytes, size_t size);
+/* For decoders: turns and mirrors an image that is stored so into what a viewer shows. */
+cn_status cn_picture_orient(cn_tensor *image, int orientation, const char *name, cn_error *err);
 
 #endif

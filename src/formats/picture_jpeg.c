@@ -1,6 +1,8 @@
 /*
  * picture_jpeg.c - JPEG through libjpeg, with an error manager of ours: its own one exits.
  *
+ * Exif lies in a marker APP1 that begins with "Exif" and two zeros.
+ *
  * Grey stays grey, everything else becomes RGB. libjpeg does not convert CMYK, so we do. A file
  * cut short is an error here, where libjpeg would fill up with grey and warn.
  */
@@ -15,6 +17,7 @@ static bool detects(const uint8_t *bytes, size_t size)
 
 #include <setjmp.h>
 #include <stdio.h>
+#include <string.h>
 
 #include <jpeglib.h>
 
@@ -89,10 +92,24 @@ static cn_status check_header(reader *r)
                              grey ? 1 : 3, most, r->err);
 }
 
+enum { EXIF_MARKER = JPEG_APP0 + 1 };
+
+/* What the first of the markers kept that are Exif says. */
+static int find_orientation(const struct jpeg_decompress_struct *jpeg)
+{
+    static const uint8_t exif[6] = {'E', 'x', 'i', 'f', 0, 0};
+    for (jpeg_saved_marker_ptr m = jpeg->marker_list; m; m = m->next)
+        if (m->marker == EXIF_MARKER && m->data_length >= sizeof exif &&
+            memcmp(m->data, exif, sizeof exif) == 0)
+            return cn_exif_orientation(m->data + sizeof exif, m->data_length - sizeof exif);
+    return 1;
+}
+
 static cn_status read_picture(reader *r)
 {
     if (setjmp(r->jump)) return r->status;
     struct jpeg_decompress_struct *jpeg = &r->jpeg;
+    jpeg_save_markers(jpeg, EXIF_MARKER, 0xffff);
     jpeg_read_header(jpeg, TRUE);
     r->status = check_header(r);
     if (r->status != CN_OK) return r->status;
@@ -108,8 +125,9 @@ static cn_status read_picture(reader *r)
         jpeg_read_scanlines(jpeg, r->line ? &r->line : &out, 1);
         if (r->line) cmyk_to_rgb(r->line, width, jpeg->saw_Adobe_marker, out);
     }
+    int orientation = find_orientation(jpeg); /* finishing forgets the markers */
     jpeg_finish_decompress(jpeg);
-    return CN_OK;
+    return cn_picture_orient(&r->image, orientation, r->name, r->err);
 }
 
 /* In a frame of its own, as jpeg_create_decompress may fail already. */

@@ -2,7 +2,8 @@
  * picture_png.c - PNG through libpng's classic interface, with limits set before reading.
  *
  * Palettes and fewer than 8 bits are expanded, 16 bits are scaled to 8 or kept as floats, a
- * transparent colour becomes an alpha channel; gamma and colour profiles are left alone.
+ * transparent colour becomes an alpha channel; gamma and colour profiles are left alone. Exif lies
+ * in a chunk eXIf, before the pixels or after them (PNG 3, 11.3.4.5).
  */
 #include "formats/picture.h"
 
@@ -80,6 +81,18 @@ static void to_floats(uint8_t *row, size_t count)
     }
 }
 
+static int find_orientation(const reader *r)
+{
+#ifdef PNG_eXIf_SUPPORTED
+    png_bytep bytes = NULL;
+    png_uint_32 size = 0;
+    if (png_get_eXIf_1(r->png, r->info, &size, &bytes) && bytes)
+        return cn_exif_orientation(bytes, size);
+#endif
+    (void)r;
+    return 1;
+}
+
 static cn_status read_picture(reader *r)
 {
     if (setjmp(r->jump)) return r->status;
@@ -103,9 +116,9 @@ static cn_status read_picture(reader *r)
     size_t bytes = row * cn_dtype_size(r->image.dtype);
     for (size_t i = 0; i < height; i++) r->rows[i] = (png_bytep)r->image.data + i * bytes;
     png_read_image(r->png, r->rows);
-    png_read_end(r->png, NULL);
+    png_read_end(r->png, r->info);
     for (size_t i = 0; r->keep && i < height; i++) to_floats(r->rows[i], row);
-    return CN_OK;
+    return cn_picture_orient(&r->image, find_orientation(r), r->name, r->err);
 }
 
 static cn_status decode(cn_tensor *image, const char *name, const uint8_t *bytes, size_t size,

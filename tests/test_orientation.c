@@ -1,0 +1,288 @@
+/* Images that say which way up they are: Exif in JPEG and PNG, true and damaged. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "files.h"
+#include "formats/picture.h"
+
+#ifdef CONVNET_HAVE_PNG
+#include <png.h>
+#endif
+#ifdef CONVNET_HAVE_JPEG
+#include <jpeglib.h>
+#endif
+
+/* A stored image of 2 x 3 pixels, and what Pillow's ImageOps.exif_transpose makes of it. */
+static const uint8_t stored[6] = {10, 20, 30, 40, 50, 60};
+static const struct {
+    int height;
+    uint8_t pixels[6];
+} shown[9] = {
+    {2, {10, 20, 30, 40, 50, 60}}, /* 0 is no orientation */
+    {2, {10, 20, 30, 40, 50, 60}}, {2, {30, 20, 10, 60, 50, 40}}, {2, {60, 50, 40, 30, 20, 10}},
+    {2, {40, 50, 60, 10, 20, 30}}, {3, {10, 40, 20, 50, 30, 60}}, {3, {40, 10, 50, 20, 60, 30}},
+    {3, {60, 30, 50, 20, 40, 10}}, {3, {30, 60, 20, 50, 10, 40}},
+};
+
+/* ---- Exif */
+
+enum { EXIF = 44 };
+static size_t put_number(uint8_t *to, uint32_t value, size_t width, bool big)
+{
+    for (size_t i = 0; i < width; i++) to[i] = (uint8_t)(value >> 8 * (big ? width - 1 - i : i));
+    return width;
+}
+
+/* A directory of two entries, a width and the orientation, of type 3 or 4. */
+static void make_exif(uint8_t exif[EXIF], uint32_t orientation, bool big, uint32_t type)
+{
+    const uint32_t entries[2][4] = {{0x100, 3, 1, 77}, {0x112, type, 1, orientation}};
+    size_t at = 2;
+    memset(exif, 0, EXIF);
+    memset(exif, big ? 'M' : 'I', 2);
+    at += put_number(exif + at, 42, 2, big);
+    at += put_number(exif + at, 14, 4, big);
+    at = 14 + put_number(exif + 14, 2, 2, big);
+    for (int i = 0; i < 2; i++, at += 12) {
+        put_number(exif + at, entries[i][0], 2, big);
+        put_number(exif + at + 2, entries[i][1], 2, big);
+        put_number(exif + at + 4, entries[i][2], 4, big);
+        put_number(exif + at + 8, entries[i][3], entries[i][1] == 4 ? 4 : 2, big);
+    }
+}
+
+static int read_exif(const uint8_t *bytes, size_t size)
+{
+    uint8_t *exact = files_exact(bytes, size);
+    int orientation = cn_exif_orientation(exact, size);
+    free(exact);
+    return orientation;
+}
+
+static void exif_is_read_in_both_orders_of_bytes(void **state)
+{
+    (void)state;
+    uint8_t exif[EXIF];
+    for (uint32_t o = 0; o < 12; o++)
+        for (int form = 0; form < 4; form++) {
+            make_exif(exif, o, form & 1, form & 2 ? 4 : 3);
+            assert_int_equal(read_exif(exif, EXIF), o >= 1 && o <= 8 ? (int)o : 1);
+        }
+    make_exif(exif, 6, true, 7); /* bytes of no meaning */
+    assert_int_equal(read_exif(exif, EXIF), 1);
+    make_exif(exif, 6, false, 3);
+    put_number(exif + 16 + 12 + 4, 2, 4, false); /* two orientations */
+    assert_int_equal(read_exif(exif, EXIF), 1);
+}
+
+/* Cut anywhere, with any bit flipped, or with an offset that leads out of it. */
+static void damaged_exif_says_nothing(void **state)
+{
+    (void)state;
+    uint8_t exif[EXIF];
+    for (int big = 0; big < 2; big++) {
+        make_exif(exif, 6, big, 3);
+        for (size_t cut = 0; cut < EXIF; cut++)
+            assert_int_equal(read_exif(exif, cut), cut < 38 ? 1 : 6); /* 16 + 12 + 10 */
+        for (size_t bit = 0; bit < 8 * EXIF; bit++) {
+            exif[bit / 8] ^= (uint8_t)(1 << bit % 8);
+            assert_in_range(read_exif(exif, EXIF), 1, 8);
+            exif[bit / 8] ^= (uint8_t)(1 << bit % 8);
+        }
+        const uint32_t offsets[] = {0, EXIF - 2, EXIF - 1, EXIF, EXIF + 1, 0x7fffffff, 0xffffffff};
+        for (size_t i = 0; i < sizeof offsets / sizeof *offsets; i++) {
+            put_number(exif + 4, offsets[i], 4, big);
+            assert_int_equal(read_exif(exif, EXIF), 1);
+        }
+        put_number(exif + 4, 14, 4, big);
+        put_number(exif + 14, 0xffff, 2, big); /* more entries than there is room for */
+        assert_int_equal(read_exif(exif, EXIF), 6);
+        put_number(exif + 16 + 12, 0x113, 2, big);
+        assert_int_equal(read_exif(exif, EXIF), 1);
+    }
+}
+
+/* ---- In images */
+
+/* Decodes, and compares with what is to be shown: each of its pixels is `side` x `side` large. */
+static void expect_shown(const uint8_t *bytes, size_t size, uint32_t orientation, int side)
+{
+    cn_tensor t = {0};
+    cn_error err = {CN_OK, ""};
+    if (cn_picture_decode(&t, "image", bytes, size, CN_PICTURE_AS_STORED, &err) != CN_OK)
+        fail_msg("%s", err.text);
+    int height = shown[orientation].height, width = 6 / height;
+    assert_memory_equal(t.shape, ((int[]){height * side, width * side, 1}), 12);
+    for (int y = 0; y < height * side; y++)
+        for (int x = 0; x < width * side; x++) {
+            int value = t.dtype == CN_U8
+                            ? ((uint8_t *)t.data)[y * width * side + x]
+                            : (int)(((float *)t.data)[y * width * side + x] * 255.0f + 0.5f);
+            assert_int_equal(value, shown[orientation].pixels[y / side * width + x / side]);
+        }
+    cn_tensor_free(&t);
+}
+
+#ifdef CONVNET_HAVE_PNG
+
+typedef struct buffer {
+    uint8_t at[1024];
+    size_t size;
+} buffer;
+
+static void put_png(png_structp png, png_bytep data, size_t size)
+{
+    buffer *b = png_get_io_ptr(png);
+    assert_true(b->size + size <= sizeof b->at);
+    memcpy(b->at + b->size, data, size);
+    b->size += size;
+}
+
+static void keep_png(png_structp png)
+{
+    (void)png;
+}
+
+static buffer make_png(int depth)
+{
+    buffer b = {{0}, 0};
+    uint8_t pixels[12];
+    png_structp png = png_create_write_struct(PNG_LIBPNG_VER_STRING, NULL, NULL, NULL);
+    png_infop info = png_create_info_struct(png);
+    for (int i = 0; i < 12; i++) pixels[i] = stored[depth == 16 ? i / 2 : i % 6];
+    png_bytep rows[2] = {pixels, pixels + 3 * depth / 8};
+    png_set_write_fn(png, &b, put_png, keep_png);
+    png_set_IHDR(png, info, 3, 2, depth, PNG_COLOR_TYPE_GRAY, PNG_INTERLACE_NONE,
+                 PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
+    png_write_info(png, info);
+    png_write_image(png, rows);
+    png_write_end(png, info);
+    png_destroy_write_struct(&png, &info);
+    return b;
+}
+
+/* Puts a chunk eXIf behind IHDR (byte 33), or before IEND, which ends a PNG with 12 bytes. */
+static void add_exif(buffer *b, const uint8_t *exif, size_t size, bool behind)
+{
+    uint8_t chunk[EXIF + 12];
+    uint32_t crc = 0xffffffffu;
+    size_t at = behind ? b->size - 12 : 33;
+    put_number(chunk, (uint32_t)size, 4, true);
+    memcpy(chunk + 4, "eXIf", 4);
+    if (size) memcpy(chunk + 8, exif, size);
+    for (size_t i = 4; i < size + 8; i++) {
+        crc ^= chunk[i];
+        for (int bit = 0; bit < 8; bit++) crc = crc >> 1 ^ (crc & 1 ? 0xedb88320u : 0);
+    }
+    put_number(chunk + 8 + size, ~crc, 4, true);
+    memmove(b->at + at + size + 12, b->at + at, b->size - at);
+    memcpy(b->at + at, chunk, size + 12);
+    b->size += size + 12;
+}
+
+static void png_is_turned_as_exif_says(void **state)
+{
+    (void)state;
+    uint8_t exif[EXIF];
+    for (uint32_t o = 1; o <= 8; o++)
+        for (int form = 0; form < 8; form++) {
+            buffer b = make_png(form & 4 ? 16 : 8);
+            make_exif(exif, o, form & 1, 3);
+            add_exif(&b, exif, EXIF, form & 2);
+            expect_shown(b.at, b.size, o, 1);
+        }
+}
+
+static void damaged_exif_in_a_png_does_no_harm(void **state)
+{
+    (void)state;
+    uint8_t exif[EXIF];
+    make_exif(exif, 6, true, 3);
+    for (size_t size = 0; size < 38; size++) {
+        buffer b = make_png(8);
+        add_exif(&b, exif, size, size % 2);
+        expect_shown(b.at, b.size, 1, 1);
+    }
+}
+
+#endif
+
+#ifdef CONVNET_HAVE_JPEG
+
+/* Each pixel a block of 8 x 8, which JPEG keeps: it has a mean and nothing else. */
+static uint8_t *make_jpeg(const uint8_t *exif, size_t exif_size, unsigned long *size)
+{
+    struct jpeg_compress_struct jpeg;
+    struct jpeg_error_mgr manager;
+    uint8_t row[24], app1[EXIF + 6] = "Exif", *out = NULL;
+    JSAMPROW rows[1] = {row};
+    jpeg.err = jpeg_std_error(&manager);
+    jpeg_create_compress(&jpeg);
+    jpeg_mem_dest(&jpeg, &out, size);
+    jpeg.image_width = 24;
+    jpeg.image_height = 16;
+    jpeg.in_color_space = JCS_GRAYSCALE;
+    jpeg.input_components = 1;
+    jpeg_set_defaults(&jpeg);
+    jpeg_set_quality(&jpeg, 100, TRUE);
+    jpeg_start_compress(&jpeg, TRUE);
+    memcpy(app1 + 6, exif, exif_size);
+    jpeg_write_marker(&jpeg, JPEG_APP0 + 1, (const JOCTET *)"http://ns.adobe.com/xap/1.0/", 29);
+    jpeg_write_marker(&jpeg, JPEG_APP0 + 1, app1, (unsigned)(exif_size + 6));
+    for (int y = 0; y < 16; y++) {
+        for (int x = 0; x < 24; x++) row[x] = stored[y / 8 * 3 + x / 8];
+        jpeg_write_scanlines(&jpeg, rows, 1);
+    }
+    jpeg_finish_compress(&jpeg);
+    jpeg_destroy_compress(&jpeg);
+    return out;
+}
+
+static void jpeg_is_turned_as_exif_says(void **state)
+{
+    (void)state;
+    uint8_t exif[EXIF];
+    for (uint32_t o = 1; o <= 8; o++)
+        for (int big = 0; big < 2; big++) {
+            unsigned long size = 0;
+            make_exif(exif, o, big, 3);
+            uint8_t *bytes = make_jpeg(exif, EXIF, &size);
+            expect_shown(bytes, size, o, 8);
+            free(bytes);
+        }
+}
+
+static void damaged_exif_in_a_jpeg_does_no_harm(void **state)
+{
+    (void)state;
+    uint8_t exif[EXIF];
+    make_exif(exif, 6, false, 3);
+    for (size_t cut = 0; cut < 38; cut++) {
+        unsigned long size = 0;
+        uint8_t *bytes = make_jpeg(exif, cut, &size);
+        expect_shown(bytes, size, 1, 8);
+        free(bytes);
+    }
+}
+
+#endif
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(exif_is_read_in_both_orders_of_bytes),
+        cmocka_unit_test(damaged_exif_says_nothing),
+#ifdef CONVNET_HAVE_PNG
+        cmocka_unit_test(png_is_turned_as_exif_says),
+        cmocka_unit_test(damaged_exif_in_a_png_does_no_harm),
+#endif
+#ifdef CONVNET_HAVE_JPEG
+        cmocka_unit_test(jpeg_is_turned_as_exif_says),
+        cmocka_unit_test(damaged_exif_in_a_jpeg_does_no_harm),
+#endif
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
