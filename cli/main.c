@@ -6,6 +6,8 @@
  */
 #include "cli.h"
 
+#include "base/base.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -104,7 +106,7 @@ static int close_output(const char *name, int code)
     if (fflush(stdout) != 0) failed = true;
     if (!failed || reader_left()) return code;
     fprintf(stderr, "convnet %s: writing to standard output failed%s%s\n", name, errno ? ": " : "",
-            errno ? strerror(errno) : "");
+            errno ? cn_system_text(errno) : "");
     return code == CLI_DONE ? CLI_FAILED : code;
 }
 
@@ -118,6 +120,7 @@ static void occupy_standard_streams(void)
     if (fd >= 0) close(fd);
 }
 
+/* No setlocale: the command speaks English and writes decimal points everywhere. */
 int main(int argc, char **argv)
 {
     occupy_standard_streams();

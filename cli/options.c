@@ -1,7 +1,8 @@
 /* options.c - reads arguments by a table of options, and prints it as help. */
 #include "cli.h"
 
-#include <ctype.h>
+#include "base/base.h"
+
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
@@ -28,8 +29,8 @@ static bool read_whole(const char *text, double min, double max, int *out)
     char *end;
     errno = 0;
     long long value = strtoll(text, &end, 10);
-    if (end == text || *end != '\0' || isspace((unsigned char)*text) || errno == ERANGE)
-        return false;
+    if (end == text || *end != '\0' || (!cn_is_digit(text[0]) && text[0] != '-')) return false;
+    if (errno == ERANGE) return false;
     if ((double)value < min || (double)value > max) return false;
     *out = (int)value;
     return true;
@@ -39,7 +40,7 @@ static bool read_seed(const char *text, uint64_t *out)
 {
     char *end;
     errno = 0;
-    if (!isdigit((unsigned char)*text)) return false;
+    if (!cn_is_digit(*text)) return false;
     unsigned long long value = strtoull(text, &end, 10);
     if (*end != '\0' || errno == ERANGE) return false;
     *out = value;
@@ -48,10 +49,8 @@ static bool read_seed(const char *text, uint64_t *out)
 
 static bool read_number(const char *text, double min, double max, double *out)
 {
-    char *end;
-    if (isspace((unsigned char)*text)) return false;
-    double value = strtod(text, &end);
-    if (end == text || *end != '\0' || !(value >= min && value <= max)) return false;
+    double value;
+    if (!cn_number_read(text, &value) || value < min || value > max) return false;
     *out = value;
     return true;
 }
@@ -62,7 +61,7 @@ static bool read_shape(const char *text, int out[3])
     int shape[3] = {0, 0, 1};
     for (int i = 0; i < 3; i++) {
         char *end;
-        if (!isdigit((unsigned char)*text)) return false;
+        if (!cn_is_digit(*text)) return false;
         errno = 0;
         long value = strtol(text, &end, 10);
         if (errno == ERANGE || value < 1 || value > 1000000) return false;

@@ -1,6 +1,8 @@
 /* recipe.c - from the command's options to those of cn_fit. */
 #include "recipe.h"
 
+#include "base/base.h"
+
 #include <math.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -23,9 +25,8 @@ static cn_status wrong(cn_error *err, const char *format, ...)
 static int read_numbers(const char *text, double least, double most, int room, double *out)
 {
     for (int count = 0; count < room;) {
-        char *end;
-        out[count] = strtod(text, &end);
-        if (end == text || !(out[count] >= least && out[count] <= most)) return 0;
+        const char *end = cn_number_scan(text, &out[count]);
+        if (!end || out[count] < least || out[count] > most) return 0;
         count++;
         if (*end == '\0') return count;
         if (*end != ',') return 0;

@@ -1,7 +1,8 @@
 /* resume.c - what a checkpoint keeps of the command that began a training. */
 #include "resume.h"
 
-#include <ctype.h>
+#include "formats/json.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -65,7 +66,7 @@ static json_t *read_list(const char *file)
     if (cn_checkpoint_note(file, note, NOTE_SIZE, &err) != CN_OK) {
         cli_error("train", "%s", err.text);
     } else {
-        list = json_loads(note, 0, NULL);
+        if (cn_json_read(&list, note, strlen(note), file, "note", 0, &err) != CN_OK) list = NULL;
         bool texts = json_is_array(list);
         for (size_t i = 0; texts && i < json_array_size(list); i++)
             texts = json_is_string(json_array_get(list, i));
@@ -109,9 +110,9 @@ done:
 
 bool cli_read_interval(const char *text, cn_fit_opts *opts)
 {
-    char *unit;
-    if (!isdigit((unsigned char)*text)) return false;
-    double n = strtod(text, &unit);
+    double n;
+    const char *unit = cn_is_digit(*text) ? cn_number_scan(text, &n) : NULL;
+    if (!unit) return false;
     unit += strspn(unit, " ");
     bool whole = n >= 1 && n <= 1e9 && n == (double)(int)n;
     if (whole && (!*unit || strcmp(unit, "epochs") == 0 || strcmp(unit, "epoch") == 0))

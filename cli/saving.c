@@ -1,6 +1,8 @@
 /* saving.c - the files that a training writes: whether it can, and what to do when it cannot. */
 #include "saving.h"
 
+#include "base/base.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,7 +24,7 @@ int cli_check_out(const char *option, const char *out)
     int code = CLI_DONE;
     if (access(folder, W_OK | X_OK) != 0)
         code = cli_error("train", "%s: nothing can be written in %s: %s", out, folder,
-                         strerror(errno));
+                         cn_system_text(errno));
     free(folder);
     return code;
 }

@@ -5,6 +5,7 @@
  * held out of the training set, every k-th picture, whatever the seed (--valid-seed is another): so
  * a training that is continued with another seed does not validate on what it has learnt from.
  */
+#include "formats/json.h"
 #include "interrupt.h"
 #include "progress.h"
 #include "recipe.h"
@@ -390,7 +391,8 @@ static int train(job *j)
         (o->augment && cn_augment_parse(&opts.augment, o->augment, &err) != CN_OK) ||
         cli_recipe_apply(&o->recipe, j->train, j->model, &opts, &j->class_weights, &err) != CN_OK)
         return cli_error("train", "%s", err.text);
-    char *note = json_dumps(j->arguments, JSON_COMPACT);
+    char *note = cn_json_text(j->arguments, "the arguments", &err);
+    if (!note) return cli_error("train", "%s", err.text);
     opts.checkpoint_note = note;
     announce(j, &opts, threads);
 
@@ -398,7 +400,7 @@ static int train(job *j)
     cli_progress_start(&j->shown, &o->common);
     cn_status status = cn_fit(j->model, j->train, &opts, &last, &err);
     cli_progress_clear(&j->shown);
-    free(note);
+    cn_release(note);
     int code = CLI_DONE;
     if (status == CN_OK || (status == CN_ERR_STOPPED && !j->checkpointed))
         code = cli_save(j->model, j->out);

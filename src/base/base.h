@@ -4,6 +4,8 @@
 
 #include "convnet.h"
 
+#include <stdarg.h>
+
 #if defined(__GNUC__)
 #define CN_PRINTF(string, first) __attribute__((format(printf, string, first)))
 #else
@@ -48,12 +50,30 @@ bool cn_is_utf8(const char *text);
  * of a line or move a terminal's cursor. What has no room is cut. Returns `plain`. */
 const char *cn_plain_text(const char *text, char *plain, size_t room);
 
-/* A number as "0.01", whatever the locale: the shortest digits that are read back as the same
- * double. Returns text. */
+/* ---- text and numbers in any locale (c_locale.c) */
+
+/* snprintf and vsnprintf as in the "C" locale: for every text that holds a number with a fraction.
+ */
+int cn_format(char *text, size_t size, const char *format, ...) CN_PRINTF(3, 4);
+int cn_vformat(char *text, size_t size, const char *format, va_list args) CN_PRINTF(3, 0);
+/* What the system calls an errno, in English. */
+const char *cn_system_text(int number);
+
+/* A number as "0.01": the shortest digits that are read back as the same double. Returns text. */
 enum { CN_NUMBER_TEXT = 32 };
 const char *cn_number_text(double number, char text[CN_NUMBER_TEXT]);
-/* The whole of a text as a finite decimal number, "-1.5e-3", whatever the locale. */
+/* The finite decimal number, such as "-1.5e-3", that the text begins with. Returns where it ends;
+ * NULL where there is none. */
+const char *cn_number_scan(const char *text, double *number);
+/* The same where the number is the whole of the text. */
 bool cn_number_read(const char *text, double *number);
+
+/* ASCII alone. */
+bool cn_is_digit(char c);
+bool cn_is_word(char c); /* a letter or a digit */
+char cn_lower(char c);
+/* Equal but for upper and lower case. */
+bool cn_same_letters(const char *a, const char *b);
 
 /* ---- geometry (window.c) */
 

@@ -37,7 +37,7 @@ static const char *tail(const char *path)
 
 static cn_status failed(const cn_sink *s, const char *what, cn_error *err)
 {
-    return cn_fail(err, CN_ERR_IO, "%s: %s: %s", s->name, what, strerror(errno));
+    return cn_fail(err, CN_ERR_IO, "%s: %s: %s", s->name, what, cn_system_text(errno));
 }
 
 /* Follows links to the file that is to be replaced, if there is one; *mode becomes its mode. */

@@ -69,7 +69,7 @@ static cn_status refill(cn_source *s, cn_error *err)
     while (got < 0 && errno == EINTR);
     if (got < 0)
         return cn_fail(err, CN_ERR_IO, "%s: byte %zu: cannot be read: %s", s->name, s->raw_offset,
-                       strerror(errno));
+                       cn_system_text(errno));
     s->next = s->chunk;
     s->available = (size_t)got;
     s->raw_offset += (size_t)got;
@@ -95,7 +95,7 @@ static cn_status open_file(cn_source *s, const char *path, cn_error *err)
     struct stat about;
     s->file = open(path, O_RDONLY | O_CLOEXEC);
     if (s->file < 0 || fstat(s->file, &about) != 0)
-        return cn_fail(err, CN_ERR_IO, "%s: cannot be opened: %s", s->name, strerror(errno));
+        return cn_fail(err, CN_ERR_IO, "%s: cannot be opened: %s", s->name, cn_system_text(errno));
     if (S_ISDIR(about.st_mode))
         return cn_fail(err, CN_ERR_IO, "%s: expected a file, found a directory", s->name);
     s->sized = S_ISREG(about.st_mode);
@@ -132,7 +132,7 @@ static cn_status enter_part(cn_source *s, const cn_source_part *part, cn_error *
         return cn_fail(err, CN_ERR_FORMAT, "%s: expected %zu bytes out of %zu%s", s->name,
                        part->size, part->packed, part->deflated ? " deflated ones" : "");
     if (lseek(s->file, (off_t)part->offset, SEEK_SET) < 0)
-        return cn_fail(err, CN_ERR_IO, "%s: cannot be read: %s", s->name, strerror(errno));
+        return cn_fail(err, CN_ERR_IO, "%s: cannot be read: %s", s->name, cn_system_text(errno));
     s->part = true;
     s->raw_size = part->packed;
     s->size = part->size;

@@ -1,9 +1,6 @@
 /* status.c - errors as values. */
 #include "base/base.h"
 
-#include <stdarg.h>
-#include <stdio.h>
-
 #define TEXT(x)                           #x
 #define VERSION_TEXT(major, minor, patch) TEXT(major) "." TEXT(minor) "." TEXT(patch)
 
@@ -29,7 +26,7 @@ cn_status cn_fail(cn_error *err, cn_status status, const char *format, ...)
         va_list args;
         va_start(args, format);
         err->status = status;
-        vsnprintf(err->text, sizeof err->text, format, args);
+        cn_vformat(err->text, sizeof err->text, format, args);
         va_end(args);
     }
     return status;

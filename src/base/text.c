@@ -1,9 +1,7 @@
-/* text.c - what is well-formed text, and numbers as text. */
+/* text.c - what is well-formed text. */
 #include "base/base.h"
 
-#include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 bool cn_is_utf8(const char *text)
@@ -49,51 +47,4 @@ const char *cn_plain_text(const char *text, char *plain, size_t room)
     }
     plain[used] = 0;
     return plain;
-}
-
-/* The C library reads and writes numbers with the locale's decimal point, which may have several
- * bytes: what it prints between the digits of 0.5. Returns its length. */
-static size_t decimal_point(char point[CN_NUMBER_TEXT])
-{
-    char half[CN_NUMBER_TEXT];
-    size_t length = (size_t)snprintf(half, sizeof half, "%.1f", 0.5) - 2;
-    memcpy(point, half + 1, length);
-    point[length] = '\0';
-    return length;
-}
-
-const char *cn_number_text(double number, char text[CN_NUMBER_TEXT])
-{
-    char point[CN_NUMBER_TEXT];
-    size_t length = decimal_point(point);
-    int digits = 1;
-    if (fabs(number) < 1e15 && number == floor(number)) { /* 10 rather than 1e+01 */
-        snprintf(text, CN_NUMBER_TEXT, "%.0f", number);
-        return text;
-    }
-    do snprintf(text, CN_NUMBER_TEXT, "%.*g", digits, number);
-    while (digits++ < 17 && strtod(text, NULL) != number);
-    char *at = strstr(text, point);
-    if (at) {
-        *at = '.';
-        memmove(at + 1, at + length, strlen(at + length) + 1);
-    }
-    return text;
-}
-
-bool cn_number_read(const char *text, double *number)
-{
-    char point[CN_NUMBER_TEXT], local[3 * CN_NUMBER_TEXT], *end;
-    size_t length = decimal_point(point), whole = strcspn(text, ".");
-    bool fraction = text[whole] == '.';
-    /* strtod would take hexadecimal digits, "inf", "nan" and the locale's point, too. */
-    if (text[strspn(text, "0123456789.eE+-")] != '\0') return false;
-    if (strlen(text) + length >= sizeof local) return false;
-    memcpy(local, text, whole);
-    if (fraction) memcpy(local + whole, point, length);
-    strcpy(local + whole + (fraction ? length : 0), text + whole + fraction);
-    double value = strtod(local, &end);
-    if (end == local || *end != '\0' || !isfinite(value)) return false;
-    *number = value;
-    return true;
 }

@@ -2,7 +2,6 @@
 #include "data/npy_pair.h"
 #include "formats/npy.h"
 
-#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -21,9 +20,8 @@ bool cn_npy_find_labels(char labels[CN_PATH_ROOM], const char *path)
     const char *images = strstr(name, "images"), *dot = strrchr(name, '.');
     if (images && find_replaced(labels, path, images, 6, "labels")) return true;
     for (const char *at = name; *at; at++) {
-        bool alone = (*at == 'x' || *at == 'X') &&
-                     (at == name || !isalnum((unsigned char)at[-1])) &&
-                     !isalnum((unsigned char)at[1]);
+        bool alone =
+            (*at == 'x' || *at == 'X') && (at == name || !cn_is_word(at[-1])) && !cn_is_word(at[1]);
         if (alone && find_replaced(labels, path, at, 1, "y")) return true;
     }
     return dot && find_replaced(labels, path, dot, 0, "_labels");

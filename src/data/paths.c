@@ -98,7 +98,7 @@ cn_status cn_names_list(cn_names *out, const char *path, bool (*wanted)(const ch
     int room = 0;
     cn_status status = CN_OK;
     DIR *dir = opendir(path);
-    if (!dir) return cn_fail(err, CN_ERR_IO, "%.120s: %s", path, strerror(errno));
+    if (!dir) return cn_fail(err, CN_ERR_IO, "%.120s: %s", path, cn_system_text(errno));
     for (struct dirent *entry; status == CN_OK && (entry = readdir(dir)) != NULL;) {
         if (entry->d_name[0] == '.' || (wanted && !wanted(entry->d_name))) continue;
         status = list.count < MOST_NAMES ? add(&list, &room, entry->d_name, err)

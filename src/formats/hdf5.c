@@ -283,7 +283,7 @@ static void close_file(cn_array_file *file)
 cn_status cn_hdf5_open(cn_array_file *out, const char *path, cn_error *err)
 {
     if (access(path, R_OK) != 0)
-        return cn_fail(err, CN_ERR_IO, "%.120s: cannot be opened: %s", path, strerror(errno));
+        return cn_fail(err, CN_ERR_IO, "%.120s: cannot be opened: %s", path, cn_system_text(errno));
     cn_array_file file = {.path = path, .read = read_array};
     listing l = {&file, err, CN_OK};
     hid_t *handle = cn_allocate(1, sizeof *handle, path, err);

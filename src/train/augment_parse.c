@@ -11,7 +11,6 @@
 #include <limits.h>
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 static const char separators[] = " ,\t\r\n";
@@ -76,11 +75,10 @@ static bool set(const word *w, const char *value, size_t length, cn_augment *out
         if (i >= 0) *(int *)member = w->first + i;
         return i >= 0;
     }
-    /* strtod would take signs, spaces, names and hexadecimal numbers, too. */
-    if (!length || *value == '-' || strspn(value, "0123456789.e-") < length) return false;
-    char *end;
-    double number = strtod(value, &end);
-    if (end != value + length || !isfinite(number)) return false;
+    double number;
+    if (!length || *value == '-' || *value == '+' ||
+        cn_number_scan(value, &number) != value + length)
+        return false;
     if (w->kind == WHOLE) {
         if (number > INT_MAX || number != floor(number)) return false;
         *(int *)member = (int)number;

@@ -165,7 +165,7 @@ static const char *value_text(const json_t *json, char text[VALUE_TEXT])
     if (json_is_integer(json))
         snprintf(text, VALUE_TEXT, "%lld", (long long)json_integer_value(json));
     else if (json_is_real(json))
-        snprintf(text, VALUE_TEXT, "%.9g", json_real_value(json));
+        cn_format(text, VALUE_TEXT, "%.9g", json_real_value(json));
     else if (json_is_string(json))
         snprintf(text, VALUE_TEXT, "\"%.40s\"", json_string_value(json));
     else

@@ -9,8 +9,6 @@
 
 #include "model/trouble.h"
 
-#include <stdio.h>
-
 enum { ADVICE = 96 };
 
 /* What may help against it. */
@@ -18,12 +16,12 @@ static const char *advise(const cn_trouble *t, const cn_progress *p, double rate
 {
     bool first = p->epoch == 1 && p->step == 1;
     if (t->layer && t->index == 0)
-        snprintf(text, ADVICE, "look at the data and its normalisation");
+        cn_format(text, ADVICE, "look at the data and its normalisation");
     else if (t->layer && first && t->what[0] != 't') /* a parameter, by its name */
-        snprintf(text, ADVICE, "the model began with it");
+        cn_format(text, ADVICE, "the model began with it");
     else
-        snprintf(text, ADVICE, "a learning rate below %g, a warm-up or gradient clipping may help",
-                 rate);
+        cn_format(text, ADVICE, "a learning rate below %g, a warm-up or gradient clipping may help",
+                  rate);
     return text;
 }
 
