@@ -12,8 +12,8 @@ static const cli_option common_options[] = {
     {"seed", CLI_SEED, offsetof(cli_common, seed), "N", "0", 0, 0,
      "where random numbers start; the same seed gives the same bits"},
     {"threads", CLI_WHOLE, offsetof(cli_common, threads), "N", NULL, 1, 1024,
-     "how many threads to use; it never changes a result (default: OMP_NUM_THREADS, else all "
-     "processors)"},
+     "how many threads to use; it never changes a result (default: OMP_NUM_THREADS, else the "
+     "processors of this machine or container)"},
     {"quiet", CLI_FLAG, offsetof(cli_common, quiet), NULL, NULL, 0, 0,
      "print results and errors, nothing else"},
     {"json", CLI_FLAG, offsetof(cli_common, json), NULL, NULL, 0, 0,

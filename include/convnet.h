@@ -637,7 +637,8 @@ typedef enum cn_precision {
 
 typedef struct cn_session_opts {
     int batch;   /* default 1 */
-    int threads; /* default: OMP_NUM_THREADS, else the processors this process may use */
+    int threads; /* default: OMP_NUM_THREADS, else the processors that this process may run on or,
+                    where a container has a CPU quota, as many, rounded up, as that allows */
     bool training;
     uint64_t seed;       /* of layers that draw numbers, such as dropout */
     bool input_gradient; /* training: find the gradient of X, too, for cn_input_gradient */

@@ -19,6 +19,8 @@
 #define _GNU_SOURCE /* sched_getaffinity */
 #include "base/threads.h"
 
+#include "base/cgroup.h"
+
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
@@ -68,11 +70,14 @@ struct cn_pool {
 
 /* ---- how many threads */
 
+/* Those that this process may run on, but no more than a container pays for. */
 static int processors(void)
 {
     cpu_set_t set;
     long n = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set)
                                                          : sysconf(_SC_NPROCESSORS_ONLN);
+    int quota = cn_cgroup_processors("");
+    if (quota > 0 && quota < n) n = quota;
     return n < 1 ? 1 : n > MAX_THREADS ? MAX_THREADS : (int)n;
 }
 

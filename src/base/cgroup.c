@@ -1,0 +1,177 @@
+/*
+ * cgroup.c - CPU quotas of Linux's control groups, versions 1 and 2 (Documentation/admin-guide).
+ *
+ *   /proc/self/cgroup       ID:CONTROLLERS:PATH     a line per hierarchy; version 2 is "0::PATH"
+ *   /proc/self/mountinfo    36 35 0:27 ROOT MOUNT rw ... - TYPE SOURCE OPTIONS
+ *   cpu.max                 "200000 100000"         version 2: microseconds, of a period's; or
+ * "max" cpu.cfs_quota_us        "200000"                version 1; -1 is none cpu.cfs_period_us
+ * "100000"
+ *
+ * A hierarchy's group ROOT is seen at MOUNT, which in a container often is the container's own
+ * group. The group of the process is PATH without ROOT below MOUNT. What any group from there up to
+ * MOUNT allows is a limit. A file that is not there, or not as above, limits nothing.
+ */
+#include "base/cgroup.h"
+
+#include "base/base.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { ROOM = PATH_MAX, FIELDS = 64 };
+
+typedef struct hierarchy {
+    const char *root; /* see cn_cgroup_processors */
+    bool old;         /* version 1 */
+    char mount[ROOM]; /* `root` is before it */
+    char top[ROOM];   /* the group that is mounted there */
+} hierarchy;
+
+/* True where `word` is among the words between commas. */
+static bool has_word(const char *list, const char *word)
+{
+    size_t length = strlen(word);
+    for (;;) {
+        size_t one = strcspn(list, ",");
+        if (one == length && memcmp(list, word, length) == 0) return true;
+        if (list[one] == '\0') return false;
+        list += one + 1;
+    }
+}
+
+static FILE *open_below(const char *folder, const char *name)
+{
+    char path[ROOM];
+    int length = snprintf(path, sizeof path, "%s/%s", folder, name);
+    return length > 0 && length < ROOM ? fopen(path, "re") : NULL;
+}
+
+/* ---- where the hierarchy is mounted */
+
+/* Copies a path of mountinfo, where a space is \040, behind `before`; false where it is too long.
+ */
+static bool copy_path(char out[ROOM], const char *before, const char *path)
+{
+    size_t used = strlen(before);
+    if (used + strlen(path) >= ROOM) return false;
+    memcpy(out, before, used);
+    for (; *path; path++) {
+        int code = 0, digits = 0;
+        while (*path == '\\' && digits < 3 && path[digits + 1] >= '0' && path[digits + 1] <= '7')
+            code = 8 * code + path[++digits] - '0';
+        out[used++] = digits == 3 ? (char)code : *path;
+        if (digits == 3) path += 3;
+    }
+    out[used] = '\0';
+    return true;
+}
+
+/* Takes ROOT and MOUNT from a line that is of the version looked for. */
+static bool read_mount(hierarchy *h, char *line)
+{
+    char *fields[FIELDS], *rest = NULL;
+    int count = 0, dash = 0;
+    for (char *at = strtok_r(line, " \n", &rest); at && count < FIELDS;
+         at = strtok_r(NULL, " \n", &rest))
+        fields[count++] = at;
+    for (int i = 6; i < count && dash == 0; i++)
+        if (strcmp(fields[i], "-") == 0) dash = i;
+    if (dash == 0 || dash + 3 >= count) return false;
+    if (strcmp(fields[dash + 1], h->old ? "cgroup" : "cgroup2") != 0) return false;
+    if (h->old && !has_word(fields[dash + 3], "cpu")) return false;
+    return copy_path(h->top, "", fields[3]) && copy_path(h->mount, h->root, fields[4]);
+}
+
+static bool find_mount(hierarchy *h)
+{
+    char proc[ROOM], *line = NULL;
+    size_t room = 0;
+    bool found = false;
+    if (!copy_path(proc, h->root, "/proc/self")) return false;
+    FILE *file = open_below(proc, "mountinfo");
+    while (file && !found && getline(&line, &room, file) > 0) found = read_mount(h, line);
+    free(line);
+    if (file) fclose(file);
+    return found;
+}
+
+/* ---- what a group allows */
+
+/* The number that a file begins with, or where `second`, that after it; -1 for anything else. */
+static long long read_number(const char *folder, const char *name, bool second)
+{
+    char text[64], *end;
+    FILE *file = open_below(folder, name);
+    size_t length = file ? fread(text, 1, sizeof text - 1, file) : 0;
+    if (file) fclose(file);
+    text[length] = '\0';
+    long long value = strtoll(text, &end, 10);
+    if (end == text) return -1;
+    if (!second) return value;
+    const char *at = end;
+    value = strtoll(at, &end, 10);
+    return end == at ? -1 : value;
+}
+
+/* Processors, rounded up; INT_MAX where there is no limit. */
+static int quota_of(const hierarchy *h, const char *group)
+{
+    long long quota = read_number(group, h->old ? "cpu.cfs_quota_us" : "cpu.max", false);
+    long long period = read_number(group, h->old ? "cpu.cfs_period_us" : "cpu.max", !h->old);
+    if (quota <= 0 || period <= 0) return INT_MAX;
+    long long processors = quota / period + (quota % period != 0);
+    return processors < INT_MAX ? (int)processors : INT_MAX;
+}
+
+/* The least of the group PATH and of those above it. */
+static int quota_along(hierarchy *h, const char *path)
+{
+    char group[ROOM];
+    size_t top = strcmp(h->top, "/") == 0 ? 0 : strlen(h->top), mount = strlen(h->mount);
+    bool below = strncmp(path, h->top, top) == 0 && (path[top] == '/' || path[top] == '\0');
+    if (!below || strncmp(path, "/..", 3) == 0) path = "", top = 0; /* outside what is mounted */
+    if (mount + strlen(path + top) >= ROOM) return INT_MAX;
+    memcpy(group, h->mount, mount);
+    strcpy(group + mount, path + top);
+    int least = INT_MAX;
+    for (;;) {
+        int quota = quota_of(h, group);
+        if (quota < least) least = quota;
+        char *slash = strrchr(group + mount, '/');
+        if (!slash) return least;
+        *slash = '\0';
+    }
+}
+
+/* A line of /proc/self/cgroup; INT_MAX where it says nothing of processors. */
+static int quota_of_line(const char *root, char *line)
+{
+    hierarchy h = {.root = root};
+    char *controllers = strchr(line, ':'),
+         *path = controllers ? strchr(controllers + 1, ':') : NULL;
+    if (!path) return INT_MAX;
+    *path++ = '\0';
+    controllers++;
+    path[strcspn(path, "\n")] = '\0';
+    h.old = *controllers != '\0';
+    if (h.old && !has_word(controllers, "cpu")) return INT_MAX;
+    return find_mount(&h) ? quota_along(&h, path) : INT_MAX;
+}
+
+int cn_cgroup_processors(const char *root)
+{
+    char proc[ROOM], *line = NULL;
+    size_t room = 0;
+    int least = INT_MAX;
+    if (!copy_path(proc, root, "/proc/self")) return 0;
+    FILE *file = open_below(proc, "cgroup");
+    while (file && getline(&line, &room, file) > 0) {
+        int quota = quota_of_line(root, line);
+        if (quota < least) least = quota;
+    }
+    free(line);
+    if (file) fclose(file);
+    return least < INT_MAX ? least : 0;
+}
