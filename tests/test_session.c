@@ -352,7 +352,8 @@ static void a_small_call_is_a_small_batch(void **state)
 static void assert_close(const float *a, const float *b, double scale, int n)
 {
     double largest = 0;
-    for (int i = 0; i < n; i++) largest = fmax(largest, fabs((double)b[i]));
+    for (int i = 0; i < n; i++)
+        if (fabs((double)b[i]) > largest) largest = fabs((double)b[i]);
     for (int i = 0; i < n; i++)
         assert_true(fabs(scale * (double)a[i] - (double)b[i]) <= 1e-4 * largest);
 }
