@@ -1,6 +1,8 @@
 /* predict.c - `convnet predict`: what a model sees in pictures. */
 #include "cli.h"
 
+#include "base/signature.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -114,6 +116,19 @@ static int predict_file(predictor *p, const char *file)
     return status == CN_OK ? CLI_DONE : cli_error("predict", "%s", err.text);
 }
 
+/* Says that the arguments are in the wrong order, where they are. */
+static bool are_swapped(const char *model, const char *picture)
+{
+    const cn_signature *first = cn_signature_of_file(model);
+    const cn_signature *second = cn_signature_of_file(picture);
+    if (!first || !second || first->kind != CN_SIGNATURE_IMAGE ||
+        second->kind != CN_SIGNATURE_MODEL)
+        return false;
+    cli_error("predict", "%s is %s, and %s the model: the model comes first", model, first->name,
+              picture);
+    return true;
+}
+
 static int run(const void *given, int count, char *const *operands)
 {
     predictor p = {.o = given};
@@ -122,6 +137,7 @@ static int run(const void *given, int count, char *const *operands)
 
     cn_session_opts opts = {
         .batch = 1, .threads = p.o->common.threads, .precision = (cn_precision)p.o->precision};
+    if (are_swapped(operands[0], operands[1])) return CLI_USAGE;
     if (cn_model_load(&p.model, operands[0], &err) != CN_OK ||
         cn_session_create(&p.session, p.model, opts, &err) != CN_OK) {
         cli_error("predict", "%s", err.text);

@@ -424,6 +424,12 @@ precisions() {
 
 # ---- what goes wrong
 
+swapped_arguments() {
+    run predict seven.pgm a.safetensors
+    expect_status 2
+    expect_err_has "seven.pgm is a PNM image, and a.safetensors the model: the model comes first"
+}
+
 wrong_files() {
     fails "nowhere" train --data mnist:nowhere
     fails "cifar" train --data cifar
@@ -530,6 +536,7 @@ other_data
 another_head
 augmenting
 precisions
+swapped_arguments
 wrong_files
 no_space
 interrupted INT 130

@@ -8,7 +8,7 @@
  * Names become classes in the order of their bytes. A table whose name says train has its test set
  * in the one that says test; without one, every fifth line is for testing.
  */
-#include "base/source.h"
+#include "base/signature.h"
 #include "data/pictures.h"
 
 #include <stdio.h>
@@ -92,6 +92,7 @@ static cn_status grow(table *t, cn_error *err)
 static cn_status read_lines(table *t, cn_error *err)
 {
     char *at = t->text;
+    const cn_signature *other = cn_signature_find((const uint8_t *)at, strlen(at));
     if (strncmp(at, "\xef\xbb\xbf", 3) == 0) at += 3; /* what some editors begin UTF-8 with */
     for (int line = 1; *at; line++) {
         char ending = 0;
@@ -102,8 +103,8 @@ static cn_status read_lines(table *t, cn_error *err)
         char *picture = take_field(&at, &ending);
         char *label = picture && ending == ',' ? take_field(&at, &ending) : NULL;
         if (!label || ending == ',' || !*picture || !*label)
-            return cn_fail(err, CN_ERR_FORMAT, "%.120s: line %d: expected path,label", t->path,
-                           line);
+            return cn_fail(err, CN_ERR_FORMAT, "%.120s: line %d: expected path,label%s%s", t->path,
+                           line, other ? ", found " : "", other ? other->name : "");
         if (line == 1 && !cn_is_picture_name(picture)) continue;
         cn_status status = t->count == t->room ? grow(t, err) : CN_OK;
         if (status != CN_OK) return status;

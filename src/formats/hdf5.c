@@ -12,6 +12,8 @@
  */
 #include "formats/array.h"
 
+#include "base/signature.h"
+
 #ifdef CONVNET_HAVE_HDF5
 
 #include <errno.h>
@@ -294,7 +296,12 @@ cn_status cn_hdf5_open(cn_array_file *out, const char *path, cn_error *err)
     H5Pset_file_locking(plan, false, true); /* many a network file system has no locks */
 #endif
     *handle = H5Fopen(path, H5F_ACC_RDONLY, plan);
-    cn_status status = *handle >= 0 ? CN_OK : failed(path, "the file", err);
+    const cn_signature *other = *handle >= 0 ? NULL : cn_signature_of_file(path);
+    cn_status status = CN_OK;
+    if (other && strcmp(other->name, "an HDF5 file") != 0)
+        status = cn_fail(err, CN_ERR_FORMAT, "%.120s: not an HDF5 file (%s)", path, other->name);
+    else if (*handle < 0)
+        status = failed(path, "the file", err);
     H5Pclose(plan);
     if (status == CN_OK) {
         file.handle = handle;

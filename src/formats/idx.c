@@ -12,6 +12,8 @@
  */
 #include "formats/idx.h"
 
+#include "base/signature.h"
+
 #include <string.h>
 
 static uint32_t big_endian(const uint8_t *p)
@@ -77,6 +79,7 @@ static cn_status check_size(const cn_source *s, int rank, const int *shape, size
 cn_status cn_idx_read(cn_source *s, cn_tensor *out, cn_error *err)
 {
     uint8_t magic[4];
+    char other[CN_FOUND_TEXT];
     int shape[CN_MAX_RANK];
     cn_dtype dtype;
     cn_tensor t = {0};
@@ -85,8 +88,8 @@ cn_status cn_idx_read(cn_source *s, cn_tensor *out, cn_error *err)
     if (magic[0] != 0 || magic[1] != 0 || !element_type(magic[2], &dtype))
         return cn_fail(err, CN_ERR_FORMAT,
                        "%s: byte 0: expected an IDX magic number (00 00, then 08, 0c, 0d or 0e), "
-                       "found %02x %02x %02x %02x",
-                       cn_source_name(s), magic[0], magic[1], magic[2], magic[3]);
+                       "found %s",
+                       cn_source_name(s), cn_source_found(s, magic, sizeof magic, other));
     if (magic[3] < 1 || magic[3] > CN_MAX_RANK)
         return cn_fail(err, CN_ERR_FORMAT, "%s: byte 3: rank %d, expected 1 to %d",
                        cn_source_name(s), magic[3], CN_MAX_RANK);

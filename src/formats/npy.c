@@ -15,6 +15,8 @@
  */
 #include "formats/npy.h"
 
+#include "base/signature.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -183,12 +185,12 @@ static cn_status read_header(cn_source *s, cn_array_about *about, order *found, 
 {
     static const uint8_t magic[6] = {0x93, 'N', 'U', 'M', 'P', 'Y'};
     uint8_t head[12];
+    char other[CN_FOUND_TEXT];
     cn_status status = cn_source_read(s, head, 10, "header", err);
     if (status != CN_OK) return status;
     if (memcmp(head, magic, sizeof magic) != 0)
-        return cn_fail(err, CN_ERR_FORMAT,
-                       "%s: byte 0: expected an NPY array (93 NUMPY), found %02x %02x %02x %02x",
-                       cn_source_name(s), head[0], head[1], head[2], head[3]);
+        return cn_fail(err, CN_ERR_FORMAT, "%s: byte 0: expected an NPY array (93 NUMPY), found %s",
+                       cn_source_name(s), cn_source_found(s, head, 10, other));
     if (head[6] < 1 || head[6] > 3)
         return cn_fail(err, CN_ERR_UNSUPPORTED, "%s: byte 6: version %d, expected 1 to 3",
                        cn_source_name(s), head[6]);

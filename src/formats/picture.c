@@ -1,6 +1,6 @@
 /* picture.c - reads a picture of any format the library was built with. */
 #include "formats/picture.h"
-#include "base/source.h"
+#include "base/signature.h"
 
 #include <string.h>
 
@@ -35,18 +35,17 @@ cn_status cn_picture_create(cn_tensor *image, const char *name, cn_dtype dtype, 
 cn_status cn_picture_decode(cn_tensor *image, const char *name, const uint8_t *bytes, size_t size,
                             cn_picture_depth depth, cn_error *err)
 {
-    uint8_t head[4] = {0};
+    char found[CN_FOUND_TEXT];
     for (int i = 0; formats[i]; i++)
         if (formats[i]->detects(bytes, size))
             return formats[i]->decode(image, name, bytes, size, depth, err);
     if (size == 0)
         return cn_fail(err, CN_ERR_FORMAT,
                        "%.120s: byte 0: expected a picture, found an empty file", name);
-    memcpy(head, bytes, size < 4 ? size : 4);
     return cn_fail(err, CN_ERR_UNSUPPORTED,
                    "%.120s: byte 0: expected a PNG, JPEG or PNM (P2, P3, P5, P6) picture, "
-                   "found %02x %02x %02x %02x",
-                   name, head[0], head[1], head[2], head[3]);
+                   "found %s",
+                   name, cn_bytes_found(bytes, size, found));
 }
 
 static bool is_picture(const uint8_t *bytes, size_t size)

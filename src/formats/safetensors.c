@@ -14,6 +14,7 @@
  * lies, and is refused before anything is allocated.
  */
 #include "formats/safetensors.h"
+#include "base/signature.h"
 #include "base/sink.h"
 #include "formats/json.h"
 
@@ -146,6 +147,28 @@ static cn_status check_cover(const entry *entries, size_t count, cn_source *s, c
     return CN_OK;
 }
 
+/* CN_OK for the beginning of a safetensors file, and of what is not known. */
+static cn_status check_kind(const cn_source *s, const uint8_t *head, size_t size, cn_error *err)
+{
+    const cn_signature *other = cn_signature_find(head, size);
+    if (!other || other->kind == CN_SIGNATURE_MODEL) return CN_OK;
+    return cn_fail(err, CN_ERR_FORMAT, "%s: not a safetensors file (%s)", cn_source_name(s),
+                   other->name);
+}
+
+static cn_status not_a_size(cn_source *s, const uint8_t prefix[8], uint64_t size, size_t most,
+                            cn_error *err)
+{
+    uint8_t head[CN_HEAD];
+    size_t got = 0;
+    memcpy(head, prefix, 8);
+    cn_source_read_some(s, head + 8, sizeof head - 8, &got, NULL);
+    cn_status status = check_kind(s, head, 8 + got, err);
+    if (status != CN_OK) return status;
+    return cn_fail(err, CN_ERR_FORMAT, "%s: byte 0: a header of %llu bytes, expected 2 to %zu",
+                   cn_source_name(s), (unsigned long long)size, most);
+}
+
 /* The header's size, checked, then the header as JSON. */
 static cn_status read_header(cn_source *s, json_t **header, cn_error *err)
 {
@@ -155,12 +178,17 @@ static cn_status read_header(cn_source *s, json_t **header, cn_error *err)
     if (status != CN_OK) return status;
     for (int i = 7; i >= 0; i--) size = size << 8 | prefix[i];
     size_t most = cn_source_capacity(s) < HEADER_LIMIT ? cn_source_capacity(s) : HEADER_LIMIT;
-    if (size < 2 || size > most)
-        return cn_fail(err, CN_ERR_FORMAT, "%s: byte 0: a header of %llu bytes, expected 2 to %zu",
-                       cn_source_name(s), (unsigned long long)size, most);
+    if (size < 2 || size > most) return not_a_size(s, prefix, size, most, err);
     char *text = cn_allocate((size_t)size, 1, "safetensors header", err);
     if (!text) return CN_ERR_MEMORY;
     status = cn_source_read(s, text, (size_t)size, "header", err);
+    if (status == CN_OK) { /* gzip's first bytes may pass for a size */
+        uint8_t head[CN_HEAD];
+        size_t more = size < sizeof head - 8 ? (size_t)size : sizeof head - 8;
+        memcpy(head, prefix, 8);
+        memcpy(head + 8, text, more);
+        status = check_kind(s, head, 8 + more, err);
+    }
     if (status == CN_OK) {
         status = cn_json_read(header, text, (size_t)size, cn_source_name(s), "header", 8, err);
         if (status == CN_OK && text[0] != '{')

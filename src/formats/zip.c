@@ -31,6 +31,8 @@
  */
 #include "formats/zip.h"
 
+#include "base/signature.h"
+
 #include <string.h>
 
 enum {
@@ -100,8 +102,9 @@ static cn_status find_directory(directory *d, const char *path, const uint8_t *t
             return read_end64(d, path, end - LOCATOR, err);
         return CN_OK;
     }
-    return cn_fail(err, CN_ERR_FORMAT, "%.120s: no ZIP archive: its end is not a directory's",
-                   path);
+    const cn_signature *other = cn_signature_of_file(path);
+    return cn_fail(err, CN_ERR_FORMAT, "%.120s: no ZIP archive: %s", path,
+                   other && other->bytes[0] != 'P' ? other->name : "its end is not a directory's");
 }
 
 static cn_status read_directory(directory *d, const char *path, cn_error *err)
