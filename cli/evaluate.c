@@ -1,6 +1,7 @@
 /* evaluate.c - `convnet evaluate`: how good a model is on a set of pictures. */
 #include "cli.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,8 +14,9 @@ typedef struct options {
 static const cli_option evaluate_options[] = {
     {"data", CLI_TEXT, offsetof(options, data), "SPEC", "digits", 0, 0,
      "the pictures: digits, a folder or KIND:PATH, as for convnet train"},
-    {"split", CLI_CHOICE, offsetof(options, split), "test|train", "test", 0, 0,
-     "which part of them"},
+    {"split", CLI_CHOICE, offsetof(options, split), "auto|test|train|valid|all", "auto", 0, 0,
+     "which part of them: auto is the images set apart for testing, or all where none are; with "
+     "test, every fifth where none are"},
     {"tta", CLI_CHOICE, offsetof(options, tta), "none|mirror|shift", "none", 0, 0,
      "average over views of each picture: it and its mirror image, or both moved by a pixel, too"},
     {"precision", CLI_CHOICE, offsetof(options, precision), CLI_PRECISIONS, "f32", 0, 0,
@@ -41,11 +43,11 @@ static int row_sum(const confusion *c, int label)
     return sum;
 }
 
-/* Of the pictures of a class, the part that is recognised; 0 where there are none. */
+/* Of the images of a class, the part that is recognised; NAN where there are none. */
 static double recall(const confusion *c, int label)
 {
     int sum = row_sum(c, label);
-    return sum ? (double)at(c, label, label) / sum : 0;
+    return sum ? (double)at(c, label, label) / sum : NAN;
 }
 
 /* Names that a table has no room for are cut. */
@@ -80,8 +82,12 @@ static void print_confusions(const confusion *c)
         putchar('\n');
     }
     for (int i = 0; i < c->classes; i++) {
-        printf("%-*.*s  %8d  %5.1f %% ", names, NAME_WIDTH, cn_dataset_class_name(c->data, i),
-               row_sum(c, i), 100 * recall(c, i));
+        printf("%-*.*s  %8d  ", names, NAME_WIDTH, cn_dataset_class_name(c->data, i),
+               row_sum(c, i));
+        if (row_sum(c, i))
+            printf("%5.1f %% ", 100 * recall(c, i));
+        else
+            printf("%7s ", "-");
         for (int k = 0; matrix && k < c->classes; k++) {
             if (at(c, i, k))
                 printf(" %*d", cells, at(c, i, k));
@@ -92,13 +98,22 @@ static void print_confusions(const confusion *c)
     }
 }
 
+/* The words of --split, as they stand in results. */
+static const struct {
+    const char *title, *accuracy, *loss;
+} parts[] = {{"Test", "test_accuracy", "test_loss"},
+             {"Test", "test_accuracy", "test_loss"},
+             {"Train", "train_accuracy", "train_loss"},
+             {"Validation", "valid_accuracy", "valid_loss"},
+             {"Overall", "all_accuracy", "all_loss"}};
+
 static void print_as_json(const options *o, const char *file, const cn_metrics *m,
                           const confusion *c)
 {
     json_t *object = json_object(), *rows = json_array(), *recalls = json_object();
     cli_put_text(object, "model", file);
-    cli_put_number(object, o->split == 0 ? "test_accuracy" : "train_accuracy", m->accuracy);
-    cli_put_number(object, o->split == 0 ? "test_loss" : "train_loss", m->loss);
+    cli_put_number(object, parts[o->split].accuracy, m->accuracy);
+    cli_put_number(object, parts[o->split].loss, m->loss);
     cli_put_whole(object, "count", (size_t)m->count);
     cli_put_whole(object, "correct", (size_t)m->correct);
     for (int i = 0; i < c->classes; i++) {
@@ -132,16 +147,16 @@ static int report(const options *o, const char *file, const cn_metrics *m, const
         print_as_json(o, file, m, c);
         return CLI_DONE;
     }
-    printf("%s accuracy %.2f %% (%s of %s), loss %.4f\n", o->split == 0 ? "Test" : "Train",
-           100 * m->accuracy, cli_count_text((size_t)m->correct, correct),
-           cli_count_text((size_t)m->count, count), m->loss);
+    printf("%s accuracy %.2f %% (%s of %s), loss %.4f\n", parts[o->split].title, 100 * m->accuracy,
+           cli_count_text((size_t)m->correct, correct), cli_count_text((size_t)m->count, count),
+           m->loss);
     print_confusions(c);
     return CLI_DONE;
 }
 
 static int run(const void *given, int count, char *const *operands)
 {
-    static const cn_split splits[] = {CN_TEST, CN_TRAIN};
+    static const cn_split splits[] = {CN_TEST_OR_ALL, CN_TEST, CN_TRAIN, CN_VALIDATION, CN_ALL};
     const options *o = given;
     const char *file = operands[0];
     cn_model *model = NULL;
@@ -154,6 +169,13 @@ static int run(const void *given, int count, char *const *operands)
     if (cn_model_load(&model, file, &err) != CN_OK ||
         cn_dataset_load(&data, o->data, splits[o->split], &err) != CN_OK) {
         cli_error("evaluate", "%s", err.text);
+        goto done;
+    }
+    if (!data) {
+        cli_error("evaluate",
+                  "%s: no images to validate on; training holds out some of --split "
+                  "train",
+                  o->data);
         goto done;
     }
     cli_say_remarks(&o->common, "evaluate", data, NULL);
@@ -188,8 +210,11 @@ const cli_command cli_evaluate = {
     .min_operands = 1,
     .max_operands = 1,
     .help = "FILE is what convnet train wrote. Prints the accuracy and the loss, then a row "
-            "for each class: how many pictures it has, how many of them are recognised "
+            "for each class: how many images it has, how many of them are recognised "
             "(recall), and what they were taken for.\n"
+            "\n"
+            "All images are looked at, unless some of them are set apart for testing, which is "
+            "then what counts; --split chooses another part.\n"
             "\n"
             "Examples\n"
             "  convnet evaluate digits.safetensors\n"

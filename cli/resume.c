@@ -81,7 +81,7 @@ static json_t *read_list(const char *file)
 }
 
 int cli_arguments_resumed(const cli_command *command, const char *file, const cli_common *given,
-                          void *options, json_t **list)
+                          void *options, json_t **list, char ***expanded)
 {
     int code = CLI_FAILED, count = 0, operands;
     char **arguments = NULL;
@@ -100,11 +100,13 @@ int cli_arguments_resumed(const cli_command *command, const char *file, const cl
     if (code == CLI_DONE && !append_arguments(all, given))
         code = cli_error("train", "out of memory, or an argument is not UTF-8");
 done:
-    free(arguments);
-    if (code == CLI_DONE)
+    if (code == CLI_DONE) {
         *list = all;
-    else
-        json_decref(all);
+        *expanded = arguments;
+        return code;
+    }
+    free(arguments);
+    json_decref(all);
     return code;
 }
 

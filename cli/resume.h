@@ -14,11 +14,12 @@ json_t *cli_arguments_of(const cli_common *common);
 
 /*
  * The options of the training in a checkpoint: those it began with, then those given now, which
- * come second and win. `options` is zeroed and of command->size; its texts live as long as *list,
- * which becomes the arguments of both. CLI_DONE, or the exit status with the error printed.
+ * come second and win. `options` is zeroed and of command->size; it refers to *list, which becomes
+ * the arguments of both, and to *expanded, which the caller frees. CLI_DONE, or the exit status
+ * with the error printed.
  */
 int cli_arguments_resumed(const cli_command *command, const char *file, const cli_common *given,
-                          void *options, json_t **list);
+                          void *options, json_t **list, char ***expanded);
 
 /* True where the option is among the arguments given. */
 bool cli_is_given(const cli_common *common, const char *option);

@@ -53,7 +53,8 @@ static const cli_option train_options[] = {
     {"precision", CLI_CHOICE, offsetof(options, precision), CLI_PRECISIONS, "f32", 0, 0,
      CLI_PRECISION_HELP},
     {"valid", CLI_NUMBER, offsetof(options, valid), "FRACTION", "0.1", 0, 0.9,
-     "part of the training pictures to hold out and measure after each epoch; 0 trains on all"},
+     "part of the training images to hold out and measure after each epoch; 0 trains on all; a "
+     "validation set that the data brings is left out then"},
     {"valid-seed", CLI_SEED, offsetof(options, valid_seed), "N", "0", 0, 0,
      "which pictures those are: 0 takes them evenly from the whole, another number at random, the "
      "same part of each class"},
@@ -161,17 +162,23 @@ static cn_status load_data(job *j, cn_error *err)
 {
     cn_status status = cn_dataset_load(&j->train, j->o->data, CN_TRAIN, err);
     if (status == CN_OK) status = cn_dataset_load(&j->test, j->o->data, CN_TEST, err);
+    bool asked = cli_is_given(&j->o->common, "valid") || cli_is_given(&j->o->common, "valid-seed");
+    if (status == CN_OK && !asked)
+        status = cn_dataset_load(&j->valid, j->o->data, CN_VALIDATION, err);
     if (status == CN_OK) {
         cli_say_remarks(&j->o->common, "train", j->train, NULL);
         cli_say_remarks(&j->o->common, "train", j->test, j->train);
     }
-    if (status != CN_OK || j->o->valid == 0) return status;
+    if (status != CN_OK || j->o->valid == 0 || j->valid) return status;
+    if (cn_dataset_size(j->train) * j->o->valid < 1 && !asked) {
+        cli_say(&j->o->common, "convnet train: too few images to hold any out for validation");
+        return CN_OK;
+    }
     cn_dataset *all = j->train;
     if (cn_dataset_size(all) * j->o->valid < 1) {
-        snprintf(
-            err->text, sizeof err->text,
-            "%s: --valid %g of %d pictures would hold out none; --valid 0 trains on all of them",
-            j->o->data, j->o->valid, cn_dataset_size(all));
+        snprintf(err->text, sizeof err->text,
+                 "%s: --valid %g of %d images would hold out none; --valid 0 trains on all of them",
+                 j->o->data, j->o->valid, cn_dataset_size(all));
         return err->status = CN_ERR_ARGUMENT;
     }
     status = j->o->valid_seed
@@ -237,11 +244,12 @@ static void announce(const job *j, const cn_fit_opts *opts, int threads)
     char shape[CLI_COUNT_TEXT * 2];
     size_t held = j->valid ? (size_t)cn_dataset_size(j->valid) : 0;
     size_t size = (size_t)cn_dataset_size(j->train);
-    cli_say(&o->common,
-            "Data   %s: %s pictures to train on, %s to validate, %s to test; %s, %d classes",
-            o->data, cli_count_text(size, n), cli_count_text(held, valid),
-            cli_count_text((size_t)cn_dataset_size(j->test), test),
-            cli_shape_text(3, cn_dataset_shape(j->train), shape), cn_dataset_classes(j->train));
+    int classes = cn_dataset_classes(j->train);
+    cli_say(
+        &o->common, "Data   %s: %s image%s to train on, %s to validate, %s to test; %s, %d class%s",
+        o->data, cli_count_text(size, n), size == 1 ? "" : "s", cli_count_text(held, valid),
+        cli_count_text((size_t)cn_dataset_size(j->test), test),
+        cli_shape_text(3, cn_dataset_shape(j->train), shape), classes, classes == 1 ? "" : "es");
     cli_say(&o->common, "Model  %s: %s parameters", j->model_text,
             cli_count_text(cn_model_parameter_count(j->model), parameters));
     cli_say(&o->common, "Plan   %d epoch%s in batches of %d; %s; seed %llu; %d thread%s, %s%s",
@@ -431,7 +439,7 @@ static int check_options(const options *o)
 }
 
 /* The options of the training that is to go on, in place of those given. */
-static int take_up(const options *given, options *o, json_t **arguments)
+static int take_up(const options *given, options *o, json_t **arguments, char ***expanded)
 {
     bool model = cli_is_given(&given->common, "model");
     if (model || cli_is_given(&given->common, "from")) {
@@ -439,7 +447,8 @@ static int take_up(const options *given, options *o, json_t **arguments)
                   model ? "model" : "from");
         return CLI_USAGE;
     }
-    int code = cli_arguments_resumed(&cli_train, given->resume, &given->common, o, arguments);
+    int code =
+        cli_arguments_resumed(&cli_train, given->resume, &given->common, o, arguments, expanded);
     if (code == CLI_DONE && !o->checkpoint) o->checkpoint = o->resume;
     return code;
 }
@@ -483,7 +492,7 @@ static int run(const void *given, int count, char *const *operands)
         j.o = &other;
     }
     if (code == CLI_DONE && j.o->resume) {
-        code = take_up(given, &other, &j.arguments);
+        code = take_up(given, &other, &j.arguments, &expanded);
         j.o = &other;
     } else if (code == CLI_DONE) {
         j.arguments = j.o->checkpoint ? cli_arguments_of(&j.o->common) : json_array();
@@ -508,8 +517,9 @@ const cli_command cli_train = {
         "Without any option, a small network learns to read handwritten digits, in "
         "seconds.\n"
         "\n"
-        "Part of the training pictures, every tenth unless --valid says otherwise, is "
-        "held out: what is learnt is measured on them after each epoch. The test pictures"
+        "Part of the training images, every tenth unless --valid says otherwise, is "
+        "held out: what is learnt is measured on them after each epoch, or on the validation "
+        "set that the data brings. The test pictures"
         " are used once, at the end, and change nothing. The same seed writes the same "
         "file, byte for byte, with any number of threads.\n"
         "\n"

@@ -698,7 +698,14 @@ CN_API cn_status cn_predict(cn_session *session, const cn_tensor *X, cn_tensor *
 /* Pictures (n, n_H, n_W, n_C) with a label each, in memory. Immutable, so it may be shared. */
 typedef struct cn_dataset cn_dataset;
 
-typedef enum cn_split { CN_TRAIN = 0, CN_TEST = 1 } cn_split;
+typedef enum cn_split {
+    CN_TRAIN = 0,
+    CN_TEST = 1,
+    CN_VALIDATION = 2,  /* NULL, which is no error, where the set brings none of its own */
+    CN_ALL = 3,         /* the images of all parts */
+    CN_TEST_OR_ALL = 4, /* CN_TEST where images are set apart for it, or else all: what a model that
+                           has been trained elsewhere is measured on */
+} cn_split;
 
 /*
  * `spec` is "digits" (embedded: 8 x 8 handwriting), a directory, recognised by what is in it, or
@@ -709,8 +716,9 @@ typedef enum cn_split { CN_TRAIN = 0, CN_TEST = 1 } cn_split;
  *   "npz:PATH", "npy:PATH"          NumPy's arrays
  *   "folder:DIR"                    pictures, a sub-folder a class
  *   "csv:PATH"                      a table of pictures and labels
- * docs/data.md tells what each of them looks for. Where there is no test set, every fifth picture
- * is test. Pictures are U8 in memory where the files have 8 bits, F32 otherwise.
+ * docs/data.md tells what each of them looks for. Where there is no test set, the validation set
+ * stands in; where there is neither, CN_TEST is every fifth image, or with fewer than five all that
+ * CN_TRAIN has. Pictures are U8 in memory where the files have 8 bits, F32 otherwise.
  */
 CN_API cn_status cn_dataset_load(cn_dataset **data, const char *spec, cn_split split,
                                  cn_error *err);

@@ -196,7 +196,7 @@ gradients() {
 training() {
     run train --seed 1 --out a.safetensors --json
     expect_status 0
-    expect_err_has "Data   digits: 1,295 pictures to train on, 143 to validate, 359 to test"
+    expect_err_has "Data   digits: 1,295 images to train on, 143 to validate, 359 to test"
     [ "$(wc -l <out.txt)" = 21 ] || fail "$last: $(wc -l <out.txt) lines, expected 21"
     expect_keys "$(head -1 out.txt)" event epoch train_loss train_accuracy valid_loss \
         valid_accuracy images_per_second seconds
@@ -331,8 +331,58 @@ other_data() {
     fails "the model takes pictures of (8, 8, 1), the data has (2, 2, 1)" \
         train --model a.safetensors --data idx:tiny --valid 0 --quiet
     fails "has 5 outputs, the data 2 classes" train --data idx:tiny --valid 0 --model "dense 5" --quiet
-    fails "idx:tiny: --valid 0.1 of 4 pictures would hold out none; --valid 0 trains on all of them" \
-        train --data idx:tiny
+    fails "idx:tiny: --valid 0.1 of 4 images would hold out none; --valid 0 trains on all of them" \
+        train --data idx:tiny --valid 0.1
+    run train --data idx:tiny --epochs 1
+    expect_status 0
+    expect_err_has "convnet train: too few images to hold any out for validation
+Data   idx:tiny: 4 images to train on, 0 to validate, 4 to test; 2 x 2 x 1, 2 classes"
+}
+
+# gray FILE VALUE: an image of 2 x 2.
+gray() {
+    mkdir -p "$(dirname "$1")"
+    printf 'P2 2 2 255 %d %d %d %d\n' "$2" "$2" "$2" "$2" >"$1"
+}
+
+# Sets without parts are measured whole; a validation set that is there is used; the rest is said.
+parts_of_a_set() {
+    local i
+    for i in 0 1 2 3 4 5 6 7; do
+        gray whole/dark/$i.pgm "$i"
+        gray whole/light/$i.pgm $((200 + i))
+    done
+    touch whole/dark/a.webp whole/dark/b.webp whole/light/c.heic
+    run train --data whole --epochs 1 --model "dense classes" --out whole.safetensors
+    expect_status 0
+    expect_err_has "Data   whole: 12 images to train on, 1 to validate, 3 to test; 2 x 2 x 1, 2 classes"
+    [ "$(grep -c "passed over 2 .webp, 1 .heic" err.txt)" = 1 ] || fail "$last: not said once: $err"
+    run evaluate whole.safetensors --data whole --json
+    expect_status 0
+    expect_out_has '"count":16,'
+    expect_err_has "no images set apart for testing: the figures are of all 16"
+    run evaluate whole.safetensors --data whole --split test --json
+    expect_out_has '"count":3,'
+    fails "whole: no images to validate on" evaluate whole.safetensors --data whole --split valid
+    mkdir -p parts/train parts/Val parts/test
+    cp -r whole/* parts/train
+    mkdir parts/Val/dark parts/test/light
+    cp whole/dark/[0-2].pgm parts/Val/dark
+    cp whole/light/0.pgm parts/test/light
+    run train --data parts --epochs 1 --model "dense classes" --out parts.safetensors
+    expect_status 0
+    expect_err_has "Data   parts: 16 images to train on, 3 to validate, 1 to test;"
+    run train --data parts --epochs 1 --model "dense classes" --out parts.safetensors --valid 0.25
+    expect_err_has "Data   parts: 12 images to train on, 4 to validate, 1 to test;"
+    run evaluate parts.safetensors --data parts --split valid --json
+    [[ $out == *'"valid_accuracy":'*'"count":3,'*'"light":null}'* ]] || fail "$last: $out"
+    run evaluate parts.safetensors --data parts --split all --json
+    [[ $out == *'"all_accuracy":'*'"count":20,'* ]] || fail "$last: $out"
+    run evaluate parts.safetensors --data parts
+    grep -q '^dark  *0        -  ' out.txt || fail "$last: $out"
+    gray one/a/1.pgm 7
+    run train --data one --epochs 1 --model "dense classes, softmax" --out one.safetensors
+    expect_err_has "Data   one: 1 image to train on, 0 to validate, 1 to test; 2 x 2 x 1, 1 class"
 }
 
 # Two classes of the ten digits' network: the head is new, the rest is not.
@@ -533,6 +583,7 @@ same_bytes
 pictures
 continuing
 other_data
+parts_of_a_set
 another_head
 augmenting
 precisions

@@ -7,50 +7,11 @@
 #include <cmocka.h>
 
 #include "convnet.h"
-#include "files.h"
+#include "trees.h"
 
 #ifdef CONVNET_HAVE_PNG
 #include <png.h>
 #endif
-
-/* ---- Trees of files */
-
-/* Writes folder/name, where name may begin with sub-folders, which are made. */
-static void put(const char *folder, const char *name, const void *bytes, size_t size)
-{
-    char path[FILES_PATH];
-    files_join(path, folder, name);
-    for (char *slash = path + strlen(folder) + 1; (slash = strchr(slash, '/')) != NULL; slash++) {
-        *slash = 0;
-        mkdir(path, 0700);
-        *slash = '/';
-    }
-    files_write(path, bytes, size);
-}
-
-/* A grey picture of one value. */
-static void put_grey(const char *folder, const char *name, int height, int width, int value)
-{
-    uint8_t bytes[4096];
-    size_t head = (size_t)snprintf((char *)bytes, 32, "P5 %d %d 255\n", width, height);
-    size_t size = (size_t)(height * width);
-    assert_true(head + size <= sizeof bytes);
-    memset(bytes + head, value, size);
-    put(folder, name, bytes, head + size);
-}
-
-static void put_text(const char *folder, const char *name, const char *text)
-{
-    put(folder, name, text, strlen(text));
-}
-
-/* Removes a folder and what is below it: of our own making, two folders deep. */
-static void remove_tree(const char *folder)
-{
-    char command[FILES_PATH + 16];
-    snprintf(command, sizeof command, "rm -r '%s'", folder);
-    assert_int_equal(system(command), 0);
-}
 
 static cn_status load(cn_dataset **data, const char *kind, const char *path, const char *options,
                       cn_split split, cn_error *err)
@@ -240,9 +201,9 @@ static void bad_folders_are_refused(void **state)
     files_make_folder(folder);
     expect_failure("folder:", "", "", CN_ERR_ARGUMENT, "folder: expected a path after the colon");
     expect_failure("folder:", folder, "/nowhere", CN_ERR_IO, "nowhere: No such file");
-    expect_failure("folder:", folder, "", CN_ERR_FORMAT, "expected a sub-folder of pictures");
+    expect_failure("folder:", folder, "", CN_ERR_FORMAT, "expected a sub-folder of images (.png");
     put_text(folder, "a/notes.txt", "");
-    expect_failure("folder:", folder, "", CN_ERR_FORMAT, "a: expected pictures of a class (.png");
+    expect_failure("folder:", folder, "", CN_ERR_FORMAT, "for each class, found 1 .txt");
     expect_failure("", folder, "", CN_ERR_UNSUPPORTED, "no data set recognised: found a;");
     put_grey(folder, "a/1.pgm", 2, 2, 1);
     put_text(folder, "a/2.png", "P5 2 2 255 ");

@@ -94,62 +94,96 @@ static cn_status read_pictures(cn_tensor *images, const place *p, cn_error *err)
     return status;
 }
 
-/* The set at `mine`. Labels of `other` (file NULL: there is none) count among the classes, so that
- * both splits agree on how many there are. */
-static cn_status read_set(cn_dataset **data, const place *mine, const place *other, cn_error *err)
+/* The set at places[part]. The labels of the other parts count among the classes, so that all
+ * agree on how many there are. */
+static cn_status read_set(cn_dataset **data, const place places[CN_PARTS], int part, cn_error *err)
 {
-    const cn_array_file *file = mine->file;
+    const cn_array_file *file = places[part].file;
     cn_dataset_parts parts = {.scale = 1.0f / 255.0f,
                               .class_names = (const char *const *)file->class_names};
-    cn_tensor labels = {0};
     int most = 0;
-    cn_status status = read_labels(&parts.labels, mine, &most, err);
-    if (status == CN_OK && other->file) status = read_labels(&labels, other, &most, err);
+    cn_status status = read_labels(&parts.labels, &places[part], &most, err);
+    for (int i = 0; status == CN_OK && i < CN_PARTS; i++) {
+        cn_tensor labels = {0};
+        if (i == part || !places[i].file) continue;
+        status = read_labels(&labels, &places[i], &most, err);
+        cn_tensor_free(&labels);
+    }
     parts.classes = file->classes ? file->classes : most + 1;
-    if (status == CN_OK) status = read_pictures(&parts.images, mine, err);
+    if (status == CN_OK) status = read_pictures(&parts.images, &places[part], err);
     if (status == CN_OK) status = cn_dataset_adopt(data, &parts, file->path, err);
-    cn_tensor_free(&labels);
     cn_tensor_free(&parts.images);
     cn_tensor_free(&parts.labels);
     return status;
 }
 
-/* Where both splits lie, in a file and the one beside it. */
-static cn_status find_both(place both[2], const cn_array_file files[2], int count, cn_error *err)
+/* Where the parts lie, in a file and those beside it. A file whose arrays say nothing is one to
+ * train on, unless `split` would be content with any. */
+static cn_status find_places(place places[CN_PARTS], const cn_array_file *files, int count,
+                             cn_split split, cn_error *err)
 {
-    for (int split = 0; split < 2; split++)
-        for (int i = 0; i < count && !both[split].file; i++) {
-            cn_status status = find_place(&both[split], &files[i], (cn_said)split, err);
+    bool any = false;
+    for (int part = 0; part < CN_PARTS; part++)
+        for (int i = 0; i < count && !places[part].file; i++) {
+            cn_status status = find_place(&places[part], &files[i], (cn_said)part, err);
             if (status != CN_OK) return status;
+            any = any || places[part].file;
         }
-    if (both[CN_TRAIN].file) return CN_OK;
-    cn_status status = find_place(&both[CN_TRAIN], &files[0], CN_SAYS_NOTHING, err);
-    if (status == CN_OK && !both[CN_TRAIN].file) status = nothing_found(&files[0], err);
+    if (places[CN_TRAIN].file) return CN_OK;
+    cn_status status = find_place(&places[CN_TRAIN], &files[0], CN_SAYS_NOTHING, err);
+    if (status == CN_OK && !places[CN_TRAIN].file && (!any || split == CN_TRAIN))
+        status = nothing_found(&files[0], err);
+    return status;
+}
+
+/* Reads what the split takes of each part. */
+static cn_status read_split(cn_dataset **data, const place places[CN_PARTS],
+                            const cn_request *request, cn_error *err)
+{
+    int counts[CN_PARTS] = {0};
+    cn_dataset *joined = NULL;
+    for (int part = 0; part < CN_PARTS; part++)
+        if (places[part].file)
+            counts[part] = places[part].file->abouts[places[part].images].shape[0];
+    cn_status status = cn_split_remark(counts, request, err);
+    for (int part = 0; status == CN_OK && part < CN_PARTS; part++) {
+        int count = cn_split_count(counts, request->split, part);
+        cn_dataset *whole = NULL, *taken = NULL;
+        if (count == 0) continue;
+        status = read_set(&whole, places, part, err);
+        if (status == CN_OK && count < counts[part]) {
+            status = cn_dataset_part(&taken, whole, counts, request->split, part, err);
+            cn_dataset_free(whole);
+            whole = taken;
+        }
+        if (status == CN_OK) {
+            cn_dataset *before = joined;
+            joined = NULL;
+            status = cn_dataset_join(&joined, before, whole, err);
+        }
+    }
+    if (status == CN_OK && joined)
+        *data = joined;
+    else
+        cn_dataset_free(joined);
     return status;
 }
 
 cn_status cn_arrays_load(cn_dataset **data, const char *path, const cn_request *request,
                          cn_array_opener open, cn_error *err)
 {
-    char sibling[CN_PATH_ROOM];
-    cn_array_file files[2] = {{.path = NULL}, {.path = NULL}};
-    place both[2] = {{.file = NULL}, {.file = NULL}};
+    char siblings[CN_PARTS][CN_PATH_ROOM];
+    cn_array_file files[CN_PARTS] = {{.path = NULL}};
+    place places[CN_PARTS] = {{.file = NULL}};
     int count = 1;
     cn_status status = open(&files[0], path, err);
-    if (status == CN_OK && cn_path_sibling(sibling, path)) {
-        status = open(&files[1], sibling, err);
-        count = 2;
+    for (int part = 0; status == CN_OK && part < CN_PARTS; part++) {
+        if (!cn_path_sibling(siblings[part], path, (cn_said)part)) continue;
+        status = open(&files[count], siblings[part], err);
+        count += status == CN_OK;
     }
-    if (status == CN_OK) status = find_both(both, files, count, err);
-    if (status == CN_OK && both[CN_TEST].file)
-        status = read_set(data, &both[request->split], &both[1 - (int)request->split], err);
-    else if (status == CN_OK) {
-        cn_dataset *all = NULL;
-        status = read_set(&all, &both[CN_TRAIN], &both[CN_TEST], err);
-        if (status == CN_OK) status = cn_every_fifth(data, all, request->split, err);
-        cn_dataset_free(all);
-    }
-    cn_array_file_close(&files[0]);
-    cn_array_file_close(&files[1]);
+    if (status == CN_OK) status = find_places(places, files, count, request->split, err);
+    if (status == CN_OK) status = read_split(data, places, request, err);
+    for (int i = 0; i < count; i++) cn_array_file_close(&files[i]);
     return status;
 }

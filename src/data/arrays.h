@@ -12,10 +12,10 @@ typedef cn_status (*cn_array_opener)(cn_array_file *file, const char *path, cn_e
  *
  *   pictures   the array of rank 3 (n, n_H, n_W) or 4 (n, n_H, n_W, n_C)
  *   labels     the array (n), (1, n) or (n, 1)
- *   split      "train" or "test" in an array's name, or else in the file's
+ *   part       "train", "test" or "val" in an array's name, or else in the file's
  *
- * The other split may lie in another file, whose name says the one word instead of the other:
- * train_signs.h5 and test_signs.h5. Where there is no test set at all, every fifth picture is one.
+ * The other parts may lie in other files, whose names say the one word instead of the other:
+ * train_signs.h5 and test_signs.h5.
  */
 cn_status cn_arrays_load(cn_dataset **data, const char *path, const cn_request *request,
                          cn_array_opener open, cn_error *err);

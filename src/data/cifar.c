@@ -276,6 +276,7 @@ const cn_reader cn_reader_cifar10 = {
     .name = "cifar10",
     .usage = "cifar10:DIR",
     .detects = detects_10,
+    .two_parts = true,
     .load = load_10,
 };
 
@@ -283,5 +284,6 @@ const cn_reader cn_reader_cifar100 = {
     .name = "cifar100",
     .usage = "cifar100:DIR",
     .detects = detects_100,
+    .two_parts = true,
     .load = load_100,
 };

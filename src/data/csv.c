@@ -6,7 +6,7 @@
  *   "photos/a,b.jpg",dog       labels are names, or numbers from 0 on if all of them are
  *
  * Names become classes in the order of their bytes. A table whose name says train has its test set
- * in the one that says test; without one, every fifth line is for testing.
+ * in the one that says test, and its validation set in the one that says val or valid.
  */
 #include "base/signature.h"
 #include "data/pictures.h"
@@ -152,13 +152,14 @@ static int compare(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-/* The different labels of both tables, in order; the texts stay the tables'. */
-static cn_status list_names(char ***names, int *count, const table tables[2], cn_error *err)
+/* The different labels of all tables, in order; the texts stay the tables'. */
+static cn_status list_names(char ***names, int *count, const table tables[CN_PARTS], cn_error *err)
 {
-    size_t all = (size_t)tables[0].count + (size_t)tables[1].count, kept = 0;
-    char **list = cn_allocate(all, sizeof *list, tables[0].path, err);
+    size_t all = 0, kept = 0;
+    for (int k = 0; k < CN_PARTS; k++) all += (size_t)tables[k].count;
+    char **list = cn_allocate(all, sizeof *list, "labels", err);
     if (!list) return CN_ERR_MEMORY;
-    for (int k = 0, n = 0; k < 2; k++)
+    for (int k = 0, n = 0; k < CN_PARTS; k++)
         for (int i = 0; i < tables[k].count; i++) list[n++] = tables[k].labels[i];
     qsort(list, all, sizeof *list, compare);
     for (size_t i = 0; i < all; i++)
@@ -166,7 +167,7 @@ static cn_status list_names(char ***names, int *count, const table tables[2], cn
     if (kept > MOST_CLASSES) {
         cn_release(list);
         return cn_fail(err, CN_ERR_FORMAT, "%.120s: %zu different labels, expected at most %d",
-                       tables[0].path, kept, (int)MOST_CLASSES);
+                       tables[0].path ? tables[0].path : "a table", kept, (int)MOST_CLASSES);
     }
     *names = list;
     *count = (int)kept;
@@ -174,11 +175,11 @@ static cn_status list_names(char ***names, int *count, const table tables[2], cn
 }
 
 /* Sets classes and class_names: numbers have none. */
-static cn_status find_classes(cn_picture_set *set, const table tables[2], cn_error *err)
+static cn_status find_classes(cn_picture_set *set, const table tables[CN_PARTS], cn_error *err)
 {
     int most = -1;
     bool numbers = true;
-    for (int k = 0; k < 2; k++)
+    for (int k = 0; k < CN_PARTS; k++)
         for (int i = 0; i < tables[k].count && numbers; i++) {
             int number = to_number(tables[k].labels[i]);
             numbers = number >= 0;
@@ -217,7 +218,7 @@ static cn_status add_pictures(cn_picture_list *list, const cn_picture_set *set, 
 /* In a folder train.csv or labels.csv; a file as it is. */
 static bool find_table(char path[CN_PATH_ROOM], const char *given)
 {
-    static const char *const names[] = {"train.csv", "labels.csv"};
+    static const char *const names[] = {"train.csv", "Train.csv", "labels.csv"};
     struct stat about;
     if (stat(given, &about) != 0 || !S_ISDIR(about.st_mode))
         return snprintf(path, CN_PATH_ROOM, "%s", given) < CN_PATH_ROOM;
@@ -232,33 +233,45 @@ static bool detects(const char *dir)
     return find_table(path, dir);
 }
 
+/* The table, and those beside it that are its other parts. */
+static cn_status read_tables(table tables[CN_PARTS], char paths[CN_PARTS][CN_PATH_ROOM],
+                             const char *path, cn_error *err)
+{
+    int count = 0;
+    cn_said mine = cn_path_says(path);
+    if (mine == CN_SAYS_NOTHING) mine = CN_SAYS_TRAIN;
+    cn_status status = CN_OK;
+    for (int part = 0; status == CN_OK && part < CN_PARTS; part++) {
+        if (part == (int)mine)
+            status = read_table(&tables[part], path, err);
+        else if (cn_path_sibling(paths[part], path, (cn_said)part))
+            status = read_table(&tables[part], paths[part], err);
+        count += tables[part].count;
+    }
+    if (status == CN_OK && count == 0)
+        status =
+            cn_fail(err, CN_ERR_FORMAT, "%.120s: expected lines of path,label, found none", path);
+    return status;
+}
+
 static cn_status load(cn_dataset **data, const char *text, const cn_request *request, cn_error *err)
 {
-    char given[CN_PATH_ROOM], path[CN_PATH_ROOM], other[CN_PATH_ROOM];
+    char given[CN_PATH_ROOM], path[CN_PATH_ROOM], others[CN_PARTS][CN_PATH_ROOM];
     cn_picture_opts opts;
     cn_picture_set set = {.classes = 0};
-    table tables[2] = {{.path = NULL}, {.path = NULL}};
+    table tables[CN_PARTS] = {{.path = NULL}};
     cn_status status = cn_picture_opts_read(&opts, given, text, "csv", err);
     if (status == CN_OK && !find_table(path, given))
         status =
             cn_fail(err, CN_ERR_IO, "%.120s: expected train.csv or labels.csv, found none", given);
-    if (status == CN_OK) {
-        bool both = cn_path_sibling(other, path), turned = cn_path_says(path) == CN_SAYS_TEST;
-        status = read_table(&tables[both && turned ? 1 : 0], path, err);
-        if (status == CN_OK && both) status = read_table(&tables[turned ? 0 : 1], other, err);
-    }
-    if (status == CN_OK && tables[0].count == 0)
-        status =
-            cn_fail(err, CN_ERR_FORMAT, "%.120s: expected lines of path,label, found none", path);
+    if (status == CN_OK) status = read_tables(tables, others, path, err);
     if (status == CN_OK) status = find_classes(&set, tables, err);
-    if (status == CN_OK) status = add_pictures(&set.train, &set, &tables[0], err);
-    if (status == CN_OK && tables[1].path) status = add_pictures(&set.test, &set, &tables[1], err);
+    for (int part = 0; status == CN_OK && part < CN_PARTS; part++)
+        if (tables[part].path) status = add_pictures(&set.parts[part], &set, &tables[part], err);
     if (status == CN_OK) status = cn_pictures_load(data, &set, request, opts, path, err);
-    cn_picture_list_free(&set.train);
-    cn_picture_list_free(&set.test);
+    cn_picture_set_free(&set);
     cn_release(set.class_names);
-    free_table(&tables[0]);
-    free_table(&tables[1]);
+    for (int part = 0; part < CN_PARTS; part++) free_table(&tables[part]);
     return status;
 }
 

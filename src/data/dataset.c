@@ -180,6 +180,46 @@ cn_status cn_dataset_select(cn_dataset **out, const cn_dataset *data, const int 
     return status;
 }
 
+static cn_status join(cn_dataset **out, const cn_dataset *a, const cn_dataset *b, cn_error *err)
+{
+    const cn_tensor *x = &a->images, *y = &b->images;
+    if (x->dtype != y->dtype || memcmp(x->shape + 1, y->shape + 1, 3 * sizeof(int)) != 0 ||
+        x->shape[0] > INT32_MAX - y->shape[0])
+        return cn_fail(
+            err, CN_ERR_SHAPE, "dataset: parts of (%d, %d, %d) and (%d, %d, %d) cannot be joined",
+            x->shape[1], x->shape[2], x->shape[3], y->shape[1], y->shape[2], y->shape[3]);
+    size_t first = cn_tensor_count(x) * cn_dtype_size(x->dtype);
+    size_t second = cn_tensor_count(y) * cn_dtype_size(y->dtype);
+    const int shape[4] = {x->shape[0] + y->shape[0], x->shape[1], x->shape[2], x->shape[3]};
+    cn_dataset_parts parts = {
+        .classes = a->classes, .scale = a->scale, .class_names = a->class_names};
+    cn_status status = cn_tensor_create(&parts.images, x->dtype, 4, shape, err);
+    if (status == CN_OK) status = cn_tensor_create(&parts.labels, CN_I32, 1, shape, err);
+    if (status == CN_OK) {
+        memcpy(parts.images.data, x->data, first);
+        memcpy((char *)parts.images.data + first, y->data, second);
+        for (int i = 0; i < shape[0]; i++)
+            ((int32_t *)parts.labels.data)[i] =
+                i < x->shape[0] ? cn_dataset_label(a, i) : cn_dataset_label(b, i - x->shape[0]);
+        status = cn_dataset_adopt(out, &parts, "dataset", err);
+    }
+    cn_tensor_free(&parts.images);
+    cn_tensor_free(&parts.labels);
+    return status;
+}
+
+cn_status cn_dataset_join(cn_dataset **out, cn_dataset *first, cn_dataset *second, cn_error *err)
+{
+    if (!first || !second) {
+        *out = first ? first : second;
+        return CN_OK;
+    }
+    cn_status status = join(out, first, second, err);
+    cn_dataset_free(first);
+    cn_dataset_free(second);
+    return status;
+}
+
 void cn_dataset_free(cn_dataset *data)
 {
     if (!data) return;

@@ -28,7 +28,9 @@ typedef struct cn_reader {
     /* Does this directory hold such a set? By names only; NULL for never. */
     bool (*detects)(const char *path);
     bool takes_options; /* behind the path: ",size=64x64" */
-    /* `path` is "" where the spec is the name alone. */
+    bool two_parts;     /* it reads CN_TRAIN and CN_TEST alone: the others are made of these */
+    /* `path` is "" where the spec is the name alone. *data stays as it is where the set has no
+     * images for CN_VALIDATION. */
     cn_status (*load)(cn_dataset **data, const char *path, const cn_request *request,
                       cn_error *err);
 } cn_reader;
@@ -62,9 +64,19 @@ void cn_dataset_set_remarks(cn_dataset *data, cn_remarks *remarks);
 const cn_tensor *cn_dataset_images(const cn_dataset *data);
 float cn_dataset_scale(const cn_dataset *data);
 
-/* Of pictures that come without a test set, every fifth is for testing: number 4, 9 and so on. */
-bool cn_is_fifth(int i);
-/* Copies the pictures of one split. */
-cn_status cn_every_fifth(cn_dataset **part, const cn_dataset *all, cn_split split, cn_error *err);
+/* The parts that a set may come in, numbered as CN_TRAIN, CN_TEST and CN_VALIDATION. Does image i
+ * of this part belong to the split, when the parts have so many images? */
+enum { CN_PARTS = 3 };
+bool cn_split_takes(const int counts[CN_PARTS], cn_split split, int part, int i);
+/* How many images of this part do. */
+int cn_split_count(const int counts[CN_PARTS], cn_split split, int part);
+/* Says where a split is not what its name promises. */
+cn_status cn_split_remark(const int counts[CN_PARTS], const cn_request *request, cn_error *err);
+/* Copies what a split takes of this part, of which `all` is the whole. */
+cn_status cn_dataset_part(cn_dataset **data, const cn_dataset *all, const int counts[CN_PARTS],
+                          cn_split split, int part, cn_error *err);
+/* The images of both, in a set of the first one's classes; frees both, also on failure. Either may
+ * be NULL. */
+cn_status cn_dataset_join(cn_dataset **data, cn_dataset *first, cn_dataset *second, cn_error *err);
 
 #endif

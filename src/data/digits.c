@@ -1,5 +1,6 @@
 /*
  * digits.c - the embedded handwriting: 1,797 digits of 8 x 8, values 0 to 16.
+ * Every fifth is for testing.
  *
  * E. Alpaydin and C. Kaynak: Optical Recognition of Handwritten Digits, UCI Machine Learning
  * Repository, 1998, CC BY 4.0 (data/digits/README.md).
@@ -40,7 +41,8 @@ static cn_status load(cn_dataset **data, const char *path, const cn_request *req
             ((int32_t *)parts.labels.data)[i] = ((const uint8_t *)digits.data)[i];
         status = cn_dataset_adopt(&all, &parts, "digits", err);
     }
-    if (status == CN_OK) status = cn_every_fifth(data, all, request->split, err);
+    const int counts[CN_PARTS] = {all ? cn_dataset_size(all) : 0};
+    if (status == CN_OK) status = cn_dataset_part(data, all, counts, request->split, CN_TRAIN, err);
     cn_dataset_free(all);
     cn_tensor_free(&digits);
     cn_tensor_free(&parts.images);
@@ -51,5 +53,6 @@ static cn_status load(cn_dataset **data, const char *path, const cn_request *req
 const cn_reader cn_reader_digits = {
     .name = "digits",
     .usage = "digits",
+    .two_parts = true,
     .load = load,
 };

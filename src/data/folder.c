@@ -1,16 +1,29 @@
 /*
- * folder.c - folders of pictures, a sub-folder a class:
+ * folder.c - folders of images, a sub-folder per class:
  *
- *   DIR/train/cat/0001.png   DIR/train/dog/a.jpg   to train on
- *   DIR/test/cat/0900.png    DIR/test/dog/b.jpg    to test on; val, valid and validation will do
+ *   DIR/train/cat/0001.png   DIR/train/dog/a.jpg   to train on; training
+ *   DIR/test/cat/0900.png    DIR/test/dog/b.jpg    to test on; testing
+ *   DIR/val/cat/0950.png     DIR/val/dog/c.jpg     to validate on; valid, validation
  *
- * or DIR/cat and DIR/dog by themselves. Classes and pictures are in the order of the bytes of their
- * names, whatever the file system says. What is no picture by its ending is passed over.
+ * in small or capital letters, or DIR/cat and DIR/dog by themselves. Classes and images are in the
+ * order of the bytes of their names, whatever the file system says. What is no image by its ending
+ * is passed over, and so is a class without images; both are said.
  */
+#include "data/passed.h"
 #include "data/pictures.h"
 
 #include <string.h>
 #include <sys/stat.h>
+
+/* What there is in a folder. */
+typedef struct scan {
+    const cn_request *request;
+    char dirs[CN_PARTS][CN_PATH_ROOM]; /* of the parts; "" for none */
+    cn_names classes;
+    cn_picture_set set;
+    cn_passed passed;
+    int folders; /* below those of classes */
+} scan;
 
 static bool is_folder(const char *path)
 {
@@ -23,8 +36,10 @@ static cn_status too_long(const char *dir, cn_error *err)
     return cn_fail(err, CN_ERR_IO, "%.120s: the path is too long", dir);
 }
 
-/* The sub-folders of a folder, as classes. */
-static cn_status list_classes(cn_names *classes, const char *dir, cn_error *err)
+/* ---- Which folders */
+
+/* The sub-folders of a folder; *images counts the images that lie beside them. */
+static cn_status list_folders(cn_names *folders, const char *dir, int *images, cn_error *err)
 {
     char path[CN_PATH_ROOM];
     cn_names names = {NULL, 0};
@@ -33,33 +48,77 @@ static cn_status list_classes(cn_names *classes, const char *dir, cn_error *err)
     if (status != CN_OK) return status;
     for (int i = 0; i < names.count; i++) {
         char *name = names.names[i];
-        if (cn_path_join(path, dir, name) && is_folder(path))
+        bool folder = cn_path_join(path, dir, name) && is_folder(path);
+        if (!folder && images) *images += cn_is_picture_name(name);
+        if (folder && !cn_is_litter(name))
             names.names[kept++] = name;
         else
             cn_release(name);
     }
     names.count = kept;
-    *classes = names;
+    *folders = names;
     return CN_OK;
 }
 
-static cn_status add_pictures(cn_picture_list *list, const char *dir, int32_t label, cn_error *err)
+/* A folder named train is a part of the set if there are folders in it, and else a class. */
+static bool is_part(const char *dir)
+{
+    cn_names inside = {NULL, 0};
+    bool any = list_folders(&inside, dir, NULL, NULL) == CN_OK && inside.count > 0;
+    cn_names_free(&inside);
+    return any;
+}
+
+/* Sets dirs: those of the parts, or else the folder itself as the one to train on. */
+static cn_status find_parts(scan *s, const char *dir, cn_error *err)
 {
     char path[CN_PATH_ROOM];
     cn_names names = {NULL, 0};
-    cn_status status = cn_names_list(&names, dir, cn_is_picture_name, err);
-    if (status == CN_OK && names.count == 0)
-        status = cn_fail(err, CN_ERR_FORMAT,
-                         "%.120s: expected pictures of a class (.png, .jpg, .jpeg, .pgm, .ppm, "
-                         ".pnm), found none",
-                         dir);
-    for (int i = 0; status == CN_OK && i < names.count; i++)
-        status = cn_path_join(path, dir, names.names[i])
-                     ? cn_picture_list_add(list, path, label, err)
-                     : too_long(dir, err);
+    bool any = false;
+    cn_status status = list_folders(&names, dir, NULL, err);
+    for (int i = 0; status == CN_OK && i < names.count; i++) {
+        cn_said part = cn_name_is(names.names[i]);
+        if (part == CN_SAYS_NOTHING || !cn_path_join(path, dir, names.names[i]) || !is_part(path))
+            continue;
+        if (s->dirs[part][0])
+            status = cn_fail(err, CN_ERR_FORMAT, "%.80s and %.80s: both the same part of the set",
+                             s->dirs[part], names.names[i]);
+        strcpy(s->dirs[part], path);
+        any = true;
+    }
+    if (status == CN_OK && !any) {
+        if (strlen(dir) < CN_PATH_ROOM)
+            strcpy(s->dirs[CN_TRAIN], dir);
+        else
+            status = too_long(dir, err);
+    }
     cn_names_free(&names);
     return status;
 }
+
+/* What lies beside the folders of parts belongs to none of them. */
+static cn_status say_strays(const scan *s, const char *dir, cn_error *err)
+{
+    cn_names names = {NULL, 0};
+    int images = 0;
+    bool parted = strcmp(s->dirs[CN_TRAIN], dir) != 0;
+    cn_status status = list_folders(&names, dir, &images, err);
+    for (int i = 0; status == CN_OK && parted && i < names.count; i++) {
+        cn_said part = cn_name_is(names.names[i]);
+        const char *slash = part == CN_SAYS_NOTHING ? NULL : strrchr(s->dirs[part], '/');
+        if (!slash || strcmp(slash + 1, names.names[i]) != 0)
+            status =
+                cn_remark(s->request->remarks, err,
+                          "passed over the folder %s, which is no part of the set", names.names[i]);
+    }
+    if (status == CN_OK && images > 0)
+        status = cn_remark(s->request->remarks, err, "passed over %d image%s outside of any class",
+                           images, images == 1 ? "" : "s");
+    cn_names_free(&names);
+    return status;
+}
+
+/* ---- Classes */
 
 static int find_class(const cn_names *classes, const char *name)
 {
@@ -68,84 +127,152 @@ static int find_class(const cn_names *classes, const char *name)
     return -1;
 }
 
-/* Adds the pictures below a folder, whose sub-folders are some of the classes. */
-static cn_status add_classes(cn_picture_list *list, const char *dir, const cn_names *classes,
-                             cn_error *err)
+static cn_status add_pictures(scan *s, int part, const char *dir, int32_t label, cn_error *err)
 {
     char path[CN_PATH_ROOM];
+    cn_names names = {NULL, 0};
+    cn_status status = cn_names_list(&names, dir, NULL, err);
+    for (int i = 0; status == CN_OK && i < names.count; i++) {
+        const char *name = names.names[i];
+        if (!cn_path_join(path, dir, name))
+            status = too_long(dir, err);
+        else if (is_folder(path))
+            s->folders += !cn_is_litter(name);
+        else if (cn_is_picture_name(name))
+            status = cn_picture_list_add(&s->set.parts[part], path, label, err);
+        else
+            cn_passed_add(&s->passed, name);
+    }
+    cn_names_free(&names);
+    return status;
+}
+
+/* Adds the images of a part, whose sub-folders are some of the classes. */
+static cn_status add_classes(scan *s, int part, cn_error *err)
+{
+    char path[CN_PATH_ROOM];
+    const char *dir = s->dirs[part];
     cn_names here = {NULL, 0};
-    cn_status status = list_classes(&here, dir, err);
+    cn_status status = list_folders(&here, dir, NULL, err);
     for (int i = 0; status == CN_OK && i < here.count; i++) {
-        int label = find_class(classes, here.names[i]);
-        if (label < 0)
+        int label = find_class(&s->classes, here.names[i]), before = s->set.parts[part].count;
+        if (!cn_path_join(path, dir, here.names[i])) status = too_long(dir, err);
+        if (status == CN_OK) status = add_pictures(s, part, path, label, err);
+        if (status == CN_OK && label < 0 && s->set.parts[part].count > before)
             status = cn_fail(err, CN_ERR_FORMAT,
                              "%.100s: %.60s is no class to train on: expected the same sub-folders",
                              dir, here.names[i]);
-        else
-            status = cn_path_join(path, dir, here.names[i]) ? add_pictures(list, path, label, err)
-                                                            : too_long(dir, err);
     }
     cn_names_free(&here);
     return status;
 }
 
-/* DIR/train, where it is there, or DIR. */
-static cn_status find_train(char train[CN_PATH_ROOM], const char *dir, cn_error *err)
+/* Takes the classes out that have no images in any part, and says which have none to train on. */
+static cn_status drop_empty(scan *s, cn_error *err)
 {
-    if (!cn_path_join(train, dir, "train")) return too_long(dir, err);
-    if (!is_folder(train)) strcpy(train, dir);
-    return CN_OK;
+    int kept = 0;
+    cn_status status = CN_OK;
+    int *count = cn_allocate(2 * (size_t)s->classes.count + 1, sizeof *count, "classes", err);
+    if (!count) return CN_ERR_MEMORY;
+    int *label = count + s->classes.count;
+    const cn_picture_list *train = &s->set.parts[CN_TRAIN];
+    for (int i = 0; i < train->count; i++) count[train->labels[i]]++;
+    for (int part = 1; part < CN_PARTS; part++)
+        for (int i = 0; i < s->set.parts[part].count; i++) label[s->set.parts[part].labels[i]]++;
+    for (int i = 0; i < s->classes.count; i++) {
+        char *name = s->classes.names[i];
+        bool empty = count[i] == 0 && label[i] == 0;
+        if (status == CN_OK && count[i] == 0 && (empty || s->dirs[CN_TRAIN][0]))
+            status = cn_remark(s->request->remarks, err,
+                               empty ? "passed over the folder %s, which has no images"
+                                     : "class %s has no images to train on",
+                               name);
+        label[i] = kept;
+        if (empty)
+            cn_release(name);
+        else
+            s->classes.names[kept++] = name;
+    }
+    s->classes.count = kept;
+    for (int part = 0; part < CN_PARTS; part++)
+        for (int i = 0; i < s->set.parts[part].count; i++)
+            s->set.parts[part].labels[i] = label[s->set.parts[part].labels[i]];
+    cn_release(count);
+    return status;
 }
 
-static bool find_test(char test[CN_PATH_ROOM], const char *dir)
+/* ---- The set */
+
+/* The classes are those to train on; without any, those of the first part that there is. */
+static cn_status find_classes(scan *s, const char *dir, cn_error *err)
 {
-    static const char *const names[] = {"test", "val", "valid", "validation"};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (cn_path_join(test, dir, names[i]) && is_folder(test)) return true;
-    return false;
+    char passed[CN_PASSED_TEXT];
+    int first = 0;
+    while (first < CN_PARTS - 1 && !s->dirs[first][0]) first++;
+    cn_status status = list_folders(&s->classes, s->dirs[first], NULL, err);
+    for (int part = 0; status == CN_OK && part < CN_PARTS; part++)
+        if (s->dirs[part][0]) status = add_classes(s, part, err);
+    if (status == CN_OK) status = drop_empty(s, err);
+    if (status == CN_OK && s->classes.count == 0)
+        status = cn_fail(err, CN_ERR_FORMAT,
+                         "%.100s: expected a sub-folder of images (.png, .jpg, .jpeg, .pgm, .ppm, "
+                         ".pnm) for each class, found %.60s",
+                         s->dirs[first],
+                         s->passed.kind_count ? cn_passed_text(&s->passed, passed) : "none");
+    if (status == CN_OK) status = say_strays(s, dir, err);
+    if (status == CN_OK) status = cn_passed_remark(&s->passed, s->request->remarks, err);
+    if (status == CN_OK && s->folders > 0)
+        status = cn_remark(s->request->remarks, err,
+                           "passed over %d folder%s below those of the classes", s->folders,
+                           s->folders == 1 ? "" : "s");
+    return status;
 }
 
 static cn_status load(cn_dataset **data, const char *text, const cn_request *request, cn_error *err)
 {
-    char dir[CN_PATH_ROOM], train[CN_PATH_ROOM], test[CN_PATH_ROOM];
+    char dir[CN_PATH_ROOM];
     cn_picture_opts opts;
-    cn_picture_set set = {.classes = 0};
-    cn_names classes = {NULL, 0};
+    scan *s = cn_allocate(1, sizeof *s, "folder", err);
+    if (!s) return CN_ERR_MEMORY;
+    s->request = request;
     cn_status status = cn_picture_opts_read(&opts, dir, text, "folder", err);
-    if (status == CN_OK) status = find_train(train, dir, err);
-    if (status == CN_OK) status = list_classes(&classes, train, err);
-    if (status == CN_OK && classes.count == 0)
-        status =
-            cn_fail(err, CN_ERR_FORMAT,
-                    "%.120s: expected a sub-folder of pictures for each class, found none", train);
-    if (status == CN_OK) status = add_classes(&set.train, train, &classes, err);
-    if (status == CN_OK && strcmp(train, dir) != 0 && find_test(test, dir))
-        status = add_classes(&set.test, test, &classes, err);
-    set.classes = classes.count;
-    set.class_names = classes.names;
-    if (status == CN_OK) status = cn_pictures_load(data, &set, request, opts, dir, err);
-    cn_picture_list_free(&set.train);
-    cn_picture_list_free(&set.test);
-    cn_names_free(&classes);
+    if (status == CN_OK) status = find_parts(s, dir, err);
+    if (status == CN_OK) status = find_classes(s, dir, err);
+    s->set.classes = s->classes.count;
+    s->set.class_names = s->classes.names;
+    if (status == CN_OK) status = cn_pictures_load(data, &s->set, request, opts, dir, err);
+    cn_picture_set_free(&s->set);
+    cn_names_free(&s->classes);
+    cn_release(s);
     return status;
 }
 
-/* A picture in a sub-folder, of the folder itself or of train. */
-static bool detects(const char *dir)
+/* Is there an image in a sub-folder? */
+static bool has_class(const char *dir)
 {
-    char train[CN_PATH_ROOM], path[CN_PATH_ROOM];
+    char path[CN_PATH_ROOM];
     cn_names classes = {NULL, 0};
     bool found = false;
-    if (find_train(train, dir, NULL) != CN_OK || list_classes(&classes, train, NULL) != CN_OK)
-        return false;
+    if (list_folders(&classes, dir, NULL, NULL) != CN_OK) return false;
     for (int i = 0; i < classes.count && !found; i++) {
         cn_names pictures = {NULL, 0};
-        found = cn_path_join(path, train, classes.names[i]) &&
+        found = cn_path_join(path, dir, classes.names[i]) &&
                 cn_names_list(&pictures, path, cn_is_picture_name, NULL) == CN_OK &&
                 pictures.count > 0;
         cn_names_free(&pictures);
     }
     cn_names_free(&classes);
+    return found;
+}
+
+static bool detects(const char *dir)
+{
+    bool found = false;
+    scan *s = cn_allocate(1, sizeof *s, "folder", NULL);
+    if (s && find_parts(s, dir, NULL) == CN_OK)
+        for (int part = 0; part < CN_PARTS && !found; part++)
+            found = s->dirs[part][0] && has_class(s->dirs[part]);
+    cn_release(s);
     return found;
 }
 

@@ -140,6 +140,7 @@ static cn_status load_idx(cn_dataset **data, const char *path, const cn_request 
 const cn_reader cn_reader_mnist = {
     .name = "mnist",
     .usage = "mnist:DIR",
+    .two_parts = true,
     .load = load_mnist,
 };
 
@@ -148,5 +149,6 @@ const cn_reader cn_reader_idx = {
     .name = "idx",
     .usage = "idx:DIR",
     .detects = detects,
+    .two_parts = true,
     .load = load_idx,
 };

@@ -14,6 +14,15 @@ bool cn_path_join(char path[CN_PATH_ROOM], const char *dir, const char *name)
     return length > 0 && length < CN_PATH_ROOM;
 }
 
+bool cn_is_litter(const char *name)
+{
+    static const char *const litter[] = {"Thumbs.db", "ehthumbs.db", "desktop.ini",
+                                         "__MACOSX",  "@eaDir",      "$RECYCLE.BIN"};
+    for (size_t i = 0; i < sizeof litter / sizeof *litter; i++)
+        if (cn_same_letters(name, litter[i])) return true;
+    return name[0] == '.';
+}
+
 bool cn_path_find(char path[CN_PATH_ROOM], const char *dir, const char *name)
 {
     static const char *const endings[] = {"", ".gz", ".xz"};
@@ -38,11 +47,65 @@ const char *cn_spec_options(const char *spec)
     return options;
 }
 
+/* ---- Words for the parts of a set */
+
+/* By cn_said; of words that begin alike the longest comes first. */
+enum { WORDS = 3 };
+static const char *const words[CN_SAYS_NOTHING][WORDS] = {
+    {"training", "train"},
+    {"testing", "test"},
+    {"validation", "valid", "val"},
+};
+
+static bool is_letter(char c)
+{
+    return cn_lower(c) >= 'a' && cn_lower(c) <= 'z';
+}
+
+/* Does the text begin with this word of small letters? */
+static bool begins_with(const char *text, const char *word)
+{
+    while (*word && cn_lower(*text) == *word) text++, word++;
+    return !*word;
+}
+
+/* An x or y that stands before or behind a word, as in Xval: the letter on its far side is `far`.
+ */
+static bool is_axis(char c, char far)
+{
+    return (cn_lower(c) == 'x' || cn_lower(c) == 'y') && !is_letter(far);
+}
+
+/* "val" is part of many words (interval, values), so that it has to stand by itself. */
+static bool stands_alone(const char *name, const char *at, size_t length)
+{
+    char before = at > name ? at[-1] : 0, earlier = at > name + 1 ? at[-2] : 0;
+    char after = at[length], later = after ? at[length + 1] : 0;
+    bool begins = !is_letter(before) || is_axis(before, earlier);
+    bool ends = !is_letter(after) || is_axis(after, later) ||
+                (after != cn_lower(after) && at[length - 1] == cn_lower(at[length - 1]));
+    return begins && ends;
+}
+
+/* Where a word for this part stands in the name, and its length; NULL for nowhere. */
+static const char *find_word(const char *name, cn_said part, size_t *length)
+{
+    for (const char *at = name; *at; at++)
+        for (int i = 0; i < WORDS && words[part][i]; i++) {
+            *length = strlen(words[part][i]);
+            if (begins_with(at, words[part][i]) &&
+                (part != CN_SAYS_VALIDATION || stands_alone(name, at, *length)))
+                return at;
+        }
+    return NULL;
+}
+
 cn_said cn_name_says(const char *name)
 {
-    return strstr(name, "train")  ? CN_SAYS_TRAIN
-           : strstr(name, "test") ? CN_SAYS_TEST
-                                  : CN_SAYS_NOTHING;
+    size_t length;
+    for (cn_said part = CN_SAYS_TRAIN; part < CN_SAYS_NOTHING; part++)
+        if (find_word(name, part, &length)) return part;
+    return CN_SAYS_NOTHING;
 }
 
 static const char *last_part(const char *path)
@@ -56,16 +119,42 @@ cn_said cn_path_says(const char *path)
     return cn_name_says(last_part(path));
 }
 
-bool cn_path_sibling(char sibling[CN_PATH_ROOM], const char *path)
+cn_said cn_name_is(const char *name)
 {
-    static const char *const words[] = {"train", "test"};
-    cn_said mine = cn_path_says(path);
-    if (mine == CN_SAYS_NOTHING) return false;
-    const char *word = strstr(last_part(path), words[mine]);
-    int length = snprintf(sibling, CN_PATH_ROOM, "%.*s%s%s", (int)(word - path), path,
-                          words[1 - (int)mine], word + strlen(words[mine]));
-    return length > 0 && length < CN_PATH_ROOM && access(sibling, F_OK) == 0;
+    for (int part = 0; part < CN_SAYS_NOTHING; part++)
+        for (int i = 0; i < WORDS && words[part][i]; i++)
+            if (begins_with(name, words[part][i]) && !name[strlen(words[part][i])])
+                return (cn_said)part;
+    return CN_SAYS_NOTHING;
 }
+
+/* `word` in the letters' case of the `length` characters at `like`: Train, Test; TRAIN, TEST. */
+static void write_like(char out[16], const char *word, const char *like, size_t length)
+{
+    bool first = like[0] != cn_lower(like[0]);
+    bool rest = length > 1 && like[1] != cn_lower(like[1]);
+    size_t i = 0;
+    for (; word[i]; i++) out[i] = (i ? rest : first) ? (char)(word[i] - 'a' + 'A') : word[i];
+    out[i] = 0;
+}
+
+bool cn_path_sibling(char sibling[CN_PATH_ROOM], const char *path, cn_said wanted)
+{
+    char word[16];
+    size_t length = 0;
+    cn_said mine = cn_path_says(path);
+    if (mine == CN_SAYS_NOTHING || mine == wanted) return false;
+    const char *at = find_word(last_part(path), mine, &length);
+    for (int i = 0; i < WORDS && words[wanted][i]; i++) {
+        write_like(word, words[wanted][i], at, length);
+        int used =
+            snprintf(sibling, CN_PATH_ROOM, "%.*s%s%s", (int)(at - path), path, word, at + length);
+        if (used > 0 && used < CN_PATH_ROOM && access(sibling, F_OK) == 0) return true;
+    }
+    return false;
+}
+
+/* ---- Lists */
 
 /* Adds a copy of a name; *room is how many the list has room for. */
 static cn_status add(cn_names *list, int *room, const char *name, cn_error *err)

@@ -9,6 +9,9 @@ enum { CN_PATH_ROOM = 4096 };
 /* "dir/name"; false where that has no room. */
 bool cn_path_join(char path[CN_PATH_ROOM], const char *dir, const char *name);
 
+/* What systems and archives leave in folders beside the data: Thumbs.db, desktop.ini, __MACOSX. */
+bool cn_is_litter(const char *name);
+
 /* The path of dir/name, dir/name.gz or dir/name.xz, the first that there is; false for none. */
 bool cn_path_find(char path[CN_PATH_ROOM], const char *dir, const char *name);
 
@@ -16,14 +19,22 @@ bool cn_path_find(char path[CN_PATH_ROOM], const char *dir, const char *name);
  * comma may be part of a path; an equals sign behind it, and no slash, tells an option. */
 const char *cn_spec_options(const char *spec);
 
-/* Which split a name speaks of: "train" or "test" stands in it. */
-typedef enum cn_said { CN_SAYS_TRAIN = CN_TRAIN, CN_SAYS_TEST = CN_TEST, CN_SAYS_NOTHING } cn_said;
+/* Which part of a set a name speaks of: train, test, or a word for validation stands in it, in
+ * small or capital letters. */
+typedef enum cn_said {
+    CN_SAYS_TRAIN = CN_TRAIN,
+    CN_SAYS_TEST = CN_TEST,
+    CN_SAYS_VALIDATION = CN_VALIDATION,
+    CN_SAYS_NOTHING
+} cn_said;
 cn_said cn_name_says(const char *name);
 /* The same of the last part of a path. */
 cn_said cn_path_says(const char *path);
-/* The file beside it whose name says test for train, or train for test: train_signs.h5 and
+/* The same where the name is such a word and nothing else: training, Test, val. */
+cn_said cn_name_is(const char *name);
+/* The file beside it whose name says `wanted` in place of its own word: train_signs.h5 and
  * test_signs.h5. False where there is none. */
-bool cn_path_sibling(char sibling[CN_PATH_ROOM], const char *path);
+bool cn_path_sibling(char sibling[CN_PATH_ROOM], const char *path, cn_said wanted);
 
 /* Names in a folder, in the order of their bytes: the same on every file system. */
 typedef struct cn_names {

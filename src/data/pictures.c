@@ -41,12 +41,15 @@ cn_status cn_picture_list_add(cn_picture_list *list, const char *path, int32_t l
     return CN_OK;
 }
 
-void cn_picture_list_free(cn_picture_list *list)
+void cn_picture_set_free(cn_picture_set *set)
 {
-    for (int i = 0; i < list->count; i++) cn_release(list->paths[i]);
-    cn_release(list->paths);
-    cn_release(list->labels);
-    *list = (cn_picture_list){.count = 0};
+    for (int part = 0; part < CN_PARTS; part++) {
+        cn_picture_list *list = &set->parts[part];
+        for (int i = 0; i < list->count; i++) cn_release(list->paths[i]);
+        cn_release(list->paths);
+        cn_release(list->labels);
+        *list = (cn_picture_list){.count = 0};
+    }
 }
 
 bool cn_is_picture_name(const char *name)
@@ -134,12 +137,20 @@ static void crop(cn_tensor *image, int n_H, int n_W)
     image->shape[1] = (int)w;
 }
 
-/* What all pictures of both splits become, from the options and the first picture. */
+/* The first picture to train on, or else of another part. */
+static const char *first_path(const cn_picture_set *set)
+{
+    int part = 0;
+    while (part < CN_PARTS - 1 && set->parts[part].count == 0) part++;
+    return set->parts[part].paths[0];
+}
+
+/* What all pictures of all parts become, from the options and the first picture. */
 static cn_status find_form(int shape[3], cn_picture_depth *depth, const cn_picture_set *set,
                            cn_picture_opts opts, cn_error *err)
 {
     cn_tensor first = {0};
-    cn_status status = cn_picture_load(&first, set->train.paths[0], CN_PICTURE_AS_STORED, err);
+    cn_status status = cn_picture_load(&first, first_path(set), CN_PICTURE_AS_STORED, err);
     if (status != CN_OK) return status;
     shape[0] = opts.height ? opts.height : first.shape[0];
     shape[1] = opts.height ? opts.width : first.shape[1];
@@ -196,10 +207,10 @@ static cn_status read_picture(cn_tensor *images, int i, const char *path, cn_pic
 
 /* ---- Many at once */
 
-/* Pictures index[0], index[1] ... of a list, on their way into a tensor. */
+/* Pictures on their way into a tensor. */
 typedef struct reading {
-    const cn_picture_list *list;
-    int *index, first;
+    const char **paths;
+    int first;
     cn_picture_depth depth;
     cn_tensor *images;
     cn_status *statuses;
@@ -210,7 +221,7 @@ static void read_unit(void *argument, int unit, int worker)
     const reading *r = argument;
     int i = r->first + unit;
     (void)worker;
-    r->statuses[i] = read_picture(r->images, i, r->list->paths[r->index[i]], r->depth, NULL);
+    r->statuses[i] = read_picture(r->images, i, r->paths[i], r->depth, NULL);
 }
 
 /* On all processors, in blocks, so that an error ends it soon. The error is that of the first
@@ -225,21 +236,25 @@ static cn_status read_all(reading *r, int count, cn_error *err)
         cn_pool_run(pool, units, read_unit, r);
         for (int i = r->first; status == CN_OK && i < r->first + units; i++)
             if (r->statuses[i] != CN_OK)
-                status = read_picture(r->images, i, r->list->paths[r->index[i]], r->depth, err);
+                status = read_picture(r->images, i, r->paths[i], r->depth, err);
     }
     cn_pool_free(pool);
     return status;
 }
 
-/* The numbers of the pictures that make up a split, of which there are *count. */
-static int *choose(const cn_picture_set *set, const cn_picture_list *list, cn_split split,
-                   int *count, const char *what, cn_error *err)
+/* The paths and, into `labels` where it is not NULL, the labels of what the split takes. */
+static int choose(const cn_picture_set *set, cn_split split, const char **paths, int32_t *labels)
 {
-    int *index = cn_allocate((size_t)list->count + 1, sizeof *index, what, err);
-    *count = 0;
-    for (int i = 0; index && i < list->count; i++)
-        if (set->test.count > 0 || cn_is_fifth(i) == (split == CN_TEST)) index[(*count)++] = i;
-    return index;
+    int counts[CN_PARTS], count = 0;
+    for (int part = 0; part < CN_PARTS; part++) counts[part] = set->parts[part].count;
+    for (int part = 0; part < CN_PARTS; part++)
+        for (int i = 0; i < counts[part]; i++) {
+            if (!cn_split_takes(counts, split, part, i)) continue;
+            if (paths) paths[count] = set->parts[part].paths[i];
+            if (labels) labels[count] = set->parts[part].labels[i];
+            count++;
+        }
+    return count;
 }
 
 /* Tensors for pictures and labels, once it is known what all pictures become. */
@@ -257,31 +272,38 @@ static cn_status make_parts(cn_dataset_parts *parts, cn_picture_depth *depth,
     return status;
 }
 
+/* There is nothing to read: no error where nothing has to be there. */
+static cn_status check_count(const cn_picture_set *set, int count, const cn_request *request,
+                             const char *what, cn_error *err)
+{
+    int counts[CN_PARTS], all = 0;
+    for (int part = 0; part < CN_PARTS; part++) all += counts[part] = set->parts[part].count;
+    if (count == 0 && request->split != CN_VALIDATION)
+        return cn_fail(err, CN_ERR_FORMAT, "%.120s: expected images to %s, found %d in all", what,
+                       request->split == CN_TRAIN ? "train on" : "test on", all);
+    return cn_split_remark(counts, request, err);
+}
+
 cn_status cn_pictures_load(cn_dataset **data, const cn_picture_set *set, const cn_request *request,
                            cn_picture_opts opts, const char *what, cn_error *err)
 {
     cn_dataset_parts parts = {.classes = set->classes,
                               .scale = 1.0f / 255.0f,
                               .class_names = (const char *const *)set->class_names};
-    reading r = {.list =
-                     request->split == CN_TEST && set->test.count > 0 ? &set->test : &set->train,
-                 .images = &parts.images};
-    int count = 0;
-    cn_status status = CN_ERR_MEMORY;
-    r.index = choose(set, r.list, request->split, &count, what, err);
-    r.statuses = cn_allocate((size_t)count + 1, sizeof *r.statuses, what, err);
-    if (!r.index || !r.statuses) goto done;
-    status =
-        count > 0
-            ? make_parts(&parts, &r.depth, set, count, opts, what, err)
-            : cn_fail(err, CN_ERR_FORMAT, "%.120s: expected pictures to %s, found %d in all", what,
-                      request->split == CN_TRAIN ? "train on" : "test on", r.list->count);
-    for (int i = 0; status == CN_OK && i < count; i++)
-        ((int32_t *)parts.labels.data)[i] = r.list->labels[r.index[i]];
-    if (status == CN_OK) status = read_all(&r, count, err);
+    reading r = {.images = &parts.images};
+    int count = choose(set, request->split, NULL, NULL);
+    cn_status status = check_count(set, count, request, what, err);
+    if (status != CN_OK || count == 0) return status;
+    r.paths = cn_allocate((size_t)count, sizeof *r.paths, what, err);
+    r.statuses = cn_allocate((size_t)count, sizeof *r.statuses, what, err);
+    status = r.paths && r.statuses ? make_parts(&parts, &r.depth, set, count, opts, what, err)
+                                   : CN_ERR_MEMORY;
+    if (status == CN_OK) {
+        choose(set, request->split, r.paths, parts.labels.data);
+        status = read_all(&r, count, err);
+    }
     if (status == CN_OK) status = cn_dataset_adopt(data, &parts, what, err);
-done:
-    cn_release(r.index);
+    cn_release(r.paths);
     cn_release(r.statuses);
     cn_tensor_free(&parts.images);
     cn_tensor_free(&parts.labels);

@@ -25,17 +25,18 @@ typedef struct cn_picture_list {
 
 cn_status cn_picture_list_add(cn_picture_list *list, const char *path, int32_t label,
                               cn_error *err);
-void cn_picture_list_free(cn_picture_list *list);
 
 /* By the ending of a file's name, which pictures are listed by. */
 bool cn_is_picture_name(const char *name);
 
-/* Where the pictures of both splits are, and what they show. */
+/* Where the pictures of each part are, and what they show. */
 typedef struct cn_picture_set {
-    cn_picture_list train, test; /* test empty: every fifth of `train` is for testing */
+    cn_picture_list parts[CN_PARTS];
     int classes;
     char **class_names; /* NULL: numbers */
 } cn_picture_set;
+
+void cn_picture_set_free(cn_picture_set *set); /* the lists */
 
 /*
  * Reads the pictures of a split, each cropped around its centre to the proportions asked for and

@@ -52,6 +52,24 @@ static cn_status nothing_known(const char *path, cn_error *err)
     return status;
 }
 
+/* Loads a split with a reader that may know only the two parts to train and to test on. */
+static cn_status load_split(cn_dataset **data, const cn_reader *reader, const char *path,
+                            const cn_request *request, cn_error *err)
+{
+    cn_request part = *request;
+    cn_dataset *train = NULL, *test = NULL;
+    if (!reader->two_parts || request->split <= CN_TEST)
+        return reader->load(data, path, request, err);
+    if (request->split == CN_VALIDATION) return CN_OK;
+    part.split = CN_TRAIN;
+    cn_status status = request->split == CN_ALL ? reader->load(&train, path, &part, err) : CN_OK;
+    part.split = CN_TEST;
+    if (status == CN_OK) status = reader->load(&test, path, &part, err);
+    if (status == CN_OK) return cn_dataset_join(data, train, test, err);
+    cn_dataset_free(train);
+    return status;
+}
+
 /* `spec` is the directory's path, with options behind it or not. */
 static cn_status load_directory(cn_dataset **data, const char *path, const char *spec,
                                 const cn_request *request, cn_error *err)
@@ -61,7 +79,7 @@ static cn_status load_directory(cn_dataset **data, const char *path, const char 
         if (!readers[i]->takes_options && strcmp(path, spec) != 0)
             return cn_fail(err, CN_ERR_ARGUMENT, "%.80s: %s takes no options, found %.60s", path,
                            readers[i]->usage, spec + strlen(path));
-        return readers[i]->load(data, spec, request, err);
+        return load_split(data, readers[i], spec, request, err);
     }
     return nothing_known(path, err);
 }
@@ -78,7 +96,8 @@ static cn_status load(cn_dataset **data, const char *spec, const cn_request *req
     size_t length = strcspn(spec, ":");
     for (int i = 0; readers[i]; i++)
         if (strlen(readers[i]->name) == length && strncmp(readers[i]->name, spec, length) == 0)
-            return readers[i]->load(data, spec + length + (spec[length] == ':'), request, err);
+            return load_split(data, readers[i], spec + length + (spec[length] == ':'), request,
+                              err);
     if (is_directory(spec)) return load_directory(data, spec, spec, request, err);
     size_t options = (size_t)(cn_spec_options(spec) - spec);
     if (options < CN_PATH_ROOM) {
@@ -94,11 +113,13 @@ static cn_status load(cn_dataset **data, const char *spec, const cn_request *req
 cn_status cn_dataset_load(cn_dataset **data, const char *spec, cn_split split, cn_error *err)
 {
     if (!data || !spec) return cn_fail(err, CN_ERR_ARGUMENT, "dataset: NULL argument");
-    if (split != CN_TRAIN && split != CN_TEST)
+    if (split < CN_TRAIN || split > CN_TEST_OR_ALL)
         return cn_fail(err, CN_ERR_ARGUMENT, "%.80s: unknown split %d", spec, (int)split);
     cn_remarks remarks = {NULL};
-    cn_status status = load(data, spec, &(cn_request){split, &remarks}, err);
-    if (status == CN_OK) cn_dataset_set_remarks(*data, &remarks);
+    cn_dataset *loaded = NULL;
+    cn_status status = load(&loaded, spec, &(cn_request){split, &remarks}, err);
+    if (loaded) cn_dataset_set_remarks(loaded, &remarks);
+    if (status == CN_OK) *data = loaded;
     cn_release(remarks.text);
     return status;
 }

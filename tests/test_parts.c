@@ -1,0 +1,316 @@
+/* The parts of a set: to train, to test and to validate on, given or made; what is passed over. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "convnet.h"
+#include "data/passed.h"
+#include "data/paths.h"
+#include "trees.h"
+
+/* The set, or NULL where it has no such part. */
+static cn_dataset *load(const char *spec, cn_split split)
+{
+    cn_dataset *data = NULL;
+    cn_error err = {CN_OK, ""};
+    if (cn_dataset_load(&data, spec, split, &err) != CN_OK) fail_msg("%s: %s", spec, err.text);
+    return data;
+}
+
+static void expect_failure(const char *spec, cn_split split, const char *part)
+{
+    cn_dataset *data = NULL;
+    cn_error err = {CN_OK, ""};
+    assert_int_not_equal(cn_dataset_load(&data, spec, split, &err), CN_OK);
+    assert_null(data);
+    assert_says(err, part);
+}
+
+/* The images' numbers, which are the values of their first bytes, as text: "1 2 3 ". */
+static const char *numbers(const cn_dataset *data, char text[256])
+{
+    static float x[64];
+    int32_t label;
+    text[0] = 0;
+    for (int i = 0; data && i < cn_dataset_size(data); i++) {
+        cn_dataset_batch(data, &i, 1, NULL, NULL, x, &label);
+        snprintf(text + strlen(text), 256 - strlen(text), "%d ", (int)(x[0] * 255 + 0.5f));
+    }
+    return text;
+}
+
+static void expect_numbers(const char *spec, cn_split split, const char *expected,
+                           const char *remarks)
+{
+    char text[256];
+    cn_dataset *data = load(spec, split);
+    assert_string_equal(numbers(data, text), expected);
+    assert_string_equal(data ? cn_dataset_remarks(data) : "", remarks);
+    cn_dataset_free(data);
+}
+
+/* Class a, images first .. last. */
+static void put_class(const char *folder, const char *class_name, int first, int last)
+{
+    for (int i = first; i <= last; i++) {
+        char name[128];
+        snprintf(name, sizeof name, "%.60s/%03d.pgm", class_name, i);
+        put_grey(folder, name, 2, 2, i);
+    }
+}
+
+static const char stand_in[] = "no images to test on: those to validate on stand in for them\n";
+
+/* ---- Parts */
+
+static void a_folder_in_three_parts(void **state)
+{
+    (void)state;
+    const char *names[][3] = {{"train", "test", "val"},
+                              {"Train", "Test", "Valid"},
+                              {"training", "testing", "validation"},
+                              {"TRAIN", "TEST", "Val"}};
+    for (int i = 0; i < 4; i++) {
+        char folder[FILES_PATH], name[64];
+        files_make_folder(folder);
+        for (int part = 0; part < 3; part++) {
+            snprintf(name, sizeof name, "%s/a", names[i][part]);
+            put_class(folder, name, 10 * part, 10 * part + 5 - part);
+        }
+        expect_numbers(folder, CN_TRAIN, "0 1 2 3 4 5 ", "");
+        expect_numbers(folder, CN_TEST, "10 11 12 13 14 ", "");
+        expect_numbers(folder, CN_TEST_OR_ALL, "10 11 12 13 14 ", "");
+        expect_numbers(folder, CN_VALIDATION, "20 21 22 23 ", "");
+        expect_numbers(folder, CN_ALL, "0 1 2 3 4 5 10 11 12 13 14 20 21 22 23 ", "");
+        remove_tree(folder);
+    }
+}
+
+static void the_validation_part_stands_in_for_a_missing_test_part(void **state)
+{
+    (void)state;
+    char folder[FILES_PATH];
+    files_make_folder(folder);
+    put_class(folder, "train/a", 0, 5);
+    put_class(folder, "val/a", 7, 8);
+    expect_numbers(folder, CN_TRAIN, "0 1 2 3 4 5 ", stand_in);
+    expect_numbers(folder, CN_TEST, "7 8 ", stand_in);
+    expect_numbers(folder, CN_VALIDATION, "7 8 ", "");
+    expect_numbers(folder, CN_TEST_OR_ALL, "7 8 ", stand_in);
+    remove_tree(folder);
+}
+
+static void without_parts_every_fifth_is_for_testing(void **state)
+{
+    (void)state;
+    char folder[FILES_PATH];
+    files_make_folder(folder);
+    put_class(folder, "a", 0, 5);
+    put_class(folder, "b", 6, 6);
+    expect_numbers(folder, CN_TRAIN, "0 1 2 3 5 6 ", "");
+    expect_numbers(folder, CN_TEST, "4 ", "");
+    expect_numbers(folder, CN_ALL, "0 1 2 3 4 5 6 ", "");
+    expect_numbers(folder, CN_TEST_OR_ALL, "0 1 2 3 4 5 6 ",
+                   "no images set apart for testing: the figures are of all 7\n");
+    assert_null(load(folder, CN_VALIDATION));
+    remove_tree(folder);
+}
+
+static void fewer_than_five_images_are_all_learnt_and_tested(void **state)
+{
+    (void)state;
+    char folder[FILES_PATH];
+    const char few[] = "too few images to set any apart for testing: training and testing use the "
+                       "same 4\n";
+    files_make_folder(folder);
+    put_class(folder, "a", 1, 4);
+    expect_numbers(folder, CN_TRAIN, "1 2 3 4 ", few);
+    expect_numbers(folder, CN_TEST, "1 2 3 4 ", few);
+    remove_tree(folder);
+}
+
+static void a_class_may_be_called_train(void **state)
+{
+    (void)state;
+    char folder[FILES_PATH];
+    files_make_folder(folder);
+    put_class(folder, "car", 0, 5);
+    put_class(folder, "train", 6, 9);
+    cn_dataset *data = load(folder, CN_ALL);
+    assert_int_equal(cn_dataset_size(data), 10);
+    assert_string_equal(cn_dataset_class_name(data, 1), "train");
+    cn_dataset_free(data);
+    remove_tree(folder);
+}
+
+static void a_part_must_be_there_once(void **state)
+{
+    (void)state;
+    char folder[FILES_PATH], spec[FILES_PATH + 16];
+    files_make_folder(folder);
+    put_class(folder, "train/a", 0, 5);
+    put_class(folder, "val/a", 0, 5);
+    put_class(folder, "validation/a", 0, 5);
+    snprintf(spec, sizeof spec, "folder:%s", folder);
+    expect_failure(spec, CN_TRAIN, "validation: both the same part of the set");
+    remove_tree(folder);
+}
+
+/* A set of which only the test part is there can be measured on. */
+static void a_test_part_alone_is_enough_to_test_on(void **state)
+{
+    (void)state;
+    char folder[FILES_PATH], spec[FILES_PATH + 16];
+    files_make_folder(folder);
+    put_class(folder, "test/a", 0, 1);
+    put_class(folder, "test/b", 2, 2);
+    expect_numbers(folder, CN_TEST_OR_ALL, "0 1 2 ", "");
+    snprintf(spec, sizeof spec, "folder:%s", folder);
+    expect_failure(spec, CN_TRAIN, "expected images to train on, found 3 in all");
+    remove_tree(folder);
+}
+
+static void tables_come_in_three_parts(void **state)
+{
+    (void)state;
+    const char *names[][3] = {{"train.csv", "test.csv", "val.csv"},
+                              {"my_train.csv", "my_test.csv", "my_valid.csv"},
+                              {"Train.csv", "Test.csv", "Validation.csv"}};
+    for (int i = 0; i < 3; i++) {
+        char folder[FILES_PATH], spec[FILES_PATH + 16], name[32];
+        files_make_folder(folder);
+        for (int part = 0; part < 3; part++) {
+            snprintf(name, sizeof name, "%d.pgm", part);
+            put_grey(folder, name, 1, 1, part);
+            snprintf(name, sizeof name, "%d.pgm,%c\n", part, 'a' + part);
+            put_text(folder, names[i][part], name);
+        }
+        for (int given = 0; given < 3; given++) {
+            snprintf(spec, sizeof spec, "csv:%s/%s", folder, names[i][given]);
+            expect_numbers(spec, CN_TRAIN, "0 ", "");
+            expect_numbers(spec, CN_TEST, "1 ", "");
+            expect_numbers(spec, CN_VALIDATION, "2 ", "");
+        }
+        remove_tree(folder);
+    }
+}
+
+static void digits_have_two_parts(void **state)
+{
+    (void)state;
+    cn_dataset *all = load("digits", CN_ALL), *test = load("digits", CN_TEST_OR_ALL);
+    assert_int_equal(cn_dataset_size(all), 1797);
+    assert_int_equal(cn_dataset_size(test), 359);
+    assert_string_equal(cn_dataset_remarks(test), "");
+    assert_null(load("digits", CN_VALIDATION));
+    cn_dataset_free(all);
+    cn_dataset_free(test);
+}
+
+static void names_say_what_part_they_are(void **state)
+{
+    (void)state;
+    const struct {
+        const char *name;
+        cn_said said;
+    } cases[] = {{"x_train", CN_SAYS_TRAIN},         {"TrainImages", CN_SAYS_TRAIN},
+                 {"X_TEST", CN_SAYS_TEST},           {"x_val", CN_SAYS_VALIDATION},
+                 {"val_images", CN_SAYS_VALIDATION}, {"Xval", CN_SAYS_VALIDATION},
+                 {"valY", CN_SAYS_VALIDATION},       {"valImages", CN_SAYS_VALIDATION},
+                 {"y_valid", CN_SAYS_VALIDATION},    {"validation/images", CN_SAYS_VALIDATION},
+                 {"values", CN_SAYS_NOTHING},        {"interval", CN_SAYS_NOTHING},
+                 {"evaluation", CN_SAYS_NOTHING},    {"images", CN_SAYS_NOTHING}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        if (cn_name_says(cases[i].name) != cases[i].said)
+            fail_msg("%s says %d", cases[i].name, (int)cn_name_says(cases[i].name));
+    assert_int_equal(cn_name_is("Validation"), CN_SAYS_VALIDATION);
+    assert_int_equal(cn_name_is("trains"), CN_SAYS_NOTHING);
+}
+
+/* ---- What is passed over */
+
+static void files_of_other_kinds_are_counted(void **state)
+{
+    (void)state;
+    char folder[FILES_PATH];
+    files_make_folder(folder);
+    put_class(folder, "a", 0, 5);
+    const char *others[] = {"a/1.webp", "a/2.WebP", "b/3.webp", "a/1.heic", "a/README"};
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) put_text(folder, others[i], "x");
+    const char *litter[] = {"a/.DS_Store", "a/Thumbs.db", "a/desktop.ini",   "__MACOSX/a/1.pgm",
+                            "a/._1.pgm",   ".git/a.pgm",  "a/__MACOSX/1.pgm"};
+    for (size_t i = 0; i < sizeof litter / sizeof *litter; i++) put_text(folder, litter[i], "x");
+    put_class(folder, "b", 6, 6);
+    put_class(folder, "a/deeper", 7, 7);
+    put_class(folder, "fish/.hidden", 7, 7);
+    put_grey(folder, "stray.pgm", 1, 1, 9);
+    expect_numbers(folder, CN_TRAIN, "0 1 2 3 5 6 ",
+                   "passed over the folder fish, which has no images\n"
+                   "passed over 1 image outside of any class\n"
+                   "passed over 3 .webp, 1 without an ending, 1 .heic\n"
+                   "passed over 1 folder below those of the classes\n");
+    cn_dataset *data = load(folder, CN_TRAIN);
+    assert_int_equal(cn_dataset_classes(data), 2);
+    cn_dataset_free(data);
+    remove_tree(folder);
+}
+
+static void what_lies_beside_the_parts_is_said(void **state)
+{
+    (void)state;
+    char folder[FILES_PATH];
+    files_make_folder(folder);
+    put_class(folder, "train/a", 0, 5);
+    put_class(folder, "train/b", 6, 6);
+    put_text(folder, "train/c/1.webp", "x");
+    put_class(folder, "val/a", 7, 7);
+    put_class(folder, "val/c", 8, 8);
+    put_class(folder, "test", 9, 9); /* without classes */
+    cn_dataset *data = load(folder, CN_VALIDATION);
+    assert_int_equal(cn_dataset_label(data, 1), 2);
+    assert_string_equal(cn_dataset_remarks(data),
+                        "class c has no images to train on\n"
+                        "passed over the folder test, which is no part of the set\n"
+                        "passed over 1 .webp\n");
+    cn_dataset_free(data);
+    remove_tree(folder);
+}
+
+static void many_endings_count_as_others(void **state)
+{
+    (void)state;
+    cn_passed passed = {.kind_count = 0};
+    char name[16], text[CN_PASSED_TEXT];
+    assert_string_equal(cn_passed_text(&passed, text), "");
+    for (int i = 0; i < CN_ENDINGS + 2; i++) {
+        snprintf(name, sizeof name, "x.%c", 'a' + i);
+        cn_passed_add(&passed, name);
+    }
+    cn_passed_add(&passed, "x.b");
+    cn_passed_add(&passed, "x.an-ending-of-some-length");
+    cn_passed_text(&passed, text);
+    assert_memory_equal(text, "2 .b, 1 .a, 1 .c, ", 18);
+    assert_non_null(strstr(text, "1 .p, 3 others"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_folder_in_three_parts),
+        cmocka_unit_test(the_validation_part_stands_in_for_a_missing_test_part),
+        cmocka_unit_test(without_parts_every_fifth_is_for_testing),
+        cmocka_unit_test(fewer_than_five_images_are_all_learnt_and_tested),
+        cmocka_unit_test(a_class_may_be_called_train),
+        cmocka_unit_test(a_part_must_be_there_once),
+        cmocka_unit_test(a_test_part_alone_is_enough_to_test_on),
+        cmocka_unit_test(tables_come_in_three_parts),
+        cmocka_unit_test(digits_have_two_parts),
+        cmocka_unit_test(names_say_what_part_they_are),
+        cmocka_unit_test(files_of_other_kinds_are_counted),
+        cmocka_unit_test(what_lies_beside_the_parts_is_said),
+        cmocka_unit_test(many_endings_count_as_others),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
