@@ -4,7 +4,17 @@
 
 #include "convnet.h"
 
+#include <float.h>
 #include <stdarg.h>
+
+/* The promise of the same bits, and every NaN that is looked for, rest on IEEE arithmetic. */
+#if defined(__FAST_MATH__) || defined(__ASSOCIATIVE_MATH__) || defined(__RECIPROCAL_MATH__) || \
+    (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__)
+#error "convnet is built without -ffast-math, -Ofast and their parts: they change results"
+#endif
+#if FLT_EVAL_METHOD != 0 && FLT_EVAL_METHOD != 16
+#error "convnet needs float and double arithmetic without excess precision (-msse2 -mfpmath=sse)"
+#endif
 
 #if defined(__GNUC__)
 #define CN_PRINTF(string, first) __attribute__((format(printf, string, first)))

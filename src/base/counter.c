@@ -1,6 +1,8 @@
 /* counter.c - Philox4x32-10 and the draws made of it. */
 #include "base/counter.h"
 
+#include "base/math.h"
+
 #include <math.h>
 
 void cn_philox(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4])
@@ -55,8 +57,8 @@ double cn_counter_normal(uint64_t seed, uint64_t stream, uint64_t index)
     uint32_t word[4];
     block(seed, stream, index, word);
     /* Box and Muller (1958); 1 - u lies in (0, 1], where the logarithm is finite. */
-    double radius = sqrt(-2.0 * log(1.0 - unit(word[0], word[1])));
-    return radius * cos(6.283185307179586 * unit(word[2], word[3]));
+    double radius = sqrt(-2.0 * cn_log(1.0 - unit(word[0], word[1])));
+    return radius * cn_cos(6.283185307179586 * unit(word[2], word[3]));
 }
 
 void cn_counter_shuffle(uint64_t seed, uint64_t stream, int n, int *items)

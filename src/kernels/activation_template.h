@@ -53,13 +53,14 @@ typedef struct exponential {
 
 INLINE exponential exp_parts(vf x)
 {
-    const vf shifted = x * 1.44269504f + 12582912.0f, n = shifted - 12582912.0f;
-    const vf r = (x - n * 0.693359375f) - n * -2.12194440e-4f, square = r * r;
-    const vf low = r * 0.499999934f + 1.0f, middle = r * 0.0416683908f + 0.166665204f;
-    const vf high = r * 0.00138145401f + 0.00836874518f;
+    const vf shifted = fmadd_by(1.44269504f, x, spread(12582912.0f)), n = shifted - 12582912.0f;
+    const vf r = fmadd_by(2.12194440e-4f, n, fmadd_by(-0.693359375f, n, x)), square = r * r;
+    const vf low = horner(r, spread(0.499999934f), 1.0f);
+    const vf middle = horner(r, spread(0.0416683908f), 0.166665204f);
+    const vf high = horner(r, spread(0.00138145401f), 0.00836874518f);
     return (exponential){
         .r = r,
-        .q = low + square * (middle + square * high),
+        .q = fmadd(square, fmadd(square, high, middle), low),
         .power = (vf)(((vi)shifted + 127) << 23), /* the low 9 bits of `shifted` are n */
     };
 }
@@ -68,7 +69,7 @@ INLINE exponential exp_parts(vf x)
 INLINE vf exp_below(vf x)
 {
     const exponential e = exp_parts(at_least(x, -87));
-    return zero_where(x < -87.0f, (e.q * e.r + 1.0f) * e.power);
+    return zero_where(x < -87.0f, horner(e.q, e.r, 1.0f) * e.power);
 }
 
 /* e^x - 1 for x <= 0, to about 2 ulp: 2^n (1 + r q) - 1 = (2^n - 1) + 2^n r q, where 2^n - 1 is
@@ -76,7 +77,7 @@ INLINE vf exp_below(vf x)
 INLINE vf expm1_below(vf x)
 {
     const exponential e = exp_parts(at_least(x, -87));
-    return (e.power - 1.0f) + e.power * (e.r * e.q);
+    return fmadd(e.power, e.r * e.q, e.power - 1.0f);
 }
 
 /* ---- functions with kinks */
@@ -128,7 +129,7 @@ INLINE vf hard_swish_lanes(vf x, vf unused)
 INLINE vf hard_swish_derivative(vf x, vf dy, vf unused)
 {
     (void)unused;
-    const vf inside = dy * (x * (1.0f / 3) + 0.5f);
+    const vf inside = dy * horner(x, spread(1.0f / 3), 0.5f);
     return zero_where(x <= -3, choose(x >= 3, dy, inside));
 }
 
@@ -156,11 +157,11 @@ INLINE vf softplus_lanes(vf x, vf unused)
 {
     (void)unused;
     const vf t = exp_below(-magnitude(x)), s = t / (t + 2.0f), z = s * s;
-    vf p = z * 0.14012235f + 0.13999569f;
-    p = p * z + 0.2001085f;
-    p = p * z + 0.33333207f;
+    vf p = horner(z, spread(0.14012235f), 0.13999569f);
+    p = horner(p, z, 0.2001085f);
+    p = horner(p, z, 0.33333207f);
     const vf twice = s + s;
-    return relu_lanes(x) + (twice + twice * (z * p));
+    return relu_lanes(x) + fmadd(twice, z * p, twice);
 }
 
 /* y = ln(1 + e^x):  dx = dy / (1 + e^-x) = dy (1 - e^-y) */
@@ -182,7 +183,7 @@ INLINE vf softplus_derivative(vf y, vf dy, vf unused)
  */
 INLINE vf gated(vf x, vf t, vf tail)
 {
-    return relu_lanes(x) - t * tail;
+    return fmadd(-t, tail, relu_lanes(x));
 }
 
 INLINE vf gated_derivative(vf x, vf w, vf dy)
@@ -202,7 +203,7 @@ INLINE vf silu_derivative(vf x, vf dy, vf unused)
 {
     (void)unused;
     const vf t = at_most(magnitude(x), 88), e = exp_below(-t), r = 1.0f / (e + 1.0f);
-    return gated_derivative(x, e * r * (1.0f - t * r), dy);
+    return gated_derivative(x, e * r * horner(-t, r, 1.0f), dy);
 }
 
 /*
@@ -216,11 +217,15 @@ INLINE vf silu_derivative(vf x, vf dy, vf unused)
  */
 INLINE vf mills_ratio(vf t)
 {
-    vf p = t * 0.00407756635f + 0.0403722682f, q = t * 0.0102208143f + 0.101205079f;
-    p = p * t + 0.182460995f, q = q * t + 0.467426891f;
-    p = p * t + 0.437249802f, q = q * t + 1.19928729f;
-    p = p * t + 0.5f, q = q * t + 1.67238456f;
-    q = q * t + 1.0f;
+    vf p = horner(t, spread(0.00407756635f), 0.0403722682f);
+    p = horner(p, t, 0.182460995f);
+    p = horner(p, t, 0.437249802f);
+    p = horner(p, t, 0.5f);
+    vf q = horner(t, spread(0.0102208143f), 0.101205079f);
+    q = horner(q, t, 0.467426891f);
+    q = horner(q, t, 1.19928729f);
+    q = horner(q, t, 1.67238456f);
+    q = horner(q, t, 1.0f);
     return p / q;
 }
 
@@ -236,7 +241,7 @@ INLINE vf gelu_derivative(vf x, vf dy, vf unused)
 {
     (void)unused;
     const vf t = at_most(magnitude(x), 14), bell = exp_below(t * t * -0.5f);
-    return gated_derivative(x, bell * (mills_ratio(t) - t * 0.398942280f), dy);
+    return gated_derivative(x, bell * fmadd_by(-0.398942280f, t, mills_ratio(t)), dy);
 }
 
 /* The tanh form: (1 + tanh(u)) / 2 = 1 / (1 + e^-2u), u = sqrt(2/pi) (x + 0.044715 x^3). */
@@ -246,16 +251,18 @@ INLINE vf gelu_derivative(vf x, vf dy, vf unused)
 INLINE vf gelu_tanh_lanes(vf x, vf unused)
 {
     (void)unused;
-    const vf t = at_most(magnitude(x), 14), e = exp_below(-t * (t * t * GELU_3 + GELU_1));
+    const vf t = at_most(magnitude(x), 14),
+             e = exp_below(-t * horner(t * t, spread(GELU_3), GELU_1));
     return gated(x, t, e / (e + 1.0f));
 }
 
 INLINE vf gelu_tanh_derivative(vf x, vf dy, vf unused)
 {
     (void)unused;
-    const vf t = at_most(magnitude(x), 14), e = exp_below(-t * (t * t * GELU_3 + GELU_1));
-    const vf r = 1.0f / (e + 1.0f), slope = t * t * (3 * GELU_3) + GELU_1;
-    return gated_derivative(x, e * r * (1.0f - t * r * slope), dy);
+    const vf t = at_most(magnitude(x), 14),
+             e = exp_below(-t * horner(t * t, spread(GELU_3), GELU_1));
+    const vf r = 1.0f / (e + 1.0f), slope = horner(t * t, spread(3 * GELU_3), GELU_1);
+    return gated_derivative(x, e * r * horner(-t * r, slope, 1.0f), dy);
 }
 
 /* ---- along an array */

@@ -47,16 +47,17 @@ INLINE vf spread_pair(const float *p)
     return (vf)((vu){0} | pair);
 }
 
-/* sum + a[1] b[1] + a[0] b[0]. The products are exact. The instruction takes numbers below 2^-126
- * for zeros. It is part of AVX-512's kernels: who runs them with bf16 asks cn_kernels_with_bf16. */
+/* sum + a[1] b[1] + a[0] b[0]. The products are exact: to fuse them changes nothing. The
+ * instruction takes numbers below 2^-126 for zeros. It is part of AVX-512's kernels: who runs them
+ * with bf16 asks cn_kernels_with_bf16. */
 INLINE vf dot_pairs(vf sum, vf a, vf b)
 {
 #if BF16_INSTRUCTION
     __asm__("vdpbf16ps %2, %1, %0" : "+v"(sum) : "v"(a), "v"(b)); /* as in add_product */
     return sum;
 #else
-    sum += (vf)((vu)a & 0xffff0000) * (vf)((vu)b & 0xffff0000);
-    return sum + (vf)((vu)a << 16) * (vf)((vu)b << 16);
+    sum = fmadd((vf)((vu)a & 0xffff0000), (vf)((vu)b & 0xffff0000), sum);
+    return fmadd((vf)((vu)a << 16), (vf)((vu)b << 16), sum);
 #endif
 }
 

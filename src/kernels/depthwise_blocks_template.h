@@ -66,7 +66,8 @@ INLINE void sum_deep_block(const int K, const int S, const int R, const block_ro
                     UNROLL
                     for (int v = 0; v < K; v++)
                         if (u >= 0 && u < K && i >= v && (i - v) % S == 0 && (i - v) / S < BLOCK)
-                            acc[o][(i - v) / S] += e * load(w + (u * K + v) * LINE);
+                            acc[o][(i - v) / S] =
+                                fmadd(e, load(w + (u * K + v) * LINE), acc[o][(i - v) / S]);
                 }
             }
         }
@@ -93,8 +94,8 @@ INLINE void sum_side(const int V, const block_rows *t, int p, int q, int v0, int
         for (int v = v0; v < v1; v++) {
             UNROLL
             for (int k = 0; k < V; k++)
-                acc[k] += load(x + v * pixel + (n + k) * LANES) *
-                          load(taps_at(t, n + k) + (u * s->fw + v) * LINE);
+                acc[k] = fmadd(load(x + v * pixel + (n + k) * LANES),
+                               load(taps_at(t, n + k) + (u * s->fw + v) * LINE), acc[k]);
         }
     }
     UNROLL

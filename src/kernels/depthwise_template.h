@@ -146,7 +146,7 @@ INLINE void sum_block(const int V, const int TAPS, const int STEP, const row_sum
                     UNROLL
                     for (int v = 0; v < TAPS; v++)
                         if (i >= v && (i - v) % STEP == 0 && (i - v) / STEP < BLOCK)
-                            acc[(i - v) / STEP][k] += e * tap[v][k];
+                            acc[(i - v) / STEP][k] = fmadd(e, tap[v][k], acc[(i - v) / STEP][k]);
                 }
             }
         } else {
@@ -156,7 +156,7 @@ INLINE void sum_block(const int V, const int TAPS, const int STEP, const row_sum
                     const vf tap = load(w + v * s->w_tap + k * LANES);
                     UNROLL
                     for (int i = 0; i < BLOCK; i++)
-                        acc[i][k] += load(x + i * step + k * LANES) * tap;
+                        acc[i][k] = fmadd(load(x + i * step + k * LANES), tap, acc[i][k]);
                 }
             }
         }

@@ -60,7 +60,7 @@ INLINE void sum_taps(const int N, const tap_sums *s)
                 const vf d = load(dy);
                 sum += d;
                 UNROLL
-                for (int t = 0; t < N; t++) acc[t] += load(x[t] + at) * d;
+                for (int t = 0; t < N; t++) acc[t] = fmadd(load(x[t] + at), d, acc[t]);
             }
             UNROLL
             for (int t = 0; t < N; t++) store(s->dw[t] + k * LINE + j, acc[t]);

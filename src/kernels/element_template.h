@@ -15,16 +15,16 @@ INLINE float exp_lane(float x)
     const float rounder = 12582912.0f;
     x = x > 88.0f ? 88.0f : x;
     const float clamped = x < -87.0f ? -87.0f : x;
-    const float shifted = clamped * 1.44269504f + rounder, n = shifted - rounder;
-    const float r = (clamped - n * 0.693359375f) - n * -2.12194440e-4f;
+    const float shifted = fmadd1(clamped, 1.44269504f, rounder), n = shifted - rounder;
+    const float r = fmadd1(n, 2.12194440e-4f, fmadd1(n, -0.693359375f, clamped));
     float e = 1.0f / 5040;
-    e = e * r + 1.0f / 720;
-    e = e * r + 1.0f / 120;
-    e = e * r + 1.0f / 24;
-    e = e * r + 1.0f / 6;
-    e = e * r + 0.5f;
-    e = e * r + 1.0f;
-    e = e * r + 1.0f;
+    e = fmadd1(e, r, 1.0f / 720);
+    e = fmadd1(e, r, 1.0f / 120);
+    e = fmadd1(e, r, 1.0f / 24);
+    e = fmadd1(e, r, 1.0f / 6);
+    e = fmadd1(e, r, 0.5f);
+    e = fmadd1(e, r, 1.0f);
+    e = fmadd1(e, r, 1.0f);
     uint32_t bits;
     memcpy(&bits, &shifted, sizeof bits);
     bits = (bits + 127) << 23; /* the low 9 bits of `shifted` are n */
@@ -43,7 +43,7 @@ static double multiply_add(size_t steps)
     for (int i = 0; i < 12; i++) sum[i] = spread(one + (float)i);
     for (size_t s = 0; s < steps; s++) {
         UNROLL
-        for (int i = 0; i < 12; i++) sum[i] = sum[i] * factor + factor;
+        for (int i = 0; i < 12; i++) sum[i] = fmadd(sum[i], factor, factor);
     }
     for (int i = 0; i < 12; i++) one = sum[i][0]; /* used, so that it is computed */
     return (double)steps * 12 * LANES * 2;
@@ -83,11 +83,11 @@ static void tanh_(size_t n, const float *x, float *y)
     for (size_t i = 0; i < n; i++) {
         const float v = x[i], z = v * v;
         float p = -5.70498872745e-3f;
-        p = p * z + 2.06390887954e-2f;
-        p = p * z - 5.37397155531e-2f;
-        p = p * z + 1.33314422036e-1f;
-        p = p * z - 3.33332819422e-1f;
-        const float near = v + v * z * p;
+        p = fmadd1(p, z, 2.06390887954e-2f);
+        p = fmadd1(p, z, -5.37397155531e-2f);
+        p = fmadd1(p, z, 1.33314422036e-1f);
+        p = fmadd1(p, z, -3.33332819422e-1f);
+        const float near = fmadd1(v * z, p, v);
         const float far = 1 - 2 / (exp_lane(2 * v) + 1);
         y[i] = z < 0.390625f ? near : far;
     }

@@ -4,6 +4,11 @@
  * GCC's and Clang's vector extensions say what a loop does in every instruction set at once: + and
  * * are element by element, and a scalar operand is spread over the lanes. Each kernels_*.c defines
  * LANES and ISA and includes the templates; all they define is static.
+ *
+ * The same bits, whatever the compiler: it may not contract a b + c into a fused multiply-add
+ * (cmake/kernels.cmake), since it would do so here and not there. What is fused says so by name:
+ * fmadd and its kin round once with AVX2, AVX-512 and on aarch64, and twice in the portable kernels
+ * of other processors.
  */
 #include "kernels/kernels.h"
 
@@ -11,6 +16,9 @@
 #include <string.h>
 #ifdef __AVX__
 #include <immintrin.h>
+#endif
+#ifdef __aarch64__
+#include <arm_neon.h>
 #endif
 
 /* aligned(4): tensors of odd channel counts start their pixels anywhere. */
@@ -21,7 +29,8 @@ typedef uint32_t vu __attribute__((vector_size(LANES * 4), aligned(4), may_alias
 #define INLINE static inline __attribute__((always_inline))
 
 /* Loops over a tile must unroll fully, or its accumulators do not live in registers. IVDEP: the
- * iterations are independent, although outputs may be the very same array as an input. */
+ * iterations are independent, although outputs may be the very same array as an input. Never before
+ * a sum over the iterations, whose order clang may then change. */
 #if defined(__clang__)
 #define UNROLL _Pragma("clang loop unroll(full)")
 #define IVDEP  _Pragma("clang loop vectorize(assume_safety)")
@@ -65,15 +74,50 @@ INLINE vf spread(float x)
     return x - (vf){0};
 }
 
-/* sum + e v, in the sum's own register: GCC, left to choose, copies sums from one to another. And
- * rounded once, wherever it stands: an expression is fused, or not, as the compiler likes. */
+/* Fused multiply-adds: a b + c. */
+INLINE vf fmadd(vf a, vf b, vf c)
+{
+#if LANES == 16 && defined(__AVX512F__)
+    return (vf)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+#elif LANES == 8 && defined(__FMA__)
+    return (vf)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+#elif LANES == 4 && defined(__aarch64__)
+    return (vf)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
+#else
+    return a * b + c;
+#endif
+}
+
+/* With a number in all lanes for a factor, or for what is added: a step of Horner's rule. */
+INLINE vf fmadd_by(float a, vf b, vf c)
+{
+    return fmadd(spread(a), b, c);
+}
+
+INLINE vf horner(vf a, vf b, float c)
+{
+    return fmadd(a, b, spread(c));
+}
+
+/* The same of single numbers, in loops that the compiler turns into vectors. */
+INLINE float fmadd1(float a, float b, float c)
+{
+#if (LANES >= 8 && defined(__FMA__)) || (LANES == 4 && defined(__aarch64__))
+    return __builtin_fmaf(a, b, c);
+#else
+    return a * b + c;
+#endif
+}
+
+/* fmadd(e, v, sum) in the sum's own register: GCC, left to choose, copies sums from one to
+ * another. */
 INLINE vf add_product(vf sum, vf e, vf v)
 {
 #if (LANES == 8 && defined(__FMA__)) || (LANES == 16 && defined(__AVX512F__))
     __asm__("vfmadd231ps %2, %1, %0" : "+v"(sum) : "v"(e), "v"(v));
     return sum;
 #else
-    return sum + e * v;
+    return fmadd(e, v, sum);
 #endif
 }
 

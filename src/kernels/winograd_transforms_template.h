@@ -21,63 +21,61 @@
 /* B' d: 6 to 6. */
 INLINE void input_line(const vf *d, const int s, vf *o, const int t)
 {
-    const vf even_a = d[4 * s] - 2 * d[2 * s], odd_a = POINT_A * (d[3 * s] - 2 * d[s]);
-    const vf even_b = d[4 * s] - 0.5f * d[2 * s], odd_b = POINT_B * (d[3 * s] - 0.5f * d[s]);
-    o[0] = d[0] - 2.5f * d[2 * s] + d[4 * s];
-    o[t] = even_a + odd_a;
-    o[2 * t] = even_a - odd_a;
-    o[3 * t] = even_b + odd_b;
-    o[4 * t] = even_b - odd_b;
-    o[5 * t] = d[s] - 2.5f * d[3 * s] + d[5 * s];
+    const vf even_a = fmadd_by(-2, d[2 * s], d[4 * s]), odd_a = fmadd_by(-2, d[s], d[3 * s]);
+    const vf even_b = fmadd_by(-0.5f, d[2 * s], d[4 * s]), odd_b = fmadd_by(-0.5f, d[s], d[3 * s]);
+    o[0] = fmadd_by(-2.5f, d[2 * s], d[0]) + d[4 * s];
+    o[t] = fmadd_by(POINT_A, odd_a, even_a);
+    o[2 * t] = fmadd_by(-POINT_A, odd_a, even_a);
+    o[3 * t] = fmadd_by(POINT_B, odd_b, even_b);
+    o[4 * t] = fmadd_by(-POINT_B, odd_b, even_b);
+    o[5 * t] = fmadd_by(-2.5f, d[3 * s], d[s]) + d[5 * s];
 }
 
 /* A' m: 6 to 4. */
 INLINE void output_line(const vf *m, const int s, vf *o, const int t)
 {
     const vf sum_a = m[s] + m[2 * s], odd_a = POINT_A * (m[s] - m[2 * s]);
-    const vf sum_b = m[3 * s] + m[4 * s], odd_b = POINT_B * (m[3 * s] - m[4 * s]);
+    const vf sum_b = m[3 * s] + m[4 * s], difference_b = m[3 * s] - m[4 * s];
     o[0] = m[0] + sum_a + sum_b;
-    o[t] = odd_a + odd_b;
-    o[2 * t] = 0.5f * sum_a + 2 * sum_b;
-    o[3 * t] = 0.5f * odd_a + 2 * odd_b + m[5 * s];
+    o[t] = fmadd_by(POINT_B, difference_b, odd_a);
+    o[2 * t] = fmadd_by(0.5f, sum_a, 2 * sum_b);
+    o[3 * t] = fmadd_by(0.5f, odd_a, fmadd_by(2 * POINT_B, difference_b, m[5 * s]));
 }
 
 /* A y: 4 to 6. */
 INLINE void gradient_line(const vf *y, const int s, vf *o, const int t)
 {
-    const vf even_a = y[0] + 0.5f * y[2 * s], odd_a = POINT_A * (y[s] + 0.5f * y[3 * s]);
-    const vf even_b = y[0] + 2 * y[2 * s], odd_b = POINT_B * (y[s] + 2 * y[3 * s]);
+    const vf even_a = fmadd_by(0.5f, y[2 * s], y[0]), odd_a = fmadd_by(0.5f, y[3 * s], y[s]);
+    const vf even_b = fmadd_by(2, y[2 * s], y[0]), odd_b = fmadd_by(2, y[3 * s], y[s]);
     o[0] = y[0];
-    o[t] = even_a + odd_a;
-    o[2 * t] = even_a - odd_a;
-    o[3 * t] = even_b + odd_b;
-    o[4 * t] = even_b - odd_b;
+    o[t] = fmadd_by(POINT_A, odd_a, even_a);
+    o[2 * t] = fmadd_by(-POINT_A, odd_a, even_a);
+    o[3 * t] = fmadd_by(POINT_B, odd_b, even_b);
+    o[4 * t] = fmadd_by(-POINT_B, odd_b, even_b);
     o[5 * t] = y[3 * s];
 }
 
 /* G g: 3 to 6. M' is -3/2 at +-a, 6 at +-b. */
 INLINE void filter_line(const vf *g, const int s, vf *o, const int t)
 {
-    const vf even_a = (-2.0f / 3) * (g[0] + 0.5f * g[2 * s]), odd_a = (-2.0f / 3 * POINT_A) * g[s];
-    const vf even_b = (1.0f / 6) * (g[0] + 2 * g[2 * s]), odd_b = (1.0f / 6 * POINT_B) * g[s];
+    const vf even_a = (-2.0f / 3) * fmadd_by(0.5f, g[2 * s], g[0]);
+    const vf even_b = (1.0f / 6) * fmadd_by(2, g[2 * s], g[0]);
     o[0] = g[0];
-    o[t] = even_a + odd_a;
-    o[2 * t] = even_a - odd_a;
-    o[3 * t] = even_b + odd_b;
-    o[4 * t] = even_b - odd_b;
+    o[t] = fmadd_by(-2.0f / 3 * POINT_A, g[s], even_a);
+    o[2 * t] = fmadd_by(2.0f / 3 * POINT_A, g[s], even_a);
+    o[3 * t] = fmadd_by(1.0f / 6 * POINT_B, g[s], even_b);
+    o[4 * t] = fmadd_by(-1.0f / 6 * POINT_B, g[s], even_b);
     o[5 * t] = g[2 * s];
 }
 
 /* G' u: 6 to 3. */
 INLINE void filter_gradient_line(const vf *u, const int s, vf *o, const int t)
 {
-    const vf sum_a = (-2.0f / 3) * (u[s] + u[2 * s]),
-             odd_a = (-2.0f / 3 * POINT_A) * (u[s] - u[2 * s]);
-    const vf sum_b = (1.0f / 6) * (u[3 * s] + u[4 * s]),
-             odd_b = (1.0f / 6 * POINT_B) * (u[3 * s] - u[4 * s]);
-    o[0] = u[0] + sum_a + sum_b;
-    o[t] = odd_a + odd_b;
-    o[2 * t] = 0.5f * sum_a + 2 * sum_b + u[5 * s];
+    const vf sum_a = u[s] + u[2 * s], odd_a = u[s] - u[2 * s];
+    const vf sum_b = u[3 * s] + u[4 * s], odd_b = u[3 * s] - u[4 * s];
+    o[0] = fmadd_by(1.0f / 6, sum_b, fmadd_by(-2.0f / 3, sum_a, u[0]));
+    o[t] = fmadd_by(1.0f / 6 * POINT_B, odd_b, (-2.0f / 3 * POINT_A) * odd_a);
+    o[2 * t] = fmadd_by(1.0f / 3, sum_b, fmadd_by(-1.0f / 3, sum_a, u[5 * s]));
 }
 
 /* ---- F(2x2, 3x3) */
@@ -101,10 +99,10 @@ INLINE void output_line_2(const vf *m, const int s, vf *o, const int t)
 /* G g: 3 to 4. */
 INLINE void filter_line_2(const vf *g, const int s, vf *o, const int t)
 {
-    const vf even = 0.5f * (g[0] + g[2 * s]), odd = 0.5f * g[s];
+    const vf even = 0.5f * (g[0] + g[2 * s]);
     o[0] = g[0];
-    o[t] = even + odd;
-    o[2 * t] = even - odd;
+    o[t] = fmadd_by(0.5f, g[s], even);
+    o[2 * t] = fmadd_by(-0.5f, g[s], even);
     o[3 * t] = g[2 * s];
 }
 

@@ -26,6 +26,8 @@
  */
 #include "layers/loss.h"
 
+#include "base/math.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -184,14 +186,14 @@ static double log_sum_exp(int n, const float *z)
     double largest = z[0], sum = 0;
     for (int j = 1; j < n; j++)
         if (z[j] > largest) largest = z[j];
-    for (int j = 0; j < n; j++) sum += exp(z[j] - largest);
-    return largest + log(sum);
+    for (int j = 0; j < n; j++) sum += cn_exp(z[j] - largest);
+    return largest + cn_log(sum);
 }
 
 /* The logarithm, and 1 / p; a NaN stays one. */
 static double safe_log(double p)
 {
-    return log(p < TINY ? TINY : p);
+    return cn_log(p < TINY ? TINY : p);
 }
 
 static double safe_reciprocal(double p)
@@ -232,7 +234,7 @@ static double binary_row(const cn_loss_plan *p, double scale, const float *z, co
         double t1 = weigh(p, 1, y), t0 = weigh(p, 0, 1 - y), hat = y_hat[j];
         if (p->fused) {
             /* -t1 log y_hat - t0 log(1 - y_hat), both from log(1 + exp(-|z|)) */
-            double one = (z[j] > 0 ? z[j] : 0) + log1p(exp(-fabs((double)z[j])));
+            double one = (z[j] > 0 ? z[j] : 0) + cn_log1p(cn_exp(-fabs((double)z[j])));
             loss += (t0 + t1) * one - t1 * z[j];
             if (dx) dx[j] = (float)((hat * (t0 + t1) - t1) * scale);
         } else {

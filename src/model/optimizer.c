@@ -16,6 +16,8 @@
  */
 #include "model/optimizer.h"
 
+#include "base/math.h"
+
 #include <math.h>
 
 /* ---- options */
@@ -184,8 +186,8 @@ void cn_optimizer_step(const cn_optimizer *o, const cn_update_plan *plan,
                        const cn_kernels *kernels, cn_pool *pool)
 {
     bool adam = o->kind == CN_ADAM || o->kind == CN_ADAMW;
-    double c1 = adam ? 1 - pow(o->beta1, (double)t) : 1;
-    double root = adam ? sqrt(1 - pow(o->beta2, (double)t)) : 1;
+    double c1 = adam ? 1 - cn_pow(o->beta1, (double)t) : 1;
+    double root = adam ? sqrt(1 - cn_pow(o->beta2, (double)t)) : 1;
     step_job job = {
         .o = o,
         .units = plan->units,

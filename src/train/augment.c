@@ -7,6 +7,7 @@
 #include "train/augment.h"
 
 #include "base/counter.h"
+#include "base/math.h"
 
 #include <math.h>
 
@@ -67,13 +68,13 @@ static int whole(const source *s, use what, int n)
 static double log_gamma_variate(const source *s, double alpha, uint64_t first)
 {
     const double d = alpha + 2.0 / 3, c = 1 / sqrt(9 * d);
-    const double power = log(1 - uniform(s, first)) / alpha; /* 1 - u is never 0 */
+    const double power = cn_log(1 - uniform(s, first)) / alpha; /* 1 - u is never 0 */
     for (uint64_t draw = first + 1;; draw += 2) {
         double x = cn_counter_normal(s->seed, s->stream, place(s, draw));
         double t = 1 + c * x, u = 1 - uniform(s, draw + 1);
         if (t <= 0) continue;
         double v = t * t * t;
-        if (log(u) < 0.5 * x * x + d - d * v + d * log(v)) return log(d * v) + power;
+        if (cn_log(u) < 0.5 * x * x + d - d * v + d * cn_log(v)) return cn_log(d * v) + power;
     }
 }
 
@@ -83,7 +84,7 @@ static float mix_weight(const source *s, double alpha)
     enum { DRAWS = 1 << 16 };
     double a = log_gamma_variate(s, alpha, WEIGHT);
     double b = log_gamma_variate(s, alpha, WEIGHT + DRAWS);
-    return (float)(1 / (1 + exp(-fabs(a - b))));
+    return (float)(1 / (1 + cn_exp(-fabs(a - b))));
 }
 
 static void draw_warp(const cn_augment *a, const source *s, cn_warp *warp)

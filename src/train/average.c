@@ -1,6 +1,7 @@
 /* average.c - averages of a model's parameters while it trains. convnet.h has the formulas. */
 #include "train/train.h"
 
+#include "base/math.h"
 #include "model/session.h"
 
 #include <math.h>
@@ -46,7 +47,7 @@ void cn_averager_step(cn_averager *a, cn_session *session, int64_t step, int64_t
     if (a->opts.kind == CN_AVERAGE_EMA)
         decay = fmin(decay, (1 + n) / (10 + n));
     else
-        decay *= pow((double)step / (double)steps, a->opts.power);
+        decay *= cn_pow((double)step / (double)steps, a->opts.power);
     cn_session_blend(session, 1 - decay, a->block);
     if (a->opts.kind == CN_AVERAGE_LOOKAHEAD) {
         memcpy(a->model->block, a->block, a->model->block_size * sizeof *a->block);

@@ -1,6 +1,8 @@
 /* schedule.c - the learning rate as a function of the step. convnet.h has the formulas. */
 #include "train/train.h"
 
+#include "base/math.h"
+
 #include <math.h>
 
 static double or_default(double value, double fallback)
@@ -54,14 +56,15 @@ static double curve(const cn_schedule *s, double t, int64_t epochs_over)
     const double pi = 3.14159265358979323846;
     const double peak = or_default(s->peak, 0.3), start = or_default(s->start, 0.04);
     switch (s->kind) {
-    case CN_SCHEDULE_STEP: return pow(or_default(s->factor, 0.1), falls(s, epochs_over));
-    case CN_SCHEDULE_POLYNOMIAL: return s->end + (1 - s->end) * pow(1 - t, or_default(s->power, 1));
+    case CN_SCHEDULE_STEP: return cn_pow(or_default(s->factor, 0.1), falls(s, epochs_over));
+    case CN_SCHEDULE_POLYNOMIAL:
+        return s->end + (1 - s->end) * cn_pow(1 - t, or_default(s->power, 1));
     case CN_SCHEDULE_ONE_CYCLE:
         return t < peak ? start + (1 - start) * t / peak
                         : 1 + (s->end - 1) * (t - peak) / (1 - peak);
     case CN_SCHEDULE_CONSTANT:
     case CN_SCHEDULE_PLATEAU: return 1;
-    default: return s->end + (1 - s->end) * (1 + cos(pi * t)) / 2;
+    default: return s->end + (1 - s->end) * (1 + cn_cos(pi * t)) / 2;
     }
 }
 
@@ -76,6 +79,6 @@ double cn_schedule_rate(const cn_schedule *s, double rate, int64_t step, int ste
 
 double cn_schedule_plateau(const cn_schedule *s, int falls_so_far)
 {
-    double factor = pow(or_default(s->factor, 0.1), falls_so_far);
+    double factor = cn_pow(or_default(s->factor, 0.1), falls_so_far);
     return factor > s->end ? factor : s->end;
 }

@@ -7,6 +7,7 @@
  */
 #include "train/train.h"
 
+#include "base/math.h"
 #include "base/pixels.h"
 #include "data/dataset.h"
 #include "model/session.h"
@@ -64,9 +65,9 @@ void cn_tta_add(const cn_model *model, size_t n, const float *y, double weight, 
     for (size_t i = 0; i < n; i++) {
         double z = y[i];
         if (last == &cn_softmax_type)
-            z = log(fmax(z, TINY));
+            z = cn_log(fmax(z, TINY));
         else if (last == &cn_sigmoid_type)
-            z = log(fmax(z, TINY)) - log(fmax(1 - z, TINY));
+            z = cn_log(fmax(z, TINY)) - cn_log(fmax(1 - z, TINY));
         sum[i] += weight * z;
     }
 }
@@ -75,8 +76,8 @@ static void softmax(size_t columns, const double *z, float *y)
 {
     double largest = z[0], total = 0;
     for (size_t j = 1; j < columns; j++) largest = fmax(largest, z[j]);
-    for (size_t j = 0; j < columns; j++) total += exp(z[j] - largest);
-    for (size_t j = 0; j < columns; j++) y[j] = (float)(exp(z[j] - largest) / total);
+    for (size_t j = 0; j < columns; j++) total += cn_exp(z[j] - largest);
+    for (size_t j = 0; j < columns; j++) y[j] = (float)(cn_exp(z[j] - largest) / total);
 }
 
 void cn_tta_finish(const cn_model *model, size_t n, const double *sum, float *y)
@@ -88,7 +89,7 @@ void cn_tta_finish(const cn_model *model, size_t n, const double *sum, float *y)
         return;
     }
     bool sigmoid = output->type == &cn_sigmoid_type;
-    for (size_t i = 0; i < n; i++) y[i] = (float)(sigmoid ? 1 / (1 + exp(-sum[i])) : sum[i]);
+    for (size_t i = 0; i < n; i++) y[i] = (float)(sigmoid ? 1 / (1 + cn_exp(-sum[i])) : sum[i]);
 }
 
 /* By the formulas of src/layers/loss.c, from the outputs: there are no logits that they came from.
@@ -102,9 +103,9 @@ double cn_tta_loss(const cn_model *model, int m, const float *y, const int32_t *
         for (int j = 0; j < n; j++) {
             double hat = *y++, truth = n == 1 ? labels[i] : j == labels[i];
             if (last == &cn_softmax_type)
-                sum -= truth * log(fmax(hat, TINY));
+                sum -= truth * cn_log(fmax(hat, TINY));
             else if (last == &cn_sigmoid_type)
-                sum -= log(fmax(truth != 0 ? hat : 1 - hat, TINY)) / n;
+                sum -= cn_log(fmax(truth != 0 ? hat : 1 - hat, TINY)) / n;
             else
                 sum += (hat - truth) * (hat - truth) / n;
         }

@@ -17,6 +17,8 @@
  */
 #include "train/augment.h"
 
+#include "base/math.h"
+
 #include <math.h>
 
 #define INLINE static inline __attribute__((always_inline))
@@ -87,7 +89,8 @@ void cn_warp_picture(const cn_warp *warp, const int shape[3], cn_border border, 
                      float *out)
 {
     const plane p = {.x = in, .rows = shape[0], .columns = shape[1], .border = border};
-    const double cosine = cos(warp->angle) / warp->scale, sine = sin(warp->angle) / warp->scale;
+    const double cosine = cn_cos(warp->angle) / warp->scale,
+                 sine = cn_sin(warp->angle) / warp->scale;
     const double middle_r = 0.5 * (shape[0] - 1), middle_c = 0.5 * (shape[1] - 1);
     const int64_t dr = fixed(sine), dc = fixed(cosine);
     for (int i = 0; i < shape[0]; i++, out += (size_t)shape[1] * (size_t)shape[2]) {
