@@ -20,7 +20,7 @@ typedef struct options {
 static const cli_option bench_options[] = {
     {"layer", CLI_TEXT, offsetof(options, layer), "NAME", NULL, 0, 0,
      "only the layers of the table whose name contains this"},
-    {"batch", CLI_WHOLE, offsetof(options, batch), "N", NULL, 1, 4096,
+    {"batch-size", CLI_WHOLE, offsetof(options, batch), "N", NULL, 1, 4096,
      "pictures at once (default: 32 for layers, 64 to train a network, 1 to run it)"},
     {"repeats", CLI_WHOLE, offsetof(options, repeats), "N", "11", 1, MAX_REPEATS,
      "measurements of at least 10 ms each, of which the median counts"},

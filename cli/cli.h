@@ -74,6 +74,11 @@ extern const cli_command cli_train, cli_evaluate, cli_predict, cli_summary, cli_
 int cli_parse(const cli_command *command, int argc, char **argv, void *options, int *count);
 void cli_print_help(const cli_command *command);
 
+/* Is the argument "--option" or "--option=value", in this word or in another that stands for it? */
+bool cli_is_option(const char *argument, const char *option);
+/* Was the option given? */
+bool cli_is_given(const cli_common *common, const char *option);
+
 /* The name (of the list that next(i) walks, NULL at its end) that `word` may be a slip of; NULL
  * when none is near. */
 const char *cli_nearest(const char *word, const char *(*next)(const void *list, int i),

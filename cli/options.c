@@ -131,26 +131,15 @@ static void print_wanted(const cli_option *o)
 
 /* ---- slips of the keyboard */
 
-/* Letters to insert, drop or change to make b of a (Levenshtein). */
-static int distance(const char *a, const char *b)
+/* What was begun but not ended, --opt for --optimizer, or ended otherwise, --dataset for --data;
+ * and a part of what is wanted, --decay for --weight-decay. */
+static bool is_meant(const char *word, const char *name)
 {
-    enum { LONGEST = 32 };
-    int row[LONGEST + 1];
-    size_t length = strlen(b);
-    if (length > LONGEST) return LONGEST;
-    for (size_t j = 0; j <= length; j++) row[j] = (int)j;
-    for (int i = 0; a[i]; i++) {
-        int diagonal = row[0];
-        row[0] = i + 1;
-        for (size_t j = 0; j < length; j++) {
-            int change = diagonal + (a[i] != b[j]);
-            int drop = row[j + 1] + 1, insert = row[j] + 1;
-            diagonal = row[j + 1];
-            row[j + 1] = change < drop ? change : drop;
-            if (insert < row[j + 1]) row[j + 1] = insert;
-        }
-    }
-    return row[length];
+    size_t length = strlen(word), whole = strlen(name);
+    if (length < 3 || whole < 3) return false;
+    if (strncmp(word, name, length < whole ? length : whole) == 0) return true;
+    const char *part = strstr(name, word);
+    return part && part > name && part[-1] == '-' && (part[length] == '-' || !part[length]);
 }
 
 const char *cli_nearest(const char *word, const char *(*next)(const void *list, int i),
@@ -161,14 +150,49 @@ const char *cli_nearest(const char *word, const char *(*next)(const void *list, 
     size_t length = strlen(word);
     if (length > 100) return NULL;
     for (int i = 0; (name = next(list, i)); i++) {
-        /* What was begun but not ended is meant: --opt for --optimizer. */
-        int d = length >= 3 && strncmp(word, name, length) == 0 ? 0 : distance(word, name);
+        int d = is_meant(word, name) ? 0 : cn_text_distance(word, name);
         if (d < best && d < (int)strlen(name)) {
             best = d;
             nearest = name;
         }
     }
     return nearest;
+}
+
+/* Other words for options, which --help does not list. */
+static const struct {
+    const char *alias, *name;
+} aliases[] = {
+    {"batch", "batch-size"},           {"learningrate", "learning-rate"},
+    {"lr", "learning-rate"},           {"plateau", "plateau-patience"},
+    {"rate", "learning-rate"},         {"valid", "validation-split"},
+    {"valid-seed", "validation-seed"},
+};
+
+/* The name that a word of so many letters stands for: itself unless it is an alias. */
+static const char *resolve(const char *word, size_t *length)
+{
+    for (size_t i = 0; i < sizeof aliases / sizeof *aliases; i++)
+        if (strlen(aliases[i].alias) == *length && memcmp(aliases[i].alias, word, *length) == 0) {
+            *length = strlen(aliases[i].name);
+            return aliases[i].name;
+        }
+    return word;
+}
+
+bool cli_is_option(const char *argument, const char *option)
+{
+    if (strncmp(argument, "--", 2) != 0) return false;
+    size_t length = strcspn(argument + 2, "=");
+    const char *name = resolve(argument + 2, &length);
+    return strlen(option) == length && memcmp(option, name, length) == 0;
+}
+
+bool cli_is_given(const cli_common *common, const char *option)
+{
+    for (int i = 0; i < common->argument_count; i++)
+        if (cli_is_option(common->arguments[i], option)) return true;
+    return false;
 }
 
 /* The command's options, headings left out, then the common ones. */
@@ -205,6 +229,7 @@ static int wrong(const cli_command *command, const char *format, ...)
 static const cli_option *find_option(const cli_command *command, const char *name, size_t length)
 {
     const cli_option *o;
+    name = resolve(name, &length);
     for (int i = 0; (o = option_at(command, i)); i++)
         if (strlen(o->name) == length && memcmp(o->name, name, length) == 0) return o;
     return NULL;

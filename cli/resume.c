@@ -8,29 +8,14 @@
 
 enum { NOTE_SIZE = 65536 };
 
-/* True for "--name" and "--name=value". */
-static bool is_option(const char *argument, const char *name)
-{
-    size_t length = strlen(name);
-    return strncmp(argument, "--", 2) == 0 && strncmp(argument + 2, name, length) == 0 &&
-           (argument[2 + length] == '\0' || argument[2 + length] == '=');
-}
-
-bool cli_is_given(const cli_common *common, const char *option)
-{
-    for (int i = 0; i < common->argument_count; i++)
-        if (is_option(common->arguments[i], option)) return true;
-    return false;
-}
-
 /* How many of the arguments from this one on are this run's own affair. */
 static int private_arguments(const char *argument)
 {
     static const char *const flags[] = {"json", "quiet"}, *const texts[] = {"resume", "checkpoint"};
     for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)
-        if (is_option(argument, flags[i])) return 1;
+        if (cli_is_option(argument, flags[i])) return 1;
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
-        if (is_option(argument, texts[i])) return strchr(argument, '=') ? 1 : 2;
+        if (cli_is_option(argument, texts[i])) return strchr(argument, '=') ? 1 : 2;
     return 0;
 }
 

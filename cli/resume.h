@@ -21,9 +21,6 @@ json_t *cli_arguments_of(const cli_common *common);
 int cli_arguments_resumed(const cli_command *command, const char *file, const cli_common *given,
                           void *options, json_t **list, char ***expanded);
 
-/* True where the option is among the arguments given. */
-bool cli_is_given(const cli_common *common, const char *option);
-
 /* How often to write checkpoints, from "5", "5 epochs", "500 steps", "90 s" or "10 min"; false for
  * anything else. */
 bool cli_read_interval(const char *text, cn_fit_opts *opts);

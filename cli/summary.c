@@ -17,7 +17,7 @@ static const cli_option summary_options[] = {
      "28x28x1)"},
     {"classes", CLI_WHOLE, offsetof(options, classes), "N", NULL, 1, 1000000,
      "the classes that a named network tells apart (default: what it was made for)"},
-    {"batch", CLI_WHOLE, offsetof(options, batch), "N", "64", 1, 1000000,
+    {"batch-size", CLI_WHOLE, offsetof(options, batch), "N", "64", 1, 1000000,
      "pictures at once, for the memory that training takes"},
     {.name = NULL},
 };

@@ -2,8 +2,9 @@
  * train.c - `convnet train`: data and a network in, a model file out.
  *
  * The test set steers nothing: it is looked at once, after training. What an epoch is judged by is
- * held out of the training set, every k-th picture, whatever the seed (--valid-seed is another): so
- * a training that is continued with another seed does not validate on what it has learnt from.
+ * held out of the training set, every k-th picture, whatever the seed (--validation-seed is
+ * another): so a training that is continued with another seed does not validate on what it has
+ * learnt from.
  */
 #include "formats/json.h"
 #include "interrupt.h"
@@ -42,8 +43,8 @@ static const cli_option train_options[] = {
      "file continued from)"},
     {"epochs", CLI_WHOLE, offsetof(options, epochs), "N", "20", 1, 1000000,
      "passes over the training pictures"},
-    {"batch", CLI_WHOLE, offsetof(options, batch), "N", "64", 1, 1000000, "pictures a step"},
-    {"rate", CLI_NUMBER, RECIPE(rate), "X", NULL, 1e-12, 1e6,
+    {"batch-size", CLI_WHOLE, offsetof(options, batch), "N", "64", 1, 1000000, "pictures a step"},
+    {"learning-rate", CLI_NUMBER, RECIPE(rate), "X", NULL, 1e-12, 1e6,
      "learning rate (default: 0.05 with sgd, 0.001 with rmsprop, else 0.002)"},
     {"augment", CLI_TEXT, offsetof(options, augment), "WORDS", NULL, 0, 0,
      "how training pictures are changed at random, as in \"flip crop=4 border=reflect\" (default: "
@@ -52,10 +53,10 @@ static const cli_option train_options[] = {
      "test by the average over views of each picture, as convnet evaluate does"},
     {"precision", CLI_CHOICE, offsetof(options, precision), CLI_PRECISIONS, "f32", 0, 0,
      CLI_PRECISION_HELP},
-    {"valid", CLI_NUMBER, offsetof(options, valid), "FRACTION", "0.1", 0, 0.9,
+    {"validation-split", CLI_NUMBER, offsetof(options, valid), "FRACTION", "0.1", 0, 0.9,
      "part of the training images to hold out and measure after each epoch; 0 trains on all; a "
      "validation set that the data brings is left out then"},
-    {"valid-seed", CLI_SEED, offsetof(options, valid_seed), "N", "0", 0, 0,
+    {"validation-seed", CLI_SEED, offsetof(options, valid_seed), "N", "0", 0, 0,
      "which pictures those are: 0 takes them evenly from the whole, another number at random, the "
      "same part of each class"},
     {"from", CLI_TEXT, offsetof(options, from), "FILE", NULL, 0, 0,
@@ -111,7 +112,7 @@ static const cli_option train_options[] = {
     {"rate-end", CLI_NUMBER, RECIPE(end), "X", "0", 0, 1,
      "part of the rate that cosine, polynomial, one-cycle and plateau end at"},
     {"rate-power", CLI_NUMBER, RECIPE(power), "X", "1", 1e-6, 100, "polynomial: its power"},
-    {"plateau", CLI_WHOLE, RECIPE(plateau), "N", "5", 1, 1000000,
+    {"plateau-patience", CLI_WHOLE, RECIPE(plateau), "N", "5", 1, 1000000,
      "plateau: epochs without a better validation before the rate falls"},
     {.name = "The loss", .kind = CLI_HEADING},
     {"loss", CLI_CHOICE, RECIPE(loss), CLI_LOSSES, "auto", 0, 0,
@@ -146,7 +147,7 @@ static const double WHITEN_EPSILON = 5e-4;
 /* All that a training needs and makes. */
 typedef struct job {
     const options *o;
-    cn_dataset *train, *valid, *test; /* valid NULL with --valid 0 */
+    cn_dataset *train, *valid, *test; /* valid NULL with --validation-split 0 */
     cn_model *model;
     const char *model_text;
     char *out;
@@ -162,7 +163,8 @@ static cn_status load_data(job *j, cn_error *err)
 {
     cn_status status = cn_dataset_load(&j->train, j->o->data, CN_TRAIN, err);
     if (status == CN_OK) status = cn_dataset_load(&j->test, j->o->data, CN_TEST, err);
-    bool asked = cli_is_given(&j->o->common, "valid") || cli_is_given(&j->o->common, "valid-seed");
+    bool asked = cli_is_given(&j->o->common, "validation-split") ||
+                 cli_is_given(&j->o->common, "validation-seed");
     if (status == CN_OK && !asked)
         status = cn_dataset_load(&j->valid, j->o->data, CN_VALIDATION, err);
     if (status == CN_OK) {
@@ -177,7 +179,8 @@ static cn_status load_data(job *j, cn_error *err)
     cn_dataset *all = j->train;
     if (cn_dataset_size(all) * j->o->valid < 1) {
         snprintf(err->text, sizeof err->text,
-                 "%s: --valid %g of %d images would hold out none; --valid 0 trains on all of them",
+                 "%s: --validation-split %g of %d images would hold out none; --validation-split 0 "
+                 "trains on all of them",
                  j->o->data, j->o->valid, cn_dataset_size(all));
         return err->status = CN_ERR_ARGUMENT;
     }
@@ -517,7 +520,7 @@ const cli_command cli_train = {
         "Without any option, a small network learns to read handwritten digits, in "
         "seconds.\n"
         "\n"
-        "Part of the training images, every tenth unless --valid says otherwise, is "
+        "Part of the training images, every tenth unless --validation-split says otherwise, is "
         "held out: what is learnt is measured on them after each epoch, or on the validation "
         "set that the data brings. The test pictures"
         " are used once, at the end, and change nothing. The same seed writes the same "
@@ -545,7 +548,7 @@ const cli_command cli_train = {
         "  convnet train\n"
         "  convnet train --epochs 5 --out mine.safetensors\n"
         "  convnet train --model \"conv 8 3x3 same, relu, maxpool 2, dense classes\"\n"
-        "  convnet train --model digits.safetensors --rate 0.0001\n"
+        "  convnet train --model digits.safetensors --learning-rate 0.0001\n"
         "  convnet train --from digits.safetensors --data idx:DIR --out letters.safetensors\n"
         "  convnet train --checkpoint run.safetensors\n"
         "  convnet train --resume run.safetensors\n"

@@ -108,13 +108,13 @@ usage_errors() {
         wrong_usage "convnet train: --epochs wants a whole number from 1 to 1000000, not \"$text\"" \
             train --epochs "$text"
     done
-    wrong_usage 'convnet train: --batch wants a whole number from 1 to 1000000, not "-3"' \
-        train --batch=-3
-    wrong_usage 'convnet train: --rate wants a number from 1e-12 to 1e+06, not "nan"' \
-        train --rate nan
-    wrong_usage 'convnet train: --rate wants a number from 1e-12 to 1e+06, not "-0.1"' \
-        train --rate -0.1
-    wrong_usage 'convnet train: --valid wants a number from 0 to 0.9, not "1"' train --valid 1
+    wrong_usage 'convnet train: --batch-size wants a whole number from 1 to 1000000, not "-3"' \
+        train --batch-size=-3
+    wrong_usage 'convnet train: --learning-rate wants a number from 1e-12 to 1e+06, not "nan"' \
+        train --learning-rate nan
+    wrong_usage 'convnet train: --learning-rate wants a number from 1e-12 to 1e+06, not "-0.1"' \
+        train --learning-rate -0.1
+    wrong_usage 'convnet train: --validation-split wants a number from 0 to 0.9, not "1"' train --validation-split 1
     wrong_usage 'convnet train: --seed wants a whole number from 0 to 18446744073709551615, not "-1"' \
         train --seed -1
     wrong_usage 'convnet train: --threads wants a whole number from 1 to 1024, not "0"' \
@@ -162,7 +162,7 @@ summaries() {
     run summary "conv 4 3x3 same, batchnorm, relu, dense 3"
     expect_out_has "statistics"
     # No weights are made: these would be 4 TB.
-    run summary "dense 1000000, dense 1000000" --shape 8x8x1 --batch 1
+    run summary "dense 1000000, dense 1000000" --shape 8x8x1 --batch-size 1
     expect_status 0
     expect_out_has "1,000,066,000,000"
     fails "kernel" summary "conv 8 9x9, dense 2" --shape 4x4
@@ -227,7 +227,7 @@ training() {
     [ "$(grep -c '^epoch [123]/3  loss ' err.txt)" = 3 ] || fail "$last: $err"
     ! grep -q $'[\r\033]' err.txt || fail "$last: escapes in a pipe"
     expect_out_has "the model is in b.safetensors"
-    run train --epochs 1 --quiet --valid 0 --json --out b.safetensors
+    run train --epochs 1 --quiet --validation-split 0 --json --out b.safetensors
     expect_err ""
     expect_out_has '"valid_accuracy":null'
 }
@@ -246,13 +246,13 @@ same_bytes() {
 
 # What a training may be told beside its length: it learns, and says what it has done.
 recipes() {
-    run train --epochs 200 --patience 3 --rate 0.01 --seed 1 --out stop.safetensors
+    run train --epochs 200 --patience 3 --learning-rate 0.01 --seed 1 --out stop.safetensors
     expect_status 0
     expect_out_has "Ended after epoch "
     expect_out_has "no better validation in 3 epochs"
     expect_out_has "Kept the weights of epoch "
     run train --epochs 6 --optimizer sgd --nesterov --weight-decay 5e-4 --schedule one-cycle \
-        --accumulate 2 --batch 32 --clip-norm 5 --label-smoothing 0.1 --class-weights balanced \
+        --accumulate 2 --batch-size 32 --clip-norm 5 --label-smoothing 0.1 --class-weights balanced \
         --average lookahead --keep best-accuracy --warmup 0.5 --freeze "*_1.bias" --json \
         --out recipe.safetensors --checkpoint recipe.checkpoint
     expect_status 0
@@ -288,7 +288,7 @@ pictures() {
 
 continuing() {
     cp a.safetensors c.safetensors
-    run train --model c.safetensors --epochs 1 --rate 0.00001 --json
+    run train --model c.safetensors --epochs 1 --learning-rate 0.00001 --json
     expect_status 0
     [[ $(tail -1 out.txt) == *'"model":"c.safetensors"}' ]] || fail "$last: $out"
     awk "BEGIN { exit !($(json train_accuracy <<<"$(head -1 out.txt)") > 0.97) }" ||
@@ -319,7 +319,7 @@ other_data() {
         } >wide/$set-images-idx3-ubyte
         cp tiny/$set-labels-idx1-ubyte wide
     done
-    run train --data idx:tiny --epochs 60 --batch 2 --valid 0.25 --quiet --json
+    run train --data idx:tiny --epochs 60 --batch-size 2 --validation-split 0.25 --quiet --json
     expect_status 0
     [[ $(tail -1 out.txt) == '{"event":"done","test_accuracy":1.0,'*'"model.safetensors"}' ]] ||
         fail "$last: $out"
@@ -329,10 +329,10 @@ other_data() {
     fails "a.safetensors on idx:tiny: evaluate: the model takes pictures of (8, 8, 1), the data has (2, 2, 1)" \
         evaluate a.safetensors --data idx:tiny
     fails "the model takes pictures of (8, 8, 1), the data has (2, 2, 1)" \
-        train --model a.safetensors --data idx:tiny --valid 0 --quiet
-    fails "has 5 outputs, the data 2 classes" train --data idx:tiny --valid 0 --model "dense 5" --quiet
-    fails "idx:tiny: --valid 0.1 of 4 images would hold out none; --valid 0 trains on all of them" \
-        train --data idx:tiny --valid 0.1
+        train --model a.safetensors --data idx:tiny --validation-split 0 --quiet
+    fails "has 5 outputs, the data 2 classes" train --data idx:tiny --validation-split 0 --model "dense 5" --quiet
+    fails "idx:tiny: --validation-split 0.1 of 4 images would hold out none; --validation-split 0 trains on all of them" \
+        train --data idx:tiny --validation-split 0.1
     run train --data idx:tiny --epochs 1
     expect_status 0
     expect_err_has "convnet train: too few images to hold any out for validation
@@ -372,7 +372,7 @@ parts_of_a_set() {
     run train --data parts --epochs 1 --model "dense classes" --out parts.safetensors
     expect_status 0
     expect_err_has "Data   parts: 16 images to train on, 3 to validate, 1 to test;"
-    run train --data parts --epochs 1 --model "dense classes" --out parts.safetensors --valid 0.25
+    run train --data parts --epochs 1 --model "dense classes" --out parts.safetensors --validation-split 0.25
     expect_err_has "Data   parts: 12 images to train on, 4 to validate, 1 to test;"
     run evaluate parts.safetensors --data parts --split valid --json
     [[ $out == *'"valid_accuracy":'*'"count":3,'*'"light":null}'* ]] || fail "$last: $out"
@@ -387,10 +387,10 @@ parts_of_a_set() {
 
 # Two classes of the ten digits' network: the head is new, the rest is not.
 another_head() {
-    run train --data idx:tiny --from model.safetensors --epochs 1 --valid 0 --out again.safetensors
+    run train --data idx:tiny --from model.safetensors --epochs 1 --validation-split 0 --out again.safetensors
     expect_status 0
     expect_err_has "From   model.safetensors: 8 of 8 parameter tensors"
-    run train --from a.safetensors --data idx:wide --epochs 1 --valid 0 --out two.safetensors
+    run train --from a.safetensors --data idx:wide --epochs 1 --validation-split 0 --out two.safetensors
     expect_status 0
     expect_err_has "Head   the last layer of weights is new: 2 outputs in place of 10"
     expect_err_has "parameter tensors; begins anew: dense_2.weight, dense_2.bias"
@@ -446,10 +446,10 @@ augmenting() {
     run evaluate a.safetensors --json
     [ "$(json test_loss <<<"$views")" != "$(json test_loss <<<"$out")" ] ||
         fail "--tta shift changes nothing"
-    run train --epochs 1 --quiet --tta mirror --valid-seed 3 --out m3.safetensors
+    run train --epochs 1 --quiet --tta mirror --validation-seed 3 --out m3.safetensors
     expect_status 0
     run train --epochs 1 --quiet --out m1.safetensors
-    ! cmp -s m1.safetensors m3.safetensors || fail "--valid-seed changes nothing"
+    ! cmp -s m1.safetensors m3.safetensors || fail "--validation-seed changes nothing"
 }
 
 precisions() {
@@ -467,9 +467,31 @@ precisions() {
     cmp -s m1.safetensors m2.safetensors || fail "1 and 2 threads train differently in bf16"
     run predict m1.safetensors seven.pgm --precision bf16
     expect_status 0
-    run bench --layer lenet_14 --batch 1 --repeats 1 --precision bf16
+    run bench --layer lenet_14 --batch-size 1 --repeats 1 --precision bf16
     expect_status 0
     wrong_usage 'convnet train: --precision wants one of f32, bf16, not "f16"' train --precision f16
+}
+
+# The words of other tools, and those that stood here before, are options as well.
+aliases() {
+    run train --epochs 1 --learning-rate 0.01 --batch-size 32 --validation-split 0.2 \
+        --validation-seed 3 --quiet --out m1.safetensors
+    expect_status 0
+    for rate in --lr --rate; do
+        run train --epochs 1 $rate 0.01 --batch=32 --valid 0.2 --valid-seed 3 --quiet \
+            --out m2.safetensors
+        expect_status 0
+        cmp -s m1.safetensors m2.safetensors || fail "$rate is not --learning-rate"
+    done
+    run help train
+    [[ $out != *"--lr "* && $out != *"--batch "* ]] || fail "$last: lists an alias"
+    wrong_usage "convnet train: there is no option --learning_rate; did you mean --learning-rate?" \
+        train --learning_rate 0.1
+    wrong_usage "convnet train: there is no option --dataset; did you mean --data?" train --dataset x
+    wrong_usage "convnet train: there is no option --decay; did you mean --weight-decay?" \
+        train --decay 0.1
+    wrong_usage "convnet train: --learning-rate wants a number from 1e-12 to 1e+06, not \"1,5\"" \
+        train --lr 1,5
 }
 
 # ---- what goes wrong
@@ -498,9 +520,9 @@ wrong_files() {
     wrong_usage 'convnet train: --recipe wants cifar10, mnist or signs, not "elephants"' \
         train --recipe elephants --quiet
     fails "whiten: no layer is called elephant" train --whiten elephant --quiet
-    run train --recipe signs --epochs 1 --batch 128 --seed 2 --quiet --out by_name.safetensors
-    run train --model signs-fast --epochs 1 --batch 128 --optimizer sgd --nesterov --rate 0.05 \
-        --weight-decay 0.0005 --schedule one-cycle --label-smoothing 0.1 --valid 0 --quiet \
+    run train --recipe signs --epochs 1 --batch-size 128 --seed 2 --quiet --out by_name.safetensors
+    run train --model signs-fast --epochs 1 --batch-size 128 --optimizer sgd --nesterov --learning-rate 0.05 \
+        --weight-decay 0.0005 --schedule one-cycle --label-smoothing 0.1 --validation-split 0 --quiet \
         --augment "rotate=15 shift=4 scale=0.15 jitter=0.2" --seed 2 --out by_hand.safetensors
     cmp -s by_name.safetensors by_hand.safetensors || fail "a recipe is not its options"
     fails "fit: every parameter is frozen" train --freeze "conv2d_*,*" --quiet
@@ -511,8 +533,8 @@ wrong_files() {
     fails "--milestones goes with --schedule step" train --milestones 5 --quiet
     fails "or 10 numbers of 0 or more between commas, not \"1,2\"" train --class-weights 1,2 --quiet
     fails "--nesterov goes with --optimizer sgd" train --nesterov --quiet
-    fails "fit: early stopping needs a validation set" train --patience 2 --valid 0 --quiet
-    fails "in epoch 1" train --rate 1e6 --optimizer sgd --quiet --out d.safetensors
+    fails "fit: early stopping needs a validation set" train --patience 2 --validation-split 0 --quiet
+    fails "in epoch 1" train --learning-rate 1e6 --optimizer sgd --quiet --out d.safetensors
     [ ! -e d.safetensors ] || fail "a model that diverged was saved"
 }
 
@@ -587,6 +609,7 @@ parts_of_a_set
 another_head
 augmenting
 precisions
+aliases
 swapped_arguments
 wrong_files
 no_space

@@ -60,6 +60,10 @@ bool cn_is_utf8(const char *text);
  * of a line or move a terminal's cursor. What has no room is cut. Returns `plain`. */
 const char *cn_plain_text(const char *text, char *plain, size_t room);
 
+/* The letters to insert, drop or change to make b of a (Levenshtein), counted up to a limit that
+ * is far beyond a slip. */
+int cn_text_distance(const char *a, const char *b);
+
 /* ---- text and numbers in any locale (c_locale.c) */
 
 /* snprintf and vsnprintf as in the "C" locale: for every text that holds a number with a fraction.

@@ -48,3 +48,24 @@ const char *cn_plain_text(const char *text, char *plain, size_t room)
     plain[used] = 0;
     return plain;
 }
+
+int cn_text_distance(const char *a, const char *b)
+{
+    enum { LONGEST = 64 };
+    int row[LONGEST + 1];
+    size_t length = strlen(b);
+    if (length > LONGEST) return LONGEST;
+    for (size_t j = 0; j <= length; j++) row[j] = (int)j;
+    for (int i = 0; a[i]; i++) {
+        int diagonal = row[0];
+        row[0] = i + 1;
+        for (size_t j = 0; j < length; j++) {
+            int change = diagonal + (a[i] != b[j]);
+            int drop = row[j + 1] + 1, insert = row[j] + 1;
+            diagonal = row[j + 1];
+            row[j + 1] = change < drop ? change : drop;
+            if (insert < row[j + 1]) row[j + 1] = insert;
+        }
+    }
+    return row[length];
+}

@@ -227,26 +227,9 @@ static cn_status read_options(reader *r, pending *layer)
 
 /* ---- layers */
 
-/* How many letters must be put in, left out or exchanged to make one word of the other. */
-static int distance(const char *a, const char *b)
-{
-    int row[WORD_SIZE + 1], n = (int)strlen(b);
-    for (int j = 0; j <= n; j++) row[j] = j;
-    for (int i = 1; a[i - 1]; i++) {
-        int diagonal = row[0]++;
-        for (int j = 1; j <= n; j++) {
-            int exchanged = diagonal + (a[i - 1] != b[j - 1]);
-            int least = row[j] < row[j - 1] ? row[j] + 1 : row[j - 1] + 1;
-            diagonal = row[j];
-            row[j] = exchanged < least ? exchanged : least;
-        }
-    }
-    return row[n];
-}
-
 static void take_nearer(const char *word, const char *candidate, int *least, const char **nearest)
 {
-    int d = candidate ? distance(word, candidate) : WORD_SIZE;
+    int d = candidate ? cn_text_distance(word, candidate) : WORD_SIZE;
     if (d < *least) *least = d, *nearest = candidate;
 }
 
