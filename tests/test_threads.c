@@ -14,16 +14,16 @@
 
 #include <cmocka.h>
 
-/* ThreadSanitizer cannot follow threads started after a fork. */
-#if defined(__SANITIZE_THREAD__)
-#define UNDER_TSAN true
+/* Neither ThreadSanitizer nor QEMU can follow threads started after a fork. */
+#if defined(__SANITIZE_THREAD__) || defined(TEST_EMULATED)
+#define NO_THREADS_AFTER_FORK true
 #elif defined(__has_feature)
 #if __has_feature(thread_sanitizer)
-#define UNDER_TSAN true
+#define NO_THREADS_AFTER_FORK true
 #endif
 #endif
-#ifndef UNDER_TSAN
-#define UNDER_TSAN false
+#ifndef NO_THREADS_AFTER_FORK
+#define NO_THREADS_AFTER_FORK false
 #endif
 
 enum { MOST_UNITS = 1000, MOST_THREADS = 9, SCRATCH = 64 };
@@ -167,7 +167,7 @@ static void a_forked_child_runs_alone(void **state)
         cn_pool_run(pool, 100, count, &r);
         int runs = 0;
         for (int u = 0; u < 100; u++) runs += r.runs[u];
-        if (!UNDER_TSAN) {
+        if (!NO_THREADS_AFTER_FORK) {
             cn_pool *own = NULL; /* a pool of the child's own has workers again */
             atomic_int mask = 0;
             if (cn_pool_create(&own, 2, NULL) != CN_OK) _exit(2);
