@@ -3,45 +3,45 @@
  *
  * In reading order: each file uses those above it.
  */
-#include "kernels/vector_template.h"
+#include "kernels/tile/vector_template.h"
 
-#include "kernels/bf16_template.h"
+#include "kernels/tile/bf16_template.h"
 
-#include "kernels/tile_template.h"
+#include "kernels/tile/tile_template.h"
 
-#include "kernels/pictures_template.h"
+#include "kernels/conv/pictures_template.h"
 
-#include "kernels/packing_template.h"
+#include "kernels/conv/packing_template.h"
 
-#include "kernels/forward_template.h"
+#include "kernels/conv/forward_template.h"
 
-#include "kernels/backward_data_template.h"
+#include "kernels/conv/backward_data_template.h"
 
-#include "kernels/backward_weights_template.h"
+#include "kernels/conv/backward_weights_template.h"
 
-#include "kernels/winograd_transforms_template.h"
+#include "kernels/winograd/winograd_transforms_template.h"
 
-#include "kernels/winograd_template.h"
+#include "kernels/winograd/winograd_template.h"
 
-#include "kernels/conv_template.h"
+#include "kernels/conv/conv_template.h"
 
-#include "kernels/depthwise_template.h"
+#include "kernels/depthwise/depthwise_template.h"
 
-#include "kernels/depthwise_blocks_template.h"
+#include "kernels/depthwise/depthwise_blocks_template.h"
 
-#include "kernels/depthwise_weights_template.h"
+#include "kernels/depthwise/depthwise_weights_template.h"
 
-#include "kernels/groups_template.h"
+#include "kernels/conv/groups_template.h"
 
-#include "kernels/element_template.h"
+#include "kernels/elementwise/element_template.h"
 
-#include "kernels/norm_template.h"
+#include "kernels/norm/norm_template.h"
 
-#include "kernels/activation_template.h"
+#include "kernels/elementwise/activation_template.h"
 
-#include "kernels/row_template.h"
+#include "kernels/norm/row_template.h"
 
-#include "kernels/pool_template.h"
+#include "kernels/pool/pool_template.h"
 
 #define JOIN(a, b)      a##b
 #define TABLE_NAME(isa) JOIN(cn_kernels_, isa)
