@@ -128,18 +128,6 @@ static void print_as_json(const options *o, const char *file, const cn_metrics *
     cli_print_json(object);
 }
 
-/* Names that differ are worth a word: folders sorted otherwise, or another data set. */
-static void compare_names(const options *o, const cn_model *model, const cn_dataset *data)
-{
-    for (int i = 0; i < cn_dataset_classes(data); i++) {
-        const char *mine = cn_model_class_name(model, i), *theirs = cn_dataset_class_name(data, i);
-        if (!mine || strcmp(mine, theirs) == 0) continue;
-        cli_say(&o->common, "convnet evaluate: class %d is \"%s\" to the model, \"%s\" in the data",
-                i, mine, theirs);
-        return;
-    }
-}
-
 static int report(const options *o, const char *file, const cn_metrics *m, const confusion *c)
 {
     char correct[CLI_COUNT_TEXT], count[CLI_COUNT_TEXT];
@@ -178,6 +166,10 @@ static int run(const void *given, int count, char *const *operands)
                   o->data);
         goto done;
     }
+    if (cn_dataset_match_classes(data, model, &err) != CN_OK) {
+        cli_error("evaluate", "%s on %s: %s", file, o->data, err.text);
+        goto done;
+    }
     cli_say_remarks(&o->common, "evaluate", data, NULL);
     size_t classes = (size_t)cn_dataset_classes(data);
     counts = calloc(classes * classes, sizeof *counts);
@@ -193,7 +185,6 @@ static int run(const void *given, int count, char *const *operands)
         cli_error("evaluate", "%s on %s: %s", file, o->data, err.text);
         goto done;
     }
-    compare_names(o, model, data);
     code = report(o, file, &metrics,
                   &(confusion){.data = data, .counts = counts, .classes = (int)classes});
 done:
@@ -214,7 +205,9 @@ const cli_command cli_evaluate = {
             "(recall), and what they were taken for.\n"
             "\n"
             "All images are looked at, unless some of them are set apart for testing, which is "
-            "then what counts; --split chooses another part.\n"
+            "then what counts; --split chooses another part. Classes are matched by their names; "
+            "images "
+            "of a class that the model does not have count as wrong.\n"
             "\n"
             "Examples\n"
             "  convnet evaluate digits.safetensors\n"

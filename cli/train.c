@@ -205,20 +205,46 @@ static cn_status name_classes(cn_model *model, const cn_dataset *data, cn_error 
     return status;
 }
 
+/* The sets speak of the classes that the model has already learnt, in its order. */
+static cn_status match_classes(job *j, cn_error *err)
+{
+    cn_dataset *sets[] = {j->train, j->valid, j->test};
+    for (size_t i = 0; i < sizeof sets / sizeof *sets; i++) {
+        cn_status status = sets[i] ? cn_dataset_match_classes(sets[i], j->model, err) : CN_OK;
+        if (status != CN_OK) return status;
+        int known = cn_model_output_size(j->model);
+        if (known == 1) known = 2;
+        if (sets[i] && cn_dataset_classes(sets[i]) > known) {
+            snprintf(err->text, sizeof err->text,
+                     "%.80s does not have the class %.60s; --from FILE begins with its weights and "
+                     "a new last layer",
+                     j->o->resume ? j->o->resume : j->model_text,
+                     cn_dataset_class_name(sets[i], known));
+            return err->status = CN_ERR_ARGUMENT;
+        }
+    }
+    return CN_OK;
+}
+
 static cn_status make_model(job *j, cn_error *err)
 {
     const int *shape = cn_dataset_shape(j->train);
     j->model_text = j->o->model ? j->o->model : cli_default_model(shape);
-    if (j->o->resume) return cn_model_load(&j->model, j->o->resume, err);
+    if (j->o->resume) {
+        cn_status loaded = cn_model_load(&j->model, j->o->resume, err);
+        return loaded == CN_OK ? match_classes(j, err) : loaded;
+    }
     if (j->o->from) {
         j->model_text = j->o->model ? j->o->model : j->o->from;
         cn_status made =
-            cli_start_from(&j->model, j->o->from, j->o->model, j->train, &j->o->common, err);
+            cli_start_from(&j->model, j->o->from, j->o->model,
+                           (cn_dataset *[]){j->train, j->valid, j->test}, &j->o->common, err);
         return made == CN_OK ? name_classes(j->model, j->train, err) : made;
     }
     cn_status status = cli_open_model(&j->model, j->model_text, shape, cn_dataset_classes(j->train),
                                       j->o->common.seed, err);
-    if (status != CN_OK || cli_is_model_file(j->model_text)) return status;
+    if (status != CN_OK) return status;
+    if (cli_is_model_file(j->model_text)) return match_classes(j, err);
     status = cli_learn_normalization(j->model, j->train, err);
     if (status == CN_OK && j->o->whiten)
         status = cn_model_whiten(j->model, j->o->whiten, j->train, WHITEN_EPSILON, err);

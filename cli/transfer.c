@@ -1,6 +1,7 @@
 /* transfer.c - a training that begins with what another network has learnt. */
 #include "transfer.h"
 
+#include "data/dataset.h"
 #include "model/model.h"
 
 #include <stdio.h>
@@ -24,6 +25,29 @@ static void add_left(const char *name, void *user)
         snprintf(left->names + used, sizeof left->names - used, ", ...");
 }
 
+/* Has the file's network learnt these very classes? The sets (NULL, or of the same classes) then
+ * get its order, and if not, *other is that network with another number of outputs: so that its
+ * last layer, which names other classes, is not taken over. */
+static cn_status compare_classes(cn_model **other, const cn_model *from, cn_dataset *const sets[3],
+                                 cn_error *err)
+{
+    int classes = cn_dataset_classes(sets[0]), outputs = cn_model_output_size(from);
+    if (classes != (outputs == 1 ? 2 : outputs)) return CN_OK; /* a new one anyhow */
+    int *map = malloc((size_t)classes * sizeof *map);
+    if (!map) {
+        snprintf(err->text, sizeof err->text, "out of memory");
+        return err->status = CN_ERR_MEMORY;
+    }
+    int lacking = cn_dataset_map_classes(sets[0], from, map);
+    cn_status status = CN_OK;
+    if (lacking > 0)
+        status = cn_model_adapt(other, from, cn_model_input_shape(from), outputs + 1, 0, err);
+    for (int i = 0; i < 3 && lacking == 0 && status == CN_OK; i++)
+        if (sets[i]) status = cn_dataset_match_classes(sets[i], from, err);
+    free(map);
+    return status;
+}
+
 /* The network of the file, for these pictures and classes. */
 static cn_status adapt(cn_model **model, const cn_model *from, const cn_dataset *data,
                        uint64_t seed, const cli_common *common, cn_error *err)
@@ -31,7 +55,7 @@ static cn_status adapt(cn_model **model, const cn_model *from, const cn_dataset 
     int outputs = cn_model_output_size(from), classes = cn_dataset_classes(data);
     if (outputs == 1 && classes == 2) classes = 1; /* one probability tells two classes apart */
     cn_status status = cn_model_adapt(model, from, cn_dataset_shape(data), classes, seed, err);
-    if (status == CN_OK && outputs != classes)
+    if (status == CN_OK && outputs != classes && common)
         cli_say(common, "Head   the last layer of weights is new: %d outputs in place of %d",
                 classes, outputs);
     return status;
@@ -61,18 +85,25 @@ static cn_status keep_normalization(cn_model *model, const cn_model *from, const
 }
 
 cn_status cli_start_from(cn_model **model, const char *file, const char *layers,
-                         const cn_dataset *data, const cli_common *common, cn_error *err)
+                         cn_dataset *const sets[3], const cli_common *common, cn_error *err)
 {
-    cn_model *from = NULL, *made = NULL;
+    const cn_dataset *data = sets[0];
+    cn_model *from = NULL, *made = NULL, *other = NULL;
     leftovers left = {0};
     int copied;
     cn_status status = cn_model_load(&from, file, err);
     if (status != CN_OK) return status;
-    if (layers)
+    status = compare_classes(&other, from, sets, err);
+    if (status == CN_OK && other) {
+        cli_say(common, "Head   the last layer of weights is new: the classes are others");
+        cn_model_free(from);
+        from = other;
+    }
+    if (status == CN_OK && layers)
         status = cli_open_model(&made, layers, cn_dataset_shape(data), cn_dataset_classes(data),
                                 common->seed, err);
-    else
-        status = adapt(&made, from, data, common->seed, common, err);
+    else if (status == CN_OK)
+        status = adapt(&made, from, data, common->seed, other ? NULL : common, err);
     if (status == CN_OK) status = cn_model_transfer(made, from, &copied, add_left, &left, err);
     if (status == CN_OK) status = keep_normalization(made, from, data, err);
     if (status == CN_OK) {

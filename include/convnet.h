@@ -745,6 +745,13 @@ CN_API cn_status cn_dataset_hold_out(cn_dataset **kept, cn_dataset **held, const
  */
 CN_API cn_status cn_dataset_split(cn_dataset **kept, cn_dataset **held, const cn_dataset *data,
                                   double fraction, uint64_t seed, cn_error *err);
+/*
+ * Brings the classes into the order of the model's, by their names; where only numbers are the
+ * names on one side, the order decides. Classes that the model does not have come behind its own,
+ * with a remark: cn_evaluate counts their images as wrong, cn_fit refuses them. CN_ERR_ARGUMENT
+ * where the model has none of the classes. On failure the set may only be freed.
+ */
+CN_API cn_status cn_dataset_match_classes(cn_dataset *data, const cn_model *model, cn_error *err);
 CN_API void cn_dataset_free(cn_dataset *data);
 CN_API int cn_dataset_size(const cn_dataset *data);
 CN_API const int *cn_dataset_shape(const cn_dataset *data); /* n_H, n_W, n_C */
@@ -975,11 +982,12 @@ typedef struct cn_metrics {
     int count;
     int correct;     /* the largest output is the label's (one output: on the right side of 0.5) */
     double accuracy; /* correct / count */
-    double loss;
+    double loss;     /* the mean over images of classes that the model has */
     double seconds;
 } cn_metrics;
 
-/* `confusion` (classes x classes, row = label, column = prediction) may be NULL. */
+/* `confusion` (classes x classes of the set, row = label, column = prediction) may be NULL. Class i
+ * of the set is output i of the model: cn_dataset_match_classes goes by names. */
 CN_API cn_status cn_evaluate(cn_model *model, const cn_dataset *data, int threads,
                              cn_metrics *metrics, int *confusion, cn_error *err);
 

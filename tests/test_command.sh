@@ -385,6 +385,51 @@ parts_of_a_set() {
     expect_err_has "Data   one: 1 image to train on, 0 to validate, 1 to test; 2 x 2 x 1, 1 class"
 }
 
+# A model knows its classes by their names, whatever their order and number in the data.
+classes_by_name() {
+    local i
+    for i in 0 1 2 3 4 5; do
+        gray animals/cat/$i.pgm "$i"
+        gray animals/dog/$i.pgm $((120 + i))
+        gray animals/eel/$i.pgm $((250 + i))
+    done
+    run train --data animals --epochs 80 --batch 4 --rate 0.05 --model "dense 16, relu, dense classes" \
+        --out animals.safetensors --quiet
+    run evaluate animals.safetensors --data animals --json
+    [[ $out == *'"count":18,"correct":18,'* ]] || fail "$last: $out"
+    mkdir some shifted others
+    cp -r animals/dog animals/eel some
+    cp -r animals/dog animals/eel shifted
+    cp -r animals/cat shifted/fox
+    cp -r animals/cat others/ant
+    cp -r animals/dog others/bee
+    cp -r animals/eel others/cow
+    run evaluate animals.safetensors --data some --json --quiet
+    [[ $out == *'"count":12,"correct":12,'*'"recall":{"cat":null,"dog":1.0,"eel":1.0}'* ]] || fail "$last: $out"
+    run evaluate animals.safetensors --data shifted --json
+    [[ $out == *'"count":18,"correct":12,'*'"fox":0.0}'* ]] || fail "$last: $out"
+    expect_err_has "the model does not have the class fox: 6 images count as wrong"
+    fails "the model's classes are cat, dog, eel; none of them is in the data, which has ant, bee, cow" \
+        evaluate animals.safetensors --data others
+    # A training that goes on, too.
+    run train --data some --model animals.safetensors --epochs 1 --out some.safetensors --quiet
+    expect_status 0
+    run evaluate some.safetensors --data animals --json --quiet
+    [[ $out == *'"count":18,"correct":18,'* ]] || fail "$last: $out"
+    fails "animals.safetensors does not have the class fox; --from FILE begins with its weights" \
+        train --data shifted --model animals.safetensors --quiet
+    run train --data animals --epochs 1 --checkpoint animals.checkpoint --model "dense classes" \
+        --out short.safetensors --quiet
+    fails "animals.checkpoint does not have the class fox" train --resume animals.checkpoint \
+        --data shifted --quiet
+    run train --from animals.safetensors --data others --epochs 1 --out others.safetensors
+    expect_status 0
+    expect_err_has "Head   the last layer of weights is new: the classes are others"
+    expect_err_has "From   animals.safetensors: 2 of 4 parameter tensors; begins anew: dense_2"
+    run train --from animals.safetensors --data animals --epochs 1 --out others.safetensors
+    expect_err_has "From   animals.safetensors: 4 of 4 parameter tensors"
+}
+
 # Two classes of the ten digits' network: the head is new, the rest is not.
 another_head() {
     run train --data idx:tiny --from model.safetensors --epochs 1 --validation-split 0 --out again.safetensors
@@ -606,6 +651,7 @@ pictures
 continuing
 other_data
 parts_of_a_set
+classes_by_name
 another_head
 augmenting
 precisions

@@ -8,7 +8,7 @@
 
 struct cn_dataset {
     cn_tensor images, labels;
-    int classes;
+    int classes, known;
     float scale;
     cn_remarks remarks;
     const char **class_names; /* the pointers and the texts they point to are one block */
@@ -89,6 +89,7 @@ cn_status cn_dataset_adopt(cn_dataset **out, cn_dataset_parts *parts, const char
         return CN_ERR_MEMORY;
     }
     data->classes = parts->classes;
+    data->known = parts->known ? parts->known : parts->classes;
     data->scale = parts->scale;
     data->images = parts->images;
     data->labels = parts->labels;
@@ -143,6 +144,7 @@ cn_status cn_dataset_slice(cn_dataset **out, const cn_dataset *data, int first, 
         .images = cn_tensor_view(all->dtype, 4, shape, (char *)all->data + (size_t)first * bytes),
         .labels = cn_tensor_view(CN_I32, 1, shape, (int32_t *)data->labels.data + first),
         .classes = data->classes,
+        .known = data->known,
         .scale = data->scale,
         .class_names = data->class_names,
     };
@@ -162,8 +164,10 @@ cn_status cn_dataset_select(cn_dataset **out, const cn_dataset *data, const int 
     const cn_tensor *all = &data->images;
     size_t bytes = cn_tensor_count(all) / (size_t)size * cn_dtype_size(all->dtype);
     const int shape[4] = {count, all->shape[1], all->shape[2], all->shape[3]};
-    cn_dataset_parts parts = {
-        .classes = data->classes, .scale = data->scale, .class_names = data->class_names};
+    cn_dataset_parts parts = {.classes = data->classes,
+                              .known = data->known,
+                              .scale = data->scale,
+                              .class_names = data->class_names};
     cn_status status = cn_tensor_create(&parts.images, all->dtype, 4, shape, err);
     if (status == CN_OK) status = cn_tensor_create(&parts.labels, CN_I32, 1, shape, err);
     if (status == CN_OK) {
@@ -178,6 +182,43 @@ cn_status cn_dataset_select(cn_dataset **out, const cn_dataset *data, const int 
     cn_tensor_free(&parts.images);
     cn_tensor_free(&parts.labels);
     return status;
+}
+
+/* Images of unknown classes go behind the others, in their order. */
+static cn_status move_unknown(cn_dataset *data, cn_error *err)
+{
+    int size = cn_dataset_size(data), count = 0;
+    int *index = cn_allocate((size_t)size, sizeof *index, "classes", err);
+    cn_dataset *moved = NULL;
+    if (!index) return CN_ERR_MEMORY;
+    for (int unknown = 0; unknown < 2; unknown++)
+        for (int i = 0; i < size; i++)
+            if ((cn_dataset_label(data, i) >= data->known) == (unknown == 1)) index[count++] = i;
+    cn_status status = cn_dataset_select(&moved, data, index, size, err);
+    if (status == CN_OK) {
+        cn_tensor images = data->images, labels = data->labels;
+        data->images = moved->images;
+        data->labels = moved->labels;
+        moved->images = images;
+        moved->labels = labels;
+    }
+    cn_dataset_free(moved);
+    cn_release(index);
+    return status;
+}
+
+cn_status cn_dataset_rename_classes(cn_dataset *data, const int *map, int known, int classes,
+                                    const char *const *names, cn_error *err)
+{
+    const char **copy = copy_names(names, (size_t)classes, err);
+    if (!copy) return CN_ERR_MEMORY;
+    int32_t *labels = data->labels.data;
+    for (int i = 0; i < cn_dataset_size(data); i++) labels[i] = map[labels[i]];
+    cn_release(data->class_names);
+    data->class_names = copy;
+    data->classes = classes;
+    data->known = known;
+    return known < classes ? move_unknown(data, err) : CN_OK;
 }
 
 static cn_status join(cn_dataset **out, const cn_dataset *a, const cn_dataset *b, cn_error *err)
@@ -247,6 +288,11 @@ int cn_dataset_classes(const cn_dataset *data)
     return data->classes;
 }
 
+int cn_dataset_known_classes(const cn_dataset *data)
+{
+    return data->known;
+}
+
 const char *cn_dataset_class_name(const cn_dataset *data, int i)
 {
     return i >= 0 && i < data->classes ? data->class_names[i] : NULL;
@@ -257,6 +303,11 @@ void cn_dataset_set_remarks(cn_dataset *data, cn_remarks *remarks)
     cn_release(data->remarks.text);
     data->remarks = *remarks;
     *remarks = (cn_remarks){NULL};
+}
+
+cn_remarks *cn_dataset_remarks_of(cn_dataset *data)
+{
+    return &data->remarks;
 }
 
 const char *cn_dataset_remarks(const cn_dataset *data)

@@ -47,6 +47,7 @@ typedef struct cn_dataset_parts {
     cn_tensor images;
     cn_tensor labels; /* I32 (n), each in 0..classes-1 */
     int classes;
+    int known; /* the first so many are those of a model, the rest are not; 0: all are */
     float scale;
     const char *const *class_names; /* copied */
 } cn_dataset_parts;
@@ -56,6 +57,16 @@ typedef struct cn_dataset_parts {
 cn_status cn_dataset_adopt(cn_dataset **data, cn_dataset_parts *parts, const char *what,
                            cn_error *err);
 
+/* How many classes a model that the set was matched with has; else all. The images of the others
+ * come behind those of these. */
+int cn_dataset_known_classes(const cn_dataset *data);
+/* Class i becomes class map[i] of `classes`, of which the first `known` are known. */
+cn_status cn_dataset_rename_classes(cn_dataset *data, const int *map, int known, int classes,
+                                    const char *const *names, cn_error *err);
+/* map[i] is the model's number of the set's class i, or -1. Returns how many are -1. */
+int cn_dataset_map_classes(const cn_dataset *data, const cn_model *model, int *map);
+
+cn_remarks *cn_dataset_remarks_of(cn_dataset *data);
 /* The set takes the remarks over, in place of those that it has. */
 void cn_dataset_set_remarks(cn_dataset *data, cn_remarks *remarks);
 

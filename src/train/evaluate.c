@@ -1,8 +1,10 @@
 /* evaluate.c - a model's loss, accuracy and confusions on a data set. */
+#include "data/dataset.h"
 #include "train/train.h"
 
 #include "model/session.h"
 
+#include <math.h>
 #include <string.h>
 
 enum { EVALUATION_BATCH = 64 };
@@ -60,8 +62,9 @@ typedef struct result {
     const float *y;
 } result;
 
-static cn_status run_plain(cn_evaluator *e, const cn_dataset *data, int first, int m, result *out,
-                           cn_error *err)
+/* `known`: the images have labels that the model has outputs for. */
+static cn_status run_plain(cn_evaluator *e, const cn_dataset *data, int first, int m, bool known,
+                           result *out, cn_error *err)
 {
     const int *shape = cn_model_input_shape(e->model);
     float *x = cn_session_input(e->session);
@@ -71,13 +74,13 @@ static cn_status run_plain(cn_evaluator *e, const cn_dataset *data, int first, i
     cn_tensor X = cn_tensor_view(CN_F32, 4, (int[]){m, shape[0], shape[1], shape[2]}, x);
     cn_tensor Y = cn_tensor_view(CN_I32, 1, (int[]){m}, e->labels);
     cn_status status = cn_forward(e->session, &X, err);
-    if (status == CN_OK) status = cn_loss(e->session, &Y, &out->loss, err);
+    if (status == CN_OK && known) status = cn_loss(e->session, &Y, &out->loss, err);
     out->y = cn_output(e->session).data;
     return status;
 }
 
-static cn_status run_views(cn_evaluator *e, const cn_dataset *data, int first, int m, result *out,
-                           cn_error *err)
+static cn_status run_views(cn_evaluator *e, const cn_dataset *data, int first, int m, bool known,
+                           result *out, cn_error *err)
 {
     const int *shape = cn_model_input_shape(e->model);
     size_t n = (size_t)m * (size_t)cn_model_output_size(e->model);
@@ -94,7 +97,7 @@ static cn_status run_views(cn_evaluator *e, const cn_dataset *data, int first, i
         cn_tta_add(e->model, n, cn_output(e->session).data, view.weight, e->sum);
     }
     cn_tta_finish(e->model, n, e->sum, e->y);
-    out->loss = cn_tta_loss(e->model, m, e->y, e->labels);
+    if (known) out->loss = cn_tta_loss(e->model, m, e->y, e->labels);
     out->y = e->y;
     return CN_OK;
 }
@@ -105,12 +108,16 @@ cn_status cn_evaluator_run(cn_evaluator *e, const cn_dataset *data, cn_metrics *
     int n = cn_dataset_size(data), classes = cn_dataset_classes(data);
     int columns = cn_model_output_size(e->model), correct = 0;
     double start = cn_seconds(), total = 0;
+    int known = 0; /* images, which come first, of classes that the model has */
+    while (known < n && cn_dataset_label(data, known) < cn_dataset_known_classes(data)) known++;
 
     for (int first = 0, m; first < n; first += m) {
-        result r;
-        m = n - first < e->batch ? n - first : e->batch;
-        cn_status status =
-            e->tta ? run_views(e, data, first, m, &r, err) : run_plain(e, data, first, m, &r, err);
+        result r = {.loss = 0};
+        bool judged = first < known;
+        int end = judged ? known : n;
+        m = end - first < e->batch ? end - first : e->batch;
+        cn_status status = e->tta ? run_views(e, data, first, m, judged, &r, err)
+                                  : run_plain(e, data, first, m, judged, &r, err);
         if (status != CN_OK) return status;
         total += r.loss * m;
         correct += cn_count_correct(r.y, m, columns, e->labels);
@@ -122,7 +129,7 @@ cn_status cn_evaluator_run(cn_evaluator *e, const cn_dataset *data, cn_metrics *
     *metrics = (cn_metrics){.count = n,
                             .correct = correct,
                             .accuracy = (double)correct / n,
-                            .loss = total / n,
+                            .loss = known ? total / known : NAN,
                             .seconds = cn_seconds() - start};
     return CN_OK;
 }

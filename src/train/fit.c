@@ -19,6 +19,7 @@
  * after any step; a training that goes on from one fills the list and enters the loop where the
  * other one left it.
  */
+#include "data/dataset.h"
 #include "train/train.h"
 
 #include "model/session.h"
@@ -368,6 +369,16 @@ static cn_status run(fit *f, cn_error *err)
     return saved == CN_OK ? status : saved;
 }
 
+/* An image whose class is none of the model's has no loss. */
+static cn_status check_known(const cn_dataset *data, cn_error *err)
+{
+    int known = cn_dataset_known_classes(data), classes = cn_dataset_classes(data);
+    if (known == classes) return CN_OK;
+    return cn_fail(err, CN_ERR_ARGUMENT,
+                   "fit: %d of the data's classes are not the model's: %.80s%s", classes - known,
+                   cn_dataset_class_name(data, known), classes - known > 1 ? ", ..." : "");
+}
+
 cn_status cn_fit(cn_model *model, const cn_dataset *data, const cn_fit_opts *opts,
                  cn_progress *last, cn_error *err)
 {
@@ -375,6 +386,8 @@ cn_status cn_fit(cn_model *model, const cn_dataset *data, const cn_fit_opts *opt
     fit f = {.model = model, .data = data};
     if (opts) f.opts = *opts;
     cn_status status = cn_fit_options_check(&f.opts, err);
+    if (status == CN_OK) status = check_known(data, err);
+    if (status == CN_OK && f.opts.valid) status = check_known(f.opts.valid, err);
     if (status == CN_OK) status = cn_check_fit(model, data, "fit", err);
     if (status == CN_OK && f.opts.valid)
         status = cn_check_fit(model, f.opts.valid, "fit: validation", err);

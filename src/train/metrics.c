@@ -1,4 +1,5 @@
 /* metrics.c - what a model's outputs say, and how often they are right. */
+#include "data/dataset.h"
 #include "train/train.h"
 
 #include <string.h>
@@ -27,7 +28,7 @@ cn_status cn_check_fit(const cn_model *model, const cn_dataset *data, const char
     char want[CN_SHAPE_TEXT], got[CN_SHAPE_TEXT];
     const int *in = cn_model_input_shape(model);
     const int *shape = cn_dataset_shape(data);
-    int outputs = cn_model_output_size(model), classes = cn_dataset_classes(data);
+    int outputs = cn_model_output_size(model), classes = cn_dataset_known_classes(data);
     if (memcmp(in, shape, 3 * sizeof *in) != 0)
         return cn_fail(err, CN_ERR_SHAPE, "%s: the model takes pictures of %s, the data has %s",
                        what, cn_shape_text(3, in, want), cn_shape_text(3, shape, got));
