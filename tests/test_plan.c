@@ -41,11 +41,12 @@ static void what_can_be_fused_is(void **state)
     assert_int_equal(cn_plan_create(&plan, m, (cn_session_opts){.training = true}, NULL), CN_OK);
     const cn_plan_step *step = plan.steps;
     /* 1 conv, 2 relu, 3 maxpool, 4 conv, 5 relu, 6 flatten, 7 dense, 8 relu, 9 dense, 10 softmax */
-    assert_true(step[1].relu == INFINITY && !step[2].forward && step[1].y == step[2].y);
+    assert_true(step[1].activation.upper == INFINITY && !step[2].forward && step[1].y == step[2].y);
     assert_true(step[3].mask && !step[2].backward);
-    assert_true(step[4].relu == INFINITY && step[5].backward && !step[5].forward &&
+    assert_true(step[4].activation.upper == INFINITY && step[5].backward && !step[5].forward &&
                 !step[6].forward);
-    assert_true(step[7].relu == INFINITY && step[8].y == step[7].y && step[8].dx[0] == step[8].dy);
+    assert_true(step[7].activation.upper == INFINITY && step[8].y == step[7].y &&
+                step[8].dx[0] == step[8].dy);
     assert_true(!step[10].backward && plan.loss.fused && plan.loss_gradient == step[9].dy);
     assert_int_equal(step[1].dx[0], CN_NO_BUFFER);
     assert_true(step[10].y != step[9].y); /* the logits are kept */
@@ -56,8 +57,8 @@ static void what_can_be_fused_is(void **state)
     m = parse("conv 4 3x3, relu6, batchnorm, relu6, dense classes");
     assert_int_equal(cn_plan_create(&plan, m, (cn_session_opts){.training = true}, NULL), CN_OK);
     step = plan.steps;
-    assert_true(step[1].relu == 6 && !step[2].forward && step[2].backward);
-    assert_true(step[3].relu == 0 && step[4].forward);
+    assert_true(step[1].activation.upper == 6 && !step[2].forward && step[2].backward);
+    assert_true(!step[3].activation.kind && step[4].forward);
     cn_plan_free(&plan);
     cn_model_free(m);
 
@@ -67,7 +68,8 @@ static void what_can_be_fused_is(void **state)
     for (int i = 0; i < 2; i++) {
         m = parse(both[i]);
         assert_int_equal(cn_plan_create(&plan, m, (cn_session_opts){0}, NULL), CN_OK);
-        assert_true(plan.steps[1].relu == 6 && !plan.steps[2].forward && !plan.steps[3].forward);
+        assert_true(plan.steps[1].activation.upper == 6 && !plan.steps[2].forward &&
+                    !plan.steps[3].forward);
         cn_plan_free(&plan);
         cn_model_free(m);
     }

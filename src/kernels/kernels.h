@@ -8,6 +8,7 @@
 #ifndef CN_KERNELS_H
 #define CN_KERNELS_H
 
+#include "base/activation.h"
 #include "base/threads.h"
 
 /*
@@ -66,10 +67,10 @@ typedef struct cn_kernels {
     void (*conv_backward_weights)(const cn_conv_shape *s, const float *x, const float *dy,
                                   float *dw, float *db, float *scratch, cn_pool *pool);
 
-    /* Over rows of `columns`: y += b in every row, where b is not NULL, then with relu
-     * y = max(y, 0); and db += the sum of all rows of dy, which are readable one vector past
-     * their end. */
-    void (*bias)(size_t rows, int columns, const float *b, bool relu, float *y);
+    /* Over rows of `columns`: y += b in every row, where b is not NULL, then the activation, which
+     * is NONE or CLIP here and below; and db += the sum of all rows of dy, which are readable one
+     * vector past their end. */
+    void (*bias)(size_t rows, int columns, const float *b, cn_activation activation, float *y);
     void (*bias_backward)(size_t rows, int columns, const float *dy, float *db);
 
     /* Pooling. Strides of 0 stand for adaptive windows, rows floor(p h / oh) <= r < ceil((p + 1) h
@@ -130,8 +131,8 @@ typedef struct cn_kernels {
     /* y = scale x, or 0 x where the 24 bits that key and index hash to are below limit. */
     void (*dropout)(size_t n, const uint32_t key[2], int limit, float scale, const float *x,
                     float *y);
-    /* y = a + b; with relu y = max(a + b, 0). */
-    void (*sum)(size_t n, const float *a, const float *b, bool relu, float *y);
+    /* y = activation(a + b). */
+    void (*sum)(size_t n, const float *a, const float *b, cn_activation activation, float *y);
     /* y = factor x. */
     void (*scale)(size_t n, float factor, const float *x, float *y);
     /* y += x. */
@@ -141,7 +142,7 @@ typedef struct cn_kernels {
      * no ReLU behind it. */
     void (*column_sums)(size_t rows, int c, const float *x, const float *pivot, float *sums);
     void (*scale_columns)(size_t rows, int c, const float *x, const float *mean, const float *scale,
-                          const float *shift, bool relu, float *y);
+                          const float *shift, cn_activation activation, float *y);
     void (*norm_backward_sums)(size_t rows, int c, const float *x, const float *dy,
                                const float *mean, const float *scale, const float *shift,
                                float *sums);

@@ -31,7 +31,7 @@ static void add_unit(void *argument, int unit, int worker)
     size_t from = (size_t)unit * CN_MAP_CHUNK;
     size_t n = job->n - from < CN_MAP_CHUNK ? job->n - from : CN_MAP_CHUNK;
     (void)worker;
-    call->kernels->sum(n, call->x[0] + from, call->x[1] + from, call->relu > 0, call->y + from);
+    call->kernels->sum(n, call->x[0] + from, call->x[1] + from, call->activation, call->y + from);
 }
 
 static void forward(const cn_call *call)

@@ -154,7 +154,7 @@ static void scale_unit(void *argument, int unit, int worker)
     size_t first, rows = chunk_at(job, unit, &first);
     (void)worker;
     call->kernels->scale_columns(rows, job->c, call->x[0] + first, job->k.mean, job->k.scale,
-                                 job->k.shift, call->relu > 0, call->y + first);
+                                 job->k.shift, call->activation, call->y + first);
 }
 
 /* The batch's mean and variance, from sums around the first row; the running ones move. */
@@ -222,7 +222,7 @@ static void backward_sums_unit(void *argument, int unit, int worker)
     (void)worker;
     call->kernels->norm_backward_sums(
         rows, job->c, call->x[0] + first, call->dy + first, job->k.mean, job->k.scale,
-        call->relu > 0 ? job->k.shift : NULL, job->sums + (size_t)unit * 2 * (size_t)job->c);
+        call->activation.kind ? job->k.shift : NULL, job->sums + (size_t)unit * 2 * (size_t)job->c);
 }
 
 static void backward_unit(void *argument, int unit, int worker)
@@ -232,8 +232,8 @@ static void backward_unit(void *argument, int unit, int worker)
     size_t first, rows = chunk_at(job, unit, &first);
     (void)worker;
     call->kernels->norm_backward(rows, job->c, call->x[0] + first, call->dy + first, job->k.mean,
-                                 job->k.scale, call->relu > 0 ? job->k.shift : NULL, job->b, job->d,
-                                 call->dx[0] + first);
+                                 job->k.scale, call->activation.kind ? job->k.shift : NULL, job->b,
+                                 job->d, call->dx[0] + first);
 }
 
 static void backward(const cn_call *call)

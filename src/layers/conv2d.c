@@ -103,8 +103,8 @@ static void pack(const cn_call *call)
 static void forward(const cn_call *call)
 {
     cn_conv_shape s = cn_call_conv_shape(call);
-    call->kernels->conv_forward(&s, call->x[0], call->packed, call->w[1], call->relu, call->y,
-                                call->scratch, call->pool);
+    call->kernels->conv_forward(&s, call->x[0], call->packed, call->w[1], call->activation.upper,
+                                call->y, call->scratch, call->pool);
 }
 
 static void backward(const cn_call *call)

@@ -142,7 +142,7 @@ static void bias_unit(void *argument, int unit, int worker)
     const bias_job *job = argument;
     size_t first = first_row(job, unit), end = first_row(job, unit + 1);
     (void)worker;
-    job->call->kernels->bias(end - first, job->columns, job->call->w[1], job->call->relu > 0,
+    job->call->kernels->bias(end - first, job->columns, job->call->w[1], job->call->activation,
                              job->call->y + first * (size_t)job->columns);
 }
 
@@ -180,7 +180,7 @@ static void forward(const cn_call *call)
     call->kernels->conv_backward_data(&s, call->x[0], call->w[0], call->y, call->scratch,
                                       call->pool);
     bias_job job = bias_of(call);
-    if (call->w[1] || call->relu > 0) cn_pool_run(call->pool, job.parts, bias_unit, &job);
+    if (call->w[1] || call->activation.kind) cn_pool_run(call->pool, job.parts, bias_unit, &job);
 }
 
 static void backward(const cn_call *call)

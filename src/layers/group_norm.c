@@ -112,7 +112,7 @@ static void forward_unit(void *argument, int image, int worker)
     find_moments(call, image, rows, x);
     for (int j = 0; j < c; j++) shift[j] = o->no_shift ? 0 : call->w[!o->no_scale][j];
     call->kernels->scale_columns(rows, c, x, kept_at(call, image, MEAN),
-                                 kept_at(call, image, SCALE), shift, call->relu > 0,
+                                 kept_at(call, image, SCALE), shift, call->activation,
                                  call->y + (size_t)image * count);
 }
 

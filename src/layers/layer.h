@@ -103,13 +103,13 @@ typedef struct cn_call {
     int m, batch;     /* examples in this call, and the most in any */
     bool no_winograd; /* as in cn_session_opts, so is the next */
     cn_precision precision;
-    bool training;       /* the session trains: a backward may follow */
-    bool add;            /* forward adds to what is in y; where the type says that it adds */
-    float relu;          /* not 0: forward is y = min(max(y, 0), relu), with the ReLU (INFINITY) or
-                            ReLU6 (6) that follows; in backward, where the type masks_relu, dy is
-                            the gradient behind it */
-    uint64_t seed, step; /* of random numbers: the session's, and its forwards so far */
-    int index;           /* of the layer in the model: the third part of a random number */
+    bool training;            /* the session trains: a backward may follow */
+    bool add;                 /* forward adds to what is in y; where the type says that it adds */
+    cn_activation activation; /* of the ReLU or ReLU6 that follows, where it is fused into this
+                                 layer: applied by forward; in backward, where the type masks_relu,
+                                 dy is the gradient of its output */
+    uint64_t seed, step;      /* of random numbers: the session's, and its forwards so far */
+    int index;                /* of the layer in the model: the third part of a random number */
     const float *x[CN_MAX_INPUTS]; /* inputs */
     float *y;                      /* output; where the type says in_place, may be x[0] */
     const float *dy;
@@ -136,7 +136,7 @@ struct cn_layer_type {
                       alone (or, for a softmax, its row) */
     bool view;     /* y is x, with another shape: nothing runs */
     bool training_only; /* a view where the session does not train */
-    bool fuses_relu;    /* honours cn_call.relu in forward, where it is INFINITY */
+    bool fuses_relu;    /* applies cn_call.activation in forward, where it has no upper bound */
     bool fuses_relu6;   /* whatever it is */
     bool masks_relu;    /* and in backward */
     bool folds_norm; /* the last axis of its first weight is y's, its second weight is a bias, and

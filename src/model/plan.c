@@ -208,8 +208,9 @@ static void fuse_relu(planner *p, int i)
     int before = p->nodes[input_value(p, i, 0)].by;
     const cn_layer_type *type = layer_of(p, before)->type;
     if (six ? !type->fuses_relu6 : !type->fuses_relu) return;
-    float *relu = &p->plan->steps[before].relu; /* another one may be done there already */
-    *relu = six || *relu == 6 ? 6 : INFINITY;
+    cn_activation *fused = &p->plan->steps[before].activation; /* may hold another one already */
+    const float upper = six || fused->upper == 6 ? 6 : INFINITY;
+    *fused = (cn_activation){.kind = CN_ACTIVATION_CLIP, .upper = upper};
     p->nodes[i].by = before;
 }
 

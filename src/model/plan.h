@@ -20,10 +20,10 @@ enum { CN_NO_BUFFER = -1 };
 /* What is done with one layer. Members that name an array are indices of cn_plan.buffers, or
  * CN_NO_BUFFER. */
 typedef struct cn_plan_step {
-    bool forward, backward; /* its functions are called */
-    bool alone;             /* by one thread: there is little to do */
-    bool add;               /* forward adds to y, as in cn_call */
-    float relu;             /* not 0: the ReLU that follows is done with it, as in cn_call */
+    bool forward, backward;   /* its functions are called */
+    bool alone;               /* by one thread: there is little to do */
+    bool add;                 /* forward adds to y, as in cn_call */
+    cn_activation activation; /* of the ReLU or ReLU6 fused into this layer, as in cn_call */
     bool mask; /* backward: the ReLU before it masks dy here, where there is less of it */
     int x[CN_MAX_INPUTS], y;
     int dx[CN_MAX_INPUTS], dy;

@@ -53,7 +53,7 @@ static void fill_call(cn_session *s, int i)
         .precision = s->plan.opts.precision,
         .training = s->plan.opts.training,
         .add = step->add,
-        .relu = step->relu,
+        .activation = step->activation,
         .seed = s->plan.opts.seed,
         .index = i,
         .y = buffer(s, step->y),

@@ -447,19 +447,19 @@ static void conv_backward_weights(const cn_conv_shape *s, const float *x, const 
 
 /* ---- a bias by itself, behind a transposed convolution */
 
-static void bias(size_t rows, int columns, const float *b, bool relu, float *y)
+static void bias(size_t rows, int columns, const float *b, cn_activation activation, float *y)
 {
     for (size_t r = 0; r < rows; r++, y += columns) {
         int j = 0;
         for (; j + LANES <= columns; j += LANES) {
             vf sum = load(y + j);
             if (b) sum += load(b + j);
-            if (relu) sum = relu_lanes(sum);
+            if (activation.kind) sum = activate_lanes(sum, activation);
             store(y + j, sum);
         }
         for (; j < columns; j++) {
             const float sum = b ? y[j] + b[j] : y[j];
-            y[j] = relu && sum < 0 ? 0 : sum;
+            y[j] = activation.kind ? activate1(sum, activation) : sum;
         }
     }
 }

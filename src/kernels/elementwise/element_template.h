@@ -125,14 +125,11 @@ static void softmax_backward(size_t rows, int columns, const float *y, const flo
     }
 }
 
-static void sum(size_t n, const float *a, const float *b, bool with_relu, float *y)
+static void sum(size_t n, const float *a, const float *b, cn_activation activation, float *y)
 {
-    if (with_relu) {
+    if (activation.kind) {
         IVDEP
-        for (size_t i = 0; i < n; i++) {
-            const float s = a[i] + b[i];
-            y[i] = s < 0 ? 0 : s;
-        }
+        for (size_t i = 0; i < n; i++) y[i] = activate1(a[i] + b[i], activation);
         return;
     }
     IVDEP

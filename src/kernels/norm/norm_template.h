@@ -32,17 +32,15 @@ static void column_sums(size_t rows, int c, const float *x, const float *pivot, 
     }
 }
 
-/* y[i, j] = (x[i, j] - mean[j]) scale[j] + shift[j], and its ReLU */
+/* y[i, j] = (x[i, j] - mean[j]) scale[j] + shift[j], then the activation */
 static void scale_columns(size_t rows, int c, const float *x, const float *mean, const float *scale,
-                          const float *shift, bool with_relu, float *y)
+                          const float *shift, cn_activation activation, float *y)
 {
     for (; rows > 0; rows--, x += c, y += c) {
-        if (with_relu) {
+        if (activation.kind) {
             IVDEP
-            for (int j = 0; j < c; j++) {
-                const float v = (x[j] - mean[j]) * scale[j] + shift[j];
-                y[j] = v < 0 ? 0 : v;
-            }
+            for (int j = 0; j < c; j++)
+                y[j] = activate1((x[j] - mean[j]) * scale[j] + shift[j], activation);
         } else {
             IVDEP
             for (int j = 0; j < c; j++) y[j] = (x[j] - mean[j]) * scale[j] + shift[j];

@@ -189,6 +189,19 @@ INLINE vf clip_lanes(vf v, float most)
     return at_most(relu_lanes(v), most);
 }
 
+/* A fused activation, of the kind CLIP. */
+INLINE vf activate_lanes(vf v, cn_activation a)
+{
+    return at_most(at_least(v, a.lower), a.upper);
+}
+
+/* The same of a single number, in loops that the compiler turns into vectors. */
+INLINE float activate1(float v, cn_activation a)
+{
+    v = v < a.lower ? a.lower : v;
+    return v > a.upper ? a.upper : v;
+}
+
 INLINE int smaller(int a, int b)
 {
     return a < b ? a : b;
