@@ -155,7 +155,7 @@ static int run(const void *given, int count, char *const *operands)
     (void)count;
 
     if (cn_model_load(&model, file, &err) != CN_OK ||
-        cn_dataset_load(&data, o->data, splits[o->split], &err) != CN_OK) {
+        cn_dataset_load_for(&data, o->data, splits[o->split], model, &err) != CN_OK) {
         cli_error("evaluate", "%s", err.text);
         goto done;
     }

@@ -97,12 +97,10 @@ static void rank(predictor *p, const cn_tensor *Y)
 
 static int predict_file(predictor *p, const char *file)
 {
-    cn_tensor image = {0}, fitted = {0}, Y = {0};
+    cn_tensor X = {0}, Y = {0};
     cn_error err;
-    cn_status status = cn_image_load(&image, file, &err);
-    if (status == CN_OK)
-        status = cn_image_fit(&image, cn_model_input_shape(p->model), &fitted, &err);
-    if (status == CN_OK) status = cn_predict(p->session, &fitted, &Y, &err);
+    cn_status status = cn_image_load_for(p->model, file, &X, &err);
+    if (status == CN_OK) status = cn_predict(p->session, &X, &Y, &err);
     if (status == CN_OK) {
         rank(p, &Y);
         if (p->o->common.json)
@@ -110,8 +108,7 @@ static int predict_file(predictor *p, const char *file)
         else
             print_text(p, file);
     }
-    cn_tensor_free(&image);
-    cn_tensor_free(&fitted);
+    cn_tensor_free(&X);
     cn_tensor_free(&Y);
     return status == CN_OK ? CLI_DONE : cli_error("predict", "%s", err.text);
 }
@@ -167,7 +164,8 @@ const cli_command cli_predict = {
     .min_operands = 2,
     .max_operands = 1 << 30,
     .help = "FILE is what convnet train wrote; each PICTURE is a PNG, JPEG or PNM file, which"
-            " is resized to what the model takes, in colour or grey as it needs. Prints the "
+            " is made what the model takes as its training pictures were: turned as Exif says, "
+            "cropped around its center, resized, in colour or grey. Prints the "
             "most probable classes of each. A picture that cannot be read is named, the "
             "others are still looked at, and the exit status is 1.\n"
             "\n"

@@ -24,6 +24,24 @@ static const cli_option summary_options[] = {
 
 enum { ABOUT_TEXT = 512 };
 
+/* "cropped around the center, over white, values of 0 to 1" into text; returns text. */
+static const char *images_text(const cn_model *model, char text[ABOUT_TEXT])
+{
+    cn_image_opts o = cn_model_image_opts(model);
+    snprintf(text, ABOUT_TEXT, "%s, over %s, %svalues of %g to %g",
+             o.fit == CN_FIT_CROP ? "cropped around the center" : "stretched",
+             o.background == CN_BACKGROUND_WHITE ? "white" : "black",
+             o.deep ? "more than 8 bits, " : "", o.low, o.high);
+    return text;
+}
+
+/* Has it learned from images, and remembers how they were made? */
+static bool knows_images(const cn_model *model)
+{
+    cn_image_opts o = cn_model_image_opts(model);
+    return o.low != o.high;
+}
+
 /* A model seen as a whole. */
 typedef struct totals {
     size_t parameters, statistics, multiply_adds;
@@ -103,6 +121,7 @@ static void print_table(const cn_model *model, const options *o, const totals *t
            "parameters", "gradients", "optimiser", "workspace");
     print_memory("to run, one picture", &t->run);
     print_memory(text, &t->train);
+    if (knows_images(model)) printf("\nimages  %s\n", images_text(model, text));
 }
 
 static json_t *memory_json(const cn_memory *m)
@@ -144,6 +163,18 @@ static void print_as_json(const cn_model *model, const options *o, const totals 
     cli_put_whole(object, "statistics", t->statistics);
     cli_put_whole(object, "multiply_adds", t->multiply_adds);
     json_object_set_new(object, "layers", layers);
+    if (knows_images(model)) {
+        cn_image_opts images = cn_model_image_opts(model);
+        json_t *range = json_array(), *about = json_object();
+        json_array_append_new(range, json_real(images.low));
+        json_array_append_new(range, json_real(images.high));
+        cli_put_text(about, "fit", images.fit == CN_FIT_CROP ? "crop" : "stretch");
+        cli_put_text(about, "background",
+                     images.background == CN_BACKGROUND_WHITE ? "white" : "black");
+        cli_put_whole(about, "bits", images.deep ? 16 : 8);
+        json_object_set_new(about, "range", range);
+        json_object_set_new(object, "images", about);
+    }
     cli_put_whole(object, "batch", (size_t)o->batch);
     json_object_set_new(object, "memory_running", memory_json(&t->run));
     json_object_set_new(object, "memory_training", memory_json(&t->train));

@@ -81,7 +81,10 @@ static cn_status keep_normalization(cn_model *model, const cn_model *from, const
 {
     if (cn_dataset_shape(data)[2] != cn_model_input_shape(from)[2])
         return cli_learn_normalization(model, data, err);
-    return from->mean ? cn_model_set_normalization(model, from->mean, from->std, err) : CN_OK;
+    cn_image_opts images = cn_model_image_opts(from);
+    cn_status status =
+        from->mean ? cn_model_set_normalization(model, from->mean, from->std, err) : CN_OK;
+    return status == CN_OK ? cn_model_set_image_opts(model, &images, err) : status;
 }
 
 cn_status cli_start_from(cn_model **model, const char *file, const char *layers,

@@ -13,7 +13,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     if (orientation < 1 || orientation > 8) abort();
     cn_status status = cn_picture_decode(&image, "input", bytes, size, CN_PICTURE_AS_STORED, &err);
     if (status != CN_OK && (image.data || err.status != status || !err.text[0])) abort();
-    if (status == CN_OK && cn_image_fit(&image, (int[]){5, 7, 3}, &fitted, &err) != CN_OK) abort();
+    if (status == CN_OK && cn_image_fit(&image, (int[]){5, 7, 3}, NULL, &fitted, &err) != CN_OK)
+        abort();
     cn_tensor_free(&image);
     cn_tensor_free(&fitted);
     return 0;

@@ -510,14 +510,39 @@ CN_API cn_status cn_model_adapt(cn_model **model, const cn_model *from, const in
                                 int classes, uint64_t seed, cn_error *err);
 
 /* What prediction needs beside the weights, stored in the model and in its file: names of the
- * classes (in UTF-8; copied), and the normalisation x = (pixel - mean[c]) / std[c] of pixels in
- * [0, 1]. */
+ * classes (in UTF-8; copied), and the normalisation x = (value - mean[c]) / std[c] of pixels in
+ * [0, 1], or of floats as the set has them: which range they have is forgotten by it, until cn_fit
+ * takes it over from the data. */
 CN_API cn_status cn_model_set_classes(cn_model *model, int n, const char *const *names,
                                       cn_error *err);
 CN_API cn_status cn_model_set_normalization(cn_model *model, const float *mean, const float *std,
                                             cn_error *err);
 /* NULL where none were set. */
 CN_API const char *cn_model_class_name(const cn_model *model, int i);
+
+/* Where an image has other proportions than the model's n_H x n_W. */
+typedef enum cn_fit_mode {
+    CN_FIT_CROP = 0,    /* the largest part around its center that has them */
+    CN_FIT_STRETCH = 1, /* all of it, height and width resized each by itself */
+} cn_fit_mode;
+
+/* What shows through where an image is transparent. */
+typedef enum cn_background { CN_BACKGROUND_WHITE = 0, CN_BACKGROUND_BLACK = 1 } cn_background;
+
+/*
+ * How images become what a model takes: it is shown those that it is asked about as it was shown
+ * those that it learned from. cn_fit takes this over from the data set, and the model's file keeps
+ * it.
+ */
+typedef struct cn_image_opts {
+    cn_fit_mode fit;
+    cn_background background;
+    bool deep;        /* samples of more than 8 bits are kept as floats, not rounded to bytes */
+    double low, high; /* what stands for 0 and for 1 among the values that the model takes; 0 and 0:
+                         not known, and then pixels come in [0, 1], arrays as they are */
+} cn_image_opts;
+CN_API cn_status cn_model_set_image_opts(cn_model *model, const cn_image_opts *opts, cn_error *err);
+CN_API cn_image_opts cn_model_image_opts(const cn_model *model);
 
 /* (n_H, n_W, n_C) of an example, and the elements of its output. */
 CN_API const int *cn_model_input_shape(const cn_model *model);
@@ -690,7 +715,8 @@ typedef struct cn_trouble {
 CN_API cn_status cn_find_trouble(cn_session *session, const cn_tensor *Y, cn_trouble *trouble,
                                  cn_error *err);
 /* Predicts any number of examples: X (m, n_H, n_W, n_C) F32 normalised or U8 pixels (which are
- * normalised as the model says) -> Y (m, output size) F32. */
+ * brought to the range of values that the model learned from, and normalised as it says) ->
+ * Y (m, output size) F32. */
 CN_API cn_status cn_predict(cn_session *session, const cn_tensor *X, cn_tensor *Y, cn_error *err);
 
 /* ---- 7. Data ---------------------------------------------------------------------------- */
@@ -722,6 +748,10 @@ typedef enum cn_split {
  */
 CN_API cn_status cn_dataset_load(cn_dataset **data, const char *spec, cn_split split,
                                  cn_error *err);
+/* The same for a model that has learned: image files are made as those that it learned from (size,
+ * channels, crop, background), where the spec does not say otherwise. */
+CN_API cn_status cn_dataset_load_for(cn_dataset **data, const char *spec, cn_split split,
+                                     const cn_model *model, cn_error *err);
 /* Copies images (n, n_H, n_W, n_C), U8 pixels or F32, and labels (n) in 0..classes-1. */
 CN_API cn_status cn_dataset_create(cn_dataset **data, const cn_tensor *images,
                                    const int32_t *labels, int classes, cn_error *err);
@@ -756,6 +786,9 @@ CN_API void cn_dataset_free(cn_dataset *data);
 CN_API int cn_dataset_size(const cn_dataset *data);
 CN_API const int *cn_dataset_shape(const cn_dataset *data); /* n_H, n_W, n_C */
 CN_API int cn_dataset_classes(const cn_dataset *data);
+/* How the images were made; `low` and `high` are the range of values that the set was found to
+ * have, 0 and 1 for pixels. */
+CN_API cn_image_opts cn_dataset_image_opts(const cn_dataset *data);
 /* "0", "1" and so on where the set names none. */
 CN_API const char *cn_dataset_class_name(const cn_dataset *data, int i);
 /* What there is to say about how the set was read, as lines; "" where there is nothing. */
@@ -1074,11 +1107,23 @@ CN_API cn_status cn_image_load(cn_tensor *image, const char *path, cn_error *err
 /* Writes U8 (n_H, n_W, 1 or 3) as the name's ending says: .png, where the library was built with
  * libpng, .pnm, .pgm or .ppm. A reader sees the old file or the new one. */
 CN_API cn_status cn_image_save(const cn_tensor *image, const char *path, cn_error *err);
-/* The picture made ready for a model: resized (area or bilinear) to its n_H x n_W, and to its
- * channels (grey from colour by ITU-R BT.601 luma, alpha dropped), (1, n_H, n_W, n_C). U8 stays U8,
- * F32 of [0, 1] stays F32. */
-CN_API cn_status cn_image_fit(const cn_tensor *image, const int shape[3], cn_tensor *out,
-                              cn_error *err);
+/*
+ * An image (n_H, n_W, n_C) brought to a model's shape, as the options say (NULL: cropped, over
+ * white): alpha is composed over the background, the part around the center that has the shape's
+ * proportions is resized (area or bilinear) to its n_H x n_W and converted to its channels (gray
+ * from color by ITU-R BT.601 luma; 2 and 4 channels keep alpha): (1, n_H, n_W, n_C). U8 stays U8
+ * unless the options say deep; F32 of [0, 1] stays F32.
+ */
+CN_API cn_status cn_image_fit(const cn_tensor *image, const int shape[3], const cn_image_opts *opts,
+                              cn_tensor *out, cn_error *err);
+/* The same with the model's shape and options, then brought to the range of values that it learned
+ * from and normalised: X (1, n_H, n_W, n_C) F32 for cn_forward and cn_predict, the very bits that
+ * training and cn_evaluate see. */
+CN_API cn_status cn_image_prepare(const cn_model *model, const cn_tensor *image, cn_tensor *X,
+                                  cn_error *err);
+/* cn_image_prepare for an image file, with as many bits of it as the model's options say. */
+CN_API cn_status cn_image_load_for(const cn_model *model, const char *path, cn_tensor *X,
+                                   cn_error *err);
 
 /* "avx512", "avx2" or "scalar": the instruction set in use, or the one that CONVNET_ISA asks for
  * and this processor has. */

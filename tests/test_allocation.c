@@ -328,7 +328,7 @@ static cn_status load_picture(cn_error *err)
     cn_status status = cn_image_load(&image, given.picture_file, err);
     assert_true((image.data != NULL) == (status == CN_OK));
     if (status == CN_OK) {
-        status = cn_image_fit(&image, (int[]){8, 8, 1}, &fitted, err);
+        status = cn_image_fit(&image, (int[]){8, 8, 1}, NULL, &fitted, err);
         assert_true((fitted.data != NULL) == (status == CN_OK));
     }
     cn_tensor_free(&image);

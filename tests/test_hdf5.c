@@ -175,8 +175,8 @@ static void elements_become_pixels(void **state)
     } cases[] = {{H5T_STD_U16BE, H5T_NATIVE_UINT16, wide, 1},
                  {H5T_IEEE_F32LE, H5T_NATIVE_DOUBLE, doubles, 0.5f},
                  {H5T_IEEE_F64BE, H5T_NATIVE_DOUBLE, doubles, 0.5f},
-                 {H5T_STD_I16LE, H5T_NATIVE_UINT8, labels, 1 / 255.0f},
-                 {H5T_STD_U32LE, H5T_NATIVE_UINT8, labels, 1 / 255.0f}};
+                 {H5T_STD_I16LE, H5T_NATIVE_UINT8, labels, 1},
+                 {H5T_STD_U32LE, H5T_NATIVE_UINT8, labels, 1}};
     files_make_folder(folder);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         float x;

@@ -357,14 +357,20 @@ static void a_picture_is_loaded_from_a_file(void **state)
 
 /* ---- Fitting */
 
-static void expect_fit(const int *from, const uint8_t *in, const int *to, const uint8_t *want)
+static void expect_fit_with(const cn_image_opts *opts, const int *from, const uint8_t *in,
+                            const int *to, const uint8_t *want)
 {
     cn_tensor image = cn_tensor_view(CN_U8, 3, from, (void *)(uintptr_t)in), out = {0};
-    assert_int_equal(cn_image_fit(&image, to, &out, NULL), CN_OK);
+    assert_int_equal(cn_image_fit(&image, to, opts, &out, NULL), CN_OK);
     assert_int_equal(out.rank, 4);
     assert_memory_equal(out.shape, ((int[]){1, to[0], to[1], to[2]}), 16);
     assert_memory_equal(out.data, want, cn_tensor_count(&out));
     cn_tensor_free(&out);
+}
+
+static void expect_fit(const int *from, const uint8_t *in, const int *to, const uint8_t *want)
+{
+    expect_fit_with(&(cn_image_opts){.fit = CN_FIT_STRETCH}, from, in, to, want);
 }
 #define SHAPE(...)  ((int[]){__VA_ARGS__})
 #define PIXELS(...) ((uint8_t[]){__VA_ARGS__})
@@ -395,12 +401,55 @@ static void channels_are_converted(void **state)
     (void)state;
     expect_fit(SHAPE(1, 1, 3), PIXELS(200, 100, 50), SHAPE(1, 1, 1), PIXELS(124));
     expect_fit(SHAPE(1, 1, 1), PIXELS(9), SHAPE(1, 1, 3), PIXELS(9, 9, 9));
-    expect_fit(SHAPE(1, 1, 4), PIXELS(1, 2, 3, 4), SHAPE(1, 1, 3), PIXELS(1, 2, 3));
     expect_fit(SHAPE(1, 1, 4), PIXELS(1, 1, 1, 77), SHAPE(1, 1, 2), PIXELS(1, 77));
-    expect_fit(SHAPE(1, 1, 2), PIXELS(8, 77), SHAPE(1, 1, 1), PIXELS(8));
     expect_fit(SHAPE(1, 1, 2), PIXELS(8, 77), SHAPE(1, 1, 4), PIXELS(8, 8, 8, 77));
     expect_fit(SHAPE(1, 1, 1), PIXELS(8), SHAPE(1, 1, 2), PIXELS(8, 255));
     expect_fit(SHAPE(1, 1, 3), PIXELS(1, 2, 3), SHAPE(1, 1, 4), PIXELS(1, 2, 3, 255));
+}
+
+/* What Pillow's Image.alpha_composite makes of a pixel over white and over black; then resizing, of
+ * what is composed. */
+static void alpha_is_composed_over_a_background(void **state)
+{
+    (void)state;
+    const cn_image_opts white = {.fit = CN_FIT_CROP}, black = {.background = CN_BACKGROUND_BLACK};
+    const uint8_t rgba[4] = {200, 100, 50, 64}, ink[4] = {0, 255, 0, 0};
+    expect_fit_with(NULL, SHAPE(1, 1, 4), rgba, SHAPE(1, 1, 3), PIXELS(241, 216, 204));
+    expect_fit_with(&white, SHAPE(1, 1, 4), rgba, SHAPE(1, 1, 3), PIXELS(241, 216, 204));
+    expect_fit_with(&black, SHAPE(1, 1, 4), rgba, SHAPE(1, 1, 3), PIXELS(50, 25, 13));
+    expect_fit_with(&white, SHAPE(1, 2, 2), ink, SHAPE(1, 2, 1), PIXELS(0, 255));
+    expect_fit_with(&black, SHAPE(1, 2, 2), ink, SHAPE(1, 2, 1), PIXELS(0, 0));
+    expect_fit_with(&white, SHAPE(1, 1, 2), PIXELS(8, 255), SHAPE(1, 1, 1), PIXELS(8));
+    /* The mean of a black pixel that shows and of one that does not is half of white. */
+    expect_fit_with(&(cn_image_opts){.fit = CN_FIT_STRETCH}, SHAPE(1, 2, 2), ink, SHAPE(1, 1, 3),
+                    PIXELS(128, 128, 128));
+    float x[4] = {0.25f, 0.5f, 1, 0.5f};
+    cn_tensor image = cn_tensor_view(CN_F32, 3, SHAPE(1, 2, 2), x), out = {0};
+    assert_int_equal(cn_image_fit(&image, SHAPE(1, 2, 1), &black, &out, NULL), CN_OK);
+    assert_memory_equal(out.data, ((float[]){0.125f, 0.5f}), 8);
+    assert_int_equal(cn_image_fit(&image, SHAPE(1, 2, 1), &white, &out, NULL), CN_OK);
+    assert_memory_equal(out.data, ((float[]){0.625f, 1}), 8);
+    cn_tensor_free(&out);
+}
+
+/* A strip of 2 x 6, of which the middle is asked for, and the whole of it. */
+static void proportions_are_kept_by_cropping(void **state)
+{
+    (void)state;
+    const uint8_t wide[12] = {0, 0, 100, 200, 0, 0, 0, 0, 100, 200, 0, 0};
+    const cn_image_opts stretch = {.fit = CN_FIT_STRETCH};
+    expect_fit_with(NULL, SHAPE(2, 6, 1), wide, SHAPE(2, 2, 1), PIXELS(100, 200, 100, 200));
+    expect_fit_with(NULL, SHAPE(6, 2, 1), wide, SHAPE(2, 2, 1), PIXELS(0, 0, 0, 0));
+    expect_fit_with(NULL, SHAPE(2, 6, 1), wide, SHAPE(1, 1, 1), PIXELS(150));
+    expect_fit_with(NULL, SHAPE(2, 6, 1), wide, SHAPE(1, 3, 1), PIXELS(0, 150, 0));
+    expect_fit_with(&stretch, SHAPE(2, 6, 1), wide, SHAPE(2, 2, 1), PIXELS(33, 67, 33, 67));
+    /* Bytes that a model takes as floats are not rounded on the way. */
+    cn_tensor image = cn_tensor_view(CN_U8, 3, SHAPE(2, 6, 1), (void *)(uintptr_t)wide), out = {0};
+    const cn_image_opts deep = {.fit = CN_FIT_STRETCH, .deep = true};
+    assert_int_equal(cn_image_fit(&image, SHAPE(1, 1, 1), &deep, &out, NULL), CN_OK);
+    assert_int_equal(out.dtype, CN_F32);
+    assert_float_equal(*(float *)out.data, 50 / 255.0f, 1e-7f);
+    cn_tensor_free(&out);
 }
 
 static void a_wrong_fit_is_refused(void **state)
@@ -409,17 +458,17 @@ static void a_wrong_fit_is_refused(void **state)
     uint8_t pixels[8] = {0};
     cn_tensor image = cn_tensor_view(CN_U8, 3, SHAPE(1, 1, 5), pixels), out = {0};
     cn_error err;
-    assert_int_equal(cn_image_fit(&image, SHAPE(1, 1, 1), &out, &err), CN_ERR_SHAPE);
+    assert_int_equal(cn_image_fit(&image, SHAPE(1, 1, 1), NULL, &out, &err), CN_ERR_SHAPE);
     assert_says(err, "image (1, 1, 5)");
     image.shape[2] = 1;
     image.shape[0] = 0;
-    assert_int_equal(cn_image_fit(&image, SHAPE(1, 1, 1), &out, &err), CN_ERR_SHAPE);
+    assert_int_equal(cn_image_fit(&image, SHAPE(1, 1, 1), NULL, &out, &err), CN_ERR_SHAPE);
     assert_says(err, "image (0, 1, 1)");
     image.shape[0] = 1;
-    assert_int_equal(cn_image_fit(&image, SHAPE(1, 0, 1), &out, &err), CN_ERR_SHAPE);
-    assert_int_equal(cn_image_fit(&image, SHAPE(1, 1, 5), &out, &err), CN_ERR_SHAPE);
+    assert_int_equal(cn_image_fit(&image, SHAPE(1, 0, 1), NULL, &out, &err), CN_ERR_SHAPE);
+    assert_int_equal(cn_image_fit(&image, SHAPE(1, 1, 5), NULL, &out, &err), CN_ERR_SHAPE);
     assert_says(err, "to (1, 1, 5)");
-    assert_int_equal(cn_image_fit(NULL, SHAPE(1, 1, 1), &out, &err), CN_ERR_ARGUMENT);
+    assert_int_equal(cn_image_fit(NULL, SHAPE(1, 1, 1), NULL, &out, &err), CN_ERR_ARGUMENT);
     assert_null(out.data);
 }
 
@@ -500,6 +549,8 @@ int main(void)
         cmocka_unit_test(shrinking_takes_the_mean_over_the_area),
         cmocka_unit_test(growing_is_linear_between_pixels),
         cmocka_unit_test(channels_are_converted),
+        cmocka_unit_test(alpha_is_composed_over_a_background),
+        cmocka_unit_test(proportions_are_kept_by_cropping),
         cmocka_unit_test(a_wrong_fit_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -214,12 +214,13 @@ static void bad_folders_are_refused(void **state)
     put_text(folder, "a/3.png", "P5 2147483647 2147483647 255 ");
     expect_failure("folder:", folder, "", CN_ERR_UNSUPPORTED, "pixels");
     put_grey(folder, "a/3.png", 2, 2, 1);
-    const char *options[] = {",size=",      ",size=0x3",   ",size=3",
-                             ",size=3x4x5", ",channels=0", ",channels=5",
-                             ",size=-1x2",  ",colour=1",   ",size=3x4,x=1"};
+    const char *options[] = {",size=",        ",size=0x3",   ",size=3",         ",size=3x4x5",
+                             ",channels=0",   ",channels=5", ",size=-1x2",      ",colour=1",
+                             ",size=3x4,x=1", ",fit=pad",    ",background=red", ",layout=nchw",
+                             ",range=0..1"};
     for (size_t i = 0; i < sizeof options / sizeof *options; i++)
         expect_failure("folder:", folder, options[i], CN_ERR_ARGUMENT,
-                       "expected size=HEIGHTxWIDTH or channels=N");
+                       "expected one of size=HEIGHTxWIDTH, channels=1 to 4, fit=");
     expect_failure("folder:", folder, ",size=99999x99999", CN_ERR_MEMORY,
                    "3 pictures of (99999, 99999, 1) are more than this machine's memory");
     remove_tree(folder);

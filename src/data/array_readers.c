@@ -86,9 +86,6 @@ static cn_status load(cn_dataset **data, const char *path, const cn_request *req
 {
     char chosen[CN_PATH_ROOM];
     struct stat about;
-    if (!path[0])
-        return cn_fail(err, CN_ERR_ARGUMENT, "%s: expected a path after the colon, found nothing",
-                       k->name);
     if (stat(path, &about) != 0 || !S_ISDIR(about.st_mode))
         return cn_arrays_load(data, path, request, k->open, err);
     cn_status status = choose_file(chosen, path, k, err);
@@ -112,6 +109,7 @@ const cn_reader cn_reader_hdf5 = {
     .name = "hdf5",
     .usage = "hdf5:PATH",
     .detects = detects_hdf5,
+    .takes = CN_OPTIONS_OF_ARRAYS,
     .load = load_hdf5,
 };
 
@@ -130,6 +128,7 @@ const cn_reader cn_reader_npz = {
     .name = "npz",
     .usage = "npz:PATH",
     .detects = detects_npz,
+    .takes = CN_OPTIONS_OF_ARRAYS,
     .load = load_npz,
 };
 
@@ -148,5 +147,6 @@ const cn_reader cn_reader_npy = {
     .name = "npy",
     .usage = "npy:PATH",
     .detects = detects_npy,
+    .takes = CN_OPTIONS_OF_ARRAYS,
     .load = load_npy,
 };

@@ -85,22 +85,31 @@ static cn_status read_labels(cn_tensor *labels, const place *p, int *most, cn_er
     return status;
 }
 
-static cn_status read_pictures(cn_tensor *images, const place *p, cn_error *err)
+/* The images, channels last, and the range of their values. */
+static cn_status read_pictures(cn_dataset_parts *parts, const place *p, const cn_request *request,
+                               cn_error *err)
 {
+    const char *path = p->file->path;
+    bool any = request->opts->given & CN_OPTION_RANGE;
     cn_array array = {.data = NULL};
     cn_status status = p->file->read(p->file, p->images, &array, err);
-    if (status == CN_OK) status = cn_arrays_pictures(images, &array, p->file->path, err);
+    if (status == CN_OK) status = cn_arrays_pictures(&parts->images, &array, any, path, err);
+    if (status == CN_OK && array.about.rank == 4)
+        status = cn_settle_layout(&parts->images, request, path, err);
+    if (status == CN_OK) status = cn_find_range(parts, request, path, err);
+    bool whole = array.about.element != CN_ELEMENT_F32 && array.about.element != CN_ELEMENT_F64;
+    if (status == CN_OK && whole) cn_arrays_scale(parts);
     cn_release(array.data);
     return status;
 }
 
 /* The set at places[part]. The labels of the other parts count among the classes, so that all
  * agree on how many there are. */
-static cn_status read_set(cn_dataset **data, const place places[CN_PARTS], int part, cn_error *err)
+static cn_status read_set(cn_dataset **data, const place places[CN_PARTS], int part,
+                          const cn_request *request, cn_error *err)
 {
     const cn_array_file *file = places[part].file;
-    cn_dataset_parts parts = {.scale = 1.0f / 255.0f,
-                              .class_names = (const char *const *)file->class_names};
+    cn_dataset_parts parts = {.class_names = (const char *const *)file->class_names};
     int most = 0;
     cn_status status = read_labels(&parts.labels, &places[part], &most, err);
     for (int i = 0; status == CN_OK && i < CN_PARTS; i++) {
@@ -110,7 +119,7 @@ static cn_status read_set(cn_dataset **data, const place places[CN_PARTS], int p
         cn_tensor_free(&labels);
     }
     parts.classes = file->classes ? file->classes : most + 1;
-    if (status == CN_OK) status = read_pictures(&parts.images, &places[part], err);
+    if (status == CN_OK) status = read_pictures(&parts, &places[part], request, err);
     if (status == CN_OK) status = cn_dataset_adopt(data, &parts, file->path, err);
     cn_tensor_free(&parts.images);
     cn_tensor_free(&parts.labels);
@@ -150,7 +159,7 @@ static cn_status read_split(cn_dataset **data, const place places[CN_PARTS],
         int count = cn_split_count(counts, request->split, part);
         cn_dataset *whole = NULL, *taken = NULL;
         if (count == 0) continue;
-        status = read_set(&whole, places, part, err);
+        status = read_set(&whole, places, part, request, err);
         if (status == CN_OK && count < counts[part]) {
             status = cn_dataset_part(&taken, whole, counts, request->split, part, err);
             cn_dataset_free(whole);

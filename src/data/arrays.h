@@ -21,9 +21,13 @@ cn_status cn_arrays_load(cn_dataset **data, const char *path, const cn_request *
                          cn_array_opener open, cn_error *err);
 
 /* Pictures and labels of any element as a set's tensors, whose memory the array gives up or frees.
- * U8 stays; floats become F32 as they are; U16 becomes F32 in [0, 1]; other integers have to be
- * 0 to 255. `path` is for errors. */
-cn_status cn_arrays_pictures(cn_tensor *images, cn_array *array, const char *path, cn_error *err);
+ * U8 stays; floats become F32 as they are. Whole numbers of 0 to 255 become U8, whatever the
+ * element, and others F32, which cn_arrays_scale then brings from their range to [0, 1]. They have
+ * to be of a usual range (range.c), or of 0 to 65535 for U16; `any`: of any. `path` is for errors.
+ */
+cn_status cn_arrays_pictures(cn_tensor *images, cn_array *array, bool any, const char *path,
+                             cn_error *err);
+void cn_arrays_scale(cn_dataset_parts *parts);
 /* Whole numbers from 0 on; *most becomes the largest, if it was less. */
 cn_status cn_arrays_labels(cn_tensor *labels, const cn_array *array, int *most, const char *path,
                            cn_error *err);

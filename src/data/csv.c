@@ -254,21 +254,21 @@ static cn_status read_tables(table tables[CN_PARTS], char paths[CN_PARTS][CN_PAT
     return status;
 }
 
-static cn_status load(cn_dataset **data, const char *text, const cn_request *request, cn_error *err)
+static cn_status load(cn_dataset **data, const char *given, const cn_request *request,
+                      cn_error *err)
 {
-    char given[CN_PATH_ROOM], path[CN_PATH_ROOM], others[CN_PARTS][CN_PATH_ROOM];
-    cn_picture_opts opts;
+    char path[CN_PATH_ROOM], others[CN_PARTS][CN_PATH_ROOM];
     cn_picture_set set = {.classes = 0};
     table tables[CN_PARTS] = {{.path = NULL}};
-    cn_status status = cn_picture_opts_read(&opts, given, text, "csv", err);
-    if (status == CN_OK && !find_table(path, given))
+    cn_status status = CN_OK;
+    if (!find_table(path, given))
         status =
             cn_fail(err, CN_ERR_IO, "%.120s: expected train.csv or labels.csv, found none", given);
     if (status == CN_OK) status = read_tables(tables, others, path, err);
     if (status == CN_OK) status = find_classes(&set, tables, err);
     for (int part = 0; status == CN_OK && part < CN_PARTS; part++)
         if (tables[part].path) status = add_pictures(&set.parts[part], &set, &tables[part], err);
-    if (status == CN_OK) status = cn_pictures_load(data, &set, request, opts, path, err);
+    if (status == CN_OK) status = cn_pictures_load(data, &set, request, path, err);
     cn_picture_set_free(&set);
     cn_release(set.class_names);
     for (int part = 0; part < CN_PARTS; part++) free_table(&tables[part]);
@@ -279,6 +279,6 @@ const cn_reader cn_reader_csv = {
     .name = "csv",
     .usage = "csv:PATH",
     .detects = detects,
-    .takes_options = true,
+    .takes = CN_OPTIONS_OF_FILES,
     .load = load,
 };

@@ -10,6 +10,8 @@ struct cn_dataset {
     cn_tensor images, labels;
     int classes, known;
     float scale;
+    cn_image_opts image_opts;
+    bool from_files, certain;
     cn_remarks remarks;
     const char **class_names; /* the pointers and the texts they point to are one block */
 };
@@ -91,11 +93,30 @@ cn_status cn_dataset_adopt(cn_dataset **out, cn_dataset_parts *parts, const char
     data->classes = parts->classes;
     data->known = parts->known ? parts->known : parts->classes;
     data->scale = parts->scale;
+    data->image_opts = parts->image_opts;
+    if (parts->images.dtype == CN_U8) { /* what `scale` makes of them */
+        data->image_opts.low = 0;
+        data->image_opts.high = 1;
+    }
+    data->from_files = parts->from_files;
+    data->certain = parts->certain;
     data->images = parts->images;
     data->labels = parts->labels;
     parts->images = parts->labels = (cn_tensor){0};
     *out = data;
     return CN_OK;
+}
+
+/* What other images of the same set have in common with these. */
+static cn_dataset_parts parts_like(const cn_dataset *data)
+{
+    return (cn_dataset_parts){.classes = data->classes,
+                              .known = data->known,
+                              .scale = data->scale,
+                              .class_names = data->class_names,
+                              .image_opts = data->image_opts,
+                              .from_files = data->from_files,
+                              .certain = data->certain};
 }
 
 /* A set of copies of the tensors in `parts`. */
@@ -125,7 +146,10 @@ cn_status cn_dataset_create(cn_dataset **out, const cn_tensor *images, const int
         return cn_fail(err, CN_ERR_ARGUMENT, "dataset: NULL argument");
     cn_dataset_parts parts = {.images = *images, .classes = classes, .scale = 1.0f / 255.0f};
     parts.labels = cn_tensor_view(CN_I32, 1, images->shape, (void *)(uintptr_t)labels);
-    return copy_parts(out, parts, "dataset", err);
+    cn_status status = check_images(images, "dataset", err);
+    if (status == CN_OK && images->dtype == CN_F32)
+        status = cn_find_range(&parts, NULL, "dataset", err);
+    return status == CN_OK ? copy_parts(out, parts, "dataset", err) : status;
 }
 
 cn_status cn_dataset_slice(cn_dataset **out, const cn_dataset *data, int first, int count,
@@ -140,14 +164,9 @@ cn_status cn_dataset_slice(cn_dataset **out, const cn_dataset *data, int first, 
     const cn_tensor *all = &data->images;
     size_t bytes = cn_tensor_count(all) / (size_t)size * cn_dtype_size(all->dtype);
     const int shape[4] = {count, all->shape[1], all->shape[2], all->shape[3]};
-    cn_dataset_parts parts = {
-        .images = cn_tensor_view(all->dtype, 4, shape, (char *)all->data + (size_t)first * bytes),
-        .labels = cn_tensor_view(CN_I32, 1, shape, (int32_t *)data->labels.data + first),
-        .classes = data->classes,
-        .known = data->known,
-        .scale = data->scale,
-        .class_names = data->class_names,
-    };
+    cn_dataset_parts parts = parts_like(data);
+    parts.images = cn_tensor_view(all->dtype, 4, shape, (char *)all->data + (size_t)first * bytes);
+    parts.labels = cn_tensor_view(CN_I32, 1, shape, (int32_t *)data->labels.data + first);
     return copy_parts(out, parts, "dataset slice", err);
 }
 
@@ -164,10 +183,7 @@ cn_status cn_dataset_select(cn_dataset **out, const cn_dataset *data, const int 
     const cn_tensor *all = &data->images;
     size_t bytes = cn_tensor_count(all) / (size_t)size * cn_dtype_size(all->dtype);
     const int shape[4] = {count, all->shape[1], all->shape[2], all->shape[3]};
-    cn_dataset_parts parts = {.classes = data->classes,
-                              .known = data->known,
-                              .scale = data->scale,
-                              .class_names = data->class_names};
+    cn_dataset_parts parts = parts_like(data);
     cn_status status = cn_tensor_create(&parts.images, all->dtype, 4, shape, err);
     if (status == CN_OK) status = cn_tensor_create(&parts.labels, CN_I32, 1, shape, err);
     if (status == CN_OK) {
@@ -232,8 +248,7 @@ static cn_status join(cn_dataset **out, const cn_dataset *a, const cn_dataset *b
     size_t first = cn_tensor_count(x) * cn_dtype_size(x->dtype);
     size_t second = cn_tensor_count(y) * cn_dtype_size(y->dtype);
     const int shape[4] = {x->shape[0] + y->shape[0], x->shape[1], x->shape[2], x->shape[3]};
-    cn_dataset_parts parts = {
-        .classes = a->classes, .scale = a->scale, .class_names = a->class_names};
+    cn_dataset_parts parts = parts_like(a);
     cn_status status = cn_tensor_create(&parts.images, x->dtype, 4, shape, err);
     if (status == CN_OK) status = cn_tensor_create(&parts.labels, CN_I32, 1, shape, err);
     if (status == CN_OK) {
@@ -281,6 +296,21 @@ int cn_dataset_size(const cn_dataset *data)
 const int *cn_dataset_shape(const cn_dataset *data)
 {
     return data->images.shape + 1;
+}
+
+cn_image_opts cn_dataset_image_opts(const cn_dataset *data)
+{
+    return data->image_opts;
+}
+
+bool cn_dataset_is_of_files(const cn_dataset *data)
+{
+    return data->from_files;
+}
+
+bool cn_dataset_range_is_certain(const cn_dataset *data)
+{
+    return data->certain;
 }
 
 int cn_dataset_classes(const cn_dataset *data)

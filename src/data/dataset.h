@@ -12,10 +12,42 @@ typedef struct cn_remarks {
 /* Adds a line, with what would break it (line feeds, control characters) written as escapes. */
 cn_status cn_remark(cn_remarks *remarks, cn_error *err, const char *format, ...) CN_PRINTF(3, 4);
 
+/* What stands behind the path of a spec, ",size=64x64,background=black", each a bit. */
+typedef enum cn_option_bit {
+    CN_OPTION_SIZE = 1,
+    CN_OPTION_CHANNELS = 2,
+    CN_OPTION_FIT = 4,
+    CN_OPTION_BACKGROUND = 8,
+    CN_OPTION_LAYOUT = 16,
+    CN_OPTION_RANGE = 32,
+    CN_OPTIONS_OF_FILES =
+        CN_OPTION_SIZE | CN_OPTION_CHANNELS | CN_OPTION_FIT | CN_OPTION_BACKGROUND,
+    CN_OPTIONS_OF_ARRAYS = CN_OPTION_LAYOUT | CN_OPTION_RANGE,
+} cn_option_bit;
+
+/* Channels last, (n, n_H, n_W, n_C), or first. */
+typedef enum cn_layout { CN_LAYOUT_NHWC, CN_LAYOUT_NCHW } cn_layout;
+
+typedef struct cn_data_opts {
+    unsigned given; /* bits of those that the spec says; the rest is the reader's to find */
+    int height, width;
+    int channels; /* 1 gray, 2 gray and alpha, 3 color, 4 color and alpha */
+    cn_layout layout;
+    cn_image_opts images; /* `deep` counts where the set is for a model */
+} cn_data_opts;
+
+/* Reads the options at the end of a spec; `takes` has the bits of those that its kind understands.
+ */
+cn_status cn_data_opts_read(cn_data_opts *opts, const char *options, unsigned takes,
+                            const char *kind, cn_error *err);
+
 /* What a reader is asked for, and where it leaves remarks. */
 typedef struct cn_request {
     cn_split split;
     cn_remarks *remarks;
+    const cn_data_opts *opts;
+    const cn_model *model; /* that the set is for: what the spec leaves open is in `opts` as it
+                              takes images; NULL: none */
 } cn_request;
 
 /*
@@ -27,10 +59,10 @@ typedef struct cn_reader {
     const char *usage; /* "mnist:DIR", for messages */
     /* Does this directory hold such a set? By names only; NULL for never. */
     bool (*detects)(const char *path);
-    bool takes_options; /* behind the path: ",size=64x64" */
-    bool two_parts;     /* it reads CN_TRAIN and CN_TEST alone: the others are made of these */
-    /* `path` is "" where the spec is the name alone. *data stays as it is where the set has no
-     * images for CN_VALIDATION. */
+    unsigned takes; /* the options behind the path, as bits */
+    bool two_parts; /* it reads CN_TRAIN and CN_TEST alone: the others are made of these */
+    /* `path`, without options, is "" where the spec is the name alone. *data stays as it is where
+     * the set has no images for CN_VALIDATION. */
     cn_status (*load)(cn_dataset **data, const char *path, const cn_request *request,
                       cn_error *err);
 } cn_reader;
@@ -41,7 +73,7 @@ extern const cn_reader cn_reader_digits, cn_reader_mnist, cn_reader_idx, cn_read
 
 /*
  * What a set is made of. Pictures are U8 or F32 (n, n_H, n_W, n_C); a U8 value times `scale` lies
- * in [0, 1], F32 values are taken as they are. `class_names` may be NULL: "0", "1" and so on.
+ * in [0, 1], F32 values stay as they are. `class_names` may be NULL: "0", "1" and so on.
  */
 typedef struct cn_dataset_parts {
     cn_tensor images;
@@ -50,7 +82,33 @@ typedef struct cn_dataset_parts {
     int known; /* the first so many are those of a model, the rest are not; 0: all are */
     float scale;
     const char *const *class_names; /* copied */
+    cn_image_opts image_opts;       /* how the images were made; low and high of F32 values */
+    bool from_files;                /* image files, which were brought to one shape */
+    bool certain;                   /* of F32 values: that is their range */
 } cn_dataset_parts;
+
+/*
+ * Finds the range that arrays have by the values in them, unless an option says it, sets `scale` of
+ * U8 or low, high and `certain` of F32, and remarks on what is not usual. `request` NULL: no
+ * option, no remarks. `what` stands for the set.
+ */
+cn_status cn_find_range(cn_dataset_parts *parts, const cn_request *request, const char *what,
+                        cn_error *err);
+/* The range of whole numbers that are no bytes: of sensors, or signed; false where they have none.
+ */
+bool cn_is_range_of_whole_numbers(double least, double most, double *low, double *high);
+/* Brings arrays (n, n_C, n_H, n_W) to (n, n_H, n_W, n_C) where an option or their shape says so. */
+cn_status cn_settle_layout(cn_tensor *images, const cn_request *request, const char *what,
+                           cn_error *err);
+
+/* Made of image files, and so as cn_dataset_image_opts says. */
+bool cn_dataset_is_of_files(const cn_dataset *data);
+/* Is the range of its values what it was found to be? */
+bool cn_dataset_range_is_certain(const cn_dataset *data);
+/* The range of values that has 0 and 1 of an image file at its ends, for a set that a model looks
+ * at: where the set's own is not certain and the values fit into the model's, that is it. */
+void cn_dataset_range_for(const cn_dataset *data, const cn_image_opts *model, double *low,
+                          double *high);
 
 /* Makes a set of its parts and takes the two tensors over, which must own their memory; on failure
  * they stay the caller's. `what` stands for the set in errors. */

@@ -228,19 +228,16 @@ static cn_status find_classes(scan *s, const char *dir, cn_error *err)
     return status;
 }
 
-static cn_status load(cn_dataset **data, const char *text, const cn_request *request, cn_error *err)
+static cn_status load(cn_dataset **data, const char *dir, const cn_request *request, cn_error *err)
 {
-    char dir[CN_PATH_ROOM];
-    cn_picture_opts opts;
     scan *s = cn_allocate(1, sizeof *s, "folder", err);
     if (!s) return CN_ERR_MEMORY;
     s->request = request;
-    cn_status status = cn_picture_opts_read(&opts, dir, text, "folder", err);
-    if (status == CN_OK) status = find_parts(s, dir, err);
+    cn_status status = find_parts(s, dir, err);
     if (status == CN_OK) status = find_classes(s, dir, err);
     s->set.classes = s->classes.count;
     s->set.class_names = s->classes.names;
-    if (status == CN_OK) status = cn_pictures_load(data, &s->set, request, opts, dir, err);
+    if (status == CN_OK) status = cn_pictures_load(data, &s->set, request, dir, err);
     cn_picture_set_free(&s->set);
     cn_names_free(&s->classes);
     cn_release(s);
@@ -280,6 +277,6 @@ const cn_reader cn_reader_folder = {
     .name = "folder",
     .usage = "folder:DIR",
     .detects = detects,
-    .takes_options = true,
+    .takes = CN_OPTIONS_OF_FILES,
     .load = load,
 };

@@ -44,22 +44,26 @@ static cn_status read_file(cn_tensor *t, char path[CN_PATH_ROOM], const char *di
 }
 
 /* (n, n_H, n_W) becomes (n, n_H, n_W, 1). */
-static cn_status read_images(cn_tensor *images, const char *dir, cn_split split, cn_error *err)
+static cn_status read_images(cn_tensor *images, const char *dir, const cn_request *request,
+                             cn_error *err)
 {
     char path[CN_PATH_ROOM], shape[CN_SHAPE_TEXT];
     cn_tensor t = {0};
-    cn_status status = read_file(&t, path, dir, split, IMAGES, err);
+    cn_status status = read_file(&t, path, dir, request->split, IMAGES, err);
     if (status != CN_OK) return status;
-    if (t.rank == 3) t.shape[t.rank++] = 1;
+    bool flat = t.rank == 3;
+    if (flat) t.shape[t.rank++] = 1;
     if (t.rank != 4 || (t.dtype != CN_U8 && t.dtype != CN_F32)) {
         status = cn_fail(err, CN_ERR_FORMAT,
                          "%.120s: %zu-byte elements %s, expected bytes or floats of rank 3 or 4",
                          path, cn_dtype_size(t.dtype), cn_shape_text(t.rank, t.shape, shape));
-        cn_tensor_free(&t);
-        return status;
     }
-    *images = t;
-    return CN_OK;
+    if (status == CN_OK && !flat) status = cn_settle_layout(&t, request, path, err);
+    if (status == CN_OK)
+        *images = t;
+    else
+        cn_tensor_free(&t);
+    return status;
 }
 
 /* Labels as I32, each below `limit`; *most becomes the largest, if it was less. */
@@ -99,15 +103,16 @@ static bool detects(const char *path)
 
 /* The classes of the other split's labels count as well, so that both splits agree on how many
  * there are; a set may lack that split. */
-static cn_status load_classes(cn_dataset **data, const char *path, cn_split split, int classes,
-                              cn_error *err)
+static cn_status load_classes(cn_dataset **data, const char *path, const cn_request *request,
+                              int classes, cn_error *err)
 {
     /* Names and counters are kept a class; a set with more than this is no set of classes. */
     enum { MOST_CLASSES = 65536 };
     char file[CN_PATH_ROOM];
     int limit = classes ? classes : MOST_CLASSES, most = 0;
-    cn_dataset_parts parts = {.scale = 1.0f / 255.0f};
+    cn_dataset_parts parts = {.scale = 0};
     cn_tensor other = {0};
+    cn_split split = request->split;
     cn_split rest = split == CN_TRAIN ? CN_TEST : CN_TRAIN;
     if (!path[0])
         return cn_fail(err, CN_ERR_ARGUMENT,
@@ -116,7 +121,8 @@ static cn_status load_classes(cn_dataset **data, const char *path, cn_split spli
     if (status == CN_OK && !classes && find(file, path, rest, LABELS))
         status = read_labels(&other, path, rest, limit, &most, err);
     parts.classes = classes ? classes : most + 1;
-    if (status == CN_OK) status = read_images(&parts.images, path, split, err);
+    if (status == CN_OK) status = read_images(&parts.images, path, request, err);
+    if (status == CN_OK) status = cn_find_range(&parts, request, path, err);
     if (status == CN_OK) status = cn_dataset_adopt(data, &parts, path, err);
     cn_tensor_free(&other);
     cn_tensor_free(&parts.images);
@@ -127,13 +133,13 @@ static cn_status load_classes(cn_dataset **data, const char *path, cn_split spli
 static cn_status load_mnist(cn_dataset **data, const char *path, const cn_request *request,
                             cn_error *err)
 {
-    return load_classes(data, path, request->split, 10, err);
+    return load_classes(data, path, request, 10, err);
 }
 
 static cn_status load_idx(cn_dataset **data, const char *path, const cn_request *request,
                           cn_error *err)
 {
-    return load_classes(data, path, request->split, 0, err);
+    return load_classes(data, path, request, 0, err);
 }
 
 /* Ten classes: a label above 9 is an error. */
@@ -147,6 +153,7 @@ const cn_reader cn_reader_mnist = {
 /* As many classes as there are labels. */
 const cn_reader cn_reader_idx = {
     .name = "idx",
+    .takes = CN_OPTIONS_OF_ARRAYS,
     .usage = "idx:DIR",
     .detects = detects,
     .two_parts = true,

@@ -61,81 +61,7 @@ bool cn_is_picture_name(const char *name)
     return false;
 }
 
-/* ---- Options */
-
-/* Reads `word` and a whole number from 1 to `most`; what follows them, or NULL. */
-static const char *read_whole(const char *text, const char *word, long most, int *value)
-{
-    size_t length = strlen(word);
-    char *end;
-    if (!text || strncmp(text, word, length) != 0 || !strchr("123456789", text[length]))
-        return NULL;
-    long n = strtol(text + length, &end, 10);
-    if (n < 1 || n > most) return NULL;
-    *value = (int)n;
-    return end;
-}
-
-static bool read_option(cn_picture_opts *o, const char *text)
-{
-    cn_picture_opts read = *o;
-    const char *end = read_whole(text, "size=", 99999, &read.height);
-    end = end ? read_whole(end, "x", 99999, &read.width)
-              : read_whole(text, "channels=", 4, &read.channels);
-    if (!end || *end) return false;
-    *o = read;
-    return true;
-}
-
-cn_status cn_picture_opts_read(cn_picture_opts *opts, char path[CN_PATH_ROOM], const char *text,
-                               const char *kind, cn_error *err)
-{
-    enum { OPTION = 64 };
-    char option[OPTION];
-    cn_picture_opts read = {0, 0, 0};
-    const char *at = cn_spec_options(text);
-    size_t length = (size_t)(at - text);
-    if (length == 0)
-        return cn_fail(err, CN_ERR_ARGUMENT, "%s: expected a path after the colon, found nothing",
-                       kind);
-    if (length >= CN_PATH_ROOM)
-        return cn_fail(err, CN_ERR_ARGUMENT, "%s: %.80s...: the path is too long", kind, text);
-    while (*at) {
-        size_t size = strcspn(++at, ",");
-        snprintf(option, OPTION, "%.*s", (int)(size < OPTION ? size : OPTION), at);
-        if (!read_option(&read, option))
-            return cn_fail(
-                err, CN_ERR_ARGUMENT,
-                "%s: option \"%s\", expected size=HEIGHTxWIDTH or channels=N with N of 1 "
-                "to 4",
-                kind, option);
-        at += size;
-    }
-    memcpy(path, text, length);
-    path[length] = 0;
-    *opts = read;
-    return CN_OK;
-}
-
 /* ---- Reading */
-
-/* The part around the centre with the proportions of n_H : n_W, in place. */
-static void crop(cn_tensor *image, int n_H, int n_W)
-{
-    int64_t height = image->shape[0], width = image->shape[1];
-    int64_t tall = (2 * width * n_H + n_W) / (2 * (int64_t)n_W), h = tall < height ? tall : height;
-    int64_t wide = (2 * height * n_W + n_H) / (2 * (int64_t)n_H), w = wide < width ? wide : width;
-    if (h < 1) h = 1;
-    if (w < 1) w = 1;
-    size_t pixel = (size_t)image->shape[2] * cn_dtype_size(image->dtype);
-    size_t top = (size_t)(height - h) / 2, left = (size_t)(width - w) / 2;
-    char *to = image->data;
-    const char *from = to + (top * (size_t)width + left) * pixel;
-    for (int64_t row = 0; row < h; row++, to += (size_t)w * pixel, from += (size_t)width * pixel)
-        memmove(to, from, (size_t)w * pixel);
-    image->shape[0] = (int)h;
-    image->shape[1] = (int)w;
-}
 
 /* The first picture to train on, or else of another part. */
 static const char *first_path(const cn_picture_set *set)
@@ -146,9 +72,10 @@ static const char *first_path(const cn_picture_set *set)
 }
 
 /* What all pictures of all parts become, from the options and the first picture. */
-static cn_status find_form(int shape[3], cn_picture_depth *depth, const cn_picture_set *set,
-                           cn_picture_opts opts, cn_error *err)
+static cn_status find_form(int shape[3], cn_image_opts *form, const cn_picture_set *set,
+                           const cn_request *request, cn_error *err)
 {
+    const cn_data_opts opts = *request->opts;
     cn_tensor first = {0};
     cn_status status = cn_picture_load(&first, first_path(set), CN_PICTURE_AS_STORED, err);
     if (status != CN_OK) return status;
@@ -156,7 +83,10 @@ static cn_status find_form(int shape[3], cn_picture_depth *depth, const cn_pictu
     shape[1] = opts.height ? opts.width : first.shape[1];
     /* Transparency is no channel unless it is asked for. */
     shape[2] = opts.channels ? opts.channels : first.shape[2] >= 3 ? 3 : 1;
-    *depth = first.dtype == CN_U8 ? CN_PICTURE_BYTES : CN_PICTURE_AS_STORED;
+    *form = opts.images;
+    if (!request->model) form->deep = first.dtype != CN_U8;
+    form->low = 0;
+    form->high = 1;
     cn_tensor_free(&first);
     return CN_OK;
 }
@@ -180,29 +110,37 @@ static cn_status check_memory(int count, const int shape[3], size_t element, con
                    what, count, cn_shape_text(3, shape, text));
 }
 
-/* Reads one picture into its place among the others. */
-static cn_status read_picture(cn_tensor *images, int i, const char *path, cn_picture_depth depth,
-                              cn_error *err)
+/* What became of a picture. */
+typedef struct outcome {
+    cn_status status;
+    bool composed, cropped;
+} outcome;
+
+/* Is the part that cropping leaves of it less than all, by more than the rounding of a pixel? */
+static bool is_cropped(const int *from, const int *to)
 {
-    cn_tensor image = {0}, floats = {0};
+    int64_t across = (int64_t)from[0] * to[1] - (int64_t)from[1] * to[0];
+    return across >= to[1] || -across >= to[0];
+}
+
+/* Reads one picture into its place among the others. */
+static outcome read_picture(cn_tensor *images, int i, const char *path, const cn_image_opts *form,
+                            cn_error *err)
+{
+    cn_tensor image = {0};
     size_t each = cn_tensor_count(images) / (size_t)images->shape[0];
     cn_tensor to =
         cn_tensor_view(images->dtype, 4, images->shape,
                        (char *)images->data + (size_t)i * each * cn_dtype_size(images->dtype));
     to.shape[0] = 1;
-    cn_status status = cn_picture_load(&image, path, depth, err);
-    if (status != CN_OK) return status;
-    crop(&image, images->shape[1], images->shape[2]);
-    if (image.dtype == CN_U8 && images->dtype == CN_F32) {
-        status = cn_tensor_create(&floats, CN_F32, 3, image.shape, err);
-        for (size_t k = 0; status == CN_OK && k < cn_tensor_count(&image); k++)
-            ((float *)floats.data)[k] = (float)((uint8_t *)image.data)[k] / 255.0f;
-    }
-    if (status == CN_OK)
-        status = cn_image_fit(floats.data ? &floats : &image, images->shape + 1, &to, err);
-    cn_tensor_free(&floats);
+    cn_picture_depth depth = form->deep ? CN_PICTURE_AS_STORED : CN_PICTURE_BYTES;
+    outcome o = {.status = cn_picture_load(&image, path, depth, err)};
+    if (o.status != CN_OK) return o;
+    o.composed = image.shape[2] % 2 == 0 && to.shape[3] % 2 != 0;
+    o.cropped = form->fit == CN_FIT_CROP && is_cropped(image.shape, to.shape + 1);
+    o.status = cn_image_fit(&image, to.shape + 1, form, &to, err);
     cn_tensor_free(&image);
-    return status;
+    return o;
 }
 
 /* ---- Many at once */
@@ -211,9 +149,9 @@ static cn_status read_picture(cn_tensor *images, int i, const char *path, cn_pic
 typedef struct reading {
     const char **paths;
     int first;
-    cn_picture_depth depth;
+    cn_image_opts form;
     cn_tensor *images;
-    cn_status *statuses;
+    outcome *outcomes;
 } reading;
 
 static void read_unit(void *argument, int unit, int worker)
@@ -221,7 +159,7 @@ static void read_unit(void *argument, int unit, int worker)
     const reading *r = argument;
     int i = r->first + unit;
     (void)worker;
-    r->statuses[i] = read_picture(r->images, i, r->paths[i], r->depth, NULL);
+    r->outcomes[i] = read_picture(r->images, i, r->paths[i], &r->form, NULL);
 }
 
 /* On all processors, in blocks, so that an error ends it soon. The error is that of the first
@@ -235,10 +173,37 @@ static cn_status read_all(reading *r, int count, cn_error *err)
         int units = count - r->first < BLOCK ? count - r->first : BLOCK;
         cn_pool_run(pool, units, read_unit, r);
         for (int i = r->first; status == CN_OK && i < r->first + units; i++)
-            if (r->statuses[i] != CN_OK)
-                status = read_picture(r->images, i, r->paths[i], r->depth, err);
+            if (r->outcomes[i].status != CN_OK)
+                status = read_picture(r->images, i, r->paths[i], &r->form, err).status;
     }
     cn_pool_free(pool);
+    return status;
+}
+
+/* What was done to the images that their files do not show. */
+static cn_status tell(const reading *r, int count, const cn_request *request, const char *what,
+                      cn_error *err)
+{
+    int composed = 0, cropped = 0;
+    const int *shape = r->images->shape + 1;
+    bool black = r->form.background == CN_BACKGROUND_BLACK;
+    cn_status status = CN_OK;
+    for (int i = 0; i < count; i++) {
+        composed += r->outcomes[i].composed;
+        cropped += r->outcomes[i].cropped;
+    }
+    if (composed)
+        status = cn_remark(request->remarks, err,
+                           "%s: %d of %d images have an alpha channel and are composed over %s; "
+                           "background=%s composes them over %s",
+                           what, composed, count, black ? "black" : "white",
+                           black ? "white" : "black", black ? "white" : "black");
+    if (cropped && status == CN_OK)
+        status =
+            cn_remark(request->remarks, err,
+                      "%s: %d of %d images have other proportions than %d x %d and are cropped "
+                      "around their center; fit=stretch squeezes them instead",
+                      what, cropped, count, shape[0], shape[1]);
     return status;
 }
 
@@ -258,14 +223,13 @@ static int choose(const cn_picture_set *set, cn_split split, const char **paths,
 }
 
 /* Tensors for pictures and labels, once it is known what all pictures become. */
-static cn_status make_parts(cn_dataset_parts *parts, cn_picture_depth *depth,
-                            const cn_picture_set *set, int count, cn_picture_opts opts,
-                            const char *what, cn_error *err)
+static cn_status make_parts(cn_dataset_parts *parts, const cn_picture_set *set, int count,
+                            const cn_request *request, const char *what, cn_error *err)
 {
     int shape[4] = {count};
-    cn_status status = find_form(shape + 1, depth, set, opts, err);
+    cn_status status = find_form(shape + 1, &parts->image_opts, set, request, err);
     if (status != CN_OK) return status;
-    cn_dtype dtype = *depth == CN_PICTURE_AS_STORED ? CN_F32 : CN_U8;
+    cn_dtype dtype = parts->image_opts.deep ? CN_F32 : CN_U8;
     status = check_memory(count, shape + 1, cn_dtype_size(dtype), what, err);
     if (status == CN_OK) status = cn_tensor_create(&parts->images, dtype, 4, shape, err);
     if (status == CN_OK) status = cn_tensor_create(&parts->labels, CN_I32, 1, shape, err);
@@ -285,26 +249,30 @@ static cn_status check_count(const cn_picture_set *set, int count, const cn_requ
 }
 
 cn_status cn_pictures_load(cn_dataset **data, const cn_picture_set *set, const cn_request *request,
-                           cn_picture_opts opts, const char *what, cn_error *err)
+                           const char *what, cn_error *err)
 {
     cn_dataset_parts parts = {.classes = set->classes,
                               .scale = 1.0f / 255.0f,
+                              .from_files = true,
+                              .certain = true,
                               .class_names = (const char *const *)set->class_names};
     reading r = {.images = &parts.images};
     int count = choose(set, request->split, NULL, NULL);
     cn_status status = check_count(set, count, request, what, err);
     if (status != CN_OK || count == 0) return status;
     r.paths = cn_allocate((size_t)count, sizeof *r.paths, what, err);
-    r.statuses = cn_allocate((size_t)count, sizeof *r.statuses, what, err);
-    status = r.paths && r.statuses ? make_parts(&parts, &r.depth, set, count, opts, what, err)
-                                   : CN_ERR_MEMORY;
+    r.outcomes = cn_allocate((size_t)count, sizeof *r.outcomes, what, err);
+    status =
+        r.paths && r.outcomes ? make_parts(&parts, set, count, request, what, err) : CN_ERR_MEMORY;
     if (status == CN_OK) {
         choose(set, request->split, r.paths, parts.labels.data);
+        r.form = parts.image_opts;
         status = read_all(&r, count, err);
     }
+    if (status == CN_OK) status = tell(&r, count, request, what, err);
     if (status == CN_OK) status = cn_dataset_adopt(data, &parts, what, err);
     cn_release(r.paths);
-    cn_release(r.statuses);
+    cn_release(r.outcomes);
     cn_tensor_free(&parts.images);
     cn_tensor_free(&parts.labels);
     return status;

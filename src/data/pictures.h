@@ -5,17 +5,6 @@
 #include "data/dataset.h"
 #include "data/paths.h"
 
-/* What stands behind the path of a spec: "folder:DIR,size=64x64,channels=1". 0: as the first
- * picture to train on has it. */
-typedef struct cn_picture_opts {
-    int height, width;
-    int channels; /* 1 grey, 2 grey and alpha, 3 colour, 4 colour and alpha */
-} cn_picture_opts;
-
-/* Takes the options off the end of a spec's path; `kind` is for errors. */
-cn_status cn_picture_opts_read(cn_picture_opts *opts, char path[CN_PATH_ROOM], const char *text,
-                               const char *kind, cn_error *err);
-
 /* Files and their labels, in the order in which they were added. */
 typedef struct cn_picture_list {
     int count, room;
@@ -39,11 +28,11 @@ typedef struct cn_picture_set {
 void cn_picture_set_free(cn_picture_set *set); /* the lists */
 
 /*
- * Reads the pictures of a split, each cropped around its centre to the proportions asked for and
- * resized. They are U8 or, where the first picture to train on has more than 8 bits, F32 in [0, 1].
- * `what` stands for the set in errors.
+ * Reads the pictures of a split, each brought to one shape by cn_image_fit: that of the request's
+ * options or, what they leave open, of the first picture to train on. They are U8 or, where that
+ * one has more than 8 bits, F32 in [0, 1]. `what` stands for the set in errors.
  */
 cn_status cn_pictures_load(cn_dataset **data, const cn_picture_set *set, const cn_request *request,
-                           cn_picture_opts opts, const char *what, cn_error *err);
+                           const char *what, cn_error *err);
 
 #endif

@@ -70,16 +70,55 @@ static cn_status load_split(cn_dataset **data, const cn_reader *reader, const ch
     return status;
 }
 
+/* Options that are not given are as the model takes images, where there is one. */
+static void follow_model(cn_data_opts *opts, const cn_model *model)
+{
+    const int *shape = cn_model_input_shape(model);
+    cn_image_opts images = cn_model_image_opts(model);
+    if (!(opts->given & CN_OPTION_SIZE)) {
+        opts->height = shape[0];
+        opts->width = shape[1];
+    }
+    if (!(opts->given & CN_OPTION_CHANNELS)) opts->channels = shape[2];
+    if (!(opts->given & CN_OPTION_FIT)) opts->images.fit = images.fit;
+    if (!(opts->given & CN_OPTION_BACKGROUND)) opts->images.background = images.background;
+    opts->images.deep = images.deep;
+}
+
+/* `spec` is the path, with options behind it or not. */
+static cn_status load_kind(cn_dataset **data, const cn_reader *reader, const char *spec,
+                           const cn_request *request, cn_error *err)
+{
+    char path[CN_PATH_ROOM];
+    cn_data_opts opts = {.given = 0};
+    cn_request full = *request;
+    const char *options = reader->takes ? cn_spec_options(spec) : spec + strlen(spec);
+    size_t length = (size_t)(options - spec);
+    if (length >= CN_PATH_ROOM)
+        return cn_fail(err, CN_ERR_ARGUMENT, "%s: %.80s...: the path is too long", reader->name,
+                       spec);
+    if (length == 0 && reader->takes)
+        return cn_fail(err, CN_ERR_ARGUMENT, "%s: expected a path after the colon, found nothing",
+                       reader->name);
+    memcpy(path, spec, length);
+    path[length] = 0;
+    cn_status status = cn_data_opts_read(&opts, options, reader->takes, reader->name, err);
+    if (status != CN_OK) return status;
+    if (request->model) follow_model(&opts, request->model);
+    full.opts = &opts;
+    return load_split(data, reader, path, &full, err);
+}
+
 /* `spec` is the directory's path, with options behind it or not. */
 static cn_status load_directory(cn_dataset **data, const char *path, const char *spec,
                                 const cn_request *request, cn_error *err)
 {
     for (int i = 0; readers[i]; i++) {
         if (!readers[i]->detects || !readers[i]->detects(path)) continue;
-        if (!readers[i]->takes_options && strcmp(path, spec) != 0)
+        if (!readers[i]->takes && strcmp(path, spec) != 0)
             return cn_fail(err, CN_ERR_ARGUMENT, "%.80s: %s takes no options, found %.60s", path,
                            readers[i]->usage, spec + strlen(path));
-        return load_split(data, readers[i], spec, request, err);
+        return load_kind(data, readers[i], spec, request, err);
     }
     return nothing_known(path, err);
 }
@@ -96,8 +135,7 @@ static cn_status load(cn_dataset **data, const char *spec, const cn_request *req
     size_t length = strcspn(spec, ":");
     for (int i = 0; readers[i]; i++)
         if (strlen(readers[i]->name) == length && strncmp(readers[i]->name, spec, length) == 0)
-            return load_split(data, readers[i], spec + length + (spec[length] == ':'), request,
-                              err);
+            return load_kind(data, readers[i], spec + length + (spec[length] == ':'), request, err);
     if (is_directory(spec)) return load_directory(data, spec, spec, request, err);
     size_t options = (size_t)(cn_spec_options(spec) - spec);
     if (options < CN_PATH_ROOM) {
@@ -112,12 +150,18 @@ static cn_status load(cn_dataset **data, const char *spec, const cn_request *req
 
 cn_status cn_dataset_load(cn_dataset **data, const char *spec, cn_split split, cn_error *err)
 {
+    return cn_dataset_load_for(data, spec, split, NULL, err);
+}
+
+cn_status cn_dataset_load_for(cn_dataset **data, const char *spec, cn_split split,
+                              const cn_model *model, cn_error *err)
+{
     if (!data || !spec) return cn_fail(err, CN_ERR_ARGUMENT, "dataset: NULL argument");
     if (split < CN_TRAIN || split > CN_TEST_OR_ALL)
         return cn_fail(err, CN_ERR_ARGUMENT, "%.80s: unknown split %d", spec, (int)split);
     cn_remarks remarks = {NULL};
     cn_dataset *loaded = NULL;
-    cn_status status = load(&loaded, spec, &(cn_request){split, &remarks}, err);
+    cn_status status = load(&loaded, spec, &(cn_request){split, &remarks, NULL, model}, err);
     if (loaded) cn_dataset_set_remarks(loaded, &remarks);
     if (status == CN_OK) *data = loaded;
     cn_release(remarks.text);

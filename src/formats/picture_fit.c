@@ -1,21 +1,29 @@
 /*
- * picture_fit.c - a picture brought to a model's size and channels.
+ * picture_fit.c - the one way in which an image comes to a model's size and channels, in training
+ * and evaluation, for `convnet predict` and for whoever calls cn_image_fit.
  *
- * Each axis by itself, n_in pixels to n_out:
- *   shrinking   out[i] = sum over j of overlap(i, j) in[j], the share of [i r, (i + 1) r) that
- *               pixel j covers, r = n_in / n_out: the mean over the area
- *   growing     out[i] = (1 - t) in[j] + t in[j + 1], j + t = (i + 1/2) r - 1/2, held at the edges
+ * Orientation is the decoder's. Then, in this order:
+ *
+ *   alpha       v = a v + (1 - a) background, unless the model has an alpha channel itself
+ *   crop        the part around the center with the proportions of n_H : n_W, unless stretched
+ *   resize      each axis by itself, n_in pixels to n_out
+ *     shrinking   out[i] = sum over j of overlap(i, j) in[j], the share of [i r, (i + 1) r) that
+ *                 pixel j covers, r = n_in / n_out: the mean over the area
+ *     growing     out[i] = (1 - t) in[j] + t in[j + 1], j + t = (i + 1/2) r - 1/2, held at the
+ * edges channels    gray by ITU-R BT.601 luma, color with three times the same
  */
 #include "base/base.h"
 
 #include <math.h>
+
+/* ---- Weights of an axis */
 
 /* The input pixels that an output pixel looks at. */
 typedef struct span {
     int first, last;
 } span;
 
-static double centre(int n_in, int n_out, int i)
+static double center(int n_in, int n_out, int i)
 {
     double x = (i + 0.5) * n_in / n_out - 0.5;
     return x < 0 ? 0 : x > n_in - 1 ? n_in - 1 : x;
@@ -27,13 +35,13 @@ static span find_span(int n_in, int n_out, int i)
         int64_t begin = (int64_t)i * n_in, end = begin + n_in;
         return (span){(int)(begin / n_out), (int)((end - 1) / n_out)};
     }
-    int first = (int)centre(n_in, n_out, i);
+    int first = (int)center(n_in, n_out, i);
     return (span){first, first + 1 < n_in ? first + 1 : first};
 }
 
 static double weight(int n_in, int n_out, int i, int j)
 {
-    if (n_out >= n_in) return 1 - fabs(centre(n_in, n_out, i) - j);
+    if (n_out >= n_in) return 1 - fabs(center(n_in, n_out, i) - j);
     /* In units of 1 / n_out input pixels, both intervals have whole ends. */
     int64_t begin = (int64_t)i * n_in, end = begin + n_in;
     int64_t low = (int64_t)j * n_out, high = low + n_out;
@@ -42,32 +50,91 @@ static double weight(int n_in, int n_out, int i, int j)
     return (double)(high - low) / n_in;
 }
 
-/* line (n_W, n_C) = the rows of the image that make up row i of n_H, weighted. */
-static void mix_rows(const cn_tensor *image, int n_H, int i, double *line)
+/* ---- The image */
+
+/* The part of an image that is looked at, and how. */
+typedef struct fitting {
+    const cn_tensor *image;
+    int top, left, height, width;
+    int channels;      /* of a pixel once alpha is composed */
+    bool composed;     /* over the background, */
+    double background; /* of this value */
+    bool bytes;        /* in the output; else floats in [0, 1] */
+    double opaque;     /* 255 or 1 */
+} fitting;
+
+/* The part around the center with the proportions of n_H : n_W. */
+static void crop(fitting *f, int n_H, int n_W)
 {
-    size_t width = (size_t)image->shape[1] * (size_t)image->shape[2];
-    span rows = find_span(image->shape[0], n_H, i);
-    for (size_t x = 0; x < width; x++) line[x] = 0;
+    int64_t height = f->height, width = f->width;
+    int64_t tall = (2 * width * n_H + n_W) / (2 * (int64_t)n_W), h = tall < height ? tall : height;
+    int64_t wide = (2 * height * n_W + n_H) / (2 * (int64_t)n_H), w = wide < width ? wide : width;
+    f->height = h < 1 ? 1 : (int)h;
+    f->width = w < 1 ? 1 : (int)w;
+    f->top = (int)((height - f->height) / 2);
+    f->left = (int)((width - f->width) / 2);
+}
+
+static fitting plan(const cn_tensor *image, const int shape[3], const cn_image_opts *opts)
+{
+    fitting f = {.image = image,
+                 .height = image->shape[0],
+                 .width = image->shape[1],
+                 .channels = image->shape[2],
+                 .composed = image->shape[2] % 2 == 0 && shape[2] % 2 != 0,
+                 .bytes = image->dtype == CN_U8 && !opts->deep};
+    f.opaque = f.bytes ? 255 : 1;
+    f.background = opts->background == CN_BACKGROUND_BLACK ? 0 : f.opaque;
+    if (f.composed) f.channels--;
+    if (opts->fit == CN_FIT_CROP) crop(&f, shape[0], shape[1]);
+    return f;
+}
+
+/* Element i in the units of the output. */
+static double value_at(const fitting *f, size_t i)
+{
+    if (f->bytes) return ((const uint8_t *)f->image->data)[i];
+    if (f->image->dtype == CN_F32) return (double)((const float *)f->image->data)[i];
+    return (double)((float)((const uint8_t *)f->image->data)[i] / 255.0f);
+}
+
+/* line (width, channels) += w times a row, from element `at` on. */
+static void add_row(const fitting *f, size_t at, double w, double *line)
+{
+    size_t channels = (size_t)f->channels, count = (size_t)f->width * channels;
+    if (!f->composed) {
+        for (size_t x = 0; x < count; x++) line[x] += w * value_at(f, at + x);
+        return;
+    }
+    for (int x = 0; x < f->width; x++, at += channels + 1)
+        for (size_t c = 0; c < channels; c++) {
+            double a = value_at(f, at + channels);
+            double over = a * value_at(f, at + c) + (f->opaque - a) * f->background;
+            *line++ += w * (over / f->opaque);
+        }
+}
+
+/* line (width, channels) = the rows of the image that make up row i of n_H, weighted. */
+static void mix_rows(const fitting *f, int n_H, int i, double *line)
+{
+    size_t columns = (size_t)f->image->shape[1], channels = (size_t)f->image->shape[2];
+    span rows = find_span(f->height, n_H, i);
+    for (size_t x = 0; x < (size_t)f->width * (size_t)f->channels; x++) line[x] = 0;
     for (int j = rows.first; j <= rows.last; j++) {
-        const uint8_t *bytes = (const uint8_t *)image->data + (size_t)j * width;
-        const float *floats = (const float *)image->data + (size_t)j * width;
-        double w = weight(image->shape[0], n_H, i, j);
-        if (image->dtype == CN_U8)
-            for (size_t x = 0; x < width; x++) line[x] += w * bytes[x];
-        else
-            for (size_t x = 0; x < width; x++) line[x] += w * (double)floats[x];
+        size_t at = ((size_t)(f->top + j) * columns + (size_t)f->left) * channels;
+        add_row(f, at, weight(f->height, n_H, i, j), line);
     }
 }
 
-/* pixel (n_C) = the columns of the line that make up column i of n_W, weighted. */
-static void mix_columns(const double *line, const int *shape, int n_W, int i, double *pixel)
+/* pixel (channels) = the columns of the line that make up column i of n_W, weighted. */
+static void mix_columns(const fitting *f, const double *line, int n_W, int i, double *pixel)
 {
-    span columns = find_span(shape[1], n_W, i);
-    for (int c = 0; c < shape[2]; c++) pixel[c] = 0;
+    span columns = find_span(f->width, n_W, i);
+    for (int c = 0; c < f->channels; c++) pixel[c] = 0;
     for (int j = columns.first; j <= columns.last; j++) {
-        double w = weight(shape[1], n_W, i, j);
-        for (int c = 0; c < shape[2]; c++)
-            pixel[c] += w * line[(size_t)j * (size_t)shape[2] + (size_t)c];
+        double w = weight(f->width, n_W, i, j);
+        for (int c = 0; c < f->channels; c++)
+            pixel[c] += w * line[(size_t)j * (size_t)f->channels + (size_t)c];
     }
 }
 
@@ -76,38 +143,39 @@ static uint8_t to_byte(double value)
     return (uint8_t)(value < 0 ? 0 : value > 255 ? 255 : value + 0.5);
 }
 
-/* Channels: 1 grey, 2 grey and alpha, 3 colour, 4 colour and alpha, which is `opaque` by itself. */
+/* Channels: 1 gray, 2 gray and alpha, 3 color, 4 color and alpha, which is `opaque` by itself. */
 static void convert_pixel(const double *in, int n_in, double *out, int n_out, double opaque)
 {
-    bool colour = n_in >= 3;
-    double luma = colour ? 0.299 * in[0] + 0.587 * in[1] + 0.114 * in[2] : in[0];
+    bool color = n_in >= 3;
+    double luma = color ? 0.299 * in[0] + 0.587 * in[1] + 0.114 * in[2] : in[0];
     if (n_out <= 2)
         out[0] = luma;
     else
-        for (int c = 0; c < 3; c++) out[c] = colour ? in[c] : in[0];
+        for (int c = 0; c < 3; c++) out[c] = color ? in[c] : in[0];
     if (n_out % 2 == 0) out[n_out - 1] = n_in % 2 == 0 ? in[n_in - 1] : opaque;
 }
 
 /* Row i of the output, from `line`. */
-static void fit_row(const cn_tensor *image, const double *line, cn_tensor *out, int i)
+static void fit_row(const fitting *f, const double *line, cn_tensor *out, int i)
 {
     const int *shape = out->shape + 1;
     size_t at = (size_t)i * (size_t)shape[1] * (size_t)shape[2];
-    bool bytes = image->dtype == CN_U8;
     for (int j = 0; j < shape[1]; j++) {
         double pixel[4], converted[4];
-        mix_columns(line, image->shape, shape[1], j, pixel);
-        convert_pixel(pixel, image->shape[2], converted, shape[2], bytes ? 255 : 1);
+        mix_columns(f, line, shape[1], j, pixel);
+        convert_pixel(pixel, f->channels, converted, shape[2], f->opaque);
         for (int c = 0; c < shape[2]; c++, at++)
-            if (bytes)
+            if (f->bytes)
                 ((uint8_t *)out->data)[at] = to_byte(converted[c]);
             else
                 ((float *)out->data)[at] = (float)converted[c];
     }
 }
 
-cn_status cn_image_fit(const cn_tensor *image, const int shape[3], cn_tensor *out, cn_error *err)
+cn_status cn_image_fit(const cn_tensor *image, const int shape[3], const cn_image_opts *opts,
+                       cn_tensor *out, cn_error *err)
 {
+    static const cn_image_opts defaults;
     char text[CN_SHAPE_TEXT];
     if (!image || !image->data || !shape || !out)
         return cn_fail(err, CN_ERR_ARGUMENT, "image_fit: NULL argument");
@@ -120,14 +188,15 @@ cn_status cn_image_fit(const cn_tensor *image, const int shape[3], cn_tensor *ou
     if (shape[0] < 1 || shape[1] < 1 || shape[2] < 1 || shape[2] > 4)
         return cn_fail(err, CN_ERR_SHAPE, "image_fit: to %s, expected (n_H, n_W, 1 to 4)",
                        cn_shape_text(3, shape, text));
-    double *line = cn_allocate((size_t)image->shape[1] * (size_t)image->shape[2], sizeof *line,
-                               "image_fit: a row", err);
+    fitting f = plan(image, shape, opts ? opts : &defaults);
+    double *line =
+        cn_allocate((size_t)f.width * (size_t)f.channels, sizeof *line, "image_fit: a row", err);
     if (!line) return CN_ERR_MEMORY;
-    cn_status status = cn_tensor_output(out, image->dtype, 4,
+    cn_status status = cn_tensor_output(out, f.bytes ? CN_U8 : CN_F32, 4,
                                         (int[]){1, shape[0], shape[1], shape[2]}, "image_fit", err);
     for (int i = 0; status == CN_OK && i < shape[0]; i++) {
-        mix_rows(image, shape[0], i, line);
-        fit_row(image, line, out, i);
+        mix_rows(&f, shape[0], i, line);
+        fit_row(&f, line, out, i);
     }
     cn_release(line);
     return status;

@@ -64,7 +64,46 @@ cn_status cn_model_set_normalization(cn_model *m, const float *mean, const float
     cn_release(m->std);
     m->mean = means;
     m->std = stds;
+    m->images.low = m->images.high = 0; /* of other values, for all we know */
     return CN_OK;
+}
+
+cn_status cn_model_set_image_opts(cn_model *m, const cn_image_opts *opts, cn_error *err)
+{
+    if (!m || !opts) return cn_fail(err, CN_ERR_ARGUMENT, "model: NULL argument");
+    if (opts->fit < CN_FIT_CROP || opts->fit > CN_FIT_STRETCH ||
+        opts->background < CN_BACKGROUND_WHITE || opts->background > CN_BACKGROUND_BLACK)
+        return cn_fail(err, CN_ERR_ARGUMENT, "model: unknown fit %d or background %d",
+                       (int)opts->fit, (int)opts->background);
+    bool known = opts->low != 0 || opts->high != 0;
+    if (known && !(isfinite(opts->low) && isfinite(opts->high) && opts->low < opts->high))
+        return cn_fail(err, CN_ERR_ARGUMENT,
+                       "model: values of %g to %g, expected finite numbers, the larger one last",
+                       opts->low, opts->high);
+    m->images = *opts;
+    return CN_OK;
+}
+
+cn_image_opts cn_model_image_opts(const cn_model *m)
+{
+    return m ? m->images : (cn_image_opts){.low = 0};
+}
+
+/* With v = low + t (high - low) in both ranges, (v' - mean) / std, v' in the model's, is
+ * (v - mean') / std', where k = (high' - low') / (high - low):
+ *
+ *     mean' = low + (mean - low') / k     std' = std / k
+ */
+void cn_model_normalization(const cn_model *m, double low, double high, float *mean, float *std)
+{
+    bool known = m->images.low != m->images.high;
+    double k = known ? (m->images.high - m->images.low) / (high - low) : 1;
+    bool same = !known || (low == m->images.low && high == m->images.high);
+    for (int c = 0; c < m->layers[0].out.n[2]; c++) {
+        float mine = m->mean ? m->mean[c] : 0, spread = m->std ? m->std[c] : 1;
+        mean[c] = same ? mine : (float)(low + ((double)mine - m->images.low) / k);
+        std[c] = same ? spread : (float)((double)spread / k);
+    }
 }
 
 const int *cn_model_input_shape(const cn_model *m)

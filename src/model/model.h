@@ -37,6 +37,7 @@ struct cn_model {
     char **class_names; /* NULL, or class_count of them */
     int class_count;
     float *mean, *std; /* NULL, or n_C of each */
+    cn_image_opts images;
 };
 
 /* ---- graph.c */
@@ -44,6 +45,13 @@ struct cn_model {
 /* Allocates the block and lists the parameters, all zero: cn_model_finish without the
  * initialisation. A graph of more than `most` parameters is refused. */
 cn_status cn_model_finish_zero(cn_model *model, cn_node output, size_t most, cn_error *err);
+
+/* ---- model.c */
+
+/* The mean and the deviation, n_C of each, that make of values in low..high what the model's own
+ * make of the same images' values in its range. Where that is not known, they are its own. */
+void cn_model_normalization(const cn_model *model, double low, double high, float *mean,
+                            float *std);
 
 /* ---- options.c: all that comes from a type's option table */
 

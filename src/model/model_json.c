@@ -6,7 +6,8 @@
  *                  "filters": 6, "kernel": [5, 5], "pad": "same"}, ...],
  *      "output": "softmax_1",
  *      "classes": ["0", "1"],                          where set
- *      "normalization": {"mean": [0.13], "std": [0.31]}}     where set
+ *      "normalization": {"mean": [0.13], "std": [0.31]},     where set
+ *      "images": {"fit": "stretch", "background": "black", "bits": 16, "range": [0, 255]}}
  *
  * Options at their defaults are left out. What is not known is refused by name: a newer file's
  * meaning is never guessed.
@@ -41,6 +42,24 @@ static json_t *floats_to_json(const float *values, int n)
     return json;
 }
 
+/* The members of cn_image_opts that are not at their defaults. */
+static bool write_images(const cn_model *m, json_t *json)
+{
+    const cn_image_opts *o = &m->images;
+    json_t *images = json_object();
+    bool done = images != NULL;
+    if (done && o->fit == CN_FIT_STRETCH)
+        done = json_object_set_new(images, "fit", json_string("stretch")) == 0;
+    if (done && o->background == CN_BACKGROUND_BLACK)
+        done = json_object_set_new(images, "background", json_string("black")) == 0;
+    if (done && o->deep) done = json_object_set_new(images, "bits", json_integer(16)) == 0;
+    if (done && o->low != o->high)
+        done = json_object_set_new(images, "range", json_pack("[f, f]", o->low, o->high)) == 0;
+    if (done && json_object_size(images) > 0) done = json_object_set(json, "images", images) == 0;
+    json_decref(images);
+    return done;
+}
+
 static bool write_extras(const cn_model *m, json_t *json)
 {
     if (m->class_count) {
@@ -57,7 +76,7 @@ static bool write_extras(const cn_model *m, json_t *json)
             json_object_set_new(both, "std", floats_to_json(m->std, n)) != 0)
             return false;
     }
-    return true;
+    return write_images(m, json);
 }
 
 json_t *cn_model_to_json(const cn_model *m, cn_error *err)
@@ -79,7 +98,8 @@ json_t *cn_model_to_json(const cn_model *m, cn_error *err)
 
 static cn_status check_keys(const json_t *json, cn_error *err)
 {
-    static const char *const known[] = {"input", "layers", "output", "classes", "normalization"};
+    static const char *const known[] = {"input",   "layers",        "output",
+                                        "classes", "normalization", "images"};
     const char *key;
     json_t *value;
     json_object_foreach((json_t *)json, key, value)
@@ -195,6 +215,39 @@ static cn_status read_normalization(cn_model *m, const json_t *json, cn_error *e
     return status;
 }
 
+/* 0 for a key that is not there, 1 for the text expected there, -1 for anything else. */
+static int read_word(const json_t *json, const char *key, const char *word)
+{
+    const json_t *value = json_object_get(json, key);
+    if (!value) return 0;
+    return json_is_string(value) && strcmp(json_string_value(value), word) == 0 ? 1 : -1;
+}
+
+static cn_status read_images(cn_model *m, const json_t *json, cn_error *err)
+{
+    cn_image_opts opts = {.low = 0};
+    if (!json) return CN_OK;
+    const json_t *range = json_object_get(json, "range"), *bits = json_object_get(json, "bits");
+    int fit = read_word(json, "fit", "stretch"), over = read_word(json, "background", "black");
+    size_t known = (size_t)((fit != 0) + (over != 0) + (range != NULL) + (bits != NULL));
+    const json_t *low = json_array_get(range, 0), *high = json_array_get(range, 1);
+    bool ranged = json_array_size(range) == 2 && json_is_number(low) && json_is_number(high);
+    bool deep = json_is_integer(bits) && json_integer_value(bits) == 16;
+    if (!json_is_object(json) || json_object_size(json) != known || fit < 0 || over < 0 ||
+        (range && !ranged) || (bits && !deep))
+        return cn_fail(err, CN_ERR_FORMAT,
+                       "model: \"images\" holds more than \"fit\": \"stretch\", \"background\": "
+                       "\"black\", \"bits\": 16 and a \"range\" of two numbers");
+    opts.fit = fit ? CN_FIT_STRETCH : CN_FIT_CROP;
+    opts.background = over ? CN_BACKGROUND_BLACK : CN_BACKGROUND_WHITE;
+    opts.deep = deep;
+    if (ranged) {
+        opts.low = json_number_value(low);
+        opts.high = json_number_value(high);
+    }
+    return cn_model_set_image_opts(m, &opts, err);
+}
+
 cn_status cn_model_from_json(cn_model **model, const json_t *json, bool outline, size_t most,
                              cn_error *err)
 {
@@ -221,6 +274,7 @@ cn_status cn_model_from_json(cn_model **model, const json_t *json, bool outline,
     if (status == CN_OK) status = read_classes(m, json_object_get(json, "classes"), err);
     if (status == CN_OK)
         status = read_normalization(m, json_object_get(json, "normalization"), err);
+    if (status == CN_OK) status = read_images(m, json_object_get(json, "images"), err);
     if (status != CN_OK) goto done;
     *model = m;
     m = NULL;

@@ -21,6 +21,7 @@ struct cn_session {
     cn_pool *pool;
     cn_call *calls; /* one a layer */
     float *activations, *workspace, *gradients, *moments;
+    float *mean, *std;                   /* n_C of each, for pixels */
     int m;                               /* examples of the last forward */
     double loss_weight, gradient_weight; /* what the mean of the last loss divides by, and that of
                                             the gradients */
@@ -102,6 +103,10 @@ cn_status cn_session_create(cn_session **session, cn_model *model, cn_session_op
         s->moments = cn_allocate(plan->moments, size, "session: optimizer", err);
         if (!s->moments) goto done;
     }
+    size_t channels = (size_t)model->layers[0].out.n[2];
+    s->mean = cn_allocate(2 * channels, size, "session: normalisation", err);
+    if (!s->mean) goto done;
+    s->std = s->mean + channels;
     for (int i = 0; i < model->layer_count; i++) fill_call(s, i);
     *session = s;
     s = NULL;
@@ -121,6 +126,7 @@ void cn_session_free(cn_session *s)
     cn_release(s->workspace);
     cn_release(s->gradients);
     cn_release(s->moments);
+    cn_release(s->mean);
     cn_release(s);
 }
 
@@ -230,14 +236,14 @@ cn_status cn_predict(cn_session *s, const cn_tensor *X, cn_tensor *Y, cn_error *
     if (status != CN_OK) return status;
 
     size_t example = cn_shape_count(&s->model->layers[0].out);
+    cn_model_normalization(s->model, 0, 1, s->mean, s->std);
     for (int from = 0; from < count; from += s->m) {
         int m = count - from < s->plan.opts.batch ? count - from : s->plan.opts.batch;
         cn_tensor part = *X;
         part.shape[0] = m;
         part.data = (char *)X->data + (size_t)from * example * cn_dtype_size(X->dtype);
         if (X->dtype == CN_U8)
-            cn_pixels_normalize(&part, 1.0F / 255, NULL, m, s->model->mean, s->model->std,
-                                cn_session_input(s));
+            cn_pixels_normalize(&part, 1.0F / 255, NULL, m, s->mean, s->std, cn_session_input(s));
         else
             memcpy(cn_session_input(s), part.data, (size_t)m * example * sizeof(float));
         run_forward(s, m);

@@ -109,6 +109,10 @@ cn_status cn_model_adapt(cn_model **model, const cn_model *from, const int shape
     if (status == CN_OK) status = cn_model_transfer(m, from, NULL, NULL, NULL, err);
     if (status == CN_OK && from->mean && shape[2] == from->layers[0].out.n[2])
         status = cn_model_set_normalization(m, from->mean, from->std, err);
+    if (status == CN_OK) {
+        m->images = from->images;
+        if (!m->mean) m->images.low = m->images.high = 0;
+    }
     if (status == CN_OK)
         *model = m;
     else

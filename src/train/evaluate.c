@@ -19,7 +19,11 @@ cn_status cn_evaluator_create(cn_evaluator *e, cn_model *model, cn_session_opts 
     if (status != CN_OK) return status;
     made.index = cn_allocate(batch, sizeof *made.index, "evaluate: order", err);
     if (made.index) made.labels = cn_allocate(batch, sizeof *made.labels, "evaluate: labels", err);
-    if (!made.labels) {
+    size_t channels = (size_t)cn_model_input_shape(model)[2];
+    if (made.labels)
+        made.mean = cn_allocate(2 * channels, sizeof *made.mean, "evaluate: normalisation", err);
+    if (made.mean) made.std = made.mean + channels;
+    if (!made.mean) {
         cn_evaluator_free(&made);
         return CN_ERR_MEMORY;
     }
@@ -53,6 +57,7 @@ void cn_evaluator_free(cn_evaluator *e)
     cn_release(e->y);
     cn_release(e->index);
     cn_release(e->labels);
+    cn_release(e->mean);
     *e = (cn_evaluator){0};
 }
 
@@ -70,7 +75,7 @@ static cn_status run_plain(cn_evaluator *e, const cn_dataset *data, int first, i
     float *x = cn_session_input(e->session);
 
     for (int i = 0; i < m; i++) e->index[i] = first + i;
-    cn_dataset_batch(data, e->index, m, e->model->mean, e->model->std, x, e->labels);
+    cn_dataset_batch(data, e->index, m, e->mean, e->std, x, e->labels);
     cn_tensor X = cn_tensor_view(CN_F32, 4, (int[]){m, shape[0], shape[1], shape[2]}, x);
     cn_tensor Y = cn_tensor_view(CN_I32, 1, (int[]){m}, e->labels);
     cn_status status = cn_forward(e->session, &X, err);
@@ -91,7 +96,7 @@ static cn_status run_views(cn_evaluator *e, const cn_dataset *data, int first, i
     memset(e->sum, 0, n * sizeof *e->sum);
     for (int i = 0; i < cn_tta_views(e->tta); i++) {
         cn_view view = cn_tta_view(e->tta, i);
-        cn_tta_look(data, &view, first, m, e->model->mean, e->model->std, e->moved, x);
+        cn_tta_look(data, &view, first, m, e->mean, e->std, e->moved, x);
         cn_status status = cn_forward(e->session, &X, err);
         if (status != CN_OK) return status;
         cn_tta_add(e->model, n, cn_output(e->session).data, view.weight, e->sum);
@@ -111,6 +116,7 @@ cn_status cn_evaluator_run(cn_evaluator *e, const cn_dataset *data, cn_metrics *
     int known = 0; /* images, which come first, of classes that the model has */
     while (known < n && cn_dataset_label(data, known) < cn_dataset_known_classes(data)) known++;
 
+    cn_normalization_of(e->model, data, e->mean, e->std);
     for (int first = 0, m; first < n; first += m) {
         result r = {.loss = 0};
         bool judged = first < known;

@@ -35,6 +35,7 @@ typedef struct fit {
     const cn_dataset *data;
     cn_fit_opts opts;
     cn_session *session;
+    float *mean, *std;      /* of the data's values, n_C of each */
     cn_evaluator evaluator; /* empty without a validation set */
     cn_averager averager;
     cn_judge judge;
@@ -79,11 +80,16 @@ static cn_status prepare(fit *f, cn_error *err)
     if (status == CN_OK) status = cn_judge_create(&f->judge, f->model, o->best, &o->schedule, err);
     if (status == CN_OK) status = cn_thread_count(o->threads, &threads, err);
     if (status != CN_OK) return status;
+    size_t channels = (size_t)cn_model_input_shape(f->model)[2];
+    f->mean = cn_allocate(2 * channels, sizeof *f->mean, "fit: normalisation", err);
+    if (!f->mean) return CN_ERR_MEMORY;
+    f->std = f->mean + channels;
+    cn_normalization_of(f->model, f->data, f->mean, f->std);
     /* One thread means one processor: there is nobody to make a batch while it trains. */
     cn_feed_opts feed = {.data = f->data,
                          .augment = o->augment,
-                         .mean = f->model->mean,
-                         .std = f->model->std,
+                         .mean = f->mean,
+                         .std = f->std,
                          .outputs = cn_model_output_size(f->model),
                          .batch = o->batch,
                          .epochs = o->epochs,
@@ -204,6 +210,7 @@ static void release(fit *f)
     cn_evaluator_free(&f->evaluator);
     cn_averager_free(&f->averager);
     cn_judge_free(&f->judge);
+    cn_release(f->mean);
 }
 
 /* The means over this epoch so far. */
@@ -395,6 +402,8 @@ cn_status cn_fit(cn_model *model, const cn_dataset *data, const cn_fit_opts *opt
     if (status != CN_OK) return status;
 
     cn_fit_options_complete(&f.opts, cn_dataset_size(data));
+    cn_image_opts before = model->images;
+    model->images = cn_learned_image_opts(model, data);
     status = prepare(&f, err);
     if (status != CN_OK) goto done;
     f.progress = (cn_progress){.epoch_end = true,
@@ -408,6 +417,7 @@ cn_status cn_fit(cn_model *model, const cn_dataset *data, const cn_fit_opts *opt
         if (last) *last = f.progress;
     }
 done:
+    if (f.progress.epoch == 0) model->images = before; /* nothing was trained */
     release(&f);
     return status;
 }

@@ -114,6 +114,13 @@ void cn_tta_finish(const cn_model *model, size_t n, const double *sum, float *y)
 /* The mean loss of m rows of outputs, of the kind that suits the model (CN_LOSS_DEFAULT). */
 double cn_tta_loss(const cn_model *model, int m, const float *y, const int32_t *labels);
 
+/* ---- values (values.c) */
+
+/* The model's normalisation, n_C of each, for the values that the data have. */
+void cn_normalization_of(const cn_model *model, const cn_dataset *data, float *mean, float *std);
+/* What a training makes a model remember of how its images were made. */
+cn_image_opts cn_learned_image_opts(const cn_model *model, const cn_dataset *data);
+
 /* ---- evaluation (evaluate.c) */
 
 /* A session with room for a batch, made once and used for every pass over a data set. */
@@ -123,6 +130,7 @@ typedef struct cn_evaluator {
     int batch;
     int *index;
     int32_t *labels;
+    float *mean, *std; /* of the data's values, n_C of each */
     cn_tta tta;
     void *moved; /* these three with tta only */
     double *sum;

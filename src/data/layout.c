@@ -1,0 +1,65 @@
+/*
+ * layout.c - arrays that have their channels first, (n, n_C, n_H, n_W), as other libraries write
+ * them.
+ *
+ * An axis of 1 to 4 is taken for the channels. Where that is the last one of three, or none, the
+ * channels are last; where it is the first of them alone, they are first.
+ */
+#include "data/dataset.h"
+
+#include <string.h>
+
+static bool may_be_channels(int extent)
+{
+    return extent >= 1 && extent <= 4;
+}
+
+/* image (n_C, n_H, n_W) becomes (n_H, n_W, n_C). */
+static void turn(const char *from, char *to, size_t channels, size_t pixels, size_t size)
+{
+    for (size_t i = 0; i < pixels; i++)
+        for (size_t c = 0; c < channels; c++, to += size)
+            memcpy(to, from + (c * pixels + i) * size, size);
+}
+
+static cn_status turn_all(cn_tensor *images, const char *what, cn_error *err)
+{
+    const int *s = images->shape;
+    const int shape[4] = {s[0], s[2], s[3], s[1]};
+    size_t channels = (size_t)s[1], pixels = (size_t)s[2] * (size_t)s[3];
+    size_t size = cn_dtype_size(images->dtype), each = channels * pixels * size;
+    memcpy(images->shape, shape, sizeof shape);
+    if (channels == 1) return CN_OK; /* the same values in the same places */
+    char *one = cn_allocate(each, 1, what, err), *at = images->data;
+    if (!one) return CN_ERR_MEMORY;
+    for (int i = 0; i < shape[0]; i++, at += each) {
+        memcpy(one, at, each);
+        turn(one, at, channels, pixels, size);
+    }
+    cn_release(one);
+    return CN_OK;
+}
+
+cn_status cn_settle_layout(cn_tensor *images, const cn_request *request, const char *what,
+                           cn_error *err)
+{
+    char text[CN_SHAPE_TEXT];
+    const int *s = images->shape;
+    bool told = request->opts->given & CN_OPTION_LAYOUT;
+    bool first = may_be_channels(s[1]), last = may_be_channels(s[3]);
+    cn_shape_text(4, s, text);
+    if (told) return request->opts->layout == CN_LAYOUT_NCHW ? turn_all(images, what, err) : CN_OK;
+    if (last && !first) return CN_OK;
+    cn_status status = CN_OK;
+    if (first && !last) {
+        status = cn_remark(request->remarks, err,
+                           "%s: images %s are read as %d channel%s of %d x %d: channels first; "
+                           "layout=nhwc says otherwise",
+                           what, text, s[1], s[1] == 1 ? "" : "s", s[2], s[3]);
+        return status == CN_OK ? turn_all(images, what, err) : status;
+    }
+    return cn_remark(request->remarks, err,
+                     "%s: images %s are read as %d x %d with %d channel%s: channels last; "
+                     "layout=nchw says otherwise",
+                     what, text, s[1], s[2], s[3], s[3] == 1 ? "" : "s");
+}

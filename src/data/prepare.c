@@ -1,0 +1,39 @@
+/* prepare.c - an image file, or an image in memory, made what a model takes. */
+#include "base/pixels.h"
+#include "formats/picture.h"
+#include "model/model.h"
+
+cn_status cn_image_prepare(const cn_model *model, const cn_tensor *image, cn_tensor *X,
+                           cn_error *err)
+{
+    cn_tensor fitted = {0};
+    if (!model || !image || !X)
+        return cn_fail(err, CN_ERR_ARGUMENT, "image_prepare: NULL argument");
+    const int *shape = cn_model_input_shape(model);
+    cn_status status = cn_image_fit(image, shape, &model->images, &fitted, err);
+    if (status != CN_OK) return status;
+    size_t channels = (size_t)shape[2];
+    float *mean = cn_allocate(2 * channels, sizeof *mean, "image_prepare", err);
+    status =
+        mean ? cn_tensor_output(X, CN_F32, 4, fitted.shape, "image_prepare", err) : CN_ERR_MEMORY;
+    if (status == CN_OK) {
+        cn_model_normalization(model, 0, 1, mean, mean + channels);
+        cn_pixels_normalize(&fitted, fitted.dtype == CN_U8 ? 1.0f / 255.0f : 1.0f, NULL, 1, mean,
+                            mean + channels, X->data);
+    }
+    cn_release(mean);
+    cn_tensor_free(&fitted);
+    return status;
+}
+
+cn_status cn_image_load_for(const cn_model *model, const char *path, cn_tensor *X, cn_error *err)
+{
+    cn_tensor image = {0};
+    if (!model || !path || !X)
+        return cn_fail(err, CN_ERR_ARGUMENT, "image_load_for: NULL argument");
+    cn_picture_depth depth = model->images.deep ? CN_PICTURE_AS_STORED : CN_PICTURE_BYTES;
+    cn_status status = cn_picture_load(&image, path, depth, err);
+    if (status == CN_OK) status = cn_image_prepare(model, &image, X, err);
+    cn_tensor_free(&image);
+    return status;
+}
