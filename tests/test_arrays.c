@@ -79,7 +79,20 @@ static void every_element_and_order_is_read(void **state)
         {">f4", CN_ELEMENT_F32, {0x3f, 0x80, 0, 0, 0xc0}},
         {"<f8", CN_ELEMENT_F64, {0, 0, 0, 0, 0, 0, 0xf0, 0x3f, 0, 0, 0, 0, 0, 0, 0, 0xc0}},
         {">f8", CN_ELEMENT_F64, {0x3f, 0xf0, 0, 0, 0, 0, 0, 0, 0xc0}},
+        {"|i1", CN_ELEMENT_I8, {5, 0xff}},
+        {"<i2", CN_ELEMENT_I16, {1, 2, 0xff, 0xff}},
+        {">i2", CN_ELEMENT_I16, {2, 1, 0xff, 0xff}},
+        {"<u4", CN_ELEMENT_U32, {1, 2, 3, 4, 0xff, 0xff, 0xff, 0xff}},
+        {">u4", CN_ELEMENT_U32, {4, 3, 2, 1, 0xff, 0xff, 0xff, 0xff}},
+        {"<u8", CN_ELEMENT_U64, {1, 2, 3, 4, 5, 6, 7, 8, 9}},
+        {">u8", CN_ELEMENT_U64, {8, 7, 6, 5, 4, 3, 2, 1, 0, 0, 0, 0, 0, 0, 0, 9}},
+        {"<f2", CN_ELEMENT_F16, {0, 0x3c, 0, 0xc0}},
+        {">f2", CN_ELEMENT_F16, {0x3c, 0, 0xc0, 0}},
     };
+    const int8_t i8[] = {5, -1};
+    const int16_t i16[] = {0x0201, -1};
+    const uint32_t u32[] = {0x04030201, UINT32_MAX};
+    const uint16_t f16[] = {0x3c00, 0xc000};
     const uint16_t u16[] = {0x0201, 0x0403};
     const int32_t i32[] = {0x04030201, -1};
     const int64_t i64[] = {0x0807060504030201, 9};
@@ -89,7 +102,7 @@ static void every_element_and_order_is_read(void **state)
         char header[128];
         cn_array a = {.data = NULL};
         cn_element e = cases[i].element;
-        const void *want[] = {cases[i].data, u16, i32, i64, f32, f64};
+        const void *want[] = {cases[i].data, u16, i32, i64, f32, f64, i8, i16, u32, i64, f16};
         snprintf(header, sizeof header,
                  "{'descr': '%s', 'fortran_order': False, 'shape': (2,), }\n", cases[i].descr);
         bytes b = make_npy(header, cases[i].data, 2 * cn_element_size(e));
@@ -160,8 +173,8 @@ static void lies_of_npy_are_refused(void **state)
          "expected a dictionary"},
         {"{'descr': [('r', '|u1')], 'fortran_order': False, 'shape': (4,)}", CN_ERR_UNSUPPORTED,
          "elements '['"},
-        {"{'descr': '<f2', 'fortran_order': False, 'shape': (4,)}", CN_ERR_UNSUPPORTED,
-         "elements '<f2', expected u1, b1, u2, i4, i8, f4 or f8"},
+        {"{'descr': '<c8', 'fortran_order': False, 'shape': (4,)}", CN_ERR_UNSUPPORTED,
+         "elements '<c8', expected b1, u or i of 1, 2, 4 or 8 bytes, or f2, f4, f8"},
         {"{'descr': '|O', 'fortran_order': False, 'shape': (4,)}", CN_ERR_UNSUPPORTED, "'|O'"},
         {"{'descr': '|u1', 'fortran_order': False, 'shape': ()}", CN_ERR_UNSUPPORTED,
          "rank 0, expected 1 to 4"},
@@ -485,8 +498,9 @@ static void labels_lie_beside_their_pictures(void **state)
     expect_failure("npy:", path, CN_ERR_IO, "expected labels beside it");
     expect_failure("npy:", folder, CN_ERR_IO, "expected a file for npy, found none");
     files_write(files_join(path, folder, "y.npy"), labels.at, labels.size);
-    expect_failure("npy:", folder, CN_ERR_FORMAT,
-                   "x has 10 pictures: expected an array of as many labels, found none");
+    expect_failure(
+        "npy:", folder, CN_ERR_FORMAT,
+        "x is (10, 2, 3): expected labels (10), or one-hot (10, classes), found y (9) u1");
     const double bad[10] = {0, 1, 2, 1.5};
     labels = make_npy("{'descr': '<f8', 'fortran_order': False, 'shape': (10,)}", bad, sizeof bad);
     files_write(path, labels.at, labels.size);
@@ -522,6 +536,211 @@ static void floats_are_normalised_like_bytes(void **state)
     files_remove_folder(folder);
 }
 
+/* An array of `shape` whose elements are `data`. */
+static bytes make_array(const char *descr, const char *shape, const void *data, size_t size)
+{
+    char header[128];
+    snprintf(header, sizeof header, "{'descr': '%s', 'fortran_order': False, 'shape': %s, }\n",
+             descr, shape);
+    return make_npy(header, data, size);
+}
+
+static void put_pair(const char *path, bytes images, bytes labels)
+{
+    const member members[] = {{"x.npy", images, false, false}, {"y.npy", labels, false, false}};
+    bytes b = make_zip(members, 2, false);
+    files_write(path, b.at, b.size);
+}
+
+/* Five images of one pixel. */
+static bytes five_images(void)
+{
+    return make_array("|u1", "(5, 1, 1)", "\0\1\2\3\377", 5);
+}
+
+static cn_dataset *load_all(const char *path)
+{
+    cn_dataset *data = NULL;
+    cn_error err = {CN_OK, ""};
+    if (load(&data, "npz:", path, CN_ALL, &err) != CN_OK) fail_msg("%s", err.text);
+    return data;
+}
+
+static void labels_with_gaps_keep_their_names(void **state)
+{
+    (void)state;
+    char folder[FILES_PATH], path[FILES_PATH];
+    const struct {
+        int32_t labels[5];
+        const char *names[3], *remarks;
+    } cases[] = {
+        {{1, 2, 3, 1, 2},
+         {"1", "2", "3"},
+         "labels from 1 to 3 make 3 classes, which have them as names\n"},
+        {{1000000, 5, 70, 5, 70},
+         {"5", "70", "1000000"},
+         "labels from 5 to 1000000 make 3 classes, which have them as names\n"},
+        {{0, 2, 2, 0, 2147483647},
+         {"0", "2", "2147483647"},
+         "labels from 0 to 2147483647 make 3 classes, which have them as names\n"},
+        {{2, 0, 1, 0, 1}, {"0", "1", "2"}, ""},
+    };
+    files_make_folder(folder);
+    files_join(path, folder, "a.npz");
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        put_pair(path, five_images(), make_array("<i4", "(5,)", cases[i].labels, 20));
+        cn_dataset *data = load_all(path);
+        assert_int_equal(cn_dataset_classes(data), 3);
+        assert_string_equal(cn_dataset_remarks(data), cases[i].remarks);
+        for (int k = 0; k < 3; k++)
+            assert_string_equal(cn_dataset_class_name(data, k), cases[i].names[k]);
+        for (int k = 0; k < 5; k++)
+            assert_int_equal(atoi(cn_dataset_class_name(data, cn_dataset_label(data, k))),
+                             cases[i].labels[k]);
+        cn_dataset_free(data);
+    }
+    files_remove_folder(folder);
+}
+
+/* All parts agree on the classes, also on those that only one of them has. */
+static void parts_are_told_by_their_names(void **state)
+{
+    (void)state;
+    char folder[FILES_PATH], path[FILES_PATH];
+    const char *const names[][3] = {{"x_val.npy", "y_val.npy", "a.npz"},
+                                    {"val_images.npy", "val_labels.npy", "a.npz"},
+                                    {"X_valid.npy", "Y_valid.npy", "a.npz"}};
+    files_make_folder(folder);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const member members[] = {{"x_train.npy", make_pictures(6, 0), false, false},
+                                  {"y_train.npy", make_labels(6), false, false},
+                                  {"x_test.npy", make_pictures(2, 50), false, false},
+                                  {"y_test.npy", make_labels(2), false, false},
+                                  {names[i][0], make_pictures(3, 100), false, false},
+                                  {names[i][1], make_labels(3), false, false}};
+        bytes b = make_zip(members, 6, false);
+        files_write(files_join(path, folder, names[i][2]), b.at, b.size);
+        check("npz:", path, CN_TRAIN, 6, 0);
+        check("npz:", path, CN_TEST, 2, 50);
+        check("npz:", path, CN_VALIDATION, 3, 100);
+        check("npz:", path, CN_ALL, 11, 0);
+    }
+    remove(path);
+    const char *files[] = {"x_train.npy", "y_train.npy", "x_val.npy", "y_val.npy"};
+    for (int i = 0; i < 4; i++) {
+        bytes b = i % 2 ? make_labels(3 + i) : make_pictures(4 + i, 10 * i);
+        files_write(files_join(path, folder, files[i]), b.at, b.size);
+    }
+    check("npy:", folder, CN_TRAIN, 4, 0);
+    check("npy:", folder, CN_VALIDATION, 6, 20);
+    check("npy:", files_join(path, folder, "x_val.npy"), CN_TRAIN, 4, 0);
+    files_remove_folder(folder);
+}
+
+static void one_hot_labels_are_taken(void **state)
+{
+    (void)state;
+    char folder[FILES_PATH], path[FILES_PATH];
+    const float rows[20] = {0, 1, 0, 0, 1, 0, 0, 0, 0, 0, 1, 0, 0, 1, 0, 0, 1, 0, 0, 0};
+    const int expected[5] = {1, 0, 2, 1, 0};
+    float bad[20];
+    files_make_folder(folder);
+    files_join(path, folder, "a.npz");
+    put_pair(path, five_images(), make_array("<f4", "(5, 4)", rows, sizeof rows));
+    cn_dataset *data = load_all(path);
+    assert_int_equal(cn_dataset_classes(data), 4); /* also the one without examples */
+    for (int i = 0; i < 5; i++) assert_int_equal(cn_dataset_label(data, i), expected[i]);
+    cn_dataset_free(data);
+    for (int kind = 0; kind < 3; kind++) { /* two ones, none, half a one */
+        memcpy(bad, rows, sizeof rows);
+        bad[8] = kind == 0 ? 1 : 0;
+        if (kind > 0) bad[10] = kind == 1 ? 0 : 0.5f;
+        put_pair(path, five_images(), make_array("<f4", "(5, 4)", bad, sizeof bad));
+        expect_failure("npz:", path, CN_ERR_FORMAT,
+                       "y: row 2 of the labels: expected a 1 and zeros");
+    }
+    put_pair(path, five_images(), make_array("<f4", "(4, 4)", rows, 64));
+    expect_failure(
+        "npz:", path, CN_ERR_FORMAT,
+        "x is (5, 1, 1): expected labels (5), or one-hot (5, classes), found y (4, 4) f4");
+    files_remove_folder(folder);
+}
+
+/* Images and labels of every element, in both orders of bytes. */
+static void every_element_is_a_pixel_and_a_label(void **state)
+{
+    (void)state;
+    const struct {
+        const char *name;
+        int size; /* of an element */
+    } kinds[] = {{"u1", 1}, {"i1", 1}, {"u2", 2}, {"i2", 2}, {"u4", 4},
+                 {"i4", 4}, {"u8", 8}, {"i8", 8}, {"f2", 2}};
+    const uint16_t halves[5] = {0, 0x3c00, 0x3c00, 0, 0x3c00};
+    char folder[FILES_PATH], path[FILES_PATH], descr[8];
+    files_make_folder(folder);
+    files_join(path, folder, "a.npz");
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        for (int big = 0; big < 2; big++) {
+            uint8_t data[40] = {0};
+            bool half = kinds[i].name[0] == 'f';
+            int size = kinds[i].size;
+            for (int k = 0; k < 5; k++)
+                for (int b = 0; b < size; b++) {
+                    int value = half ? halves[k] : halves[k] != 0;
+                    data[k * size + (big ? size - 1 - b : b)] =
+                        (uint8_t)(b < 4 ? value >> (8 * b) : 0);
+                }
+            snprintf(descr, sizeof descr, "%c%s", size == 1 ? '|' : big ? '>' : '<', kinds[i].name);
+            put_pair(path, make_array(descr, "(5, 1, 1)", data, (size_t)(5 * size)),
+                     make_array(descr, "(5,)", data, (size_t)(5 * size)));
+            cn_dataset *set = load_all(path);
+            for (int k = 0; k < 5; k++) {
+                float x;
+                int32_t label;
+                cn_dataset_batch(set, &k, 1, NULL, NULL, &x, &label);
+                assert_int_equal(label, halves[k] != 0);
+                assert_float_equal(x, (float)label, 0); /* truth values, whatever their type */
+            }
+            cn_dataset_free(set);
+        }
+    files_remove_folder(folder);
+}
+
+/* binary16: normal and subnormal numbers, both signs. */
+static void half_precision_has_its_values(void **state)
+{
+    (void)state;
+    const uint16_t halves[5] = {0x3555, 0xc400, 0x7bff, 0x0001, 0x83ff};
+    const double values[5] = {0.333251953125, -4, 65504, 5.9604644775390625e-8,
+                              -6.097555160522461e-5};
+    char folder[FILES_PATH], path[FILES_PATH];
+    files_make_folder(folder);
+    files_join(path, folder, "a.npz");
+    put_pair(path, make_array("<f2", "(5, 1, 1)", halves, 10),
+             make_array("|u1", "(5,)", "\0\0\0\0", 5));
+    cn_dataset *set = load_all(path);
+    for (int k = 0; k < 5; k++) {
+        float x;
+        int32_t label;
+        cn_dataset_batch(set, &k, 1, NULL, NULL, &x, &label);
+        assert_true((double)x == values[k]);
+    }
+    cn_dataset_free(set);
+    files_remove_folder(folder);
+}
+
+static void what_is_passed_over_is_named(void **state)
+{
+    (void)state;
+    char folder[FILES_PATH], path[FILES_PATH];
+    files_make_folder(folder);
+    files_join(path, folder, "a.npz");
+    put_pair(path, make_array("<c8", "(1, 1, 1)", "12345678", 8), make_labels(5));
+    expect_failure("npz:", path, CN_ERR_FORMAT,
+                   "found y (5) u1, and 1 of other kinds (x: elements '<c8'");
+    files_remove_folder(folder);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -535,6 +754,12 @@ int main(void)
         cmocka_unit_test(lying_archives_are_refused),
         cmocka_unit_test(labels_lie_beside_their_pictures),
         cmocka_unit_test(floats_are_normalised_like_bytes),
+        cmocka_unit_test(labels_with_gaps_keep_their_names),
+        cmocka_unit_test(parts_are_told_by_their_names),
+        cmocka_unit_test(one_hot_labels_are_taken),
+        cmocka_unit_test(every_element_is_a_pixel_and_a_label),
+        cmocka_unit_test(half_precision_has_its_values),
+        cmocka_unit_test(what_is_passed_over_is_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -200,6 +200,70 @@ static void elements_become_pixels(void **state)
     files_remove_folder(folder);
 }
 
+/* Arrays in groups, truth values as h5py writes them, and what is none of ours. */
+static void groups_hold_arrays(void **state)
+{
+    (void)state;
+    char folder[FILES_PATH], path[FILES_PATH];
+    const int8_t truths[] = {0, 1}, labels[5] = {0, 1, 1, 0, 1};
+    cn_dataset *data = NULL;
+    files_make_folder(folder);
+    files_join(path, folder, "a.h5");
+    hid_t file = create(folder, "a.h5"), boolean = H5Tenum_create(H5T_STD_I8LE);
+    const char *const groups[] = {"data", "data/train", "data/test", "data/val"};
+    for (int i = 0; i < 4; i++)
+        H5Gclose(H5Gcreate2(file, groups[i], H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT));
+    put_set(file, "data/train/images", "data/train/labels", 10, 0, true);
+    put_set(file, "data/test/images", "data/test/labels", 4, 30, false);
+    put_set(file, "data/val/images", "data/val/labels", 3, 60, true);
+    H5Lcreate_hard(file, "data", file, "data/test/again", H5P_DEFAULT, H5P_DEFAULT); /* a circle */
+    H5Fclose(file);
+    check("hdf5:", path, CN_TRAIN, 10, 3, 0);
+    check("hdf5:", path, CN_TEST, 4, 3, 30);
+    check("hdf5:", path, CN_VALIDATION, 3, 3, 60);
+
+    H5Tenum_insert(boolean, "FALSE", &truths[0]);
+    H5Tenum_insert(boolean, "TRUE", &truths[1]);
+    file = create(folder, "a.h5");
+    put(file, "x", boolean, boolean, 4, (hsize_t[]){5, 1, 1, 1}, labels);
+    put(file, "y", boolean, boolean, 1, (hsize_t[]){5}, labels);
+    H5Fclose(file);
+    assert_int_equal(load(&data, "hdf5:", path, CN_ALL, NULL), CN_OK);
+    for (int i = 0; i < 5; i++) assert_int_equal(cn_dataset_label(data, i), labels[i]);
+    cn_dataset_free(data);
+
+    hid_t record = H5Tcreate(H5T_COMPOUND, 4);
+    H5Tinsert(record, "a", 0, H5T_NATIVE_INT32);
+    file = create(folder, "a.h5");
+    put(file, "table", record, record, 1, (hsize_t[]){5}, NULL);
+    put(file, "y", boolean, boolean, 1, (hsize_t[]){5}, labels);
+    H5Fclose(file);
+    expect_failure(path, CN_TRAIN, CN_ERR_FORMAT,
+                   "found y (5) u1, and 1 of other kinds (table: records)");
+    H5Tclose(record);
+    H5Tclose(boolean);
+    files_remove_folder(folder);
+}
+
+/* The superblock of a later libhdf5: its version is byte 8. */
+static void a_later_version_is_libhdf5s_to_refuse(void **state)
+{
+    (void)state;
+    char folder[FILES_PATH], path[FILES_PATH];
+    size_t size;
+    files_make_folder(folder);
+    hid_t file = create(folder, "a.h5");
+    put_set(file, "x", "y", 10, 0, true);
+    H5Fclose(file);
+    uint8_t *bytes = files_read(files_join(path, folder, "a.h5"), &size);
+    bytes[8] = 99;
+    files_write(path, bytes, size);
+    expect_failure(path, CN_TRAIN, CN_ERR_FORMAT,
+                   "a.h5: HDF5: the file cannot be read: bad superblock");
+    free(bytes);
+    files_remove_folder(folder);
+}
+
 /* A dataset of 2^31 pictures of which nothing is stored; one whose values lie in another file; one
  * whose chunks compress better than deflate can. */
 static void put_lie(const char *folder, int kind)
@@ -251,7 +315,7 @@ static void lies_are_refused(void **state)
     put_set(file, "x_test", "y_test", 10, 0, true);
     H5Fclose(file);
     expect_failure(path, CN_TRAIN, CN_ERR_FORMAT,
-                   "to train on, found x_test (10, 3, 2, 3), y_test");
+                   "to train on, found x_test (10, 3, 2, 3) u1, y_test");
     file = create(folder, "lie.h5");
     put_set(file, "x", "y", 10, 0, true);
     put(file, "list_classes", H5T_STD_I64LE, H5T_NATIVE_INT64, 1, (hsize_t[]){2}, NULL);
@@ -311,10 +375,15 @@ static void signs_is_what_it_is(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_courses_form_is_read), cmocka_unit_test(one_file_of_any_names_will_do),
-        cmocka_unit_test(classes_have_their_names), cmocka_unit_test(elements_become_pixels),
-        cmocka_unit_test(lies_are_refused),         cmocka_unit_test(the_library_is_silent),
+        cmocka_unit_test(the_courses_form_is_read),
+        cmocka_unit_test(one_file_of_any_names_will_do),
+        cmocka_unit_test(classes_have_their_names),
+        cmocka_unit_test(elements_become_pixels),
+        cmocka_unit_test(lies_are_refused),
+        cmocka_unit_test(the_library_is_silent),
         cmocka_unit_test(signs_is_what_it_is),
+        cmocka_unit_test(groups_hold_arrays),
+        cmocka_unit_test(a_later_version_is_libhdf5s_to_refuse),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

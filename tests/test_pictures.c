@@ -284,10 +284,12 @@ static void labels_may_be_numbers(void **state)
     cn_dataset *train = expect_set("", folder, "", CN_TRAIN);
     cn_dataset *test = expect_set("", folder, "", CN_TEST);
     assert_int_equal(cn_dataset_size(train), 4);
-    assert_int_equal(cn_dataset_classes(test), 11);
-    assert_string_equal(cn_dataset_class_name(test, 10), "10");
-    assert_int_equal(cn_dataset_label(train, 0), 10);
-    assert_int_equal(cn_dataset_label(test, 0), 3);
+    assert_int_equal(cn_dataset_classes(test), 4); /* not 11: they keep their names */
+    assert_string_equal(cn_dataset_class_name(test, 3), "10");
+    assert_string_equal(cn_dataset_remarks(test),
+                        "labels from 0 to 10 make 4 classes, which have them as names\n");
+    assert_int_equal(cn_dataset_label(train, 0), 3);
+    assert_int_equal(cn_dataset_label(test, 0), 2);
     cn_dataset_free(train);
     cn_dataset_free(test);
     const struct {
@@ -323,6 +325,33 @@ static void labels_may_be_numbers(void **state)
     remove_tree(folder);
 }
 
+/* "cat", "cat " and "cat" at the end of a CR LF line are one class. */
+static void blanks_around_a_label_are_no_part_of_it(void **state)
+{
+    (void)state;
+    char folder[FILES_PATH];
+    const char *const tables[] = {
+        "1.pgm,cat\n1.pgm,cat \n1.pgm,\tcat\r\n 1.pgm , cat\n1.pgm,\"cat \"\n1.pgm,dog",
+        "1.pgm,cat\r1.pgm,cat \r1.pgm,cat\r1.pgm,cat\r\r1.pgm,cat\r1.pgm,dog\r",
+        "path,label\r\r\n1.pgm,cat\r\r\n1.pgm,cat\r\r\n \n1.pgm,cat \"x\" \n1.pgm,cat \"x\"\n"
+        "1.pgm,cat\n1.pgm,cat \"x\"\n"};
+    files_make_folder(folder);
+    put_grey(folder, "1.pgm", 1, 1, 1);
+    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
+        put_text(folder, "labels.csv", tables[i]);
+        cn_dataset *data = expect_set("csv:", folder, "", CN_ALL);
+        assert_int_equal(cn_dataset_size(data), 6);
+        assert_int_equal(cn_dataset_classes(data), 2);
+        assert_string_equal(cn_dataset_class_name(data, 0), "cat");
+        cn_dataset_free(data);
+    }
+    /* An image of a kind that is not read is no heading. */
+    put_text(folder, "labels.csv", "1.webp,cat\n1.pgm,cat\n");
+    put_text(folder, "1.webp", "RIFF");
+    expect_failure("csv:", folder, "", CN_ERR_UNSUPPORTED, "1.webp: byte 0");
+    remove_tree(folder);
+}
+
 /* Whatever the number of threads, the same pictures, and the error of the first that is wrong. */
 static void threads_change_nothing(void **state)
 {
@@ -352,13 +381,18 @@ static void threads_change_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_sub_folder_is_a_class),          cmocka_unit_test(splits_may_be_folders),
-        cmocka_unit_test(pictures_are_cropped_and_resized), cmocka_unit_test(sixteen_bits_are_kept),
+        cmocka_unit_test(a_sub_folder_is_a_class),
+        cmocka_unit_test(splits_may_be_folders),
+        cmocka_unit_test(pictures_are_cropped_and_resized),
+        cmocka_unit_test(sixteen_bits_are_kept),
 #ifdef CONVNET_HAVE_PNG
         cmocka_unit_test(png_of_sixteen_bits_is_kept),
 #endif
-        cmocka_unit_test(bad_folders_are_refused),          cmocka_unit_test(paths_may_have_commas),
-        cmocka_unit_test(a_table_names_pictures),           cmocka_unit_test(labels_may_be_numbers),
+        cmocka_unit_test(bad_folders_are_refused),
+        cmocka_unit_test(paths_may_have_commas),
+        cmocka_unit_test(a_table_names_pictures),
+        cmocka_unit_test(labels_may_be_numbers),
+        cmocka_unit_test(blanks_around_a_label_are_no_part_of_it),
         cmocka_unit_test(threads_change_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

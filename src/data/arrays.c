@@ -1,5 +1,6 @@
 /* arrays.c - finds pictures and labels among the arrays of a file, and of the file beside it. */
 #include "data/arrays.h"
+#include "data/labels.h"
 #include "data/paths.h"
 
 #include <stdio.h>
@@ -21,19 +22,27 @@ static bool is_list(const cn_array_about *a, int n)
             ((a->shape[0] == 1 && a->shape[1] == n) || (a->shape[0] == n && a->shape[1] == 1)));
 }
 
-/* The one array of a split that is made of pictures (n = 0) or of n labels; -1 for none, -2 and an
+typedef enum role { IMAGES, LABELS, ONE_HOT } role;
+
+static bool plays(const cn_array_about *a, role r, int n)
+{
+    return r == IMAGES ? a->rank >= 3 : r == LABELS ? is_list(a, n) : cn_arrays_one_hot(a, n) > 0;
+}
+
+/* The one array of a part that is made of images or of the labels of n; -1 for none, -2 and an
  * error for more than one. */
-static int find_array(const cn_array_file *file, cn_said wanted, int n, cn_error *err)
+static int find_array(const cn_array_file *file, cn_said wanted, role r, int n, cn_error *err)
 {
     int found = -1;
     for (int i = 0; i < file->count; i++) {
         const cn_array_about *a = &file->abouts[i];
         cn_said mine = cn_name_says(a->name);
         if (mine == CN_SAYS_NOTHING) mine = cn_path_says(file->path);
-        if (mine != wanted || (n ? !is_list(a, n) : a->rank < 3)) continue;
+        if (mine != wanted || !plays(a, r, n)) continue;
         if (found >= 0) {
             cn_fail(err, CN_ERR_FORMAT, "%.100s: %s: expected one array, found %.40s and %.40s",
-                    file->path, n ? "labels" : "pictures", file->abouts[found].name, a->name);
+                    file->path, r == IMAGES ? "images" : "labels", file->abouts[found].name,
+                    a->name);
             return -2;
         }
         found = i;
@@ -41,46 +50,70 @@ static int find_array(const cn_array_file *file, cn_said wanted, int n, cn_error
     return found;
 }
 
+/* "x (200, 8, 8) u1, y (199) i8", of as many arrays as have room, but for array `but`. */
+enum { LIST = 96 };
+static const char *list_arrays(const cn_array_file *file, int but, char list[LIST])
+{
+    char shape[CN_SHAPE_TEXT];
+    list[0] = 0;
+    for (int i = 0; i < file->count && strlen(list) < 60; i++) {
+        const cn_array_about *a = &file->abouts[i];
+        size_t used = strlen(list);
+        if (i != but)
+            snprintf(list + used, LIST - used, "%s%.32s %s %s", used ? ", " : "", a->name,
+                     cn_shape_text(a->rank, a->shape, shape), cn_element_name(a->element));
+    }
+    return list;
+}
+
+/* ", and 2 of other kinds (names: strings)", or nothing. */
+enum { OTHERS = 128 };
+static const char *list_others(const cn_array_file *file, char others[OTHERS])
+{
+    others[0] = 0;
+    if (file->passed_over)
+        snprintf(others, OTHERS, ", and %d of other kinds (%s)", file->passed_over, file->passed);
+    return others;
+}
+
 static cn_status find_place(place *p, const cn_array_file *file, cn_said wanted, cn_error *err)
 {
-    int images = find_array(file, wanted, 0, err);
+    char list[LIST], others[OTHERS], shape[CN_SHAPE_TEXT];
+    int images = find_array(file, wanted, IMAGES, 0, err);
     if (images == -1) return CN_OK;
     if (images == -2) return CN_ERR_FORMAT;
-    int n = file->abouts[images].shape[0], labels = find_array(file, wanted, n, err);
+    const cn_array_about *a = &file->abouts[images];
+    int labels = find_array(file, wanted, LABELS, a->shape[0], err);
+    if (labels == -1) labels = find_array(file, wanted, ONE_HOT, a->shape[0], err);
     if (labels == -2) return CN_ERR_FORMAT;
-    if (labels == -1)
-        return cn_fail(
-            err, CN_ERR_FORMAT,
-            "%.120s: %s has %d pictures: expected an array of as many labels, found none",
-            file->path, file->abouts[images].name, n);
+    if (labels == -1) {
+        list_arrays(file, images, list);
+        return cn_fail(err, CN_ERR_FORMAT,
+                       "%.50s: %.32s is %s: expected labels (%d), or one-hot (%d, classes), found "
+                       "%s%s",
+                       file->path, a->name, cn_shape_text(a->rank, a->shape, shape), a->shape[0],
+                       a->shape[0], list[0] ? list : "none", list_others(file, others));
+    }
     *p = (place){file, images, labels};
     return CN_OK;
 }
 
 static cn_status nothing_found(const cn_array_file *file, cn_error *err)
 {
-    char shape[CN_SHAPE_TEXT], list[96] = "", others[32] = "";
-    for (int i = 0; i < file->count && strlen(list) < 60; i++) {
-        const cn_array_about *a = &file->abouts[i];
-        size_t used = strlen(list);
-        snprintf(list + used, sizeof list - used, "%s%.32s %s", i ? ", " : "", a->name,
-                 cn_shape_text(a->rank, a->shape, shape));
-    }
-    if (file->passed_over)
-        snprintf(others, sizeof others, ", and %d of other kinds", file->passed_over);
-    return cn_fail(
-        err, CN_ERR_FORMAT,
-        "%.60s: expected pictures (n, rows, columns[, channels]) to train on, found %s%s",
-        file->path, file->count ? list : "no arrays", others);
+    char list[LIST], others[OTHERS];
+    list_arrays(file, -1, list);
+    return cn_fail(err, CN_ERR_FORMAT,
+                   "%.60s: expected images (n, rows, columns[, channels]) to train on, found %s%s",
+                   file->path, list[0] ? list : "no arrays", list_others(file, others));
 }
 
 /* ---- Reading */
 
-static cn_status read_labels(cn_tensor *labels, const place *p, int *most, cn_error *err)
+static cn_status read_labels(cn_tensor *labels, const place *p, cn_error *err)
 {
     cn_array array = {.data = NULL};
     cn_status status = p->file->read(p->file, p->labels, &array, err);
-    if (status == CN_OK) status = cn_arrays_labels(labels, &array, most, p->file->path, err);
+    if (status == CN_OK) status = cn_arrays_labels(labels, &array, p->file->path, err);
     cn_release(array.data);
     return status;
 }
@@ -97,30 +130,59 @@ static cn_status read_pictures(cn_dataset_parts *parts, const place *p, const cn
     if (status == CN_OK && array.about.rank == 4)
         status = cn_settle_layout(&parts->images, request, path, err);
     if (status == CN_OK) status = cn_find_range(parts, request, path, err);
-    bool whole = array.about.element != CN_ELEMENT_F32 && array.about.element != CN_ELEMENT_F64;
-    if (status == CN_OK && whole) cn_arrays_scale(parts);
+    if (status == CN_OK && !cn_element_is_float(array.about.element)) cn_arrays_scale(parts);
     cn_release(array.data);
     return status;
 }
 
-/* The set at places[part]. The labels of the other parts count among the classes, so that all
- * agree on how many there are. */
-static cn_status read_set(cn_dataset **data, const place places[CN_PARTS], int part,
+/* The labels of all parts, and the classes that they make together. */
+typedef struct classes {
+    cn_tensor labels[CN_PARTS];
+    int count;
+    char *
+        *names; /* of numbers that are no classes by themselves; NULL: the file's, if it has any */
+} classes;
+
+static void free_classes(classes *c)
+{
+    for (int part = 0; part < CN_PARTS; part++) cn_tensor_free(&c->labels[part]);
+    cn_release(c->names);
+}
+
+static cn_status read_classes(classes *c, const place places[CN_PARTS], cn_remarks *remarks,
+                              cn_error *err)
+{
+    int32_t *labels[CN_PARTS] = {NULL};
+    int counts[CN_PARTS] = {0};
+    const char *path = NULL;
+    for (int part = 0; part < CN_PARTS; part++) {
+        const place *p = &places[part];
+        if (!p->file) continue;
+        cn_status status = read_labels(&c->labels[part], p, err);
+        if (status != CN_OK) return status;
+        labels[part] = c->labels[part].data;
+        counts[part] = c->labels[part].shape[0];
+        if (!path) path = p->file->path;
+        /* The classes that the file names, and the columns of one-hot labels, are all there are. */
+        int told = p->file->classes ? p->file->classes
+                                    : cn_arrays_one_hot(&p->file->abouts[p->labels],
+                                                        p->file->abouts[p->images].shape[0]);
+        if (told > c->count) c->count = told;
+    }
+    return c->count ? CN_OK
+                    : cn_labels_number(labels, counts, &c->count, &c->names, remarks, path, err);
+}
+
+/* The set at places[part], which takes its labels over. */
+static cn_status read_set(cn_dataset **data, const place *p, classes *c, int part,
                           const cn_request *request, cn_error *err)
 {
-    const cn_array_file *file = places[part].file;
-    cn_dataset_parts parts = {.class_names = (const char *const *)file->class_names};
-    int most = 0;
-    cn_status status = read_labels(&parts.labels, &places[part], &most, err);
-    for (int i = 0; status == CN_OK && i < CN_PARTS; i++) {
-        cn_tensor labels = {0};
-        if (i == part || !places[i].file) continue;
-        status = read_labels(&labels, &places[i], &most, err);
-        cn_tensor_free(&labels);
-    }
-    parts.classes = file->classes ? file->classes : most + 1;
-    if (status == CN_OK) status = read_pictures(&parts, &places[part], request, err);
-    if (status == CN_OK) status = cn_dataset_adopt(data, &parts, file->path, err);
+    char **names = c->names ? c->names : p->file->class_names;
+    cn_dataset_parts parts = {
+        .classes = c->count, .labels = c->labels[part], .class_names = (const char *const *)names};
+    c->labels[part] = (cn_tensor){0};
+    cn_status status = read_pictures(&parts, p, request, err);
+    if (status == CN_OK) status = cn_dataset_adopt(data, &parts, p->file->path, err);
     cn_tensor_free(&parts.images);
     cn_tensor_free(&parts.labels);
     return status;
@@ -150,16 +212,18 @@ static cn_status read_split(cn_dataset **data, const place places[CN_PARTS],
                             const cn_request *request, cn_error *err)
 {
     int counts[CN_PARTS] = {0};
+    classes c = {.count = 0};
     cn_dataset *joined = NULL;
     for (int part = 0; part < CN_PARTS; part++)
         if (places[part].file)
             counts[part] = places[part].file->abouts[places[part].images].shape[0];
     cn_status status = cn_split_remark(counts, request, err);
+    if (status == CN_OK) status = read_classes(&c, places, request->remarks, err);
     for (int part = 0; status == CN_OK && part < CN_PARTS; part++) {
         int count = cn_split_count(counts, request->split, part);
         cn_dataset *whole = NULL, *taken = NULL;
         if (count == 0) continue;
-        status = read_set(&whole, places, part, request, err);
+        status = read_set(&whole, &places[part], &c, part, request, err);
         if (status == CN_OK && count < counts[part]) {
             status = cn_dataset_part(&taken, whole, counts, request->split, part, err);
             cn_dataset_free(whole);
@@ -171,6 +235,7 @@ static cn_status read_split(cn_dataset **data, const place places[CN_PARTS],
             status = cn_dataset_join(&joined, before, whole, err);
         }
     }
+    free_classes(&c);
     if (status == CN_OK && joined)
         *data = joined;
     else

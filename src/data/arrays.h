@@ -11,7 +11,7 @@ typedef cn_status (*cn_array_opener)(cn_array_file *file, const char *path, cn_e
  * Which array is what is told by shapes and names, so that most files need no explanation:
  *
  *   pictures   the array of rank 3 (n, n_H, n_W) or 4 (n, n_H, n_W, n_C)
- *   labels     the array (n), (1, n) or (n, 1)
+ *   labels     the array (n), (1, n) or (n, 1), or one-hot (n, classes)
  *   part       "train", "test" or "val" in an array's name, or else in the file's
  *
  * The other parts may lie in other files, whose names say the one word instead of the other:
@@ -28,8 +28,11 @@ cn_status cn_arrays_load(cn_dataset **data, const char *path, const cn_request *
 cn_status cn_arrays_pictures(cn_tensor *images, cn_array *array, bool any, const char *path,
                              cn_error *err);
 void cn_arrays_scale(cn_dataset_parts *parts);
-/* Whole numbers from 0 on; *most becomes the largest, if it was less. */
-cn_status cn_arrays_labels(cn_tensor *labels, const cn_array *array, int *most, const char *path,
+/* Whole numbers from 0 on, in a list (n), (1, n) or (n, 1); or one-hot, (n, classes) with a 1 in
+ * every row and 0 beside it. */
+cn_status cn_arrays_labels(cn_tensor *labels, const cn_array *array, const char *path,
                            cn_error *err);
+/* The classes of one-hot labels for n images; 0 where the array is none. */
+int cn_arrays_one_hot(const cn_array_about *about, int n);
 
 #endif

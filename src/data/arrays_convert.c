@@ -1,7 +1,17 @@
 /* arrays_convert.c - arrays of any element made into pictures and labels. */
 #include "data/arrays.h"
 
+#include <math.h>
 #include <string.h>
+
+/* 1 bit of sign, 5 of an exponent that is 15 too large, 10 of a fraction. */
+static double half_value(uint16_t half)
+{
+    int exponent = half >> 10 & 31;
+    double fraction = half & 1023, sign = half >> 15 ? -1.0 : 1.0;
+    if (exponent == 31) return fraction > 0 ? (double)NAN : sign * (double)INFINITY;
+    return sign * (exponent ? ldexp(1024 + fraction, exponent - 25) : ldexp(fraction, -24));
+}
 
 /* Element i as a double, which holds every label and every pixel exactly. */
 static double value_at(const cn_array *array, size_t i)
@@ -13,13 +23,13 @@ static double value_at(const cn_array *array, size_t i)
     case CN_ELEMENT_I64: return (double)((const int64_t *)array->data)[i];
     case CN_ELEMENT_F32: return (double)((const float *)array->data)[i];
     case CN_ELEMENT_F64: return ((const double *)array->data)[i];
+    case CN_ELEMENT_I8: return ((const int8_t *)array->data)[i];
+    case CN_ELEMENT_I16: return ((const int16_t *)array->data)[i];
+    case CN_ELEMENT_U32: return ((const uint32_t *)array->data)[i];
+    case CN_ELEMENT_U64: return (double)((const uint64_t *)array->data)[i];
+    case CN_ELEMENT_F16: return half_value(((const uint16_t *)array->data)[i]);
     }
     return 0;
-}
-
-static bool is_float(cn_element e)
-{
-    return e == CN_ELEMENT_F32 || e == CN_ELEMENT_F64;
 }
 
 /* Whole numbers beyond bytes that are of no usual range: the first is named. */
@@ -68,7 +78,7 @@ cn_status cn_arrays_pictures(cn_tensor *images, cn_array *array, bool any, const
     cn_dtype dtype = CN_F32;
     size_t count = 0;
     cn_status status = CN_OK;
-    if (cn_array_count(about, &count) && !is_float(e))
+    if (cn_array_count(about, &count) && !cn_element_is_float(e))
         status = choose_dtype(&dtype, array, count, any, path, err);
     if (status == CN_OK) status = cn_tensor_create(&t, dtype, 4, shape, err);
     if (status != CN_OK) return status;
@@ -94,26 +104,68 @@ void cn_arrays_scale(cn_dataset_parts *parts)
     parts->image_opts.high = 1;
 }
 
-cn_status cn_arrays_labels(cn_tensor *labels, const cn_array *array, int *most, const char *path,
+int cn_arrays_one_hot(const cn_array_about *about, int n)
+{
+    bool rows = about->rank == 2 && about->shape[0] == n && about->shape[1] > 1;
+    return rows && !(n == 1 && about->shape[1] == n) ? about->shape[1] : 0;
+}
+
+/* The place of the 1 in a row of zeros, or -1. */
+static int32_t place_of_one(const cn_array *array, size_t row, int columns)
+{
+    int32_t place = -1;
+    for (int k = 0; k < columns; k++) {
+        double value = value_at(array, row * (size_t)columns + (size_t)k);
+        if (value == 0) continue;
+        if (value != 1 || place >= 0) return -1;
+        place = k;
+    }
+    return place;
+}
+
+static cn_status read_one_hot(int32_t *labels, const cn_array *array, const char *path,
+                              cn_error *err)
+{
+    int columns = array->about.shape[1];
+    for (int i = 0; i < array->about.shape[0]; i++) {
+        labels[i] = place_of_one(array, (size_t)i, columns);
+        if (labels[i] < 0)
+            return cn_fail(err, CN_ERR_FORMAT,
+                           "%.120s: %s: row %d of the labels: expected a 1 and zeros (one-hot), "
+                           "found other values",
+                           path, array->about.name, i);
+    }
+    return CN_OK;
+}
+
+static cn_status read_list(int32_t *labels, const cn_array *array, size_t count, const char *path,
                            cn_error *err)
 {
-    /* Names and counters are kept a class; a set with more than this is no set of classes. */
-    enum { MOST_CLASSES = 65536 };
+    for (size_t i = 0; i < count; i++) {
+        double value = value_at(array, i);
+        if (!(value >= 0 && value <= INT32_MAX) || value != (double)(int32_t)value)
+            return cn_fail(err, CN_ERR_FORMAT,
+                           "%.120s: %s: label %zu is %.17g, expected a whole number of 0 to %d",
+                           path, array->about.name, i, value, INT32_MAX);
+        labels[i] = (int32_t)value;
+    }
+    return CN_OK;
+}
+
+cn_status cn_arrays_labels(cn_tensor *labels, const cn_array *array, const char *path,
+                           cn_error *err)
+{
+    const cn_array_about *a = &array->about;
+    bool rows = a->rank == 2 && a->shape[0] > 1 && a->shape[1] > 1;
     size_t count;
     cn_tensor t = {0};
-    if (!cn_array_count(&array->about, &count) || count > INT32_MAX)
-        return cn_fail(err, CN_ERR_FORMAT, "%.120s: %s: too many labels", path, array->about.name);
+    if (!cn_array_count(a, &count) || count > INT32_MAX)
+        return cn_fail(err, CN_ERR_FORMAT, "%.120s: %s: too many labels", path, a->name);
+    if (rows) count = (size_t)a->shape[0];
     cn_status status = cn_tensor_create(&t, CN_I32, 1, (int[]){(int)count}, err);
-    for (size_t i = 0; status == CN_OK && i < count; i++) {
-        double value = value_at(array, i);
-        bool fits = value >= 0 && value < MOST_CLASSES && value == (double)(int)value;
-        if (!fits)
-            status = cn_fail(err, CN_ERR_FORMAT,
-                             "%.120s: %s: label %zu is %.17g, expected a whole number of 0 to %d",
-                             path, array->about.name, i, value, MOST_CLASSES - 1);
-        ((int32_t *)t.data)[i] = fits ? (int32_t)value : 0;
-        if (fits && value > *most) *most = (int)value;
-    }
+    if (status == CN_OK)
+        status = rows ? read_one_hot(t.data, array, path, err)
+                      : read_list(t.data, array, count, path, err);
     if (status == CN_OK)
         *labels = t;
     else

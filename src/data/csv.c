@@ -1,14 +1,16 @@
 /*
  * csv.c - a table of pictures and their labels (RFC 4180):
  *
- *   path,label                 a first line whose path does not end as a picture's is a heading
+ *   path,label                 a first line whose path is no image's is a heading
  *   photos/0001.png,cat        paths are relative to the table's folder
  *   "photos/a,b.jpg",dog       labels are names, or numbers from 0 on if all of them are
  *
+ * Blanks around a field are no part of it.
  * Names become classes in the order of their bytes. A table whose name says train has its test set
  * in the one that says test, and its validation set in the one that says val or valid.
  */
 #include "base/signature.h"
+#include "data/labels.h"
 #include "data/pictures.h"
 
 #include <stdio.h>
@@ -40,26 +42,35 @@ static void free_table(table *t)
 
 /* ---- Reading */
 
-/* Cuts a field out, undoing quotes, and steps behind the comma or line feed that ends it, which is
- * given back (0 at the end). NULL for a quote that is not closed, or text behind one. */
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t';
+}
+
+/* Cuts a field out, undoing quotes and leaving blanks around it out, and steps behind the comma or
+ * the end of the line, which is given back (0 at the end). Lines end in LF, CR LF or CR. NULL for a
+ * quote that is not closed, or text behind one. */
 static char *take_field(char **at, char *ending)
 {
-    char *field = *at, *from = *at, *to = *at;
+    char *from = *at + strspn(*at, " \t"), *field = from, *to = from;
     if (*from == '"') {
         for (from++; *from && !(from[0] == '"' && from[1] != '"'); from++) {
             if (*from == '"') from++;
             *to++ = *from;
         }
         if (*from++ != '"') return NULL;
+        from += strspn(from, " \t");
     } else {
         while (*from && *from != ',' && *from != '\n' && *from != '\r') *to++ = *from++;
     }
-    if (from[0] == '\r' && from[1] == '\n') from++;
-    *ending = *from;
-    if (*from && *from != ',' && *from != '\n') return NULL;
-    *at = *from ? from + 1 : from;
+    while (to > field && (is_blank(to[-1]) || to[-1] == '\r' || to[-1] == '\n')) to--;
+    size_t returns = strspn(from, "\r");
+    from += returns;
+    *ending = returns && *from != '\n' && *from ? '\n' : *from;
+    if (returns == 0 && *from && *from != ',' && *from != '\n') return NULL;
+    *at = *from && (returns == 0 || *from == '\n') ? from + 1 : from;
     *to = 0;
-    return field;
+    return field + (field < to ? strspn(field, " \t\r\n") : 0);
 }
 
 static cn_status grow(table *t, cn_error *err)
@@ -89,6 +100,22 @@ static cn_status grow(table *t, cn_error *err)
     return CN_OK;
 }
 
+/* Where a path of the table leads; false where that has no room. */
+static bool find_picture(char path[CN_PATH_ROOM], const table *t, const char *picture)
+{
+    const char *slash = strrchr(t->path, '/');
+    int folder = slash && picture[0] != '/' ? (int)(slash - t->path + 1) : 0;
+    return snprintf(path, CN_PATH_ROOM, "%.*s%s", folder, t->path, picture) < CN_PATH_ROOM;
+}
+
+/* Its first field neither ends as an image's name, nor is there such a file. */
+static bool is_heading(const table *t, const char *picture)
+{
+    char path[CN_PATH_ROOM];
+    return !cn_is_picture_name(picture) &&
+           !(find_picture(path, t, picture) && access(path, F_OK) == 0);
+}
+
 static cn_status read_lines(table *t, cn_error *err)
 {
     char *at = t->text;
@@ -96,8 +123,9 @@ static cn_status read_lines(table *t, cn_error *err)
     if (strncmp(at, "\xef\xbb\xbf", 3) == 0) at += 3; /* what some editors begin UTF-8 with */
     for (int line = 1; *at; line++) {
         char ending = 0;
-        if (*at == '\n' || (at[0] == '\r' && at[1] == '\n')) { /* an empty line */
-            at += *at == '\n' ? 1 : 2;
+        size_t blank = strspn(at, " \t\r"); /* an empty line */
+        if (at[blank] == '\n' || !at[blank]) {
+            at += blank + (at[blank] == '\n');
             continue;
         }
         char *picture = take_field(&at, &ending);
@@ -105,7 +133,7 @@ static cn_status read_lines(table *t, cn_error *err)
         if (!label || ending == ',' || !*picture || !*label)
             return cn_fail(err, CN_ERR_FORMAT, "%.120s: line %d: expected path,label%s%s", t->path,
                            line, other ? ", found " : "", other ? other->name : "");
-        if (line == 1 && !cn_is_picture_name(picture)) continue;
+        if (line == 1 && is_heading(t, picture)) continue;
         cn_status status = t->count == t->room ? grow(t, err) : CN_OK;
         if (status != CN_OK) return status;
         t->pictures[t->count] = picture;
@@ -138,13 +166,16 @@ static cn_status read_table(table *t, const char *path, cn_error *err)
 
 /* ---- Classes */
 
-/* A whole number without a sign, or -1. */
-static int to_number(const char *label)
+/* A whole number without a sign that is an int32_t, or -1. */
+static int32_t to_number(const char *label)
 {
-    char *end;
-    if (label[0] < '0' || label[0] > '9') return -1;
-    long value = strtol(label, &end, 10);
-    return *end || value >= MOST_CLASSES ? -1 : (int)value;
+    int64_t value = 0;
+    for (const char *at = label; *at; at++) {
+        if (!cn_is_digit(*at)) return -1;
+        value = 10 * value + (*at - '0');
+        if (value > INT32_MAX) return -1;
+    }
+    return label[0] ? (int32_t)value : -1;
 }
 
 static int compare(const void *a, const void *b)
@@ -174,43 +205,51 @@ static cn_status list_names(char ***names, int *count, const table tables[CN_PAR
     return CN_OK;
 }
 
-/* Sets classes and class_names: numbers have none. */
-static cn_status find_classes(cn_picture_set *set, const table tables[CN_PARTS], cn_error *err)
+static bool are_numbers(const table tables[CN_PARTS])
 {
-    int most = -1;
-    bool numbers = true;
     for (int k = 0; k < CN_PARTS; k++)
-        for (int i = 0; i < tables[k].count && numbers; i++) {
-            int number = to_number(tables[k].labels[i]);
-            numbers = number >= 0;
-            if (number > most) most = number;
+        for (int i = 0; i < tables[k].count; i++)
+            if (to_number(tables[k].labels[i]) < 0) return false;
+    return true;
+}
+
+/* Sets classes and class_names, and the labels of what the tables list. */
+static cn_status find_classes(cn_picture_set *set, const table tables[CN_PARTS],
+                              cn_remarks *remarks, const char *what, cn_error *err)
+{
+    int32_t *labels[CN_PARTS];
+    int counts[CN_PARTS];
+    for (int part = 0; part < CN_PARTS; part++) {
+        labels[part] = set->parts[part].labels;
+        counts[part] = set->parts[part].count;
+        for (int i = 0; i < counts[part]; i++) labels[part][i] = to_number(tables[part].labels[i]);
+    }
+    if (are_numbers(tables))
+        return cn_labels_number(labels, counts, &set->classes, &set->class_names, remarks, what,
+                                err);
+    cn_status status = list_names(&set->class_names, &set->classes, tables, err);
+    for (int part = 0; status == CN_OK && part < CN_PARTS; part++)
+        for (int i = 0; i < counts[part]; i++) {
+            char **found = bsearch(&tables[part].labels[i], set->class_names, (size_t)set->classes,
+                                   sizeof *found, compare);
+            labels[part][i] = (int32_t)(found - set->class_names);
         }
-    set->classes = most + 1;
-    return numbers ? CN_OK : list_names(&set->class_names, &set->classes, tables, err);
+    return status;
 }
 
 /* ---- The pictures */
 
-static cn_status add_pictures(cn_picture_list *list, const cn_picture_set *set, const table *t,
-                              cn_error *err)
+static cn_status add_pictures(cn_picture_list *list, const table *t, cn_error *err)
 {
     char path[CN_PATH_ROOM];
-    const char *slash = strrchr(t->path, '/');
-    int folder = slash ? (int)(slash - t->path + 1) : 0;
     cn_status status = CN_OK;
     for (int i = 0; status == CN_OK && i < t->count; i++) {
         const char *picture = t->pictures[i];
-        char **found = set->class_names ? bsearch(&t->labels[i], set->class_names,
-                                                  (size_t)set->classes, sizeof *found, compare)
-                                        : NULL;
-        int label = found ? (int)(found - set->class_names) : to_number(t->labels[i]);
-        int length = snprintf(path, CN_PATH_ROOM, "%.*s%s", picture[0] == '/' ? 0 : folder, t->path,
-                              picture);
-        if (length >= CN_PATH_ROOM || access(path, R_OK) != 0)
+        if (!find_picture(path, t, picture) || access(path, R_OK) != 0)
             status = cn_fail(err, CN_ERR_IO, "%.100s: line %d: no picture %.100s", t->path,
                              t->lines[i], picture);
         else
-            status = cn_picture_list_add(list, path, label, err);
+            status = cn_picture_list_add(list, path, 0, err);
     }
     return status;
 }
@@ -265,9 +304,9 @@ static cn_status load(cn_dataset **data, const char *given, const cn_request *re
         status =
             cn_fail(err, CN_ERR_IO, "%.120s: expected train.csv or labels.csv, found none", given);
     if (status == CN_OK) status = read_tables(tables, others, path, err);
-    if (status == CN_OK) status = find_classes(&set, tables, err);
     for (int part = 0; status == CN_OK && part < CN_PARTS; part++)
-        if (tables[part].path) status = add_pictures(&set.parts[part], &set, &tables[part], err);
+        if (tables[part].path) status = add_pictures(&set.parts[part], &tables[part], err);
+    if (status == CN_OK) status = find_classes(&set, tables, request->remarks, path, err);
     if (status == CN_OK) status = cn_pictures_load(data, &set, request, path, err);
     cn_picture_set_free(&set);
     cn_release(set.class_names);

@@ -9,6 +9,7 @@
  * Plain or packed (.gz, .xz), and with a dot before idx as some archives unpack them.
  */
 #include "data/dataset.h"
+#include "data/labels.h"
 #include "data/paths.h"
 #include "formats/idx.h"
 
@@ -66,9 +67,9 @@ static cn_status read_images(cn_tensor *images, const char *dir, const cn_reques
     return status;
 }
 
-/* Labels as I32, each below `limit`; *most becomes the largest, if it was less. */
-static cn_status read_labels(cn_tensor *labels, const char *dir, cn_split split, int limit,
-                             int *most, cn_error *err)
+/* Labels as I32, each at most `most`. */
+static cn_status read_labels(cn_tensor *labels, const char *dir, cn_split split, int most,
+                             cn_error *err)
 {
     char path[CN_PATH_ROOM], shape[CN_SHAPE_TEXT];
     cn_tensor t = {0}, out = {0};
@@ -81,11 +82,10 @@ static cn_status read_labels(cn_tensor *labels, const char *dir, cn_split split,
     if (status == CN_OK) status = cn_tensor_create(&out, CN_I32, 1, t.shape, err);
     for (int i = 0; status == CN_OK && i < t.shape[0]; i++) {
         int label = t.dtype == CN_U8 ? ((uint8_t *)t.data)[i] : ((int32_t *)t.data)[i];
-        if (label < 0 || label >= limit)
+        if (label < 0 || label > most)
             status = cn_fail(err, CN_ERR_FORMAT, "%.120s: byte %zu: label %d, expected 0 to %d",
-                             path, 8 + (size_t)i * cn_dtype_size(t.dtype), label, limit - 1);
+                             path, 8 + (size_t)i * cn_dtype_size(t.dtype), label, most);
         ((int32_t *)out.data)[i] = label;
-        if (label > *most) *most = label;
     }
     cn_tensor_free(&t);
     if (status == CN_OK)
@@ -102,28 +102,33 @@ static bool detects(const char *path)
 }
 
 /* The classes of the other split's labels count as well, so that both splits agree on how many
- * there are; a set may lack that split. */
+ * there are; a set may lack that split. `classes` is 0 where the labels say how many there are. */
 static cn_status load_classes(cn_dataset **data, const char *path, const cn_request *request,
                               int classes, cn_error *err)
 {
-    /* Names and counters are kept a class; a set with more than this is no set of classes. */
-    enum { MOST_CLASSES = 65536 };
     char file[CN_PATH_ROOM];
-    int limit = classes ? classes : MOST_CLASSES, most = 0;
+    char **names = NULL;
     cn_dataset_parts parts = {.scale = 0};
     cn_tensor other = {0};
-    cn_split split = request->split;
-    cn_split rest = split == CN_TRAIN ? CN_TEST : CN_TRAIN;
+    cn_split split = request->split, rest = split == CN_TRAIN ? CN_TEST : CN_TRAIN;
+    int most = classes ? classes - 1 : INT32_MAX;
     if (!path[0])
         return cn_fail(err, CN_ERR_ARGUMENT,
                        "dataset: expected a folder's path after the colon, found nothing");
-    cn_status status = read_labels(&parts.labels, path, split, limit, &most, err);
+    cn_status status = read_labels(&parts.labels, path, split, most, err);
     if (status == CN_OK && !classes && find(file, path, rest, LABELS))
-        status = read_labels(&other, path, rest, limit, &most, err);
-    parts.classes = classes ? classes : most + 1;
+        status = read_labels(&other, path, rest, most, err);
+    if (status == CN_OK && !classes) {
+        int32_t *const labels[CN_PARTS] = {parts.labels.data, other.data};
+        const int counts[CN_PARTS] = {parts.labels.shape[0], other.data ? other.shape[0] : 0};
+        status = cn_labels_number(labels, counts, &classes, &names, request->remarks, path, err);
+    }
+    parts.classes = classes;
+    parts.class_names = (const char *const *)names;
     if (status == CN_OK) status = read_images(&parts.images, path, request, err);
     if (status == CN_OK) status = cn_find_range(&parts, request, path, err);
     if (status == CN_OK) status = cn_dataset_adopt(data, &parts, path, err);
+    cn_release(names);
     cn_tensor_free(&other);
     cn_tensor_free(&parts.images);
     cn_tensor_free(&parts.labels);

@@ -1,12 +1,34 @@
 /* array.c - what all files of arrays have in common. */
 #include "formats/array.h"
 
+#include <stdio.h>
 #include <string.h>
+
+static const struct {
+    const char *name;
+    size_t size;
+} elements[] = {{"u1", 1}, {"u2", 2}, {"i4", 4}, {"i8", 8}, {"f4", 4}, {"f8", 8},
+                {"i1", 1}, {"i2", 2}, {"u4", 4}, {"u8", 8}, {"f2", 2}};
 
 size_t cn_element_size(cn_element element)
 {
-    static const size_t sizes[] = {1, 2, 4, 8, 4, 8};
-    return sizes[element];
+    return elements[element].size;
+}
+
+bool cn_element_is_float(cn_element element)
+{
+    return elements[element].name[0] == 'f';
+}
+
+const char *cn_element_name(cn_element element)
+{
+    return elements[element].name;
+}
+
+void cn_array_file_pass(cn_array_file *file, const char *name, const char *why)
+{
+    if (file->passed_over++ == 0)
+        snprintf(file->passed, sizeof file->passed, "%.40s: %.50s", name, why);
 }
 
 bool cn_array_count(const cn_array_about *about, size_t *count)

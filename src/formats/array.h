@@ -11,6 +11,11 @@ typedef enum cn_element {
     CN_ELEMENT_I64,
     CN_ELEMENT_F32,
     CN_ELEMENT_F64,
+    CN_ELEMENT_I8,
+    CN_ELEMENT_I16,
+    CN_ELEMENT_U32,
+    CN_ELEMENT_U64,
+    CN_ELEMENT_F16, /* IEEE 754 binary16 */
 } cn_element;
 
 /* What a file says of an array. Names longer than the room are no array to us. */
@@ -35,6 +40,7 @@ struct cn_array_file {
     int count;
     cn_array_about *abouts;
     int passed_over; /* arrays of other elements or ranks */
+    char passed[96]; /* the first of them, and why */
     /* What the file says of the classes: their number (0: nothing), and their names or NULL. */
     int classes;
     char **class_names;
@@ -48,8 +54,12 @@ cn_status cn_npz_open(cn_array_file *file, const char *path, cn_error *err);
 void cn_array_file_close(cn_array_file *file);
 
 size_t cn_element_size(cn_element element);
+bool cn_element_is_float(cn_element element);
+const char *cn_element_name(cn_element element); /* as NumPy has it: "u1" */
 /* The elements of the shape; false where that overflows. */
 bool cn_array_count(const cn_array_about *about, size_t *count);
+/* Counts an array that is passed over; `why` is "strings", or what the library beneath says. */
+void cn_array_file_pass(cn_array_file *file, const char *name, const char *why);
 /* Adds to a list that grows by doubling, and is freed with cn_release. */
 cn_status cn_array_file_add(cn_array_file *file, const cn_array_about *about, cn_error *err);
 

@@ -1,10 +1,10 @@
 /*
- * hdf5.c - the arrays at the root of an HDF5 file (HDF5 File Format Specification 3.0), through
- * libhdf5.
+ * hdf5.c - the arrays of an HDF5 file (HDF5 File Format Specification 3.0), through libhdf5.
  *
- * An array is a dataset of integers or floats of rank 1 to 4 in the root group; what else there is
- * (groups, strings, compound types, links to other files) is passed over. A dataset "list_classes"
- * gives the classes: strings are their names, of anything else the number counts.
+ * An array is a dataset of integers, floats or truth values of rank 1 to 4; in a group its name is
+ * "train/images". What else there is (strings, compound types, links to other files) is passed
+ * over. A dataset "list_classes" gives the classes: strings are their names, of anything else the
+ * number counts.
  *
  * libhdf5 reports its errors on stderr and by an exit handler unless it is told not to: here they
  * become texts of ours. A dataset whose values lie in other files, or that claims to be larger than
@@ -18,6 +18,7 @@
 
 #include <errno.h>
 #include <hdf5.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -69,6 +70,13 @@ static bool find_element(hid_t type, cn_element *element)
     size_t size = H5Tget_size(type);
     H5T_class_t kind = H5Tget_class(type);
     if (kind == H5T_FLOAT) *element = size > sizeof(float) ? CN_ELEMENT_F64 : CN_ELEMENT_F32;
+    if (kind == H5T_ENUM) { /* h5py's truth values: FALSE and TRUE, of a byte */
+        hid_t whole = H5Tget_super(type);
+        bool numbers = whole >= 0 && H5Tget_class(whole) == H5T_INTEGER;
+        if (whole >= 0) H5Tclose(whole);
+        *element = size == 1 ? CN_ELEMENT_U8 : CN_ELEMENT_I32;
+        return numbers && size <= 4;
+    }
     if (kind == H5T_INTEGER) {
         bool positive = H5Tget_sign(type) == H5T_SGN_NONE;
         *element = positive && size == 1    ? CN_ELEMENT_U8
@@ -96,18 +104,32 @@ static bool find_shape(hid_t dataset, cn_array_about *about)
     return fits;
 }
 
-/* Describes the dataset of this name; false where it is none of ours. */
-static bool describe(hid_t file, const char *name, cn_array_about *about)
+/* What a type is called that is none of ours. */
+static const char *class_text(H5T_class_t kind)
 {
-    bool ours = false;
-    hid_t dataset = strlen(name) < CN_ARRAY_NAME ? H5Dopen2(file, name, H5P_DEFAULT) : -1;
-    hid_t type = dataset >= 0 ? H5Dget_type(dataset) : -1;
-    if (type >= 0) {
-        strcpy(about->name, name);
-        ours = find_element(type, &about->element) && find_shape(dataset, about);
-        H5Tclose(type);
+    switch (kind) {
+    case H5T_STRING: return "strings";
+    case H5T_COMPOUND: return "records";
+    case H5T_VLEN: return "rows of different lengths";
+    case H5T_BITFIELD: return "bit fields";
+    case H5T_INTEGER:
+    case H5T_FLOAT:
+    case H5T_ENUM: return "an empty shape, or one of more than 4 axes";
+    default: return "values of another type";
     }
-    if (dataset >= 0) H5Dclose(dataset);
+}
+
+/* Describes an opened dataset; false, and why, where it is none of ours. */
+static bool describe(hid_t dataset, cn_array_about *about, char why[96])
+{
+    hid_t type = H5Dget_type(dataset);
+    bool ours = type >= 0 && find_element(type, &about->element) && find_shape(dataset, about);
+    why[0] = 0;
+    if (type < 0)
+        H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, take_words, why);
+    else if (!ours)
+        snprintf(why, 96, "%s", class_text(H5Tget_class(type)));
+    if (type >= 0) H5Tclose(type);
     return ours;
 }
 
@@ -117,15 +139,28 @@ typedef struct listing {
     cn_status status;
 } listing;
 
-static herr_t list_link(hid_t group, const char *name, const H5L_info_t *info, void *user)
+/* Of every link below the root, also in groups. */
+static herr_t list_link(hid_t root, const char *name, const H5L_info_t *info, void *user)
 {
     listing *l = user;
-    cn_array_about about;
+    cn_array_about about = {.name = ""};
+    char why[96] = "";
     if (info->type != H5L_TYPE_HARD) return 0;
-    if (!describe(group, name, &about)) {
-        l->file->passed_over++;
+    hid_t object = H5Oopen(root, name, H5P_DEFAULT);
+    H5I_type_t kind = object >= 0 ? H5Iget_type(object) : H5I_BADID;
+    bool ours = false, named = strlen(name) < CN_ARRAY_NAME;
+    if (object < 0)
+        H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, take_words, why);
+    else if (kind == H5I_DATASET && !named)
+        snprintf(why, sizeof why, "a name of more than %d letters", CN_ARRAY_NAME - 1);
+    else if (kind == H5I_DATASET)
+        ours = describe(object, &about, why);
+    if (object >= 0) H5Oclose(object);
+    if (!ours) {
+        if (why[0]) cn_array_file_pass(l->file, name, why);
         return 0;
     }
+    strcpy(about.name, name);
     l->status = cn_array_file_add(l->file, &about, l->err);
     return l->status == CN_OK ? 0 : -1;
 }
@@ -245,8 +280,8 @@ static hid_t memory_type(cn_element element)
     case CN_ELEMENT_I64: return H5T_NATIVE_INT64;
     case CN_ELEMENT_F32: return H5T_NATIVE_FLOAT;
     case CN_ELEMENT_F64: return H5T_NATIVE_DOUBLE;
+    default: return -1; /* find_element gives none of the others */
     }
-    return -1;
 }
 
 static cn_status read_array(const cn_array_file *file, int i, cn_array *out, cn_error *err)
@@ -306,7 +341,7 @@ cn_status cn_hdf5_open(cn_array_file *out, const char *path, cn_error *err)
     if (status == CN_OK) {
         file.handle = handle;
         file.close = close_file;
-        if (H5Literate(*handle, H5_INDEX_NAME, H5_ITER_INC, NULL, list_link, &l) < 0)
+        if (H5Lvisit(*handle, H5_INDEX_NAME, H5_ITER_INC, list_link, &l) < 0)
             status = l.status != CN_OK ? l.status : failed(path, "the list of arrays", err);
     }
     if (status == CN_OK) status = read_classes(&file, *handle, err);

@@ -10,8 +10,8 @@
  *   ...    product   the elements, the last axis fastest, or the first with fortran_order
  *
  * descr is the order of bytes (< little, > big, | none, = the machine's that wrote it, taken as
- * little), the kind (u, i, f; b for bool) and the size of an element in bytes. Read are u1, b1, u2,
- * i4, i8, f4, f8.
+ * little), the kind (u, i, f; b for bool) and the size of an element in bytes. Read are u and i of
+ * 1, 2, 4 and 8 bytes, f of 2, 4 and 8, and b1.
  */
 #include "formats/npy.h"
 
@@ -136,17 +136,12 @@ static bool take_dictionary(text *t, facts *f)
 
 static bool find_element(const char *descr, cn_element *element, bool *big_endian)
 {
-    static const struct {
-        char name[3];
-        cn_element element;
-    } known[] = {{"u1", CN_ELEMENT_U8},  {"b1", CN_ELEMENT_U8},  {"u2", CN_ELEMENT_U16},
-                 {"i4", CN_ELEMENT_I32}, {"i8", CN_ELEMENT_I64}, {"f4", CN_ELEMENT_F32},
-                 {"f8", CN_ELEMENT_F64}};
     if (!descr[0] || !strchr("<>|=", descr[0])) return false;
     *big_endian = descr[0] == '>';
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-        if (strcmp(descr + 1, known[i].name) == 0) {
-            *element = known[i].element;
+    const char *name = strcmp(descr + 1, "b1") == 0 ? "u1" : descr + 1;
+    for (int i = CN_ELEMENT_U8; i <= CN_ELEMENT_F16; i++)
+        if (strcmp(name, cn_element_name((cn_element)i)) == 0) {
+            *element = (cn_element)i;
             return true;
         }
     return false;
@@ -163,9 +158,10 @@ static cn_status use_facts(const facts *f, cn_source *s, cn_array_about *about, 
     cn_array_about a = *about;
     order o = {.fortran = f->fortran};
     if (!find_element(f->descr, &a.element, &o.big_endian))
-        return cn_fail(err, CN_ERR_UNSUPPORTED,
-                       "%s: elements '%s', expected u1, b1, u2, i4, i8, f4 or f8",
-                       cn_source_name(s), f->descr);
+        return cn_fail(
+            err, CN_ERR_UNSUPPORTED,
+            "%s: elements '%s', expected b1, u or i of 1, 2, 4 or 8 bytes, or f2, f4, f8",
+            cn_source_name(s), f->descr);
     if (f->rank < 1 || f->rank > CN_MAX_RANK)
         return cn_fail(err, CN_ERR_UNSUPPORTED, "%s: rank %d, expected 1 to %d", cn_source_name(s),
                        f->rank, CN_MAX_RANK);

@@ -31,17 +31,19 @@ static cn_status add_member(cn_array_file *file, archive *a, int m, cn_error *er
     size_t length = strlen(name);
     cn_array_about about = {.name = ""};
     cn_source *s = NULL;
+    cn_error why = {CN_OK, ""};
     if (length < 5 || length - 4 >= CN_ARRAY_NAME || strcmp(name + length - 4, ".npy") != 0)
         return CN_OK;
     memcpy(about.name, name, length - 4);
-    cn_status status = cn_zip_open(&s, file->path, &a->members[m], err);
-    if (status == CN_OK) status = cn_npy_header(s, &about, err);
+    cn_status status = cn_zip_open(&s, file->path, &a->members[m], &why);
+    if (status == CN_OK) status = cn_npy_header(s, &about, &why);
     cn_source_close(s);
     if (status == CN_ERR_UNSUPPORTED) {
-        file->passed_over++;
+        const char *behind = strstr(why.text, ".npy: "); /* the names of the file and the member */
+        cn_array_file_pass(file, about.name, behind ? behind + 6 : why.text);
         return CN_OK;
     }
-    if (status != CN_OK) return status;
+    if (status != CN_OK) return cn_fail(err, status, "%s", why.text);
     a->index[file->count] = m;
     return cn_array_file_add(file, &about, err);
 }
