@@ -191,6 +191,46 @@ gradients() {
     expect_keys "$(head -1 out.txt)" name checked twin_error engine_error ok
 }
 
+# ---- what is trained on is what is predicted from
+
+# stripes FOLDER COUNT WIDTH: images of 32 x 96 with stripes as wide, each image shifted otherwise.
+stripes() {
+    mkdir -p "$1"
+    for ((image = 0; image < $2; image++)); do
+        awk -v n="$image" -v width="$3" 'BEGIN {
+            print "P2 96 32 255"
+            for (i = 0; i < 96 * 32; i++)
+                print (int((i % 96 + n * 7 % 36) / width) % 2 ? 200 : 50) + (i * 31 + n * 17) % 30
+        }' >"$1/$image.pgm"
+    done
+}
+
+# Squeezed to a square, coarse stripes are as wide as fine ones are in the middle of an image.
+for part in train:60 test:20; do
+    stripes "stripes/${part%:*}/fine" "${part#*:}" 6
+    stripes "stripes/${part%:*}/coarse" "${part#*:}" 18
+done
+run train --data stripes,size=32x32 --epochs 6 --seed 1 --out stripes.safetensors
+expect_status 0
+expect_out_has "(40 of 40)"
+expect_err_has "stripes: 120 of 120 images have other proportions than 32 x 32 and are cropped"
+run evaluate stripes.safetensors --data stripes # the size is the model's
+expect_out_has "(40 of 40)"
+for class in fine coarse; do
+    run predict stripes.safetensors stripes/test/$class/*.pgm --json
+    [ "$(grep -c "pgm\",\"class\":\"$class\"" out.txt)" = 20 ] ||
+        fail "predict reads fewer than 20 of 20 images of $class stripes"
+done
+run summary stripes.safetensors
+expect_out_has "images  cropped around the center, over white, values of 0 to 1"
+run summary stripes.safetensors --json
+expect_out_has '"images":{"fit":"crop","background":"white","bits":8,"range":[0.0,1.0]}'
+run train --data stripes,size=32x32,fit=stretch,background=black --epochs 1 --out squeezed.safetensors
+expect_status 0
+run summary squeezed.safetensors
+expect_out_has "images  stretched, over black, values of 0 to 1"
+fails 'folder: option "fit=pad", expected one of size=HEIGHTxWIDTH' train --data stripes,fit=pad
+
 # ---- training, evaluating, predicting
 
 training() {

@@ -88,6 +88,8 @@ static void the_range_of_values_is_recognized(void **state)
     expect_range("<f4", FLOATS(3, 16), 8, "", 0, 16, FLOATS(3, 16), "values are of 0 to 16");
     expect_range("<f4", FLOATS(-2.5f, 3), 8, "", -2.5, 3, FLOATS(-2.5f, 3),
                  "values from -2.5 to 3 are of no usual range");
+    expect_range("<f4", FLOATS(-2.5f, 1 + 1 / 3.0f), 8, "", -2.5, (double)(1 + 1 / 3.0f),
+                 FLOATS(-2.5f, 1 + 1 / 3.0f), "values from -2.5 to 1.333333 are");
     expect_range("<f4", FLOATS(3, 16), 8, ",range=-10.5..20", -10.5, 20, FLOATS(3, 16), NULL);
     expect_range("|b1", BYTES(0, 1), 2, "", 0, 1, FLOATS(0, 1), "values are of 0 to 1,");
     expect_range("|u1", BYTES(0, 1), 2, "", 0, 1, FLOATS(0, 1), "values are of 0 to 1,");

@@ -47,19 +47,19 @@ cn_status cn_settle_layout(cn_tensor *images, const cn_request *request, const c
     const int *s = images->shape;
     bool told = request->opts->given & CN_OPTION_LAYOUT;
     bool first = may_be_channels(s[1]), last = may_be_channels(s[3]);
-    cn_shape_text(4, s, text);
+    cn_shape_text(3, s + 1, text);
     if (told) return request->opts->layout == CN_LAYOUT_NCHW ? turn_all(images, what, err) : CN_OK;
     if (last && !first) return CN_OK;
     cn_status status = CN_OK;
     if (first && !last) {
         status = cn_remark(request->remarks, err,
-                           "%s: images %s are read as %d channel%s of %d x %d: channels first; "
+                           "%s: images of %s are read as %d channel%s of %d x %d: channels first; "
                            "layout=nhwc says otherwise",
                            what, text, s[1], s[1] == 1 ? "" : "s", s[2], s[3]);
         return status == CN_OK ? turn_all(images, what, err) : status;
     }
     return cn_remark(request->remarks, err,
-                     "%s: images %s are read as %d x %d with %d channel%s: channels last; "
+                     "%s: images of %s are read as %d x %d with %d channel%s: channels last; "
                      "layout=nchw says otherwise",
                      what, text, s[1], s[2], s[3], s[3] == 1 ? "" : "s");
 }

@@ -94,7 +94,9 @@ static cn_status remark(const range *r, bool bytes, const cn_request *request, c
 {
     char text[4][CN_NUMBER_TEXT];
     const double numbers[4] = {r->least, r->most, r->low, r->high};
-    for (int i = 0; i < 4; i++) cn_number_text((double)(float)numbers[i], text[i]);
+    for (int i = 0; i < 4; i++) /* six places are enough to tell them by */
+        cn_number_text(fabs(numbers[i]) < 1e6 ? round(numbers[i] * 1e6) / 1e6 : numbers[i],
+                       text[i]);
     bool plain = r->low == 0 && r->high == (bytes ? 255 : 1);
     if (r->told || (plain && r->certain)) return CN_OK;
     if (!r->usual)
