@@ -202,7 +202,7 @@ static void print_object(json_t *object)
 }
 
 /* Operations a byte, where each tensor crosses the memory once. */
-static double intensity(const cn_conv_shape *s)
+static double intensity(const cn_conv_problem *s)
 {
     const double window = (double)s->fh * s->fw, outputs = (double)s->m * s->oh * s->ow * s->oc;
     const double inputs = (double)s->m * s->h * s->w * s->c;
@@ -210,7 +210,7 @@ static double intensity(const cn_conv_shape *s)
     return 2 * outputs * window * c / 4 / (inputs + outputs + window * c * s->oc);
 }
 
-static void print_result(const options *o, const char *name, const cn_conv_shape *s, direction d,
+static void print_result(const options *o, const char *name, const cn_conv_problem *s, direction d,
                          const result *f)
 {
     if (o->json) {
@@ -288,12 +288,13 @@ static int bench(const options *o, bench_machine *m, peer *p)
     print_machine(o, m, p);
     const bench_layer *entry;
     for (int i = 0; (entry = bench_layer_at(i)) != NULL; i++) {
-        const cn_conv_shape s = bench_shape(entry, o->batch, false);
+        const cn_conv_problem s = bench_shape(entry, o->batch);
         bench_conv conv;
         if (o->layer && !strstr(entry->name, o->layer)) continue;
         /* Training packs the weights anew for every batch; whoever runs one picture packed them
          * before. */
-        if (bench_conv_open(&conv, m, &s, s.m > 1, &rng, &err) != CN_OK) return fail(err.text);
+        if (bench_conv_open(&conv, m, &s, (cn_conv_options){0}, s.m > 1, &rng, &err) != CN_OK)
+            return fail(err.text);
         for (int d = 0; d < DIRECTIONS; d++) {
             const result found = measure(p, &conv, (direction)d, o->repeats);
             print_result(o, entry->name, &s, (direction)d, &found);

@@ -220,7 +220,7 @@ static bool add_arguments(peer_conv *c, dnnl_primitive_desc_t found, direction d
                    : add_argument(c, found, DNNL_ARG_DIFF_DST, dnnl_query_diff_dst_md, 0);
 }
 
-static request request_of(const peer *p, const cn_conv_shape *s, int way)
+static request request_of(const peer *p, const cn_conv_problem *s, int way)
 {
     const int below = (s->oh - 1) * s->sh + s->fh - s->h - s->pt;
     const int right = (s->ow - 1) * s->sw + s->fw - s->w - s->pl;
@@ -243,7 +243,7 @@ static request request_of(const peer *p, const cn_conv_shape *s, int way)
     return r;
 }
 
-peer_conv *peer_conv_open(peer *p, const cn_conv_shape *s, direction d, int way)
+peer_conv *peer_conv_open(peer *p, const cn_conv_problem *s, direction d, int way)
 {
     request wanted = request_of(p, s, way);
     dnnl_post_ops_t after = NULL;

@@ -27,7 +27,7 @@ const char *peer_way(int way);
  * backward weights finds the bias's gradient, as ours do. The weights lie as oneDNN likes them:
  * what bringing them there takes is not measured. NULL where oneDNN has no such way.
  */
-peer_conv *peer_conv_open(peer *p, const cn_conv_shape *s, direction d, int way);
+peer_conv *peer_conv_open(peer *p, const cn_conv_problem *s, direction d, int way);
 void peer_conv_close(peer_conv *c);
 void peer_conv_run(peer_conv *c);
 

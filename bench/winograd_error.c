@@ -14,12 +14,12 @@
 enum { SAMPLES = 4000, SIDE = 12, PICTURES = 8 };
 
 typedef struct data {
-    cn_conv_shape s;
+    cn_conv_problem s;
     cn_tensor x, w, y, dy, dx, dw, packed, scratch;
 } data;
 
 /* The double sums. Windows of 3 x 3 with one zero around the picture. */
-static double x_at(const float *x, const cn_conv_shape *s, int i, int r, int q, int j)
+static double x_at(const float *x, const cn_conv_problem *s, int i, int r, int q, int j)
 {
     if (r < 0 || r >= s->h || q < 0 || q >= s->w) return 0;
     return x[(((size_t)i * (size_t)s->h + (size_t)r) * (size_t)s->w + (size_t)q) * (size_t)s->c +
@@ -28,7 +28,7 @@ static double x_at(const float *x, const cn_conv_shape *s, int i, int r, int q, 
 
 static double y_element(const data *d, const int at[4])
 {
-    const cn_conv_shape *s = &d->s;
+    const cn_conv_problem *s = &d->s;
     const float *w = d->w.data;
     double sum = 0;
     for (int t = 0; t < 9; t++)
@@ -41,7 +41,7 @@ static double y_element(const data *d, const int at[4])
 /* dy has the shape of x: as many filters as channels. */
 static double dx_element(const data *d, const int at[4])
 {
-    const cn_conv_shape *s = &d->s;
+    const cn_conv_problem *s = &d->s;
     const float *w = d->w.data;
     double sum = 0;
     for (int t = 0; t < 9; t++)
@@ -53,7 +53,7 @@ static double dx_element(const data *d, const int at[4])
 
 static double dw_element(const data *d, const int at[4])
 {
-    const cn_conv_shape *s = &d->s;
+    const cn_conv_problem *s = &d->s;
     double sum = 0;
     for (int i = 0; i < s->m; i++)
         for (int p = 0; p < s->oh; p++)
@@ -99,10 +99,25 @@ static const struct method {
 /* A row of the table. False where memory is short. */
 static bool print_errors(int channels, const struct method *way)
 {
-    const cn_kernels *k = cn_kernels_get();
-    cn_conv_shape s = {PICTURES, SIDE, SIDE, channels, 3,    3,        1,
-                       1,        1,    1,    SIDE,     SIDE, channels, .direct = way->direct};
-    s.bf16 = way->bf16;
+    const cn_conv_problem s = {.m = PICTURES,
+                               .h = SIDE,
+                               .w = SIDE,
+                               .c = channels,
+                               .fh = 3,
+                               .fw = 3,
+                               .sh = 1,
+                               .sw = 1,
+                               .pt = 1,
+                               .pl = 1,
+                               .oh = SIDE,
+                               .ow = SIDE,
+                               .oc = channels,
+                               .dilation_h = 1,
+                               .dilation_w = 1,
+                               .groups = 1};
+    const cn_conv_options how = {.no_winograd = way->direct, .bf16 = way->bf16};
+    cn_conv_plan plan;
+    cn_conv_plan_make(&plan, cn_kernels_get()->conv_methods, &s, how);
     data d = {.s = s};
     const size_t pixels = (size_t)PICTURES * SIDE * SIDE, c = (size_t)channels;
     cn_rng rng;
@@ -111,15 +126,24 @@ static bool print_errors(int channels, const struct method *way)
     const bool ready = floats(&d.x, pixels * c + 16, &rng) && floats(&d.w, 9 * c * c, &rng) &&
                        floats(&d.dy, pixels * c + 16, &rng) && floats(&d.y, pixels * c, NULL) &&
                        floats(&d.dx, pixels * c, NULL) && floats(&d.dw, 9 * c * c, NULL) &&
-                       floats(&d.packed, k->conv_packed(&s), NULL) &&
-                       floats(&d.scratch, k->conv_scratch(&s, 1), NULL);
+                       floats(&d.packed, plan.packed, NULL) &&
+                       floats(&d.scratch, plan.scratch, NULL);
     if (ready) {
         const int picture[] = {PICTURES, SIDE, SIDE, channels},
                   filter[] = {3, 3, channels, channels};
-        k->conv_pack(&s, d.w.data, d.packed.data, NULL);
-        k->conv_forward(&s, d.x.data, d.packed.data, NULL, 0, d.y.data, d.scratch.data, NULL);
-        k->conv_backward_data(&s, d.dy.data, d.w.data, d.dx.data, d.scratch.data, NULL);
-        k->conv_backward_weights(&s, d.x.data, d.dy.data, d.dw.data, NULL, d.scratch.data, NULL);
+        cn_conv_args args = {.m = s.m,
+                             .x = d.x.data,
+                             .w = d.packed.data,
+                             .dy = d.dy.data,
+                             .y = d.y.data,
+                             .dx = d.dx.data,
+                             .dw = d.dw.data,
+                             .scratch = d.scratch.data};
+        cn_conv_pack(&plan, d.w.data, d.packed.data, NULL);
+        cn_conv_run(&plan, CN_CONV_FORWARD, &args);
+        args.w = d.w.data;
+        cn_conv_run(&plan, CN_CONV_BACKWARD_DATA, &args);
+        cn_conv_run(&plan, CN_CONV_BACKWARD_WEIGHTS, &args);
         printf("%8d  %-8s  %8.1e  %8.1e  %8.1e\n", channels, way->name,
                error_of(&d, &d.y, picture, y_element), error_of(&d, &d.dx, picture, dx_element),
                error_of(&d, &d.dw, filter, dw_element));

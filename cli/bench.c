@@ -99,7 +99,7 @@ static const struct direction {
                   {"backward_weights", bench_backward_weights}};
 enum { DIRECTIONS = sizeof directions / sizeof *directions };
 
-static void print_layer(const options *o, const char *name, const cn_conv_shape *s,
+static void print_layer(const options *o, const char *name, const cn_conv_problem *s,
                         const measured *found)
 {
     if (!o->common.json) printf("%-24s", name);
@@ -138,12 +138,13 @@ static int bench_layers(const options *o, bench_machine *m)
                "weights");
     const bench_layer *l;
     for (int i = 0; (l = bench_layer_at(i)) != NULL; i++) {
-        cn_conv_shape s = bench_shape(l, o->batch, o->direct);
-        s.bf16 = o->precision == CN_PRECISION_BF16;
+        const cn_conv_problem s = bench_shape(l, o->batch);
+        const cn_conv_options how = {.no_winograd = o->direct,
+                                     .bf16 = o->precision == CN_PRECISION_BF16};
         bench_conv c;
         measured found[DIRECTIONS];
         if (!wanted(o, l)) continue;
-        if (bench_conv_open(&c, m, &s, true, &rng, &err) != CN_OK)
+        if (bench_conv_open(&c, m, &s, how, true, &rng, &err) != CN_OK)
             return cli_error("bench", "%s: %s", l->name, err.text);
         for (int d = 0; d < DIRECTIONS; d++)
             found[d] = measure(m, directions[d].run, &c, bench_operations(&s), o->repeats);

@@ -37,24 +37,24 @@ static cn_status floats(cn_tensor *t, size_t count, cn_rng *rng, cn_error *err)
     return CN_OK;
 }
 
-cn_status bench_conv_open(bench_conv *c, bench_machine *m, const cn_conv_shape *s, bool packs,
-                          cn_rng *rng, cn_error *err)
+cn_status bench_conv_open(bench_conv *c, bench_machine *m, const cn_conv_problem *s,
+                          cn_conv_options how, bool packs, cn_rng *rng, cn_error *err)
 {
     const size_t pixels = (size_t)s->m * (size_t)s->h * (size_t)s->w;
     const size_t outputs = (size_t)s->m * (size_t)s->oh * (size_t)s->ow;
     const size_t weights =
         (size_t)s->fh * (size_t)s->fw * (size_t)(s->c / s->groups) * (size_t)s->oc;
-    const int threads = cn_pool_threads(m->pool);
     *c = (bench_conv){.machine = m, .s = *s, .packs = packs};
+    how.threads = cn_pool_threads(m->pool);
+    cn_conv_plan_make(&c->plan, m->kernels->conv_methods, s, how);
     cn_status status = floats(&c->x, pixels * (size_t)s->c, rng, err);
     if (status == CN_OK) status = floats(&c->y, outputs * (size_t)s->oc, rng, err);
     if (status == CN_OK) status = floats(&c->w, weights, rng, err);
     if (status == CN_OK) status = floats(&c->b, (size_t)s->oc, rng, err);
-    if (status == CN_OK) status = floats(&c->packed, m->kernels->conv_packed(s), NULL, err);
+    if (status == CN_OK) status = floats(&c->packed, c->plan.packed, NULL, err);
+    if (status == CN_OK) status = floats(&c->scratch, c->plan.scratch, NULL, err);
     if (status == CN_OK)
-        status = floats(&c->scratch, m->kernels->conv_scratch(s, threads), NULL, err);
-    if (status == CN_OK)
-        m->kernels->conv_pack(&c->s, c->w.data, c->packed.data, m->pool);
+        cn_conv_pack(&c->plan, c->w.data, c->packed.data, m->pool);
     else
         bench_conv_close(c);
     return status;
@@ -66,32 +66,46 @@ void bench_conv_close(bench_conv *c)
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) cn_tensor_free(all[i]);
 }
 
+static cn_conv_args args_of(const bench_conv *c)
+{
+    return (cn_conv_args){
+        .m = c->s.m, .w = c->w.data, .scratch = c->scratch.data, .pool = c->machine->pool};
+}
+
 void bench_forward(void *conv)
 {
     bench_conv *c = conv;
-    const bench_machine *m = c->machine;
-    if (c->packs) m->kernels->conv_pack(&c->s, c->w.data, c->packed.data, m->pool);
-    m->kernels->conv_forward(&c->s, c->x.data, c->packed.data, c->b.data, INFINITY, c->y.data,
-                             c->scratch.data, m->pool);
+    cn_conv_args args = args_of(c);
+    if (c->packs) cn_conv_pack(&c->plan, c->w.data, c->packed.data, args.pool);
+    args.x = c->x.data;
+    args.w = c->packed.data;
+    args.b = c->b.data;
+    args.activation = (cn_activation){.kind = CN_ACTIVATION_CLIP, .upper = INFINITY};
+    args.y = c->y.data;
+    cn_conv_run(&c->plan, CN_CONV_FORWARD, &args);
 }
 
 void bench_backward_data(void *conv)
 {
     bench_conv *c = conv;
-    const bench_machine *m = c->machine;
-    m->kernels->conv_backward_data(&c->s, c->y.data, c->w.data, c->x.data, c->scratch.data,
-                                   m->pool);
+    cn_conv_args args = args_of(c);
+    args.dy = c->y.data;
+    args.dx = c->x.data;
+    cn_conv_run(&c->plan, CN_CONV_BACKWARD_DATA, &args);
 }
 
 void bench_backward_weights(void *conv)
 {
     bench_conv *c = conv;
-    const bench_machine *m = c->machine;
-    m->kernels->conv_backward_weights(&c->s, c->x.data, c->y.data, c->w.data, c->b.data,
-                                      c->scratch.data, m->pool);
+    cn_conv_args args = args_of(c);
+    args.x = c->x.data;
+    args.dy = c->y.data;
+    args.dw = c->w.data;
+    args.db = c->b.data;
+    cn_conv_run(&c->plan, CN_CONV_BACKWARD_WEIGHTS, &args);
 }
 
-double bench_operations(const cn_conv_shape *s)
+double bench_operations(const cn_conv_problem *s)
 {
     return 2.0 * s->m * s->oh * s->ow * s->oc * s->fh * s->fw * s->c / s->groups;
 }

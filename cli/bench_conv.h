@@ -16,14 +16,15 @@ double bench_multiply_add_operations(const bench_machine *machine);
 
 typedef struct bench_conv {
     bench_machine *machine;
-    cn_conv_shape s;
+    cn_conv_problem s;
+    cn_conv_plan plan;
     bool packs; /* forward brings the weights into the kernels' order, as a step of training does */
     cn_tensor x, y, w, b, packed, scratch;
 } bench_conv;
 
 /* Random data for this shape. The machine must outlive it. */
-cn_status bench_conv_open(bench_conv *conv, bench_machine *machine, const cn_conv_shape *s,
-                          bool packs, cn_rng *rng, cn_error *err);
+cn_status bench_conv_open(bench_conv *conv, bench_machine *machine, const cn_conv_problem *s,
+                          cn_conv_options how, bool packs, cn_rng *rng, cn_error *err);
 void bench_conv_close(bench_conv *conv);
 
 /* Of a bench_conv: forward with bias and ReLU, backward data, backward weights with the bias's. */
@@ -31,6 +32,6 @@ void bench_forward(void *conv);
 void bench_backward_data(void *conv);
 void bench_backward_weights(void *conv);
 /* What each of them takes by the direct method, padding included. */
-double bench_operations(const cn_conv_shape *s);
+double bench_operations(const cn_conv_problem *s);
 
 #endif

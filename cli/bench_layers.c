@@ -35,22 +35,23 @@ const bench_layer *bench_layer_at(int i)
     return i < LAYERS ? &layers[i] : NULL;
 }
 
-cn_conv_shape bench_shape(const bench_layer *l, int batch, bool direct)
+cn_conv_problem bench_shape(const bench_layer *l, int batch)
 {
     const int out = (l->side + l->before + l->after - l->kernel) / l->stride + 1;
-    return (cn_conv_shape){.m = batch,
-                           .h = l->side,
-                           .w = l->side,
-                           .c = l->c,
-                           .fh = l->kernel,
-                           .fw = l->kernel,
-                           .sh = l->stride,
-                           .sw = l->stride,
-                           .pt = l->before,
-                           .pl = l->before,
-                           .oh = out,
-                           .ow = out,
-                           .oc = l->filters,
-                           .groups = l->groups,
-                           .direct = direct};
+    return (cn_conv_problem){.m = batch,
+                             .h = l->side,
+                             .w = l->side,
+                             .c = l->c,
+                             .fh = l->kernel,
+                             .fw = l->kernel,
+                             .sh = l->stride,
+                             .sw = l->stride,
+                             .pt = l->before,
+                             .pl = l->before,
+                             .oh = out,
+                             .ow = out,
+                             .oc = l->filters,
+                             .dilation_h = 1,
+                             .dilation_w = 1,
+                             .groups = l->groups};
 }

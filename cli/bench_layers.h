@@ -13,6 +13,6 @@ typedef struct bench_layer {
 /* NULL past the end. */
 const bench_layer *bench_layer_at(int i);
 /* `direct` forbids Winograd's method. */
-cn_conv_shape bench_shape(const bench_layer *l, int batch, bool direct);
+cn_conv_problem bench_shape(const bench_layer *l, int batch);
 
 #endif

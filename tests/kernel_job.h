@@ -33,7 +33,8 @@ typedef struct block {
 
 typedef struct job {
     const char *program, *function, *text;
-    cn_conv_shape s;
+    cn_conv_problem s;
+    cn_conv_options how;
     bool real; /* numbers from [-1, 1); else small integers, whose sums are exact */
     uint64_t random;
     const cn_kernels *tables[TABLES + 1]; /* up to a NULL */
@@ -97,7 +98,7 @@ static inline float *take_input(job *j, const char *what, size_t n, int range)
     for (size_t i = 0; i < n; i++) {
         data[i] = j->real ? (float)draw_real(&j->random, -1, 1)
                           : (float)draw_int(&j->random, -range, range);
-        if (j->s.bf16) data[i] = shortened(data[i]);
+        if (j->how.bf16) data[i] = shortened(data[i]);
     }
     return data;
 }

@@ -14,19 +14,19 @@ enum { CASE_TEXT = 80 };
 /* The kernel's geometry from "m2h5x7c3k4f3x2s1x2p1x0x2x1": batch, picture, channels in and out,
  * kernel, stride, pads above, left, below, right; behind it "d2x1g3", dilation and groups, may
  * follow; or from "n5c10": rows and columns. */
-static bool parse_case(const char *text, cn_conv_shape *s)
+static bool parse_case(const char *text, cn_conv_problem *s)
 {
     int below, right, found;
-    *s = (cn_conv_shape){.dh = 1, .dw = 1, .groups = 1};
+    *s = (cn_conv_problem){.dilation_h = 1, .dilation_w = 1, .groups = 1};
     if (sscanf(text, "n%dc%d", &s->m, &s->c) == 2) return s->m >= 0 && s->c >= 1;
     found = sscanf(text, "m%dh%dx%dc%dk%df%dx%ds%dx%dp%dx%dx%dx%dd%dx%dg%d", &s->m, &s->h, &s->w,
                    &s->c, &s->oc, &s->fh, &s->fw, &s->sh, &s->sw, &s->pt, &s->pl, &below, &right,
-                   &s->dh, &s->dw, &s->groups);
-    if ((found != 13 && found != 16) || s->sh < 1 || s->sw < 1 || s->dh < 1 || s->dw < 1 ||
-        s->groups < 1 || s->c % s->groups || s->oc % s->groups)
+                   &s->dilation_h, &s->dilation_w, &s->groups);
+    if ((found != 13 && found != 16) || s->sh < 1 || s->sw < 1 || s->dilation_h < 1 ||
+        s->dilation_w < 1 || s->groups < 1 || s->c % s->groups || s->oc % s->groups)
         return false;
-    const int over_h = s->h + s->pt + below - (s->fh - 1) * s->dh - 1;
-    const int over_w = s->w + s->pl + right - (s->fw - 1) * s->dw - 1;
+    const int over_h = s->h + s->pt + below - (s->fh - 1) * s->dilation_h - 1;
+    const int over_w = s->w + s->pl + right - (s->fw - 1) * s->dilation_w - 1;
     s->oh = over_h / s->sh + 1;
     s->ow = over_w / s->sw + 1;
     return over_h >= 0 && over_w >= 0;
@@ -63,7 +63,7 @@ static void draw_groups(uint64_t *random, int *c, int *k, char text[CASE_TEXT])
 /* Pooling pads less than its window, so that no window lies in the padding alone. */
 static void draw_case(uint64_t *random, bool pooling, char text[CASE_TEXT])
 {
-    cn_conv_shape s;
+    cn_conv_problem s;
     double work;
     do {
         int f[2], p[4], side = draw(random) % 2 ? 40 : 9, c = draw_channels(random);
@@ -194,6 +194,15 @@ static const cn_kernels *table_named(const char *name)
 static cn_pool *pools[POOLS];
 static const char *program_name;
 
+/* Most cases leave the choice to the plan; in some it has one method, and plain loops, to take. */
+static const char *draw_method(uint64_t *random)
+{
+    const cn_conv_method *const *methods = cn_kernels_named("scalar")->conv_methods;
+    int count = 0;
+    while (methods[count]) count++;
+    return draw(random) % 4 ? NULL : methods[draw_int(random, 0, count - 1)]->name;
+}
+
 /* The failures of one case; -1 where there is no such case, or no such table. */
 static int run_case(const row *r, const char *only, const char *text)
 {
@@ -217,9 +226,10 @@ static int run_case(const row *r, const char *only, const char *text)
     /* Winograd's method rounds even small integers. */
     bool winograd = j.s.fh == 3 && j.s.fw == 3 && j.s.c >= 16 && j.s.oc >= 16;
     j.real = draw(&j.random) % 4 == 0 || winograd;
-    j.s.direct = !j.real;
-    j.s.bf16 = bf16;
-    if (bf16 && draw(&j.random) % 2) j.s.direct = true;
+    j.how.no_winograd = !j.real;
+    j.how.bf16 = bf16;
+    if (bf16 && draw(&j.random) % 2) j.how.no_winograd = true;
+    j.how.method = draw_method(&j.random);
     r->check(&j);
     release(&j);
     return j.failures;

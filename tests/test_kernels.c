@@ -29,9 +29,9 @@
  */
 static float *forgive_neighbours(job *j, const cn_kernels *k, const float *y, const double *want)
 {
-    const cn_conv_shape *s = &j->s;
+    const cn_conv_problem *s = &j->s;
     size_t line = count(s->ow, s->oc, 1, 1), n = count(s->m, s->oh, s->ow, s->oc);
-    size_t reach = count(k->lanes - 1, s->oc, s->dw, 1) + (size_t)s->oc - 1;
+    size_t reach = count(k->lanes - 1, s->oc, s->dilation_w, 1) + (size_t)s->oc - 1;
     float *seen = take_copy(j, "y", n, y);
     for (size_t i = 0; i < n; i++) {
         size_t start = i / line * line, end = start + line;
@@ -42,29 +42,59 @@ static float *forgive_neighbours(job *j, const cn_kernels *k, const float *y, co
     return seen;
 }
 
-/* The floats of scratch memory of a call. A session has what its batch needs, and its last batch
- * may be smaller. */
-static size_t scratch_of(job *j, const cn_kernels *k, int threads)
+/* A case planned for a pool, with memory as the plan says; now and then for a larger batch than is
+ * then run. */
+typedef struct planned {
+    cn_conv_plan plan;
+    float *packed, *scratch;
+    cn_pool *pool;
+} planned;
+
+static planned plan_case(job *j, const cn_kernels *k, cn_pool *pool, int more)
 {
-    const size_t floats = k->conv_scratch(&j->s, threads);
-    cn_conv_shape less = j->s;
-    less.batch = j->s.m;
-    for (less.m = 1; less.m < j->s.m; less.m++) {
-        const size_t needed = k->conv_scratch(&less, threads);
-        if (needed > floats)
-            complain(j, k, "a batch of %d needs more scratch memory, %zu floats, than %d, %zu",
-                     less.m, needed, j->s.m, floats);
+    planned c = {.pool = pool};
+    cn_conv_problem problem = j->s;
+    cn_conv_options how = j->how;
+    problem.m += more;
+    how.threads = cn_pool_threads(pool);
+    cn_conv_plan_make(&c.plan, k->conv_methods, &problem, how);
+    c.packed = take(j, "packed", c.plan.packed);
+    c.scratch = take(j, "scratch", c.plan.scratch);
+    return c;
+}
+
+static void run_planned(planned *c, cn_conv_direction direction, cn_conv_args args)
+{
+    args.pool = c->pool;
+    args.scratch = c->scratch;
+    if (direction == CN_CONV_FORWARD) {
+        cn_conv_pack(&c->plan, args.w, c->packed, c->pool);
+        args.w = c->packed;
     }
-    return floats;
+    cn_conv_run(&c->plan, direction, &args);
+}
+
+static int draw_more(job *j)
+{
+    return draw(&j->random) % 3 ? 0 : draw_int(&j->random, 1, 9);
+}
+
+static cn_activation draw_activation(job *j)
+{
+    static const float limits[] = {0, INFINITY, 1};
+    const float upper = limits[draw(&j->random) % 3];
+    return (cn_activation){.kind = upper > 0 ? CN_ACTIVATION_CLIP : CN_ACTIVATION_NONE,
+                           .upper = upper};
 }
 
 static void conv_forward(job *j)
 {
-    const cn_conv_shape *s = &j->s;
+    const cn_conv_problem *s = &j->s;
     size_t n_x = count(s->m, s->h, s->w, s->c), n_w = count(s->fh, s->fw, s->c / s->groups, s->oc);
     size_t n_y = count(s->m, s->oh, s->ow, s->oc);
-    static const float limits[] = {0, INFINITY, 1};
-    float relu = limits[draw(&j->random) % 3];
+    const cn_activation activation = draw_activation(j);
+    const float relu = activation.upper;
+    const int more = draw_more(j);
     bool biased = draw(&j->random) % 4;
     float *x = take_input(j, "x", n_x, 3), *w = take_input(j, "w", n_w, 2);
     float *b = biased ? take_input(j, "b", (size_t)s->oc, 5) : NULL, *first = NULL;
@@ -83,11 +113,11 @@ static void conv_forward(job *j)
     for (int t = 0; j->tables[t]; t++) {
         const cn_kernels *k = j->tables[t];
         for (int p = 0; p < POOLS; p++) {
-            float *packed = take(j, "packed", k->conv_packed(s));
-            k->conv_pack(s, w, packed, j->pools[p]);
+            planned c = plan_case(j, k, j->pools[p], more);
             float *y = take(j, "y", n_y);
-            float *scratch = take(j, "scratch", scratch_of(j, k, cn_pool_threads(j->pools[p])));
-            k->conv_forward(s, x, packed, b, relu, y, scratch, j->pools[p]);
+            run_planned(&c, CN_CONV_FORWARD,
+                        (cn_conv_args){
+                            .m = s->m, .x = x, .w = w, .b = b, .activation = activation, .y = y});
             check_canaries(j, k);
             p ? compare_bits(j, k, "y", n_y, y, first)
               : compare(j, k, "y", n_y, forgive_neighbours(j, k, first = y, want), want, slack);
@@ -98,13 +128,13 @@ static void conv_forward(job *j)
 /* To what is in y already a dense convolution adds the very numbers that it writes elsewhere. */
 static void conv_forward_add(job *j)
 {
-    cn_conv_shape *s = &j->s, adding = *s;
+    const cn_conv_problem *s = &j->s;
     size_t n_x = count(s->m, s->h, s->w, s->c), n_w = count(s->fh, s->fw, s->c, s->oc);
     size_t n_y = count(s->m, s->oh, s->ow, s->oc);
-    static const float limits[] = {0, INFINITY, 1};
-    float relu = limits[draw(&j->random) % 3];
-    if (s->groups > 1 || s->dh > 1 || s->dw > 1) return;
-    adding.add = true;
+    const cn_activation activation = draw_activation(j);
+    const float relu = activation.upper;
+    const int more = draw_more(j);
+    if (s->groups > 1 || s->dilation_h > 1 || s->dilation_w > 1) return;
     bool biased = draw(&j->random) % 4;
     float *x = take_input(j, "x", n_x, 3), *w = take_input(j, "w", n_w, 2);
     float *b = biased ? take_input(j, "b", (size_t)s->oc, 5) : NULL;
@@ -114,31 +144,35 @@ static void conv_forward_add(job *j)
     spoil(j, n_y, before);
     for (int t = 0; j->tables[t]; t++) {
         const cn_kernels *k = j->tables[t];
-        float *packed = take(j, "packed", k->conv_packed(s)), *plain = take(j, "y", n_y);
-        k->conv_pack(s, w, packed, NULL);
-        k->conv_forward(s, x, packed, b, 0, plain, take(j, "scratch", scratch_of(j, k, 1)), NULL);
+        float *plain = take(j, "y", n_y);
+        planned alone = plan_case(j, k, NULL, more);
+        cn_conv_args args = {.m = s->m, .x = x, .w = w, .b = b, .y = plain};
+        run_planned(&alone, CN_CONV_FORWARD, args);
+        args.add = true;
+        args.activation = activation;
         for (size_t i = 0; i < n_y; i++) {
             const float sum = before[i] + plain[i];
             want[i] = (double)(relu > 0 && sum < 0 ? 0 : relu > 0 && sum > relu ? relu : sum);
         }
         for (int p = 0; p < POOLS; p++) {
-            float *y = take_copy(j, "y", n_y, before);
-            float *scratch = take(j, "scratch", scratch_of(j, k, cn_pool_threads(j->pools[p])));
-            k->conv_forward(&adding, x, packed, b, relu, y, scratch, j->pools[p]);
+            planned c = plan_case(j, k, j->pools[p], more);
+            args.y = take_copy(j, "y", n_y, before);
+            run_planned(&c, CN_CONV_FORWARD, args);
             check_canaries(j, k);
-            compare(j, k, "y", n_y, y, want, NULL);
+            compare(j, k, "y", n_y, args.y, want, NULL);
         }
     }
 }
 
 static void conv_backward_data(job *j)
 {
-    const cn_conv_shape *s = &j->s;
+    const cn_conv_problem *s = &j->s;
     size_t n_x = count(s->m, s->h, s->w, s->c), n_w = count(s->fh, s->fw, s->c / s->groups, s->oc);
     size_t n_y = count(s->m, s->oh, s->ow, s->oc);
     float *w = take_input(j, "w", n_w, 2), *dy = take_input(j, "dy", n_y, 3), *first = NULL;
     double *x = take_doubles(j, n_x), *dw = take_doubles(j, n_w);
     double *want = take_doubles(j, n_x), *slack = NULL;
+    const int more = draw_more(j);
     spoil(j, n_y, dy);
     cn_ref_conv2d_backward(s, x, widen(j, n_w, w), widen(j, n_y, dy), want, dw, NULL);
     if (j->real) {
@@ -150,9 +184,10 @@ static void conv_backward_data(job *j)
     for (int t = 0; j->tables[t]; t++)
         for (int p = 0; p < POOLS; p++) {
             const cn_kernels *k = j->tables[t];
+            planned c = plan_case(j, k, j->pools[p], more);
             float *dx = take(j, "dx", n_x);
-            float *scratch = take(j, "scratch", k->conv_scratch(s, cn_pool_threads(j->pools[p])));
-            k->conv_backward_data(s, dy, w, dx, scratch, j->pools[p]);
+            run_planned(&c, CN_CONV_BACKWARD_DATA,
+                        (cn_conv_args){.m = s->m, .w = w, .dy = dy, .dx = dx});
             check_canaries(j, k);
             p ? compare_bits(j, k, "dx", n_x, dx, first)
               : compare(j, k, "dx", n_x, first = dx, want, slack);
@@ -162,9 +197,10 @@ static void conv_backward_data(job *j)
 /* What was in dw and db before stays in the sum. */
 static void conv_backward_weights(job *j)
 {
-    const cn_conv_shape *s = &j->s;
+    const cn_conv_problem *s = &j->s;
     size_t n_x = count(s->m, s->h, s->w, s->c), n_w = count(s->fh, s->fw, s->c / s->groups, s->oc);
     size_t n_y = count(s->m, s->oh, s->ow, s->oc), n_b = (size_t)s->oc;
+    const int more = draw_more(j);
     bool biased = draw(&j->random) % 4;
     float *x = take_input(j, "x", n_x, 3), *dy = take_input(j, "dy", n_y, 3);
     float *before_w = take_input(j, "dw before", n_w, 9), *first_w = NULL;
@@ -172,7 +208,8 @@ static void conv_backward_weights(job *j)
     double *w = take_doubles(j, n_w), *dx = take_doubles(j, n_x);
     double *want_w = take_doubles(j, n_w), *want_b = take_doubles(j, n_b);
     double *slack_w = take_doubles(j, n_w), *slack_b = take_doubles(j, n_b);
-    if (s->dh == 1 && s->dw == 1) spoil(j, n_x, x); /* else it may spread: see kernels.h */
+    if (s->dilation_h == 1 && s->dilation_w == 1)
+        spoil(j, n_x, x); /* else it may spread: see conv.h */
     cn_ref_conv2d_backward(s, widen(j, n_x, x), w, widen(j, n_y, dy), dx, want_w, want_b);
     cn_ref_conv2d_backward(s, magnitudes(j, n_x, x), w, magnitudes(j, n_y, dy), dx, slack_w,
                            slack_b);
@@ -190,8 +227,9 @@ static void conv_backward_weights(job *j)
             const cn_kernels *k = j->tables[t];
             float *dw = take_copy(j, "dw", n_w, before_w);
             float *db = biased ? take_copy(j, "db", n_b, before_b) : NULL;
-            float *scratch = take(j, "scratch", k->conv_scratch(s, cn_pool_threads(j->pools[p])));
-            k->conv_backward_weights(s, x, dy, dw, db, scratch, j->pools[p]);
+            planned c = plan_case(j, k, j->pools[p], more);
+            run_planned(&c, CN_CONV_BACKWARD_WEIGHTS,
+                        (cn_conv_args){.m = s->m, .x = x, .dy = dy, .dw = dw, .db = db});
             check_canaries(j, k);
             p ? compare_bits(j, k, "dw", n_w, dw, first_w)
               : compare(j, k, "dw", n_w, first_w = dw, want_w, slack_w);
@@ -231,7 +269,7 @@ static float draw_float(uint64_t *random)
  */
 typedef struct unit_product {
     const char *what;
-    cn_conv_shape s;
+    cn_conv_problem s;
     const float *x, *w, *dy;
     size_t n; /* of the output */
     const double *want;
@@ -239,18 +277,18 @@ typedef struct unit_product {
 
 static void check_product(job *j, const cn_kernels *k, const unit_product *p)
 {
-    const cn_conv_shape *s = &p->s;
-    float *scratch = take(j, "scratch", k->conv_scratch(s, 1));
-    float *packed = take(j, "packed", k->conv_packed(s)), *out = take(j, "out", p->n);
+    const cn_conv_direction direction = !p->dy  ? CN_CONV_FORWARD
+                                        : !p->x ? CN_CONV_BACKWARD_DATA
+                                                : CN_CONV_BACKWARD_WEIGHTS;
+    float *out = take(j, "out", p->n);
+    cn_conv_args args = {.m = 1, .x = p->x, .w = p->w, .dy = p->dy};
+    planned c = {.pool = NULL};
+    cn_conv_plan_make(&c.plan, k->conv_methods, &p->s, (cn_conv_options){.bf16 = true});
+    c.packed = take(j, "packed", c.plan.packed);
+    c.scratch = take(j, "scratch", c.plan.scratch);
+    args.y = args.dx = args.dw = out;
     memset(out, 0, p->n * sizeof *out);
-    if (!p->dy) {
-        k->conv_pack(s, p->w, packed, NULL);
-        k->conv_forward(s, p->x, packed, NULL, 0, out, scratch, NULL);
-    } else if (!p->x) {
-        k->conv_backward_data(s, p->dy, p->w, out, scratch, NULL);
-    } else {
-        k->conv_backward_weights(s, p->x, p->dy, out, NULL, scratch, NULL);
-    }
+    run_planned(&c, direction, args);
     check_canaries(j, k);
     compare(j, k, p->what, p->n, out, p->want, NULL);
 }
@@ -261,9 +299,9 @@ static void bf16_rounding(job *j)
     enum { MANY = 40 }; /* no folding, and more than a vector */
     const int n = j->s.m + 1;
     const size_t size = count(n, 1, 1, 1), wide = size * MANY;
-    const cn_conv_shape one = {
-        .m = 1, .h = 1, .w = 1, .fh = 1, .fw = 1, .sh = 1, .sw = 1, .oh = 1, .ow = 1, .bf16 = true};
-    cn_conv_shape pixels = one, filters = one, data = one, weights = one;
+    cn_conv_problem one;
+    if (!parse_case("m1h1x1c1k1f1x1s1x1p0x0x0x0", &one)) abort();
+    cn_conv_problem pixels = one, filters = one, data = one, weights = one;
     pixels.w = pixels.ow = data.w = data.ow = n;
     pixels.c = filters.c = data.oc = weights.w = weights.ow = 2;
     pixels.oc = data.c = weights.oc = MANY;
@@ -294,7 +332,7 @@ static void bf16_rounding(job *j)
 
 static void max_pool_forward(job *j)
 {
-    const cn_conv_shape *s = &j->s;
+    const cn_conv_problem *s = &j->s;
     size_t n_x = count(s->m, s->h, s->w, s->c), n_y = count(s->m, s->oh, s->ow, s->c);
     float *x = take_input(j, "x", n_x, 9), *first = NULL;
     double *want = take_doubles(j, n_y);
@@ -314,7 +352,7 @@ static void max_pool_forward(job *j)
 /* Few different values in x make many ties; dy is of integers, so that sums are exact. */
 static void max_pool_backward(job *j)
 {
-    const cn_conv_shape *s = &j->s;
+    const cn_conv_problem *s = &j->s;
     size_t n_x = count(s->m, s->h, s->w, s->c), n_y = count(s->m, s->oh, s->ow, s->c);
     bool ties = draw(&j->random) % 2;
     float *x = take_input(j, "x", n_x, 2), *first = NULL, *y = take(j, "y", n_y);
@@ -340,7 +378,7 @@ static void max_pool_backward(job *j)
  * real numbers, 2 of integers, whose sum is exact. */
 static void average_pool_forward(job *j)
 {
-    const cn_conv_shape *s = &j->s;
+    const cn_conv_problem *s = &j->s;
     size_t n_x = count(s->m, s->h, s->w, s->c), n_y = count(s->m, s->oh, s->ow, s->c);
     float *x = take_input(j, "x", n_x, 9), *first = NULL;
     double *want = take_doubles(j, n_y), *slack = take_doubles(j, n_y);
@@ -362,7 +400,7 @@ static void average_pool_forward(job *j)
 /* An element is in at most fh fw windows, and each share takes 2 roundings. */
 static void average_pool_backward(job *j)
 {
-    const cn_conv_shape *s = &j->s;
+    const cn_conv_problem *s = &j->s;
     size_t n_x = count(s->m, s->h, s->w, s->c), n_y = count(s->m, s->oh, s->ow, s->c);
     float *dy = take_input(j, "dy", n_y, 9), *first = NULL;
     double *want = take_doubles(j, n_x), *slack = take_doubles(j, n_x);

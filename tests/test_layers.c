@@ -177,7 +177,7 @@ static void check_geometry(trial *t)
     for (int i = 1; i < t->model->layer_count; i++) {
         const cn_layer *layer = &t->model->layers[i];
         const cn_window *w = &layer->window;
-        for (int axis = 0; axis < 2 && w->kernel[0] > 0; axis++) {
+        for (int axis = 0; axis < 2 && w->kernel[0] > 0 && layer->out.rank == 3; axis++) {
             bool same = strstr(layer->text, "same") != NULL;
             int n = layer->in.n[axis], s = w->stride[axis];
             int f = (w->kernel[axis] - 1) * w->dilation[axis] + 1;

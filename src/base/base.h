@@ -89,26 +89,4 @@ char cn_lower(char c);
 /* Equal but for upper and lower case. */
 bool cn_same_letters(const char *a, const char *b);
 
-/* ---- geometry (window.c) */
-
-/*
- * A window sliding over a picture, along both axes: [0] vertical, [1] horizontal. The output's
- * element i looks at the input's elements i stride - before + u dilation, u = 0 .. kernel - 1.
- */
-typedef struct cn_window {
-    int in[2], kernel[2], stride[2], before[2], after[2], out[2];
-    int dilation[2]; /* 0 stands for 1 */
-} cn_window;
-
-/* The elements from the first that a window sees to the last: (kernel - 1) dilation + 1. */
-int64_t cn_window_extent(const cn_window *window, int axis);
-
-/*
- * Fills in out, and with CN_SAME before and after, from in, kernel, stride and, with CN_VALID,
- * before and after. The one place where an output's size is computed:
- *     out = floor((in + before + after - extent) / stride) + 1
- * `what` names the layer in errors: a kernel that does not fit, a stride below 1, a negative pad.
- */
-cn_status cn_window_fit(cn_window *window, cn_padding padding, const char *what, cn_error *err);
-
 #endif

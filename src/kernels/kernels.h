@@ -8,30 +8,7 @@
 #ifndef CN_KERNELS_H
 #define CN_KERNELS_H
 
-#include "base/activation.h"
-#include "base/threads.h"
-
-/*
- * x (m, h, w, c), w (fh, fw, c / groups, oc), y (m, oh, ow, oc):
- *
- *     y[i, p, q, k] = b[k] + sum over u, v, j of
- *                     x[i, p sh + u dh - pt, q sw + v dw - pl, g c / groups + j] w[u, v, j, k]
- *
- * where x counts as zero outside the picture, and g = k / (oc / groups) is the group that channel k
- * belongs to. For pooling oc = c. A dense layer of m examples is the 1 x 1 convolution of one
- * picture of 1 x m pixels.
- */
-typedef struct cn_conv_shape {
-    int m, h, w, c;
-    int fh, fw, sh, sw, pt, pl;
-    int oh, ow, oc;
-    int batch;          /* the m that the method is chosen for, and weights are packed for; 0: m */
-    bool direct;        /* forbids Winograd's method, which rounds differently */
-    int dh, dw, groups; /* dilation, 1 without, and groups; for all three 0 stands for 1 */
-    bool bf16;          /* rounds what direct sums multiply to bf16, where that pays */
-    bool add;           /* forward adds to y; not with dilation or groups */
-    int halves;         /* the kernels' own: c, or oc in backward data, counts pairs of so many */
-} cn_conv_shape;
+#include "kernels/conv/conv.h"
 
 /* The numbers of one step of an optimiser. */
 typedef struct cn_update {
@@ -48,24 +25,7 @@ typedef struct cn_kernels {
      * Returns their floating-point operations. */
     double (*multiply_add)(size_t steps);
 
-    /* Convolution. `packed` holds the weights as the forward loops read them, conv_packed floats;
-     * `scratch` has conv_scratch floats, enough for each of the three passes. */
-    size_t (*conv_packed)(const cn_conv_shape *s);
-    size_t (*conv_scratch)(const cn_conv_shape *s, int threads);
-    void (*conv_pack)(const cn_conv_shape *s, const float *w, float *packed, cn_pool *pool);
-    /* y overwritten, or with s->add added to; b may be NULL; where relu is not 0, then
-     * y = min(max(y, 0), relu), a NaN kept. An infinity or a NaN of x may make neighbours in its
-     * row of y NaN, too (see fold in packing_template.h). */
-    void (*conv_forward)(const cn_conv_shape *s, const float *x, const float *packed,
-                         const float *b, float relu, float *y, float *scratch, cn_pool *pool);
-    /* dx overwritten. */
-    void (*conv_backward_data)(const cn_conv_shape *s, const float *dy, const float *w, float *dx,
-                               float *scratch, cn_pool *pool);
-    /* dw and db accumulated; db may be NULL. x and dy must be readable one vector past their ends.
-     * With dilation an infinity or a NaN of x may make any of dw NaN, even where no window saw it.
-     */
-    void (*conv_backward_weights)(const cn_conv_shape *s, const float *x, const float *dy,
-                                  float *dw, float *db, float *scratch, cn_pool *pool);
+    const cn_conv_method *const *conv_methods; /* for cn_conv_plan_make */
 
     /* Over rows of `columns`: y += b in every row, where b is not NULL, then the activation, which
      * is NONE or CLIP here and below; and db += the sum of all rows of dy, which are readable one
@@ -78,11 +38,11 @@ typedef struct cn_kernels {
      * the elements inside. With `ties` every element equal to the maximum receives the gradient,
      * else the first one. A NaN in a window gives NaN. dx overwritten. x, y and dy must be readable
      * one vector past their ends. */
-    void (*max_pool_forward)(const cn_conv_shape *s, const float *x, float *y, cn_pool *pool);
-    void (*max_pool_backward)(const cn_conv_shape *s, const float *x, const float *y,
+    void (*max_pool_forward)(const cn_conv_problem *s, const float *x, float *y, cn_pool *pool);
+    void (*max_pool_backward)(const cn_conv_problem *s, const float *x, const float *y,
                               const float *dy, bool ties, float *dx, cn_pool *pool);
-    void (*average_pool_forward)(const cn_conv_shape *s, const float *x, float *y, cn_pool *pool);
-    void (*average_pool_backward)(const cn_conv_shape *s, const float *dy, float *dx,
+    void (*average_pool_forward)(const cn_conv_problem *s, const float *x, float *y, cn_pool *pool);
+    void (*average_pool_backward)(const cn_conv_problem *s, const float *dy, float *dx,
                                   cn_pool *pool);
 
     /* Element by element; outputs may alias inputs. Backward multiplies dy by the derivative,

@@ -9,29 +9,37 @@
 
 #include "kernels/tile/tile_template.h"
 
-#include "kernels/conv/pictures_template.h"
+#include "kernels/conv/input_view_template.h"
 
 #include "kernels/conv/packing_template.h"
 
-#include "kernels/conv/forward_template.h"
+#include "kernels/conv/direct_template.h"
 
-#include "kernels/conv/backward_data_template.h"
+#include "kernels/conv/phases_template.h"
 
-#include "kernels/conv/backward_weights_template.h"
+#include "kernels/conv/strided_1x1_template.h"
+
+#include "kernels/conv/col2im_template.h"
+
+#include "kernels/conv/direct_weights_template.h"
 
 #include "kernels/winograd/winograd_transforms_template.h"
 
 #include "kernels/winograd/winograd_template.h"
 
-#include "kernels/conv/conv_template.h"
-
 #include "kernels/depthwise/depthwise_template.h"
-
-#include "kernels/depthwise/depthwise_blocks_template.h"
 
 #include "kernels/depthwise/depthwise_weights_template.h"
 
-#include "kernels/conv/groups_template.h"
+#include "kernels/depthwise/depthwise_blocks_template.h"
+
+#include "kernels/conv/slices_template.h"
+
+#include "kernels/depthwise/multiplier_template.h"
+
+#include "kernels/conv/methods_template.h"
+
+#include "kernels/conv/bias_template.h"
 
 #include "kernels/elementwise/element_template.h"
 
@@ -52,12 +60,7 @@ const cn_kernels TABLE_NAME(ISA) = {
     .isa = TEXT(ISA),
     .lanes = LANES,
     .multiply_add = multiply_add,
-    .conv_packed = conv_packed,
-    .conv_scratch = conv_scratch,
-    .conv_pack = conv_pack,
-    .conv_forward = conv_forward,
-    .conv_backward_data = conv_backward_data,
-    .conv_backward_weights = conv_backward_weights,
+    .conv_methods = conv_methods,
     .bias = bias,
     .bias_backward = bias_backward,
     .max_pool_forward = max_pool_forward,

@@ -39,28 +39,28 @@ static cn_status global_infer(cn_layer *layer, const char *place, cn_error *err)
 }
 
 /* Strides of 0 ask the kernels for these windows. */
-static cn_conv_shape shape_of(const cn_call *call)
+static cn_conv_problem shape_of(const cn_call *call)
 {
     const cn_shape *in = &call->layer->in, *out = &call->layer->out;
     bool global = out->rank == 1;
-    return (cn_conv_shape){.m = call->m,
-                           .h = in->n[0],
-                           .w = in->n[1],
-                           .c = in->n[2],
-                           .oh = global ? 1 : out->n[0],
-                           .ow = global ? 1 : out->n[1],
-                           .oc = in->n[2]};
+    return (cn_conv_problem){.m = call->m,
+                             .h = in->n[0],
+                             .w = in->n[1],
+                             .c = in->n[2],
+                             .oh = global ? 1 : out->n[0],
+                             .ow = global ? 1 : out->n[1],
+                             .oc = in->n[2]};
 }
 
 static void forward(const cn_call *call)
 {
-    cn_conv_shape s = shape_of(call);
+    cn_conv_problem s = shape_of(call);
     call->kernels->average_pool_forward(&s, call->x[0], call->y, call->pool);
 }
 
 static void backward(const cn_call *call)
 {
-    cn_conv_shape s = shape_of(call);
+    cn_conv_problem s = shape_of(call);
     /* A[i,p,q,c] = mean of a window:  dA_prev[each of its N elements] += dA[i,p,q,c] / N */
     if (call->dx[0]) call->kernels->average_pool_backward(&s, call->dy, call->dx[0], call->pool);
 }

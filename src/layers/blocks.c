@@ -78,7 +78,7 @@ static cn_status check_mode(const char *call, cn_pool_mode mode, cn_error *err)
 
 /* The geometry of f x f windows, oc channels out, in the kernels' terms. */
 static cn_status fit(const char *call, const cn_tensor *A_prev, int f, int stride, int pad, int oc,
-                     cn_conv_shape *s, cn_error *err)
+                     cn_conv_problem *s, cn_error *err)
 {
     cn_window window = {.in = {A_prev->shape[1], A_prev->shape[2]},
                         .kernel = {f, f},
@@ -86,19 +86,22 @@ static cn_status fit(const char *call, const cn_tensor *A_prev, int f, int strid
                         .before = {pad, pad},
                         .after = {pad, pad}};
     TRY(cn_window_fit(&window, CN_VALID, call, err));
-    *s = (cn_conv_shape){.m = A_prev->shape[0],
-                         .h = A_prev->shape[1],
-                         .w = A_prev->shape[2],
-                         .c = A_prev->shape[3],
-                         .fh = f,
-                         .fw = f,
-                         .sh = stride,
-                         .sw = stride,
-                         .pt = pad,
-                         .pl = pad,
-                         .oh = window.out[0],
-                         .ow = window.out[1],
-                         .oc = oc};
+    *s = (cn_conv_problem){.m = A_prev->shape[0],
+                           .h = A_prev->shape[1],
+                           .w = A_prev->shape[2],
+                           .c = A_prev->shape[3],
+                           .fh = f,
+                           .fw = f,
+                           .sh = stride,
+                           .sw = stride,
+                           .pt = pad,
+                           .pl = pad,
+                           .oh = window.out[0],
+                           .ow = window.out[1],
+                           .dilation_h = 1,
+                           .dilation_w = 1,
+                           .groups = 1,
+                           .oc = oc};
     /* One window goes nowhere, whatever its stride; the kernels' time grows with a stride. */
     if (s->oh == 1) s->sh = 1;
     if (s->ow == 1) s->sw = 1;
@@ -107,7 +110,7 @@ static cn_status fit(const char *call, const cn_tensor *A_prev, int f, int strid
 
 /* A_prev, W and b, and the geometry that they and the hyper-parameters make. */
 static cn_status check_conv(const char *call, const cn_tensor *A_prev, const cn_tensor *W,
-                            const cn_tensor *b, cn_hparameters hparameters, cn_conv_shape *s,
+                            const cn_tensor *b, cn_hparameters hparameters, cn_conv_problem *s,
                             cn_error *err)
 {
     TRY(check_tensor(call, "A_prev", A_prev, 4, "(m, n_H_prev, n_W_prev, n_C_prev)", err));
@@ -126,7 +129,7 @@ static cn_status check_conv(const char *call, const cn_tensor *A_prev, const cn_
 }
 
 static cn_status check_pool(const char *call, const cn_tensor *A_prev, cn_hparameters hparameters,
-                            cn_pool_mode mode, cn_conv_shape *s, cn_error *err)
+                            cn_pool_mode mode, cn_conv_problem *s, cn_error *err)
 {
     TRY(check_tensor(call, "A_prev", A_prev, 4, "(m, n_H_prev, n_W_prev, n_C_prev)", err));
     TRY(check_mode(call, mode, err));
@@ -242,22 +245,24 @@ cn_status cn_conv_single_step(const cn_tensor *a_slice_prev, const cn_tensor *W,
 
 /* ---- 3. convolution, forward */
 
-static cn_status engine_conv_forward(const cn_conv_shape *s, const cn_tensor *A_prev,
+static cn_status engine_conv_forward(const cn_conv_problem *s, const cn_tensor *A_prev,
                                      const cn_tensor *W, const cn_tensor *b, const cn_tensor *Z,
                                      cn_error *err)
 {
-    const cn_kernels *k = cn_kernels_get();
+    cn_conv_plan plan;
+    cn_conv_args args = {.m = s->m, .x = A_prev->data, .b = b->data, .y = Z->data};
     cn_status status = CN_ERR_MEMORY;
-    float *scratch = NULL;
-    float *packed = cn_allocate(k->conv_packed(s), sizeof(float), "conv_forward: packed W", err);
+    cn_conv_plan_make(&plan, cn_kernels_get()->conv_methods, s, (cn_conv_options){0});
+    float *packed = cn_allocate(plan.packed, sizeof(float), "conv_forward: packed W", err);
     if (!packed) goto done;
-    scratch = cn_allocate(k->conv_scratch(s, 1), sizeof(float), "conv_forward: scratch", err);
-    if (!scratch) goto done;
-    k->conv_pack(s, W->data, packed, NULL);
-    k->conv_forward(s, A_prev->data, packed, b->data, 0, Z->data, scratch, NULL);
+    args.scratch = cn_allocate(plan.scratch, sizeof(float), "conv_forward: scratch", err);
+    if (!args.scratch) goto done;
+    cn_conv_pack(&plan, W->data, packed, NULL);
+    args.w = packed;
+    cn_conv_run(&plan, CN_CONV_FORWARD, &args);
     status = CN_OK;
 done:
-    cn_release(scratch);
+    cn_release(args.scratch);
     cn_release(packed);
     return status;
 }
@@ -267,7 +272,7 @@ cn_status cn_conv_forward(const cn_tensor *A_prev, const cn_tensor *W, const cn_
                           cn_error *err)
 {
     const char *call = "conv_forward";
-    cn_conv_shape s;
+    cn_conv_problem s;
     output out;
     TRY(check_conv(call, A_prev, W, b, hparameters, &s, err));
     const int shape[] = {s.m, s.oh, s.ow, s.oc};
@@ -285,7 +290,7 @@ cn_status cn_conv_forward(const cn_tensor *A_prev, const cn_tensor *W, const cn_
 
 /* ---- 4. pooling, forward */
 
-static cn_status engine_pool_forward(const cn_conv_shape *s, const cn_tensor *A_prev,
+static cn_status engine_pool_forward(const cn_conv_problem *s, const cn_tensor *A_prev,
                                      cn_pool_mode mode, const cn_tensor *A, cn_error *err)
 {
     const cn_kernels *k = cn_kernels_get();
@@ -303,7 +308,7 @@ cn_status cn_pool_forward(const cn_tensor *A_prev, cn_hparameters hparameters, c
                           cn_tensor *A, cn_pool_cache *cache, cn_error *err)
 {
     const char *call = "pool_forward";
-    cn_conv_shape s;
+    cn_conv_problem s;
     output out;
     TRY(check_pool(call, A_prev, hparameters, mode, &s, err));
     const int shape[] = {s.m, s.oh, s.ow, s.oc};
@@ -320,24 +325,31 @@ cn_status cn_pool_forward(const cn_tensor *A_prev, cn_hparameters hparameters, c
 
 /* ---- 5. convolution, backward */
 
-static cn_status engine_conv_backward(const cn_conv_shape *s, const cn_tensor *dZ,
+static cn_status engine_conv_backward(const cn_conv_problem *s, const cn_tensor *dZ,
                                       const cn_conv_cache *cache, const cn_tensor *dA_prev,
                                       const cn_tensor *dW, const cn_tensor *db, cn_error *err)
 {
-    const cn_kernels *k = cn_kernels_get();
+    cn_conv_plan plan;
+    cn_conv_args args = {.m = s->m,
+                         .x = cache->A_prev.data,
+                         .w = cache->W.data,
+                         .dx = dA_prev->data,
+                         .dw = dW->data,
+                         .db = db->data};
     cn_status status = CN_ERR_MEMORY;
-    float *scratch = NULL;
+    cn_conv_plan_make(&plan, cn_kernels_get()->conv_methods, s, (cn_conv_options){0});
     float *dy = copy_with_room(dZ, "conv_backward: copy of dZ", err);
     if (!dy) goto done;
-    scratch = cn_allocate(k->conv_scratch(s, 1), sizeof(float), "conv_backward: scratch", err);
-    if (!scratch) goto done;
-    memset(dW->data, 0, cn_tensor_count(dW) * sizeof(float));
-    memset(db->data, 0, cn_tensor_count(db) * sizeof(float));
-    k->conv_backward_data(s, dy, cache->W.data, dA_prev->data, scratch, NULL);
-    k->conv_backward_weights(s, cache->A_prev.data, dy, dW->data, db->data, scratch, NULL);
+    args.scratch = cn_allocate(plan.scratch, sizeof(float), "conv_backward: scratch", err);
+    if (!args.scratch) goto done;
+    args.dy = dy;
+    memset(args.dw, 0, cn_tensor_count(dW) * sizeof(float));
+    memset(args.db, 0, cn_tensor_count(db) * sizeof(float));
+    cn_conv_run(&plan, CN_CONV_BACKWARD_DATA, &args);
+    cn_conv_run(&plan, CN_CONV_BACKWARD_WEIGHTS, &args);
     status = CN_OK;
 done:
-    cn_release(scratch);
+    cn_release(args.scratch);
     cn_release(dy);
     return status;
 }
@@ -346,7 +358,7 @@ cn_status cn_conv_backward(const cn_tensor *dZ, const cn_conv_cache *cache, cn_t
                            cn_tensor *dW, cn_tensor *db, cn_error *err)
 {
     const char *call = "conv_backward";
-    cn_conv_shape s;
+    cn_conv_problem s;
     TRY(check_tensor(call, "dZ", dZ, 4, "(m, n_H, n_W, n_C)", err));
     if (!cache) return cn_fail(err, CN_ERR_ARGUMENT, "%s: cache is NULL", call);
     if (!cache->A_prev.data)
@@ -406,7 +418,7 @@ cn_status cn_distribute_value(double dz, int n_H, int n_W, cn_tensor *a, cn_erro
 
 /* ---- 8. pooling, backward */
 
-static cn_status engine_pool_backward(const cn_conv_shape *s, const cn_tensor *dA,
+static cn_status engine_pool_backward(const cn_conv_problem *s, const cn_tensor *dA,
                                       const cn_tensor *A_prev, cn_pool_mode mode,
                                       const cn_tensor *dA_prev, cn_error *err)
 {
@@ -438,7 +450,7 @@ cn_status cn_pool_backward(const cn_tensor *dA, const cn_pool_cache *cache, cn_p
                            cn_tensor *dA_prev, cn_error *err)
 {
     const char *call = "pool_backward";
-    cn_conv_shape s;
+    cn_conv_problem s;
     output out;
     TRY(check_tensor(call, "dA", dA, 4, "(m, n_H, n_W, n_C)", err));
     if (!cache) return cn_fail(err, CN_ERR_ARGUMENT, "%s: cache is NULL", call);

@@ -87,40 +87,54 @@ static cn_status infer_depthwise(cn_layer *layer, const char *place, cn_error *e
     return CN_OK;
 }
 
-static void needs(const cn_call *call, int threads, cn_needs *n)
+void cn_conv2d_needs(const cn_call *call, int threads, cn_needs *n)
 {
-    cn_conv_shape s = cn_call_conv_shape(call);
-    n->packed = call->kernels->conv_packed(&s);
-    n->scratch = call->kernels->conv_scratch(&s, threads);
+    const cn_conv_problem problem = cn_layer_problem(call->layer, call->m);
+    const cn_conv_options how = {.threads = threads,
+                                 .no_winograd = call->no_winograd,
+                                 .bf16 = call->precision == CN_PRECISION_BF16};
+    cn_conv_plan_make(&n->conv, call->kernels->conv_methods, &problem, how);
+    n->packed = n->conv.packed;
+    n->scratch = n->conv.scratch;
 }
 
-static void pack(const cn_call *call)
+void cn_conv2d_pack(const cn_call *call)
 {
-    cn_conv_shape s = cn_call_conv_shape(call);
-    call->kernels->conv_pack(&s, call->w[0], call->packed, call->pool);
+    cn_conv_pack(call->conv, call->w[0], call->packed, call->pool);
 }
 
-static void forward(const cn_call *call)
+void cn_conv2d_forward(const cn_call *call)
 {
-    cn_conv_shape s = cn_call_conv_shape(call);
-    call->kernels->conv_forward(&s, call->x[0], call->packed, call->w[1], call->activation.upper,
-                                call->y, call->scratch, call->pool);
+    const cn_conv_args args = {.m = call->m,
+                               .x = call->x[0],
+                               .w = call->packed,
+                               .b = call->w[1],
+                               .add = call->add,
+                               .activation = call->activation,
+                               .y = call->y,
+                               .scratch = call->scratch,
+                               .pool = call->pool};
+    cn_conv_run(call->conv, CN_CONV_FORWARD, &args);
 }
 
-static void backward(const cn_call *call)
+void cn_conv2d_backward(const cn_call *call)
 {
-    cn_conv_shape s = cn_call_conv_shape(call);
+    const cn_conv_args args = {.m = call->m,
+                               .x = call->x[0],
+                               .w = call->w[0],
+                               .dy = call->dy,
+                               .dx = call->dx[0],
+                               .dw = call->dw[0],
+                               .db = call->dw[1],
+                               .scratch = call->scratch,
+                               .pool = call->pool};
     /* Z[i,p,q,c] = b[c] + sum of A_prev[i, p s_H + u d_H - pad_top, ..., g(c) K + k] W[u,v,k,c]
      *     dW[u,v,k,c] += A_prev[i, p s_H + u d_H - pad_top, ..., g(c) K + k] dZ[i,p,q,c]
      *     db[c]       += dZ[i,p,q,c] */
-    if (call->dw[0])
-        call->kernels->conv_backward_weights(&s, call->x[0], call->dy, call->dw[0], call->dw[1],
-                                             call->scratch, call->pool);
+    if (call->dw[0]) cn_conv_run(call->conv, CN_CONV_BACKWARD_WEIGHTS, &args);
     /* The same line, in its other factor:
      *     dA_prev[i, p s_H + u d_H - pad_top, ..., g(c) K + k] += W[u,v,k,c] dZ[i,p,q,c] */
-    if (call->dx[0])
-        call->kernels->conv_backward_data(&s, call->dy, call->w[0], call->dx[0], call->scratch,
-                                          call->pool);
+    if (call->dx[0]) cn_conv_run(call->conv, CN_CONV_BACKWARD_DATA, &args);
 }
 
 /* The kernels do, for a dense convolution. */
@@ -146,10 +160,10 @@ const cn_layer_type cn_conv2d_type = {
     .fuses_relu6 = true,
     .folds_norm = true,
     .infer = infer,
-    .needs = needs,
-    .pack = pack,
-    .forward = forward,
-    .backward = backward,
+    .needs = cn_conv2d_needs,
+    .pack = cn_conv2d_pack,
+    .forward = cn_conv2d_forward,
+    .backward = cn_conv2d_backward,
     .adds = adds,
     .multiply_adds = multiply_adds,
 };
@@ -164,10 +178,10 @@ const cn_layer_type cn_depthwise_conv2d_type = {
     .fuses_relu6 = true,
     .folds_norm = true,
     .infer = infer_depthwise,
-    .needs = needs,
-    .pack = pack,
-    .forward = forward,
-    .backward = backward,
+    .needs = cn_conv2d_needs,
+    .pack = cn_conv2d_pack,
+    .forward = cn_conv2d_forward,
+    .backward = cn_conv2d_backward,
     .multiply_adds = multiply_adds,
 };
 

@@ -99,15 +99,6 @@ static cn_status infer(cn_layer *layer, const char *place, cn_error *err)
     return CN_OK;
 }
 
-/* Of the convolution from Z to A_prev. */
-static cn_conv_shape shape(const cn_call *call)
-{
-    cn_conv_shape s = cn_call_conv_shape(call);
-    s.c = call->layer->out.n[2];
-    s.oc = call->layer->in.n[2];
-    return s;
-}
-
 /* ---- the bias: one row of Z is a pixel */
 
 /* db is summed in as many parts as the shape says, which are then added in their order. */
@@ -159,43 +150,43 @@ static void bias_backward_unit(void *argument, int unit, int worker)
 
 /* ---- running */
 
+/* The plan is that of the convolution from Z to A_prev: its input is written here. */
 static void needs(const cn_call *call, int threads, cn_needs *n)
 {
-    cn_conv_shape s = shape(call);
     size_t sums = (size_t)BIAS_PARTS * (size_t)call->layer->out.n[2];
-    n->packed = call->kernels->conv_packed(&s);
-    n->scratch = call->kernels->conv_scratch(&s, threads);
+    cn_conv2d_needs(call, threads, n);
     if (sums > n->scratch) n->scratch = sums;
-}
-
-static void pack(const cn_call *call)
-{
-    cn_conv_shape s = shape(call);
-    call->kernels->conv_pack(&s, call->w[0], call->packed, call->pool);
 }
 
 static void forward(const cn_call *call)
 {
-    cn_conv_shape s = shape(call);
-    call->kernels->conv_backward_data(&s, call->x[0], call->w[0], call->y, call->scratch,
-                                      call->pool);
+    const cn_conv_args args = {.m = call->m,
+                               .w = call->w[0],
+                               .dy = call->x[0],
+                               .dx = call->y,
+                               .scratch = call->scratch,
+                               .pool = call->pool};
     bias_job job = bias_of(call);
+    cn_conv_run(call->conv, CN_CONV_BACKWARD_DATA, &args);
     if (call->w[1] || call->activation.kind) cn_pool_run(call->pool, job.parts, bias_unit, &job);
 }
 
 static void backward(const cn_call *call)
 {
-    cn_conv_shape s = shape(call);
+    cn_conv_args args = {.m = call->m,
+                         .x = call->dy,
+                         .dy = call->x[0],
+                         .dw = call->dw[0],
+                         .scratch = call->scratch,
+                         .pool = call->pool};
     /* Z[i, p s_H + u d_H - pad_top, ..., g(c) K + k] += A_prev[i,p,q,c] W[u,v,k,c]
      *     dW[u,v,k,c] += dZ[i, p s_H + u d_H - pad_top, ..., g(c) K + k] A_prev[i,p,q,c] */
-    if (call->dw[0])
-        call->kernels->conv_backward_weights(&s, call->dy, call->x[0], call->dw[0], NULL,
-                                             call->scratch, call->pool);
+    if (call->dw[0]) cn_conv_run(call->conv, CN_CONV_BACKWARD_WEIGHTS, &args);
     /* The same line, in its other factor:
      *     dA_prev[i,p,q,c] += dZ[i, p s_H + u d_H - pad_top, ..., g(c) K + k] W[u,v,k,c] */
-    if (call->dx[0])
-        call->kernels->conv_forward(&s, call->dy, call->packed, NULL, false, call->dx[0],
-                                    call->scratch, call->pool);
+    args.w = call->packed;
+    args.y = call->dx[0];
+    if (call->dx[0]) cn_conv_run(call->conv, CN_CONV_FORWARD, &args);
     /* Z[i,p,q,k] = b[k] + ...
      *     db[k] += dZ[i,p,q,k] */
     bias_job job = bias_of(call);
@@ -222,7 +213,7 @@ const cn_layer_type cn_conv_transpose2d_type = {
     .fuses_relu = true,
     .infer = infer,
     .needs = needs,
-    .pack = pack,
+    .pack = cn_conv2d_pack,
     .forward = forward,
     .backward = backward,
     .multiply_adds = multiply_adds,

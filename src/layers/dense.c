@@ -6,7 +6,13 @@
  *     A_prev (m, n_in), an input of rank 3 read as n_in = n_H n_W n_C; W (n_in, n_out); b (n_out);
  *     Z (m, n_out).
  *
- * To the kernels it is a 1 x 1 convolution of one picture of 1 x m pixels, n_in channels each.
+ * Backward, from dZ = dL/dZ:
+ *
+ *     dW[k,j]      += sum over i of A_prev[i,k] dZ[i,j]
+ *     db[j]        += sum over i of dZ[i,j]
+ *     dA_prev[i,k]  = sum over j of dZ[i,j] W[k,j]
+ *
+ * It runs as the 1 x 1 convolution (conv2d.c) of images of one pixel of n_in channels.
  */
 #include "layers/layer.h"
 
@@ -24,6 +30,9 @@ static cn_status infer(cn_layer *layer, const char *place, cn_error *err)
     int n_in = (int)cn_shape_count(&layer->in);
     (void)place, (void)err;
     layer->out = (cn_shape){1, {o->units}};
+    layer->groups = 1;
+    layer->window = (cn_window){
+        .in = {1, 1}, .kernel = {1, 1}, .stride = {1, 1}, .dilation = {1, 1}, .out = {1, 1}};
     layer->weights[0] = (cn_weight){
         .role = "weight",
         .shape = {2, {n_in, o->units}},
@@ -34,58 +43,6 @@ static cn_status infer(cn_layer *layer, const char *place, cn_error *err)
     layer->weights[1] = (cn_weight){.role = "bias", .shape = {1, {o->units}}};
     layer->weight_count = o->no_bias ? 1 : 2;
     return CN_OK;
-}
-
-static cn_conv_shape shape(const cn_call *call)
-{
-    const int *n = call->layer->weights[0].shape.n, m = call->m;
-    return (cn_conv_shape){.m = 1,
-                           .h = 1,
-                           .w = m,
-                           .c = n[0],
-                           .fh = 1,
-                           .fw = 1,
-                           .sh = 1,
-                           .sw = 1,
-                           .oh = 1,
-                           .ow = m,
-                           .oc = n[1],
-                           .bf16 = call->precision == CN_PRECISION_BF16};
-}
-
-static void needs(const cn_call *call, int threads, cn_needs *n)
-{
-    cn_conv_shape s = shape(call);
-    n->packed = call->kernels->conv_packed(&s);
-    n->scratch = call->kernels->conv_scratch(&s, threads);
-}
-
-static void pack(const cn_call *call)
-{
-    cn_conv_shape s = shape(call);
-    call->kernels->conv_pack(&s, call->w[0], call->packed, call->pool);
-}
-
-static void forward(const cn_call *call)
-{
-    cn_conv_shape s = shape(call);
-    call->kernels->conv_forward(&s, call->x[0], call->packed, call->w[1], call->activation.upper,
-                                call->y, call->scratch, call->pool);
-}
-
-static void backward(const cn_call *call)
-{
-    cn_conv_shape s = shape(call);
-    /* Z[i,j] = b[j] + sum of A_prev[i,k] W[k,j]
-     *     dW[k,j] += A_prev[i,k] dZ[i,j]
-     *     db[j]   += dZ[i,j] */
-    if (call->dw[0])
-        call->kernels->conv_backward_weights(&s, call->x[0], call->dy, call->dw[0], call->dw[1],
-                                             call->scratch, call->pool);
-    /*     dA_prev[i,k] = sum over j of dZ[i,j] W[k,j] */
-    if (call->dx[0])
-        call->kernels->conv_backward_data(&s, call->dy, call->w[0], call->dx[0], call->scratch,
-                                          call->pool);
 }
 
 static size_t multiply_adds(const cn_layer *layer)
@@ -102,10 +59,10 @@ const cn_layer_type cn_dense_type = {
     .fuses_relu6 = true,
     .folds_norm = true,
     .infer = infer,
-    .needs = needs,
-    .pack = pack,
-    .forward = forward,
-    .backward = backward,
+    .needs = cn_conv2d_needs,
+    .pack = cn_conv2d_pack,
+    .forward = cn_conv2d_forward,
+    .backward = cn_conv2d_backward,
     .multiply_adds = multiply_adds,
 };
 

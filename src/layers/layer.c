@@ -51,15 +51,16 @@ cn_status cn_check_groups(int groups, int channels, int filters, const char *pla
     return CN_OK;
 }
 
-cn_conv_shape cn_call_conv_shape(const cn_call *call)
+cn_conv_problem cn_layer_problem(const cn_layer *layer, int m)
 {
-    const cn_layer *layer = call->layer;
     const cn_window *w = &layer->window;
-    return (cn_conv_shape){
-        .m = call->m,
+    const cn_shape *weight = layer->weight_count > 0 ? &layer->weights[0].shape : NULL;
+    const int groups = weight ? layer->groups : 1;
+    return (cn_conv_problem){
+        .m = m,
         .h = w->in[0],
         .w = w->in[1],
-        .c = layer->in.n[2],
+        .c = weight ? weight->n[weight->rank - 2] * groups : layer->in.n[2],
         .fh = w->kernel[0],
         .fw = w->kernel[1],
         /* One window goes nowhere, and the kernels' time grows with a stride. */
@@ -69,15 +70,11 @@ cn_conv_shape cn_call_conv_shape(const cn_call *call)
         .pl = w->before[1],
         .oh = w->out[0],
         .ow = w->out[1],
-        .oc = layer->out.n[2],
+        .oc = weight ? weight->n[weight->rank - 1] : layer->out.n[2],
         /* A kernel of one element has no gaps. */
-        .dh = w->kernel[0] == 1 ? 1 : w->dilation[0],
-        .dw = w->kernel[1] == 1 ? 1 : w->dilation[1],
-        .groups = layer->groups,
-        .batch = call->batch,
-        .direct = call->no_winograd,
-        .bf16 = call->precision == CN_PRECISION_BF16,
-        .add = call->add,
+        .dilation_h = w->kernel[0] == 1 ? 1 : w->dilation[0],
+        .dilation_w = w->kernel[1] == 1 ? 1 : w->dilation[1],
+        .groups = groups,
     };
 }
 

@@ -9,7 +9,7 @@
 #ifndef CN_LAYER_H
 #define CN_LAYER_H
 
-#include "base/base.h"
+#include "base/geometry.h"
 #include "kernels/kernels.h"
 
 /* ---- shapes */
@@ -87,9 +87,10 @@ typedef struct cn_layer {
 
 /* Floats that a layer asks for, for a batch of m. */
 typedef struct cn_needs {
-    size_t packed;  /* weights as the kernels read them: kept while the weights stay */
-    size_t kept;    /* what forward leaves for the backward that follows it */
-    size_t scratch; /* shared by all layers: worth nothing after the call */
+    size_t packed;     /* weights as the kernels read them: kept while the weights stay */
+    size_t kept;       /* what forward leaves for the backward that follows it */
+    size_t scratch;    /* shared by all layers: worth nothing after the call */
+    cn_conv_plan conv; /* of a layer that convolves: how it does from now on */
 } cn_needs;
 
 /*
@@ -117,6 +118,7 @@ typedef struct cn_call {
     float *w[CN_MAX_PARAMETERS];  /* read; statistics: updated by a forward in training */
     float *dw[CN_MAX_PARAMETERS]; /* accumulated; NULL for statistics, and all of them where every
                                      weight is frozen */
+    const cn_conv_plan *conv;     /* as `needs` planned it */
     float *packed;
     float *kept;
     float *scratch;
@@ -195,8 +197,16 @@ cn_status cn_layer_window(cn_layer *layer, const int kernel[2], const int stride
                           const char *place, cn_error *err);
 /* Groups divide both numbers of channels of a convolution, or the error says which they do not. */
 cn_status cn_check_groups(int groups, int channels, int filters, const char *place, cn_error *err);
-/* The kernels' shape of a call of a layer with a window. */
-cn_conv_shape cn_call_conv_shape(const cn_call *call);
+/* The geometry of a layer with a window, for m examples. Of a convolution as its weight's shape has
+ * it: for a transposed one x is Z, and y is A_prev. */
+cn_conv_problem cn_layer_problem(const cn_layer *layer, int m);
+
+/* What convolutions and dense layers share (conv2d.c): their plan and the memory that it takes, the
+ * weights as it reads them, and the two passes by it. */
+void cn_conv2d_needs(const cn_call *call, int threads, cn_needs *needs);
+void cn_conv2d_pack(const cn_call *call);
+void cn_conv2d_forward(const cn_call *call);
+void cn_conv2d_backward(const cn_call *call);
 
 /* y[i] = f(x[i]) over n elements, and dx[i] = dy[i] f'(x[i]) found from y (or, as the layer's
  * type says, from x): in fixed chunks over

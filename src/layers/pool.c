@@ -38,13 +38,13 @@ static cn_status infer(cn_layer *layer, const char *place, cn_error *err)
 
 static void max_forward(const cn_call *call)
 {
-    cn_conv_shape s = cn_call_conv_shape(call);
+    cn_conv_problem s = cn_layer_problem(call->layer, call->m);
     call->kernels->max_pool_forward(&s, call->x[0], call->y, call->pool);
 }
 
 static void max_backward(const cn_call *call)
 {
-    cn_conv_shape s = cn_call_conv_shape(call);
+    cn_conv_problem s = cn_layer_problem(call->layer, call->m);
     /* A[i,p,q,c] = max over u,v of A_prev[...]:
      *     dA_prev[the first that equals A[i,p,q,c]] += dA[i,p,q,c] */
     if (call->dx[0])
@@ -54,13 +54,13 @@ static void max_backward(const cn_call *call)
 
 static void average_forward(const cn_call *call)
 {
-    cn_conv_shape s = cn_call_conv_shape(call);
+    cn_conv_problem s = cn_layer_problem(call->layer, call->m);
     call->kernels->average_pool_forward(&s, call->x[0], call->y, call->pool);
 }
 
 static void average_backward(const cn_call *call)
 {
-    cn_conv_shape s = cn_call_conv_shape(call);
+    cn_conv_problem s = cn_layer_problem(call->layer, call->m);
     /* A[i,p,q,c] = 1/N sum over u,v of A_prev[...]:
      *     dA_prev[each of them] += dA[i,p,q,c] / N */
     if (call->dx[0]) call->kernels->average_pool_backward(&s, call->dy, call->dx[0], call->pool);

@@ -59,6 +59,7 @@ static void fill_call(cn_session *s, int i)
         .index = i,
         .y = buffer(s, step->y),
         .dy = buffer(s, step->dy),
+        .conv = &step->needs.conv,
         .packed = s->workspace + step->packed,
         .kept = s->workspace + s->plan.packed + step->kept,
         .scratch = s->workspace + s->plan.packed + s->plan.kept,

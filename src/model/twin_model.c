@@ -4,12 +4,12 @@
 #include <string.h>
 
 /* A layer's sizes as the twins read them: examples of rank 1 are 1 x 1 pictures. */
-static cn_conv_shape shape_of(const cn_layer *layer, int m)
+static cn_conv_problem shape_of(const cn_layer *layer, int m)
 {
     const cn_window *w = &layer->window;
     const int *in = layer->in.n, *out = layer->out.n;
     bool picture_in = layer->in.rank == 3, picture_out = layer->out.rank == 3;
-    return (cn_conv_shape){
+    return (cn_conv_problem){
         .m = m,
         .h = picture_in ? in[0] : 1,
         .w = picture_in ? in[1] : 1,
@@ -23,8 +23,8 @@ static cn_conv_shape shape_of(const cn_layer *layer, int m)
         .oh = picture_out ? out[0] : 1,
         .ow = picture_out ? out[1] : 1,
         .oc = picture_out ? out[2] : out[0],
-        .dh = w->dilation[0],
-        .dw = w->dilation[1],
+        .dilation_h = w->dilation[0],
+        .dilation_w = w->dilation[1],
         .groups = layer->groups,
     };
 }

@@ -13,7 +13,7 @@
 /* One layer's arrays. */
 typedef struct cn_twin_layer {
     const cn_twin *twin; /* NULL for the input */
-    cn_conv_shape shape;
+    cn_conv_problem shape;
     int channels[CN_MAX_INPUTS];   /* of every input */
     size_t count;                  /* elements of y */
     double *y, *dy;                /* output and its gradient */

@@ -1,7 +1,7 @@
 /*
  * ref_conv_transpose2d.c - transposed convolution, from its equation:
  *
- *     y[i, p sh + u dh - pt, q sw + v dw - pl, g(j) K + k] += x[i,p,q,j] w[u,v,k,j]
+ *     y[i, p sh + u dilation_h - pt, q sw + v dilation_w - pl, g(j) K + k] += x[i,p,q,j] w[u,v,k,j]
  *
  * on top of b, with k < K = oc / groups and g(j) = j / (c / groups) the group that channel j
  * belongs to. Every product is one visit. Backward makes the same visits: y += x w has the
@@ -14,16 +14,16 @@
 /* One product: where it is read, and where in y it goes. */
 typedef void visitor(size_t y, size_t x, size_t w, void *arrays);
 
-static void visit(const cn_conv_shape *s, visitor *each, void *arrays)
+static void visit(const cn_conv_problem *s, visitor *each, void *arrays)
 {
-    const int groups = s->groups ? s->groups : 1, K = s->oc / groups;
-    const int dh = s->dh ? s->dh : 1, dw = s->dw ? s->dw : 1;
+    const int groups = s->groups, K = s->oc / groups;
     for (int i = 0; i < s->m; i++)
         for (int p = 0; p < s->h; p++)
             for (int q = 0; q < s->w; q++)
                 for (int u = 0; u < s->fh; u++)
                     for (int v = 0; v < s->fw; v++) {
-                        int row = p * s->sh + u * dh - s->pt, column = q * s->sw + v * dw - s->pl;
+                        int row = p * s->sh + u * s->dilation_h - s->pt;
+                        int column = q * s->sw + v * s->dilation_w - s->pl;
                         if (row < 0 || row >= s->oh || column < 0 || column >= s->ow) continue;
                         for (int k = 0; k < K; k++)
                             for (int j = 0; j < s->c; j++) {
@@ -58,7 +58,7 @@ static void visit_backward(size_t y, size_t x, size_t w, void *arrays)
     a->dw[w] += a->dy[y] * a->x[x];
 }
 
-void cn_ref_conv_transpose2d_forward(const cn_conv_shape *s, const double *x, const double *w,
+void cn_ref_conv_transpose2d_forward(const cn_conv_problem *s, const double *x, const double *w,
                                      const double *b, double *y)
 {
     size_t pixels = cn_ref_at(s->oh, s->ow, 1, s->m, 0, 0, 0);
@@ -68,7 +68,7 @@ void cn_ref_conv_transpose2d_forward(const cn_conv_shape *s, const double *x, co
     visit(s, visit_forward, &arrays);
 }
 
-void cn_ref_conv_transpose2d_backward(const cn_conv_shape *s, const double *x, const double *w,
+void cn_ref_conv_transpose2d_backward(const cn_conv_problem *s, const double *x, const double *w,
                                       const double *dy, double *dx, double *dw, double *db)
 {
     size_t pixels = cn_ref_at(s->oh, s->ow, 1, s->m, 0, 0, 0);

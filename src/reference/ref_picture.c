@@ -27,7 +27,7 @@ static int window_size(int p, int n, int windows)
 }
 
 /* y += x (forward) or dx += dy (backward), in shares. */
-static void adaptive(const cn_conv_shape *s, const double *from, double *to, bool backward)
+static void adaptive(const cn_conv_problem *s, const double *from, double *to, bool backward)
 {
     for (int i = 0; i < s->m; i++)
         for (int p = 0; p < s->oh; p++)
@@ -45,13 +45,13 @@ static void adaptive(const cn_conv_shape *s, const double *from, double *to, boo
             }
 }
 
-void cn_ref_adaptive_pool_forward(const cn_conv_shape *s, const double *x, double *y)
+void cn_ref_adaptive_pool_forward(const cn_conv_problem *s, const double *x, double *y)
 {
     memset(y, 0, cn_ref_at(s->oh, s->ow, s->c, s->m, 0, 0, 0) * sizeof *y);
     adaptive(s, x, y, false);
 }
 
-void cn_ref_adaptive_pool_backward(const cn_conv_shape *s, const double *dy, double *dx)
+void cn_ref_adaptive_pool_backward(const cn_conv_problem *s, const double *dy, double *dx)
 {
     memset(dx, 0, cn_ref_at(s->h, s->w, s->c, s->m, 0, 0, 0) * sizeof *dx);
     adaptive(s, dy, dx, true);
@@ -59,7 +59,7 @@ void cn_ref_adaptive_pool_backward(const cn_conv_shape *s, const double *dy, dou
 
 /* ---- pad and crop */
 
-static void shift(const cn_conv_shape *s, int above, int left, const double *from, double *to,
+static void shift(const cn_conv_problem *s, int above, int left, const double *from, double *to,
                   bool backward)
 {
     for (int i = 0; i < s->m; i++)
@@ -74,13 +74,13 @@ static void shift(const cn_conv_shape *s, int above, int left, const double *fro
                 }
 }
 
-void cn_ref_shift_forward(const cn_conv_shape *s, int above, int left, const double *x, double *y)
+void cn_ref_shift_forward(const cn_conv_problem *s, int above, int left, const double *x, double *y)
 {
     memset(y, 0, cn_ref_at(s->oh, s->ow, s->c, s->m, 0, 0, 0) * sizeof *y);
     shift(s, above, left, x, y, false);
 }
 
-void cn_ref_shift_backward(const cn_conv_shape *s, int above, int left, const double *dy,
+void cn_ref_shift_backward(const cn_conv_problem *s, int above, int left, const double *dy,
                            double *dx)
 {
     memset(dx, 0, cn_ref_at(s->h, s->w, s->c, s->m, 0, 0, 0) * sizeof *dx);
@@ -97,7 +97,7 @@ static double weight(bool bilinear, int p, int factor, int n, int r)
     return fmax(0, 1 - fabs(centre - r));
 }
 
-static void upsample(const cn_conv_shape *s, bool bilinear, const double *from, double *to,
+static void upsample(const cn_conv_problem *s, bool bilinear, const double *from, double *to,
                      bool backward)
 {
     int f_h = s->oh / s->h, f_w = s->ow / s->w;
@@ -117,13 +117,13 @@ static void upsample(const cn_conv_shape *s, bool bilinear, const double *from, 
             }
 }
 
-void cn_ref_upsample_forward(const cn_conv_shape *s, bool bilinear, const double *x, double *y)
+void cn_ref_upsample_forward(const cn_conv_problem *s, bool bilinear, const double *x, double *y)
 {
     memset(y, 0, cn_ref_at(s->oh, s->ow, s->c, s->m, 0, 0, 0) * sizeof *y);
     upsample(s, bilinear, x, y, false);
 }
 
-void cn_ref_upsample_backward(const cn_conv_shape *s, bool bilinear, const double *dy, double *dx)
+void cn_ref_upsample_backward(const cn_conv_problem *s, bool bilinear, const double *dy, double *dx)
 {
     memset(dx, 0, cn_ref_at(s->h, s->w, s->c, s->m, 0, 0, 0) * sizeof *dx);
     upsample(s, bilinear, dy, dx, true);

@@ -19,7 +19,7 @@ typedef struct inside {
     int top, bottom, left, right;
 } inside;
 
-static inside clip(const cn_conv_shape *s, int p, int q)
+static inside clip(const cn_conv_problem *s, int p, int q)
 {
     inside r = {p * s->sh - s->pt, p * s->sh - s->pt + s->fh, q * s->sw - s->pl,
                 q * s->sw - s->pl + s->fw};
@@ -30,7 +30,7 @@ static inside clip(const cn_conv_shape *s, int p, int q)
     return r;
 }
 
-static double maximum(const cn_conv_shape *s, const double *x, int i, inside r, int k)
+static double maximum(const cn_conv_problem *s, const double *x, int i, inside r, int k)
 {
     double best = -INFINITY;
     for (int row = r.top; row < r.bottom; row++)
@@ -42,7 +42,7 @@ static double maximum(const cn_conv_shape *s, const double *x, int i, inside r, 
     return best;
 }
 
-void cn_ref_max_pool_forward(const cn_conv_shape *s, const double *x, double *y)
+void cn_ref_max_pool_forward(const cn_conv_problem *s, const double *x, double *y)
 {
     for (int i = 0; i < s->m; i++)
         for (int p = 0; p < s->oh; p++)
@@ -53,8 +53,8 @@ void cn_ref_max_pool_forward(const cn_conv_shape *s, const double *x, double *y)
 }
 
 /* Where y is NaN, the NaNs of the window count as its maxima. */
-void cn_ref_max_pool_backward(const cn_conv_shape *s, const double *x, const double *dy, bool ties,
-                              double *dx)
+void cn_ref_max_pool_backward(const cn_conv_problem *s, const double *x, const double *dy,
+                              bool ties, double *dx)
 {
     memset(dx, 0, sizeof(double) * cn_ref_at(s->h, s->w, s->c, s->m, 0, 0, 0));
 
@@ -77,7 +77,7 @@ void cn_ref_max_pool_backward(const cn_conv_shape *s, const double *x, const dou
                 }
 }
 
-void cn_ref_average_pool_forward(const cn_conv_shape *s, const double *x, double *y)
+void cn_ref_average_pool_forward(const cn_conv_problem *s, const double *x, double *y)
 {
     for (int i = 0; i < s->m; i++)
         for (int p = 0; p < s->oh; p++)
@@ -93,7 +93,7 @@ void cn_ref_average_pool_forward(const cn_conv_shape *s, const double *x, double
                 }
 }
 
-void cn_ref_average_pool_backward(const cn_conv_shape *s, const double *dy, double *dx)
+void cn_ref_average_pool_backward(const cn_conv_problem *s, const double *dy, double *dx)
 {
     memset(dx, 0, sizeof(double) * cn_ref_at(s->h, s->w, s->c, s->m, 0, 0, 0));
 
@@ -113,7 +113,7 @@ void cn_ref_average_pool_backward(const cn_conv_shape *s, const double *dy, doub
 /* A window decides for the place of its first maximum. It is near to another decision when some
  * lesser element is within `reach` of the maximum, relative to the larger of 1 and that maximum.
  * Equal elements do not count: they are the zeros that a ReLU has left, in float32 as well. */
-cn_ref_decisions cn_ref_max_pool_decisions(const cn_conv_shape *s, const double *x, double reach)
+cn_ref_decisions cn_ref_max_pool_decisions(const cn_conv_problem *s, const double *x, double reach)
 {
     cn_ref_decisions found = {0, 0};
     for (int i = 0; i < s->m; i++)

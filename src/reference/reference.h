@@ -2,14 +2,14 @@
  * reference.h - every layer again, as plain loops over doubles.
  *
  * A twin is what a fast loop is checked against. It is written from the equations alone and shares
- * no code with kernels/ or layers/: only the names of the sizes (cn_conv_shape) are theirs. Nothing
- * is packed or copied, and padding is a test of the index, so each function can be compared with
- * its formula at a glance. Outputs are overwritten, and must not alias inputs.
+ * nothing with kernels/ or layers/, not even a header: the sizes are those of base/geometry.h.
+ * Nothing is packed or copied, and padding is a test of the index, so each function can be compared
+ * with its formula at a glance. Outputs are overwritten, and must not alias inputs.
  */
 #ifndef CN_REFERENCE_H
 #define CN_REFERENCE_H
 
-#include "kernels/kernels.h"
+#include "base/geometry.h"
 
 /* Where element (i, p, q, k) of an (m, h, w, c) array lies. */
 static inline size_t cn_ref_at(int h, int w, int c, int i, int p, int q, int k)
@@ -19,27 +19,27 @@ static inline size_t cn_ref_at(int h, int w, int c, int i, int p, int q, int k)
 
 /* ---- convolution (ref_conv2d.c): b and db may be NULL */
 
-void cn_ref_conv2d_forward(const cn_conv_shape *s, const double *x, const double *w,
+void cn_ref_conv2d_forward(const cn_conv_problem *s, const double *x, const double *w,
                            const double *b, double *y);
-void cn_ref_conv2d_backward(const cn_conv_shape *s, const double *x, const double *w,
+void cn_ref_conv2d_backward(const cn_conv_problem *s, const double *x, const double *w,
                             const double *dy, double *dx, double *dw, double *db);
 
 /* ---- transposed convolution (ref_conv_transpose2d.c): x (m, h, w, c), w (fh, fw, oc / groups, c),
  * y (m, oh, ow, oc); b and db may be NULL */
 
-void cn_ref_conv_transpose2d_forward(const cn_conv_shape *s, const double *x, const double *w,
+void cn_ref_conv_transpose2d_forward(const cn_conv_problem *s, const double *x, const double *w,
                                      const double *b, double *y);
-void cn_ref_conv_transpose2d_backward(const cn_conv_shape *s, const double *x, const double *w,
+void cn_ref_conv_transpose2d_backward(const cn_conv_problem *s, const double *x, const double *w,
                                       const double *dy, double *dx, double *dw, double *db);
 
 /* ---- pooling (ref_pool.c) */
 
-void cn_ref_max_pool_forward(const cn_conv_shape *s, const double *x, double *y);
+void cn_ref_max_pool_forward(const cn_conv_problem *s, const double *x, double *y);
 /* The gradient goes to the first maximum of a window, row by row, or to all with `ties`. */
-void cn_ref_max_pool_backward(const cn_conv_shape *s, const double *x, const double *dy, bool ties,
-                              double *dx);
-void cn_ref_average_pool_forward(const cn_conv_shape *s, const double *x, double *y);
-void cn_ref_average_pool_backward(const cn_conv_shape *s, const double *dy, double *dx);
+void cn_ref_max_pool_backward(const cn_conv_problem *s, const double *x, const double *dy,
+                              bool ties, double *dx);
+void cn_ref_average_pool_forward(const cn_conv_problem *s, const double *x, double *y);
+void cn_ref_average_pool_backward(const cn_conv_problem *s, const double *dy, double *dx);
 
 /* ---- dense (ref_dense.c): x (m, n_in), w (n_in, n_out), y (m, n_out); b and db may be NULL */
 
@@ -102,14 +102,16 @@ void cn_ref_set_norm_backward(const cn_ref_set *s, double epsilon, const double 
 
 /* ---- sizes of pictures, and dropout (ref_picture.c) */
 
-void cn_ref_adaptive_pool_forward(const cn_conv_shape *s, const double *x, double *y);
-void cn_ref_adaptive_pool_backward(const cn_conv_shape *s, const double *dy, double *dx);
+void cn_ref_adaptive_pool_forward(const cn_conv_problem *s, const double *x, double *y);
+void cn_ref_adaptive_pool_backward(const cn_conv_problem *s, const double *dy, double *dx);
 /* x moved down and right into y; negative: up and left. */
-void cn_ref_shift_forward(const cn_conv_shape *s, int above, int left, const double *x, double *y);
-void cn_ref_shift_backward(const cn_conv_shape *s, int above, int left, const double *dy,
+void cn_ref_shift_forward(const cn_conv_problem *s, int above, int left, const double *x,
+                          double *y);
+void cn_ref_shift_backward(const cn_conv_problem *s, int above, int left, const double *dy,
                            double *dx);
-void cn_ref_upsample_forward(const cn_conv_shape *s, bool bilinear, const double *x, double *y);
-void cn_ref_upsample_backward(const cn_conv_shape *s, bool bilinear, const double *dy, double *dx);
+void cn_ref_upsample_forward(const cn_conv_problem *s, bool bilinear, const double *x, double *y);
+void cn_ref_upsample_backward(const cn_conv_problem *s, bool bilinear, const double *dy,
+                              double *dx);
 /* Forward from x to y, and backward from dy to dx. */
 void cn_ref_dropout(size_t n, double rate, uint64_t seed, uint64_t step, int layer, const double *x,
                     double *y);
@@ -141,7 +143,7 @@ typedef struct cn_ref_decisions {
 } cn_ref_decisions;
 
 cn_ref_decisions cn_ref_relu_decisions(size_t n, const double *x, double reach);
-cn_ref_decisions cn_ref_max_pool_decisions(const cn_conv_shape *s, const double *x, double reach);
+cn_ref_decisions cn_ref_max_pool_decisions(const cn_conv_problem *s, const double *x, double reach);
 
 /*
  * What one call of a twin works on. Every layer maps x (m, h, w, c) to y (m, oh, ow, oc); examples
@@ -149,7 +151,7 @@ cn_ref_decisions cn_ref_max_pool_decisions(const cn_conv_shape *s, const double 
  * has none; a twin only reads w, and leaves statistics (which have no dw) to the engine.
  */
 typedef struct cn_twin_call {
-    cn_conv_shape s;     /* of the first input, and the output */
+    cn_conv_problem s;   /* of the first input, and the output */
     const void *options; /* the layer's public options struct, defaults filled in; or NULL */
     uint64_t seed, step; /* as in cn_call, for layers that draw numbers */
     int layer;           /* its place in the model, for the same */

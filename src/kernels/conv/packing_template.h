@@ -15,32 +15,37 @@
  *
  *     w'[u, v + e sw, j, (e, k)] = w[u,v,j,k], and zero elsewhere.
  */
-typedef struct folded {
-    cn_conv_shape s;
+typedef struct fold {
+    cn_conv_problem s;
     int g;
-} folded;
+} fold;
 
-/* The g that divides ow with the least vector operations a pixel; half more are counted for tiles
- * of one vector (measured: 1.4 on Zen 3). */
-static folded fold(const cn_conv_shape *s)
+static fold folded(const cn_conv_problem *s, int g)
+{
+    fold f = {.s = *s, .g = g};
+    f.s.fw += (g - 1) * s->sw;
+    f.s.sw *= g;
+    f.s.ow /= g;
+    f.s.oc *= g;
+    return f;
+}
+
+/* The g that divides ow with the fewest vector operations per pixel; half more are counted for
+ * tiles of one vector (measured: 1.4 on Zen 3). */
+PLANNING int choose_fold(const cn_conv_problem *s)
 {
     int best = 1, cost = INT32_MAX;
     for (int g = 1; g <= LANES && (g == 1 || g * s->oc <= PANEL); g++) {
         if (s->ow % g != 0) continue;
-        const int vectors = parts_of(g * s->oc, LANES);
+        const int vectors = div_ceil(g * s->oc, LANES);
         const int wider = s->fw + (g - 1) * s->sw;
-        const int now = smaller(1 << 15, wider) * vectors * (vectors == 1 ? 1680 : 1120) / g;
+        const int now = min(1 << 15, wider) * vectors * (vectors == 1 ? 1680 : 1120) / g;
         if (now < cost) {
             cost = now;
             best = g;
         }
     }
-    folded f = {.s = *s, .g = best};
-    f.s.fw += (best - 1) * s->sw;
-    f.s.sw *= best;
-    f.s.ow /= best;
-    f.s.oc *= best;
-    return f;
+    return best;
 }
 
 /* ---- packed weights */
@@ -52,7 +57,7 @@ static folded fold(const cn_conv_shape *s)
  */
 static size_t packed_floats(int depth, int columns)
 {
-    return (size_t)depth * (size_t)parts_of(columns, LANES) * LANES;
+    return (size_t)depth * (size_t)div_ceil(columns, LANES) * LANES;
 }
 
 INLINE int panel_vectors_at(int columns, int column)
@@ -60,16 +65,16 @@ INLINE int panel_vectors_at(int columns, int column)
     return columns - column > LANES ? 2 : 1;
 }
 
-static size_t direct_packed(const cn_conv_shape *s)
+/* Of a folded problem. */
+static size_t direct_packed(const cn_conv_problem *folded)
 {
-    const folded f = fold(s);
-    return packed_floats(f.s.fh * f.s.fw * f.s.c, f.s.oc);
+    return packed_floats(folded->fh * folded->fw * folded->c, folded->oc);
 }
 
 /* LANES lines of LANES floats each, `stride` apart, as columns. */
 #if LANES == 8 && defined(__AVX__)
 /* Pairs of lines are mixed, then pairs of pairs; then halves change places. */
-INLINE void turn(const float *from, ptrdiff_t stride, vf to[LANES])
+INLINE void transpose(const float *from, ptrdiff_t stride, vf to[LANES])
 {
     __m256 a[LANES], b[LANES];
     UNROLL
@@ -93,7 +98,7 @@ INLINE void turn(const float *from, ptrdiff_t stride, vf to[LANES])
     }
 }
 #else
-INLINE void turn(const float *from, ptrdiff_t stride, vf to[LANES])
+INLINE void transpose(const float *from, ptrdiff_t stride, vf to[LANES])
 {
     float square[LANES][LANES];
     UNROLL
@@ -107,28 +112,28 @@ INLINE void turn(const float *from, ptrdiff_t stride, vf to[LANES])
 }
 #endif
 
-/* The threads that pack n floats: few are not worth their meeting. */
-INLINE cn_pool *packers(size_t n, cn_pool *pool)
+/* The threads that pack n floats: small jobs do not repay synchronization. */
+INLINE cn_pool *threads_for(size_t n, cn_pool *pool)
 {
     return n < 32 * 1024 ? NULL : pool;
 }
 
 typedef struct packing {
-    const cn_conv_shape *s;
-    folded f;
+    const cn_conv_problem *s;
+    fold f;
     const float *w;
     float *packed;
 } packing;
 
 /* One panel. w [fh][fw][c][oc] is the matrix as it stands: depth (u, v, j), columns k. Folded it
  * has one panel. */
-static void pack_unit(void *argument, int unit, int worker)
+static void pack_task(void *argument, int task, int worker)
 {
     const packing *z = argument;
-    const cn_conv_shape *s = z->s;
-    const folded *f = &z->f;
-    const int column = unit * PANEL, width = panel_vectors_at(f->s.oc, column) * LANES;
-    const int n = smaller(width, s->oc - column);
+    const cn_conv_problem *s = z->s;
+    const fold *f = &z->f;
+    const int column = task * PANEL, width = panel_vectors_at(f->s.oc, column) * LANES;
+    const int n = min(width, s->oc - column);
     float *packed = z->packed + (ptrdiff_t)s->fh * f->s.fw * s->c * column;
     (void)worker;
     for (int u = 0; u < s->fh; u++) {
@@ -153,8 +158,9 @@ static void pack_unit(void *argument, int unit, int worker)
     }
 }
 
-static void direct_pack(const cn_conv_shape *s, const float *w, float *packed, cn_pool *pool)
+static void pack_folded(const cn_conv_problem *s, int g, const float *w, float *packed,
+                        cn_pool *pool)
 {
-    packing z = {.s = s, .f = fold(s), .w = w, .packed = packed};
-    cn_pool_run(packers(direct_packed(s), pool), parts_of(z.f.s.oc, PANEL), pack_unit, &z);
+    packing z = {.s = s, .f = folded(s, g), .w = w, .packed = packed};
+    cn_pool_run(threads_for(direct_packed(&z.f.s), pool), div_ceil(z.f.s.oc, PANEL), pack_task, &z);
 }

@@ -13,15 +13,15 @@ enum {
     CONFLICT = 512,          /* pixels that far apart share the first-level cache's sets */
     DEEP = 2,                /* rows of a block; BLOCK columns */
     ROWS_SEEN = 5,           /* by a block, at most */
-    SIDE_VECTORS = 4         /* of channels, of an output at a side of the picture */
+    SIDE_VECTORS = 4         /* of channels, of an output at a side of the image */
 };
 
 typedef struct block_rows {
-    const cn_conv_shape *s;
-    const float *x, *zeros; /* a picture; a row, which stands for those outside */
+    const cn_conv_problem *s;
+    const float *x, *zeros; /* a image; a row, which stands for those outside */
     const float *packed, *bias;
-    float relu;
-    float *y;     /* of the picture */
+    cn_activation activation;
+    float *y;     /* of the image */
     int channels; /* so many of c: x, packed, bias and y begin at the first of them */
 } block_rows;
 
@@ -40,9 +40,10 @@ INLINE const float *block_row(const block_rows *t, int r)
 /* R x BLOCK outputs of a K x K kernel of stride S, whose columns are all inside. */
 INLINE void sum_deep_block(const int K, const int S, const int R, const block_rows *t, int p, int q)
 {
-    const cn_conv_shape *s = t->s;
+    const cn_conv_problem *s = t->s;
     const ptrdiff_t pixel = s->c, row = (ptrdiff_t)s->ow * s->c;
-    const float *x[ROWS_SEEN], *bias = t->bias, relu = t->relu;
+    const float *x[ROWS_SEEN], *bias = t->bias;
+    const cn_activation activation = t->activation;
     float *y = t->y + p * row + q * pixel;
     UNROLL
     for (int r = 0; r < K + (R - 1) * S; r++)
@@ -76,7 +77,7 @@ INLINE void sum_deep_block(const int K, const int S, const int R, const block_ro
             UNROLL
             for (int i = 0; i < BLOCK; i++)
                 store(y + o * row + i * pixel + j,
-                      relu > 0 ? clip_lanes(acc[o][i], relu) : acc[o][i]);
+                      activation.kind ? activate_lanes(acc[o][i], activation) : acc[o][i]);
         }
     }
 }
@@ -84,7 +85,7 @@ INLINE void sum_deep_block(const int K, const int S, const int R, const block_ro
 /* V vectors of channels, from vector n on, of an output at a side: taps v0 <= v < v1 are inside. */
 INLINE void sum_side(const int V, const block_rows *t, int p, int q, int v0, int v1, int n)
 {
-    const cn_conv_shape *s = t->s;
+    const cn_conv_problem *s = t->s;
     const ptrdiff_t pixel = s->c;
     vf acc[SIDE_VECTORS];
     UNROLL
@@ -101,16 +102,16 @@ INLINE void sum_side(const int V, const block_rows *t, int p, int q, int v0, int
     UNROLL
     for (int k = 0; k < V; k++)
         store(t->y + ((ptrdiff_t)p * s->ow + q) * pixel + (n + k) * LANES,
-              t->relu > 0 ? clip_lanes(acc[k], t->relu) : acc[k]);
+              t->activation.kind ? activate_lanes(acc[k], t->activation) : acc[k]);
 }
 
 static void sum_sides(const block_rows *t, int p, int q0, int q1)
 {
-    const cn_conv_shape *s = t->s;
+    const cn_conv_problem *s = t->s;
     const int vectors = t->channels / LANES;
     for (int q = q0; q < q1; q++) {
         const int left = q * s->sw - s->pl;
-        const int v0 = larger(0, -left), v1 = smaller(s->fw, s->w - left);
+        const int v0 = max(0, -left), v1 = min(s->fw, s->w - left);
         int n = 0;
         for (; n + SIDE_VECTORS <= vectors; n += SIDE_VECTORS)
             sum_side(SIDE_VECTORS, t, p, q, v0, v1, n);
@@ -127,64 +128,55 @@ typedef void deep_function(const block_rows *t, int p, int rows, int q0, int q1)
     {                                                                                       \
         for (int q = q0; q < q1; q += BLOCK)                                                \
             if (rows == DEEP)                                                               \
-                sum_deep_block(K, S, DEEP, t, p, smaller(q, q1 - BLOCK));                   \
+                sum_deep_block(K, S, DEEP, t, p, min(q, q1 - BLOCK));                       \
             else                                                                            \
-                sum_deep_block(K, S, 1, t, p, smaller(q, q1 - BLOCK));                      \
+                sum_deep_block(K, S, 1, t, p, min(q, q1 - BLOCK));                          \
     }
 DEEP_BLOCKS(3, 1)
 DEEP_BLOCKS(3, 2)
 
-static deep_function *deep_function_of(const cn_conv_shape *s)
+static deep_function *deep_function_of(const cn_conv_problem *s)
 {
-    if (s->fh != 3 || s->fw != 3 || s->sh != s->sw || s->dh > 1 || s->dw > 1) return NULL;
+    if (s->fh != 3 || s->fw != 3 || s->sh != s->sw || s->dilation_h > 1 || s->dilation_w > 1)
+        return NULL;
     return s->sh == 1 ? deep_blocks_3x1 : s->sh == 2 ? deep_blocks_3x2 : NULL;
 }
 
 /* The outputs q0 <= q < q1 whose columns are all inside. */
-INLINE void inner_columns(const cn_conv_shape *s, int *q0, int *q1)
+INLINE void inner_columns(const cn_conv_problem *s, int *q0, int *q1)
 {
     const int last = s->w + s->pl - s->fw;
-    *q0 = parts_of(s->pl, s->sw);
-    *q1 = last >= 0 ? smaller(s->ow, last / s->sw + 1) : 0;
+    *q0 = div_ceil(s->pl, s->sw);
+    *q1 = last >= 0 ? min(s->ow, last / s->sw + 1) : 0;
 }
 
-static bool blocks_pay(const cn_conv_shape *s)
-{
-    if (LANES == 1) return false;
-    const double floats = ((double)s->h * s->w + (double)s->oh * s->ow) * s->m * s->oc;
-    int q0, q1;
-    inner_columns(s, &q0, &q1);
-    return deep_function_of(s) && s->oc % LANES == 0 && s->oc % CONFLICT != 0 &&
-           floats <= CACHED_FLOATS && q1 - q0 >= BLOCK;
-}
-
-/* Shared out in units (picture, band of rows, slice of channels). */
+/* Divided into tasks: (image, band of rows, slice of channels). */
 typedef struct blocks_job {
-    block_rows rows; /* but for the picture and the slice */
+    block_rows rows; /* but for the image and the slice */
     const float *x;
     float *y;
-    int pairs, bands, slices; /* DEEP rows each; bands a picture; slices a band */
+    int pairs, bands, slices; /* DEEP rows each; bands a image; slices a band */
 } blocks_job;
 
-static void blocks_unit(void *argument, int unit, int worker)
+static void blocks_task(void *argument, int task, int worker)
 {
     const blocks_job *job = argument;
-    const cn_conv_shape *s = job->rows.s;
-    const int slice = unit % job->slices, band = unit / job->slices % job->bands;
-    const int i = unit / job->slices / job->bands, lines = parts_of(s->c, LINE);
+    const cn_conv_problem *s = job->rows.s;
+    const int slice = task % job->slices, band = task / job->slices % job->bands;
+    const int i = task / job->slices / job->bands, lines = div_ceil(s->c, LINE);
     const int first = slice * lines / job->slices * LINE;
-    const int end = smaller(s->oh, (band + 1) * job->pairs / job->bands * DEEP);
+    const int end = min(s->oh, (band + 1) * job->pairs / job->bands * DEEP);
     block_rows t = job->rows;
     int q0, q1;
     (void)worker;
-    t.channels = smaller(s->c, (slice + 1) * lines / job->slices * LINE) - first;
+    t.channels = min(s->c, (slice + 1) * lines / job->slices * LINE) - first;
     t.x = job->x + (ptrdiff_t)i * s->h * s->w * s->c + first;
     t.packed += (ptrdiff_t)first * s->fh * s->fw;
     if (t.bias) t.bias += first;
     t.y = job->y + (ptrdiff_t)i * s->oh * s->ow * s->c + first;
     inner_columns(s, &q0, &q1);
     for (int p = band * job->pairs / job->bands * DEEP; p < end; p += DEEP) {
-        const int rows = smaller(DEEP, end - p);
+        const int rows = min(DEEP, end - p);
         deep_function_of(s)(&t, p, rows, q0, q1);
         for (int o = p; o < p + rows; o++) {
             sum_sides(&t, o, 0, q0);
@@ -193,18 +185,48 @@ static void blocks_unit(void *argument, int unit, int worker)
     }
 }
 
-/* `scratch` has a row of x. */
-static void blocks_forward(const cn_conv_shape *s, const float *x, const float *packed,
-                           const float *b, float relu, float *y, float *scratch, cn_pool *pool)
+/* ---- the method */
+
+PLANNING bool blocks_support(const cn_conv_pass *pass)
 {
-    const int threads = cn_pool_threads(pool), pairs = parts_of(s->oh, DEEP);
-    const int bands = shares_of(s->m, pairs, threads);
-    blocks_job job = {.rows = {.s = s, .zeros = scratch, .packed = packed, .bias = b, .relu = relu},
-                      .x = x,
-                      .y = y,
+    const cn_conv_problem *s = &pass->problem;
+    const double floats = ((double)s->h * s->w + (double)s->oh * s->ow) * s->m * s->oc;
+    int q0, q1;
+    inner_columns(s, &q0, &q1);
+    return is_depthwise(s) && deep_function_of(s) && s->oc % LANES == 0 && s->oc % CONFLICT != 0 &&
+           floats <= CACHED_FLOATS && q1 - q0 >= BLOCK;
+}
+
+PLANNING void blocks_plan(cn_conv_pass *pass)
+{
+    const cn_conv_problem *s = &pass->problem;
+    pass->packed = packed_taps(s);
+    pass->scratch = (size_t)s->w * (size_t)s->c; /* a row of zeros */
+}
+
+static void blocks_forward(const cn_conv_pass *pass, const cn_conv_args *a)
+{
+    const cn_conv_problem *s = &pass->problem;
+    const int threads = cn_pool_threads(a->pool), pairs = div_ceil(s->oh, DEEP);
+    const int bands = partitions_of(a->m, pairs, threads);
+    blocks_job job = {.rows = {.s = s,
+                               .zeros = a->scratch,
+                               .packed = a->w,
+                               .bias = a->b,
+                               .activation = a->activation},
+                      .x = a->x,
+                      .y = a->y,
                       .pairs = pairs,
                       .bands = bands,
-                      .slices = shares_of(s->m * bands, parts_of(s->c, LINE), threads)};
-    memset(scratch, 0, (size_t)s->w * (size_t)s->c * sizeof *scratch);
-    cn_pool_run(pool, s->m * job.bands * job.slices, blocks_unit, &job);
+                      .slices = partitions_of(a->m * bands, div_ceil(s->c, LINE), threads)};
+    memset(a->scratch, 0, (size_t)s->w * (size_t)s->c * sizeof *a->scratch);
+    cn_pool_run(a->pool, a->m * job.bands * job.slices, blocks_task, &job);
 }
+
+static const cn_conv_method blocks_method = {
+    .name = "depthwise blocks",
+    .supports = blocks_support,
+    .plan = blocks_plan,
+    .pack = rings_pack,
+    .run = {[CN_CONV_FORWARD] = blocks_forward},
+};

@@ -34,7 +34,7 @@ typedef struct ring_shape {
 /* Finds the rest. */
 static void finish_ring(ring_shape *g)
 {
-    g->planes = parts_of(g->c, LINE);
+    g->planes = div_ceil(g->c, LINE);
     g->row = (ptrdiff_t)g->columns * LINE;
     g->plane = g->slots * g->row;
 }
@@ -46,7 +46,7 @@ static size_t ring_floats(const ring_shape *g)
 
 typedef struct ring {
     const ring_shape *g;
-    const float *picture;
+    const float *image;
     float *planes;
     int first, end; /* planes that are used */
     int next;       /* no row from here on has been copied */
@@ -59,13 +59,13 @@ static void deal_pixels(const float *from, int n, int c, int first, int end, flo
                         ptrdiff_t plane)
 {
     for (int q = 0; q < n; q++, from += c, to += LINE) {
-        const int whole = q == n - 1 ? smaller(end, c / LINE) : end;
+        const int whole = q == n - 1 ? min(end, c / LINE) : end;
         for (int k = first; k < whole; k++) {
             UNROLL
             for (int j = 0; j < LINE; j += LANES)
                 store(to + k * plane + j, load(from + k * LINE + j));
         }
-        for (int k = larger(first, whole); k < end; k++) {
+        for (int k = max(first, whole); k < end; k++) {
             memset(to + k * plane, 0, LINE * sizeof *to);
             memcpy(to + k * plane, from + k * LINE, (size_t)(c - k * LINE) * sizeof *to);
         }
@@ -76,25 +76,25 @@ static void deal_pixels(const float *from, int n, int c, int first, int end, flo
 static void bring_rows(ring *z, int first, int end)
 {
     const ring_shape *g = z->g;
-    const int inside = smaller(g->w, g->columns - g->left);
+    const int inside = min(g->w, g->columns - g->left);
     const size_t zeros = (size_t)g->left * LINE, copied = (size_t)inside * LINE;
-    for (int r = larger(z->next, first); r < end; r++) {
+    for (int r = max(z->next, first); r < end; r++) {
         float *to = z->planes + r % g->slots * g->row;
         for (int k = z->first; k < z->end; k++) {
             float *row = to + k * g->plane;
             memset(row, 0, zeros * sizeof *row);
             memset(row + zeros + copied, 0, ((size_t)g->row - zeros - copied) * sizeof *row);
         }
-        deal_pixels(z->picture + (ptrdiff_t)r * g->w * g->c, inside, g->c, z->first, z->end,
+        deal_pixels(z->image + (ptrdiff_t)r * g->w * g->c, inside, g->c, z->first, z->end,
                     to + zeros, g->plane);
     }
-    z->next = larger(z->next, end);
+    z->next = max(z->next, end);
 }
 
 /* The row that the ring takes next: the loops fetch it while they compute. */
 INLINE const float *next_row(const ring *z)
 {
-    return z->picture + (ptrdiff_t)z->next * z->g->w * z->g->c;
+    return z->image + (ptrdiff_t)z->next * z->g->w * z->g->c;
 }
 
 /* ---- forward and backward data: sums of a few neighbours in registers, while taps walk by */
@@ -110,8 +110,9 @@ typedef struct row_sums {
     int count, channels;        /* outputs; channels that exist, of 16 */
     ptrdiff_t row;              /* floats of a slot */
     ptrdiff_t w_row, w_tap, y_out;
-    float relu;
-    const float *ahead; /* what the ring will take next, as many lines as outputs; and y's next */
+    cn_activation activation;
+    const float
+        *prefetch; /* what the ring will take next, as many lines as outputs; and y's next */
     ptrdiff_t y_row;
 } row_sums;
 
@@ -163,11 +164,11 @@ INLINE void sum_block(const int V, const int TAPS, const int STEP, const row_sum
         slot += s->slot_step;
         if (slot >= s->slots) slot -= s->slots;
     }
-    if (s->relu > 0) {
+    if (s->activation.kind) {
         UNROLL
         for (int i = 0; i < BLOCK; i++) {
             UNROLL
-            for (int k = 0; k < V; k++) acc[i][k] = clip_lanes(acc[i][k], s->relu);
+            for (int k = 0; k < V; k++) acc[i][k] = activate_lanes(acc[i][k], s->activation);
         }
     }
     UNROLL
@@ -184,18 +185,18 @@ INLINE void sum_row(const int V, const int TAPS, const int STEP, const row_sums 
     const row_sums s = *job;
     for (int q = 0; q < s.count; q += BLOCK) {
         float spare[BLOCK * LINE], *y = s.y + q * s.y_out;
-        const int n = smaller(BLOCK, s.count - q);
+        const int n = min(BLOCK, s.count - q);
         const bool whole = n == BLOCK && s.channels >= LINE;
         UNROLL
         for (int i = 0; i < BLOCK; i++) {
-            __builtin_prefetch(s.ahead + (q + i) * LINE);
+            __builtin_prefetch(s.prefetch + (q + i) * LINE);
             __builtin_prefetch(y + s.y_row + i * s.y_out, 1);
         }
         for (int j = 0; j < VECTORS; j += V)
             sum_block(V, TAPS, STEP, &s, q, j, whole ? y : spare, whole ? s.y_out : LINE);
         if (whole) continue;
         for (int i = 0; i < n; i++, y += s.y_out)
-            memcpy(y, spare + i * LINE, (size_t)smaller(LINE, s.channels) * sizeof *y);
+            memcpy(y, spare + i * LINE, (size_t)min(LINE, s.channels) * sizeof *y);
     }
 }
 
@@ -229,12 +230,12 @@ static sums_function *sums_of(const row_sums *s)
 
 /* ---- the weights: a plane's taps side by side, zeros behind the last channel */
 
-static size_t packed_taps(const cn_conv_shape *s)
+static size_t packed_taps(const cn_conv_problem *s)
 {
-    return (size_t)s->fh * (size_t)s->fw * (size_t)parts_of(s->oc, LINE) * LINE;
+    return (size_t)s->fh * (size_t)s->fw * (size_t)div_ceil(s->oc, LINE) * LINE;
 }
 
-static void pack_taps(const cn_conv_shape *s, const float *w, float *packed)
+static void pack_taps(const cn_conv_problem *s, const float *w, float *packed)
 {
     for (int from = 0; from < s->oc; from += LINE)
         for (int t = 0; t < s->fh * s->fw; t++, packed += LINE)
@@ -242,131 +243,131 @@ static void pack_taps(const cn_conv_shape *s, const float *w, float *packed)
                 packed[j] = from + j < s->oc ? w[(ptrdiff_t)t * s->oc + from + j] : 0;
 }
 
-/* ---- pictures */
+/* ---- images */
 
 typedef struct depthwise {
-    const cn_conv_shape *s;
-    int dh, dw;
+    const cn_conv_problem *s;
     ring_shape g;
     const float *in, *dy, *packed, *bias; /* in: x, or backward data's dy */
     float *out;                           /* y or dx */
-    float relu;
-    int band, bands; /* rows of `out` a unit, and units a picture */
-    int parts;       /* backward weights: of the rows of all pictures */
-    int shares;      /* parts of the planes that are dealt out */
+    cn_activation activation;
+    int band, bands; /* rows of `out` a task, and tasks a image */
+    int parts;       /* backward weights: of the rows of all images */
+    int partitions;  /* parts of the planes that are dealt out */
     float *scratch, *tap_sums;
 } depthwise;
 
-/* The first plane of a share. */
-INLINE int share_begin(const depthwise *f, int share)
+/* The first plane of a partition. */
+INLINE int partition_begin(const depthwise *f, int partition)
 {
-    return share * f->g.planes / f->shares;
+    return partition * f->g.planes / f->partitions;
 }
 
-/* Bands and shares, so that there is work for all threads. */
-static void cut(depthwise *f, int rows, const cn_pool *pool)
+/* Bands and partitions, so that there is work for all threads. */
+static void divide_depthwise(depthwise *f, int rows, const cn_pool *pool)
 {
-    const int threads = cn_pool_threads(pool), wanted = threads > 1 ? UNITS * threads : 1;
-    f->shares = smaller(f->g.planes, parts_of(wanted, f->s->m));
-    f->bands = smaller(parts_of(rows, 4), parts_of(wanted, smaller(wanted, f->s->m * f->shares)));
-    f->band = parts_of(rows, f->bands);
-    f->bands = parts_of(rows, f->band);
+    const int threads = cn_pool_threads(pool), wanted = threads > 1 ? TASKS * threads : 1;
+    f->partitions = min(f->g.planes, div_ceil(wanted, f->s->m));
+    f->bands = min(div_ceil(rows, 4), div_ceil(wanted, min(wanted, f->s->m * f->partitions)));
+    f->band = div_ceil(rows, f->bands);
+    f->bands = div_ceil(rows, f->band);
 }
 
 /* ---- forward */
 
-/* Rows of the picture that kernel rows u0 <= u < u1 of output row p look at. */
+/* Rows of the image that kernel rows u0 <= u < u1 of output row p look at. */
 INLINE void rows_inside(const depthwise *f, int p, int *u0, int *u1)
 {
     const int top = p * f->s->sh - f->s->pt;
-    *u0 = top < 0 ? parts_of(-top, f->dh) : 0;
-    *u1 = smaller(f->s->fh, top < f->s->h ? parts_of(f->s->h - top, f->dh) : 0);
+    *u0 = top < 0 ? div_ceil(-top, f->s->dilation_h) : 0;
+    *u1 = min(f->s->fh, top < f->s->h ? div_ceil(f->s->h - top, f->s->dilation_h) : 0);
 }
 
-static depthwise forward_of(const cn_conv_shape *s)
+static depthwise forward_of(const cn_conv_problem *s)
 {
-    depthwise f = {.s = s, .dh = larger(1, s->dh), .dw = larger(1, s->dw)};
+    depthwise f = {.s = s};
     f.g = (ring_shape){.h = s->h,
                        .w = s->w,
                        .c = s->oc,
                        .left = s->pl,
-                       .columns =
-                           (parts_of(s->ow, BLOCK) * BLOCK - 1) * s->sw + (s->fw - 1) * f.dw + 1,
-                       .slots = smaller(s->h, (s->fh - 1) * f.dh + 1)};
-    f.g.left = smaller(f.g.left, f.g.columns);
+                       .columns = (div_ceil(s->ow, BLOCK) * BLOCK - 1) * s->sw +
+                                  (s->fw - 1) * s->dilation_w + 1,
+                       .slots = min(s->h, (s->fh - 1) * s->dilation_h + 1)};
+    f.g.left = min(f.g.left, f.g.columns);
     finish_ring(&f.g);
     return f;
 }
 
 static void forward_row(const depthwise *f, ring *z, int p, float *y)
 {
-    const cn_conv_shape *s = f->s;
+    const cn_conv_problem *s = f->s;
     const ring_shape *g = &f->g;
     int u0, u1;
     rows_inside(f, p, &u0, &u1);
-    const int top = p * s->sh - s->pt, rows = larger(0, u1 - u0);
-    if (rows > 0) bring_rows(z, larger(0, top), top + (u1 - 1) * f->dh + 1);
-    row_sums row = {.slot = rows > 0 ? (top + u0 * f->dh) % g->slots : 0,
+    const int top = p * s->sh - s->pt, rows = max(0, u1 - u0);
+    if (rows > 0) bring_rows(z, max(0, top), top + (u1 - 1) * f->s->dilation_h + 1);
+    row_sums row = {.slot = rows > 0 ? (top + u0 * f->s->dilation_h) % g->slots : 0,
                     .slots = g->slots,
-                    .slot_step = f->dh,
+                    .slot_step = f->s->dilation_h,
                     .rows = rows,
                     .taps = s->fw,
-                    .gap = f->dw,
+                    .gap = f->s->dilation_w,
                     .step = s->sw,
                     .count = s->ow,
                     .row = g->row,
                     .w_row = (ptrdiff_t)s->fw * LINE,
                     .w_tap = LINE,
                     .y_out = s->oc,
-                    .relu = f->relu,
+                    .activation = f->activation,
                     .y_row = (ptrdiff_t)s->ow * s->oc};
     sums_function *const sum = sums_of(&row);
     for (int k = z->first; k < z->end; k++) {
         float bias[LINE] = {0};
-        row.channels = smaller(LINE, s->oc - k * LINE);
+        row.channels = min(LINE, s->oc - k * LINE);
         if (f->bias) memcpy(bias, f->bias + k * LINE, (size_t)row.channels * sizeof *bias);
         row.bias = bias;
         row.x = z->planes + k * g->plane;
         row.w = f->packed + ((ptrdiff_t)k * s->fh + u0) * s->fw * LINE;
         row.y = y + k * LINE;
-        row.ahead = next_row(z) + (ptrdiff_t)(k - z->first) * s->ow * LINE;
+        row.prefetch = next_row(z) + (ptrdiff_t)(k - z->first) * s->ow * LINE;
         sum(&row);
     }
 }
 
-/* The ring of a unit: (picture, band, share). */
-static ring ring_of(const depthwise *f, int unit, int worker)
+/* The ring of a task: (image, band, partition). */
+static ring ring_of(const depthwise *f, int task, int worker)
 {
-    const int share = unit % f->shares, i = unit / f->shares / f->bands;
+    const int partition = task % f->partitions, i = task / f->partitions / f->bands;
     return (ring){.g = &f->g,
-                  .picture = f->in + (ptrdiff_t)i * f->g.h * f->g.w * f->g.c,
+                  .image = f->in + (ptrdiff_t)i * f->g.h * f->g.w * f->g.c,
                   .planes = f->scratch + (size_t)worker * ring_floats(&f->g),
-                  .first = share_begin(f, share),
-                  .end = share_begin(f, share + 1)};
+                  .first = partition_begin(f, partition),
+                  .end = partition_begin(f, partition + 1)};
 }
 
-static void depthwise_unit(void *argument, int unit, int worker)
+static void depthwise_task(void *argument, int task, int worker)
 {
     const depthwise *f = argument;
-    const cn_conv_shape *s = f->s;
-    const int band = unit / f->shares % f->bands, i = unit / f->shares / f->bands;
-    ring z = ring_of(f, unit, worker);
-    for (int p = band * f->band; p < smaller(s->oh, (band + 1) * f->band); p++)
+    const cn_conv_problem *s = f->s;
+    const int band = task / f->partitions % f->bands, i = task / f->partitions / f->bands;
+    ring z = ring_of(f, task, worker);
+    for (int p = band * f->band; p < min(s->oh, (band + 1) * f->band); p++)
         forward_row(f, &z, p, f->out + ((ptrdiff_t)i * s->oh + p) * s->ow * s->oc);
 }
 
-static void depthwise_forward(const cn_conv_shape *s, const float *x, const float *packed,
-                              const float *b, float relu, float *y, float *scratch, cn_pool *pool)
+static void depthwise_forward(const cn_conv_pass *pass, const cn_conv_args *a)
 {
-    depthwise f = forward_of(s);
-    f.in = x;
-    f.packed = packed;
-    f.bias = b;
-    f.relu = relu;
-    f.out = y;
-    f.scratch = scratch;
-    cut(&f, s->oh, pool);
-    cn_pool_run(pool, s->m * f.bands * f.shares, depthwise_unit, &f);
+    cn_conv_problem s = pass->problem;
+    s.m = a->m;
+    depthwise f = forward_of(&s);
+    f.in = a->x;
+    f.packed = a->w;
+    f.bias = a->b;
+    f.activation = a->activation;
+    f.out = a->y;
+    f.scratch = a->scratch;
+    divide_depthwise(&f, s.oh, a->pool);
+    cn_pool_run(a->pool, s.m * f.bands * f.partitions, depthwise_task, &f);
 }
 
 /* ---- backward data */
@@ -400,65 +401,66 @@ static reach reach_of(int r, int before, int kernel, int stride, int dilation, i
     int first = 0;
     for (; first < tap_step; first++)
         if (((int64_t)r + before - (int64_t)first * dilation) % stride == 0) break;
-    if (first >= smaller(tap_step, kernel)) return (reach){0};
-    int count = parts_of(kernel - first, tap_step);
+    if (first >= min(tap_step, kernel)) return (reach){0};
+    int count = div_ceil(kernel - first, tap_step);
     const int highest = (int)(((int64_t)r + before - (int64_t)first * dilation) / stride);
-    const int skipped = highest >= size ? parts_of(highest - size + 1, step) : 0;
+    const int skipped = highest >= size ? div_ceil(highest - size + 1, step) : 0;
     if (highest < 0 || skipped >= count) return (reach){0};
-    count = smaller(count, highest / step + 1);
+    count = min(count, highest / step + 1);
     return (reach){.tap = first + (count - 1) * tap_step,
                    .tap_step = tap_step,
                    .place = highest - (count - 1) * step,
                    .step = step,
-                   .count = larger(0, count - skipped)};
+                   .count = max(0, count - skipped)};
 }
 
 /* Columns of dx that are `column` modulo the stride. */
-INLINE int columns_like(const cn_conv_shape *s, int column)
+INLINE int columns_like(const cn_conv_problem *s, int column)
 {
     return (s->w - 1 - column) / s->sw + 1;
 }
 
 /* The taps that reach them: zeros around dy make all of them one like the other. */
-static reach columns_reach(const cn_conv_shape *s, int dw, int column)
+static reach columns_reach(const cn_conv_problem *s, int column)
 {
-    const int reaches = (s->fw - 1) * dw; /* no q lies further out than this many */
-    reach f = reach_of(column + reaches * s->sw, s->pl, s->fw, s->sw, dw, INT32_MAX);
+    const int reaches = (s->fw - 1) * s->dilation_w; /* no q lies further out than this many */
+    reach f = reach_of(column + reaches * s->sw, s->pl, s->fw, s->sw, s->dilation_w, INT32_MAX);
     f.place -= reaches;
     return f;
 }
 
-static depthwise data_of(const cn_conv_shape *s)
+static depthwise data_of(const cn_conv_problem *s)
 {
-    depthwise f = {.s = s, .dh = larger(1, s->dh), .dw = larger(1, s->dw)};
+    depthwise f = {.s = s};
     int low = 0, high = 0;
-    for (int t = 0; t < smaller(s->sw, s->w); t++) {
-        const reach h = columns_reach(s, f.dw, t);
+    for (int t = 0; t < min(s->sw, s->w); t++) {
+        const reach h = columns_reach(s, t);
         if (h.count == 0) continue;
-        low = smaller(low, h.place);
-        high = larger(high, h.place + (h.count - 1) * h.step +
-                                parts_of(columns_like(s, t), BLOCK) * BLOCK - 1);
+        low = min(low, h.place);
+        high = max(high, h.place + (h.count - 1) * h.step +
+                             div_ceil(columns_like(s, t), BLOCK) * BLOCK - 1);
     }
     f.g = (ring_shape){.h = s->oh,
                        .w = s->ow,
                        .c = s->oc,
                        .left = -low,
                        .columns = high + 1 - low,
-                       .slots = smaller(s->oh, (s->fh - 1) * f.dh / s->sh + 1)};
+                       .slots = min(s->oh, (s->fh - 1) * s->dilation_h / s->sh + 1)};
     finish_ring(&f.g);
     return f;
 }
 
 static void data_row(const depthwise *f, ring *z, int r, float *dx)
 {
-    const cn_conv_shape *s = f->s;
+    const cn_conv_problem *s = f->s;
     const ring_shape *g = &f->g;
-    const reach v = reach_of(r, s->pt, s->fh, s->sh, f->dh, s->oh);
-    const int below = r + s->pt - (s->fh - 1) * f->dh; /* the lowest p that may reach r, times sh */
+    const reach v = reach_of(r, s->pt, s->fh, s->sh, f->s->dilation_h, s->oh);
+    const int below =
+        r + s->pt - (s->fh - 1) * f->s->dilation_h; /* the lowest p that may reach r, times sh */
     if (v.count > 0)
-        bring_rows(z, below > 0 ? parts_of(below, s->sh) : 0, v.place + (v.count - 1) * v.step + 1);
-    for (int t = 0; t < smaller(s->sw, s->w); t++) {
-        const reach h = columns_reach(s, f->dw, t);
+        bring_rows(z, below > 0 ? div_ceil(below, s->sh) : 0, v.place + (v.count - 1) * v.step + 1);
+    for (int t = 0; t < min(s->sw, s->w); t++) {
+        const reach h = columns_reach(s, t);
         row_sums row = {.slot = v.place % g->slots,
                         .slots = g->slots,
                         .slot_step = v.step,
@@ -474,35 +476,36 @@ static void data_row(const depthwise *f, ring *z, int r, float *dx)
                         .y_row = (ptrdiff_t)s->w * s->oc};
         sums_function *const sum = sums_of(&row);
         for (int k = z->first; k < z->end; k++) {
-            row.channels = smaller(LINE, s->oc - k * LINE);
+            row.channels = min(LINE, s->oc - k * LINE);
             row.x = z->planes + k * g->plane + (ptrdiff_t)(g->left + h.place) * LINE;
             row.w = f->packed + (((ptrdiff_t)k * s->fh + v.tap) * s->fw + h.tap) * LINE;
             row.y = dx + (ptrdiff_t)t * s->oc + k * LINE;
-            row.ahead = next_row(z) + (ptrdiff_t)(k - z->first) * row.count * LINE;
+            row.prefetch = next_row(z) + (ptrdiff_t)(k - z->first) * row.count * LINE;
             sum(&row);
         }
     }
 }
 
-static void depthwise_data_unit(void *argument, int unit, int worker)
+static void depthwise_data_task(void *argument, int task, int worker)
 {
     const depthwise *f = argument;
-    const cn_conv_shape *s = f->s;
-    const int band = unit / f->shares % f->bands, i = unit / f->shares / f->bands;
-    ring z = ring_of(f, unit, worker);
-    for (int r = band * f->band; r < smaller(s->h, (band + 1) * f->band); r++)
+    const cn_conv_problem *s = f->s;
+    const int band = task / f->partitions % f->bands, i = task / f->partitions / f->bands;
+    ring z = ring_of(f, task, worker);
+    for (int r = band * f->band; r < min(s->h, (band + 1) * f->band); r++)
         data_row(f, &z, r, f->out + ((ptrdiff_t)i * s->h + r) * s->w * s->oc);
 }
 
-static void depthwise_backward_data(const cn_conv_shape *s, const float *dy, const float *w,
-                                    float *dx, float *scratch, cn_pool *pool)
+static void depthwise_backward_data(const cn_conv_pass *pass, const cn_conv_args *a)
 {
-    depthwise f = data_of(s);
-    pack_taps(s, w, scratch);
-    f.in = dy;
-    f.packed = scratch;
-    f.out = dx;
-    f.scratch = scratch + packed_taps(s);
-    cut(&f, s->h, pool);
-    cn_pool_run(pool, s->m * f.bands * f.shares, depthwise_data_unit, &f);
+    cn_conv_problem s = pass->problem;
+    s.m = a->m;
+    depthwise f = data_of(&s);
+    pack_taps(&s, a->w, a->scratch);
+    f.in = a->dy;
+    f.packed = a->scratch;
+    f.out = a->dx;
+    f.scratch = a->scratch + packed_taps(&s);
+    divide_depthwise(&f, s.h, a->pool);
+    cn_pool_run(a->pool, s.m * f.bands * f.partitions, depthwise_data_task, &f);
 }

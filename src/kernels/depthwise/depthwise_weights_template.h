@@ -8,11 +8,11 @@
  * while a row of outputs walks by.
  */
 
-/* dw is small, and every output gives to all of it. So the rows of all pictures are cut into parts,
+/* dw is small, and every output gives to all of it. So the rows of all images are cut into parts,
  * as many as the shape says, each with sums of its own, which are then added in their order. */
 enum { MOST_PARTS = 32, PART_OUTPUTS = 256 };
 
-static int gradient_parts(const cn_conv_shape *s)
+static int gradient_parts(const cn_conv_problem *s)
 {
     const double outputs = (double)s->m * s->oh * s->ow, rows = (double)s->m * s->oh;
     const double parts = outputs / PART_OUTPUTS < rows ? outputs / PART_OUTPUTS : rows;
@@ -37,7 +37,7 @@ typedef struct tap_sums {
     int count, step;                /* outputs; columns from one to the next */
     int first, end;                 /* planes */
     ptrdiff_t x_plane, dy_plane;    /* floats */
-    const float *ahead[2];          /* rows that will be copied next: as many lines */
+    const float *prefetch[2];       /* rows that will be copied next: as many lines */
 } tap_sums;
 
 INLINE void sum_taps(const int N, const tap_sums *s)
@@ -45,8 +45,8 @@ INLINE void sum_taps(const int N, const tap_sums *s)
     const ptrdiff_t step = (ptrdiff_t)s->step * LINE, end = s->count * step;
     for (int k = s->first; k < s->end; k++) {
         for (int q = 0; q < s->count; q++) {
-            __builtin_prefetch(s->ahead[0] + ((ptrdiff_t)(k - s->first) * s->count + q) * LINE);
-            __builtin_prefetch(s->ahead[1] + ((ptrdiff_t)(k - s->first) * s->count + q) * LINE);
+            __builtin_prefetch(s->prefetch[0] + ((ptrdiff_t)(k - s->first) * s->count + q) * LINE);
+            __builtin_prefetch(s->prefetch[1] + ((ptrdiff_t)(k - s->first) * s->count + q) * LINE);
         }
         for (int j = 0; j < LINE; j += LANES) {
             vf acc[MOST_TAPS], sum = {0};
@@ -94,13 +94,13 @@ static taps_function *const taps_of[] = {sum_taps_0, sum_taps_1, sum_taps_2, sum
 static void taps_row(const depthwise *f, ring *z, int p, const float *dy, const float *next_dy,
                      float *part_sums)
 {
-    const cn_conv_shape *s = f->s;
+    const cn_conv_problem *s = f->s;
     const ring_shape *g = &f->g;
     int u0, u1;
     rows_inside(f, p, &u0, &u1);
-    const int count = larger(0, u1 - u0) * s->fw, top = p * s->sh - s->pt;
-    const int groups = larger(1, tiles_of(count, MOST_TAPS));
-    if (count > 0) bring_rows(z, larger(0, top), top + (u1 - 1) * f->dh + 1);
+    const int count = max(0, u1 - u0) * s->fw, top = p * s->sh - s->pt;
+    const int groups = max(1, tiles_of(count, MOST_TAPS));
+    if (count > 0) bring_rows(z, max(0, top), top + (u1 - 1) * s->dilation_h + 1);
     tap_sums job = {.dy = dy,
                     .db = part_sums + (ptrdiff_t)s->fh * s->fw * sums_pitch(f),
                     .count = s->ow,
@@ -109,13 +109,13 @@ static void taps_row(const depthwise *f, ring *z, int p, const float *dy, const 
                     .end = z->end,
                     .x_plane = g->plane,
                     .dy_plane = (ptrdiff_t)s->ow * LINE,
-                    .ahead = {next_row(z), next_dy}};
+                    .prefetch = {next_row(z), next_dy}};
     for (int i = 0, from = 0; i < groups; i++, job.db = NULL) {
         const int n = count / groups + (i < count % groups);
         for (int t = 0; t < n; t++, from++) {
             const int u = u0 + from / s->fw, v = from % s->fw;
-            job.x[t] =
-                z->planes + (top + u * f->dh) % g->slots * g->row + (ptrdiff_t)v * f->dw * LINE;
+            job.x[t] = z->planes + (top + u * s->dilation_h) % g->slots * g->row +
+                       (ptrdiff_t)v * s->dilation_w * LINE;
             job.dw[t] = part_sums + ((ptrdiff_t)u * s->fw + v) * sums_pitch(f);
         }
         taps_of[n](&job);
@@ -127,27 +127,27 @@ INLINE size_t dy_floats(const depthwise *f)
     return (size_t)f->s->ow * (size_t)f->g.planes * LINE;
 }
 
-/* A share of the channels, of one part of the rows. */
-static void depthwise_weights_unit(void *argument, int unit, int worker)
+/* A partition of the channels, of one part of the rows. */
+static void depthwise_weights_task(void *argument, int task, int worker)
 {
     const depthwise *f = argument;
-    const cn_conv_shape *s = f->s;
-    const int part = unit / f->shares, share = unit % f->shares;
+    const cn_conv_problem *s = f->s;
+    const int part = task / f->partitions, partition = task % f->partitions;
     const int64_t rows = (int64_t)s->m * s->oh;
     const int64_t r0 = rows * part / f->parts, r1 = rows * (part + 1) / f->parts;
     float *part_sums = f->tap_sums + (size_t)part * part_floats(f);
     float *dy = f->scratch + (size_t)worker * (ring_floats(&f->g) + dy_floats(f));
     ring z = {.g = &f->g,
               .planes = dy + dy_floats(f),
-              .first = share_begin(f, share),
-              .end = share_begin(f, share + 1)};
+              .first = partition_begin(f, partition),
+              .end = partition_begin(f, partition + 1)};
     for (int t = 0; t <= s->fh * s->fw; t++)
         memset(part_sums + t * sums_pitch(f) + (ptrdiff_t)z.first * LINE, 0,
                (size_t)(z.end - z.first) * LINE * sizeof *part_sums);
     for (int64_t r = r0; r < r1; r++) {
         const int p = (int)(r % s->oh);
         if (p == 0) z.next = 0;
-        z.picture = f->in + (ptrdiff_t)(r / s->oh) * s->h * s->w * s->oc;
+        z.image = f->in + (ptrdiff_t)(r / s->oh) * s->h * s->w * s->oc;
         deal_pixels(f->dy + r * s->ow * s->oc, s->ow, s->oc, z.first, z.end, dy,
                     (ptrdiff_t)s->ow * LINE);
         taps_row(f, &z, p, dy, f->dy + (r + 1) * s->ow * s->oc, part_sums);
@@ -161,34 +161,69 @@ static void add_parts(const depthwise *f, const float *part_sums, float *out)
         vf sum = {0};
         for (int part = 0; part < f->parts; part++)
             sum += load(part_sums + (size_t)part * part_floats(f) + c);
-        for (int j = 0; j < smaller(LANES, f->s->oc - c); j++) out[c + j] += sum[j];
+        for (int j = 0; j < min(LANES, f->s->oc - c); j++) out[c + j] += sum[j];
     }
 }
 
-static void depthwise_backward_weights(const cn_conv_shape *s, const float *x, const float *dy,
-                                       float *dw, float *db, float *scratch, cn_pool *pool)
+static void depthwise_backward_weights(const cn_conv_pass *pass, const cn_conv_args *a)
 {
-    depthwise f = forward_of(s);
-    const int taps = s->fh * s->fw;
-    f.in = x;
-    f.dy = dy;
-    f.parts = gradient_parts(s);
-    f.tap_sums = scratch;
-    f.scratch = scratch + (size_t)f.parts * part_floats(&f);
-    cut(&f, 1, pool);
-    cn_pool_run(pool, f.parts * f.shares, depthwise_weights_unit, &f);
+    cn_conv_problem s = pass->problem;
+    s.m = a->m;
+    depthwise f = forward_of(&s);
+    const int taps = s.fh * s.fw;
+    f.in = a->x;
+    f.dy = a->dy;
+    f.parts = gradient_parts(&s);
+    f.tap_sums = a->scratch;
+    f.scratch = a->scratch + (size_t)f.parts * part_floats(&f);
+    divide_depthwise(&f, 1, a->pool);
+    cn_pool_run(a->pool, f.parts * f.partitions, depthwise_weights_task, &f);
     for (int t = 0; t < taps; t++)
-        add_parts(&f, scratch + t * sums_pitch(&f), dw + (ptrdiff_t)t * s->oc);
-    if (db) add_parts(&f, scratch + taps * sums_pitch(&f), db);
+        add_parts(&f, a->scratch + t * sums_pitch(&f), a->dw + (ptrdiff_t)t * s.oc);
+    if (a->db) add_parts(&f, a->scratch + taps * sums_pitch(&f), a->db);
 }
 
-/* ---- memory, of all three directions */
+/* ---- the method, in all three directions */
 
-static size_t depthwise_scratch(const cn_conv_shape *s, int threads)
+static bool is_depthwise(const cn_conv_problem *s)
 {
-    const depthwise forward = forward_of(s), data = data_of(s);
-    const size_t backward = packed_taps(s) + (size_t)threads * ring_floats(&data.g);
-    const size_t weights = (size_t)gradient_parts(s) * part_floats(&forward) +
-                           (size_t)threads * (ring_floats(&forward.g) + dy_floats(&forward));
-    return backward > weights ? backward : weights;
+    return s->groups > 1 && s->groups == s->c && s->oc == s->c;
 }
+
+PLANNING bool rings_support(const cn_conv_pass *pass)
+{
+    return is_depthwise(&pass->problem);
+}
+
+PLANNING void rings_plan(cn_conv_pass *pass)
+{
+    const cn_conv_problem *s = &pass->problem;
+    const depthwise forward = forward_of(s), data = data_of(s);
+    const size_t threads = (size_t)pass->options.threads;
+    switch (pass->direction) {
+    case CN_CONV_FORWARD:
+        pass->packed = packed_taps(s);
+        pass->scratch = threads * ring_floats(&forward.g);
+        break;
+    case CN_CONV_BACKWARD_DATA:
+        pass->scratch = packed_taps(s) + threads * ring_floats(&data.g);
+        break;
+    default:
+        pass->scratch = (size_t)gradient_parts(s) * part_floats(&forward) +
+                        threads * (ring_floats(&forward.g) + dy_floats(&forward));
+    }
+}
+
+static void rings_pack(const cn_conv_pass *pass, const float *w, float *packed, cn_pool *pool)
+{
+    (void)pool;
+    pack_taps(&pass->problem, w, packed);
+}
+
+static const cn_conv_method rings_method = {
+    .name = "depthwise rings",
+    .supports = rings_support,
+    .plan = rings_plan,
+    .pack = rings_pack,
+    .run = {depthwise_forward, depthwise_backward_data, depthwise_backward_weights},
+};

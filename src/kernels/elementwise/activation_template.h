@@ -12,7 +12,7 @@ typedef vf lanes_derivative(vf y, vf dy, vf parameter); /* or x in place of y */
 
 INLINE void map(size_t n, const float *x, float parameter, float *y, lanes_function *f)
 {
-    const vf a = spread(parameter);
+    const vf a = broadcast(parameter);
     size_t i = 0;
     for (; i + LANES <= n; i += LANES) store(y + i, f(load(x + i), a));
     if (i < n) store_part(y + i, f(load(x + i), a), (int)(n - i));
@@ -21,7 +21,7 @@ INLINE void map(size_t n, const float *x, float parameter, float *y, lanes_funct
 INLINE void map_backward(size_t n, const float *y, const float *dy, float parameter, float *dx,
                          lanes_derivative *f)
 {
-    const vf a = spread(parameter);
+    const vf a = broadcast(parameter);
     size_t i = 0;
     for (; i + LANES <= n; i += LANES) store(dx + i, f(load(y + i), load(dy + i), a));
     if (i < n) store_part(dx + i, f(load(y + i), load(dy + i), a), (int)(n - i));
@@ -29,7 +29,7 @@ INLINE void map_backward(size_t n, const float *y, const float *dy, float parame
 
 /* ---- vocabulary */
 
-INLINE vf magnitude(vf x)
+INLINE vf abs_lanes(vf x)
 {
     return (vf)((vi)x & 0x7fffffff);
 }
@@ -53,11 +53,11 @@ typedef struct exponential {
 
 INLINE exponential exp_parts(vf x)
 {
-    const vf shifted = fmadd_by(1.44269504f, x, spread(12582912.0f)), n = shifted - 12582912.0f;
+    const vf shifted = fmadd_by(1.44269504f, x, broadcast(12582912.0f)), n = shifted - 12582912.0f;
     const vf r = fmadd_by(2.12194440e-4f, n, fmadd_by(-0.693359375f, n, x)), square = r * r;
-    const vf low = horner(r, spread(0.499999934f), 1.0f);
-    const vf middle = horner(r, spread(0.0416683908f), 0.166665204f);
-    const vf high = horner(r, spread(0.00138145401f), 0.00836874518f);
+    const vf low = horner(r, broadcast(0.499999934f), 1.0f);
+    const vf middle = horner(r, broadcast(0.0416683908f), 0.166665204f);
+    const vf high = horner(r, broadcast(0.00138145401f), 0.00836874518f);
     return (exponential){
         .r = r,
         .q = fmadd(square, fmadd(square, high, middle), low),
@@ -84,13 +84,13 @@ INLINE vf expm1_below(vf x)
 
 INLINE vf leaky_relu_lanes(vf x, vf slope)
 {
-    return choose(x < 0, slope * x, x);
+    return select(x < 0, slope * x, x);
 }
 
 /* dx = dy where y > 0, else slope dy */
 INLINE vf leaky_relu_derivative(vf y, vf dy, vf slope)
 {
-    return choose(y > 0, dy, slope * dy);
+    return select(y > 0, dy, slope * dy);
 }
 
 INLINE vf relu6_lanes(vf x, vf unused)
@@ -129,21 +129,21 @@ INLINE vf hard_swish_lanes(vf x, vf unused)
 INLINE vf hard_swish_derivative(vf x, vf dy, vf unused)
 {
     (void)unused;
-    const vf inside = dy * horner(x, spread(1.0f / 3), 0.5f);
-    return zero_where(x <= -3, choose(x >= 3, dy, inside));
+    const vf inside = dy * horner(x, broadcast(1.0f / 3), 0.5f);
+    return zero_where(x <= -3, select(x >= 3, dy, inside));
 }
 
 /* ---- functions with an exponential */
 
 INLINE vf elu_lanes(vf x, vf alpha)
 {
-    return choose(x > 0, x, alpha * expm1_below(at_most(x, 0)));
+    return select(x > 0, x, alpha * expm1_below(at_most(x, 0)));
 }
 
 /* y = alpha (e^x - 1) where x <= 0:  dx = dy alpha e^x = dy (y + alpha) there, else dy */
 INLINE vf elu_derivative(vf y, vf dy, vf alpha)
 {
-    return choose(y > 0, dy, dy * (y + alpha));
+    return select(y > 0, dy, dy * (y + alpha));
 }
 
 /*
@@ -156,8 +156,8 @@ INLINE vf elu_derivative(vf y, vf dy, vf alpha)
 INLINE vf softplus_lanes(vf x, vf unused)
 {
     (void)unused;
-    const vf t = exp_below(-magnitude(x)), s = t / (t + 2.0f), z = s * s;
-    vf p = horner(z, spread(0.14012235f), 0.13999569f);
+    const vf t = exp_below(-abs_lanes(x)), s = t / (t + 2.0f), z = s * s;
+    vf p = horner(z, broadcast(0.14012235f), 0.13999569f);
     p = horner(p, z, 0.2001085f);
     p = horner(p, z, 0.33333207f);
     const vf twice = s + s;
@@ -188,21 +188,21 @@ INLINE vf gated(vf x, vf t, vf tail)
 
 INLINE vf gated_derivative(vf x, vf w, vf dy)
 {
-    return dy * choose(x < 0, w, 1.0f - w);
+    return dy * select(x < 0, w, 1.0f - w);
 }
 
 /* SiLU: G(-t) = e / (1 + e) with e = e^-t, and G'(t) = e / (1 + e)^2. */
 INLINE vf silu_lanes(vf x, vf unused)
 {
     (void)unused;
-    const vf t = at_most(magnitude(x), 88), e = exp_below(-t);
+    const vf t = at_most(abs_lanes(x), 88), e = exp_below(-t);
     return gated(x, t, e / (e + 1.0f));
 }
 
 INLINE vf silu_derivative(vf x, vf dy, vf unused)
 {
     (void)unused;
-    const vf t = at_most(magnitude(x), 88), e = exp_below(-t), r = 1.0f / (e + 1.0f);
+    const vf t = at_most(abs_lanes(x), 88), e = exp_below(-t), r = 1.0f / (e + 1.0f);
     return gated_derivative(x, e * r * horner(-t, r, 1.0f), dy);
 }
 
@@ -217,11 +217,11 @@ INLINE vf silu_derivative(vf x, vf dy, vf unused)
  */
 INLINE vf mills_ratio(vf t)
 {
-    vf p = horner(t, spread(0.00407756635f), 0.0403722682f);
+    vf p = horner(t, broadcast(0.00407756635f), 0.0403722682f);
     p = horner(p, t, 0.182460995f);
     p = horner(p, t, 0.437249802f);
     p = horner(p, t, 0.5f);
-    vf q = horner(t, spread(0.0102208143f), 0.101205079f);
+    vf q = horner(t, broadcast(0.0102208143f), 0.101205079f);
     q = horner(q, t, 0.467426891f);
     q = horner(q, t, 1.19928729f);
     q = horner(q, t, 1.67238456f);
@@ -232,7 +232,7 @@ INLINE vf mills_ratio(vf t)
 INLINE vf gelu_lanes(vf x, vf unused)
 {
     (void)unused;
-    const vf t = at_most(magnitude(x), 14), bell = exp_below(t * t * -0.5f);
+    const vf t = at_most(abs_lanes(x), 14), bell = exp_below(t * t * -0.5f);
     return gated(x, t, bell * mills_ratio(t));
 }
 
@@ -240,7 +240,7 @@ INLINE vf gelu_lanes(vf x, vf unused)
 INLINE vf gelu_derivative(vf x, vf dy, vf unused)
 {
     (void)unused;
-    const vf t = at_most(magnitude(x), 14), bell = exp_below(t * t * -0.5f);
+    const vf t = at_most(abs_lanes(x), 14), bell = exp_below(t * t * -0.5f);
     return gated_derivative(x, bell * fmadd_by(-0.398942280f, t, mills_ratio(t)), dy);
 }
 
@@ -251,17 +251,17 @@ INLINE vf gelu_derivative(vf x, vf dy, vf unused)
 INLINE vf gelu_tanh_lanes(vf x, vf unused)
 {
     (void)unused;
-    const vf t = at_most(magnitude(x), 14),
-             e = exp_below(-t * horner(t * t, spread(GELU_3), GELU_1));
+    const vf t = at_most(abs_lanes(x), 14),
+             e = exp_below(-t * horner(t * t, broadcast(GELU_3), GELU_1));
     return gated(x, t, e / (e + 1.0f));
 }
 
 INLINE vf gelu_tanh_derivative(vf x, vf dy, vf unused)
 {
     (void)unused;
-    const vf t = at_most(magnitude(x), 14),
-             e = exp_below(-t * horner(t * t, spread(GELU_3), GELU_1));
-    const vf r = 1.0f / (e + 1.0f), slope = horner(t * t, spread(3 * GELU_3), GELU_1);
+    const vf t = at_most(abs_lanes(x), 14),
+             e = exp_below(-t * horner(t * t, broadcast(GELU_3), GELU_1));
+    const vf r = 1.0f / (e + 1.0f), slope = horner(t * t, broadcast(3 * GELU_3), GELU_1);
     return gated_derivative(x, e * r * horner(-t * r, slope, 1.0f), dy);
 }
 

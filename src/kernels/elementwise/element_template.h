@@ -33,14 +33,14 @@ INLINE float exp_lane(float x)
     return x < -87.0f ? 0.0f : e * power;
 }
 
-/* 12 independent sums hide the latency of two multiply-add units, and fit 16 registers. */
+/* 12 independent sums hide the latency of two multiply-add tasks, and fit 16 registers. */
 static double multiply_add(size_t steps)
 {
     vf sum[12];
     volatile float one = 1;
-    const vf factor = spread(one);
+    const vf factor = broadcast(one);
     UNROLL
-    for (int i = 0; i < 12; i++) sum[i] = spread(one + (float)i);
+    for (int i = 0; i < 12; i++) sum[i] = broadcast(one + (float)i);
     for (size_t s = 0; s < steps; s++) {
         UNROLL
         for (int i = 0; i < 12; i++) sum[i] = fmadd(sum[i], factor, factor);

@@ -121,7 +121,7 @@ INLINE vf dropout_factor(vu at, const uint32_t key[2], int limit, float scale)
     h ^= h >> 15;
     h *= 0x735a2d97u;
     h ^= h >> 15;
-    return (vf)((vi)spread(scale) & ((vi)(h >> 8) >= limit));
+    return (vf)((vi)broadcast(scale) & ((vi)(h >> 8) >= limit));
 }
 
 static void dropout(size_t n, const uint32_t key[2], int limit, float scale, const float *x,

@@ -1,16 +1,16 @@
 /*
  * pool_template.h - maximum and average over windows; vectors run over the channels.
  *
- *     y[i,p,q,c] = max or mean over the window's elements inside the picture of x[i, r, s, c]
+ *     y[i,p,q,c] = max or mean over the window's elements inside the image of x[i, r, s, c]
  */
 
-/* The part of window (p, q) that lies inside the picture: rows r0 <= r < r1, columns s0 <= s < s1.
+/* The part of window (p, q) that lies inside the image: rows r0 <= r < r1, columns s0 <= s < s1.
  */
 typedef struct inside {
     int r0, r1, s0, s1;
 } inside;
 
-INLINE inside window_inside(const cn_conv_shape *s, int p, int q)
+INLINE inside window_inside(const cn_conv_problem *s, int p, int q)
 {
     if (s->sh == 0) /* adaptive */
         return (inside){(int)((ptrdiff_t)p * s->h / s->oh),
@@ -18,10 +18,10 @@ INLINE inside window_inside(const cn_conv_shape *s, int p, int q)
                         (int)((ptrdiff_t)q * s->w / s->ow),
                         (int)(((ptrdiff_t)(q + 1) * s->w + s->ow - 1) / s->ow)};
     const int r = p * s->sh - s->pt, c = q * s->sw - s->pl;
-    return (inside){larger(0, r), smaller(s->h, r + s->fh), larger(0, c), smaller(s->w, c + s->fw)};
+    return (inside){max(0, r), min(s->h, r + s->fh), max(0, c), min(s->w, c + s->fw)};
 }
 
-INLINE ptrdiff_t pixel(const cn_conv_shape *s, int r, int column)
+INLINE ptrdiff_t pixel(const cn_conv_problem *s, int r, int column)
 {
     return ((ptrdiff_t)r * s->w + column) * s->c;
 }
@@ -31,7 +31,7 @@ INLINE ptrdiff_t pixel(const cn_conv_shape *s, int r, int column)
 INLINE int next_block(int c, int channels)
 {
     const int next = c + LANES;
-    return next >= channels ? channels : smaller(next, larger(channels - LANES, c + 1));
+    return next >= channels ? channels : min(next, max(channels - LANES, c + 1));
 }
 
 /* Writes a pixel's block: whole where it ends inside [p, end), else its `channels` alone. */
@@ -40,11 +40,11 @@ INLINE void store_block(float *p, vf v, int channels, const float *end)
     if (p + LANES <= end)
         store(p, v);
     else
-        store_part(p, v, smaller(channels, LANES));
+        store_part(p, v, min(channels, LANES));
 }
 
 typedef struct pooling {
-    const cn_conv_shape *s;
+    const cn_conv_problem *s;
     const float *x, *y, *dy;
     float *out;
     bool ties;
@@ -60,7 +60,7 @@ INLINE vf window_maximum(const float *x, int rows, int columns, ptrdiff_t row, p
     for (int u = 0; u < rows; u++) {
         for (int v = 0; v < columns; v++) {
             const vf e = load(x + u * row + v * pixel);
-            most = choose((e > most) | (e != e), e, most); /* a NaN wins, and stays */
+            most = select((e > most) | (e != e), e, most); /* a NaN wins, and stays */
         }
     }
     return most;
@@ -74,10 +74,10 @@ INLINE vf window_mean(const float *x, int rows, int columns, ptrdiff_t row, ptrd
     return sum / (float)(rows * columns);
 }
 
-/* One picture forward. The commonest window has its own copy, unrolled. */
-INLINE void pool_picture(const pooling *job, int image, reduction *reduce)
+/* One image forward. The commonest window has its own copy, unrolled. */
+INLINE void pool_image(const pooling *job, int image, reduction *reduce)
 {
-    const cn_conv_shape *s = job->s;
+    const cn_conv_problem *s = job->s;
     const ptrdiff_t row = (ptrdiff_t)s->w * s->c;
     const float *x = job->x + (ptrdiff_t)image * s->h * row;
     float *y = job->out + (ptrdiff_t)image * s->oh * s->ow * s->c;
@@ -97,28 +97,28 @@ INLINE void pool_picture(const pooling *job, int image, reduction *reduce)
     }
 }
 
-static void max_pool_unit(void *argument, int unit, int worker)
+static void max_pool_task(void *argument, int task, int worker)
 {
     (void)worker;
-    pool_picture(argument, unit, window_maximum);
+    pool_image(argument, task, window_maximum);
 }
 
-static void average_pool_unit(void *argument, int unit, int worker)
+static void average_pool_task(void *argument, int task, int worker)
 {
     (void)worker;
-    pool_picture(argument, unit, window_mean);
+    pool_image(argument, task, window_mean);
 }
 
-static void max_pool_forward(const cn_conv_shape *s, const float *x, float *y, cn_pool *pool)
+static void max_pool_forward(const cn_conv_problem *s, const float *x, float *y, cn_pool *pool)
 {
     pooling job = {.s = s, .x = x, .out = y};
-    cn_pool_run(pool, s->m, max_pool_unit, &job);
+    cn_pool_run(pool, s->m, max_pool_task, &job);
 }
 
-static void average_pool_forward(const cn_conv_shape *s, const float *x, float *y, cn_pool *pool)
+static void average_pool_forward(const cn_conv_problem *s, const float *x, float *y, cn_pool *pool)
 {
     pooling job = {.s = s, .x = x, .out = y};
-    cn_pool_run(pool, s->m, average_pool_unit, &job);
+    cn_pool_run(pool, s->m, average_pool_task, &job);
 }
 
 /* dx += v for a block of a pixel. Lanes that belong to the next pixel, or that an earlier block has
@@ -127,9 +127,9 @@ INLINE void add_block(float *p, vf v, vi lanes, int channels, const float *end)
 {
     const vf zero = {0};
     if (p + LANES <= end)
-        store(p, load(p) + choose(lanes, v, zero));
+        store(p, load(p) + select(lanes, v, zero));
     else
-        for (int j = 0; j < smaller(channels, LANES); j++) p[j] += lanes[j] ? v[j] : 0;
+        for (int j = 0; j < min(channels, LANES); j++) p[j] += lanes[j] ? v[j] : 0;
 }
 
 /* The lanes of the block at channel c that are its own: those from `from` on, within the pixel. */
@@ -143,7 +143,7 @@ INLINE vi own_lanes(int c, int from, int channels)
 static void max_windows_backward(const pooling *job, const float *x, const float *y,
                                  const float *dy, float *dx, int p, const float *end)
 {
-    const cn_conv_shape *s = job->s;
+    const cn_conv_problem *s = job->s;
     for (int q = 0; q < s->ow; q++, y += s->c, dy += s->c) {
         const inside n = window_inside(s, p, q);
         for (int c = 0, from = 0; c < s->c; from = c + LANES, c = next_block(c, s->c)) {
@@ -161,8 +161,8 @@ static void max_windows_backward(const pooling *job, const float *x, const float
     }
 }
 
-/* Windows that tile the picture: each element of dx belongs to one, and is written once. */
-static bool windows_tile(const cn_conv_shape *s)
+/* Windows that tile the image: each element of dx belongs to one, and is written once. */
+static bool windows_tile(const cn_conv_problem *s)
 {
     return s->pt == 0 && s->pl == 0 && s->sh == s->fh && s->sw == s->fw && s->h == s->oh * s->fh &&
            s->w == s->ow * s->fw;
@@ -173,7 +173,7 @@ static bool windows_tile(const cn_conv_shape *s)
 INLINE void max_row_backward(const pooling *job, const float *x, const float *y, const float *dy,
                              float *dx, const int rows, const int columns)
 {
-    const cn_conv_shape *s = job->s;
+    const cn_conv_problem *s = job->s;
     const ptrdiff_t row = (ptrdiff_t)s->w * s->c;
     for (int q = 0; q < s->ow; q++, x += columns * s->c, dx += columns * s->c) {
         for (int c = 0; c < s->c; c = next_block(c, s->c)) {
@@ -185,7 +185,7 @@ INLINE void max_row_backward(const pooling *job, const float *x, const float *y,
                     const vf e = load(x + at);
                     const vi found = ((e == most) | ((e != e) & (most != most))) & left;
                     const float *row_end = dx + u * row + (s->ow - q) * columns * s->c;
-                    store_block(dx + at, choose(found, gradient, (vf){0}), s->c, row_end);
+                    store_block(dx + at, select(found, gradient, (vf){0}), s->c, row_end);
                     if (!job->ties) left &= ~found;
                 }
             }
@@ -193,15 +193,15 @@ INLINE void max_row_backward(const pooling *job, const float *x, const float *y,
     }
 }
 
-static void max_pool_backward_unit(void *argument, int unit, int worker)
+static void max_pool_backward_task(void *argument, int task, int worker)
 {
     (void)worker;
     const pooling *job = argument;
-    const cn_conv_shape *s = job->s;
+    const cn_conv_problem *s = job->s;
     const ptrdiff_t row = (ptrdiff_t)s->w * s->c, out_row = (ptrdiff_t)s->ow * s->c;
     const ptrdiff_t in = s->h * row, out = s->oh * out_row;
-    const float *x = job->x + unit * in, *y = job->y + unit * out, *dy = job->dy + unit * out;
-    float *dx = job->out + unit * in;
+    const float *x = job->x + task * in, *y = job->y + task * out, *dy = job->dy + task * out;
+    float *dx = job->out + task * in;
     const float *end = dx + in;
     const bool tiled = windows_tile(s);
     if (!tiled) memset(dx, 0, (size_t)in * sizeof *dx);
@@ -216,21 +216,21 @@ static void max_pool_backward_unit(void *argument, int unit, int worker)
     }
 }
 
-static void max_pool_backward(const cn_conv_shape *s, const float *x, const float *y,
+static void max_pool_backward(const cn_conv_problem *s, const float *x, const float *y,
                               const float *dy, bool ties, float *dx, cn_pool *pool)
 {
     pooling job = {.s = s, .x = x, .y = y, .dy = dy, .out = dx, .ties = ties};
-    cn_pool_run(pool, s->m, max_pool_backward_unit, &job);
+    cn_pool_run(pool, s->m, max_pool_backward_task, &job);
 }
 
-static void average_pool_backward_unit(void *argument, int unit, int worker)
+static void average_pool_backward_task(void *argument, int task, int worker)
 {
     (void)worker;
     const pooling *job = argument;
-    const cn_conv_shape *s = job->s;
+    const cn_conv_problem *s = job->s;
     const ptrdiff_t in = (ptrdiff_t)s->h * s->w * s->c, out = (ptrdiff_t)s->oh * s->ow * s->c;
-    const float *dy = job->dy + unit * out;
-    float *dx = job->out + unit * in;
+    const float *dy = job->dy + task * out;
+    float *dx = job->out + task * in;
     const float *end = dx + in;
     memset(dx, 0, (size_t)in * sizeof *dx);
     for (int p = 0; p < s->oh; p++) {
@@ -248,8 +248,9 @@ static void average_pool_backward_unit(void *argument, int unit, int worker)
     }
 }
 
-static void average_pool_backward(const cn_conv_shape *s, const float *dy, float *dx, cn_pool *pool)
+static void average_pool_backward(const cn_conv_problem *s, const float *dy, float *dx,
+                                  cn_pool *pool)
 {
     pooling job = {.s = s, .dy = dy, .out = dx};
-    cn_pool_run(pool, s->m, average_pool_backward_unit, &job);
+    cn_pool_run(pool, s->m, average_pool_backward_task, &job);
 }

@@ -23,7 +23,7 @@ typedef uint16_t vh __attribute__((vector_size(LANES * 2), aligned(2), may_alias
 INLINE vu round_to_bf16(vf v)
 {
     const vu bits = (vu)v, odd = bits >> 16 & 1, quiet = bits | 0x400000;
-    return (vu)choose(v == v, (vf)(bits + 0x7fff + odd), (vf)quiet) >> 16;
+    return (vu)select(v == v, (vf)(bits + 0x7fff + odd), (vf)quiet) >> 16;
 }
 
 /* (first, second) lane by lane. */
@@ -34,13 +34,13 @@ INLINE vf pair_lanes(vf first, vf second)
 
 INLINE void store_pair(float *p, float first, float second)
 {
-    const vu pair = (vu)pair_lanes(spread(first), spread(second));
+    const vu pair = (vu)pair_lanes(broadcast(first), broadcast(second));
     const uint32_t one = pair[0];
     memcpy(p, &one, sizeof one);
 }
 
 /* The pair at p in all lanes: not arithmetic, for its bits are no float's. */
-INLINE vf spread_pair(const float *p)
+INLINE vf broadcast_pair(const float *p)
 {
     uint32_t pair;
     memcpy(&pair, p, sizeof pair);
@@ -53,7 +53,7 @@ INLINE vf spread_pair(const float *p)
 INLINE vf dot_pairs(vf sum, vf a, vf b)
 {
 #if BF16_INSTRUCTION
-    __asm__("vdpbf16ps %2, %1, %0" : "+v"(sum) : "v"(a), "v"(b)); /* as in add_product */
+    __asm__("vdpbf16ps %2, %1, %0" : "+v"(sum) : "v"(a), "v"(b)); /* as in fma_in_place */
     return sum;
 #else
     sum = fmadd((vf)((vu)a & 0xffff0000), (vf)((vu)b & 0xffff0000), sum);
@@ -96,33 +96,50 @@ static void pair_rows(const float *a, const float *b, int n, float *to)
 
 /* ---- weights, as pairs in memory */
 
-enum { PAIRED_ROWS = 64 }; /* of the result, that a thread makes at a time */
+enum { PAIRED_ROWS = 64 }; /* of the result, that a task makes */
+
+static size_t paired_weights(int fh, int fw, int c, int oc)
+{
+    return (size_t)fh * (size_t)fw * (size_t)c * (size_t)oc;
+}
 
 typedef struct pairing {
-    const cn_conv_shape *s;
+    int c, oc;
     const float *w;
     float *pairs;
     int rows; /* of the result */
 } pairing;
 
-/* w (fh, fw, c, oc) as (fh, fw, c, pairs): channel k with k + 1, which backward data sums over. */
-static void pair_filters_unit(void *argument, int unit, int worker)
+static void pair_filters_task(void *argument, int task, int worker)
 {
     const pairing *z = argument;
-    const int row = unit * PAIRED_ROWS, rows = smaller(PAIRED_ROWS, z->rows - row), n = z->s->oc;
+    const int row = task * PAIRED_ROWS, rows = min(PAIRED_ROWS, z->rows - row), n = z->oc;
     (void)worker;
     pair_pixels(z->w + (ptrdiff_t)row * n, rows, n, z->pairs + (ptrdiff_t)row * pairs_of(n));
 }
 
-/* As (fh, fw, pairs, oc): channel j with j + 1, which forward sums over. */
-static void pair_channels_unit(void *argument, int unit, int worker)
+/* w (fh, fw, c, oc) as (fh, fw, c, pairs): channel k with k + 1, which backward data sums over. */
+static void pair_filters(const cn_conv_problem *s, const float *w, float *pairs, cn_pool *pool)
+{
+    pairing z = {s->c, s->oc, w, pairs, s->fh * s->fw * s->c};
+    cn_pool_run(pool, div_ceil(z.rows, PAIRED_ROWS), pair_filters_task, &z);
+}
+
+static void pair_channels_task(void *argument, int task, int worker)
 {
     const pairing *z = argument;
-    const int c = z->s->c, oc = z->s->oc, last = smaller(z->rows, (unit + 1) * PAIRED_ROWS);
+    const int c = z->c, oc = z->oc, last = min(z->rows, (task + 1) * PAIRED_ROWS);
     (void)worker;
-    for (int row = unit * PAIRED_ROWS; row < last; row++) {
+    for (int row = task * PAIRED_ROWS; row < last; row++) {
         const int tap = row / pairs_of(c), j = 2 * (row % pairs_of(c));
         const float *from = z->w + ((ptrdiff_t)tap * c + j) * oc;
         pair_rows(from, j + 1 < c ? from + oc : NULL, oc, z->pairs + (ptrdiff_t)row * oc);
     }
+}
+
+/* As (fh, fw, pairs, oc): channel j with j + 1, which forward sums over. */
+static void pair_channels(const cn_conv_problem *s, const float *w, float *pairs, cn_pool *pool)
+{
+    pairing z = {s->c, s->oc, w, pairs, s->fh * s->fw * pairs_of(s->c)};
+    cn_pool_run(pool, div_ceil(z.rows, PAIRED_ROWS), pair_channels_task, &z);
 }

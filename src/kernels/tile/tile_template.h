@@ -12,7 +12,7 @@
  * use               A                 n        t           k             B
  * forward           rows of x                  kernel row  (v, channel)  packed weights
  * backward data     rows of dy                 kernel row  (v, channel)  flipped weights
- * backward weights  rows of x, TA     picture  image row   pixel         a panel of dy
+ * backward weights  rows of x, TA     image  image row   pixel         a panel of dy
  */
 
 /* How many sums fit the registers: 32 of them with AVX-512, else 16. One is left for the spread
@@ -34,14 +34,14 @@ typedef struct tile {
     float *c;
     int N, T, K; /* N is 1 without TA */
     ptrdiff_t an, at, lda, bn, bt, ldb, ldc;
-    const float *bias;  /* NV vectors, or NULL */
-    int columns;        /* of C that exist, at most NV LANES: what lies beyond is not written */
-    ptrdiff_t spare;    /* floats behind C's last row that will be written later, or are nobody's */
-    const float *ahead; /* what is read when these tiles are done: see look_ahead */
-    int pace;
+    const float *bias; /* NV vectors, or NULL */
+    int columns;       /* of C that exist, at most NV LANES: what lies beyond is not written */
+    ptrdiff_t spare;   /* floats behind C's last row that will be written later, or are nobody's */
+    const float *next_panel; /* that is read when these tiles are done: see prefetch_panel */
+    int prefetch_stride;
     bool accumulate;
-    float relu; /* not 0: C becomes min(max(C, 0), relu) */
-    bool pairs; /* A and B are of pairs */
+    cn_activation activation; /* of C, NONE or CLIP */
+    bool pairs;               /* A and B are of pairs */
 } tile;
 
 /* A tile of C from its sums, [rows][width], where there is more to do than to store them. Out of
@@ -54,7 +54,7 @@ static __attribute__((noinline)) void finish_tile(const tile *job, const float *
             const int n = job->columns - j;
             vf sum = load(sums + j);
             if (job->accumulate) sum += n < LANES ? load_part(c + j, n) : load(c + j);
-            if (job->relu > 0) sum = clip_lanes(sum, job->relu);
+            if (job->activation.kind) sum = activate_lanes(sum, job->activation);
             if (n < LANES)
                 store_part(c + j, sum, n);
             else
@@ -66,22 +66,22 @@ static __attribute__((noinline)) void finish_tile(const tile *job, const float *
 /* sum + *e b, of numbers or of pairs. */
 INLINE vf add_one(const bool PAIRS, vf sum, const float *e, vf b)
 {
-    if (PAIRS) return dot_pairs(sum, spread_pair(e), b);
-    return add_product(sum, spread(*e), b);
+    if (PAIRS) return dot_pairs(sum, broadcast_pair(e), b);
+    return fma_in_place(sum, broadcast(*e), b);
 }
 
 /*
  * The sum over k < steps. STEPS of them are written out, so that few instructions are anything else
  * than loads, spreads and multiply-adds. For the same reason there are pointers to every third row
  * of A: what is added to them, once or twice lda and a constant, is part of a load. They also ask
- * for what is next: of A, where its rows lie end to end, the next tile's; and lines from *ahead
- * on, `pace` floats apart.
+ * for what is next: of A, where its rows lie end to end, the next tile's; and lines from
+ * *next_panel on, `prefetch_stride` floats apart.
  */
 enum {
     STEPS = 8,
-    STEPS_TA = 4,                /* with A transposed */
-    ASKED = LANES == 16 ? 1 : 4, /* steps to a line from *ahead on */
-    FLOATS_A_LINE = 16,
+    STEPS_TA = 4,                            /* with A transposed */
+    PREFETCH_INTERVAL = LANES == 16 ? 1 : 4, /* steps to a line from *next_panel on */
+    FLOATS_PER_LINE = 16,
     ROW_POINTERS = (TILE_ROWS_1 + 2) / 3,
 };
 
@@ -115,24 +115,26 @@ INLINE void sum_steps(const int COUNT, const int MR, const int NV, const bool PA
     for (int s = 0; s < COUNT; s++)
         sum_step(MR, NV, false, PAIRS, acc, a, lda, b + s * NV * LANES, s);
     UNROLL
-    for (int g = 0; g < ROW_POINTERS; g++) a[g] = own_register(a[g] + COUNT);
+    for (int g = 0; g < ROW_POINTERS; g++) a[g] = opaque_pointer(a[g] + COUNT);
 }
 
 INLINE void sum_run(const int MR, const int NV, const bool PAIRS, vf acc[TILE_ROWS_1][2], int steps,
-                    const float *top, ptrdiff_t lda, const float *b, const float **ahead, int pace)
+                    const float *top, ptrdiff_t lda, const float *b, const float **next_panel,
+                    int prefetch_stride)
 {
     const ptrdiff_t next_step = lda == steps ? MR * STEPS : 0, line = NV * LANES;
     const float *a[ROW_POINTERS], *next = top + MR * lda;
     int k = 0;
     UNROLL
-    for (int g = 0; g < ROW_POINTERS; g++) a[g] = own_register(top + 3 * g * lda);
+    for (int g = 0; g < ROW_POINTERS; g++) a[g] = opaque_pointer(top + 3 * g * lda);
     if (worth_steps(PAIRS)) {
         for (; k + STEPS <= steps; k += STEPS, b += STEPS * line, next += next_step) {
             UNROLL
-            for (int i = 0; i < MR * STEPS; i += FLOATS_A_LINE) prefetch(next + i);
+            for (int i = 0; i < MR * STEPS; i += FLOATS_PER_LINE) prefetch(next + i);
             UNROLL
-            for (int i = 0; i < STEPS; i += ASKED, *ahead += pace) prefetch(*ahead);
-            lda = own_stride(lda);
+            for (int i = 0; i < STEPS; i += PREFETCH_INTERVAL, *next_panel += prefetch_stride)
+                prefetch(*next_panel);
+            lda = opaque_stride(lda);
             sum_steps(STEPS, MR, NV, PAIRS, acc, a, lda, b);
         }
         if (k + STEPS / 2 <= steps) {
@@ -142,7 +144,7 @@ INLINE void sum_run(const int MR, const int NV, const bool PAIRS, vf acc[TILE_RO
         }
     }
     for (; k < steps; k++, b += line) {
-        if (ASKED == 1) prefetch(*ahead), *ahead += pace;
+        if (PREFETCH_INTERVAL == 1) prefetch(*next_panel), *next_panel += prefetch_stride;
         sum_steps(1, MR, NV, PAIRS, acc, a, lda, b);
     }
 }
@@ -156,8 +158,8 @@ INLINE void sum_run_ta(const int MR, const int NV, const bool PAIRS, vf acc[TILE
         UNROLL
         for (int s = 0; s < STEPS_TA; s++) {
             sum_step(MR, NV, true, PAIRS, acc, &a, lda, b, 0);
-            a = own_register(a + lda);
-            b = own_register(b + ldb);
+            a = opaque_pointer(a + lda);
+            b = opaque_pointer(b + ldb);
         }
     }
     for (; k < steps; k++, a += lda, b += ldb) sum_step(MR, NV, true, PAIRS, acc, &a, lda, b, 0);
@@ -181,9 +183,12 @@ INLINE void run_tile(const int MR, const int NV, const bool TA, const bool PAIRS
     const int N = TA ? job->N : 1, T = job->T, K = job->K, columns = job->columns;
     const ptrdiff_t an = job->an, at = job->at, lda = job->lda, ldc = job->ldc;
     const ptrdiff_t bn = job->bn, bt = job->bt, ldb = job->ldb;
-    const float *const panel = job->b, *const bias = job->bias, relu = job->relu;
-    const float *top = job->a, *ahead = job->ahead ? job->ahead : panel;
-    const int pace = job->pace, width = NV * LANES;
+    const float *const panel = job->b, *const bias = job->bias;
+    const cn_activation activation = {.kind = job->activation.kind,
+                                      .lower = job->activation.lower,
+                                      .upper = job->activation.upper};
+    const float *top = job->a, *next_panel = job->next_panel ? job->next_panel : panel;
+    const int prefetch_stride = job->prefetch_stride, width = NV * LANES;
     const bool accumulate = job->accumulate;
     float *c = job->c;
     for (; count > 0; count--, top += TA ? MR : MR * lda, c += MR * ldc) {
@@ -201,7 +206,7 @@ INLINE void run_tile(const int MR, const int NV, const bool TA, const bool PAIRS
                 if (TA)
                     sum_run_ta(MR, NV, PAIRS, acc, K, a, lda, b, ldb);
                 else
-                    sum_run(MR, NV, PAIRS, acc, K, a, lda, b, &ahead, pace);
+                    sum_run(MR, NV, PAIRS, acc, K, a, lda, b, &next_panel, prefetch_stride);
             }
         }
         if (columns < width) {
@@ -217,11 +222,11 @@ INLINE void run_tile(const int MR, const int NV, const bool TA, const bool PAIRS
                 for (int j = 0; j < NV; j++) acc[i][j] += load(c + i * ldc + j * LANES);
             }
         }
-        if (relu > 0) {
+        if (activation.kind) {
             UNROLL
             for (int i = 0; i < MR; i++) {
                 UNROLL
-                for (int j = 0; j < NV; j++) acc[i][j] = clip_lanes(acc[i][j], relu);
+                for (int j = 0; j < NV; j++) acc[i][j] = activate_lanes(acc[i][j], activation);
             }
         }
         store_tile(MR, NV, acc, c, ldc);
@@ -299,13 +304,13 @@ INLINE int tiles_of(int rows, int most)
 /*
  * Where C has few rows, a panel of B is soon done with, and nothing has asked for the next one,
  * which may be in the memory. So this has `runs` runs of the job, for `rows` rows each, ask for as
- * many floats as their panel has, from `ahead` on: each of their tiles for its part.
+ * many floats as their panel has, from `next_panel` on: each of their tiles for its part.
  */
-INLINE void look_ahead(tile *job, const float *ahead, int runs, int rows, int vectors)
+INLINE void prefetch_panel(tile *job, const float *next_panel, int runs, int rows, int vectors)
 {
     const int count = runs * tiles_of(rows, panel_rows(vectors, job->pairs));
-    job->ahead = ahead;
-    job->pace = parts_of(ASKED * vectors * LANES, count);
+    job->next_panel = next_panel;
+    job->prefetch_stride = div_ceil(PREFETCH_INTERVAL * vectors * LANES, count);
 }
 
 /* Runs the job for `count` tiles of n rows of C (of n of A's columns with TA), and leaves it behind
@@ -315,7 +320,9 @@ INLINE void run_tiles(tile *job, const bool TA, int n, int count, int vectors)
     if (count > 0) tiles[job->pairs][TA][vectors - 1][n - 1](job, count);
     job->a += n * count * (TA ? 1 : job->lda);
     job->c += n * count * job->ldc;
-    if (job->ahead) job->ahead += (ptrdiff_t)count * job->N * job->T * (job->K / ASKED) * job->pace;
+    if (job->next_panel)
+        job->next_panel += (ptrdiff_t)count * job->N * job->T * (job->K / PREFETCH_INTERVAL) *
+                           job->prefetch_stride;
 }
 
 /*
@@ -372,12 +379,13 @@ INLINE void run_row_of(const int vectors, const bool PAIRS, const tile *job, ptr
     }
     UNROLL
     for (int j = 0; j < vectors; j++)
-        store(job->c + j * LANES, job->relu > 0 ? clip_lanes(acc[j], job->relu) : acc[j]);
+        store(job->c + j * LANES,
+              job->activation.kind ? activate_lanes(acc[j], job->activation) : acc[j]);
 }
 
 INLINE void run_row_with(const bool PAIRS, const tile *job, ptrdiff_t panel)
 {
-    switch (parts_of(job->columns, LANES)) {
+    switch (div_ceil(job->columns, LANES)) {
     case 1: run_row_of(1, PAIRS, job, panel); break;
     case 2: run_row_of(2, PAIRS, job, panel); break;
     case 3: run_row_of(3, PAIRS, job, panel); break;

@@ -27,6 +27,8 @@ typedef int32_t vi __attribute__((vector_size(LANES * 4), aligned(4), may_alias)
 typedef uint32_t vu __attribute__((vector_size(LANES * 4), aligned(4), may_alias));
 
 #define INLINE static inline __attribute__((always_inline))
+/* Runs once, when a session is planned: small rather than fast. */
+#define PLANNING static __attribute__((cold, noinline))
 
 /* Loops over a tile must unroll fully, or its accumulators do not live in registers. IVDEP: the
  * iterations are independent, although outputs may be the very same array as an input. Never before
@@ -69,7 +71,7 @@ static void store_part(float *p, vf v, int n)
     for (int j = 0; j < n; j++) p[j] = v[j];
 }
 
-INLINE vf spread(float x)
+INLINE vf broadcast(float x)
 {
     return x - (vf){0};
 }
@@ -91,12 +93,12 @@ INLINE vf fmadd(vf a, vf b, vf c)
 /* With a number in all lanes for a factor, or for what is added: a step of Horner's rule. */
 INLINE vf fmadd_by(float a, vf b, vf c)
 {
-    return fmadd(spread(a), b, c);
+    return fmadd(broadcast(a), b, c);
 }
 
 INLINE vf horner(vf a, vf b, float c)
 {
-    return fmadd(a, b, spread(c));
+    return fmadd(a, b, broadcast(c));
 }
 
 /* The same of single numbers, in loops that the compiler turns into vectors. */
@@ -111,7 +113,7 @@ INLINE float fmadd1(float a, float b, float c)
 
 /* fmadd(e, v, sum) in the sum's own register: GCC, left to choose, copies sums from one to
  * another. */
-INLINE vf add_product(vf sum, vf e, vf v)
+INLINE vf fma_in_place(vf sum, vf e, vf v)
 {
 #if (LANES == 8 && defined(__FMA__)) || (LANES == 16 && defined(__AVX512F__))
     __asm__("vfmadd231ps %2, %1, %0" : "+v"(sum) : "v"(e), "v"(v));
@@ -123,7 +125,7 @@ INLINE vf add_product(vf sum, vf e, vf v)
 
 /* p, of which the compiler no longer knows that it is another pointer and an offset: it keeps both
  * in registers, and does not compute one from the other at each use. */
-INLINE const float *own_register(const float *p)
+INLINE const float *opaque_pointer(const float *p)
 {
     __asm__("" : "+r"(p));
     return p;
@@ -131,14 +133,14 @@ INLINE const float *own_register(const float *p)
 
 /* A stride that may have changed: addresses are not computed from it before a loop, which would
  * take a register each, but in it, as part of a load. */
-INLINE ptrdiff_t own_stride(ptrdiff_t stride)
+INLINE ptrdiff_t opaque_stride(ptrdiff_t stride)
 {
     __asm__("" : "+r"(stride));
     return stride;
 }
 
 /* mask ? a : b, lane by lane; a mask's lanes are 0 or -1. */
-INLINE vf choose(vi mask, vf a, vf b)
+INLINE vf select(vi mask, vf a, vf b)
 {
     return (vf)((mask & (vi)a) | (~mask & (vi)b));
 }
@@ -156,25 +158,25 @@ INLINE vi first_lanes(int n)
  * the instructions, whose result is their second operand where one is a NaN. */
 INLINE vf at_least(vf v, float least)
 {
-    const vf low = spread(least);
+    const vf low = broadcast(least);
 #if LANES == 16 && defined(__AVX512F__)
     return (vf)_mm512_max_ps((__m512)low, (__m512)v);
 #elif LANES == 8 && defined(__AVX__)
     return (vf)_mm256_max_ps((__m256)low, (__m256)v);
 #else
-    return choose(v < low, low, v);
+    return select(v < low, low, v);
 #endif
 }
 
 INLINE vf at_most(vf v, float most)
 {
-    const vf high = spread(most);
+    const vf high = broadcast(most);
 #if LANES == 16 && defined(__AVX512F__)
     return (vf)_mm512_min_ps((__m512)high, (__m512)v);
 #elif LANES == 8 && defined(__AVX__)
     return (vf)_mm256_min_ps((__m256)high, (__m256)v);
 #else
-    return choose(v > high, high, v);
+    return select(v > high, high, v);
 #endif
 }
 
@@ -202,18 +204,18 @@ INLINE float activate1(float v, cn_activation a)
     return v > a.upper ? a.upper : v;
 }
 
-INLINE int smaller(int a, int b)
+INLINE int min(int a, int b)
 {
     return a < b ? a : b;
 }
 
-INLINE int larger(int a, int b)
+INLINE int max(int a, int b)
 {
     return a > b ? a : b;
 }
 
 /* How many parts of `size` hold n. */
-INLINE int parts_of(int n, int size)
+INLINE int div_ceil(int n, int size)
 {
     return (n + size - 1) / size;
 }

@@ -12,18 +12,18 @@
  * winograd_transforms_template.h.
  *
  * F(2x2, 3x3) has 4 x 4 tiles and 16 products for 4 outputs, but fewer filter elements: for one
- * small picture, where reading filters takes longer than multiplying.
+ * small image, where reading filters takes longer than multiplying.
  */
 
 enum {
     PLANES = 36, /* of tiles of 4 x 4 outputs, the most */
     TILE_BYTES =
-        512 * 1024,        /* of transformed tiles at a time, in and out: the second-level cache */
-    TILES_LEAST = 24,      /* at a time, so that a transformed weight is used that often */
-    FILTERS_A_TILE = 4096, /* or more tiles: this many filters of a plane for each, */
-    TILES_MOST = 128,      /* up to this many */
+        512 * 1024,   /* of transformed tiles at a time, in and out: the second-level cache */
+    TILES_LEAST = 24, /* at a time, so that a transformed weight is used that often */
+    FILTERS_PER_TILE = 4096,     /* or more tiles: this many filters of a plane for each, */
+    TILES_MOST = 128,            /* up to this many */
     CACHED_FILTERS = 128 * 1024, /* whose 36 planes stay in the last cache */
-    TILES_A_UNIT = 4,            /* to transform, where threads share the tiles of a block */
+    TILES_PER_TASK = 4,          /* to transform, where threads share the tiles of a block */
     WINOGRAD_CHANNELS = 16,      /* fewer channels do not pay for the transforms */
 };
 
@@ -35,11 +35,11 @@ typedef struct winograd {
     float *y;
     int m, h, w, c, pt, pl, oh, ow, oc;
     int side, planes;              /* a tile has side x side outputs, (side + 2)^2 planes */
-    int across, down, count;       /* tiles of a picture's row and column; of all pictures */
-    int block, most;               /* tiles at a time; the most, with fewer pictures, too */
+    int across, down, count;       /* tiles of a image's row and column; of all images */
+    int block, most;               /* tiles at a time; the most, with fewer images, too */
     ptrdiff_t pitch_in, pitch_out; /* floats from one transformed tile to the next */
     bool add;
-    float relu;
+    cn_activation activation;
     float *scratch;
 } winograd;
 
@@ -50,7 +50,18 @@ typedef struct block {
     int first, n; /* its tiles */
 } block;
 
-static winograd winograd_of(const cn_conv_shape *s, int side)
+/* Planned: the most tiles at a time. A block reads all filters: where they are many, tiles rather
+ * leave the second-level cache. */
+PLANNING int tiles_at_a_time(const cn_conv_problem *s, int side)
+{
+    const int planes = (side + 2) * (side + 2);
+    const int fits = TILE_BYTES / (int)sizeof(float) / planes / (s->c + s->oc);
+    const int64_t filters = (int64_t)s->c * s->oc / FILTERS_PER_TILE;
+    const int balanced = filters < TILES_MOST ? (int)filters : TILES_MOST;
+    return max(TILES_LEAST, max(fits, balanced));
+}
+
+static winograd winograd_of(const cn_conv_problem *s, int side, int most)
 {
     winograd f = {.m = s->m,
                   .h = s->h,
@@ -63,24 +74,20 @@ static winograd winograd_of(const cn_conv_shape *s, int side)
                   .oc = s->oc,
                   .side = side,
                   .planes = (side + 2) * (side + 2)};
-    f.across = parts_of(s->ow, side);
-    f.down = parts_of(s->oh, side);
+    f.across = div_ceil(s->ow, side);
+    f.down = div_ceil(s->oh, side);
     f.count = s->m * f.down * f.across;
-    /* A block reads all filters: where they are many, tiles rather leave the second-level cache. */
-    const int fits = TILE_BYTES / (int)sizeof(float) / f.planes / (s->c + s->oc);
-    const int64_t filters = (int64_t)s->c * s->oc / FILTERS_A_TILE;
-    const int balanced = filters < TILES_MOST ? (int)filters : TILES_MOST;
-    f.most = smaller(f.count, larger(TILES_LEAST, larger(fits, balanced)));
-    f.block = parts_of(f.count, parts_of(f.count, f.most));
+    f.most = min(f.count, most);
+    f.block = div_ceil(f.count, div_ceil(f.count, f.most));
     f.pitch_in = s->c;
     f.pitch_out = s->oc;
     return f;
 }
 
 /* Backward data's: x is dy, and a window begins 2 - p before its output. */
-static cn_conv_shape flipped_shape(const cn_conv_shape *s)
+static cn_conv_problem flipped_problem(const cn_conv_problem *s)
 {
-    cn_conv_shape f = *s;
+    cn_conv_problem f = *s;
     f.h = s->oh;
     f.w = s->ow;
     f.c = s->oc;
@@ -93,31 +100,25 @@ static cn_conv_shape flipped_shape(const cn_conv_shape *s)
 }
 
 /*
- * The side of tiles, or 0: the direct sum pays. Chosen by the batch that was planned for, so that
- * packed weights suit every call. The direct sum has 9 products an output and reads 9 filter
- * elements. Tiles have and read 36 or 16; their transforms take like an eighth or a quarter of the
- * products more, and to read an element takes as long as 13 products from memory, and 4 from the
- * last cache.
+ * The side of tiles, or 0: the direct sum pays. The direct sum has 9 products per output and reads
+ * 9 filter elements. Tiles have and read 36 or 16; their transforms take like an eighth or a
+ * quarter of the products more, and to read an element takes as long as 13 products from memory,
+ * and 4 from the last cache.
  */
-static int winograd_side(const cn_conv_shape *s)
+PLANNING int winograd_side(const cn_conv_pass *pass)
 {
-    if (s->direct || s->fh != 3 || s->fw != 3 || s->sh != 1 || s->sw != 1) return 0;
+    const cn_conv_problem *s = &pass->problem;
+    if (pass->options.no_winograd || !is_dense(s)) return 0;
+    if (s->fh != 3 || s->fw != 3 || s->sh != 1 || s->sw != 1) return 0;
     if (s->c < WINOGRAD_CHANNELS || s->oc < WINOGRAD_CHANNELS) return 0;
     if (s->c % LANES != 0 || s->oc % LANES != 0) return 0;
-    const double m = s->batch ? s->batch : s->m;
-    const double fours = m * parts_of(s->oh, 4) * parts_of(s->ow, 4);
-    const double twos = m * parts_of(s->oh, 2) * parts_of(s->ow, 2);
+    const double m = s->m;
+    const double fours = m * div_ceil(s->oh, 4) * div_ceil(s->ow, 4);
+    const double twos = m * div_ceil(s->oh, 2) * div_ceil(s->ow, 2);
     const int read = (int64_t)s->c * s->oc > CACHED_FILTERS ? 13 : 4;
     const double by_fours = 41 * fours + 36 * read, by_twos = 20 * twos + 16 * read;
     if (fmin(by_fours, by_twos) >= 9 * (m * s->oh * s->ow + read) || twos >= 1 << 30) return 0;
     return by_fours <= by_twos ? 4 : 2;
-}
-
-/* Backward transforms filters, or their gradients, in every call: a few tiles do not pay for it. */
-static bool winograd_backward_pays(const cn_conv_shape *s)
-{
-    const double m = s->batch ? s->batch : s->m;
-    return winograd_side(s) == 4 && m * parts_of(s->oh, 4) * parts_of(s->ow, 4) >= TILES_LEAST;
 }
 
 /* n floats, or a few more: an odd number of cache lines, so that what lies that far apart does not
@@ -162,11 +163,11 @@ static size_t block_floats(const winograd *f)
 
 /* One of backward data's filters for each of LANES channels j and of LANES k: in w, [3][3][oc][c],
  * turned by 180 degrees and transposed. */
-static void turned_filters(const winograd *f, const float *w, int j, int k, vf g[LANES][9])
+static void rotated_filters(const winograd *f, const float *w, int j, int k, vf g[LANES][9])
 {
     for (int t = 0; t < 9; t++) {
         vf square[LANES];
-        turn(w + ((ptrdiff_t)(8 - t) * f->oc + k) * f->c + j, f->c, square);
+        transpose(w + ((ptrdiff_t)(8 - t) * f->oc + k) * f->c + j, f->c, square);
         for (int i = 0; i < LANES; i++) g[i][t] = square[i];
     }
 }
@@ -179,12 +180,12 @@ typedef struct filters {
     bool flip;
 } filters;
 
-static void filters_unit(void *argument, int unit, int worker)
+static void filters_task(void *argument, int task, int worker)
 {
     const filters *z = argument;
     const winograd *f = z->f;
     const ptrdiff_t plane = plane_filters(f), tap = (ptrdiff_t)f->c * f->oc;
-    const int k = unit * LANES, column = k / PANEL * PANEL;
+    const int k = task * LANES, column = k / PANEL * PANEL;
     const int width = panel_vectors_at(f->oc, column) * LANES;
     float *to = z->u + (ptrdiff_t)f->c * column + (k - column);
     vf g[LANES][9];
@@ -194,7 +195,7 @@ static void filters_unit(void *argument, int unit, int worker)
         if (!z->flip) {
             for (int t = 0; t < 9; t++) g[0][t] = load(z->w + t * tap + (ptrdiff_t)j * f->oc + k);
         } else if (i == 0) {
-            turned_filters(f, z->w, j, k, g);
+            rotated_filters(f, z->w, j, k, g);
         }
         vf planes[PLANES];
         if (f->side == 4)
@@ -208,10 +209,10 @@ static void filters_unit(void *argument, int unit, int worker)
 static void transform_filters(const winograd *f, const float *w, bool flip, float *u, cn_pool *pool)
 {
     filters z = {.f = f, .w = w, .u = u, .flip = flip};
-    cn_pool_run(packers(filters_floats(f), pool), f->oc / LANES, filters_unit, &z);
+    cn_pool_run(threads_for(filters_floats(f), pool), f->oc / LANES, filters_task, &z);
 }
 
-/* Where tile t begins: its picture, and its first output row and column. */
+/* Where tile t begins: its image, and its first output row and column. */
 INLINE void tile_place(const winograd *f, int t, int *image, int *row, int *column)
 {
     *image = t / (f->down * f->across);
@@ -256,7 +257,7 @@ INLINE void transform_output_of(line_transform *line, const int n, const winogra
 {
     int image, row, column;
     tile_place(f, t, &image, &row, &column);
-    const int rows = smaller(n, f->oh - row), columns = smaller(n, f->ow - column);
+    const int rows = min(n, f->oh - row), columns = min(n, f->ow - column);
     float *y = f->y + (((ptrdiff_t)image * f->oh + row) * f->ow + column) * f->oc;
     m += slot * f->pitch_out;
     for (int k = 0; k < f->oc; k += LANES) {
@@ -269,7 +270,7 @@ INLINE void transform_output_of(line_transform *line, const int n, const winogra
                 float *at = y + ((ptrdiff_t)r * f->ow + q) * f->oc + k;
                 vf v = out[r * n + q] + bias;
                 if (f->add) v += load(at);
-                store(at, f->relu > 0 ? clip_lanes(v, f->relu) : v);
+                store(at, f->activation.kind ? activate_lanes(v, f->activation) : v);
             }
     }
 }
@@ -297,7 +298,7 @@ static void multiply_plane(const block *z, int p)
                     .lda = f->pitch_in,
                     .ldc = f->pitch_out,
                     .columns = width};
-        look_ahead(&job, job.b + (ptrdiff_t)f->c * width, 1, z->n, vectors);
+        prefetch_panel(&job, job.b + (ptrdiff_t)f->c * width, 1, z->n, vectors);
         run_rows(&job, false, z->n, vectors);
     }
 }
@@ -309,83 +310,56 @@ static block block_at(const winograd *f, int index, float *scratch)
                    .v = scratch,
                    .m = scratch + f->planes * plane_in(f),
                    .first = first,
-                   .n = smaller(f->block, f->count - first)};
+                   .n = min(f->block, f->count - first)};
 }
 
 /* A block by one thread: tiles in, products, tiles out. */
-static void block_unit(void *argument, int unit, int worker)
+static void block_task(void *argument, int task, int worker)
 {
     const winograd *f = argument;
-    const block z = block_at(f, unit, f->scratch + (size_t)worker * block_floats(f));
+    const block z = block_at(f, task, f->scratch + (size_t)worker * block_floats(f));
     for (int t = 0; t < z.n; t++) transform_input(f, z.first + t, t, z.v);
     for (int p = 0; p < f->planes; p++) multiply_plane(&z, p);
     for (int t = 0; t < z.n; t++) transform_output(f, z.first + t, t, z.m);
 }
 
 /* A block by all threads. */
-static void input_unit(void *argument, int unit, int worker)
+static void input_task(void *argument, int task, int worker)
 {
     const block *z = argument;
     (void)worker;
-    for (int t = unit * TILES_A_UNIT; t < smaller(z->n, (unit + 1) * TILES_A_UNIT); t++)
+    for (int t = task * TILES_PER_TASK; t < min(z->n, (task + 1) * TILES_PER_TASK); t++)
         transform_input(z->f, z->first + t, t, z->v);
 }
 
-static void product_unit(void *argument, int p, int worker)
+static void product_task(void *argument, int p, int worker)
 {
     (void)worker;
     multiply_plane(argument, p);
 }
 
-static void output_unit(void *argument, int unit, int worker)
+static void output_task(void *argument, int task, int worker)
 {
     const block *z = argument;
     (void)worker;
-    for (int t = unit * TILES_A_UNIT; t < smaller(z->n, (unit + 1) * TILES_A_UNIT); t++)
+    for (int t = task * TILES_PER_TASK; t < min(z->n, (task + 1) * TILES_PER_TASK); t++)
         transform_output(z->f, z->first + t, t, z->m);
 }
 
 /* Each thread its blocks, or where they are few, all threads one block after the other. */
 static void winograd_correlate(winograd *f, cn_pool *pool)
 {
-    const int blocks = parts_of(f->count, f->block), threads = cn_pool_threads(pool);
-    if (threads == 1 || blocks >= UNITS * threads) {
-        cn_pool_run(pool, blocks, block_unit, f);
+    const int blocks = div_ceil(f->count, f->block), threads = cn_pool_threads(pool);
+    if (threads == 1 || blocks >= TASKS * threads) {
+        cn_pool_run(pool, blocks, block_task, f);
         return;
     }
     for (int i = 0; i < blocks; i++) {
         block z = block_at(f, i, f->scratch);
-        cn_pool_run(pool, parts_of(z.n, TILES_A_UNIT), input_unit, &z);
-        cn_pool_run(pool, f->planes, product_unit, &z);
-        cn_pool_run(pool, parts_of(z.n, TILES_A_UNIT), output_unit, &z);
+        cn_pool_run(pool, div_ceil(z.n, TILES_PER_TASK), input_task, &z);
+        cn_pool_run(pool, f->planes, product_task, &z);
+        cn_pool_run(pool, div_ceil(z.n, TILES_PER_TASK), output_task, &z);
     }
-}
-
-static void winograd_backward_data(const cn_conv_shape *s, const float *dy, const float *w,
-                                   float *dx, float *scratch, cn_pool *pool)
-{
-    const cn_conv_shape flipped = flipped_shape(s);
-    winograd f = winograd_of(&flipped, 4);
-    transform_filters(&f, w, true, scratch, pool);
-    f.x = dy;
-    f.y = dx;
-    f.u = scratch;
-    f.scratch = scratch + filters_floats(&f);
-    winograd_correlate(&f, pool);
-}
-
-static void winograd_forward(const cn_conv_shape *s, const float *x, const float *packed,
-                             const float *b, float relu, float *y, float *scratch, cn_pool *pool)
-{
-    winograd f = winograd_of(s, winograd_side(s));
-    f.x = x;
-    f.u = packed;
-    f.bias = b;
-    f.add = s->add;
-    f.relu = relu;
-    f.y = y;
-    f.scratch = scratch;
-    winograd_correlate(&f, pool);
 }
 
 /* ---- backward weights: transforms of a block by tiles, then products by planes */
@@ -396,15 +370,6 @@ typedef struct winograd_weights {
     const float *dy;
     float *u, *dw; /* u: the sums [36][c][oc] */
 } winograd_weights;
-
-/* Products that sum over tiles read them a line at a time. */
-static winograd winograd_weights_of(const cn_conv_shape *s)
-{
-    winograd f = winograd_of(s, 4);
-    f.pitch_in = spaced((size_t)s->c);
-    f.pitch_out = spaced((size_t)s->oc);
-    return f;
-}
 
 /* Tile t of dy into m [36][block][oc] at `slot`: A dY A'. */
 static void transform_gradient(const winograd *f, const float *dy, int t, int slot, float *m)
@@ -428,19 +393,19 @@ static void transform_gradient(const winograd *f, const float *dy, int t, int sl
     }
 }
 
-static void transform_unit(void *argument, int unit, int worker)
+static void transform_task(void *argument, int task, int worker)
 {
     const winograd_weights *g = argument;
     const block *z = &g->z;
     (void)worker;
-    for (int t = unit * TILES_A_UNIT; t < smaller(z->n, (unit + 1) * TILES_A_UNIT); t++) {
+    for (int t = task * TILES_PER_TASK; t < min(z->n, (task + 1) * TILES_PER_TASK); t++) {
         transform_input(&g->f, z->first + t, t, z->v);
         transform_gradient(&g->f, g->dy, z->first + t, t, z->m);
     }
 }
 
 /* u[p][j][k] (+)= sum over the block's tiles of v[p][t][j] m[p][t][k]. */
-static void plane_unit(void *argument, int p, int worker)
+static void plane_task(void *argument, int p, int worker)
 {
     const winograd_weights *g = argument;
     const winograd *f = &g->f;
@@ -463,7 +428,7 @@ static void plane_unit(void *argument, int p, int worker)
 }
 
 /* dw += G' u G. */
-static void filter_gradient_unit(void *argument, int j, int worker)
+static void filter_gradient_task(void *argument, int j, int worker)
 {
     const winograd_weights *g = argument;
     const winograd *f = &g->f;
@@ -484,33 +449,121 @@ static size_t sums_floats(const winograd *f)
     return PLANES * (size_t)plane_sums(f);
 }
 
-static void winograd_backward_weights(const cn_conv_shape *s, const float *x, const float *dy,
-                                      float *dw, float *scratch, cn_pool *pool)
+/* ---- the methods */
+
+PLANNING bool winograd_4x4_supports(const cn_conv_pass *pass)
 {
-    winograd_weights g = {.f = winograd_weights_of(s), .dy = dy, .u = scratch, .dw = dw};
-    const winograd *f = &g.f;
-    g.f.x = x;
-    for (int i = 0; i < parts_of(f->count, f->block); i++) {
-        g.z = block_at(f, i, scratch + sums_floats(f));
-        cn_pool_run(pool, parts_of(g.z.n, TILES_A_UNIT), transform_unit, &g);
-        cn_pool_run(pool, PLANES, plane_unit, &g);
+    const cn_conv_problem *s = &pass->problem;
+    if (winograd_side(pass) != 4) return false;
+    /* Backward transforms filters, or their gradients, in every call: a few tiles do not pay. */
+    return pass->direction == CN_CONV_FORWARD ||
+           (double)s->m * div_ceil(s->oh, 4) * div_ceil(s->ow, 4) >= TILES_LEAST;
+}
+
+PLANNING bool winograd_2x2_supports(const cn_conv_pass *pass)
+{
+    return winograd_side(pass) == 2;
+}
+
+/* The correlation of a pass, for m images. */
+static winograd winograd_of_pass(const cn_conv_pass *pass, int m)
+{
+    cn_conv_problem s = pass->problem;
+    s.m = m;
+    if (pass->direction == CN_CONV_BACKWARD_DATA) s = flipped_problem(&s);
+    winograd f = winograd_of(&s, pass->as.winograd.side, pass->as.winograd.tiles);
+    if (pass->direction == CN_CONV_BACKWARD_WEIGHTS) {
+        /* Products that sum over tiles read them a line at a time. */
+        f.pitch_in = spaced((size_t)s.c);
+        f.pitch_out = spaced((size_t)s.oc);
     }
-    cn_pool_run(pool, f->c, filter_gradient_unit, &g);
+    return f;
 }
 
-/* ---- scratch memory: the most that one of the passes takes */
-
-static size_t winograd_forward_scratch(const cn_conv_shape *s, int threads)
+PLANNING void winograd_plan(cn_conv_pass *pass, int side)
 {
-    const winograd f = winograd_of(s, winograd_side(s));
-    return block_floats(&f) * (size_t)threads;
+    pass->as.winograd.side = side;
+    pass->as.winograd.tiles = tiles_at_a_time(&pass->problem, side);
+    const winograd f = winograd_of_pass(pass, pass->problem.m);
+    if (pass->direction == CN_CONV_BACKWARD_WEIGHTS) {
+        pass->scratch = sums_floats(&f) + block_floats(&f);
+        return;
+    }
+    pass->scratch = block_floats(&f) * (size_t)pass->options.threads;
+    if (pass->direction == CN_CONV_FORWARD)
+        pass->packed = filters_floats(&f);
+    else
+        pass->scratch += filters_floats(&f);
 }
 
-static size_t winograd_backward_scratch(const cn_conv_shape *s, int threads)
+PLANNING void winograd_4x4_plan(cn_conv_pass *pass)
 {
-    const cn_conv_shape flipped = flipped_shape(s);
-    const winograd data = winograd_of(&flipped, 4), gradient = winograd_weights_of(s);
-    const size_t back = filters_floats(&data) + block_floats(&data) * (size_t)threads;
-    const size_t weights = sums_floats(&gradient) + block_floats(&gradient);
-    return back > weights ? back : weights;
+    winograd_plan(pass, 4);
 }
+
+PLANNING void winograd_2x2_plan(cn_conv_pass *pass)
+{
+    winograd_plan(pass, 2);
+}
+
+static void winograd_pack(const cn_conv_pass *pass, const float *w, float *packed, cn_pool *pool)
+{
+    const winograd f = winograd_of_pass(pass, pass->problem.m);
+    transform_filters(&f, w, false, packed, pool);
+}
+
+static void winograd_forward(const cn_conv_pass *pass, const cn_conv_args *a)
+{
+    winograd f = winograd_of_pass(pass, a->m);
+    f.x = a->x;
+    f.u = a->w;
+    f.bias = a->b;
+    f.add = a->add;
+    f.activation = a->activation;
+    f.y = a->y;
+    f.scratch = a->scratch;
+    winograd_correlate(&f, a->pool);
+}
+
+static void winograd_backward_data(const cn_conv_pass *pass, const cn_conv_args *a)
+{
+    winograd f = winograd_of_pass(pass, a->m);
+    transform_filters(&f, a->w, true, a->scratch, a->pool);
+    f.x = a->dy;
+    f.y = a->dx;
+    f.u = a->scratch;
+    f.scratch = a->scratch + filters_floats(&f);
+    winograd_correlate(&f, a->pool);
+}
+
+static void winograd_backward_weights(const cn_conv_pass *pass, const cn_conv_args *a)
+{
+    winograd_weights g = {
+        .f = winograd_of_pass(pass, a->m), .dy = a->dy, .u = a->scratch, .dw = a->dw};
+    const winograd *f = &g.f;
+    g.f.x = a->x;
+    for (int i = 0; i < div_ceil(f->count, f->block); i++) {
+        g.z = block_at(f, i, a->scratch + sums_floats(f));
+        cn_pool_run(a->pool, div_ceil(g.z.n, TILES_PER_TASK), transform_task, &g);
+        cn_pool_run(a->pool, PLANES, plane_task, &g);
+    }
+    cn_pool_run(a->pool, f->c, filter_gradient_task, &g);
+    if (a->db) add_columns((size_t)f->m * (size_t)f->oh * (size_t)f->ow, f->oc, a->dy, a->db);
+}
+
+static const cn_conv_method winograd_4x4_method = {
+    .name = "winograd 4x4",
+    .supports = winograd_4x4_supports,
+    .plan = winograd_4x4_plan,
+    .pack = winograd_pack,
+    .run = {winograd_forward, winograd_backward_data, winograd_backward_weights},
+};
+
+/* Backward has no use for it: where tiles are few, the direct sum pays. */
+static const cn_conv_method winograd_2x2_method = {
+    .name = "winograd 2x2",
+    .supports = winograd_2x2_supports,
+    .plan = winograd_2x2_plan,
+    .pack = winograd_pack,
+    .run = {[CN_CONV_FORWARD] = winograd_forward},
+};

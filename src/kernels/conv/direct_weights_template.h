@@ -1,33 +1,33 @@
 /*
- * backward_weights_template.h - the gradient of a convolution's weights.
+ * direct_weights_template.h - backward weights on register tiles.
  *
  *     dw[u,v,j,k] = sum_{i,p,q} x[i, p sh + u - pt, q sw + v - pl, j] dy[i,p,q,k]
  *     db[k]       = sum_{i,p,q} dy[i,p,q,k]
  *
  * A tile holds a few rows (v, j) of one kernel row u of dw and one panel of channels k, and sums
- * over pixels: x is read transposed, dy a panel at a time. Threads share out dw, not the pixels, so
+ * over pixels: x is read transposed, dy a panel at a time. Threads divide dw, not the pixels, so
  * the order of a sum never depends on them.
  */
 
 enum {
     GRADIENT_PIXELS = 96, /* that a tile sums over at least: it reads and writes dw, too */
-    ASIDE_PIXELS = 256,   /* the same where x is copied for the tiles */
-    TOGETHER = 8,         /* pixels copied at a time: their cache lines last meanwhile */
+    COPIED_PIXELS = 256,  /* the same where x is copied for the tiles */
+    COPIED_TOGETHER = 8,  /* pixels copied at a time: their cache lines last meanwhile */
 };
 
 typedef struct weights_gradient {
-    pictures g;
+    input_view g;
     const float *dy;
     float *dw, *db;
     int oc, biases;
     int panels, tiles; /* of dw's columns, and of the fw c rows of one kernel row */
-    int shares;        /* parts that dw is shared out in */
+    int partitions;    /* that dw is divided into */
     float *scratch;
-    bool packed, aside;        /* dy is copied for the panels; and x for the tiles, too */
-    bool pairs;                /* of neighbouring pixels of a row, in both copies */
-    int chunk;                 /* tiles of rows worked on at a time */
-    size_t band, apart, panel; /* floats of a worker's: rows of x, a tile's rows, a panel of dy */
-    size_t worker;             /* and all together */
+    bool copies_dy, copies_x; /* dy is copied for the panels; and x for the tiles, too */
+    bool pairs;               /* of neighbouring pixels of a row, in both copies */
+    int chunk;                /* tiles of rows worked on at a time */
+    size_t band, tile, panel; /* floats of a thread's: rows of x, a tile of them, a panel of dy */
+    size_t worker;            /* and all together */
 } weights_gradient;
 
 /* NV neighbouring vectors of every pixel, summed over them. */
@@ -69,19 +69,19 @@ static void add_columns(size_t pixels, int oc, const float *dy, float *db)
 }
 
 /*
- * What is summed over at a time: output rows p0 <= p < p1 and columns q0 <= q < q1 of pictures
+ * What is summed over at a time: output rows p0 <= p < p1 and columns q0 <= q < q1 of images
  * i0 <= i < i1, for the entries e0 <= e < e1 of dw. An entry is (panel, kernel row u, tile of
  * rows).
  */
-typedef struct piece {
+typedef struct work_block {
     int i0, i1, p0, p1, q0, q1;
     int e0, e1;
     const float *rows; /* see padded_rows */
     ptrdiff_t image;
-    float *aside, *panels; /* copies, pixels in the order (p, i, q): tiles of x, panels of dy */
-    const float *dy;       /* at (i0, p0, q0), in place or the first of the panels */
+    float *tiles_of_x, *panels; /* copies, pixels in the order (p, i, q) */
+    const float *dy;            /* at (i0, p0, q0), in place or the first of the panels */
     ptrdiff_t dy_row, dy_image; /* in pixels, or pairs of them */
-} piece;
+} work_block;
 
 /* Pixels of one panel of dy side by side; sums[j] += their sum. */
 INLINE void copy_pixels(const int NV, int pixels, const float *from, int oc, float *copy, vf *sums)
@@ -93,7 +93,7 @@ INLINE void copy_pixels(const int NV, int pixels, const float *from, int oc, flo
             store(copy + j * LANES, v);
             sums[j] += v;
         }
-        prefetch(from + TOGETHER * (ptrdiff_t)oc);
+        prefetch(from + COPIED_TOGETHER * (ptrdiff_t)oc);
     }
 }
 
@@ -110,8 +110,8 @@ INLINE void pair_neighbours(const int NV, int pixels, const float *from, int oc,
             sums[j] += v;
             sums[j] += next;
         }
-        prefetch(from + TOGETHER * (ptrdiff_t)oc);
-        prefetch(from + (TOGETHER + 1) * (ptrdiff_t)oc);
+        prefetch(from + COPIED_TOGETHER * (ptrdiff_t)oc);
+        prefetch(from + (COPIED_TOGETHER + 1) * (ptrdiff_t)oc);
     }
 }
 
@@ -132,7 +132,7 @@ INLINE void copy_panel(const weights_gradient *s, int vectors, int pixels, const
 /* Whether db is summed as panels are copied: not where their columns are folded channels. */
 INLINE bool copies_find_db(const weights_gradient *s)
 {
-    return s->packed && s->biases == s->oc;
+    return s->copies_dy && s->biases == s->oc;
 }
 
 /*
@@ -140,23 +140,23 @@ INLINE bool copies_find_db(const weights_gradient *s)
  * two apart would share a few sets of the first-level cache, and push each other out. The copy
  * passes every number, and so finds db, too: whoever has a panel's first entry adds it.
  */
-static void take_panels(const weights_gradient *s, piece *z)
+static void copy_panels(const weights_gradient *s, work_block *z)
 {
-    const pictures *g = &s->g;
+    const input_view *g = &s->g;
     const int per_panel = g->fh * s->tiles, together = s->pairs ? 2 : 1;
     const bool find_db = s->db && copies_find_db(s);
     ptrdiff_t done = 0;
     z->dy = s->dy + (((ptrdiff_t)z->i0 * g->oh + z->p0) * g->ow + z->q0) * s->oc;
     z->dy_row = g->ow;
     z->dy_image = (ptrdiff_t)g->oh * g->ow;
-    if (!s->packed) return;
+    if (!s->copies_dy) return;
     z->dy = z->panels;
-    z->dy_image = parts_of(z->q1 - z->q0, together);
+    z->dy_image = div_ceil(z->q1 - z->q0, together);
     z->dy_row = (z->i1 - z->i0) * z->dy_image;
     for (int p = z->p0; p < z->p1; p++)
         for (int i = z->i0; i < z->i1; i++)
-            for (int q = z->q0; q < z->q1; q += TOGETHER) {
-                const int pixels = smaller(TOGETHER, z->q1 - q);
+            for (int q = z->q0; q < z->q1; q += COPIED_TOGETHER) {
+                const int pixels = min(COPIED_TOGETHER, z->q1 - q);
                 const float *from = s->dy + (((ptrdiff_t)i * g->oh + p) * g->ow + q) * s->oc;
                 float *to = z->panels;
                 for (int panel = z->e0 / per_panel; panel * per_panel < z->e1; panel++) {
@@ -166,10 +166,10 @@ static void take_panels(const weights_gradient *s, piece *z)
                                sums);
                     to += s->panel;
                     if (!find_db || panel * per_panel < z->e0) continue;
-                    for (int j = 0; j < smaller(PANEL, s->oc - column); j++)
+                    for (int j = 0; j < min(PANEL, s->oc - column); j++)
                         s->db[column + j] += sums[j / LANES][j % LANES];
                 }
-                done += parts_of(pixels, together);
+                done += div_ceil(pixels, together);
             }
 }
 
@@ -177,17 +177,17 @@ static void take_panels(const weights_gradient *s, piece *z)
 INLINE int tile_of(int depth, int part, int count, int *first)
 {
     const int n = depth / count, more = depth % count;
-    *first = part * n + smaller(part, more);
+    *first = part * n + min(part, more);
     return n + (part < more);
 }
 
-/* The output rows low <= p < high of a piece whose kernel row u lies inside the picture:
+/* The output rows low <= p < high of a work_block whose kernel row u lies inside the image:
  * 0 <= p sh + u - pt < h. */
-INLINE void rows_seen(const pictures *g, const piece *z, int u, int *low, int *high)
+INLINE void rows_seen(const input_view *g, const work_block *z, int u, int *low, int *high)
 {
     const int last = g->h - 1 + g->pt - u;
-    *low = larger(z->p0, g->pt > u ? parts_of(g->pt - u, g->sh) : 0);
-    *high = smaller(z->p1, last < 0 ? 0 : last / g->sh + 1);
+    *low = max(z->p0, g->pt > u ? div_ceil(g->pt - u, g->sh) : 0);
+    *high = min(z->p1, last < 0 ? 0 : last / g->sh + 1);
 }
 
 /* n <= TILE_ROWS_2 neighbours of every pixel, in whole vectors: the next pixel overwrites what is
@@ -196,7 +196,7 @@ INLINE void copy_rows(int n, int pixels, const float *from, ptrdiff_t step, floa
 {
     for (int q = 0; q < pixels; q++, from += step, copy += n) {
         for (int j = 0; j < TILE_ROWS_2; j += LANES) store(copy + j, load(from + j));
-        prefetch(from + TOGETHER * step);
+        prefetch(from + COPIED_TOGETHER * step);
     }
 }
 
@@ -207,8 +207,8 @@ INLINE void pair_copied_rows(int n, int pixels, const float *from, ptrdiff_t ste
         for (int j = 0; j < TILE_ROWS_2; j += LANES)
             store(copy + j,
                   pair_lanes(load(from + j), q + 1 < pixels ? load(from + step + j) : (vf){0}));
-        prefetch(from + TOGETHER * step);
-        prefetch(from + (TOGETHER + 1) * step);
+        prefetch(from + COPIED_TOGETHER * step);
+        prefetch(from + (COPIED_TOGETHER + 1) * step);
     }
 }
 
@@ -217,22 +217,22 @@ INLINE void pair_copied_rows(int n, int pixels, const float *from, ptrdiff_t ste
  * tile takes six neighbours of a pixel's many, and pixels a power of two apart share sets of the
  * cache.
  */
-static void take_aside(const weights_gradient *s, const piece *z, int u, int part0, int part1)
+static void copy_tiles(const weights_gradient *s, const work_block *z, int u, int part0, int part1)
 {
-    const pictures *g = &s->g;
+    const input_view *g = &s->g;
     const int few = g->fw * g->c / s->tiles, more = g->fw * g->c % s->tiles; /* as in tile_of */
-    const ptrdiff_t step = (ptrdiff_t)g->sw * g->c, first = part0 * few + smaller(part0, more);
+    const ptrdiff_t step = (ptrdiff_t)g->sw * g->c, first = part0 * few + min(part0, more);
     ptrdiff_t done = 0;
     int low, high;
     rows_seen(g, z, u, &low, &high);
     for (int p = low; p < high; p++)
         for (int i = z->i0; i < z->i1; i++)
-            for (int q = z->q0; q < z->q1; q += TOGETHER) {
-                const int pixels = smaller(TOGETHER, z->q1 - q);
+            for (int q = z->q0; q < z->q1; q += COPIED_TOGETHER) {
+                const int pixels = min(COPIED_TOGETHER, z->q1 - q);
                 const float *from = z->rows + (i - z->i0) * z->image +
                                     (p * g->sh + u - g->pt) * g->row + q * step + first;
-                float *to = z->aside;
-                for (int part = part0; part < part1; part++, to += s->apart) {
+                float *to = z->tiles_of_x;
+                for (int part = part0; part < part1; part++, to += s->tile) {
                     const int n = few + (part < more);
                     if (s->pairs)
                         pair_copied_rows(n, pixels, from, step, to + done * n);
@@ -240,19 +240,20 @@ static void take_aside(const weights_gradient *s, const piece *z, int u, int par
                         copy_rows(n, pixels, from, step, to + done * n);
                     from += n;
                 }
-                done += parts_of(pixels, s->pairs ? 2 : 1);
+                done += div_ceil(pixels, s->pairs ? 2 : 1);
             }
 }
 
-/* One entry of dw, summed over a piece. `aside`: what its tile sees of x, where that is copied. */
-static void add_gradient(const weights_gradient *s, const piece *z, int entry, const float *aside)
+/* One entry of dw, summed over a work block. `copy`: what its tile sees of x, if that is copied. */
+static void add_gradient(const weights_gradient *s, const work_block *z, int entry,
+                         const float *copy)
 {
-    const pictures *g = &s->g;
+    const input_view *g = &s->g;
     const int part = entry % s->tiles, u = entry / s->tiles % g->fh;
     const int depth = g->fw * g->c, panel = entry / s->tiles / g->fh, column = panel * PANEL;
     const int vectors = panel_vectors_at(s->oc, column);
-    const ptrdiff_t width = s->packed ? vectors * LANES : s->oc;
-    const int count = s->aside ? s->tiles : tiles_of(depth, panel_rows(vectors, s->pairs));
+    const ptrdiff_t width = s->copies_dy ? vectors * LANES : s->oc;
+    const int count = s->copies_x ? s->tiles : tiles_of(depth, panel_rows(vectors, s->pairs));
     int low, high, row;
     rows_seen(g, z, u, &low, &high);
     if (part >= count || low >= high) return;
@@ -272,11 +273,11 @@ static void add_gradient(const weights_gradient *s, const piece *z, int entry, c
                 .bt = z->dy_row * width,
                 .ldb = width,
                 .ldc = s->oc,
-                .columns = smaller(s->oc - column, vectors * LANES),
+                .columns = min(s->oc - column, vectors * LANES),
                 .accumulate = true,
                 .pairs = s->pairs};
-    if (s->aside) {
-        job.a = aside;
+    if (s->copies_x) {
+        job.a = copy;
         job.lda = n;
         job.K = (int)z->dy_row * job.T;
         job.N = job.T = 1;
@@ -285,86 +286,56 @@ static void add_gradient(const weights_gradient *s, const piece *z, int entry, c
 }
 
 /* The entries of tiles part0 <= part < part1 of kernel row u. */
-static void add_chunk(const weights_gradient *s, const piece *z, int u, int part0, int part1)
+static void add_chunk(const weights_gradient *s, const work_block *z, int u, int part0, int part1)
 {
     const int per_panel = s->g.fh * s->tiles, before = u * s->tiles;
-    bool taken = !s->aside;
+    bool taken = !s->copies_x;
     for (int panel = z->e0 / per_panel; panel * per_panel < z->e1; panel++) {
         const int first = panel * per_panel + before + part0;
-        const int low = larger(z->e0, first), high = smaller(z->e1, first + part1 - part0);
-        if (low < high && !taken) take_aside(s, z, u, part0, part1);
+        const int low = max(z->e0, first), high = min(z->e1, first + part1 - part0);
+        if (low < high && !taken) copy_tiles(s, z, u, part0, part1);
         taken |= low < high;
         for (int e = low; e < high; e++)
-            add_gradient(s, z, e, z->aside + (size_t)(e - first) * s->apart);
+            add_gradient(s, z, e, z->tiles_of_x + (size_t)(e - first) * s->tile);
     }
 }
 
-/* A share of dw's entries over all pictures: who computes an entry does not change its sum. The
- * first unit is db, where taking the panels does not sum it. */
-static void gradient_unit(void *argument, int unit, int worker)
+/* A partition of dw's entries over all images: who computes an entry does not change its sum. The
+ * first task is db, where taking the panels does not sum it. */
+static void gradient_task(void *argument, int task, int worker)
 {
     const weights_gradient *s = argument;
-    const pictures *g = &s->g;
-    if (unit == 0) {
+    const input_view *g = &s->g;
+    if (task == 0) {
         const size_t floats = (size_t)g->m * (size_t)g->oh * (size_t)g->ow * (size_t)s->oc;
         if (s->db && !copies_find_db(s))
             add_columns(floats / (size_t)s->biases, s->biases, s->dy, s->db);
         return;
     }
-    const int64_t entries = (int64_t)s->panels * g->fh * s->tiles, share = unit - 1;
-    float *band = s->scratch + (size_t)worker * s->worker, *aside = band + s->band;
-    piece z = {.e0 = (int)(share * entries / s->shares),
-               .e1 = (int)((share + 1) * entries / s->shares),
-               .aside = aside,
-               .panels = aside + s->apart * (size_t)s->chunk};
+    const int64_t entries = (int64_t)s->panels * g->fh * s->tiles, partition = task - 1;
+    float *band = s->scratch + (size_t)worker * s->worker, *tiles_of_x = band + s->band;
+    work_block z = {.e0 = (int)(partition * entries / s->partitions),
+                    .e1 = (int)((partition + 1) * entries / s->partitions),
+                    .tiles_of_x = tiles_of_x,
+                    .panels = tiles_of_x + s->tile * (size_t)s->chunk};
     if (z.e0 == z.e1) return;
     for (int part = 0; part < g->groups * g->bands * g->runs; part++) {
         z.i0 = part / g->runs / g->bands * g->group;
         z.p0 = part / g->runs % g->bands * g->band_rows;
         z.q0 = part % g->runs * g->run;
-        z.i1 = smaller(g->m, z.i0 + g->group);
-        z.p1 = smaller(g->oh, z.p0 + g->band_rows);
-        z.q1 = smaller(g->ow, z.q0 + g->run);
+        z.i1 = min(g->m, z.i0 + g->group);
+        z.p1 = min(g->oh, z.p0 + g->band_rows);
+        z.q1 = min(g->ow, z.q0 + g->run);
         z.rows = padded_rows(g, z.i0, z.i1, z.p0, z.p1, band, &z.image);
-        take_panels(s, &z);
+        copy_panels(s, &z);
         for (int u = 0; u < g->fh; u++)
             for (int part0 = 0; part0 < s->tiles; part0 += s->chunk)
-                add_chunk(s, &z, u, part0, smaller(s->tiles, part0 + s->chunk));
+                add_chunk(s, &z, u, part0, min(s->tiles, part0 + s->chunk));
     }
-}
-
-/* Of the folded convolution. */
-static weights_gradient gradient_of(const cn_conv_shape *s, const float *x, int threads)
-{
-    weights_gradient f = {.g = pictures_of(s, x, s->sh == 1), .oc = s->oc, .shares = threads};
-    pictures *g = &f.g;
-    /* Pairs need both copies; below two vectors of channels these take longer than the products. */
-    f.pairs = s->bf16 && s->oc > LANES;
-    f.packed = f.pairs || s->oc > PANEL;
-    /* A number copied serves each panel once; windows that overlap copy it several times. */
-    f.aside = f.pairs || (f.packed && s->sw * s->c > PANEL && (s->fw == 1 || s->oc >= 8 * PANEL));
-    split(g, BAND_FLOATS, s->oc, f.aside ? ASIDE_PIXELS : GRADIENT_PIXELS, g->m);
-    const size_t pixels = (size_t)g->most_group * (size_t)g->band_rows * (size_t)g->most_run;
-    f.panels = parts_of(s->oc, PANEL);
-    f.tiles = tiles_of(g->fw * g->c, s->oc > LANES ? TILE_ROWS_2 : TILE_ROWS_1);
-    f.chunk = f.tiles;
-    f.worker = f.band = band_floats(g);
-    if (f.packed) {
-        f.panel = pixels * PANEL;
-        /* A share may begin and end inside a panel. */
-        f.worker += f.panel * (size_t)smaller(f.panels, f.panels / threads + 2);
-    }
-    if (f.aside) {
-        f.apart = pixels * TILE_ROWS_2 + LANES;
-        const size_t all = f.apart * (size_t)f.tiles, some = BAND_FLOATS + f.apart;
-        f.chunk = smaller(f.tiles, (int)(BAND_FLOATS / f.apart) + 1);
-        f.worker += all < some ? all : some; /* more pixels, more memory: not so with chunks */
-    }
-    return f;
 }
 
 /* dw[u,v,j,k] += sum_e dw'[u, v + e sw, j, (e, k)], the gradient of fold's w'. */
-static void unfold(const cn_conv_shape *s, const folded *f, const float *wide, float *dw)
+static void unfold(const cn_conv_problem *s, const fold *f, const float *wide, float *dw)
 {
     const int oc = s->oc, rows = f->s.fw * s->c;
     for (int u = 0; u < s->fh; u++)
@@ -376,22 +347,100 @@ static void unfold(const cn_conv_shape *s, const folded *f, const float *wide, f
             }
 }
 
-static size_t wide_floats(const folded *f)
+/* ---- the method */
+
+static cn_conv_problem weights_problem(const cn_conv_pass *pass, int m)
 {
-    return f->g == 1 ? 0 : (size_t)f->s.fh * (size_t)f->s.fw * (size_t)f->s.c * (size_t)f->s.oc;
+    cn_conv_problem s = pass->problem;
+    s.m = m;
+    return folded(&s, pass->as.weights.fold).s;
 }
 
-static void direct_backward_weights(const cn_conv_shape *s, const float *x, const float *dy,
-                                    float *dw, float *db, float *scratch, cn_pool *pool)
+/* The gradient of folded weights, which is then unfolded. */
+static size_t folded_floats(const cn_conv_pass *pass, const cn_conv_problem *f)
 {
-    const folded wide = fold(s);
-    weights_gradient f = gradient_of(&wide.s, x, cn_pool_threads(pool));
-    f.dy = dy;
-    f.dw = wide.g == 1 ? dw : scratch;
-    f.db = db;
-    f.biases = s->oc;
-    f.scratch = scratch + wide_floats(&wide);
-    memset(scratch, 0, wide_floats(&wide) * sizeof *scratch);
-    cn_pool_run(pool, 1 + f.shares, gradient_unit, &f);
-    if (wide.g > 1) unfold(s, &wide, scratch, dw);
+    if (pass->as.weights.fold == 1) return 0;
+    return (size_t)f->fh * (size_t)f->fw * (size_t)f->c * (size_t)f->oc;
 }
+
+static weights_gradient gradient_of(const cn_conv_pass *pass, const cn_conv_problem *f)
+{
+    weights_gradient s = {.g = view_of(f, 0, f->sh == 1),
+                          .oc = f->oc,
+                          .biases = pass->problem.oc,
+                          .partitions = pass->options.threads,
+                          .copies_dy = pass->as.weights.copies_dy,
+                          .copies_x = pass->as.weights.copies_x,
+                          .pairs = pass->pairs,
+                          .chunk = pass->as.weights.chunk,
+                          .band = pass->as.weights.band,
+                          .tile = pass->as.weights.tile,
+                          .panel = pass->as.weights.panel,
+                          .worker = pass->as.weights.worker};
+    s.panels = div_ceil(f->oc, PANEL);
+    s.tiles = tiles_of(f->fw * f->c, f->oc > LANES ? TILE_ROWS_2 : TILE_ROWS_1);
+    return s;
+}
+
+PLANNING void weights_plan(cn_conv_pass *pass)
+{
+    pass->as.weights.fold = choose_fold(&pass->problem);
+    const cn_conv_problem f = weights_problem(pass, pass->problem.m);
+    /* Pairs need both copies; below two vectors of channels these take longer than the products. */
+    pass->pairs = pass->options.bf16 && f.oc > LANES;
+    const bool copies_dy = pass->pairs || f.oc > PANEL;
+    /* A number copied serves each panel once; windows that overlap copy it several times. */
+    const bool copies_x =
+        pass->pairs || (copies_dy && f.sw * f.c > PANEL && (f.fw == 1 || f.oc >= 8 * PANEL));
+    pass->as.weights.copies_dy = copies_dy;
+    pass->as.weights.copies_x = copies_x;
+    weights_gradient s = gradient_of(pass, &f);
+    input_view *g = &s.g;
+    pass->as.weights.blocking =
+        block_view(g, BAND_FLOATS, f.oc, copies_x ? COPIED_PIXELS : GRADIENT_PIXELS);
+    divide_view(g, &pass->as.weights.blocking, g->m);
+    const size_t pixels = (size_t)g->most_group * (size_t)g->band_rows * (size_t)g->most_run;
+    size_t worker = band_floats(g);
+    pass->as.weights.band = worker;
+    pass->as.weights.chunk = s.tiles;
+    if (copies_dy) {
+        pass->as.weights.panel = pixels * PANEL;
+        /* A partition may begin and end inside a panel. */
+        worker += pixels * PANEL * (size_t)min(s.panels, s.panels / pass->options.threads + 2);
+    }
+    if (copies_x) {
+        const size_t one = pixels * TILE_ROWS_2 + LANES;
+        const size_t all = one * (size_t)s.tiles, some = BAND_FLOATS + one;
+        pass->as.weights.tile = one;
+        pass->as.weights.chunk = min(s.tiles, (int)(BAND_FLOATS / one) + 1);
+        worker += all < some ? all : some; /* more pixels, more memory: not so with chunks */
+    }
+    pass->as.weights.worker = worker;
+    pass->scratch = worker * (size_t)pass->options.threads + folded_floats(pass, &f);
+    note_tile(pass, f.oc);
+}
+
+static void direct_backward_weights(const cn_conv_pass *pass, const cn_conv_args *a)
+{
+    cn_conv_problem s = pass->problem;
+    s.m = a->m;
+    const fold wide = folded(&s, pass->as.weights.fold);
+    const size_t floats = folded_floats(pass, &wide.s);
+    weights_gradient f = gradient_of(pass, &wide.s);
+    divide_view(&f.g, &pass->as.weights.blocking, f.g.m);
+    f.g.x = a->x;
+    f.dy = a->dy;
+    f.dw = floats ? a->scratch : a->dw;
+    f.db = a->db;
+    f.scratch = a->scratch + floats;
+    memset(a->scratch, 0, floats * sizeof *a->scratch);
+    cn_pool_run(a->pool, 1 + f.partitions, gradient_task, &f);
+    if (floats) unfold(&s, &wide, a->scratch, a->dw);
+}
+
+static const cn_conv_method direct_weights_method = {
+    .name = "direct",
+    .supports = direct_supports,
+    .plan = weights_plan,
+    .run = {[CN_CONV_BACKWARD_WEIGHTS] = direct_backward_weights},
+};

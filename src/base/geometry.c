@@ -1,5 +1,5 @@
-/* window.c - the geometry of sliding windows: output sizes and SAME padding. */
-#include "base/base.h"
+/* geometry.c - sliding windows: output sizes and SAME padding. */
+#include "base/geometry.h"
 
 #include <stdio.h>
 

@@ -1,0 +1,139 @@
+/*
+ * conv.h - a convolution is planned once, and then run as often as there are batches.
+ *
+ * A plan holds, for each of the three passes, the method that computes it and that method's
+ * blocking, with what they take of memory. cn_conv_plan_make tries the methods of an instruction
+ * set (methods_template.h), best first; nothing chooses a method or a blocking after that. A call
+ * may have fewer examples than were planned for: then there are fewer blocks of the same kind.
+ */
+#ifndef CN_CONV_H
+#define CN_CONV_H
+
+#include "base/activation.h"
+#include "base/geometry.h"
+#include "base/threads.h"
+
+typedef enum cn_conv_direction {
+    CN_CONV_FORWARD,
+    CN_CONV_BACKWARD_DATA,
+    CN_CONV_BACKWARD_WEIGHTS,
+    CN_CONV_DIRECTIONS
+} cn_conv_direction;
+
+typedef struct cn_conv_options {
+    int threads;        /* that will run the plan; 0 stands for 1 */
+    bool no_winograd;   /* forbids Winograd's method, which rounds differently */
+    bool bf16;          /* rounds what direct sums multiply to bf16, where that pays */
+    const char *method; /* tries this method and plain loops alone; NULL: all */
+} cn_conv_options;
+
+/* ---- methods */
+
+typedef struct cn_conv_method cn_conv_method;
+
+/* What of the input is worked on at a time, so that it stays in a cache. */
+typedef struct cn_conv_blocking {
+    int rows;   /* output rows of a band */
+    int images; /* the most whole images taken together; 1 where bands are less than images */
+    int pixels; /* the most output pixels of a row taken together */
+    bool batch_tiling; /* a register tile takes a pixel of several images, not several of a row */
+} cn_conv_blocking;
+
+enum { CN_CONV_MAX_PHASES = 16 };
+
+/* One pass, planned. Those of a method's `plan` are filled in by it; the others it may read. */
+typedef struct cn_conv_pass {
+    cn_conv_direction direction;
+    cn_conv_problem problem; /* with the m that was planned for */
+    cn_conv_options options;
+    const cn_conv_method *const *methods; /* the table */
+    const cn_conv_method *method;
+    size_t packed, scratch; /* `plan`: floats; packed: in forward alone */
+    int tile[2];            /* `plan`: rows and vectors of a register tile; 0: none */
+    bool pairs;             /* `plan`: products of bf16 */
+    union {                 /* `plan` */
+        struct {
+            cn_conv_blocking blocking;
+            int fold; /* pixels of a row that are computed as channels of one */
+        } direct;
+        struct {
+            cn_conv_blocking blocking[CN_CONV_MAX_PHASES];
+        } phases;
+        struct {
+            cn_conv_blocking blocking;
+            int fold;
+            bool copies_dy, copies_x;
+            int chunk;                        /* tiles of rows of dw worked on at a time */
+            size_t band, tile, panel, worker; /* floats of a thread's scratch memory */
+        } weights;
+        struct {
+            int side, tiles; /* of a tile; the most at a time */
+        } winograd;
+        struct {
+            int phases_h, phases_w;
+            size_t x, y, w; /* floats of a thread's slices of x and y, and of a group's weights */
+        } slices;
+    } as;
+} cn_conv_pass;
+
+/* The arrays of a call. Of x, dy and w a pass reads the two that it is computed from. */
+typedef struct cn_conv_args {
+    int m;                    /* examples; at most as many as were planned for */
+    const float *x;           /* forward, backward weights */
+    const float *w;           /* forward: packed; backward data: as it is */
+    const float *b;           /* forward: may be NULL */
+    const float *dy;          /* backward */
+    bool add;                 /* forward adds to y; without dilation and groups alone */
+    cn_activation activation; /* forward: of y, NONE or CLIP */
+    float *y;                 /* overwritten, or with `add` added to */
+    float *dx;                /* overwritten */
+    float *dw, *db;           /* accumulated; db may be NULL */
+    float *scratch;
+    cn_pool *pool; /* of at most as many threads as were planned for */
+} cn_conv_args;
+
+/* A way to compute some of the passes of some problems. */
+struct cn_conv_method {
+    const char *name;
+    /* Can it compute this pass, and does that pay? */
+    bool (*supports)(const cn_conv_pass *pass);
+    void (*plan)(cn_conv_pass *pass);
+    void (*pack)(const cn_conv_pass *pass, const float *w, float *packed, cn_pool *pool);
+    void (*run[CN_CONV_DIRECTIONS])(const cn_conv_pass *pass, const cn_conv_args *args);
+};
+
+/* ---- plans */
+
+/* [1] is what a method that makes another convolution of the problem leaves to do; else unused. */
+typedef struct cn_conv_plan {
+    cn_conv_pass passes[CN_CONV_DIRECTIONS][2];
+    size_t packed, scratch; /* floats: of packed weights; of memory enough for each of the passes */
+} cn_conv_plan;
+
+/* From a table of methods that ends in one for every problem, and a NULL. Cannot fail. */
+void cn_conv_plan_make(cn_conv_plan *plan, const cn_conv_method *const *methods,
+                       const cn_conv_problem *problem, cn_conv_options options);
+
+/* Plans pass[1] for this problem: what a method calls that leaves the work to another. */
+void cn_conv_plan_inner(cn_conv_pass *pass, const cn_conv_problem *problem, int threads);
+
+/* "winograd 4x4" or "groups, each direct 6x2" into text. */
+enum { CN_CONV_TEXT = 96 };
+void cn_conv_plan_describe(const cn_conv_plan *plan, cn_conv_direction direction,
+                           char text[CN_CONV_TEXT]);
+
+/* The weights as forward reads them. */
+void cn_conv_pack(const cn_conv_plan *plan, const float *w, float *packed, cn_pool *pool);
+
+/*
+ * One pass. x and dy must be readable one vector past their ends. An infinity or a NaN of x may
+ * make neighbours in its row of y NaN, too (see folding in packing_template.h); with dilation any
+ * of dw, even where no window saw it.
+ */
+void cn_conv_run(const cn_conv_plan *plan, cn_conv_direction direction, const cn_conv_args *args);
+
+/* ---- the last method: plain loops, in any instruction set (conv_plain.c) */
+
+extern const cn_conv_method cn_conv_plain;
+
+#endif

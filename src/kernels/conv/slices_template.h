@@ -1,0 +1,310 @@
+/*
+ * slices_template.h - groups of channels and dilated windows, made of dense convolutions.
+ *
+ *     y[i,p,q,k] = b[k] + sum_{u,v,j} x[i, p sh + u dh - pt, q sw + v dw - pl, g c' + j] w[u,v,j,k]
+ *
+ * with j < c' = c / groups and g = k / (oc / groups). A group is a dense convolution of its
+ * channels. A dilated window meets every dh-th row only: with e the greatest common divisor of sh
+ * and dh, the outputs p = (dh / e) p' + a of one a see the rows
+ *
+ *     r = p sh + u dh - pt = dh (p' sh / e + u) + a sh - pt
+ *
+ * which are every dh-th row, and on these p' is a convolution of stride sh / e without gaps. The
+ * same holds for columns. So slices of x are copied side by side, with their zeros, convolved, and
+ * the outputs are put where they belong. A slice has the channels of a group, and every dh-th row
+ * and dw-th column; of each image there are dh / e times dw / e a group, all of one size.
+ */
+
+enum {
+    SLICES_IN_CACHE = 48 * 1024, /* floats of slices that are convolved at a time, by one thread */
+    SLICES_TOGETHER = 1 << 20,   /* by all threads, where there is one group */
+    SLICE_OUTPUTS = 512          /* at least, so that packing weights for them pays */
+};
+
+/* What the slices of a pass are; the convolution of one, times its images, is pass[1]'s problem. */
+typedef struct slices {
+    const cn_conv_pass *pass;
+    const cn_conv_args *args;
+    const cn_conv_problem *s, *part; /* of the whole, and of the slices that are taken together */
+    int groups, phases_h, phases_w;  /* phases: outputs with different a */
+    int count;                       /* slices of a group, (image, phase, phase) */
+    size_t worker;                   /* floats of a thread's scratch memory */
+} slices;
+
+static size_t floats_of(int a, int b, int c, int d)
+{
+    return (size_t)a * (size_t)b * (size_t)c * (size_t)d;
+}
+
+static slices slices_of(const cn_conv_pass *pass, const cn_conv_args *args)
+{
+    slices f = {.pass = pass,
+                .args = args,
+                .s = &pass->problem,
+                .part = &pass[1].problem,
+                .groups = pass->problem.groups,
+                .phases_h = pass->as.slices.phases_h,
+                .phases_w = pass->as.slices.phases_w};
+    f.count = (args ? args->m : pass->problem.m) * f.phases_h * f.phases_w;
+    f.worker = pass->as.slices.x + pass->as.slices.y + pass->as.slices.w + pass[1].scratch;
+    return f;
+}
+
+/* ---- copying */
+
+INLINE void copy_run(const float *from, float *to, int n)
+{
+    int j = 0;
+    for (; j + LANES <= n; j += LANES) store(to + j, load(from + j));
+    for (; j < n; j++) to[j] = from[j];
+}
+
+/* The pixels of a tensor that a slice takes: rows row + r row_step, columns alike, `c` channels
+ * from the pixel's `channel` on. */
+typedef struct places {
+    ptrdiff_t image; /* floats before the image */
+    int h, w, pixel; /* of the tensor; pixel: its channels */
+    int row, row_step, column, column_step;
+    int channel, c;
+    int rows, columns; /* of the slice */
+} places;
+
+/* Between a slice and its places in a tensor: those outside of it read as zeros, and are not
+ * written. */
+INLINE void copy_slice(const bool to_slice, const places *z, float *tensor, float *slice)
+{
+    for (int r = 0; r < z->rows; r++) {
+        const int64_t row = z->row + (int64_t)r * z->row_step;
+        for (int q = 0; q < z->columns; q++, slice += z->c) {
+            const int64_t column = z->column + (int64_t)q * z->column_step;
+            const bool inside = row >= 0 && row < z->h && column >= 0 && column < z->w;
+            float *pixel =
+                tensor + z->image + (inside ? (row * z->w + column) * z->pixel : 0) + z->channel;
+            if (!to_slice && inside) copy_run(slice, pixel, z->c);
+            if (to_slice && inside) copy_run(pixel, slice, z->c);
+            if (to_slice && !inside) memset(slice, 0, (size_t)z->c * sizeof *slice);
+        }
+    }
+}
+
+/* Where slice n of group g lies in x. */
+static places places_in_x(const slices *f, int n, int g)
+{
+    const cn_conv_problem *s = f->s;
+    const int b = n % f->phases_w, a = n / f->phases_w % f->phases_h;
+    const int i = n / f->phases_w / f->phases_h;
+    return (places){.image = (ptrdiff_t)i * s->h * s->w * s->c,
+                    .h = s->h,
+                    .w = s->w,
+                    .pixel = s->c,
+                    .row = a * s->sh - s->pt,
+                    .row_step = s->dilation_h,
+                    .column = b * s->sw - s->pl,
+                    .column_step = s->dilation_w,
+                    .channel = g * f->part->c,
+                    .c = f->part->c,
+                    .rows = f->part->h,
+                    .columns = f->part->w};
+}
+
+/* And in y. */
+static places places_in_y(const slices *f, int n, int g)
+{
+    const cn_conv_problem *s = f->s;
+    const int b = n % f->phases_w, a = n / f->phases_w % f->phases_h;
+    const int i = n / f->phases_w / f->phases_h;
+    return (places){.image = (ptrdiff_t)i * s->oh * s->ow * s->oc,
+                    .h = s->oh,
+                    .w = s->ow,
+                    .pixel = s->oc,
+                    .row = a,
+                    .row_step = f->phases_h,
+                    .column = b,
+                    .column_step = f->phases_w,
+                    .channel = g * f->part->oc,
+                    .c = f->part->oc,
+                    .rows = f->part->oh,
+                    .columns = f->part->ow};
+}
+
+/* Slices first .. first + n - 1 of a group, one after the other. */
+typedef struct transfer {
+    const slices *f;
+    places (*places_in)(const slices *f, int n, int g);
+    float *tensor, *slices;
+    int first, group;
+    bool to_slices;
+} transfer;
+
+static void transfer_task(void *argument, int task, int worker)
+{
+    const transfer *t = argument;
+    const places z = t->places_in(t->f, t->first + task, t->group);
+    float *slice = t->slices + (ptrdiff_t)floats_of(1, z.rows, z.columns, z.c) * task;
+    (void)worker;
+    if (t->to_slices)
+        copy_slice(true, &z, t->tensor, slice);
+    else
+        copy_slice(false, &z, t->tensor, slice);
+}
+
+/* The weights of a group, (fh, fw, c / groups) rows of oc / groups. */
+static void take_group(const slices *f, const float *w, int g, float *to)
+{
+    const size_t rows = floats_of(f->s->fh, f->s->fw, f->part->c, 1);
+    for (size_t r = 0; r < rows; r++)
+        copy_run(w + r * (size_t)f->s->oc + (size_t)g * (size_t)f->part->oc,
+                 to + r * (size_t)f->part->oc, f->part->oc);
+}
+
+/* ---- the three passes */
+
+/* Slices first .. of group g, by one thread, or by all in turn. */
+static void run_slices(const slices *f, int g, int first, int worker, cn_pool *pool)
+{
+    const cn_conv_pass *pass = f->pass;
+    const cn_conv_args *a = f->args;
+    const int n = min(f->part->m, f->count - first);
+    float *x = a->scratch + (size_t)worker * f->worker;
+    float *y = x + pass->as.slices.x, *w = y + pass->as.slices.y;
+    /* A transfer writes either the tensor or the slices. */
+    transfer in_x = {f, places_in_x, (float *)(uintptr_t)a->x, x, first, g, true};
+    transfer in_y = {f, places_in_y, (float *)(uintptr_t)a->dy, y, first, g, true};
+    cn_conv_args part = {.m = n,
+                         .x = x,
+                         .b = a->b ? a->b + (ptrdiff_t)g * f->part->oc : NULL,
+                         .activation = a->activation,
+                         .dy = y,
+                         .y = y,
+                         .dx = x,
+                         .dw = f->groups > 1 ? w : a->dw,
+                         .db = a->db ? a->db + (ptrdiff_t)g * f->part->oc : NULL,
+                         .scratch = w + pass->as.slices.w,
+                         .pool = pool};
+    if (pass->direction == CN_CONV_FORWARD) {
+        part.w = a->w + (size_t)g * pass[1].packed;
+        in_y.tensor = a->y;
+    } else if (pass->direction == CN_CONV_BACKWARD_DATA) {
+        part.w = f->groups > 1 ? w : a->w;
+        in_x.tensor = a->dx;
+        if (f->groups > 1) take_group(f, a->w, g, w);
+    }
+    if (pass->direction != CN_CONV_BACKWARD_DATA) cn_pool_run(pool, n, transfer_task, &in_x);
+    if (pass->direction != CN_CONV_FORWARD) cn_pool_run(pool, n, transfer_task, &in_y);
+    pass[1].method->run[pass->direction](&pass[1], &part);
+    in_x.to_slices = in_y.to_slices = false;
+    if (pass->direction == CN_CONV_FORWARD) cn_pool_run(pool, n, transfer_task, &in_y);
+    if (pass->direction == CN_CONV_BACKWARD_DATA) cn_pool_run(pool, n, transfer_task, &in_x);
+}
+
+/* Some slices of one group. */
+static void slices_task(void *argument, int task, int worker)
+{
+    const slices *f = argument;
+    run_slices(f, task % f->groups, task / f->groups * f->part->m, worker, NULL);
+}
+
+/* dw of one group, from all slices. */
+static void group_weights_task(void *argument, int g, int worker)
+{
+    const slices *f = argument;
+    const cn_conv_pass *pass = f->pass;
+    float *dw = f->args->dw, *w = f->args->scratch + (size_t)worker * f->worker +
+                                  pass->as.slices.x + pass->as.slices.y;
+    const int rows = f->s->fh * f->s->fw * f->part->c, oc = f->part->oc;
+    memset(w, 0, pass->as.slices.w * sizeof *w);
+    for (int first = 0; first < f->count; first += f->part->m)
+        run_slices(f, g, first, worker, NULL);
+    for (int r = 0; r < rows; r++)
+        for (int k = 0; k < oc; k++)
+            dw[(ptrdiff_t)r * f->s->oc + (ptrdiff_t)g * oc + k] += w[(ptrdiff_t)r * oc + k];
+}
+
+static void slices_run(const cn_conv_pass *pass, const cn_conv_args *a)
+{
+    slices f = slices_of(pass, a);
+    /* Not every element is in a slice: no window may see it. */
+    if (pass->direction == CN_CONV_BACKWARD_DATA)
+        memset(a->dx, 0, floats_of(a->m, f.s->h, f.s->w, f.s->c) * sizeof *a->dx);
+    if (f.groups == 1)
+        for (int first = 0; first < f.count; first += f.part->m)
+            run_slices(&f, 0, first, 0, a->pool);
+    else if (pass->direction == CN_CONV_BACKWARD_WEIGHTS)
+        cn_pool_run(a->pool, f.groups, group_weights_task, &f);
+    else
+        cn_pool_run(a->pool, f.groups * div_ceil(f.count, f.part->m), slices_task, &f);
+}
+
+/* ---- the methods */
+
+PLANNING bool groups_support(const cn_conv_pass *pass)
+{
+    return pass->problem.groups > 1;
+}
+
+PLANNING bool space_to_batch_supports(const cn_conv_pass *pass)
+{
+    const cn_conv_problem *p = &pass->problem;
+    return p->groups == 1 && !is_dense(p);
+}
+
+PLANNING void slices_plan(cn_conv_pass *pass)
+{
+    const cn_conv_problem *s = &pass->problem;
+    const int eh = common_divisor(s->sh, s->dilation_h), ew = common_divisor(s->sw, s->dilation_w);
+    const int phases_h = s->dilation_h / eh, phases_w = s->dilation_w / ew;
+    const int threads = s->groups > 1 ? 1 : pass->options.threads;
+    cn_conv_problem part = *s;
+    part.dilation_h = part.dilation_w = part.groups = 1;
+    part.sh /= eh;
+    part.sw /= ew;
+    part.oh = div_ceil(s->oh, phases_h);
+    part.ow = div_ceil(s->ow, phases_w);
+    part.h = (part.oh - 1) * part.sh + s->fh;
+    part.w = (part.ow - 1) * part.sw + s->fw;
+    part.pt = part.pl = 0;
+    part.c = s->c / s->groups;
+    part.oc = s->oc / s->groups;
+    const size_t x = floats_of(1, part.h, part.w, part.c);
+    const size_t y = floats_of(1, part.oh, part.ow, part.oc);
+    const size_t fit = (s->groups > 1 ? SLICES_IN_CACHE : SLICES_TOGETHER) / (x + y);
+    const int least = div_ceil(SLICE_OUTPUTS, min(SLICE_OUTPUTS, part.oh * part.ow));
+    part.m = min(s->m * phases_h * phases_w, max(least, (int)fit));
+    cn_conv_plan_inner(pass, &part, threads);
+    pass->as.slices.phases_h = phases_h;
+    pass->as.slices.phases_w = phases_w;
+    pass->as.slices.x = x * (size_t)part.m + LANES;
+    pass->as.slices.y = y * (size_t)part.m + LANES;
+    pass->as.slices.w = s->groups > 1 ? floats_of(s->fh, s->fw, part.c, part.oc) + LANES : 0;
+    const slices f = slices_of(pass, NULL);
+    pass->scratch = f.worker * (size_t)(s->groups > 1 ? pass->options.threads : 1);
+    /* And what a group's weights are copied to before they are packed. */
+    if (pass->direction == CN_CONV_FORWARD)
+        pass->packed = (size_t)s->groups * pass[1].packed + pass->as.slices.w;
+}
+
+static void slices_pack(const cn_conv_pass *pass, const float *w, float *packed, cn_pool *pool)
+{
+    const slices f = slices_of(pass, NULL);
+    float *copy = packed + (size_t)f.groups * pass[1].packed;
+    for (int g = 0; g < f.groups; g++, packed += pass[1].packed) {
+        if (f.groups > 1) take_group(&f, w, g, copy);
+        pass[1].method->pack(&pass[1], f.groups > 1 ? copy : w, packed, pool);
+    }
+}
+
+static const cn_conv_method groups_method = {
+    .name = "groups",
+    .supports = groups_support,
+    .plan = slices_plan,
+    .pack = slices_pack,
+    .run = {slices_run, slices_run, slices_run},
+};
+
+static const cn_conv_method space_to_batch_method = {
+    .name = "space to batch",
+    .supports = space_to_batch_supports,
+    .plan = slices_plan,
+    .pack = slices_pack,
+    .run = {slices_run, slices_run, slices_run},
+};
