@@ -63,6 +63,9 @@ typedef struct cli_command {
 extern const cli_command cli_train, cli_evaluate, cli_predict, cli_summary, cli_gradcheck,
     cli_bench, cli_augment;
 
+/* --loss: the words in the order of cn_loss_kind. */
+#define CLI_LOSSES "auto|cross-entropy|binary-cross-entropy|mean-squared-error"
+
 /* --precision, of whatever runs a network: the words in the order of cn_precision. */
 #define CLI_PRECISIONS "f32|bf16"
 #define CLI_PRECISION_HELP                                                                       \

@@ -8,7 +8,7 @@
 typedef struct options {
     cli_common common;
     const char *data;
-    int split, tta, precision;
+    int split, tta, precision, loss;
 } options;
 
 static const cli_option evaluate_options[] = {
@@ -21,6 +21,8 @@ static const cli_option evaluate_options[] = {
      "average over views of each picture: it and its mirror image, or both moved by a pixel, too"},
     {"precision", CLI_CHOICE, offsetof(options, precision), CLI_PRECISIONS, "f32", 0, 0,
      CLI_PRECISION_HELP},
+    {"loss", CLI_CHOICE, offsetof(options, loss), CLI_LOSSES, "auto", 0, 0,
+     "what to measure; auto is the loss that the model was trained with"},
     {.name = NULL},
 };
 
@@ -180,7 +182,8 @@ static int run(const void *given, int count, char *const *operands)
     /* The words stand in the order of the enums. */
     cn_evaluate_opts opts = {.threads = o->common.threads,
                              .tta = (cn_tta)o->tta,
-                             .precision = (cn_precision)o->precision};
+                             .precision = (cn_precision)o->precision,
+                             .loss = (cn_loss_kind)o->loss};
     if (cn_evaluate_with(model, data, &opts, &metrics, counts, &err) != CN_OK) {
         cli_error("evaluate", "%s on %s: %s", file, o->data, err.text);
         goto done;

@@ -28,7 +28,6 @@ typedef struct cli_recipe {
 /* The words of the choices, in the order that cli_recipe_apply knows. */
 #define CLI_OPTIMIZERS "adam|sgd|adamw|rmsprop"
 #define CLI_SCHEDULES  "cosine|constant|step|polynomial|one-cycle|plateau"
-#define CLI_LOSSES     "auto|cross-entropy|binary-cross-entropy|mean-squared-error"
 
 /*
  * Puts the recipe into the options of a training, and freezes and scales the model's parameters.

@@ -60,7 +60,7 @@ CN_API const char *cn_version(void);
     X(CN_ERR_FORMAT, 5, "malformed file")         \
     X(CN_ERR_UNSUPPORTED, 6, "not supported")     \
     X(CN_ERR_STOPPED, 7, "stopped by the caller") \
-    X(CN_ERR_DIVERGED, 8, "the loss is no longer finite")
+    X(CN_ERR_DIVERGED, 8, "a number is NaN or infinite")
 
 typedef enum cn_status {
 #define CN_STATUS_ENUM(name, value, meaning) name = value,
@@ -716,7 +716,9 @@ CN_API cn_status cn_find_trouble(cn_session *session, const cn_tensor *Y, cn_tro
                                  cn_error *err);
 /* Predicts any number of examples: X (m, n_H, n_W, n_C) F32 normalised or U8 pixels (which are
  * brought to the range of values that the model learned from, and normalised as it says) ->
- * Y (m, output size) F32. */
+ * Y (m, output size) F32. An output that is NaN or infinite is CN_ERR_DIVERGED, with the first
+ * parameter or layer that is so; an F32 Y that was given may then hold outputs of other
+ * examples. */
 CN_API cn_status cn_predict(cn_session *session, const cn_tensor *X, cn_tensor *Y, cn_error *err);
 
 /* ---- 7. Data ---------------------------------------------------------------------------- */
@@ -1020,7 +1022,9 @@ typedef struct cn_metrics {
 } cn_metrics;
 
 /* `confusion` (classes x classes of the set, row = label, column = prediction) may be NULL. Class i
- * of the set is output i of the model: cn_dataset_match_classes goes by names. */
+ * of the set is output i of the model: cn_dataset_match_classes goes by names. The loss is the one
+ * that the model was trained with, without smoothing and class weights. Outputs that are NaN or
+ * infinite are CN_ERR_DIVERGED, as with cn_predict. */
 CN_API cn_status cn_evaluate(cn_model *model, const cn_dataset *data, int threads,
                              cn_metrics *metrics, int *confusion, cn_error *err);
 
@@ -1038,6 +1042,8 @@ typedef struct cn_evaluate_opts {
     int batch;   /* default 64 */
     cn_tta tta;
     cn_precision precision;
+    cn_loss_kind loss; /* what is measured; default: what cn_fit trained the model with, which its
+                          file remembers, else CN_LOSS_DEFAULT */
 } cn_evaluate_opts;
 
 /* cn_evaluate with options, which may be NULL. */

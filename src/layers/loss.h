@@ -17,6 +17,8 @@ typedef struct cn_loss_plan {
     float *class_weights; /* owned; NULL: all 1 */
 } cn_loss_plan;
 
+/* The kind that CN_LOSS_DEFAULT stands for where a model ends in this layer; any other as it is. */
+cn_loss_kind cn_loss_resolve(const cn_layer *output, cn_loss_kind kind);
 /* The plan for a model that ends in this layer; cn_loss_release frees what it holds. */
 cn_status cn_loss_choose(const cn_layer *output, const cn_loss_opts *opts, cn_loss_plan *plan,
                          cn_error *err);

@@ -34,6 +34,7 @@ struct cn_model {
     uint64_t version;
     bool handed_out;
 
+    cn_loss_kind loss;  /* that it was trained with */
     char **class_names; /* NULL, or class_count of them */
     int class_count;
     float *mean, *std; /* NULL, or n_C of each */

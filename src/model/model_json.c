@@ -6,6 +6,7 @@
  *                  "filters": 6, "kernel": [5, 5], "pad": "same"}, ...],
  *      "output": "softmax_1",
  *      "classes": ["0", "1"],                          where set
+ *      "loss": "mean_squared_error",                   where it was trained with another than usual
  *      "normalization": {"mean": [0.13], "std": [0.31]},     where set
  *      "images": {"fit": "stretch", "background": "black", "bits": 16, "range": [0, 255]}}
  *
@@ -60,8 +61,14 @@ static bool write_images(const cn_model *m, json_t *json)
     return done;
 }
 
+/* The words of cn_loss_kind from 1 on. */
+static const char *const losses[] = {"cross_entropy", "binary_cross_entropy", "mean_squared_error"};
+enum { LOSSES = sizeof losses / sizeof *losses };
+
 static bool write_extras(const cn_model *m, json_t *json)
 {
+    if (m->loss && json_object_set_new(json, "loss", json_string(losses[m->loss - 1])) != 0)
+        return false;
     if (m->class_count) {
         json_t *classes = json_array();
         if (json_object_set_new(json, "classes", classes) != 0) return false;
@@ -98,8 +105,8 @@ json_t *cn_model_to_json(const cn_model *m, cn_error *err)
 
 static cn_status check_keys(const json_t *json, cn_error *err)
 {
-    static const char *const known[] = {"input",   "layers",        "output",
-                                        "classes", "normalization", "images"};
+    static const char *const known[] = {"input", "layers",        "output", "classes",
+                                        "loss",  "normalization", "images"};
     const char *key;
     json_t *value;
     json_object_foreach((json_t *)json, key, value)
@@ -191,6 +198,18 @@ static cn_status read_classes(cn_model *m, const json_t *json, cn_error *err)
     return status;
 }
 
+static cn_status read_loss(cn_model *m, const json_t *json, cn_error *err)
+{
+    if (!json) return CN_OK;
+    for (int i = 0; i < LOSSES; i++)
+        if (json_is_string(json) && strcmp(json_string_value(json), losses[i]) == 0) {
+            m->loss = (cn_loss_kind)(i + 1);
+            return CN_OK;
+        }
+    return cn_fail(err, CN_ERR_FORMAT, "model: \"loss\" is not %s, %s or %s", losses[0], losses[1],
+                   losses[2]);
+}
+
 static cn_status read_normalization(cn_model *m, const json_t *json, cn_error *err)
 {
     if (!json) return CN_OK;
@@ -272,6 +291,7 @@ cn_status cn_model_from_json(cn_model **model, const json_t *json, bool outline,
     }
     status = cn_model_finish_zero(m, output, most, err);
     if (status == CN_OK) status = read_classes(m, json_object_get(json, "classes"), err);
+    if (status == CN_OK) status = read_loss(m, json_object_get(json, "loss"), err);
     if (status == CN_OK)
         status = read_normalization(m, json_object_get(json, "normalization"), err);
     if (status == CN_OK) status = read_images(m, json_object_get(json, "images"), err);

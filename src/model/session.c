@@ -224,6 +224,25 @@ cn_tensor cn_output(const cn_session *s)
     return view_of(s, &s->model->layers[s->model->output], s->calls[s->model->output].y);
 }
 
+/* Examples from .. from+m-1 into the input buffer. */
+static void take_examples(cn_session *s, const cn_tensor *X, int from, int m)
+{
+    size_t example = cn_shape_count(&s->model->layers[0].out);
+    cn_tensor part = *X;
+    part.shape[0] = m;
+    part.data = (char *)X->data + (size_t)from * example * cn_dtype_size(X->dtype);
+    if (X->dtype == CN_U8)
+        cn_pixels_normalize(&part, 1.0F / 255, NULL, m, s->mean, s->std, cn_session_input(s));
+    else
+        memcpy(cn_session_input(s), part.data, (size_t)m * example * sizeof(float));
+}
+
+bool cn_session_output_finite(const cn_session *s)
+{
+    size_t count = (size_t)s->m * (size_t)cn_model_output_size(s->model);
+    return cn_count_not_finite(count, s->calls[s->model->output].y, NULL) == 0;
+}
+
 cn_status cn_predict(cn_session *s, const cn_tensor *X, cn_tensor *Y, cn_error *err)
 {
     if (!s) return cn_fail(err, CN_ERR_ARGUMENT, "predict: NULL session");
@@ -233,25 +252,25 @@ cn_status cn_predict(cn_session *s, const cn_tensor *X, cn_tensor *Y, cn_error *
         return cn_fail(err, CN_ERR_ARGUMENT, "predict: X has dtype %d, expected F32 or U8",
                        (int)X->dtype);
     int count = X->shape[0], size = cn_model_output_size(s->model);
+    bool given = Y && Y->data;
     status = cn_tensor_output(Y, CN_F32, 2, (int[]){count, size}, "predict: Y", err);
     if (status != CN_OK) return status;
 
-    size_t example = cn_shape_count(&s->model->layers[0].out);
     cn_model_normalization(s->model, 0, 1, s->mean, s->std);
     for (int from = 0; from < count; from += s->m) {
         int m = count - from < s->plan.opts.batch ? count - from : s->plan.opts.batch;
-        cn_tensor part = *X;
-        part.shape[0] = m;
-        part.data = (char *)X->data + (size_t)from * example * cn_dtype_size(X->dtype);
-        if (X->dtype == CN_U8)
-            cn_pixels_normalize(&part, 1.0F / 255, NULL, m, s->mean, s->std, cn_session_input(s));
-        else
-            memcpy(cn_session_input(s), part.data, (size_t)m * example * sizeof(float));
+        take_examples(s, X, from, m);
         run_forward(s, m);
+        if (!cn_session_output_finite(s)) {
+            take_examples(s, X, from, m);
+            status = cn_session_not_finite(s, "predict", err);
+            break;
+        }
         memcpy((float *)Y->data + (size_t)from * (size_t)size, s->calls[s->model->output].y,
                (size_t)m * (size_t)size * sizeof(float));
     }
-    return CN_OK;
+    if (status != CN_OK && !given) cn_tensor_free(Y);
+    return status;
 }
 
 /* ---- loss and backward */

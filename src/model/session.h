@@ -28,6 +28,8 @@ typedef bool cn_look(const cn_call *call, bool backward, void *user);
 bool cn_session_replay(cn_session *session, const cn_tensor *Y, cn_look *look, void *user);
 /* What cn_find_trouble asks before: CN_ERR_ARGUMENT unless there is such a forward. */
 cn_status cn_session_can_replay(const cn_session *session, const cn_tensor *Y, cn_error *err);
+/* False where an output of the last forward is NaN or infinite. */
+bool cn_session_output_finite(const cn_session *session);
 /* False where a gradient is NaN or infinite. */
 bool cn_session_gradients_finite(const cn_session *session);
 /* The model that it runs. */

@@ -73,7 +73,8 @@ static bool look(const cn_call *call, bool backward, void *user)
         if (examine_weights(t, layer, call->index, call->w, "")) return true;
         snprintf(what, sizeof what, call->index == 0 ? "the pictures" : "the output of %s",
                  layer->name);
-        return examine(t, layer, call->index, what, m * cn_shape_count(&layer->out), call->y);
+        return call->y &&
+               examine(t, layer, call->index, what, m * cn_shape_count(&layer->out), call->y);
     }
     if (examine_weights(t, layer, call->index, call->dw, "the gradient of ")) return true;
     snprintf(what, sizeof what, "the gradient that %s passes back", layer->name);
@@ -82,6 +83,16 @@ static bool look(const cn_call *call, bool backward, void *user)
                                    m * cn_shape_count(&layer->inputs_of[k]), call->dx[k]))
             return true;
     return false;
+}
+
+cn_status cn_session_not_finite(cn_session *s, const char *what, cn_error *err)
+{
+    cn_trouble t = {.layer = NULL};
+    if (!cn_model_find_trouble(cn_session_model(s), &t)) cn_session_replay(s, NULL, look, &t);
+    if (!t.layer) return cn_fail(err, CN_ERR_DIVERGED, "%s: the output is not finite", what);
+    return cn_fail(err, CN_ERR_DIVERGED,
+                   "%s: the output is not finite; the first %s is in %.95s (%zu of %zu numbers)",
+                   what, t.nan ? "NaN" : "infinity", t.what, t.count, t.elements);
 }
 
 cn_status cn_find_trouble(cn_session *s, const cn_tensor *Y, cn_trouble *trouble, cn_error *err)

@@ -9,4 +9,9 @@ size_t cn_count_not_finite(size_t n, const float *x, bool *nan);
 /* The first parameter that holds such a number; false where all are finite. */
 bool cn_model_find_trouble(const cn_model *model, cn_trouble *trouble);
 
+/* CN_ERR_DIVERGED that names the first parameter, or else the first layer's output, that is not
+ * finite. The session's last forward gave such an output; its input buffer holds the examples
+ * again, which other values may have overwritten. `what` names the caller. */
+cn_status cn_session_not_finite(cn_session *session, const char *what, cn_error *err);
+
 #endif

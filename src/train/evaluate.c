@@ -2,7 +2,9 @@
 #include "data/dataset.h"
 #include "train/train.h"
 
+#include "layers/loss.h"
 #include "model/session.h"
+#include "model/trouble.h"
 
 #include <math.h>
 #include <string.h>
@@ -12,7 +14,9 @@ enum { EVALUATION_BATCH = 64 };
 cn_status cn_evaluator_create(cn_evaluator *e, cn_model *model, cn_session_opts opts, cn_error *err)
 {
     size_t batch = (size_t)opts.batch;
-    cn_evaluator made = {.model = model, .batch = opts.batch};
+    const cn_layer *output = &model->layers[model->output];
+    cn_evaluator made = {
+        .model = model, .batch = opts.batch, .loss = cn_loss_resolve(output, opts.loss.kind)};
     opts.training = false;
 
     cn_status status = cn_session_create(&made.session, model, opts, err);
@@ -79,6 +83,10 @@ static cn_status run_plain(cn_evaluator *e, const cn_dataset *data, int first, i
     cn_tensor X = cn_tensor_view(CN_F32, 4, (int[]){m, shape[0], shape[1], shape[2]}, x);
     cn_tensor Y = cn_tensor_view(CN_I32, 1, (int[]){m}, e->labels);
     cn_status status = cn_forward(e->session, &X, err);
+    if (status == CN_OK && !cn_session_output_finite(e->session)) {
+        cn_dataset_batch(data, e->index, m, e->mean, e->std, x, e->labels);
+        return cn_session_not_finite(e->session, "evaluate", err);
+    }
     if (status == CN_OK && known) status = cn_loss(e->session, &Y, &out->loss, err);
     out->y = cn_output(e->session).data;
     return status;
@@ -99,10 +107,14 @@ static cn_status run_views(cn_evaluator *e, const cn_dataset *data, int first, i
         cn_tta_look(data, &view, first, m, e->mean, e->std, e->moved, x);
         cn_status status = cn_forward(e->session, &X, err);
         if (status != CN_OK) return status;
+        if (!cn_session_output_finite(e->session)) {
+            cn_tta_look(data, &view, first, m, e->mean, e->std, e->moved, x);
+            return cn_session_not_finite(e->session, "evaluate", err);
+        }
         cn_tta_add(e->model, n, cn_output(e->session).data, view.weight, e->sum);
     }
     cn_tta_finish(e->model, n, e->sum, e->y);
-    if (known) out->loss = cn_tta_loss(e->model, m, e->y, e->labels);
+    if (known) out->loss = cn_tta_loss(e->model, e->loss, m, e->y, e->labels);
     out->y = e->y;
     return CN_OK;
 }
@@ -155,8 +167,10 @@ cn_status cn_evaluate_with(cn_model *model, const cn_dataset *data, const cn_eva
     size_t classes = (size_t)cn_dataset_classes(data);
     int n = cn_dataset_size(data), *counts = NULL;
     if (o.batch == 0) o.batch = EVALUATION_BATCH;
-    cn_session_opts session = {
-        .batch = n < o.batch ? n : o.batch, .threads = o.threads, .precision = o.precision};
+    cn_session_opts session = {.batch = n < o.batch ? n : o.batch,
+                               .threads = o.threads,
+                               .precision = o.precision,
+                               .loss.kind = o.loss ? o.loss : model->loss};
     cn_evaluator evaluator;
     status = cn_evaluator_create(&evaluator, model, session, err);
     if (status != CN_OK) return status;

@@ -22,6 +22,7 @@
 #include "data/dataset.h"
 #include "train/train.h"
 
+#include "layers/loss.h"
 #include "model/session.h"
 #include "train/checkpoint.h"
 #include "train/feed.h"
@@ -162,6 +163,13 @@ static void list_state(fit *f)
     cn_state_term(s, "frozen or scaled parameters", CN_STATE_DIGEST, &f->tuning_digest);
     cn_state_term(s, "training pictures", CN_STATE_DIGEST, &f->train_digest);
     cn_state_term(s, "validation pictures", CN_STATE_DIGEST, &f->valid_digest);
+}
+
+/* What cn_evaluate measures later; the usual loss need not be told. */
+static void remember_loss(cn_model *model, cn_loss_kind kind)
+{
+    const cn_layer *output = &model->layers[model->output];
+    model->loss = kind == cn_loss_resolve(output, CN_LOSS_DEFAULT) ? CN_LOSS_DEFAULT : kind;
 }
 
 /* Everything that checkpoints need beside the training itself; goes on from one if asked to. */
@@ -410,7 +418,10 @@ cn_status cn_fit(cn_model *model, const cn_dataset *data, const cn_fit_opts *opt
                                .epochs = f.opts.epochs,
                                .steps = (cn_feed_steps(f.feed) - 1) / f.opts.accumulate + 1};
     status = prepare_checkpoints(&f, err);
-    if (status == CN_OK) status = run(&f, err);
+    if (status == CN_OK) {
+        remember_loss(model, f.opts.loss.kind);
+        status = run(&f, err);
+    }
     if (status == CN_OK || status == CN_ERR_STOPPED) {
         cn_averager_swap(&f.averager);
         cn_judge_restore(&f.judge);

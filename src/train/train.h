@@ -111,8 +111,9 @@ void cn_tta_look(const cn_dataset *data, const cn_view *view, int first, int m, 
 /* Adds n outputs, as logits, to sum; makes outputs of the sum. */
 void cn_tta_add(const cn_model *model, size_t n, const float *y, double weight, double *sum);
 void cn_tta_finish(const cn_model *model, size_t n, const double *sum, float *y);
-/* The mean loss of m rows of outputs, of the kind that suits the model (CN_LOSS_DEFAULT). */
-double cn_tta_loss(const cn_model *model, int m, const float *y, const int32_t *labels);
+/* The mean loss of m rows of outputs, of a kind that is not CN_LOSS_DEFAULT. */
+double cn_tta_loss(const cn_model *model, cn_loss_kind loss, int m, const float *y,
+                   const int32_t *labels);
 
 /* ---- values (values.c) */
 
@@ -127,6 +128,7 @@ cn_image_opts cn_learned_image_opts(const cn_model *model, const cn_dataset *dat
 typedef struct cn_evaluator {
     cn_model *model;
     cn_session *session;
+    cn_loss_kind loss; /* not CN_LOSS_DEFAULT */
     int batch;
     int *index;
     int32_t *labels;

@@ -94,17 +94,17 @@ void cn_tta_finish(const cn_model *model, size_t n, const double *sum, float *y)
 
 /* By the formulas of src/layers/loss.c, from the outputs: there are no logits that they came from.
  */
-double cn_tta_loss(const cn_model *model, int m, const float *y, const int32_t *labels)
+double cn_tta_loss(const cn_model *model, cn_loss_kind loss, int m, const float *y,
+                   const int32_t *labels)
 {
-    const cn_layer_type *last = model->layers[model->output].type;
     const int n = cn_model_output_size(model);
     double sum = 0;
     for (int i = 0; i < m; i++) {
         for (int j = 0; j < n; j++) {
             double hat = *y++, truth = n == 1 ? labels[i] : j == labels[i];
-            if (last == &cn_softmax_type)
+            if (loss == CN_LOSS_CROSS_ENTROPY)
                 sum -= truth * cn_log(fmax(hat, TINY));
-            else if (last == &cn_sigmoid_type)
+            else if (loss == CN_LOSS_BINARY_CROSS_ENTROPY)
                 sum -= cn_log(fmax(truth != 0 ? hat : 1 - hat, TINY)) / n;
             else
                 sum += (hat - truth) * (hat - truth) / n;
