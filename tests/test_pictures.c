@@ -221,6 +221,9 @@ static void bad_folders_are_refused(void **state)
     for (size_t i = 0; i < sizeof options / sizeof *options; i++)
         expect_failure("folder:", folder, options[i], CN_ERR_ARGUMENT,
                        "expected one of size=HEIGHTxWIDTH, channels=1 to 4, fit=");
+    expect_failure("folder:", folder, ",size=3x4,size=3x4", CN_ERR_ARGUMENT, "given before");
+    expect_failure("folder:", folder, ",channels=1,size=3x4,channels=1", CN_ERR_ARGUMENT,
+                   "option \"channels=1\": it was given before");
     expect_failure("folder:", folder, ",size=99999x99999", CN_ERR_MEMORY,
                    "3 pictures of (99999, 99999, 1) are more than this machine's memory");
     remove_tree(folder);

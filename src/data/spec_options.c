@@ -121,6 +121,7 @@ cn_status cn_data_opts_read(cn_data_opts *opts, const char *text, unsigned takes
     enum { OPTION = 64 };
     char option[OPTION];
     cn_data_opts found = *opts;
+    unsigned seen = 0;
     while (*text) {
         size_t size = strcspn(++text, ",");
         snprintf(option, OPTION, "%.*s", (int)(size < OPTION ? size : OPTION), text);
@@ -130,6 +131,10 @@ cn_status cn_data_opts_read(cn_data_opts *opts, const char *text, unsigned takes
             if (!(takes & 1u << i) || strncmp(option, options[i].name, length) != 0 ||
                 option[length] != '=')
                 continue;
+            if (seen & 1u << i)
+                return cn_fail(err, CN_ERR_ARGUMENT, "%s: option \"%.40s\": it was given before",
+                               kind, option);
+            seen |= 1u << i;
             known = options[i].read(option + length + 1, &found);
             found.given |= 1u << i;
         }

@@ -24,7 +24,7 @@ static const cn_option options[] = {
     {"stride", CN_OPTION_PAIR, .offset = AT(stride), .least = 1, .fallback = 1},
     {"pad", CN_OPTION_ENUM, .offset = AT(pad), .words = cn_padding_words},
     {"pads", CN_OPTION_PADS, .offset = AT(pads)},
-    {"output_padding", CN_OPTION_PAIR, .offset = AT(output_padding)},
+    {"output_padding", CN_OPTION_PAIR, .zero = true, .offset = AT(output_padding)},
     {"no_bias", CN_OPTION_BOOL, .offset = AT(no_bias)},
     {"init", CN_OPTION_ENUM, .offset = AT(init), .words = cn_init_words},
     {"dilation", CN_OPTION_PAIR, .offset = AT(dilation), .least = 1, .fallback = 1},

@@ -43,6 +43,7 @@ typedef struct cn_option {
                                  FLOAT: the value is larger */
     double below;             /* FLOAT: and smaller than this; 0: no limit */
     double fallback;          /* INT, PAIR, FLOAT: what a zero stands for */
+    bool zero;                /* PAIR: zeros are values like others */
     const char *const *words; /* ENUM: a word a value, then NULL; the text form is the word alone */
 } cn_option;
 

@@ -58,6 +58,9 @@ void cn_model_normalization(const cn_model *model, double low, double high, floa
 
 /* The option with this name, or NULL. */
 const cn_option *cn_option_find(const cn_layer_type *type, const char *name);
+/* False where one of 1, 2 or 4 numbers, written by somebody, is a 0 that the options struct would
+ * take for a default. */
+bool cn_option_takes(const cn_option *option, int count, const double *value);
 /* Sets it from 1, 2 or 4 numbers: one stands for all, two for vertical and horizontal. They are
  * integers unless the kind is FLOAT. */
 void cn_option_set(const cn_option *option, void *options, int count, const double *value);

@@ -65,6 +65,15 @@ const cn_option *cn_option_find(const cn_layer_type *type, const char *name)
     return NULL;
 }
 
+bool cn_option_takes(const cn_option *o, int count, const double *value)
+{
+    if (o->kind == CN_OPTION_INT || o->kind == CN_OPTION_FLOAT)
+        return value[0] != 0 || o->fallback == 0;
+    for (int i = 0; o->kind == CN_OPTION_PAIR && i < count; i++)
+        if (value[i] == 0 && !(o->zero && (i == 0 || value[0] == 0))) return false;
+    return true;
+}
+
 void cn_option_set(const cn_option *o, void *options, int count, const double *value)
 {
     double all[4] = {value[0], value[0], value[0], value[0]};
@@ -198,9 +207,7 @@ static bool value_from_json(const cn_option *o, const json_t *json, double value
     switch (o->kind) {
     case CN_OPTION_INT: return integer_from_json(json, value);
     case CN_OPTION_BOOL: value[0] = json_is_true(json); return json_is_boolean(json);
-    case CN_OPTION_FLOAT:
-        value[0] = json_number_value(json);
-        return json_is_number(json) && (value[0] != 0 || o->fallback == 0);
+    case CN_OPTION_FLOAT: value[0] = json_number_value(json); return json_is_number(json);
     case CN_OPTION_ENUM:
         for (int i = 0; json_is_string(json) && o->words[i]; i++)
             if (strcmp(o->words[i], json_string_value(json)) == 0) {
@@ -219,7 +226,7 @@ static bool value_from_json(const cn_option *o, const json_t *json, double value
 static const char *const kind_text[] = {
     [CN_OPTION_INT] = "an integer",     [CN_OPTION_PAIR] = "two integers",
     [CN_OPTION_PADS] = "four integers", [CN_OPTION_ENUM] = "one of its words",
-    [CN_OPTION_BOOL] = "true or false", [CN_OPTION_FLOAT] = "a number other than 0",
+    [CN_OPTION_BOOL] = "true or false", [CN_OPTION_FLOAT] = "a number",
 };
 
 cn_status cn_options_from_json(const cn_layer_type *type, const json_t *object, void *options,
@@ -235,6 +242,9 @@ cn_status cn_options_from_json(const cn_layer_type *type, const json_t *object, 
         if (o && !value_from_json(o, json, value))
             return cn_fail(err, CN_ERR_FORMAT, "%s: \"%s\" is not %s", place, key,
                            kind_text[o->kind]);
+        if (o && !cn_option_takes(o, extent(o->kind), value))
+            return cn_fail(err, CN_ERR_FORMAT, "%s: \"%s\" is 0, expected another number", place,
+                           key);
         if (o) {
             set(o, options, value);
             continue;

@@ -48,6 +48,8 @@ typedef struct pending {
     char name[WORD_SIZE]; /* "": the model chooses one */
     cn_node inputs[CN_MAX_INPUTS];
     int input_count;
+    bool from;      /* the first input was named */
+    unsigned given; /* a bit for each row of the type's options */
 } pending;
 
 /* ---- words */
@@ -114,13 +116,12 @@ static cn_status read_float(reader *r, const cn_option *o, void *options)
 {
     char expected[WORD_SIZE + 64];
     double value;
-    bool zero_is_default = o->fallback != 0;
-    if (cn_number_read(r->word, &value) && (value != 0 || !zero_is_default)) {
+    if (cn_number_read(r->word, &value) && cn_option_takes(o, 1, &value)) {
         cn_option_set(o, options, 1, &value);
         return CN_OK;
     }
     snprintf(expected, sizeof expected, "%s as a number%s", o->name,
-             zero_is_default ? " other than 0" : "");
+             o->fallback != 0 ? " other than 0" : "");
     return unexpected(r, expected);
 }
 
@@ -138,27 +139,41 @@ static cn_status read_value(reader *r, const cn_option *o, void *options)
                        "model text, word %d: \"classes\" stands for the number of classes, which "
                        "is %d, expected at least 1",
                        r->number, r->classes);
-    if (!fits) {
-        snprintf(expected, sizeof expected, "%s as %s", o->name,
+    bool zero = fits && !cn_option_takes(o, n, value);
+    if (!fits || zero) {
+        snprintf(expected, sizeof expected, "%s as %s%s", o->name,
                  o->kind == CN_OPTION_INT    ? "a number"
                  : o->kind == CN_OPTION_PAIR ? "5 or 5x3"
-                                             : "1, 1x2 or 1x2x1x2");
+                                             : "1, 1x2 or 1x2x1x2",
+                 zero ? o->kind == CN_OPTION_INT ? " of 1 or more" : ", of 1 or more" : "");
         return unexpected(r, expected);
     }
     cn_option_set(o, options, n, value);
     return CN_OK;
 }
 
-/* Tries the word as an enum's: "same". */
-static bool read_enum(const reader *r, const cn_layer_type *type, void *options)
+/* The option whose word this is, "same", and which of its words; NULL for any other word. */
+static const cn_option *find_enum(const reader *r, const cn_layer_type *type, int *which)
 {
     for (const cn_option *o = type->options; o && o->name; o++)
-        for (int i = 0; o->kind == CN_OPTION_ENUM && o->words[i]; i++)
-            if (strcmp(o->words[i], r->word) == 0) {
-                cn_option_set(o, options, 1, &(double){i});
-                return true;
-            }
-    return false;
+        for (*which = 0; o->kind == CN_OPTION_ENUM && o->words[*which]; ++*which)
+            if (strcmp(o->words[*which], r->word) == 0) return o;
+    return NULL;
+}
+
+static cn_status given_twice(const reader *r, const char *what)
+{
+    return cn_fail(r->err, CN_ERR_ARGUMENT, "model text, word %d: \"%s\": %s was given before",
+                   r->number, r->word, what);
+}
+
+/* Marks an option as given, once. */
+static cn_status mark(const reader *r, pending *layer, const cn_option *o)
+{
+    unsigned bit = 1u << (o - layer->type->options);
+    if (layer->given & bit) return given_twice(r, o->name);
+    layer->given |= bit;
+    return CN_OK;
 }
 
 static cn_status unknown_option(reader *r, const cn_layer_type *type)
@@ -199,26 +214,38 @@ static cn_status read_options(reader *r, pending *layer)
     const cn_layer_type *type = layer->type;
     const cn_option *bare = type->options;
     cn_status status;
+    int which;
     while ((status = next_word(r)) == CN_OK && !at_end_of_layer(r)) {
         const cn_option *named = cn_option_find(type, r->word);
+        const cn_option *chosen = find_enum(r, type, &which);
         while (bare && bare->name && !bare->bare) bare++;
         if (strcmp(r->word, "as") == 0) {
+            if (layer->name[0]) return given_twice(r, "a name");
             status = next_word(r);
             if (status == CN_OK && at_end_of_layer(r)) status = unexpected(r, "a name");
             strcpy(layer->name, r->word);
         } else if (strcmp(r->word, "from") == 0) {
+            if (layer->from) return given_twice(r, "an input");
+            layer->from = true;
             status = next_word(r);
             if (status == CN_OK) status = read_node(r, &layer->inputs[0]);
         } else if (named && named->kind == CN_OPTION_BOOL) {
+            status = mark(r, layer, named);
             cn_option_set(named, layer->options, 1, &(double){1});
         } else if (named && named->kind != CN_OPTION_ENUM) {
-            status = next_word(r);
+            status = mark(r, layer, named);
+            if (status == CN_OK) status = next_word(r);
             if (status == CN_OK) status = read_value(r, named, layer->options);
         } else if (type->most_inputs) {
             status = read_further_input(r, layer);
-        } else if (!read_enum(r, type, layer->options)) {
-            status = bare && bare->name ? read_value(r, bare++, layer->options)
-                                        : unknown_option(r, type);
+        } else if (chosen) {
+            status = mark(r, layer, chosen);
+            cn_option_set(chosen, layer->options, 1, &(double){which});
+        } else if (bare && bare->name) {
+            status = mark(r, layer, bare);
+            if (status == CN_OK) status = read_value(r, bare++, layer->options);
+        } else {
+            status = unknown_option(r, type);
         }
         if (status != CN_OK) return status;
     }
