@@ -99,6 +99,79 @@ static const cn_schedule_kind schedules[] = {CN_SCHEDULE_COSINE,    CN_SCHEDULE_
 /* By validation accuracy on the digits and MNIST, with the cosine schedule. */
 static const double rates[] = {2e-3, 5e-2, 2e-3, 1e-3};
 
+cn_status cli_recipe_check(const cli_recipe *r, const cli_common *typed, cn_error *err)
+{
+    const cn_optimizer_kind optimizer = optimizers[r->optimizer];
+    const cn_schedule_kind schedule = schedules[r->schedule];
+    const bool one_cycle = schedule == CN_SCHEDULE_ONE_CYCLE, step = schedule == CN_SCHEDULE_STEP;
+    const bool plateau = schedule == CN_SCHEDULE_PLATEAU;
+    const bool averages = r->average != CN_AVERAGE_NONE;
+    const struct {
+        const char *option;
+        bool used;
+        const char *goes_with;
+    } rows[] = {
+        {"momentum", optimizer == CN_SGD, "--optimizer sgd"},
+        {"nesterov", optimizer == CN_SGD, "--optimizer sgd"},
+        {"milestones", step, "--schedule step"},
+        {"rate-factor", step || plateau, "--schedule step or plateau"},
+        {"rate-start", one_cycle, "--schedule one-cycle"},
+        {"rate-peak", one_cycle, "--schedule one-cycle"},
+        {"rate-end", !step && schedule != CN_SCHEDULE_CONSTANT,
+         "--schedule cosine, polynomial, one-cycle or plateau"},
+        {"rate-power", schedule == CN_SCHEDULE_POLYNOMIAL, "--schedule polynomial"},
+        {"plateau-patience", plateau, "--schedule plateau"},
+        {"min-delta", r->keep > 0 || r->patience > 0 || plateau,
+         "--keep best, --patience or --schedule plateau"},
+        {"average-decay", averages, "--average ema or lookahead"},
+        {"average-every", averages, "--average ema or lookahead"},
+        {"average-power", r->average == CN_AVERAGE_LOOKAHEAD, "--average lookahead"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (!rows[i].used && cli_is_given(typed, rows[i].option))
+            return wrong(err, "--%s goes with %s", rows[i].option, rows[i].goes_with);
+    if (step && !r->milestones)
+        return wrong(err, "--schedule step wants --milestones, as in 30,60");
+    return CN_OK;
+}
+
+/* The schedule's members that its kind looks at. */
+static cn_schedule schedule_of(const cli_recipe *r)
+{
+    cn_schedule s = {.kind = schedules[r->schedule], .warmup = r->warmup};
+    bool falls = s.kind == CN_SCHEDULE_STEP || s.kind == CN_SCHEDULE_PLATEAU;
+    if (s.kind != CN_SCHEDULE_STEP && s.kind != CN_SCHEDULE_CONSTANT) s.end = r->end;
+    if (s.kind == CN_SCHEDULE_POLYNOMIAL) s.power = r->power;
+    if (s.kind == CN_SCHEDULE_PLATEAU) s.patience = r->plateau;
+    if (falls) s.factor = r->factor;
+    if (s.kind == CN_SCHEDULE_ONE_CYCLE) {
+        s.start = r->start;
+        s.peak = r->peak;
+    }
+    return s;
+}
+
+static cn_average average_of(const cli_recipe *r)
+{
+    cn_average a = {.kind = (cn_average_kind)r->average};
+    if (a.kind != CN_AVERAGE_NONE) {
+        a.decay = r->average_decay;
+        a.every = r->average_every;
+    }
+    if (a.kind == CN_AVERAGE_LOOKAHEAD) a.power = r->average_power;
+    return a;
+}
+
+/* An epoch's validation is compared for these. */
+static cn_best best_of(const cli_recipe *r)
+{
+    bool compares = r->keep > 0 || r->patience > 0 || schedules[r->schedule] == CN_SCHEDULE_PLATEAU;
+    return (cn_best){.keep = r->keep > 0,
+                     .patience = r->patience,
+                     .min_delta = compares ? r->min_delta : 0,
+                     .monitor = r->keep == 2 ? CN_MONITOR_ACCURACY : CN_MONITOR_LOSS};
+}
+
 cn_status cli_recipe_apply(const cli_recipe *r, const cn_dataset *data, cn_model *model,
                            cn_fit_opts *opts, float **class_weights, cn_error *err)
 {
@@ -112,30 +185,13 @@ cn_status cli_recipe_apply(const cli_recipe *r, const cn_dataset *data, cn_model
                                      .weight_decay = r->weight_decay,
                                      .clip_norm = r->clip_norm,
                                      .clip_value = r->clip_value};
-    opts->schedule = (cn_schedule){.kind = schedules[r->schedule],
-                                   .warmup = r->warmup,
-                                   .start = r->start,
-                                   .peak = r->peak,
-                                   .end = r->end,
-                                   .power = r->power,
-                                   .factor = r->factor,
-                                   .patience = r->plateau};
+    opts->schedule = schedule_of(r);
     /* The words stand in the order of the enums. */
     opts->loss = (cn_loss_opts){.kind = (cn_loss_kind)r->loss, .label_smoothing = r->smoothing};
-    opts->average = (cn_average){.kind = (cn_average_kind)r->average,
-                                 .decay = r->average_decay,
-                                 .every = r->average_every,
-                                 .power = r->average_power};
-    opts->best = (cn_best){.keep = r->keep > 0,
-                           .patience = r->patience,
-                           .min_delta = r->min_delta,
-                           .monitor = r->keep == 2 ? CN_MONITOR_ACCURACY : CN_MONITOR_LOSS};
-    if (r->nesterov && !sgd) return wrong(err, "--nesterov goes with --optimizer sgd");
-    if (opts->schedule.kind == CN_SCHEDULE_STEP && !r->milestones)
-        return wrong(err, "--schedule step wants --milestones, as in 30,60");
-    if (opts->schedule.kind != CN_SCHEDULE_STEP && r->milestones)
-        return wrong(err, "--milestones goes with --schedule step");
-    if (r->milestones) status = read_milestones(r->milestones, &opts->schedule, err);
+    opts->average = average_of(r);
+    opts->best = best_of(r);
+    if (opts->schedule.kind == CN_SCHEDULE_STEP)
+        status = read_milestones(r->milestones, &opts->schedule, err);
     if (status == CN_OK && r->class_weights) {
         status = read_class_weights(r->class_weights, data, class_weights, err);
         opts->loss.class_weights = *class_weights;

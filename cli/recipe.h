@@ -29,6 +29,10 @@ typedef struct cli_recipe {
 #define CLI_OPTIMIZERS "adam|sgd|adamw|rmsprop"
 #define CLI_SCHEDULES  "cosine|constant|step|polynomial|one-cycle|plateau"
 
+/* CN_ERR_ARGUMENT for an option among those typed that would not be used beside the others. What a
+ * named recipe brings, and the options typed beside it leave no use for, is left out. */
+cn_status cli_recipe_check(const cli_recipe *recipe, const cli_common *typed, cn_error *err);
+
 /*
  * Puts the recipe into the options of a training, and freezes and scales the model's parameters.
  * Class weights are allocated, for the caller to free once the training is over. An error is in the

@@ -11,7 +11,9 @@ enum { NOTE_SIZE = 65536 };
 /* How many of the arguments from this one on are this run's own affair. */
 static int private_arguments(const char *argument)
 {
-    static const char *const flags[] = {"json", "quiet"}, *const texts[] = {"resume", "checkpoint"};
+    static const char *const flags[] = {"json", "quiet", "stretch-schedule"}, *const texts[] = {
+                                                                                  "resume",
+                                                                                  "checkpoint"};
     for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)
         if (cli_is_option(argument, flags[i])) return 1;
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)

@@ -26,6 +26,7 @@ typedef struct options {
     int epochs, batch;
     double valid;
     int tta, precision;
+    bool stretch;
     cli_recipe recipe;
 } options;
 
@@ -72,7 +73,11 @@ static const cli_option train_options[] = {
     {"checkpoint-every", CLI_TEXT, offsetof(options, checkpoint_every), "N", NULL, 0, 0,
      "how often: 5 is epochs, or \"500 steps\", \"90 s\", \"10 min\" (default: every epoch)"},
     {"resume", CLI_TEXT, offsetof(options, resume), "FILE", NULL, 0, 0,
-     "a checkpoint to go on from, as if it had never stopped; no other option is needed"},
+     "a checkpoint to go on from, as if it had never stopped; no other option is needed, but a "
+     "larger --epochs makes the training longer"},
+    {"stretch-schedule", CLI_FLAG, offsetof(options, stretch), NULL, NULL, 0, 0,
+     "with --resume and more --epochs, the learning rate's schedule becomes as long; else it keeps "
+     "its length, and what comes after it its last rate"},
     {.name = "The step", .kind = CLI_HEADING},
     {"optimizer", CLI_CHOICE, RECIPE(optimizer), CLI_OPTIMIZERS, "adam", 0, 0,
      "the rule of a step"},
@@ -422,6 +427,7 @@ static int train(job *j)
         .checkpoint = o->checkpoint,
         .checkpoint_written = on_checkpoint,
         .resume = o->resume,
+        .schedule_epochs = o->stretch ? o->epochs : 0,
     };
     if (o->checkpoint_every) cli_read_interval(o->checkpoint_every, &opts);
     if (cn_thread_count(o->common.threads, &threads, &err) != CN_OK ||
@@ -508,6 +514,22 @@ static int expand(const options *given, options *o, char ***arguments)
     return count < 0 ? CLI_USAGE : cli_parse(&cli_train, count, *arguments, o, &operands);
 }
 
+/* Options typed that would not be used beside the others. */
+static int check_used(const options *typed, const options *o)
+{
+    cn_error err;
+    bool new_network = !o->from && !o->resume && !(o->model && cli_is_model_file(o->model));
+    if (cli_recipe_check(&o->recipe, &typed->common, &err) != CN_OK)
+        return cli_error("train", "%s", err.text);
+    if (cli_is_given(&typed->common, "whiten") && !new_network)
+        return cli_error("train", "--whiten goes with a network that is new");
+    if (cli_is_given(&typed->common, "validation-seed") && o->valid == 0)
+        return cli_error("train", "--validation-seed goes with --validation-split above 0");
+    if (typed->stretch && !o->resume)
+        return cli_error("train", "--stretch-schedule goes with --resume");
+    return CLI_DONE;
+}
+
 static int run(const void *given, int count, char *const *operands)
 {
     options other = {.resume = NULL};
@@ -527,6 +549,7 @@ static int run(const void *given, int count, char *const *operands)
         j.arguments = j.o->checkpoint ? cli_arguments_of(&j.o->common) : json_array();
         if (!j.arguments) code = cli_error("train", "out of memory, or an argument is not UTF-8");
     }
+    if (code == CLI_DONE) code = check_used(given, j.o);
     if (code == CLI_DONE) code = start(&j);
     cn_model_free(j.model);
     cn_dataset_free(j.train);

@@ -898,8 +898,8 @@ typedef struct cn_schedule {
     int patience;                      /* epochs; default 5 */
 } cn_schedule;
 
-/* The rate of step 0 <= step < epochs x steps; `steps` is that of an epoch. A plateau's k is 0
- * here. */
+/* The rate of step 0, 1, ...; `steps` is that of an epoch. From step epochs x steps on a curve has
+ * the rate of its last step, and `every` and the milestones go on. A plateau's k is 0 here. */
 CN_API double cn_schedule_rate(const cn_schedule *schedule, double rate, int64_t step, int steps,
                                int epochs);
 
@@ -964,6 +964,8 @@ typedef struct cn_fit_opts {
     cn_precision precision; /* of training and of validation */
     double learning_rate;   /* default 1e-3 */
     cn_schedule schedule;
+    int schedule_epochs; /* how long it is, and lookahead's S; default: `epochs`; of a training that
+                            is resumed, what it was */
     cn_optimizer optimizer;
     cn_loss_opts loss;  /* validation measures it without smoothing and class weights */
     cn_augment augment; /* of the training pictures only; drawn from `seed` */
@@ -989,7 +991,9 @@ typedef struct cn_fit_opts {
     void (*checkpoint_written)(const cn_error *result, void *user);
     /* A checkpoint to go on from, with the same bits; NULL: none. The model must be of the same
      * graph; its parameters are overwritten. Data and options must be the same, but for `threads`,
-     * `progress`, `user` and the checkpoint's: CN_ERR_ARGUMENT names one that is not. */
+     * `progress`, `user` and the checkpoint's: CN_ERR_ARGUMENT names one that is not. There may
+     * be more `epochs`, even after the last: what has been trained stays, and the others are those
+     * of a training that began with these `epochs` and the old `schedule_epochs`, bit for bit. */
     const char *resume;
 } cn_fit_opts;
 

@@ -227,6 +227,114 @@ static void threads_and_stops_change_no_bit_of_any_recipe(void **state)
     }
 }
 
+/* ---- more epochs: EPOCHS that go on to LONGER, and LONGER at once with the shorter's schedule */
+
+enum { LONGER = EPOCHS + 2 };
+
+typedef struct curve {
+    double loss[LONGER + 1], rate[LONGER * STEPS + 1];
+} curve;
+
+static bool draw_curve(const cn_progress *p, void *user)
+{
+    curve *c = user;
+    if (p->epoch_end)
+        c->loss[p->epoch] = p->valid_loss;
+    else
+        c->rate[(p->epoch - 1) * STEPS + p->step] = p->learning_rate;
+    return false;
+}
+
+/* Trains by the recipe, and writes f->file. */
+static cn_model *train_for(const fixture *f, const recipe *r, cn_fit_opts opts, curve *c)
+{
+    cn_model *model = network_of(r->layers);
+    cn_error err;
+    opts.batch = BATCH;
+    opts.seed = 5;
+    opts.valid = f->valid;
+    opts.threads = 1;
+    opts.checkpoint = f->file;
+    opts.progress = draw_curve;
+    opts.user = c;
+    if (cn_fit(model, f->data, &opts, NULL, &err) != CN_OK) fail_msg("%s: %s", r->name, err.text);
+    return model;
+}
+
+static void a_finished_training_can_be_extended(void **state)
+{
+    const fixture *f = *state;
+    for (size_t i = 0; i < sizeof recipes / sizeof *recipes; i++) {
+        const recipe *r = &recipes[i];
+        curve old = {{0}, {0}}, whole = {{0}, {0}};
+        cn_fit_opts opts = r->opts;
+        opts.epochs = EPOCHS;
+        cn_model_free(train_for(f, r, opts, &old));
+        curve longer = old;
+        opts.epochs = LONGER;
+        opts.resume = f->file;
+        cn_model *extended = train_for(f, r, opts, &longer);
+        opts.resume = NULL;
+        opts.schedule_epochs = EPOCHS;
+        cn_model *at_once = train_for(f, r, opts, &whole);
+        assert_memory_equal(whole.loss, old.loss, (EPOCHS + 1) * sizeof *old.loss);
+        assert_memory_equal(whole.rate, old.rate, (EPOCHS * STEPS + 1) * sizeof *old.rate);
+        assert_memory_equal(&whole, &longer, sizeof whole);
+        assert_true(longer.loss[LONGER] != 0);
+        assert_same_bits(extended, at_once);
+        cn_model_free(extended);
+        cn_model_free(at_once);
+    }
+}
+
+/* One that was stopped in its second epoch: the old schedule to its end, then its last rate. */
+static void a_stopped_training_can_be_extended(void **state)
+{
+    const fixture *f = *state;
+    curve old = {{0}, {0}}, longer = {{0}, {0}};
+    int steps = STEPS + 4;
+    cn_fit_opts opts = recipes[0].opts;
+    opts.epochs = EPOCHS;
+    cn_model_free(train_for(f, &recipes[0], opts, &old));
+    opts.batch = BATCH;
+    opts.seed = 5;
+    opts.valid = f->valid;
+    opts.checkpoint = f->file;
+    opts.progress = stop_after;
+    opts.user = &steps;
+    cn_model *model = network_of(RESIDUAL);
+    assert_int_equal(cn_fit(model, f->data, &opts, NULL, NULL), CN_ERR_STOPPED);
+    cn_model_free(model);
+    opts.epochs = LONGER;
+    opts.resume = f->file;
+    cn_model_free(train_for(f, &recipes[0], opts, &longer));
+    for (int s = STEPS + 5; s <= EPOCHS * STEPS; s++) assert_true(longer.rate[s] == old.rate[s]);
+    for (int e = 2; e <= EPOCHS; e++) assert_true(longer.loss[e] == old.loss[e]);
+    for (int s = EPOCHS * STEPS; s <= LONGER * STEPS; s++)
+        assert_true(longer.rate[s] == old.rate[EPOCHS * STEPS]);
+}
+
+/* Only if it is asked for; and what was asked for holds for the next time. */
+static void the_schedule_is_stretched(void **state)
+{
+    const fixture *f = *state;
+    curve longer = {{0}, {0}};
+    cn_schedule cosine = {.kind = CN_SCHEDULE_COSINE};
+    cn_fit_opts opts = recipes[0].opts;
+    opts.epochs = EPOCHS;
+    cn_model_free(train_for(f, &recipes[0], opts, &longer));
+    opts.epochs = LONGER - 1;
+    opts.schedule_epochs = LONGER;
+    opts.resume = f->file;
+    cn_model_free(train_for(f, &recipes[0], opts, &longer));
+    opts.epochs = LONGER;
+    opts.schedule_epochs = 0;
+    cn_model_free(train_for(f, &recipes[0], opts, &longer));
+    for (int s = 0; s < LONGER * STEPS; s++)
+        assert_true(longer.rate[s + 1] == cn_schedule_rate(&cosine, 0.01, s, STEPS,
+                                                           s < EPOCHS * STEPS ? EPOCHS : LONGER));
+}
+
 /* ---- what is refused */
 
 /* A checkpoint of the fixture's training, in the middle of its second epoch. */
@@ -266,22 +374,31 @@ static void another_training_is_refused_by_name(void **state)
         other.member = value;                               \
         expect_refused(f, network(), f->data, other, text); \
     } while (0)
-    REFUSED(epochs, 4, "a.checkpoint: epochs: the training began with 3, found 4");
+    REFUSED(epochs, 2,
+            "a.checkpoint: epochs: the training began with 3, found 2, expected as many or more");
     REFUSED(batch, 11, "batch: the training began with 10, found 11");
     REFUSED(seed, 6, "seed: the training began with \"5\", found \"6\"");
     REFUSED(learning_rate, 0.02, "learning rate: the training began with 0.01, found 0.02");
     REFUSED(no_shuffle, true, "no shuffle: the training began with no, found yes");
-    REFUSED(optimizer.kind, CN_SGD, "optimizer: the training began with 0, found 1");
+    REFUSED(optimizer.kind, CN_SGD, "optimizer: the training began with \"adam\", found \"sgd\"");
     REFUSED(optimizer.weight_decay, 0.1, "weight decay: the training began with 0, found 0.1");
     REFUSED(augment.crop, 1, "augment: crop: the training began with 0, found 1");
-    REFUSED(average.kind, CN_AVERAGE_EMA, "average: the training began with 0, found 1");
+    REFUSED(average.kind, CN_AVERAGE_EMA,
+            "average: the training began with \"none\", found \"ema\"");
+    REFUSED(precision, CN_PRECISION_BF16,
+            "precision: the training began with \"f32\", found \"bf16\"");
+    REFUSED(schedule.kind, CN_SCHEDULE_CONSTANT,
+            "schedule: the training began with \"cosine\", found \"constant\"");
+    REFUSED(augment.flip, CN_FLIP_RANDOM,
+            "augment: flip: the training began with \"none\", found \"random\"");
+    REFUSED(best.keep, true, "best: keep: the training began with no, found yes");
     REFUSED(loss.label_smoothing, 0.1, "label smoothing: ");
     REFUSED(valid, f->data, "validation pictures: not those that the training began with");
     REFUSED(valid, NULL, "validation pictures: not those");
 #undef REFUSED
     expect_refused(f, network(), f->valid, same, "training pictures: not those");
     expect_refused(f, network_of("conv 4 3x3 same, relu, maxpool 2, dense 10, softmax"), f->data,
-                   (cn_fit_opts){.epochs = 99}, "epochs");
+                   (cn_fit_opts){.epochs = 2}, "epochs");
     expect_refused(
         f, network_of("conv 5 3x3 same, relu, maxpool 2, dense 10"), f->data, same,
         "another network: layer 1 was conv2d_1 (4 3x3 same), found conv2d_1 (5 3x3 same)");
@@ -413,6 +530,9 @@ int main(void)
         cmocka_unit_test(stopped_at_any_step_it_goes_on_with_the_same_bits),
         cmocka_unit_test(stopped_at_an_epochs_end_it_goes_on_with_the_next),
         cmocka_unit_test(threads_and_stops_change_no_bit_of_any_recipe),
+        cmocka_unit_test(a_finished_training_can_be_extended),
+        cmocka_unit_test(a_stopped_training_can_be_extended),
+        cmocka_unit_test(the_schedule_is_stretched),
         cmocka_unit_test(another_training_is_refused_by_name),
         cmocka_unit_test(a_checkpoint_that_lies_is_refused),
         cmocka_unit_test(intervals_are_kept),

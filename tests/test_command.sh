@@ -579,6 +579,61 @@ aliases() {
         train --lr 1,5
 }
 
+# Options that would be taken and not used.
+unused_options() {
+    local option
+    for option in "--momentum 0.5" --nesterov; do
+        # shellcheck disable=SC2086 # an option and its value
+        fails "${option%% *} goes with --optimizer sgd" train $option --quiet
+    done
+    fails "--rate-peak goes with --schedule one-cycle" train --rate-peak 0.3 --quiet
+    fails "--rate-start goes with --schedule one-cycle" train --schedule step --milestones 3 \
+        --rate-start 0.3 --quiet
+    fails "--rate-end goes with --schedule cosine, polynomial, one-cycle or plateau" \
+        train --schedule constant --rate-end 0 --quiet
+    fails "--rate-power goes with --schedule polynomial" train --rate-power 1 --quiet
+    fails "--rate-factor goes with --schedule step or plateau" train --rate-factor 0.1 --quiet
+    fails "--plateau-patience goes with --schedule plateau" train --plateau 3 --quiet
+    fails "--average-decay goes with --average ema or lookahead" train --average-decay 0.9 --quiet
+    fails "--average-every goes with --average ema or lookahead" train --average-every 2 --quiet
+    fails "--average-power goes with --average lookahead" train --average ema --average-power 1 \
+        --quiet
+    fails "--min-delta goes with --keep best, --patience or --schedule plateau" \
+        train --min-delta 0.1 --quiet
+    fails "--validation-seed goes with --validation-split above 0" \
+        train --validation-seed 1 --validation-split 0 --quiet
+    fails "--whiten goes with a network that is new" train --model a.safetensors --whiten x --quiet
+    fails "--stretch-schedule goes with --resume" train --stretch-schedule --quiet
+    fails "warm-up of 30 epochs, expected fewer than the training's 20" train --warmup 30 --quiet
+    # What a recipe brings gives way to what stands beside it.
+    run train --recipe mnist --data digits --model digits --epochs 1 --optimizer adam \
+        --schedule cosine --learning-rate 0.01 --average none --quiet --out m1.safetensors
+    expect_status 0
+}
+
+# A training that is over goes on: the epochs that were trained stay, and only what is asked for is
+# stretched.
+extending() {
+    run train --epochs 2 --checkpoint e.ckpt --json --out e.safetensors --quiet
+    expect_status 0
+    local first=$out
+    run train --resume e.ckpt --epochs 4 --json --out e.safetensors --quiet
+    expect_status 0
+    [ "$(grep -c '"event":"epoch"' <<<"$out")" = 2 ] || fail "$last: not two epochs"
+    local kept
+    kept=$(grep '"event":"epoch"' <<<"$out" | tail -1 | json learning_rate)
+    [ "$(grep '"event":"epoch"' <<<"$first" | tail -1 | json learning_rate)" = "$kept" ] ||
+        fail "$last: the schedule does not keep its last rate"
+    run train --resume e.ckpt --epochs 6 --stretch-schedule --json --out e.safetensors --quiet
+    expect_status 0
+    [ "$(grep '"event":"epoch"' <<<"$out" | head -1 | json learning_rate)" != "$kept" ] ||
+        fail "$last: the schedule is not stretched"
+    fails "epochs: the training began with 6, found 3, expected as many or more" \
+        train --resume e.ckpt --epochs 3 --quiet
+    fails 'precision: the training began with "f32", found "bf16"' \
+        train --resume e.ckpt --precision bf16 --quiet
+}
+
 # ---- what goes wrong
 
 swapped_arguments() {
@@ -696,6 +751,8 @@ another_head
 augmenting
 precisions
 aliases
+unused_options
+extending
 swapped_arguments
 wrong_files
 no_space

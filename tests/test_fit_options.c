@@ -416,6 +416,70 @@ static void what_makes_no_sense_is_refused(void **state)
     unload(d);
 }
 
+/* What is given and not used is refused; beside what uses it, it is taken. */
+static void what_nothing_uses_is_refused(void **state)
+{
+    static const struct {
+        cn_fit_opts opts;
+        const char *text;
+    } wrong[] = {
+        {{.schedule = {.peak = 0.5}}, "fit: schedule: peak goes with the one-cycle schedule"},
+        {{.schedule = {.start = 0.5}}, "fit: schedule: start goes with the one-cycle schedule"},
+        {{.schedule = {.kind = CN_SCHEDULE_CONSTANT, .end = 0.5}},
+         "fit: schedule: end goes with a schedule that falls gradually or by plateaus"},
+        {{.schedule = {.power = 2}}, "fit: schedule: power goes with the polynomial schedule"},
+        {{.schedule = {.factor = 0.5}},
+         "fit: schedule: factor goes with the step and plateau schedules"},
+        {{.schedule = {.every = 1}}, "fit: schedule: every goes with the step schedule"},
+        {{.schedule = {.milestones = {1}}},
+         "fit: schedule: milestones goes with the step schedule"},
+        {{.schedule = {.patience = 2}}, "fit: schedule: patience goes with the plateau schedule"},
+        {{.average = {.decay = 0.9}}, "fit: average: decay goes with a kind of average"},
+        {{.average = {.every = 2}}, "fit: average: every goes with a kind of average"},
+        {{.average = {.kind = CN_AVERAGE_EMA, .power = 2}},
+         "fit: average: power goes with lookahead"},
+        {{.best = {.min_delta = 0.1}},
+         "fit: best: min_delta goes with keep, patience or a plateau"},
+        {{.best = {.monitor = CN_MONITOR_ACCURACY}},
+         "fit: best: monitor goes with keep, patience or a plateau"},
+        {{.checkpoint_steps = 5}, "fit: an interval of checkpoints goes with a file for them"},
+        {{.epochs = 3, .schedule = {.warmup = 3}},
+         "fit: schedule: warm-up of 3 epochs, expected fewer than the training's 3"},
+        {{.epochs = 3, .schedule = {.kind = CN_SCHEDULE_STEP, .milestones = {2, 3}}},
+         "fit: schedule: milestone 3, expected one before the last of 3 epochs"},
+        {{.epochs = 3, .schedule = {.kind = CN_SCHEDULE_STEP, .every = 3}},
+         "fit: schedule: every 3 epochs, expected fewer than the training's 3"},
+    };
+    static const cn_fit_opts right[] = {
+        {.schedule = {.kind = CN_SCHEDULE_ONE_CYCLE, .start = 0.5, .peak = 0.5, .end = 0.1}},
+        {.schedule = {.kind = CN_SCHEDULE_POLYNOMIAL, .power = 2, .end = 0.1}},
+        {.epochs = 2, .schedule = {.kind = CN_SCHEDULE_STEP, .every = 1, .factor = 0.5}},
+        {.epochs = 2, .schedule = {.kind = CN_SCHEDULE_STEP, .milestones = {1}}},
+        {.schedule = {.kind = CN_SCHEDULE_PLATEAU, .patience = 2, .factor = 0.5},
+         .best = {.min_delta = 0.1}},
+        {.average = {.kind = CN_AVERAGE_LOOKAHEAD, .decay = 0.9, .every = 2, .power = 2},
+         .best = {.keep = true, .min_delta = 0.1, .monitor = CN_MONITOR_ACCURACY}},
+        {.schedule = {.warmup = 0.5, .end = 0.5}},
+    };
+    digits d = load();
+    cn_model *m = network();
+    cn_error err;
+    (void)state;
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        cn_fit_opts opts = wrong[i].opts;
+        opts.valid = d.valid;
+        assert_int_equal(cn_fit(m, d.train, &opts, NULL, &err), CN_ERR_ARGUMENT);
+        assert_string_equal(err.text, wrong[i].text);
+    }
+    for (size_t i = 0; i < sizeof right / sizeof *right; i++) {
+        cn_fit_opts opts = right[i];
+        opts.valid = d.valid;
+        if (cn_fit(m, d.train, &opts, NULL, &err) != CN_OK) fail_msg("%zu: %s", i, err.text);
+    }
+    cn_model_free(m);
+    unload(d);
+}
+
 static void threads_change_no_bit(void **state)
 {
     digits d = load();
@@ -457,6 +521,7 @@ int main(void)
         cmocka_unit_test(validation_measures_the_plain_loss),
         cmocka_unit_test(balanced_weights_let_classes_count_alike),
         cmocka_unit_test(what_makes_no_sense_is_refused),
+        cmocka_unit_test(what_nothing_uses_is_refused),
         cmocka_unit_test(threads_change_no_bit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

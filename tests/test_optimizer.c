@@ -424,6 +424,19 @@ static void wrong_options_are_named(void **state)
         {{.kind = CN_SGD, .nesterov = true},
          "session: Nesterov's momentum with momentum 0 and dampening 0, expected momentum above 0 "
          "and no dampening"},
+        {{.momentum = 0.9}, "session: optimizer: momentum goes with SGD and RMSprop"},
+        {{.kind = CN_RMSPROP, .momentum = 0.9, .dampening = 0.1},
+         "session: optimizer: dampening goes with SGD with momentum"},
+        {{.kind = CN_RMSPROP, .momentum = 0.9, .nesterov = true},
+         "session: optimizer: Nesterov's momentum goes with SGD"},
+        {{.kind = CN_SGD, .beta1 = 0.9}, "session: optimizer: beta1 goes with Adam and AdamW"},
+        {{.kind = CN_RMSPROP, .beta2 = 0.9}, "session: optimizer: beta2 goes with Adam and AdamW"},
+        {{.alpha = 0.9}, "session: optimizer: alpha goes with RMSprop"},
+        {{.kind = CN_SGD, .epsilon = 1e-6},
+         "session: optimizer: epsilon goes with Adam, AdamW and RMSprop"},
+        {{.decoupled = true}, "session: optimizer: decoupled goes with weight decay"},
+        {{.kind = CN_SGD, .decay_all = true},
+         "session: optimizer: decay_all goes with weight decay"},
     };
     (void)state;
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {

@@ -38,11 +38,38 @@ static cn_status refuse(cn_error *err, const char *what, double value, const cha
     return cn_fail(err, CN_ERR_ARGUMENT, "session: %s %g, expected %s", what, value, expected);
 }
 
+/* What this kind would not look at. */
+static cn_status check_unused(const cn_optimizer *o, cn_error *err)
+{
+    const bool sgd = o->kind == CN_SGD, rmsprop = o->kind == CN_RMSPROP;
+    const bool decays = o->weight_decay > 0 || o->kind == CN_ADAMW;
+    const struct {
+        bool given, used;
+        const char *what, *goes_with;
+    } rows[] = {
+        {o->momentum != 0, sgd || rmsprop, "momentum", "SGD and RMSprop"},
+        {o->dampening != 0, sgd && o->momentum != 0, "dampening", "SGD with momentum"},
+        {o->nesterov, sgd, "Nesterov's momentum", "SGD"},
+        {o->beta1 != 0, !sgd && !rmsprop, "beta1", "Adam and AdamW"},
+        {o->beta2 != 0, !sgd && !rmsprop, "beta2", "Adam and AdamW"},
+        {o->alpha != 0, rmsprop, "alpha", "RMSprop"},
+        {o->epsilon != 0, !sgd, "epsilon", "Adam, AdamW and RMSprop"},
+        {o->decoupled, decays, "decoupled", "weight decay"},
+        {o->decay_all, decays, "decay_all", "weight decay"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (rows[i].given && !rows[i].used)
+            return cn_fail(err, CN_ERR_ARGUMENT, "session: optimizer: %s goes with %s",
+                           rows[i].what, rows[i].goes_with);
+    return CN_OK;
+}
+
 cn_status cn_optimizer_settle(cn_optimizer *o, cn_error *err)
 {
     static const char fraction[] = "from 0 to less than 1", number[] = "a number of 0 or more";
     if (o->kind < CN_ADAM || o->kind > CN_RMSPROP)
         return cn_fail(err, CN_ERR_ARGUMENT, "session: unknown optimizer %d", (int)o->kind);
+    const cn_optimizer given = *o;
     if (o->kind == CN_ADAMW) {
         o->decoupled = true;
         o->weight_decay = or_default(o->weight_decay, 0.01);
@@ -68,7 +95,7 @@ cn_status cn_optimizer_settle(cn_optimizer *o, cn_error *err)
                        "session: Nesterov's momentum with momentum %g and dampening %g, expected "
                        "momentum above 0 and no dampening",
                        o->momentum, o->dampening);
-    return CN_OK;
+    return check_unused(&given, err);
 }
 
 int cn_optimizer_moments(const cn_optimizer *o)

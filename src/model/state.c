@@ -25,6 +25,24 @@ void cn_state_term(cn_state *s, const char *name, cn_state_kind kind, const void
                .name = name, .kind = kind, .term = true, .value = (void *)(uintptr_t)value});
 }
 
+void cn_state_term_growing(cn_state *s, const char *name, const int *value)
+{
+    add(s, (cn_state_item){.name = name,
+                           .kind = CN_STATE_INT,
+                           .term = true,
+                           .may_grow = true,
+                           .value = (void *)(uintptr_t)value});
+}
+
+void cn_state_term_word(cn_state *s, const char *name, const void *value, const char *const *words)
+{
+    add(s, (cn_state_item){.name = name,
+                           .kind = CN_STATE_INT,
+                           .term = true,
+                           .words = words,
+                           .value = (void *)(uintptr_t)value});
+}
+
 void cn_state_term_floats(cn_state *s, const char *name, const float *values, size_t count)
 {
     add(s, (cn_state_item){.name = name,

@@ -34,7 +34,9 @@ typedef struct cn_state_item {
     bool term;
     void *value; /* read alone where it is a term */
     size_t count;
-    int least, most; /* INT, unless a term: a file that says otherwise is refused */
+    int least, most;          /* INT, unless a term: a file that says otherwise is refused */
+    bool may_grow;            /* INT, a term: what was written may be less */
+    const char *const *words; /* INT, a term: written as one of these, the value counts them */
 } cn_state_item;
 
 enum { CN_STATE_MOST = 160 };
@@ -57,6 +59,10 @@ typedef struct cn_state_member {
     size_t offset;
 } cn_state_member;
 void cn_state_term(cn_state *state, const char *name, cn_state_kind kind, const void *value);
+/* One that may be larger now; and one that is written as one of the words, for people to read. */
+void cn_state_term_growing(cn_state *state, const char *name, const int *value);
+void cn_state_term_word(cn_state *state, const char *name, const void *value,
+                        const char *const *words);
 void cn_state_term_floats(cn_state *state, const char *name, const float *values, size_t count);
 void cn_state_terms(cn_state *state, const cn_state_member *members, const void *base);
 

@@ -47,7 +47,7 @@ void cn_averager_step(cn_averager *a, cn_session *session, int64_t step, int64_t
     if (a->opts.kind == CN_AVERAGE_EMA)
         decay = fmin(decay, (1 + n) / (10 + n));
     else
-        decay *= cn_pow((double)step / (double)steps, a->opts.power);
+        decay *= cn_pow(fmin((double)step / (double)steps, 1), a->opts.power);
     cn_session_blend(session, 1 - decay, a->block);
     if (a->opts.kind == CN_AVERAGE_LOOKAHEAD) {
         memcpy(a->model->block, a->block, a->model->block_size * sizeof *a->block);

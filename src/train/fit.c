@@ -27,6 +27,7 @@
 #include "train/checkpoint.h"
 #include "train/feed.h"
 
+#include <limits.h>
 #include <math.h>
 #include <string.h>
 
@@ -42,7 +43,8 @@ typedef struct fit {
     cn_judge judge;
     cn_feed *feed;
     cn_progress progress;
-    double loss_sum; /* this epoch's, so are the next three */
+    int schedule_epochs; /* how long the schedule is */
+    double loss_sum;     /* this epoch's, so are the next three */
     int seen, correct;
     double epoch_seconds;
     cn_state state;
@@ -159,6 +161,8 @@ static void list_state(fit *f)
     cn_state_add(s, "seconds", CN_STATE_NUMBER, &p->seconds);
     cn_state_add(s, "epoch_seconds", CN_STATE_NUMBER, &f->epoch_seconds);
 
+    cn_state_add_int(s, "schedule_epochs", &f->schedule_epochs, 1, INT_MAX);
+
     cn_fit_options_terms(&f->opts, cn_dataset_classes(f->data), s);
     cn_state_term(s, "frozen or scaled parameters", CN_STATE_DIGEST, &f->tuning_digest);
     cn_state_term(s, "training pictures", CN_STATE_DIGEST, &f->train_digest);
@@ -182,7 +186,10 @@ static cn_status prepare_checkpoints(fit *f, cn_error *err)
     f->valid_digest = o->valid ? digest(f, o->valid) : 0;
     f->tuning_digest = digest_tuning(f->model);
     list_state(f);
-    return o->resume ? cn_checkpoint_load(f->model, &f->state, o->resume, err) : CN_OK;
+    if (!o->resume) return CN_OK;
+    cn_status status = cn_checkpoint_load(f->model, &f->state, o->resume, err);
+    if (o->schedule_epochs > 0) f->schedule_epochs = o->schedule_epochs; /* asked for */
+    return status;
 }
 
 /* That it cannot be written is the caller's to hear of, and no reason to end the training. That
@@ -278,15 +285,17 @@ static cn_status train_step(fit *f, cn_error *err)
     const cn_fit_opts *o = &f->opts;
     int64_t done = (int64_t)(p->epoch - 1) * p->steps + p->step - 1;
     int64_t batches = cn_feed_steps(f->feed) - (int64_t)(p->step - 1) * o->accumulate;
-    p->learning_rate = cn_schedule_rate(&o->schedule, o->learning_rate, done, p->steps, p->epochs) *
-                       cn_schedule_plateau(&o->schedule, f->judge.falls);
+    p->learning_rate =
+        cn_schedule_rate(&o->schedule, o->learning_rate, done, p->steps, f->schedule_epochs) *
+        cn_schedule_plateau(&o->schedule, f->judge.falls);
     for (int i = 0; i < o->accumulate && i < batches; i++) {
         cn_status status = learn_batch(f, cn_feed_next(f->feed), i > 0, err);
         if (status != CN_OK) return status;
     }
     cn_status status = cn_step(f->session, p->learning_rate, err);
     if (status == CN_OK)
-        cn_averager_step(&f->averager, f->session, done + 1, (int64_t)p->epochs * p->steps);
+        cn_averager_step(&f->averager, f->session, done + 1,
+                         (int64_t)f->schedule_epochs * p->steps);
     return status;
 }
 
@@ -417,6 +426,7 @@ cn_status cn_fit(cn_model *model, const cn_dataset *data, const cn_fit_opts *opt
     f.progress = (cn_progress){.epoch_end = true,
                                .epochs = f.opts.epochs,
                                .steps = (cn_feed_steps(f.feed) - 1) / f.opts.accumulate + 1};
+    f.schedule_epochs = f.opts.schedule_epochs > 0 ? f.opts.schedule_epochs : f.opts.epochs;
     status = prepare_checkpoints(&f, err);
     if (status == CN_OK) {
         remember_loss(model, f.opts.loss.kind);

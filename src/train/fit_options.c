@@ -10,6 +10,69 @@
 enum { DEFAULT_BATCH = 64 };
 static const double default_rate = 1e-3;
 
+/* An option that the training would not look at is a mistake, and nobody would hear of it. */
+static cn_status check_unused(const cn_fit_opts *o, cn_error *err)
+{
+    const cn_schedule *s = &o->schedule;
+    const bool step = s->kind == CN_SCHEDULE_STEP, plateau = s->kind == CN_SCHEDULE_PLATEAU;
+    const bool one_cycle = s->kind == CN_SCHEDULE_ONE_CYCLE;
+    const bool polynomial = s->kind == CN_SCHEDULE_POLYNOMIAL;
+    const bool averages = o->average.kind != CN_AVERAGE_NONE;
+    const bool compares = o->best.keep || o->best.patience > 0 || plateau;
+    const struct {
+        bool given, used;
+        const char *what, *goes_with;
+    } rows[] = {
+        {s->start != 0, one_cycle, "schedule: start", "the one-cycle schedule"},
+        {s->peak != 0, one_cycle, "schedule: peak", "the one-cycle schedule"},
+        {s->end != 0, !step && s->kind != CN_SCHEDULE_CONSTANT, "schedule: end",
+         "a schedule that falls gradually or by plateaus"},
+        {s->power != 0, polynomial, "schedule: power", "the polynomial schedule"},
+        {s->factor != 0, step || plateau, "schedule: factor", "the step and plateau schedules"},
+        {s->every != 0, step, "schedule: every", "the step schedule"},
+        {s->milestones[0] != 0, step, "schedule: milestones", "the step schedule"},
+        {s->patience != 0, plateau, "schedule: patience", "the plateau schedule"},
+        {o->average.decay > 0, averages, "average: decay", "a kind of average"},
+        {o->average.every > 0, averages, "average: every", "a kind of average"},
+        {o->average.power > 0, o->average.kind == CN_AVERAGE_LOOKAHEAD, "average: power",
+         "lookahead"},
+        {o->best.min_delta > 0, compares, "best: min_delta", "keep, patience or a plateau"},
+        {o->best.monitor == CN_MONITOR_ACCURACY, compares, "best: monitor",
+         "keep, patience or a plateau"},
+        {o->checkpoint_epochs || o->checkpoint_steps || o->checkpoint_seconds > 0,
+         o->checkpoint != NULL, "an interval of checkpoints", "a file for them"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (rows[i].given && !rows[i].used)
+            return cn_fail(err, CN_ERR_ARGUMENT, "fit: %s goes with %s", rows[i].what,
+                           rows[i].goes_with);
+    return CN_OK;
+}
+
+/* What of the schedule would come after the last epoch. */
+static cn_status check_length(const cn_fit_opts *o, cn_error *err)
+{
+    const cn_schedule *s = &o->schedule;
+    const int epochs = o->schedule_epochs > 0 ? o->schedule_epochs : o->epochs > 0 ? o->epochs : 1;
+    if (o->schedule_epochs < 0)
+        return cn_fail(err, CN_ERR_ARGUMENT, "fit: a schedule of %d epochs, expected at least 1",
+                       o->schedule_epochs);
+    if (s->warmup >= epochs)
+        return cn_fail(err, CN_ERR_ARGUMENT,
+                       "fit: schedule: warm-up of %g epochs, expected fewer than the training's %d",
+                       s->warmup, epochs);
+    for (int i = 0; i < CN_MAX_MILESTONES; i++)
+        if (s->milestones[i] >= epochs)
+            return cn_fail(err, CN_ERR_ARGUMENT,
+                           "fit: schedule: milestone %d, expected one before the last of %d epochs",
+                           s->milestones[i], epochs);
+    if (s->every >= epochs)
+        return cn_fail(err, CN_ERR_ARGUMENT,
+                       "fit: schedule: every %d epochs, expected fewer than the training's %d",
+                       s->every, epochs);
+    return CN_OK;
+}
+
 cn_status cn_fit_options_check(const cn_fit_opts *o, cn_error *err)
 {
     if (o->epochs < 0)
@@ -33,7 +96,9 @@ cn_status cn_fit_options_check(const cn_fit_opts *o, cn_error *err)
                                                                   : NULL;
     if (wants && !o->valid)
         return cn_fail(err, CN_ERR_ARGUMENT, "fit: %s needs a validation set", wants);
-    return cn_schedule_check(&o->schedule, err);
+    cn_status status = cn_schedule_check(&o->schedule, err);
+    if (status == CN_OK) status = check_unused(o, err);
+    return status == CN_OK ? check_length(o, err) : status;
 }
 
 void cn_fit_options_complete(cn_fit_opts *o, int size)
@@ -48,14 +113,11 @@ void cn_fit_options_complete(cn_fit_opts *o, int size)
 }
 
 static const cn_state_member terms[] = {
-    {"epochs", CN_STATE_INT, offsetof(cn_fit_opts, epochs)},
     {"batch", CN_STATE_INT, offsetof(cn_fit_opts, batch)},
     {"seed", CN_STATE_COUNT, offsetof(cn_fit_opts, seed)},
     {"no shuffle", CN_STATE_FLAG, offsetof(cn_fit_opts, no_shuffle)},
-    {"precision", CN_STATE_INT, offsetof(cn_fit_opts, precision)},
     {"learning rate", CN_STATE_NUMBER, offsetof(cn_fit_opts, learning_rate)},
     {"accumulate", CN_STATE_INT, offsetof(cn_fit_opts, accumulate)},
-    {"schedule", CN_STATE_INT, offsetof(cn_fit_opts, schedule.kind)},
     {"schedule: warm-up", CN_STATE_NUMBER, offsetof(cn_fit_opts, schedule.warmup)},
     {"schedule: start", CN_STATE_NUMBER, offsetof(cn_fit_opts, schedule.start)},
     {"schedule: peak", CN_STATE_NUMBER, offsetof(cn_fit_opts, schedule.peak)},
@@ -64,7 +126,6 @@ static const cn_state_member terms[] = {
     {"schedule: factor", CN_STATE_NUMBER, offsetof(cn_fit_opts, schedule.factor)},
     {"schedule: every", CN_STATE_INT, offsetof(cn_fit_opts, schedule.every)},
     {"schedule: patience", CN_STATE_INT, offsetof(cn_fit_opts, schedule.patience)},
-    {"optimizer", CN_STATE_INT, offsetof(cn_fit_opts, optimizer.kind)},
     {"momentum", CN_STATE_NUMBER, offsetof(cn_fit_opts, optimizer.momentum)},
     {"dampening", CN_STATE_NUMBER, offsetof(cn_fit_opts, optimizer.dampening)},
     {"nesterov", CN_STATE_FLAG, offsetof(cn_fit_opts, optimizer.nesterov)},
@@ -77,19 +138,14 @@ static const cn_state_member terms[] = {
     {"decay all", CN_STATE_FLAG, offsetof(cn_fit_opts, optimizer.decay_all)},
     {"clip norm", CN_STATE_NUMBER, offsetof(cn_fit_opts, optimizer.clip_norm)},
     {"clip value", CN_STATE_NUMBER, offsetof(cn_fit_opts, optimizer.clip_value)},
-    {"loss", CN_STATE_INT, offsetof(cn_fit_opts, loss.kind)},
     {"label smoothing", CN_STATE_NUMBER, offsetof(cn_fit_opts, loss.label_smoothing)},
-    {"average", CN_STATE_INT, offsetof(cn_fit_opts, average.kind)},
     {"average: decay", CN_STATE_NUMBER, offsetof(cn_fit_opts, average.decay)},
     {"average: every", CN_STATE_INT, offsetof(cn_fit_opts, average.every)},
     {"average: power", CN_STATE_NUMBER, offsetof(cn_fit_opts, average.power)},
     {"best: keep", CN_STATE_FLAG, offsetof(cn_fit_opts, best.keep)},
     {"best: patience", CN_STATE_INT, offsetof(cn_fit_opts, best.patience)},
     {"best: min delta", CN_STATE_NUMBER, offsetof(cn_fit_opts, best.min_delta)},
-    {"best: monitor", CN_STATE_INT, offsetof(cn_fit_opts, best.monitor)},
-    {"augment: border", CN_STATE_INT, offsetof(cn_fit_opts, augment.border)},
     {"augment: crop", CN_STATE_INT, offsetof(cn_fit_opts, augment.crop)},
-    {"augment: flip", CN_STATE_INT, offsetof(cn_fit_opts, augment.flip)},
     {"augment: shift", CN_STATE_NUMBER, offsetof(cn_fit_opts, augment.shift)},
     {"augment: rotate", CN_STATE_NUMBER, offsetof(cn_fit_opts, augment.rotate)},
     {"augment: scale", CN_STATE_NUMBER, offsetof(cn_fit_opts, augment.scale)},
@@ -105,8 +161,29 @@ static const char *const milestone_terms[CN_MAX_MILESTONES] = {
     "milestone 1", "milestone 2", "milestone 3", "milestone 4",
     "milestone 5", "milestone 6", "milestone 7", "milestone 8"};
 
+/* The enums' words; where 0 is a default, that is the word it stands for. */
+static const char *const precisions[] = {"f32", "bf16"};
+static const char *const schedules[] = {"cosine",     "constant",  "cosine", "step",
+                                        "polynomial", "one-cycle", "plateau"};
+static const char *const optimizers[] = {"adam", "sgd", "adamw", "rmsprop"};
+static const char *const losses[] = {"default", "cross-entropy", "binary cross-entropy",
+                                     "mean squared error"};
+static const char *const averages[] = {"none", "ema", "lookahead"};
+static const char *const monitors[] = {"loss", "accuracy"};
+static const char *const borders[] = {"zero", "reflect"};
+static const char *const flips[] = {"none", "random", "alternating"};
+
 void cn_fit_options_terms(const cn_fit_opts *o, int classes, cn_state *state)
 {
+    cn_state_term_growing(state, "epochs", &o->epochs);
+    cn_state_term_word(state, "precision", &o->precision, precisions);
+    cn_state_term_word(state, "schedule", &o->schedule.kind, schedules);
+    cn_state_term_word(state, "optimizer", &o->optimizer.kind, optimizers);
+    cn_state_term_word(state, "loss", &o->loss.kind, losses);
+    cn_state_term_word(state, "average", &o->average.kind, averages);
+    cn_state_term_word(state, "best: monitor", &o->best.monitor, monitors);
+    cn_state_term_word(state, "augment: border", &o->augment.border, borders);
+    cn_state_term_word(state, "augment: flip", &o->augment.flip, flips);
     cn_state_terms(state, terms, o);
     for (int i = 0; i < CN_MAX_MILESTONES; i++)
         cn_state_term(state, milestone_terms[i], CN_STATE_INT, &o->schedule.milestones[i]);

@@ -73,8 +73,9 @@ double cn_schedule_rate(const cn_schedule *s, double rate, int64_t step, int ste
     const int64_t all = (int64_t)steps * epochs;
     const double wanted = round(s->warmup * steps);
     const int64_t warmup = wanted < (double)all ? (int64_t)wanted : all;
-    if (step < warmup) return rate * (double)(step + 1) / ((double)warmup + 1);
-    return rate * curve(s, (double)(step - warmup) / (double)(all - warmup), step / steps);
+    const int64_t at = step < all ? step : all - 1; /* after its end it has its last rate */
+    if (at < warmup) return rate * (double)(at + 1) / ((double)warmup + 1);
+    return rate * curve(s, (double)(at - warmup) / (double)(all - warmup), step / steps);
 }
 
 double cn_schedule_plateau(const cn_schedule *s, int falls_so_far)
