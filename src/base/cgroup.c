@@ -48,6 +48,15 @@ static FILE *open_below(const char *folder, const char *name)
     return length > 0 && length < ROOM ? fopen(path, "re") : NULL;
 }
 
+/* The next line, as far as there is room for it; what is longer is none of those looked for. */
+static bool next_line(FILE *file, char line[ROOM])
+{
+    if (!fgets(line, ROOM, file)) return false;
+    if (!strchr(line, '\n'))
+        for (int c = getc(file); c != EOF && c != '\n';) c = getc(file);
+    return true;
+}
+
 /* ---- where the hierarchy is mounted */
 
 /* Copies a path of mountinfo, where a space is \040, behind `before`; false where it is too long.
@@ -86,13 +95,11 @@ static bool read_mount(hierarchy *h, char *line)
 
 static bool find_mount(hierarchy *h)
 {
-    char proc[ROOM], *line = NULL;
-    size_t room = 0;
+    char proc[ROOM], line[ROOM];
     bool found = false;
     if (!copy_path(proc, h->root, "/proc/self")) return false;
     FILE *file = open_below(proc, "mountinfo");
-    while (file && !found && getline(&line, &room, file) > 0) found = read_mount(h, line);
-    free(line);
+    while (file && !found && next_line(file, line)) found = read_mount(h, line);
     if (file) fclose(file);
     return found;
 }
@@ -162,16 +169,14 @@ static int quota_of_line(const char *root, char *line)
 
 int cn_cgroup_processors(const char *root)
 {
-    char proc[ROOM], *line = NULL;
-    size_t room = 0;
+    char proc[ROOM], line[ROOM];
     int least = INT_MAX;
     if (!copy_path(proc, root, "/proc/self")) return 0;
     FILE *file = open_below(proc, "cgroup");
-    while (file && getline(&line, &room, file) > 0) {
+    while (file && next_line(file, line)) {
         int quota = quota_of_line(root, line);
         if (quota < least) least = quota;
     }
-    free(line);
     if (file) fclose(file);
     return least < INT_MAX ? least : 0;
 }
