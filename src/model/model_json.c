@@ -248,11 +248,11 @@ static cn_status read_images(cn_model *m, const json_t *json, cn_error *err)
     if (!json) return CN_OK;
     const json_t *range = json_object_get(json, "range"), *bits = json_object_get(json, "bits");
     int fit = read_word(json, "fit", "stretch"), over = read_word(json, "background", "black");
-    size_t known = (size_t)((fit != 0) + (over != 0) + (range != NULL) + (bits != NULL));
+    int known = (fit != 0) + (over != 0) + (range != NULL) + (bits != NULL);
     const json_t *low = json_array_get(range, 0), *high = json_array_get(range, 1);
     bool ranged = json_array_size(range) == 2 && json_is_number(low) && json_is_number(high);
     bool deep = json_is_integer(bits) && json_integer_value(bits) == 16;
-    if (!json_is_object(json) || json_object_size(json) != known || fit < 0 || over < 0 ||
+    if (!json_is_object(json) || json_object_size(json) != (size_t)known || fit < 0 || over < 0 ||
         (range && !ranged) || (bits && !deep))
         return cn_fail(err, CN_ERR_FORMAT,
                        "model: \"images\" holds more than \"fit\": \"stretch\", \"background\": "
