@@ -66,6 +66,10 @@ extern const cli_command cli_train, cli_evaluate, cli_predict, cli_summary, cli_
 /* --loss: the words in the order of cn_loss_kind. */
 #define CLI_LOSSES "auto|cross-entropy|binary-cross-entropy|mean-squared-error"
 
+/* --skip-damaged, of whatever reads image files. */
+#define CLI_SKIP_HELP \
+    "leave image files out that cannot be read, and say which; else the first ends it"
+
 /* --precision, of whatever runs a network: the words in the order of cn_precision. */
 #define CLI_PRECISIONS "f32|bf16"
 #define CLI_PRECISION_HELP                                                                       \
@@ -100,6 +104,13 @@ void cli_say(const cli_common *common, const char *format, ...) CLI_PRINTF(2, 3)
  * which may be NULL: the sets of one training have remarks in common. */
 void cli_say_remarks(const cli_common *common, const char *command, const cn_dataset *data,
                      const cn_dataset *before);
+
+/* A name in a column of a table: on one line, cut or filled up with blanks to `width` characters of
+ * UTF-8, flush left or right. Returns cell. */
+enum { CLI_CELL = 512 };
+const char *cli_cell(const char *name, int width, bool right, char cell[CLI_CELL]);
+/* The characters that a name takes, on one line. */
+int cli_name_width(const char *name);
 
 /* "54,000" into text; returns text. */
 enum { CLI_COUNT_TEXT = 32 };

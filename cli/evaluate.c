@@ -9,6 +9,7 @@ typedef struct options {
     cli_common common;
     const char *data;
     int split, tta, precision, loss;
+    bool skip_damaged;
 } options;
 
 static const cli_option evaluate_options[] = {
@@ -23,6 +24,7 @@ static const cli_option evaluate_options[] = {
      CLI_PRECISION_HELP},
     {"loss", CLI_CHOICE, offsetof(options, loss), CLI_LOSSES, "auto", 0, 0,
      "what to measure; auto is the loss that the model was trained with"},
+    {"skip-damaged", CLI_FLAG, offsetof(options, skip_damaged), NULL, NULL, 0, 0, CLI_SKIP_HELP},
     {.name = NULL},
 };
 
@@ -67,9 +69,10 @@ static int digits_of(int n)
 
 static void print_confusions(const confusion *c)
 {
+    char cell[CLI_CELL];
     int names = 5, cells = 3;
     for (int i = 0; i < c->classes; i++) {
-        int length = (int)strlen(cn_dataset_class_name(c->data, i));
+        int length = cli_name_width(cn_dataset_class_name(c->data, i));
         if (length > names) names = length < NAME_WIDTH ? length : NAME_WIDTH;
         for (int k = 0; k < c->classes; k++)
             if (digits_of(at(c, i, k)) > cells) cells = digits_of(at(c, i, k));
@@ -80,11 +83,11 @@ static void print_confusions(const confusion *c)
     if (matrix) {
         printf("%*s  %8s  %7s ", names, "", "", "");
         for (int k = 0; k < c->classes; k++)
-            printf(" %*.*s", cells, cells, cn_dataset_class_name(c->data, k));
+            printf(" %s", cli_cell(cn_dataset_class_name(c->data, k), cells, true, cell));
         putchar('\n');
     }
     for (int i = 0; i < c->classes; i++) {
-        printf("%-*.*s  %8d  ", names, NAME_WIDTH, cn_dataset_class_name(c->data, i),
+        printf("%s  %8d  ", cli_cell(cn_dataset_class_name(c->data, i), names, false, cell),
                row_sum(c, i));
         if (row_sum(c, i))
             printf("%5.1f %% ", 100 * recall(c, i));
@@ -156,8 +159,12 @@ static int run(const void *given, int count, char *const *operands)
     cn_error err;
     (void)count;
 
-    if (cn_model_load(&model, file, &err) != CN_OK ||
-        cn_dataset_load_for(&data, o->data, splits[o->split], model, &err) != CN_OK) {
+    cn_dataset_opts reading = {.skip_damaged = o->skip_damaged};
+    cn_status status = cn_model_load(&model, file, &err);
+    reading.model = model;
+    if (status == CN_OK)
+        status = cn_dataset_load_with(&data, o->data, splits[o->split], &reading, &err);
+    if (status != CN_OK) {
         cli_error("evaluate", "%s", err.text);
         goto done;
     }

@@ -1,6 +1,8 @@
 /* output.c - messages on standard error, figures as text, JSON on standard output. */
 #include "cli.h"
 
+#include "base/base.h"
+
 #include <math.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -42,6 +44,40 @@ void cli_say_remarks(const cli_common *common, const char *command, const cn_dat
         if (!before || !has_line(cn_dataset_remarks(before), line, length))
             cli_say(common, "convnet %s: %.*s", command, (int)length, line);
     }
+}
+
+/* ---- names */
+
+/* Bytes of the first `most` characters. */
+static size_t bytes_of(const char *text, int most, int *characters)
+{
+    size_t at = 0;
+    for (*characters = 0; text[at]; ++*characters) {
+        if (*characters == most) break;
+        at++;
+        while (((unsigned char)text[at] & 0xc0) == 0x80) at++;
+    }
+    return at;
+}
+
+int cli_name_width(const char *name)
+{
+    char plain[CLI_CELL];
+    int characters;
+    bytes_of(cn_plain_text(name, plain, sizeof plain), CLI_CELL, &characters);
+    return characters;
+}
+
+const char *cli_cell(const char *name, int width, bool right, char cell[CLI_CELL])
+{
+    char plain[CLI_CELL];
+    int characters;
+    size_t bytes = bytes_of(cn_plain_text(name, plain, sizeof plain), width, &characters);
+    int blanks = width - characters, room = CLI_CELL - 1 - (int)bytes;
+    if (blanks > room) blanks = room;
+    snprintf(cell, CLI_CELL, "%*s%.*s%*s", right ? blanks : 0, "", (int)bytes, plain,
+             right ? 0 : blanks, "");
+    return cell;
 }
 
 /* ---- figures */

@@ -9,6 +9,7 @@
 typedef struct options {
     cli_common common;
     int top, precision;
+    bool skip_damaged;
 } options;
 
 static const cli_option predict_options[] = {
@@ -16,6 +17,8 @@ static const cli_option predict_options[] = {
      "how many classes to show for each picture, the most probable first"},
     {"precision", CLI_CHOICE, offsetof(options, precision), CLI_PRECISIONS, "f32", 0, 0,
      CLI_PRECISION_HELP},
+    {"skip-damaged", CLI_FLAG, offsetof(options, skip_damaged), NULL, NULL, 0, 0,
+     "files that cannot be read are named as otherwise, but no reason to fail"},
     {.name = NULL},
 };
 
@@ -39,7 +42,7 @@ typedef struct predictor {
     cn_model *model;
     cn_session *session;
     guess *guesses;
-    int classes;
+    int classes, skipped;
 } predictor;
 
 static const char *class_name(const predictor *p, int i, char number[CLI_COUNT_TEXT])
@@ -53,17 +56,18 @@ static void print_text(const predictor *p, const char *file)
 {
     enum { BAR = 30 };
     static const char bar[] = "##############################";
-    char number[CLI_COUNT_TEXT];
+    char number[CLI_COUNT_TEXT], cell[CLI_CELL];
     int names = 1;
     for (int i = 0; i < p->o->top && i < p->classes; i++) {
-        int length = (int)strlen(class_name(p, p->guesses[i].class_index, number));
+        int length = cli_name_width(class_name(p, p->guesses[i].class_index, number));
         if (length > names) names = length;
     }
-    printf("%s\n", file);
+    printf("%s\n", cli_cell(file, cli_name_width(file), false, cell));
     for (int i = 0; i < p->o->top && i < p->classes; i++) {
         const guess *g = &p->guesses[i];
         int filled = g->probability > 0 ? (int)(g->probability * BAR + 0.5f) : 0;
-        printf("  %-*s  %6.2f %%%s%.*s\n", names, class_name(p, g->class_index, number),
+        printf("  %s  %6.2f %%%s%.*s\n",
+               cli_cell(class_name(p, g->class_index, number), names, false, cell),
                100 * (double)g->probability, filled ? "  " : "", filled < BAR ? filled : BAR, bar);
     }
 }
@@ -100,6 +104,11 @@ static int predict_file(predictor *p, const char *file)
     cn_tensor X = {0}, Y = {0};
     cn_error err;
     cn_status status = cn_image_load_for(p->model, file, &X, &err);
+    if (status != CN_OK && status != CN_ERR_MEMORY && p->o->skip_damaged) {
+        p->skipped++;
+        cli_say(&p->o->common, "convnet predict: skipped %s", err.text);
+        return CLI_DONE;
+    }
     if (status == CN_OK) status = cn_predict(p->session, &X, &Y, &err);
     if (status == CN_OK) {
         rank(p, &Y);
@@ -150,6 +159,9 @@ static int run(const void *given, int count, char *const *operands)
     code = CLI_DONE;
     for (int i = 1; i < count; i++)
         if (predict_file(&p, operands[i]) != CLI_DONE) code = CLI_FAILED;
+    if (p.skipped)
+        cli_say(&p.o->common, "convnet predict: skipped %d damaged image%s of %d", p.skipped,
+                p.skipped == 1 ? "" : "s", count - 1);
 done:
     free(p.guesses);
     cn_session_free(p.session);
@@ -167,7 +179,7 @@ const cli_command cli_predict = {
             " is made what the model takes as its training pictures were: turned as Exif says, "
             "cropped around its center, resized, in colour or grey. Prints the "
             "most probable classes of each. A picture that cannot be read is named, the "
-            "others are still looked at, and the exit status is 1.\n"
+            "others are still looked at, and the exit status is 1, or 0 with --skip-damaged.\n"
             "\n"
             "A model knows pictures like those it has learnt from: MNIST's digits are white "
             "on black, so a black digit on white paper has to be inverted before.\n"

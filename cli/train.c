@@ -26,7 +26,7 @@ typedef struct options {
     int epochs, batch;
     double valid;
     int tta, precision;
-    bool stretch;
+    bool stretch, skip_damaged;
     cli_recipe recipe;
 } options;
 
@@ -47,6 +47,7 @@ static const cli_option train_options[] = {
     {"batch-size", CLI_WHOLE, offsetof(options, batch), "N", "64", 1, 1000000, "pictures a step"},
     {"learning-rate", CLI_NUMBER, RECIPE(rate), "X", NULL, 1e-12, 1e6,
      "learning rate (default: 0.05 with sgd, 0.001 with rmsprop, else 0.002)"},
+    {"skip-damaged", CLI_FLAG, offsetof(options, skip_damaged), NULL, NULL, 0, 0, CLI_SKIP_HELP},
     {"augment", CLI_TEXT, offsetof(options, augment), "WORDS", NULL, 0, 0,
      "how training pictures are changed at random, as in \"flip crop=4 border=reflect\" (default: "
      "not at all)"},
@@ -166,15 +167,18 @@ typedef struct job {
 
 static cn_status load_data(job *j, cn_error *err)
 {
-    cn_status status = cn_dataset_load(&j->train, j->o->data, CN_TRAIN, err);
-    if (status == CN_OK) status = cn_dataset_load(&j->test, j->o->data, CN_TEST, err);
+    cn_dataset_opts reading = {.skip_damaged = j->o->skip_damaged};
+    cn_status status = cn_dataset_load_with(&j->train, j->o->data, CN_TRAIN, &reading, err);
+    if (status == CN_OK)
+        status = cn_dataset_load_with(&j->test, j->o->data, CN_TEST, &reading, err);
     bool asked = cli_is_given(&j->o->common, "validation-split") ||
                  cli_is_given(&j->o->common, "validation-seed");
     if (status == CN_OK && !asked)
-        status = cn_dataset_load(&j->valid, j->o->data, CN_VALIDATION, err);
+        status = cn_dataset_load_with(&j->valid, j->o->data, CN_VALIDATION, &reading, err);
     if (status == CN_OK) {
         cli_say_remarks(&j->o->common, "train", j->train, NULL);
         cli_say_remarks(&j->o->common, "train", j->test, j->train);
+        if (j->valid) cli_say_remarks(&j->o->common, "train", j->valid, j->test);
     }
     if (status != CN_OK || j->o->valid == 0 || j->valid) return status;
     if (cn_dataset_size(j->train) * j->o->valid < 1 && !asked) {
@@ -582,8 +586,10 @@ const cli_command cli_train = {
         "\n"
         "Kinds of data: mnist and idx (the four IDX files), cifar10 and cifar100 (the binary "
         "versions), hdf5 (as in the course), npz and npy (NumPy's arrays), folder (a sub-folder "
-        "a class), csv (lines of path,label). A folder alone will do where what lies in it is "
-        "recognised; docs/data.md has the details. To folder and csv one may add how large the "
+        "a class), csv (lines of path,label). A folder or a file (.npz, .npy, .h5, .csv) alone "
+        "will do "
+        "where it is recognised; docs/data.md has the details. To folder and csv one may add how "
+        "large the "
         "pictures get, their channels, how they are fitted and what shows through where they are "
         "transparent: folder:DIR,size=64x64,channels=3,fit=stretch,background=black. To arrays "
         "one may add layout=nchw, for channels that come first, and the range of their values, "

@@ -750,10 +750,17 @@ typedef enum cn_split {
  */
 CN_API cn_status cn_dataset_load(cn_dataset **data, const char *spec, cn_split split,
                                  cn_error *err);
-/* The same for a model that has learned: image files are made as those that it learned from (size,
- * channels, crop, background), where the spec does not say otherwise. */
-CN_API cn_status cn_dataset_load_for(cn_dataset **data, const char *spec, cn_split split,
-                                     const cn_model *model, cn_error *err);
+typedef struct cn_dataset_opts {
+    /* That has learned: image files are made as those that it learned from (size, channels, crop,
+     * background), where the spec does not say otherwise. NULL: none. */
+    const cn_model *model;
+    /* Image files that cannot be read are left out, and named in remarks; else the first of them is
+     * the error. */
+    bool skip_damaged;
+} cn_dataset_opts;
+/* cn_dataset_load with options, which may be NULL. */
+CN_API cn_status cn_dataset_load_with(cn_dataset **data, const char *spec, cn_split split,
+                                      const cn_dataset_opts *opts, cn_error *err);
 /* Copies images (n, n_H, n_W, n_C), U8 pixels or F32, and labels (n) in 0..classes-1. */
 CN_API cn_status cn_dataset_create(cn_dataset **data, const cn_tensor *images,
                                    const int32_t *labels, int classes, cn_error *err);

@@ -729,6 +729,47 @@ static void half_precision_has_its_values(void **state)
     files_remove_folder(folder);
 }
 
+/* A file is of the kind that its ending says; .npy may be packed, each file by itself. */
+static void files_are_told_by_their_endings(void **state)
+{
+    (void)state;
+    char folder[FILES_PATH], path[FILES_PATH];
+    const member members[] = {{"x.npy", make_pictures(10, 0), true, false},
+                              {"y.npy", make_labels(10), true, false}};
+    bytes zip = make_zip(members, 2, false), images = make_pictures(10, 0),
+          labels = make_labels(10);
+    files_make_folder(folder);
+    files_write(files_join(path, folder, "Set.NPZ"), zip.at, zip.size);
+    check("", path, CN_TRAIN, 8, 0);
+    check("", folder, CN_TRAIN, 8, 0);
+    remove(path);
+    expect_failure("", path, CN_ERR_IO, "Set.NPZ");
+    const char *const names[][2] = {{"x_train.npy.gz", "y_train.npy"},
+                                    {"x_train.npy", "y_train.npy.gz"},
+                                    {"x_train.npy.gz", "y_train.npy.gz"},
+                                    {"flowers.npy.gz", "flowers_labels.npy.gz"},
+                                    {"X.npy", "Y.npy"}};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        for (int k = 0; k < 2; k++) {
+            const bytes *b = k ? &labels : &images;
+            files_join(path, folder, names[i][k]);
+            gzFile file = gzopen(path, strstr(path, ".gz") ? "wb" : "wbT");
+            assert_int_equal(gzwrite(file, b->at, (unsigned)b->size), b->size);
+            gzclose(file);
+        }
+        check("npy:", folder, CN_TRAIN, 8, 0);
+        check("", folder, CN_TRAIN, 8, 0);
+        check("", files_join(path, folder, names[i][0]), CN_TEST, 2, 24);
+        if (i == 2) { /* the same once more, unpacked */
+            files_write(files_join(path, folder, "x_train.npy"), images.at, images.size);
+            check("", folder, CN_TRAIN, 8, 0);
+            remove(path);
+        }
+        for (int k = 0; k < 2; k++) remove(files_join(path, folder, names[i][k]));
+    }
+    files_remove_folder(folder);
+}
+
 static void what_is_passed_over_is_named(void **state)
 {
     (void)state;
@@ -759,6 +800,7 @@ int main(void)
         cmocka_unit_test(one_hot_labels_are_taken),
         cmocka_unit_test(every_element_is_a_pixel_and_a_label),
         cmocka_unit_test(half_precision_has_its_values),
+        cmocka_unit_test(files_are_told_by_their_endings),
         cmocka_unit_test(what_is_passed_over_is_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -470,6 +470,37 @@ classes_by_name() {
     expect_err_has "From   animals.safetensors: 4 of 4 parameter tensors"
 }
 
+# A damaged image ends it, unless it is to be skipped; names in tables stay on their line.
+damaged_images_and_names() {
+    local i
+    for i in 0 1 2 3 4 5 6; do
+        gray damaged/$'new\nline'/$i.pgm "$i"
+        gray damaged/$'\303\251t\303\251'/$i.pgm $((200 + i))
+    done
+    echo nothing >damaged/$'new\nline'/3.pgm
+    fails "3.pgm: byte 0: expected" train --data damaged --epochs 1 --quiet
+    run train --data damaged --epochs 1 --skip-damaged --model "dense classes" --out damaged.safetensors
+    expect_status 0
+    expect_err_has "convnet train: skipped damaged/new\\nline/3.pgm: byte 0: expected"
+    expect_err_has "convnet train: skipped 1 damaged image of 12"
+    fails "3.pgm: byte 0: expected" evaluate damaged.safetensors --data damaged
+    run evaluate damaged.safetensors --data damaged --skip-damaged
+    expect_status 0
+    expect_err_has "skipped 1 damaged image of 14"
+    [ "$(wc -l <out.txt)" = 6 ] || fail "$last: not a line per class: $out"
+    grep -q '^new\\nline  *6 ' out.txt || fail "$last: $out"
+    grep -q $'^\303\251t\303\251        *7 ' out.txt || fail "$last: $out"
+    run evaluate damaged.safetensors --data damaged --skip-damaged --json
+    expect_out_has '"new\nline":'
+    run predict damaged.safetensors damaged/*/3.pgm
+    expect_status 1
+    expect_err_has "3.pgm: byte 0: expected"
+    run predict damaged.safetensors damaged/*/3.pgm --skip-damaged
+    expect_status 0
+    expect_out_has "  new\\nline  "
+    expect_err_has "skipped 1 damaged image of 2"
+}
+
 # Two classes of the ten digits' network: the head is new, the rest is not.
 another_head() {
     run train --data idx:tiny --from model.safetensors --epochs 1 --validation-split 0 --out again.safetensors
@@ -747,6 +778,7 @@ continuing
 other_data
 parts_of_a_set
 classes_by_name
+damaged_images_and_names
 another_head
 augmenting
 precisions

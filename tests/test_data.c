@@ -288,9 +288,14 @@ static void an_unknown_spec_says_what_there_is(void **state)
     files_write(files_join(path, folder, "notes.txt"), "", 0);
     assert_int_equal(load(&data, "", folder, &err), CN_ERR_UNSUPPORTED);
     assert_says(err, "found notes.txt; the kinds are digits, mnist:DIR, idx:DIR");
+    /* Names without room are left out whole. */
+    files_write(files_join(path, folder, "a name that takes up all of the room"), "", 0);
+    assert_int_equal(load(&data, "", folder, &err), CN_ERR_UNSUPPORTED);
+    assert_says(err, "found a name that takes up all of the room, ...; the kinds");
+    remove(path);
     files_remove_folder(folder);
     assert_int_equal(load(&data, "", folder, &err), CN_ERR_ARGUMENT);
-    assert_says(err, "neither a directory nor a kind of data set; the kinds are digits");
+    assert_says(err, "neither a folder nor a kind of data set; the kinds are digits");
     assert_int_equal(cn_dataset_load(&data, "mnist:", CN_TRAIN, &err), CN_ERR_ARGUMENT);
     assert_says(err, "expected a folder's path after the colon, found nothing");
     assert_int_equal(load(&data, "digits:", folder, &err), CN_ERR_ARGUMENT);

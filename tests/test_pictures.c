@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "convnet.h"
+#include "formats/picture.h"
 #include "trees.h"
 
 #ifdef CONVNET_HAVE_PNG
@@ -147,7 +148,7 @@ static void pictures_are_cropped_and_resized(void **state)
     remove_tree(folder);
 }
 
-/* The first picture decides whether more than 8 bits are kept. */
+/* More than 8 bits are kept where any image has them, whichever comes first. */
 static void sixteen_bits_are_kept(void **state)
 {
     (void)state;
@@ -165,8 +166,138 @@ static void sixteen_bits_are_kept(void **state)
     cn_dataset_free(data);
     put_text(folder, "a/0.pgm", "P2 2 1 255 1 1 ");
     data = expect_set("folder:", folder, "", CN_TRAIN);
-    assert_close(first_pixel(data, 1), 0, 1e-9); /* 1 of 65535 is 0 of 255 */
+    assert_close(first_pixel(data, 0), 1, 1e-6);
+    assert_close(first_pixel(data, 1), 255.0 / 65535, 1e-9);
     cn_dataset_free(data);
+    remove_tree(folder);
+}
+
+/* A gray image that comes first, or all of a part, does not make the others gray. */
+static void color_is_kept_whichever_image_has_it(void **state)
+{
+    (void)state;
+    char folder[FILES_PATH];
+    float x[3];
+    int32_t label;
+    files_make_folder(folder);
+    for (int i = 0; i < 6; i++) {
+        char name[32];
+        snprintf(name, sizeof name, "train/a/%d.pgm", i);
+        put_grey(folder, name, 1, 1, 51);
+    }
+    put_grey(folder, "test/a/1.pgm", 1, 1, 51);
+    for (int colored = 0; colored < 2; colored++) {
+        if (colored) put_text(folder, "test/a/2.ppm", "P3 # a comment\n1 1 255 255 0 102 ");
+        for (cn_split split = CN_TRAIN; split <= CN_TEST; split++) {
+            cn_dataset *data = expect_set("", folder, "", split);
+            assert_int_equal(cn_dataset_shape(data)[2], colored ? 3 : 1);
+            if (colored && split == CN_TEST) {
+                cn_dataset_batch(data, (int[]){1}, 1, NULL, NULL, x, &label);
+                assert_close(x[0], 1, 1e-6);
+                assert_close(x[1], 0, 1e-6);
+                assert_close(x[2], 0.4, 1e-6);
+            }
+            cn_dataset_free(data);
+        }
+    }
+    remove_tree(folder);
+}
+
+/* What a header says, without the pixels. */
+static void headers_tell_color_and_depth(void **state)
+{
+    (void)state;
+    static const uint8_t png[] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n', 0, 0, 0, 13, 'I',
+                                  'H',  'D', 'R', 0,   0,    0,    1,    0,    0, 0, 1, 8,  2};
+    static const uint8_t jpeg[] = {0xff, 0xd8, 0xff, 0xe0, 0, 4, 0xff, 0xc0, 0xff, 0xff,
+                                   0xff, 0xc2, 0,    17,   8, 0, 1,    0,    1,    3};
+    const struct {
+        const char *text;
+        size_t size;
+        bool found, color, deep;
+    } cases[] = {
+        {"P2 1 1 255 0", 12, true, false, false},
+        {"P5 # 9\n1\n1 # 7\r65535 xx", 25, true, false, true},
+        {"P6 1 1 256 xxxxxx", 17, true, true, true},
+        {"P6 1 1", 6, false, false, false},
+        {"", 0, false, false, false},
+        {"RIFF....WEBP", 12, false, false, false},
+    };
+    char folder[FILES_PATH], path[FILES_PATH];
+    cn_picture_form form;
+    files_make_folder(folder);
+    files_join(path, folder, "x");
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        files_write(path, cases[i].text, cases[i].size);
+        form = (cn_picture_form){false, false};
+        assert_int_equal(cn_picture_find_form(&form, path), cases[i].found);
+        if (!cases[i].found) continue;
+        assert_int_equal(form.color, cases[i].color);
+        assert_int_equal(form.deep, cases[i].deep);
+    }
+    const bool colors[] = {false, false, true, true, false, false, true};
+    for (uint8_t type = 0; type <= 6; type++)
+        for (uint8_t depth = 8; depth <= 16; depth = (uint8_t)(2 * depth)) {
+            uint8_t bytes[sizeof png];
+            memcpy(bytes, png, sizeof png);
+            bytes[24] = depth;
+            bytes[25] = type;
+            files_write(path, bytes, sizeof bytes);
+            assert_true(cn_picture_find_form(&form, path));
+            assert_int_equal(form.color, colors[type]);
+            assert_int_equal(form.deep, depth == 16);
+        }
+    for (uint8_t parts = 1; parts <= 4; parts++) {
+        uint8_t bytes[sizeof jpeg];
+        memcpy(bytes, jpeg, sizeof jpeg);
+        bytes[sizeof jpeg - 1] = parts;
+        files_write(path, bytes, sizeof bytes);
+        assert_true(cn_picture_find_form(&form, path));
+        assert_int_equal(form.color, parts > 1);
+    }
+    for (size_t cut = 0; cut < sizeof jpeg; cut++) {
+        files_write(path, jpeg, cut);
+        assert_false(cn_picture_find_form(&form, path));
+        files_write(path, png, cut);
+        assert_false(cn_picture_find_form(&form, path));
+    }
+    files_remove_folder(folder);
+}
+
+static void damaged_images_may_be_skipped(void **state)
+{
+    (void)state;
+    char folder[FILES_PATH];
+    cn_dataset *data = NULL;
+    cn_error err;
+    const cn_dataset_opts skip = {.skip_damaged = true};
+    files_make_folder(folder);
+    put_text(folder, "a/0.png", "not an image"); /* the first, whose size counts otherwise */
+    put_grey(folder, "a/1.pgm", 2, 2, 1);
+    put_text(folder, "a/2.pgm", "P5 2 2 255 ");
+    put_grey(folder, "b/3.pgm", 2, 2, 3);
+    put_text(folder, "b/4.pgm", "");
+    assert_int_equal(cn_dataset_load_with(&data, folder, CN_ALL, NULL, &err), CN_ERR_UNSUPPORTED);
+    assert_says(err, "a/0.png: byte 0");
+    assert_int_equal(cn_dataset_load_with(&data, folder, CN_ALL, &skip, &err), CN_OK);
+    assert_int_equal(cn_dataset_size(data), 2);
+    assert_memory_equal(cn_dataset_shape(data), ((int[]){2, 2, 1}), 12);
+    assert_close(first_pixel(data, 0), 1, 1e-4);
+    assert_close(first_pixel(data, 1), 3, 1e-4);
+    assert_int_equal(cn_dataset_label(data, 0), 0);
+    assert_int_equal(cn_dataset_label(data, 1), 1);
+    const char *remarks = cn_dataset_remarks(data);
+    const char *const lines[] = {"a/0.png: byte 0: expected a PNG", "a/2.pgm: a picture of 2 x 2",
+                                 "b/4.pgm: byte 0: expected a picture, found an empty file",
+                                 "skipped 3 damaged images of 5\n"};
+    for (int i = 0; i < 4; i++)
+        if (!strstr(remarks, lines[i])) fail_msg("no \"%s\" in \"%s\"", lines[i], remarks);
+    cn_dataset_free(data);
+    data = NULL;
+    put_text(folder, "a/1.pgm", "");
+    put_text(folder, "b/3.pgm", "");
+    assert_int_not_equal(cn_dataset_load_with(&data, folder, CN_ALL, &skip, &err), CN_OK);
+    assert_null(data);
     remove_tree(folder);
 }
 
@@ -388,6 +519,9 @@ int main(void)
         cmocka_unit_test(splits_may_be_folders),
         cmocka_unit_test(pictures_are_cropped_and_resized),
         cmocka_unit_test(sixteen_bits_are_kept),
+        cmocka_unit_test(color_is_kept_whichever_image_has_it),
+        cmocka_unit_test(headers_tell_color_and_depth),
+        cmocka_unit_test(damaged_images_may_be_skipped),
 #ifdef CONVNET_HAVE_PNG
         cmocka_unit_test(png_of_sixteen_bits_is_kept),
 #endif

@@ -305,7 +305,8 @@ static void a_prepared_file_is_what_evaluation_sees(void **state)
         cn_model_free(model);
         assert_int_equal(cn_model_load(&model, saved, NULL), CN_OK);
         snprintf(spec, sizeof spec, "folder:%s", folder); /* the model knows the rest */
-        if (cn_dataset_load_for(&again, spec, CN_TRAIN, model, &err) != CN_OK)
+        if (cn_dataset_load_with(&again, spec, CN_TRAIN, &(cn_dataset_opts){.model = model},
+                                 &err) != CN_OK)
             fail_msg("%s", err.text);
         for (int i = 0; i < 4; i++) {
             float x[256];

@@ -5,6 +5,7 @@
 
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 /* How the kinds differ. */
 typedef struct kind {
@@ -14,30 +15,36 @@ typedef struct kind {
     cn_array_opener open;
 } kind;
 
-static bool ends_in(const char *name, const char *ending)
+/* libhdf5 and ZIP archives want to jump to and fro, so that their files are not packed. */
+static bool is_plain(const char *name, const char *ending)
 {
-    size_t length = strlen(name), tail = strlen(ending);
-    return length > tail && strcmp(name + length - tail, ending) == 0;
+    return cn_path_ends_in(name, ending) && cn_path_unpacked(name) == strlen(name);
 }
 
 static bool is_hdf5(const char *dir, const char *name)
 {
     (void)dir;
-    return ends_in(name, ".h5") || ends_in(name, ".hdf5");
+    return is_plain(name, ".h5") || is_plain(name, ".hdf5");
 }
 
 static bool is_npz(const char *dir, const char *name)
 {
     (void)dir;
-    return ends_in(name, ".npz");
+    return is_plain(name, ".npz");
 }
 
-/* Pictures are told from labels by the labels that lie beside them. */
+/* Pictures are told from labels by the labels that lie beside them. Of a file that is there packed
+ * and unpacked, the latter counts. */
 static bool is_npy(const char *dir, const char *name)
 {
     char path[CN_PATH_ROOM], labels[CN_PATH_ROOM];
-    return ends_in(name, ".npy") && cn_path_join(path, dir, name) &&
-           cn_npy_find_labels(labels, path);
+    if (!cn_path_ends_in(name, ".npy") || !cn_path_join(path, dir, name) ||
+        !cn_npy_find_labels(labels, path))
+        return false;
+    size_t plain = cn_path_unpacked(path);
+    bool packed = path[plain] != 0;
+    path[plain] = 0;
+    return !packed || access(path, F_OK) != 0;
 }
 
 static const kind hdf5 = {"hdf5", is_hdf5, cn_hdf5_open};
@@ -53,7 +60,7 @@ static cn_status choose_file(char path[CN_PATH_ROOM], const char *dir, const kin
     if (status != CN_OK) return status;
     for (int i = 0; i < names.count; i++) {
         if (!k->wanted(dir, names.names[i])) continue;
-        bool train = strstr(names.names[i], "train") != NULL;
+        bool train = cn_name_says(names.names[i]) == CN_SAYS_TRAIN;
         if (train || count == 0) found = i;
         count++;
         trains += train;
@@ -108,6 +115,7 @@ static cn_status load_hdf5(cn_dataset **data, const char *path, const cn_request
 const cn_reader cn_reader_hdf5 = {
     .name = "hdf5",
     .usage = "hdf5:PATH",
+    .endings = {".h5", ".hdf5"},
     .detects = detects_hdf5,
     .takes = CN_OPTIONS_OF_ARRAYS,
     .load = load_hdf5,
@@ -127,6 +135,7 @@ static cn_status load_npz(cn_dataset **data, const char *path, const cn_request 
 const cn_reader cn_reader_npz = {
     .name = "npz",
     .usage = "npz:PATH",
+    .endings = {".npz"},
     .detects = detects_npz,
     .takes = CN_OPTIONS_OF_ARRAYS,
     .load = load_npz,
@@ -146,6 +155,7 @@ static cn_status load_npy(cn_dataset **data, const char *path, const cn_request 
 const cn_reader cn_reader_npy = {
     .name = "npy",
     .usage = "npy:PATH",
+    .endings = {".npy"},
     .detects = detects_npy,
     .takes = CN_OPTIONS_OF_ARRAYS,
     .load = load_npy,

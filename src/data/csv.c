@@ -317,6 +317,7 @@ static cn_status load(cn_dataset **data, const char *given, const cn_request *re
 const cn_reader cn_reader_csv = {
     .name = "csv",
     .usage = "csv:PATH",
+    .endings = {".csv"},
     .detects = detects,
     .takes = CN_OPTIONS_OF_FILES,
     .load = load,

@@ -44,6 +44,7 @@ cn_status cn_data_opts_read(cn_data_opts *opts, const char *options, unsigned ta
 /* What a reader is asked for, and where it leaves remarks. */
 typedef struct cn_request {
     cn_split split;
+    bool skip_damaged; /* image files that cannot be read are left out, with a remark */
     cn_remarks *remarks;
     const cn_data_opts *opts;
     const cn_model *model; /* that the set is for: what the spec leaves open is in `opts` as it
@@ -57,6 +58,8 @@ typedef struct cn_request {
 typedef struct cn_reader {
     const char *name;  /* the spec is "name:path", or "name" alone */
     const char *usage; /* "mnist:DIR", for messages */
+    /* What the names of files of this kind end in, any packing left out; NULL behind the last. */
+    const char *endings[4];
     /* Does this directory hold such a set? By names only; NULL for never. */
     bool (*detects)(const char *path);
     unsigned takes; /* the options behind the path, as bits */

@@ -6,25 +6,35 @@
 #include <string.h>
 #include <unistd.h>
 
-/* `path` with the `length` characters at `at` replaced; false where no such file is. */
+/* `path` with the `length` characters at `at` replaced, packed or not; false where no such file is.
+ */
 static bool find_replaced(char labels[CN_PATH_ROOM], const char *path, const char *at,
                           size_t length, const char *by)
 {
-    int used = snprintf(labels, CN_PATH_ROOM, "%.*s%s%s", (int)(at - path), path, by, at + length);
-    return used > 0 && used < CN_PATH_ROOM && access(labels, F_OK) == 0;
+    static const char *const packings[] = {"", ".gz", ".xz"};
+    int end = (int)cn_path_unpacked(path) - (int)(at + length - path);
+    for (size_t i = 0; i < sizeof packings / sizeof *packings; i++) {
+        int used = snprintf(labels, CN_PATH_ROOM, "%.*s%s%.*s%s", (int)(at - path), path, by, end,
+                            at + length, packings[i]);
+        if (used > 0 && used < CN_PATH_ROOM && access(labels, F_OK) == 0) return true;
+    }
+    return false;
 }
 
 bool cn_npy_find_labels(char labels[CN_PATH_ROOM], const char *path)
 {
     const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
-    const char *images = strstr(name, "images"), *dot = strrchr(name, '.');
+    const char *images = strstr(name, "images");
     if (images && find_replaced(labels, path, images, 6, "labels")) return true;
     for (const char *at = name; *at; at++) {
         bool alone =
             (*at == 'x' || *at == 'X') && (at == name || !cn_is_word(at[-1])) && !cn_is_word(at[1]);
-        if (alone && find_replaced(labels, path, at, 1, "y")) return true;
+        if (alone && (find_replaced(labels, path, at, 1, *at == 'x' ? "y" : "Y") ||
+                      find_replaced(labels, path, at, 1, *at == 'x' ? "Y" : "y")))
+            return true;
     }
-    return dot && find_replaced(labels, path, dot, 0, "_labels");
+    return cn_path_ends_in(path, ".npy") &&
+           find_replaced(labels, path, path + cn_path_unpacked(path) - 4, 0, "_labels");
 }
 
 typedef struct pair {

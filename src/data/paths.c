@@ -23,6 +23,24 @@ bool cn_is_litter(const char *name)
     return name[0] == '.';
 }
 
+size_t cn_path_unpacked(const char *path)
+{
+    size_t length = strlen(path);
+    bool packed = length > 3 && (cn_same_letters(path + length - 3, ".gz") ||
+                                 cn_same_letters(path + length - 3, ".xz"));
+    return packed ? length - 3 : length;
+}
+
+bool cn_path_ends_in(const char *path, const char *ending)
+{
+    char tail[16];
+    size_t length = cn_path_unpacked(path), size = strlen(ending);
+    if (length <= size || size >= sizeof tail) return false;
+    memcpy(tail, path + length - size, size);
+    tail[size] = 0;
+    return cn_same_letters(tail, ending);
+}
+
 bool cn_path_find(char path[CN_PATH_ROOM], const char *dir, const char *name)
 {
     static const char *const endings[] = {"", ".gz", ".xz"};

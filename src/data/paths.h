@@ -12,6 +12,11 @@ bool cn_path_join(char path[CN_PATH_ROOM], const char *dir, const char *name);
 /* What systems and archives leave in folders beside the data: Thumbs.db, desktop.ini, __MACOSX. */
 bool cn_is_litter(const char *name);
 
+/* Does a path end so, or so and in .gz or .xz? In small or capital letters. */
+bool cn_path_ends_in(const char *path, const char *ending);
+/* The length of a path without .gz or .xz at its end. */
+size_t cn_path_unpacked(const char *path);
+
 /* The path of dir/name, dir/name.gz or dir/name.xz, the first that there is; false for none. */
 bool cn_path_find(char path[CN_PATH_ROOM], const char *dir, const char *name);
 

@@ -63,31 +63,95 @@ bool cn_is_picture_name(const char *name)
 
 /* ---- Reading */
 
-/* The first picture to train on, or else of another part. */
-static const char *first_path(const cn_picture_set *set)
+/* Files of all parts, one after the other, whose headers are looked at. */
+typedef struct look {
+    const cn_picture_set *set;
+    int first;
+    cn_picture_form *forms;
+} look;
+
+static const char *path_of(const cn_picture_set *set, int i)
 {
     int part = 0;
-    while (part < CN_PARTS - 1 && set->parts[part].count == 0) part++;
-    return set->parts[part].paths[0];
+    while (i >= set->parts[part].count) i -= set->parts[part++].count;
+    return set->parts[part].paths[i];
 }
 
-/* What all pictures of all parts become, from the options and the first picture. */
+static void look_unit(void *argument, int unit, int worker)
+{
+    const look *l = argument;
+    (void)worker;
+    cn_picture_find_form(&l->forms[l->first + unit], path_of(l->set, l->first + unit));
+}
+
+/* What the images of all parts have: color, or more than 8 bits, where any one has. A file whose
+ * header says nothing has neither; decoding it tells why. */
+static cn_status look_at_all(cn_picture_form *form, const cn_picture_set *set, int count,
+                             cn_error *err)
+{
+    enum { BLOCK = 1024 };
+    cn_pool *pool = NULL;
+    look l = {.set = set};
+    *form = (cn_picture_form){false, false};
+    l.forms = cn_allocate((size_t)count, sizeof *l.forms, "images", err);
+    cn_status status = l.forms ? cn_pool_create(&pool, 0, err) : CN_ERR_MEMORY;
+    for (; status == CN_OK && l.first < count && !(form->color && form->deep); l.first += BLOCK) {
+        int units = count - l.first < BLOCK ? count - l.first : BLOCK;
+        cn_pool_run(pool, units, look_unit, &l);
+        for (int i = l.first; i < l.first + units; i++) {
+            form->color = form->color || l.forms[i].color;
+            form->deep = form->deep || l.forms[i].deep;
+        }
+    }
+    cn_pool_free(pool);
+    cn_release(l.forms);
+    return status;
+}
+
+/* May this image be left out, and the others go on without it? */
+static bool is_skipped(cn_status status, const cn_request *request)
+{
+    bool damaged = status == CN_ERR_FORMAT || status == CN_ERR_UNSUPPORTED || status == CN_ERR_IO;
+    return request->skip_damaged && damaged;
+}
+
+/* The size of the first image to train on, or else of another part. */
+static cn_status find_size(int shape[3], const cn_picture_set *set, int count,
+                           const cn_request *request, cn_error *err)
+{
+    cn_tensor first = {0};
+    cn_status status;
+    int i = 0;
+    do status = cn_picture_load(&first, path_of(set, i), CN_PICTURE_BYTES, err);
+    while (is_skipped(status, request) && ++i < count);
+    if (status != CN_OK) return status;
+    memcpy(shape, first.shape, 2 * sizeof *shape);
+    cn_tensor_free(&first);
+    return CN_OK;
+}
+
+/* What all images of all parts become, from the options, the first image's size and the samples of
+ * all. */
 static cn_status find_form(int shape[3], cn_image_opts *form, const cn_picture_set *set,
                            const cn_request *request, cn_error *err)
 {
     const cn_data_opts opts = *request->opts;
-    cn_tensor first = {0};
-    cn_status status = cn_picture_load(&first, first_path(set), CN_PICTURE_AS_STORED, err);
+    cn_picture_form found = {false, false};
+    cn_status status = CN_OK;
+    int count = 0;
+    for (int part = 0; part < CN_PARTS; part++) count += set->parts[part].count;
+    shape[0] = opts.height;
+    shape[1] = opts.width;
+    if (!opts.height) status = find_size(shape, set, count, request, err);
+    if (status == CN_OK && !(request->model && opts.channels))
+        status = look_at_all(&found, set, count, err);
     if (status != CN_OK) return status;
-    shape[0] = opts.height ? opts.height : first.shape[0];
-    shape[1] = opts.height ? opts.width : first.shape[1];
     /* Transparency is no channel unless it is asked for. */
-    shape[2] = opts.channels ? opts.channels : first.shape[2] >= 3 ? 3 : 1;
+    shape[2] = opts.channels ? opts.channels : found.color ? 3 : 1;
     *form = opts.images;
-    if (!request->model) form->deep = first.dtype != CN_U8;
+    if (!request->model) form->deep = found.deep;
     form->low = 0;
     form->high = 1;
-    cn_tensor_free(&first);
     return CN_OK;
 }
 
@@ -150,8 +214,10 @@ typedef struct reading {
     const char **paths;
     int first;
     cn_image_opts form;
-    cn_tensor *images;
+    cn_tensor *images, *labels;
     outcome *outcomes;
+    const cn_request *request;
+    int skipped;
 } reading;
 
 static void read_unit(void *argument, int unit, int worker)
@@ -162,8 +228,21 @@ static void read_unit(void *argument, int unit, int worker)
     r->outcomes[i] = read_picture(r->images, i, r->paths[i], &r->form, NULL);
 }
 
-/* On all processors, in blocks, so that an error ends it soon. The error is that of the first
- * picture that has one, which is read again for its text. */
+/* An image that has an error is read again for its text: the end, or a remark. */
+static cn_status handle_error(reading *r, int i, cn_error *err)
+{
+    enum { MOST_NAMED = 10 };
+    cn_error own = {CN_OK, ""};
+    r->outcomes[i] = read_picture(r->images, i, r->paths[i], &r->form, &own);
+    cn_status status = r->outcomes[i].status;
+    if (status == CN_OK) return CN_OK; /* there was no memory before */
+    if (!is_skipped(status, r->request)) return cn_fail(err, status, "%s", own.text);
+    return r->skipped++ < MOST_NAMED ? cn_remark(r->request->remarks, err, "skipped %s", own.text)
+                                     : CN_OK;
+}
+
+/* On all processors, in blocks, so that an error ends it soon: that of the first image that has
+ * one. */
 static cn_status read_all(reading *r, int count, cn_error *err)
 {
     enum { BLOCK = 1024 };
@@ -173,11 +252,32 @@ static cn_status read_all(reading *r, int count, cn_error *err)
         int units = count - r->first < BLOCK ? count - r->first : BLOCK;
         cn_pool_run(pool, units, read_unit, r);
         for (int i = r->first; status == CN_OK && i < r->first + units; i++)
-            if (r->outcomes[i].status != CN_OK)
-                status = read_picture(r->images, i, r->paths[i], &r->form, err).status;
+            if (r->outcomes[i].status != CN_OK) status = handle_error(r, i, err);
     }
     cn_pool_free(pool);
     return status;
+}
+
+/* Closes the gaps that skipped images leave; *count becomes less. */
+static cn_status close_gaps(reading *r, int *count, const char *what, cn_error *err)
+{
+    int kept = 0;
+    size_t bytes = cn_tensor_count(r->images) / (size_t)*count * cn_dtype_size(r->images->dtype);
+    int32_t *labels = r->labels->data;
+    char *images = r->images->data;
+    if (r->skipped == 0) return CN_OK;
+    if (r->skipped == *count)
+        return cn_fail(err, CN_ERR_FORMAT, "%.120s: none of the images could be read", what);
+    for (int i = 0; i < *count; i++) {
+        if (r->outcomes[i].status != CN_OK) continue;
+        if (kept < i) memcpy(images + (size_t)kept * bytes, images + (size_t)i * bytes, bytes);
+        labels[kept] = labels[i];
+        r->outcomes[kept++] = r->outcomes[i];
+    }
+    int all = *count;
+    r->images->shape[0] = r->labels->shape[0] = *count = kept;
+    return cn_remark(r->request->remarks, err, "skipped %d damaged image%s of %d", r->skipped,
+                     r->skipped == 1 ? "" : "s", all);
 }
 
 /* What was done to the images that their files do not show. */
@@ -256,7 +356,7 @@ cn_status cn_pictures_load(cn_dataset **data, const cn_picture_set *set, const c
                               .from_files = true,
                               .certain = true,
                               .class_names = (const char *const *)set->class_names};
-    reading r = {.images = &parts.images};
+    reading r = {.images = &parts.images, .labels = &parts.labels, .request = request};
     int count = choose(set, request->split, NULL, NULL);
     cn_status status = check_count(set, count, request, what, err);
     if (status != CN_OK || count == 0) return status;
@@ -269,6 +369,7 @@ cn_status cn_pictures_load(cn_dataset **data, const cn_picture_set *set, const c
         r.form = parts.image_opts;
         status = read_all(&r, count, err);
     }
+    if (status == CN_OK) status = close_gaps(&r, &count, what, err);
     if (status == CN_OK) status = tell(&r, count, request, what, err);
     if (status == CN_OK) status = cn_dataset_adopt(data, &parts, what, err);
     cn_release(r.paths);

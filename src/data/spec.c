@@ -21,10 +21,13 @@ static void append(char *text, size_t size, const char *word)
     text[used + length] = 0;
 }
 
-static void append_to_list(char *text, size_t size, const char *word)
+/* Adds a word, of which the first is cut where it has no room; false where a later one has none. */
+static bool append_to_list(char *text, size_t size, const char *word)
 {
+    if (text[0] && strlen(text) + 2 + strlen(word) >= size) return false;
     if (text[0]) append(text, size, ", ");
     append(text, size, word);
+    return true;
 }
 
 /* "digits, mnist:DIR, idx:DIR" */
@@ -39,15 +42,17 @@ static const char *kinds(char text[KINDS_TEXT])
 /* The first names in a directory, for the message that none of them is known. */
 static cn_status nothing_known(const char *path, cn_error *err)
 {
-    char known[KINDS_TEXT], found[FOUND_TEXT] = "";
+    char known[KINDS_TEXT], found[FOUND_TEXT] = "", name[FOUND_TEXT];
     cn_names names = {NULL, 0};
+    int shown = 0;
     cn_status status = cn_names_list(&names, path, NULL, err);
     if (status != CN_OK) return status;
-    for (int i = 0; i < names.count && i < 3; i++)
-        append_to_list(found, FOUND_TEXT, names.names[i]);
-    status = cn_fail(err, CN_ERR_UNSUPPORTED,
-                     "%.50s: no data set recognised: found %s%s; the kinds are %s", path,
-                     names.count ? found : "nothing", names.count > 3 ? ", ..." : "", kinds(known));
+    while (shown < names.count && shown < 3 &&
+           append_to_list(found, FOUND_TEXT, cn_plain_text(names.names[shown], name, sizeof name)))
+        shown++;
+    status = cn_fail(
+        err, CN_ERR_UNSUPPORTED, "%.50s: no data set recognised: found %s%s; the kinds are %s",
+        path, names.count ? found : "nothing", names.count > shown ? ", ..." : "", kinds(known));
     cn_names_free(&names);
     return status;
 }
@@ -123,6 +128,15 @@ static cn_status load_directory(cn_dataset **data, const char *path, const char 
     return nothing_known(path, err);
 }
 
+/* The kind of a file by its name's ending: set.npz, x_train.npy.gz; NULL for none. */
+static const cn_reader *kind_of_file(const char *path)
+{
+    for (int i = 0; readers[i]; i++)
+        for (int k = 0; readers[i]->endings[k]; k++)
+            if (cn_path_ends_in(path, readers[i]->endings[k])) return readers[i];
+    return NULL;
+}
+
 static bool is_directory(const char *path)
 {
     struct stat about;
@@ -142,26 +156,32 @@ static cn_status load(cn_dataset **data, const char *spec, const cn_request *req
         memcpy(path, spec, options);
         path[options] = 0;
         if (is_directory(path)) return load_directory(data, path, spec, request, err);
+        const cn_reader *kind = kind_of_file(path);
+        if (kind) return load_kind(data, kind, spec, request, err);
     }
     return cn_fail(err, CN_ERR_ARGUMENT,
-                   "%.50s: neither a directory nor a kind of data set; the kinds are %s", spec,
+                   "%.50s: neither a folder nor a kind of data set; the kinds are %s", spec,
                    kinds(known));
 }
 
 cn_status cn_dataset_load(cn_dataset **data, const char *spec, cn_split split, cn_error *err)
 {
-    return cn_dataset_load_for(data, spec, split, NULL, err);
+    return cn_dataset_load_with(data, spec, split, NULL, err);
 }
 
-cn_status cn_dataset_load_for(cn_dataset **data, const char *spec, cn_split split,
-                              const cn_model *model, cn_error *err)
+cn_status cn_dataset_load_with(cn_dataset **data, const char *spec, cn_split split,
+                               const cn_dataset_opts *opts, cn_error *err)
 {
     if (!data || !spec) return cn_fail(err, CN_ERR_ARGUMENT, "dataset: NULL argument");
     if (split < CN_TRAIN || split > CN_TEST_OR_ALL)
         return cn_fail(err, CN_ERR_ARGUMENT, "%.80s: unknown split %d", spec, (int)split);
     cn_remarks remarks = {NULL};
     cn_dataset *loaded = NULL;
-    cn_status status = load(&loaded, spec, &(cn_request){split, &remarks, NULL, model}, err);
+    cn_request request = {.split = split,
+                          .skip_damaged = opts && opts->skip_damaged,
+                          .remarks = &remarks,
+                          .model = opts ? opts->model : NULL};
+    cn_status status = load(&loaded, spec, &request, err);
     if (loaded) cn_dataset_set_remarks(loaded, &remarks);
     if (status == CN_OK) *data = loaded;
     cn_release(remarks.text);

@@ -28,6 +28,14 @@ cn_status cn_picture_decode(cn_tensor *image, const char *name, const uint8_t *b
 cn_status cn_picture_load(cn_tensor *image, const char *path, cn_picture_depth depth,
                           cn_error *err);
 
+/* What a file's header says of its samples; false where it cannot be read, which decoding explains.
+ */
+typedef struct cn_picture_form {
+    bool color; /* and not gray */
+    bool deep;  /* more than 8 bits */
+} cn_picture_form;
+bool cn_picture_find_form(cn_picture_form *form, const char *path);
+
 /* For decoders: allocates an image after checking its size against the budget, and against
  * `most`, the pixels that so small a file can hold. */
 cn_status cn_picture_create(cn_tensor *image, const char *name, cn_dtype dtype, size_t height,
