@@ -221,7 +221,11 @@ static void names_say_what_part_they_are(void **state)
                  {"valY", CN_SAYS_VALIDATION},       {"valImages", CN_SAYS_VALIDATION},
                  {"y_valid", CN_SAYS_VALIDATION},    {"validation/images", CN_SAYS_VALIDATION},
                  {"values", CN_SAYS_NOTHING},        {"interval", CN_SAYS_NOTHING},
-                 {"evaluation", CN_SAYS_NOTHING},    {"images", CN_SAYS_NOTHING}};
+                 {"evaluation", CN_SAYS_NOTHING},    {"images", CN_SAYS_NOTHING},
+                 {"latest", CN_SAYS_NOTHING},        {"contest_x", CN_SAYS_NOTHING},
+                 {"strained", CN_SAYS_NOTHING},      {"Xtest", CN_SAYS_TEST},
+                 {"myTrain", CN_SAYS_TRAIN},         {"trainset", CN_SAYS_TRAIN},
+                 {"TRAINX", CN_SAYS_TRAIN},          {"cats2test", CN_SAYS_TEST}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         if (cn_name_says(cases[i].name) != cases[i].said)
             fail_msg("%s says %d", cases[i].name, (int)cn_name_says(cases[i].name));

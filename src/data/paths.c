@@ -94,15 +94,21 @@ static bool is_axis(char c, char far)
     return (cn_lower(c) == 'x' || cn_lower(c) == 'y') && !is_letter(far);
 }
 
-/* "val" is part of many words (interval, values), so that it has to stand by itself. */
-static bool stands_alone(const char *name, const char *at, size_t length)
+/* Words may be part of others (latest, interval): they begin behind what is no letter, at a capital
+ * one, or behind an x or y (xtest). */
+static bool begins_word(const char *name, const char *at)
 {
     char before = at > name ? at[-1] : 0, earlier = at > name + 1 ? at[-2] : 0;
+    bool capital = at[0] != cn_lower(at[0]) && before == cn_lower(before);
+    return !is_letter(before) || capital || is_axis(before, earlier);
+}
+
+/* The words for validation have to end, too (values). */
+static bool ends_word(const char *at, size_t length)
+{
     char after = at[length], later = after ? at[length + 1] : 0;
-    bool begins = !is_letter(before) || is_axis(before, earlier);
-    bool ends = !is_letter(after) || is_axis(after, later) ||
-                (after != cn_lower(after) && at[length - 1] == cn_lower(at[length - 1]));
-    return begins && ends;
+    bool capital = after != cn_lower(after) && at[length - 1] == cn_lower(at[length - 1]);
+    return !is_letter(after) || capital || is_axis(after, later);
 }
 
 /* Where a word for this part stands in the name, and its length; NULL for nowhere. */
@@ -111,8 +117,8 @@ static const char *find_word(const char *name, cn_said part, size_t *length)
     for (const char *at = name; *at; at++)
         for (int i = 0; i < WORDS && words[part][i]; i++) {
             *length = strlen(words[part][i]);
-            if (begins_with(at, words[part][i]) &&
-                (part != CN_SAYS_VALIDATION || stands_alone(name, at, *length)))
+            if (begins_with(at, words[part][i]) && begins_word(name, at) &&
+                (part != CN_SAYS_VALIDATION || ends_word(at, *length)))
                 return at;
         }
     return NULL;
