@@ -321,8 +321,10 @@ typedef struct cn_pool_opts {
  *     running = momentum running + (1 - momentum) batch.
  * Keras's convention: its defaults are momentum 0.99 and epsilon 1e-3. PyTorch calls 1 - momentum
  * "momentum": its defaults, and ours, are 0.9 (0.1 there) and 1e-5. The running variance is the
- * unbiased one, as there. Parameters "weight" (gamma, from 1) and "bias" (beta, from 0); statistics
- * "running_mean" and "running_var".
+ * unbiased one, as there. A session that trains refuses a batch with one value per channel, such as
+ * one example after a global average pool; cn_fit leaves such a last batch of an epoch out.
+ * Parameters "weight" (gamma, from 1) and "bias" (beta, from 0); statistics "running_mean" and
+ * "running_var".
  */
 typedef struct cn_batch_norm_opts {
     const char *name;
@@ -963,7 +965,8 @@ typedef struct cn_progress {
 
 typedef struct cn_fit_opts {
     int epochs;     /* default 1; early stopping may end after fewer */
-    int batch;      /* default 64; a last smaller batch is trained on, too */
+    int batch;      /* default 64; a last smaller batch is trained on, too, but for a single example
+                       whose batch norm would see one value per channel */
     int accumulate; /* batches a step: their gradients' mean is followed; default 1 */
     int threads;    /* as in cn_session_opts */
     uint64_t seed;  /* order of the examples, and their augmentation */

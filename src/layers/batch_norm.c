@@ -269,6 +269,11 @@ static void needs(const cn_call *call, int threads, cn_needs *n)
     n->scratch = call->training ? CHUNKS * 2 * (size_t)c + 2 * stride(c) : 0;
 }
 
+static size_t averaged(const cn_layer *layer, int m)
+{
+    return (size_t)m * cn_shape_count(&layer->in) / (size_t)layer->in.n[layer->in.rank - 1];
+}
+
 const cn_layer_type cn_batch_norm_type = {
     .name = "batch_norm",
     .word = "batchnorm",
@@ -278,6 +283,7 @@ const cn_layer_type cn_batch_norm_type = {
     .in_place = true,
     .fuses_relu = true,
     .masks_relu = true,
+    .averaged = averaged,
     .infer = infer,
     .needs = needs,
     .pack = pack,

@@ -181,6 +181,13 @@ static void needs(const cn_call *call, int threads, cn_needs *n)
     n->scratch = arrays * (call->training ? BACKWARD_ARRAYS : ARRAYS);
 }
 
+static size_t averaged(const cn_layer *layer, int m)
+{
+    const cn_group_norm_opts *o = layer->options;
+    (void)m;
+    return cn_shape_count(&layer->in) / (size_t)o->groups;
+}
+
 const cn_layer_type cn_group_norm_type = {
     .name = "group_norm",
     .word = "groupnorm",
@@ -189,6 +196,7 @@ const cn_layer_type cn_group_norm_type = {
     .backward_reads = CN_READS_X,
     .in_place = true,
     .fuses_relu = true,
+    .averaged = averaged,
     .infer = infer,
     .needs = needs,
     .forward = forward,

@@ -142,6 +142,9 @@ struct cn_layer_type {
     bool fuses_relu;    /* applies cn_call.activation in forward, where it has no upper bound */
     bool fuses_relu6;   /* whatever it is */
     bool masks_relu;    /* and in backward */
+    /* A normalisation: how many values a mean is taken over in a training batch of m; NULL: none.
+     */
+    size_t (*averaged)(const cn_layer *layer, int m);
     bool folds_norm; /* the last axis of its first weight is y's, its second weight is a bias, and
                         forward reads w[0] nowhere but in pack: a batch norm behind it can become
                         part of both */

@@ -134,6 +134,13 @@ static void needs(const cn_call *call, int threads, cn_needs *n)
     n->scratch = (job.rows < CHUNKS ? job.rows : CHUNKS) * 2 * (size_t)job.c;
 }
 
+static size_t averaged(const cn_layer *layer, int m)
+{
+    const cn_layer_norm_opts *o = layer->options;
+    (void)m;
+    return o->all_axes ? cn_shape_count(&layer->in) : (size_t)layer->in.n[layer->in.rank - 1];
+}
+
 const cn_layer_type cn_layer_norm_type = {
     .name = "layer_norm",
     .word = "layernorm",
@@ -141,6 +148,7 @@ const cn_layer_type cn_layer_norm_type = {
     .options_size = sizeof(cn_layer_norm_opts),
     .backward_reads = CN_READS_X,
     .in_place = true,
+    .averaged = averaged,
     .infer = infer,
     .needs = needs,
     .forward = forward,

@@ -5,6 +5,7 @@
 #include "model/session.h"
 
 #include "base/pixels.h"
+#include "model/averages.h"
 #include "model/optimizer.h"
 #include "model/plan.h"
 #include "model/trouble.h"
@@ -85,6 +86,8 @@ cn_status cn_session_create(cn_session **session, cn_model *model, cn_session_op
     cn_status status = cn_plan_create(&s->plan, model, opts, err);
     if (status == CN_OK && model->outline)
         status = cn_fail(err, CN_ERR_ARGUMENT, "session: the model is an outline, without weights");
+    if (status == CN_OK && opts.training)
+        status = cn_check_averages(model, s->plan.opts.batch, "session", err);
     if (status == CN_OK) status = cn_pool_create(&s->pool, s->plan.opts.threads, err);
     if (status != CN_OK) goto done;
 
@@ -204,6 +207,8 @@ cn_status cn_forward(cn_session *s, const cn_tensor *X, cn_error *err)
     if (X->shape[0] > s->plan.opts.batch)
         return cn_fail(err, CN_ERR_SHAPE, "forward: %d examples, expected at most the batch of %d",
                        X->shape[0], s->plan.opts.batch);
+    if (s->plan.opts.training) status = cn_check_averages(s->model, X->shape[0], "forward", err);
+    if (status != CN_OK) return status;
     if (X->data != cn_session_input(s))
         memcpy(cn_session_input(s), X->data, cn_tensor_count(X) * sizeof(float));
     run_forward(s, X->shape[0]);

@@ -133,7 +133,8 @@ cn_status cn_feed_create(cn_feed **feed, const cn_feed_opts *opts, cn_error *err
     cn_feed *f = cn_allocate(1, sizeof *f, "fit: batches", err);
     if (!f) return CN_ERR_MEMORY;
     f->opts = *opts;
-    f->steps = (cn_dataset_size(opts->data) - 1) / opts->batch + 1;
+    int size = cn_dataset_size(opts->data), rest = size % opts->batch;
+    f->steps = size / opts->batch + (rest > 0 && rest >= opts->least);
     f->end = f->made = f->taken = (int64_t)opts->epochs * f->steps;
     cn_status status = cn_augmenter_create(&f->augmenter, opts->data, &opts->augment, opts->seed,
                                            opts->mean, opts->std, opts->outputs, err);

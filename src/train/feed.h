@@ -21,7 +21,8 @@ typedef struct cn_feed_opts {
     cn_augment augment;
     const float *mean, *std; /* NULL or n_C of each */
     int outputs;             /* of the model: classes, or 1 */
-    int batch, epochs;       /* the last batch of an epoch may be smaller */
+    int batch, epochs;       /* the last batch of an epoch may be smaller, but is left out where */
+    int least;               /* it is smaller than this */
     uint64_t seed;
     bool no_shuffle;
     /* Make each batch in a thread of its own while the one before it is trained on. */

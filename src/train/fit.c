@@ -23,6 +23,7 @@
 #include "train/train.h"
 
 #include "layers/loss.h"
+#include "model/averages.h"
 #include "model/session.h"
 #include "train/checkpoint.h"
 #include "train/feed.h"
@@ -95,6 +96,7 @@ static cn_status prepare(fit *f, cn_error *err)
                          .std = f->std,
                          .outputs = cn_model_output_size(f->model),
                          .batch = o->batch,
+                         .least = cn_least_batch(f->model),
                          .epochs = o->epochs,
                          .seed = o->seed,
                          .no_shuffle = o->no_shuffle,
