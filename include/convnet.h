@@ -469,7 +469,12 @@ CN_API cn_node cn_add(cn_model *model, cn_node a, cn_node b);
 /* 2 to 8 inputs with the same leading axes, side by side along the last one. */
 CN_API cn_node cn_concat(cn_model *model, const cn_node *inputs, int count);
 
-/* Ends the building: checks, allocates and initialises the parameters from the seed. */
+/* Any layer by the name of its type, with options in the text form (docs/models.md), "6 5x5 same as
+ * first": for bindings and importers, which then need none of the structs above. */
+CN_API cn_node cn_model_add_layer(cn_model *model, const char *type, const cn_node *inputs,
+                                  int count, const char *options);
+
+/* Ends the building: checks, allocates and initializes the parameters from the seed. */
 CN_API cn_status cn_model_finish(cn_model *model, cn_node output, uint64_t seed, cn_error *err);
 
 /*
@@ -546,20 +551,33 @@ typedef struct cn_image_opts {
 CN_API cn_status cn_model_set_image_opts(cn_model *model, const cn_image_opts *opts, cn_error *err);
 CN_API cn_image_opts cn_model_image_opts(const cn_model *model);
 
-/* (n_H, n_W, n_C) of an example, and the elements of its output. */
+/* Of what was set; 0 where no names were. */
+CN_API int cn_model_class_count(const cn_model *model);
+/* n_C numbers each; NULL where no normalization was set. */
+CN_API const float *cn_model_mean(const cn_model *model);
+CN_API const float *cn_model_std(const cn_model *model);
+
+/* (n_H, n_W, n_C) of an example. */
 CN_API const int *cn_model_input_shape(const cn_model *model);
+/* The extents of one example's output, `rank` of them: (classes), or (n_H, n_W, classes). NULL
+ * before cn_model_finish. */
+CN_API const int *cn_model_output_shape(const cn_model *model, int *rank);
+/* The elements of one example's output. */
 CN_API int cn_model_output_size(const cn_model *model);
 
-/* Parameters are tensors in one flat F32 block. `i` counts from 0 in layer order; false past the
- * end. The tensor is a view: write to it to set the weights, at any time that no session runs. As
- * they may then change unseen, sessions pack the weights of this model anew at every forward from
- * the first call of this function on. */
+/*
+ * Parameters are tensors in one flat F32 block. `i` counts from 0 in layer order; false past the
+ * end. The tensor is a view. Whoever writes to it, at a time that no session runs, then calls
+ * cn_model_weights_changed: sessions keep weights as their loops read them, and a session that has
+ * run would not notice otherwise.
+ */
 typedef struct cn_parameter {
     const char *name; /* "conv2d_1.weight", "conv2d_1.bias" */
     cn_tensor value;
     bool statistic; /* not trained: gathered while training, such as batch norm's running mean */
 } cn_parameter;
-CN_API bool cn_model_parameter(cn_model *model, int i, cn_parameter *out);
+CN_API bool cn_model_parameter(const cn_model *model, int i, cn_parameter *out);
+CN_API void cn_model_weights_changed(cn_model *model);
 /* Elements of all trained parameters together, and of all statistics. */
 CN_API size_t cn_model_parameter_count(const cn_model *model);
 CN_API size_t cn_model_statistic_count(const cn_model *model);
@@ -805,6 +823,9 @@ CN_API const char *cn_dataset_class_name(const cn_dataset *data, int i);
 /* What there is to say about how the set was read, as lines; "" where there is nothing. */
 CN_API const char *cn_dataset_remarks(const cn_dataset *data);
 CN_API int32_t cn_dataset_label(const cn_dataset *data, int i);
+/* All images, (n, n_H, n_W, n_C) U8 or F32, and the n labels. */
+CN_API const cn_tensor *cn_dataset_images(const cn_dataset *data);
+CN_API const int32_t *cn_dataset_labels(const cn_dataset *data);
 /* Mean and standard deviation of every channel, over all pixels scaled to [0, 1]; a constant
  * channel's deviation is given as 1, so that dividing by it is safe. */
 CN_API void cn_dataset_statistics(const cn_dataset *data, float *mean, float *std);
@@ -1091,6 +1112,10 @@ typedef struct cn_layer_info {
 } cn_layer_info;
 /* `i` counts from 0, the input; false past the end. */
 CN_API bool cn_model_layer(const cn_model *model, int i, cn_layer_info *out);
+/* An option of layer i by its name in the text form: "kernel", "stride", "pad", "no_bias". Its 1, 2
+ * or 4 numbers, defaults filled in, into value; of a word its number, of a switch 0 or 1. Returns
+ * how many; 0 where there is no such layer or option. */
+CN_API int cn_model_layer_option(const cn_model *model, int i, const char *name, double value[4]);
 
 /* Bytes that a session with these options takes, found without creating it. */
 typedef struct cn_memory {

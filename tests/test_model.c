@@ -462,6 +462,87 @@ static void parameters_are_named_and_initialised(void **state)
     cn_model_free(m);
 }
 
+/* ---- layers by the names of their types, and what can be asked */
+
+static void a_layer_is_added_by_its_name_and_text(void **state)
+{
+    (void)state;
+    cn_model *m = NULL;
+    cn_layer_info info;
+    cn_parameter w;
+    cn_error err = {0};
+    double value[4];
+    int rank;
+    assert_int_equal(cn_model_create(&m, (int[]){9, 8, 2}, NULL), CN_OK);
+    cn_node x = cn_input(m);
+    cn_node a = cn_model_add_layer(m, "conv2d", &x, 1, "6 5x3 stride 2 same as first");
+    cn_node b = cn_model_add_layer(m, "conv", &x, 1, "6 1x1 stride 2");
+    cn_node sum = cn_model_add_layer(m, "add", (cn_node[]){a, b}, 2, NULL);
+    x = cn_model_add_layer(m, "dense", &sum, 1, "3");
+    if (cn_model_finish(m, x, 1, &err) != CN_OK) fail_msg("%s", err.text);
+    assert_true(cn_model_layer(m, a, &info));
+    assert_string_equal(info.name, "first");
+    assert_string_equal(info.options, "6 5x3 stride 2 same as first");
+    assert_true(cn_model_layer(m, sum, &info) && info.inputs[0] == a && info.inputs[1] == b);
+
+    assert_int_equal(cn_model_layer_option(m, a, "kernel", value), 2);
+    assert_true(value[0] == 5 && value[1] == 3);
+    assert_int_equal(cn_model_layer_option(m, a, "filters", value), 1);
+    assert_true(value[0] == 6);
+    assert_int_equal(cn_model_layer_option(m, b, "dilation", value), 2);
+    assert_true(value[0] == 1 && value[1] == 1);
+    assert_int_equal(cn_model_layer_option(m, a, "pad", value), 1);
+    assert_true(value[0] == CN_SAME);
+    assert_int_equal(cn_model_layer_option(m, a, "units", value), 0);
+    assert_int_equal(cn_model_layer_option(m, 99, "kernel", value), 0);
+
+    assert_int_equal(cn_model_output_shape(m, &rank)[0], 3);
+    assert_int_equal(rank, 1);
+    assert_true(cn_model_parameter((const cn_model *)m, 0, &w));
+    assert_null(cn_model_mean(m));
+    assert_int_equal(cn_model_class_count(m), 0);
+    assert_int_equal(cn_model_set_classes(m, 3, (const char *[]){"a", "b", "c"}, NULL), CN_OK);
+    assert_int_equal(cn_model_set_normalization(m, (float[]){0.5F, 0.25F}, (float[]){1, 2}, NULL),
+                     CN_OK);
+    assert_int_equal(cn_model_class_count(m), 3);
+    assert_true(cn_model_mean(m)[1] == 0.25F && cn_model_std(m)[1] == 2);
+    cn_model_free(m);
+}
+
+static void a_layer_that_cannot_be_added_is_reported_at_the_end(void **state)
+{
+    static const struct {
+        const char *type, *options;
+        int inputs;
+        const char *error;
+    } cases[] = {
+        {"convolution", "6 5x5", 1, "model: no layer is called \"convolution\""},
+        {"conv2d", "6 5x5 sane", 1, "model text, word 3: expected"},
+        {"conv2d", "6 5x5, relu", 1, "model text, word 3: expected one layer's options"},
+        {"conv2d", "6 5x5 from input", 1, "model text, word 3: "},
+        {"conv2d", "6", 1, "kernel"},
+        {"conv2d", "6 5x5", 2, "2 inputs"},
+        {"add", NULL, 1, "1 input"},
+        {"relu", "6", 1, "model text, word 1: expected"},
+        {NULL, NULL, 1, "model: layer NULL"},
+        {"concat", NULL, 9, "9 inputs"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        cn_model *m = NULL;
+        cn_error err = {0};
+        cn_node inputs[9] = {0};
+        assert_int_equal(cn_model_create(&m, (int[]){9, 8, 2}, NULL), CN_OK);
+        cn_node x = cn_model_add_layer(m, cases[i].type, inputs, cases[i].inputs, cases[i].options);
+        assert_true(x < 0);
+        assert_true(cn_model_add_layer(m, "relu", inputs, 1, NULL) < 0);
+        assert_int_not_equal(cn_model_finish(m, x, 1, &err), CN_OK);
+        if (!strstr(err.text, cases[i].error))
+            fail_msg("case %zu: \"%s\", expected \"%s\"", i, err.text, cases[i].error);
+        cn_model_free(m);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -476,6 +557,8 @@ int main(void)
         cmocka_unit_test(json_brings_the_same_model_back),
         cmocka_unit_test(json_that_lies_is_refused),
         cmocka_unit_test(parameters_are_named_and_initialised),
+        cmocka_unit_test(a_layer_is_added_by_its_name_and_text),
+        cmocka_unit_test(a_layer_that_cannot_be_added_is_reported_at_the_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

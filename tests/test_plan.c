@@ -158,9 +158,11 @@ static double slope_of(cn_session *s, const batch *b, float *w, const float *kep
     for (int side = 0; side < 2; side++) {
         for (size_t i = 0; i < n; i++)
             w[i] = kept[i] + (float)((side ? h : -h) * cn_counter_normal(17, stream, i));
+        cn_model_weights_changed(cn_session_model(s));
         loss[side] = forward_loss(s, b);
     }
     memcpy(w, kept, n * sizeof *w);
+    cn_model_weights_changed(cn_session_model(s));
     return (loss[1] - loss[0]) / (2 * h);
 }
 

@@ -186,6 +186,7 @@ static bool spoil(const cn_progress *p, void *user)
     if (p->epoch == 2 && p->step == 2 && !p->epoch_end) {
         assert_true(cn_model_parameter(user, 1, &bias));
         ((float *)bias.value.data)[0] = INFINITY;
+        cn_model_weights_changed(user);
     }
     return false;
 }

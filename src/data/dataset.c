@@ -345,6 +345,11 @@ const char *cn_dataset_remarks(const cn_dataset *data)
     return data->remarks.text ? data->remarks.text : "";
 }
 
+const int32_t *cn_dataset_labels(const cn_dataset *data)
+{
+    return data->labels.data;
+}
+
 int32_t cn_dataset_label(const cn_dataset *data, int i)
 {
     return ((const int32_t *)data->labels.data)[i];

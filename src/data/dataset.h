@@ -131,9 +131,7 @@ cn_remarks *cn_dataset_remarks_of(cn_dataset *data);
 /* The set takes the remarks over, in place of those that it has. */
 void cn_dataset_set_remarks(cn_dataset *data, cn_remarks *remarks);
 
-/* The pictures as they lie in memory, U8 or F32 (n, n_H, n_W, n_C), and what a value is multiplied
- * with to lie in [0, 1]: 1 for F32. */
-const cn_tensor *cn_dataset_images(const cn_dataset *data);
+/* What an image's value is multiplied by to lie in [0, 1]: 1 for F32. */
 float cn_dataset_scale(const cn_dataset *data);
 
 /* The parts that a set may come in, numbered as CN_TRAIN, CN_TEST and CN_VALIDATION. Does image i

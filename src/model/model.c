@@ -116,10 +116,37 @@ int cn_model_output_size(const cn_model *m)
     return m && m->finished ? (int)cn_shape_count(&m->layers[m->output].out) : 0;
 }
 
-bool cn_model_parameter(cn_model *m, int i, cn_parameter *out)
+const int *cn_model_output_shape(const cn_model *m, int *rank)
+{
+    if (!m || !rank || !m->finished) return NULL;
+    const cn_shape *out = &m->layers[m->output].out;
+    *rank = out->rank;
+    return out->n;
+}
+
+int cn_model_class_count(const cn_model *m)
+{
+    return m ? m->class_count : 0;
+}
+
+const float *cn_model_mean(const cn_model *m)
+{
+    return m ? m->mean : NULL;
+}
+
+const float *cn_model_std(const cn_model *m)
+{
+    return m ? m->std : NULL;
+}
+
+void cn_model_weights_changed(cn_model *m)
+{
+    if (m) m->version++;
+}
+
+bool cn_model_parameter(const cn_model *m, int i, cn_parameter *out)
 {
     if (!m || !out || i < 0 || i >= m->parameter_count) return false;
-    m->handed_out = true;
     *out = m->parameters[i];
     return true;
 }
@@ -132,6 +159,13 @@ size_t cn_model_parameter_count(const cn_model *m)
 size_t cn_model_statistic_count(const cn_model *m)
 {
     return m ? m->statistic_elements : 0;
+}
+
+int cn_model_layer_option(const cn_model *m, int i, const char *name, double value[4])
+{
+    if (!m || !name || !value || i < 0 || i >= m->layer_count) return 0;
+    const cn_option *o = cn_option_find(m->layers[i].type, name);
+    return o ? cn_option_get(o, m->layers[i].options, value) : 0;
 }
 
 bool cn_model_layer(const cn_model *m, int i, cn_layer_info *out)

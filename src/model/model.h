@@ -29,10 +29,9 @@ struct cn_model {
     int parameter_count;
     size_t parameter_elements, statistic_elements; /* without the zeros between */
 
-    /* Sessions pack weights for their loops. They do so again when `version` has moved on (cn_step
-     * moves it), and at every forward once cn_model_parameter has handed out a writable view. */
+    /* Sessions pack weights for their loops, and do so again when this has moved on: by a step, or
+     * by cn_model_weights_changed. */
     uint64_t version;
-    bool handed_out;
 
     cn_loss_kind loss;  /* that it was trained with */
     char **class_names; /* NULL, or class_count of them */
@@ -61,6 +60,8 @@ const cn_option *cn_option_find(const cn_layer_type *type, const char *name);
 /* False where one of 1, 2 or 4 numbers, written by somebody, is a 0 that the options struct would
  * take for a default. */
 bool cn_option_takes(const cn_option *option, int count, const double *value);
+/* Its 1, 2 or 4 numbers into value; returns how many. */
+int cn_option_get(const cn_option *option, const void *options, double value[4]);
 /* Sets it from 1, 2 or 4 numbers: one stands for all, two for vertical and horizontal. They are
  * integers unless the kind is FLOAT. */
 void cn_option_set(const cn_option *option, void *options, int count, const double *value);

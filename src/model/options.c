@@ -58,6 +58,12 @@ static int word_count(const cn_option *o)
     return n;
 }
 
+int cn_option_get(const cn_option *o, const void *options, double value[4])
+{
+    get(o, options, value);
+    return extent(o->kind);
+}
+
 const cn_option *cn_option_find(const cn_layer_type *type, const char *name)
 {
     for (const cn_option *o = type->options; o && o->name; o++)

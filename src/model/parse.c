@@ -279,17 +279,21 @@ static cn_status unknown_layer(reader *r)
                    r->word, r->number == 1 ? " or network" : "", nearest);
 }
 
+static cn_status allocate_options(pending *layer, cn_error *err)
+{
+    if (!layer->type->options) return CN_OK;
+    layer->options = cn_allocate(1, layer->type->options_size, "model text", err);
+    return layer->options ? CN_OK : CN_ERR_MEMORY;
+}
+
 static cn_status read_layer(reader *r, cn_node *x)
 {
     cn_status status = next_word(r);
     if (status != CN_OK) return status;
     pending layer = {.type = cn_layer_type_find(r->word), .inputs = {*x}, .input_count = 1};
     if (!layer.type) return unknown_layer(r);
-    if (layer.type->options) {
-        layer.options = cn_allocate(1, layer.type->options_size, "model text", r->err);
-        if (!layer.options) return CN_ERR_MEMORY;
-    }
-    status = read_options(r, &layer);
+    status = allocate_options(&layer, r->err);
+    if (status == CN_OK) status = read_options(r, &layer);
     if (status == CN_OK) {
         *x = cn_model_add(r->model, layer.type, layer.options, layer.name[0] ? layer.name : NULL,
                           layer.inputs, layer.input_count);
@@ -297,6 +301,35 @@ static cn_status read_layer(reader *r, cn_node *x)
     }
     cn_release(layer.options);
     return status;
+}
+
+cn_node cn_model_add_layer(cn_model *m, const char *type, const cn_node *inputs, int count,
+                           const char *options)
+{
+    if (!m || m->finished || m->error.status != CN_OK) return -1;
+    cn_error *err = &m->error;
+    if (!type || !inputs || count < 1 || count > CN_MAX_INPUTS) {
+        cn_fail(err, CN_ERR_ARGUMENT, "model: layer %s with %d inputs, expected a type and 1 to %d",
+                type ? type : "NULL", count, CN_MAX_INPUTS);
+        return -1;
+    }
+    reader r = {.model = m, .at = options ? options : "", .err = err};
+    pending layer = {.type = cn_layer_type_find(type), .input_count = count, .from = true};
+    cn_node x = -1;
+    memcpy(layer.inputs, inputs, (size_t)count * sizeof *inputs);
+    if (!layer.type) {
+        cn_fail(err, CN_ERR_ARGUMENT, "model: no layer is called \"%.40s\"", type);
+        return -1;
+    }
+    if (allocate_options(&layer, err) == CN_OK && read_options(&r, &layer) == CN_OK) {
+        if (r.word[0] != '\0')
+            unexpected(&r, "one layer's options");
+        else
+            x = cn_model_add(m, layer.type, layer.options, layer.name[0] ? layer.name : NULL,
+                             layer.inputs, layer.input_count);
+    }
+    cn_release(layer.options);
+    return x;
 }
 
 static cn_status read_layers(cn_model *m, const char *text, int classes, cn_node *x, cn_error *err)

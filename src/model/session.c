@@ -152,7 +152,7 @@ static void fold_norm(cn_session *s, int i, cn_call *call)
 
 static void pack_weights(cn_session *s)
 {
-    if (s->packed && s->packed_version == s->model->version && !s->model->handed_out) return;
+    if (s->packed && s->packed_version == s->model->version) return;
     for (int i = 0; i < s->model->layer_count; i++) {
         cn_call call = s->calls[i];
         call.m = s->plan.opts.batch;
