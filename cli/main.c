@@ -120,6 +120,13 @@ static void occupy_standard_streams(void)
     if (fd >= 0) close(fd);
 }
 
+/* An instruction set that was asked for and cannot be had: others give other bits. */
+static bool lacks_isa(void)
+{
+    const char *asked = getenv("CONVNET_ISA");
+    return asked && asked[0] && strcmp(asked, cn_isa()) != 0;
+}
+
 /* No setlocale: the command speaks English and writes decimal points everywhere. */
 int main(int argc, char **argv)
 {
@@ -131,6 +138,13 @@ int main(int argc, char **argv)
 
     if (argc < 2) {
         print_overview(stderr);
+        return CLI_USAGE;
+    }
+    if (lacks_isa()) {
+        fprintf(stderr,
+                "convnet: CONVNET_ISA is \"%s\", expected scalar, avx2 or avx512, whichever this "
+                "processor has; without it, %s is taken\n",
+                getenv("CONVNET_ISA"), cn_isa());
         return CLI_USAGE;
     }
     const char *name = argv[1];

@@ -100,6 +100,8 @@ usage_errors() {
     expect_err_has "Usage: convnet SUBCOMMAND"
     wrong_usage 'convnet: there is no subcommand "trian"; did you mean train?' trian
     wrong_usage 'convnet: there is no subcommand "xyzzy"; convnet help lists them' xyzzy
+    CONVNET_ISA=xyzzy "$convnet" --version >out.txt 2>err.txt && fail "CONVNET_ISA=xyzzy is taken"
+    grep -q 'CONVNET_ISA is "xyzzy", expected scalar' err.txt || fail "CONVNET_ISA=xyzzy: $(cat err.txt)"
     wrong_usage 'convnet: there is no subcommand "tarin"; did you mean train?' help tarin
     wrong_usage 'convnet train: --epochs wants a whole number from 1 to 1000000, not "five"' \
         train --epochs five
