@@ -1,54 +1,15 @@
 /*
- * kernels_template.h - all kernels, and their table, for the instruction set that ISA names.
+ * kernels_template.h - all kernels, and their tables, for one instruction set.
  *
- * In reading order: each file uses those above it.
+ * Parameters: ISA, its name; LANES, floats in a vector. Provides: cn_kernels_ISA.
  */
-#include "kernels/tile/vector_template.h"
-
-#include "kernels/tile/bf16_template.h"
-
-#include "kernels/tile/tile_template.h"
-
-#include "kernels/conv/input_view_template.h"
-
-#include "kernels/conv/packing_template.h"
-
-#include "kernels/conv/direct_template.h"
-
-#include "kernels/conv/phases_template.h"
-
-#include "kernels/conv/strided_1x1_template.h"
-
-#include "kernels/conv/col2im_template.h"
-
-#include "kernels/conv/direct_weights_template.h"
-
-#include "kernels/winograd/winograd_transforms_template.h"
-
-#include "kernels/winograd/winograd_template.h"
-
-#include "kernels/depthwise/depthwise_template.h"
-
-#include "kernels/depthwise/depthwise_weights_template.h"
-
-#include "kernels/depthwise/depthwise_blocks_template.h"
-
-#include "kernels/conv/slices_template.h"
-
-#include "kernels/depthwise/multiplier_template.h"
-
-#include "kernels/conv/methods_template.h"
-
 #include "kernels/conv/bias_template.h"
-
-#include "kernels/elementwise/element_template.h"
-
-#include "kernels/norm/norm_template.h"
-
+#include "kernels/conv/methods_template.h"
 #include "kernels/elementwise/activation_template.h"
-
+#include "kernels/elementwise/element_template.h"
+#include "kernels/kernels.h"
+#include "kernels/norm/norm_template.h"
 #include "kernels/norm/row_template.h"
-
 #include "kernels/pool/pool_template.h"
 
 #define JOIN(a, b)      a##b

@@ -7,7 +7,14 @@
  * window fill them all: for each pixel of dy first the products
  *     t[p, q, (u, v, j)] = sum_k dy[p, q, k] w[u,v,j,k]
  * a few rows at a time, and then each window is added where it lies: dx[p sh + u - pt, ...] += t.
+ *
+ * Parameter: LANES. Provides: col2im_method.
  */
+#ifndef CN_COL2IM_TEMPLATE_H
+#define CN_COL2IM_TEMPLATE_H
+
+#include "kernels/conv/direct_template.h"
+
 enum { COLUMN_FLOATS = 4 * 1024 }; /* of t at a time: half of the first-level cache */
 
 typedef struct col2im {
@@ -153,3 +160,5 @@ static const cn_conv_method col2im_method = {
     .plan = col2im_plan,
     .run = {[CN_CONV_BACKWARD_DATA] = col2im_backward_data},
 };
+
+#endif

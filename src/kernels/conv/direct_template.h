@@ -7,7 +7,14 @@
  * inside the image it multiplies runs of x, (v, j), with a panel of packed weights. Where rows are
  * so short that they fill tiles badly, it computes the same pixel of several images (batch tiling).
  * Backward data is such a correlation, too, of dy (see phases_template.h).
+ *
+ * Parameter: LANES. Provides: correlation, correlate, partitions_of; direct_forward_method.
  */
+#ifndef CN_DIRECT_TEMPLATE_H
+#define CN_DIRECT_TEMPLATE_H
+
+#include "kernels/conv/input_view_template.h"
+#include "kernels/conv/packing_template.h"
 
 enum {
     RUN_PIXELS = 96, /* of a 1 x 1 convolution at a time */
@@ -285,3 +292,5 @@ static const cn_conv_method direct_forward_method = {
     .pack = direct_pack,
     .run = {[CN_CONV_FORWARD] = direct_forward},
 };
+
+#endif

@@ -7,7 +7,14 @@
  * A tile holds a few rows (v, j) of one kernel row u of dw and one panel of channels k, and sums
  * over pixels: x is read transposed, dy a panel at a time. Threads divide dw, not the pixels, so
  * the order of a sum never depends on them.
+ *
+ * Parameter: LANES. Provides: direct_weights_method.
  */
+#ifndef CN_DIRECT_WEIGHTS_TEMPLATE_H
+#define CN_DIRECT_WEIGHTS_TEMPLATE_H
+
+#include "kernels/conv/bias_template.h"
+#include "kernels/conv/direct_template.h"
 
 enum {
     GRADIENT_PIXELS = 96, /* that a tile sums over at least: it reads and writes dw, too */
@@ -29,44 +36,6 @@ typedef struct weights_gradient {
     size_t band, tile, panel; /* floats of a thread's: rows of x, a tile of them, a panel of dy */
     size_t worker;            /* and all together */
 } weights_gradient;
-
-/* NV neighbouring vectors of every pixel, summed over them. */
-INLINE void sum_pixels(const int NV, size_t pixels, const float *dy, size_t pixel, float *sums)
-{
-    vf acc[8] = {{0}};
-    for (size_t p = 0; p < pixels; p++, dy += pixel) {
-        UNROLL
-        for (int j = 0; j < NV; j++) acc[j] += load(dy + j * LANES);
-    }
-    UNROLL
-    for (int j = 0; j < NV; j++) store(sums + j * LANES, acc[j]);
-}
-
-/*
- * db[k] += sum over pixels of dy[., k]. As many pixels as fill whole vectors are summed lane by
- * lane first (3 vectors hold 4 pixels of 6 channels with 8 lanes), so that no channel count is
- * slow.
- */
-static void add_columns(size_t pixels, int oc, const float *dy, float *db)
-{
-    float sums[16 * LANES];
-    int together = 1;
-    while (together < LANES && together * oc % LANES != 0) together++;
-    const size_t period = (size_t)(together * oc), whole = pixels / (size_t)together;
-    size_t done = 0;
-    if (together * oc <= 16 * LANES && together * oc % LANES == 0 && whole > 1) {
-        size_t j = 0;
-        for (; j + 8 * LANES <= period; j += 8 * LANES)
-            sum_pixels(8, whole, dy + j, period, sums + j);
-        for (; j + 2 * LANES <= period; j += 2 * LANES)
-            sum_pixels(2, whole, dy + j, period, sums + j);
-        if (j < period) sum_pixels(1, whole, dy + j, period, sums + j);
-        for (j = 0; j < period; j++) db[j % (size_t)oc] += sums[j];
-        done = whole * (size_t)together;
-    }
-    for (size_t p = done; p < pixels; p++)
-        for (int k = 0; k < oc; k++) db[k] += dy[p * (size_t)oc + (size_t)k];
-}
 
 /*
  * What is summed over at a time: output rows p0 <= p < p1 and columns q0 <= q < q1 of images
@@ -444,3 +413,5 @@ static const cn_conv_method direct_weights_method = {
     .plan = weights_plan,
     .run = {[CN_CONV_BACKWARD_WEIGHTS] = direct_backward_weights},
 };
+
+#endif

@@ -6,7 +6,14 @@
  * that hold their zeros; kernel rows outside the image are left out of the sums, so a band needs
  * no zeros above and below. Without padding rows are read where they are. Rows of pairs of bf16 are
  * always copied: that is where they are rounded.
+ *
+ * Parameter: LANES. Provides: input_view, block_view, divide_view, padded_rows, gathered_pixels.
  */
+#ifndef CN_INPUT_VIEW_TEMPLATE_H
+#define CN_INPUT_VIEW_TEMPLATE_H
+
+#include "kernels/conv/conv.h"
+#include "kernels/tile/bf16_template.h"
 
 /* Padded rows that are worked on at a time, in floats: they stay in the second-level cache. */
 enum { BAND_FLOATS = 48 * 1024 };
@@ -164,3 +171,5 @@ static const float *gathered_pixels(const input_view *g, int q0, int q1, float *
     }
     return band - q0 * (ptrdiff_t)g->c;
 }
+
+#endif

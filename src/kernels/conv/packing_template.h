@@ -1,6 +1,13 @@
 /*
  * packing_template.h - weights as the tiles read them; few output channels folded into more.
+ *
+ * Parameter: LANES. Provides: folded, choose_fold, pack_folded, transpose, threads_for.
  */
+#ifndef CN_PACKING_TEMPLATE_H
+#define CN_PACKING_TEMPLATE_H
+
+#include "kernels/conv/conv.h"
+#include "kernels/tile/tile_template.h"
 
 /* ---- folding */
 
@@ -164,3 +171,5 @@ static void pack_folded(const cn_conv_problem *s, int g, const float *w, float *
     packing z = {.s = s, .f = folded(s, g), .w = w, .packed = packed};
     cn_pool_run(threads_for(direct_packed(&z.f.s), pool), div_ceil(z.f.s.oc, PANEL), pack_task, &z);
 }
+
+#endif

@@ -7,7 +7,14 @@
  * u = phase + t stride, t < taps. With r + before = phase + stride z, p = z - t:
  *     dx[r] = sum_{t<taps} dy[z - t] w[phase + t stride]
  * a correlation without stride of dy with the flipped taps, whose window starts at z - taps + 1.
+ *
+ * Parameter: LANES. Provides: phase_task, data_problem, data_weights; phases_method.
  */
+#ifndef CN_PHASES_TEMPLATE_H
+#define CN_PHASES_TEMPLATE_H
+
+#include "kernels/conv/direct_template.h"
+
 typedef struct phase {
     int first, count; /* r = first, first + stride, ...: count of them */
     int taps, before; /* kernel rows, and the zeros before dy (negative: dy skipped) */
@@ -180,3 +187,5 @@ static const cn_conv_method phases_method = {
     .plan = phases_plan,
     .run = {[CN_CONV_BACKWARD_DATA] = phases_backward_data},
 };
+
+#endif

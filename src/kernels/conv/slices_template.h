@@ -13,7 +13,13 @@
  * same holds for columns. So slices of x are copied side by side, with their zeros, convolved, and
  * the outputs are put where they belong. A slice has the channels of a group, and every dh-th row
  * and dw-th column; of each image there are dh / e times dw / e a group, all of one size.
+ *
+ * Parameter: LANES. Provides: floats_of; groups_method, space_to_batch_method.
  */
+#ifndef CN_SLICES_TEMPLATE_H
+#define CN_SLICES_TEMPLATE_H
+
+#include "kernels/conv/direct_template.h"
 
 enum {
     SLICES_IN_CACHE = 48 * 1024, /* floats of slices that are convolved at a time, by one thread */
@@ -308,3 +314,5 @@ static const cn_conv_method space_to_batch_method = {
     .pack = slices_pack,
     .run = {slices_run, slices_run, slices_run},
 };
+
+#endif

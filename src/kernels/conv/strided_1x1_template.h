@@ -7,7 +7,14 @@
  * pixels and a partition of the channels at a time,
  *     t[q, j] = sum_k dy[q, k] w[j, k]
  * and then t is copied to where it belongs, with the zeros around it: dx is written once, in order.
+ *
+ * Parameter: LANES. Provides: strided_1x1_method.
  */
+#ifndef CN_STRIDED_1X1_TEMPLATE_H
+#define CN_STRIDED_1X1_TEMPLATE_H
+
+#include "kernels/conv/phases_template.h"
+
 typedef struct scattering {
     const cn_conv_problem *s;
     const float *dy, *packed;
@@ -120,3 +127,5 @@ static const cn_conv_method strided_1x1_method = {
     .plan = strided_1x1_plan,
     .run = {[CN_CONV_BACKWARD_DATA] = strided_1x1_backward_data},
 };
+
+#endif

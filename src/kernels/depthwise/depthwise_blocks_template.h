@@ -6,7 +6,13 @@
  * x that its windows share is loaded once: for a 3 x 3 kernel 24 of x and 9 of w make 72
  * multiply-adds. When x and y come from the memory, so many places at once are too much for it, and
  * depthwise_template.h's order is better.
+ *
+ * Parameter: LANES. Provides: blocks_method.
  */
+#ifndef CN_DEPTHWISE_BLOCKS_TEMPLATE_H
+#define CN_DEPTHWISE_BLOCKS_TEMPLATE_H
+
+#include "kernels/depthwise/depthwise_weights_template.h"
 
 enum {
     CACHED_FLOATS = 2 << 20, /* of x and y, which are in the caches */
@@ -230,3 +236,5 @@ static const cn_conv_method blocks_method = {
     .pack = rings_pack,
     .run = {[CN_CONV_FORWARD] = blocks_forward},
 };
+
+#endif

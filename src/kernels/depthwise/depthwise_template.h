@@ -12,7 +12,13 @@
  * other out of the cache). The planes are rings: a row takes the place of one that no window sees
  * any more, so that they stay in the second-level cache. Then plane by plane a row of y is
  * computed.
+ *
+ * Parameter: LANES. Provides: depthwise, ring, forward and backward data.
  */
+#ifndef CN_DEPTHWISE_TEMPLATE_H
+#define CN_DEPTHWISE_TEMPLATE_H
+
+#include "kernels/conv/direct_template.h"
 
 enum {
     LINE = 16, /* channels of a plane: a line of the cache, which is written at once */
@@ -384,16 +390,6 @@ typedef struct reach {
     int count;
 } reach;
 
-static int common_divisor(int a, int b)
-{
-    while (b) {
-        const int rest = a % b;
-        a = b;
-        b = rest;
-    }
-    return a;
-}
-
 /* Of those taps whose p lies in 0 .. size - 1. */
 static reach reach_of(int r, int before, int kernel, int stride, int dilation, int size)
 {
@@ -509,3 +505,5 @@ static void depthwise_backward_data(const cn_conv_pass *pass, const cn_conv_args
     divide_depthwise(&f, s.h, a->pool);
     cn_pool_run(a->pool, s.m * f.bands * f.partitions, depthwise_data_task, &f);
 }
+
+#endif

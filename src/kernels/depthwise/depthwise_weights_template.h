@@ -6,7 +6,13 @@
  *
  * Forward's rings of x, and a row of dy in planes like theirs. Some taps' sums are in registers,
  * while a row of outputs walks by.
+ *
+ * Parameter: LANES. Provides: backward weights; rings_method.
  */
+#ifndef CN_DEPTHWISE_WEIGHTS_TEMPLATE_H
+#define CN_DEPTHWISE_WEIGHTS_TEMPLATE_H
+
+#include "kernels/depthwise/depthwise_template.h"
 
 /* dw is small, and every output gives to all of it. So the rows of all images are cut into parts,
  * as many as the shape says, each with sums of its own, which are then added in their order. */
@@ -227,3 +233,5 @@ static const cn_conv_method rings_method = {
     .pack = rings_pack,
     .run = {depthwise_forward, depthwise_backward_data, depthwise_backward_weights},
 };
+
+#endif

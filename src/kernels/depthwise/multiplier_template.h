@@ -1,7 +1,13 @@
 /*
  * multiplier_template.h - several outputs per channel (a depth multiplier): the depthwise
  * convolution of channels that are repeated.
+ *
+ * Parameter: LANES. Provides: multiplier_method.
  */
+#ifndef CN_MULTIPLIER_TEMPLATE_H
+#define CN_MULTIPLIER_TEMPLATE_H
+
+#include "kernels/conv/slices_template.h"
 
 /* `times` copies of each of n numbers side by side. */
 typedef struct repetition {
@@ -91,3 +97,5 @@ static const cn_conv_method multiplier_method = {
     .pack = multiplier_pack,
     .run = {multiplier_run, multiplier_run, multiplier_run},
 };
+
+#endif

@@ -6,6 +6,10 @@
  * else from the input x. At an infinity the function and its derivative are their limits; a NaN
  * stays one.
  */
+#ifndef CN_ACTIVATION_TEMPLATE_H
+#define CN_ACTIVATION_TEMPLATE_H
+
+#include "kernels/elementwise/element_template.h"
 
 typedef vf lanes_function(vf x, vf parameter);
 typedef vf lanes_derivative(vf y, vf dy, vf parameter); /* or x in place of y */
@@ -295,3 +299,5 @@ PLAIN(softplus)
 PLAIN(silu)
 PLAIN(gelu)
 PLAIN(gelu_tanh)
+
+#endif

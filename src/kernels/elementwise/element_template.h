@@ -3,6 +3,11 @@
  *
  * Plain loops that compilers vectorise. Outputs may be the very array that an input is.
  */
+#ifndef CN_ELEMENT_TEMPLATE_H
+#define CN_ELEMENT_TEMPLATE_H
+
+#include "kernels/kernels.h"
+#include "kernels/tile/vector_template.h"
 
 /*
  * e^x to about 1 ulp, without a branch. x = n ln 2 + r with |r| <= ln 2 / 2; e^r by its Taylor
@@ -227,3 +232,5 @@ static void rmsprop(size_t n, const cn_update *given, const float *g, float *m, 
         w[i] = u.keep * w[i] - u.rate * m[i];
     }
 }
+
+#endif

@@ -4,7 +4,13 @@
  * x (rows, c): a pixel a row, a channel a column. Four rows are added before a sum is touched, so
  * that the sums, which lie in memory, cost little; the inner loop runs over channels and becomes
  * vectors whatever their number.
+ *
+ * Parameter: LANES. Provides: sums and scales of columns.
  */
+#ifndef CN_NORM_TEMPLATE_H
+#define CN_NORM_TEMPLATE_H
+
+#include "kernels/tile/vector_template.h"
 
 /* sums[j] = sum of d, sums[c + j] = sum of d^2, over d = x[i, j] - pivot[j]. A pivot near the mean
  * keeps the variance that is found from them from cancelling. */
@@ -102,3 +108,5 @@ static void norm_backward(size_t rows, int c, const float *x, const float *dy, c
         }
     }
 }
+
+#endif

@@ -1,6 +1,12 @@
 /*
  * row_template.h - loops over rows: layer norm, sums of weighted rows, and dropout.
+ *
+ * Parameter: LANES. Provides: layer_norm, group_norm_backward, weighted_sum4, add_scaled, dropout.
  */
+#ifndef CN_ROW_TEMPLATE_H
+#define CN_ROW_TEMPLATE_H
+
+#include "kernels/tile/vector_template.h"
 
 INLINE float sum_of_lanes(vf v)
 {
@@ -135,3 +141,5 @@ static void dropout(size_t n, const uint32_t key[2], int limit, float scale, con
         store(y + i, load(x + i) * dropout_factor(at, key, limit, scale));
     if (i < n) store_part(y + i, load(x + i) * dropout_factor(at, key, limit, scale), (int)(n - i));
 }
+
+#endif

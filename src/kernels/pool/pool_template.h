@@ -2,7 +2,15 @@
  * pool_template.h - maximum and average over windows; vectors run over the channels.
  *
  *     y[i,p,q,c] = max or mean over the window's elements inside the image of x[i, r, s, c]
+ *
+ * Parameter: LANES. Provides: maximum and average, forward and backward.
  */
+#ifndef CN_POOL_TEMPLATE_H
+#define CN_POOL_TEMPLATE_H
+
+#include "base/geometry.h"
+#include "base/threads.h"
+#include "kernels/tile/vector_template.h"
 
 /* The part of window (p, q) that lies inside the image: rows r0 <= r < r1, columns s0 <= s < s1.
  */
@@ -254,3 +262,5 @@ static void average_pool_backward(const cn_conv_problem *s, const float *dy, flo
     pooling job = {.s = s, .dy = dy, .out = dx};
     cn_pool_run(pool, s->m, average_pool_backward_task, &job);
 }
+
+#endif

@@ -9,7 +9,15 @@
  *
  * where an odd K is filled up with a zero. So all that moves floats about moves pairs just as well,
  * and half as many; only the multiplication has to know. The sums are floats.
+ *
+ * Parameter: LANES. Provides: pairs of bf16, their products (dot_pairs), weights as pairs.
  */
+#ifndef CN_BF16_TEMPLATE_H
+#define CN_BF16_TEMPLATE_H
+
+#include "base/geometry.h"
+#include "base/threads.h"
+#include "kernels/tile/vector_template.h"
 
 #if LANES == 16 && defined(__AVX512F__) && defined(CONVNET_HAVE_AVX512BF16)
 #define BF16_INSTRUCTION 1
@@ -143,3 +151,5 @@ static void pair_channels(const cn_conv_problem *s, const float *w, float *pairs
     pairing z = {s->c, s->oc, w, pairs, s->fh * s->fw * pairs_of(s->c)};
     cn_pool_run(pool, div_ceil(z.rows, PAIRED_ROWS), pair_channels_task, &z);
 }
+
+#endif

@@ -13,7 +13,13 @@
  * forward           rows of x                  kernel row  (v, channel)  packed weights
  * backward data     rows of dy                 kernel row  (v, channel)  flipped weights
  * backward weights  rows of x, TA     image  image row   pixel         a panel of dy
+ *
+ * Parameter: LANES. Provides: tile, run_rows, run_row, prefetch_panel.
  */
+#ifndef CN_TILE_TEMPLATE_H
+#define CN_TILE_TEMPLATE_H
+
+#include "kernels/tile/bf16_template.h"
 
 /* How many sums fit the registers: 32 of them with AVX-512, else 16. One is left for the spread
  * scalar, NV for B. Without vectors fewer rows, and less code. */
@@ -410,3 +416,5 @@ static void run_row(const tile *job, ptrdiff_t panel)
     else
         run_row_with(false, job, panel);
 }
+
+#endif

@@ -3,14 +3,25 @@
  *
  * GCC's and Clang's vector extensions say what a loop does in every instruction set at once: + and
  * * are element by element, and a scalar operand is spread over the lanes. Each kernels_*.c defines
- * LANES and ISA and includes the templates; all they define is static.
+ * LANES and ISA and includes the templates; all they define is static. A template that is opened or
+ * compiled by itself is read with the lanes that every processor has.
  *
  * The same bits, whatever the compiler: it may not contract a b + c into a fused multiply-add
  * (cmake/kernels.cmake), since it would do so here and not there. What is fused says so by name:
  * fmadd and its kin round once with AVX2, AVX-512 and on aarch64, and twice in the portable kernels
  * of other processors.
+ *
+ * Parameter: LANES. Provides: vectors (vf, vi, vu) and what is done with them; min, max, div_ceil.
  */
-#include "kernels/kernels.h"
+#ifndef CN_VECTOR_TEMPLATE_H
+#define CN_VECTOR_TEMPLATE_H
+
+#ifndef LANES
+#define LANES 4
+#endif
+
+#include "base/activation.h"
+#include "base/base.h"
 
 #include <math.h>
 #include <string.h>
@@ -214,8 +225,21 @@ INLINE int max(int a, int b)
     return a > b ? a : b;
 }
 
-/* How many parts of `size` hold n. */
+/* n / size, rounded up. */
 INLINE int div_ceil(int n, int size)
 {
     return (n + size - 1) / size;
 }
+
+/* The greatest one. */
+INLINE int common_divisor(int a, int b)
+{
+    while (b) {
+        const int rest = a % b;
+        a = b;
+        b = rest;
+    }
+    return a;
+}
+
+#endif

@@ -13,7 +13,15 @@
  *
  * F(2x2, 3x3) has 4 x 4 tiles and 16 products for 4 outputs, but fewer filter elements: for one
  * small image, where reading filters takes longer than multiplying.
+ *
+ * Parameter: LANES. Provides: winograd_4x4_method, winograd_2x2_method.
  */
+#ifndef CN_WINOGRAD_TEMPLATE_H
+#define CN_WINOGRAD_TEMPLATE_H
+
+#include "kernels/conv/bias_template.h"
+#include "kernels/conv/direct_template.h"
+#include "kernels/winograd/winograd_transforms_template.h"
 
 enum {
     PLANES = 36, /* of tiles of 4 x 4 outputs, the most */
@@ -567,3 +575,5 @@ static const cn_conv_method winograd_2x2_method = {
     .pack = winograd_pack,
     .run = {[CN_CONV_FORWARD] = winograd_forward},
 };
+
+#endif

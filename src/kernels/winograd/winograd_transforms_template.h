@@ -11,7 +11,13 @@
  * F(2x2, 3x3) has the points 0, +-1 and infinity.
  *
  * Elements are `s` apart, and `t` in the result.
+ *
+ * Parameter: LANES. Provides: transform, and the lines that it applies.
  */
+#ifndef CN_WINOGRAD_TRANSFORMS_TEMPLATE_H
+#define CN_WINOGRAD_TRANSFORMS_TEMPLATE_H
+
+#include "kernels/tile/vector_template.h"
 
 #define POINT_A 0.70710678f
 #define POINT_B 1.41421356f
@@ -119,3 +125,5 @@ INLINE void transform(line_transform *line, const int from, const int to, const 
     UNROLL
     for (int i = 0; i < to; i++) line(half + i * from, 1, out + i * to, 1);
 }
+
+#endif
