@@ -117,7 +117,7 @@ static bool print_errors(int channels, const struct method *way)
                                .groups = 1};
     const cn_conv_options how = {.no_winograd = way->direct, .bf16 = way->bf16};
     cn_conv_plan plan;
-    cn_conv_plan_make(&plan, cn_kernels_get()->conv_methods, &s, how);
+    cn_conv_plan_make(&plan, cn_kernels_get()->conv->methods, &s, how);
     data d = {.s = s};
     const size_t pixels = (size_t)PICTURES * SIDE * SIDE, c = (size_t)channels;
     cn_rng rng;

@@ -46,7 +46,7 @@ cn_status bench_conv_open(bench_conv *c, bench_machine *m, const cn_conv_problem
         (size_t)s->fh * (size_t)s->fw * (size_t)(s->c / s->groups) * (size_t)s->oc;
     *c = (bench_conv){.machine = m, .s = *s, .packs = packs};
     how.threads = cn_pool_threads(m->pool);
-    cn_conv_plan_make(&c->plan, m->kernels->conv_methods, s, how);
+    cn_conv_plan_make(&c->plan, m->kernels->conv->methods, s, how);
     cn_status status = floats(&c->x, pixels * (size_t)s->c, rng, err);
     if (status == CN_OK) status = floats(&c->y, outputs * (size_t)s->oc, rng, err);
     if (status == CN_OK) status = floats(&c->w, weights, rng, err);

@@ -197,7 +197,7 @@ static const char *program_name;
 /* Most cases leave the choice to the plan; in some it has one method, and plain loops, to take. */
 static const char *draw_method(uint64_t *random)
 {
-    const cn_conv_method *const *methods = cn_kernels_named("scalar")->conv_methods;
+    const cn_conv_method *const *methods = cn_kernels_named("scalar")->conv->methods;
     int count = 0;
     while (methods[count]) count++;
     return draw(random) % 4 ? NULL : methods[draw_int(random, 0, count - 1)]->name;

@@ -290,9 +290,9 @@ static void scaling(job *j)
     for (int t = 0; j->tables[t]; t++) {
         const cn_kernels *k = j->tables[t];
         float *y = take_copy(j, "scaled", n, x), *a = take_copy(j, "blended", n, x);
-        double sum = k->sum_squares(n, x);
+        double sum = k->optimizer->sum_squares(n, x);
         k->scale(n, factor, y, y);
-        k->blend(n, factor, w, a);
+        k->optimizer->blend(n, factor, w, a);
         check_canaries(j, k);
         compare(j, k, "scaled", n, y, scaled, NULL);
         compare(j, k, "blended", n, a, blended, slack);
@@ -328,14 +328,14 @@ static void layer_norm(job *j)
         float *out = take(j, "y", n), *over = take_copy(j, "x = y", n, x);
         float *moments = take(j, "moments", 2 * rows), *gradient = take(j, "dx", n);
         float *over_dy = take_copy(j, "dy = dx", n, dy), *got = take(j, "sums", 2 * c);
-        k->layer_norm(rows, j->s.c, x, gamma, beta, epsilon, moments, out);
-        k->layer_norm(rows, j->s.c, over, gamma, beta, epsilon, NULL, over);
+        k->norm->rows(rows, j->s.c, x, gamma, beta, epsilon, moments, out);
+        k->norm->rows(rows, j->s.c, over, gamma, beta, epsilon, NULL, over);
         memset(got, 0, 2 * c * sizeof *got);
-        k->layer_norm_backward(rows, j->s.c, x, dy, gamma, moments, got, NULL);
+        k->norm->rows_backward(rows, j->s.c, x, dy, gamma, moments, got, NULL);
         memset(got, 0, 2 * c * sizeof *got);
-        k->layer_norm_backward(rows, j->s.c, x, dy, gamma, moments, got, gradient);
+        k->norm->rows_backward(rows, j->s.c, x, dy, gamma, moments, got, gradient);
         compare(j, k, "sums", 2 * c, got, sums, slack_sums);
-        k->layer_norm_backward(rows, j->s.c, x, over_dy, gamma, moments, got, over_dy);
+        k->norm->rows_backward(rows, j->s.c, x, over_dy, gamma, moments, got, over_dy);
         check_canaries(j, k);
         compare(j, k, "y", n, out, y, slack);
         compare_bits(j, k, "y over x", n, over, out);
@@ -359,7 +359,7 @@ static void group_norm_backward(job *j)
     }
     for (int t = 0; j->tables[t]; t++) {
         float *dx = take_copy(j, "dy = dx", n, dy);
-        j->tables[t]->group_norm_backward(rows, j->s.c, x, dx, mean, scale, fall, rest, dx);
+        j->tables[t]->norm->group_backward(rows, j->s.c, x, dx, mean, scale, fall, rest, dx);
         check_canaries(j, j->tables[t]);
         compare(j, j->tables[t], "dx", n, dx, want, slack);
     }
@@ -505,19 +505,19 @@ static void run_sgd(const cn_kernels *k, size_t n, const cn_update *u, const flo
                     float *v, float *w)
 {
     (void)v;
-    k->sgd(n, u, g, m, w);
+    k->optimizer->sgd(n, u, g, m, w);
 }
 
 static void run_adam(const cn_kernels *k, size_t n, const cn_update *u, const float *g, float *m,
                      float *v, float *w)
 {
-    k->adam(n, u, g, m, v, w);
+    k->optimizer->adam(n, u, g, m, v, w);
 }
 
 static void run_rmsprop(const cn_kernels *k, size_t n, const cn_update *u, const float *g, float *m,
                         float *v, float *w)
 {
-    k->rmsprop(n, u, g, m, v, w);
+    k->optimizer->rmsprop(n, u, g, m, v, w);
 }
 
 static void optimise(job *j, equations *twin, optimizer *run)

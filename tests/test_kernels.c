@@ -57,7 +57,7 @@ static planned plan_case(job *j, const cn_kernels *k, cn_pool *pool, int more)
     cn_conv_options how = j->how;
     problem.m += more;
     how.threads = cn_pool_threads(pool);
-    cn_conv_plan_make(&c.plan, k->conv_methods, &problem, how);
+    cn_conv_plan_make(&c.plan, k->conv->methods, &problem, how);
     c.packed = take(j, "packed", c.plan.packed);
     c.scratch = take(j, "scratch", c.plan.scratch);
     return c;
@@ -283,7 +283,7 @@ static void check_product(job *j, const cn_kernels *k, const unit_product *p)
     float *out = take(j, "out", p->n);
     cn_conv_args args = {.m = 1, .x = p->x, .w = p->w, .dy = p->dy};
     planned c = {.pool = NULL};
-    cn_conv_plan_make(&c.plan, k->conv_methods, &p->s, (cn_conv_options){.bf16 = true});
+    cn_conv_plan_make(&c.plan, k->conv->methods, &p->s, (cn_conv_options){.bf16 = true});
     c.packed = take(j, "packed", c.plan.packed);
     c.scratch = take(j, "scratch", c.plan.scratch);
     args.y = args.dx = args.dw = out;
@@ -342,7 +342,7 @@ static void max_pool_forward(job *j)
         for (int p = 0; p < POOLS; p++) {
             const cn_kernels *k = j->tables[t];
             float *y = take(j, "y", n_y);
-            k->max_pool_forward(s, x, y, j->pools[p]);
+            k->pool->max_forward(s, x, y, j->pools[p]);
             check_canaries(j, k);
             p ? compare_bits(j, k, "y", n_y, y, first)
               : compare(j, k, "y", n_y, first = y, want, NULL);
@@ -367,7 +367,7 @@ static void max_pool_backward(job *j)
         for (int p = 0; p < POOLS; p++) {
             const cn_kernels *k = j->tables[t];
             float *dx = take(j, "dx", n_x);
-            k->max_pool_backward(s, x, y, dy, ties, dx, j->pools[p]);
+            k->pool->max_backward(s, x, y, dy, ties, dx, j->pools[p]);
             check_canaries(j, k);
             p ? compare_bits(j, k, "dx", n_x, dx, first)
               : compare(j, k, "dx", n_x, first = dx, want, NULL);
@@ -390,7 +390,7 @@ static void average_pool_forward(job *j)
         for (int p = 0; p < POOLS; p++) {
             const cn_kernels *k = j->tables[t];
             float *y = take(j, "y", n_y);
-            k->average_pool_forward(s, x, y, j->pools[p]);
+            k->pool->average_forward(s, x, y, j->pools[p]);
             check_canaries(j, k);
             p ? compare_bits(j, k, "y", n_y, y, first)
               : compare(j, k, "y", n_y, first = y, want, slack);
@@ -411,7 +411,7 @@ static void average_pool_backward(job *j)
         for (int p = 0; p < POOLS; p++) {
             const cn_kernels *k = j->tables[t];
             float *dx = take(j, "dx", n_x);
-            k->average_pool_backward(s, dy, dx, j->pools[p]);
+            k->pool->average_backward(s, dy, dx, j->pools[p]);
             check_canaries(j, k);
             p ? compare_bits(j, k, "dx", n_x, dx, first)
               : compare(j, k, "dx", n_x, first = dx, want, slack);

@@ -3,13 +3,13 @@
  *
  * Parameters: ISA, its name; LANES, floats in a vector. Provides: cn_kernels_ISA.
  */
-#include "kernels/conv/bias_template.h"
 #include "kernels/conv/methods_template.h"
 #include "kernels/elementwise/activation_template.h"
 #include "kernels/elementwise/element_template.h"
+#include "kernels/elementwise/row_template.h"
 #include "kernels/kernels.h"
 #include "kernels/norm/norm_template.h"
-#include "kernels/norm/row_template.h"
+#include "kernels/optimizer/optimizer_template.h"
 #include "kernels/pool/pool_template.h"
 
 #define JOIN(a, b)      a##b
@@ -21,13 +21,10 @@ const cn_kernels TABLE_NAME(ISA) = {
     .isa = TEXT(ISA),
     .lanes = LANES,
     .multiply_add = multiply_add,
-    .conv_methods = conv_methods,
-    .bias = bias,
-    .bias_backward = bias_backward,
-    .max_pool_forward = max_pool_forward,
-    .max_pool_backward = max_pool_backward,
-    .average_pool_forward = average_pool_forward,
-    .average_pool_backward = average_pool_backward,
+    .conv = &conv_kernels,
+    .pool = &pool_kernels,
+    .norm = &norm_kernels,
+    .optimizer = &optimizer_kernels,
     .relu = relu,
     .relu_backward = relu_backward,
     .sigmoid = sigmoid,
@@ -52,9 +49,6 @@ const cn_kernels TABLE_NAME(ISA) = {
     .gelu_backward = gelu_backward,
     .gelu_tanh = gelu_tanh,
     .gelu_tanh_backward = gelu_tanh_backward,
-    .layer_norm = layer_norm,
-    .layer_norm_backward = layer_norm_backward,
-    .group_norm_backward = group_norm_backward,
     .weighted_sum4 = weighted_sum4,
     .add_scaled = add_scaled,
     .dropout = dropout,
@@ -62,14 +56,5 @@ const cn_kernels TABLE_NAME(ISA) = {
     .softmax_backward = softmax_backward,
     .sum = sum,
     .add = add,
-    .column_sums = column_sums,
-    .scale_columns = scale_columns,
-    .norm_backward_sums = norm_backward_sums,
-    .norm_backward = norm_backward,
-    .sgd = sgd,
-    .adam = adam,
-    .rmsprop = rmsprop,
-    .sum_squares = sum_squares,
     .scale = scale,
-    .blend = blend,
 };

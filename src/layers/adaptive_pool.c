@@ -55,14 +55,14 @@ static cn_conv_problem shape_of(const cn_call *call)
 static void forward(const cn_call *call)
 {
     cn_conv_problem s = shape_of(call);
-    call->kernels->average_pool_forward(&s, call->x[0], call->y, call->pool);
+    call->kernels->pool->average_forward(&s, call->x[0], call->y, call->pool);
 }
 
 static void backward(const cn_call *call)
 {
     cn_conv_problem s = shape_of(call);
     /* A[i,p,q,c] = mean of a window:  dA_prev[each of its N elements] += dA[i,p,q,c] / N */
-    if (call->dx[0]) call->kernels->average_pool_backward(&s, call->dy, call->dx[0], call->pool);
+    if (call->dx[0]) call->kernels->pool->average_backward(&s, call->dy, call->dx[0], call->pool);
 }
 
 const cn_layer_type cn_adaptive_average_pool_type = {

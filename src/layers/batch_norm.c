@@ -143,8 +143,8 @@ static void sums_unit(void *argument, int unit, int worker)
     const rows_job *job = argument;
     size_t first, rows = chunk_at(job, unit, &first);
     (void)worker;
-    job->call->kernels->column_sums(rows, job->c, job->call->x[0] + first, job->call->x[0],
-                                    job->sums + (size_t)unit * 2 * (size_t)job->c);
+    job->call->kernels->norm->column_sums(rows, job->c, job->call->x[0] + first, job->call->x[0],
+                                          job->sums + (size_t)unit * 2 * (size_t)job->c);
 }
 
 static void scale_unit(void *argument, int unit, int worker)
@@ -153,8 +153,8 @@ static void scale_unit(void *argument, int unit, int worker)
     const cn_call *call = job->call;
     size_t first, rows = chunk_at(job, unit, &first);
     (void)worker;
-    call->kernels->scale_columns(rows, job->c, call->x[0] + first, job->k.mean, job->k.scale,
-                                 job->k.shift, call->activation, call->y + first);
+    call->kernels->norm->scale_columns(rows, job->c, call->x[0] + first, job->k.mean, job->k.scale,
+                                       job->k.shift, call->activation, call->y + first);
 }
 
 /* The batch's mean and variance, from sums around the first row; the running ones move. */
@@ -220,7 +220,7 @@ static void backward_sums_unit(void *argument, int unit, int worker)
     const cn_call *call = job->call;
     size_t first, rows = chunk_at(job, unit, &first);
     (void)worker;
-    call->kernels->norm_backward_sums(
+    call->kernels->norm->backward_sums(
         rows, job->c, call->x[0] + first, call->dy + first, job->k.mean, job->k.scale,
         call->activation.kind ? job->k.shift : NULL, job->sums + (size_t)unit * 2 * (size_t)job->c);
 }
@@ -231,9 +231,9 @@ static void backward_unit(void *argument, int unit, int worker)
     const cn_call *call = job->call;
     size_t first, rows = chunk_at(job, unit, &first);
     (void)worker;
-    call->kernels->norm_backward(rows, job->c, call->x[0] + first, call->dy + first, job->k.mean,
-                                 job->k.scale, call->activation.kind ? job->k.shift : NULL, job->b,
-                                 job->d, call->dx[0] + first);
+    call->kernels->norm->backward(rows, job->c, call->x[0] + first, call->dy + first, job->k.mean,
+                                  job->k.scale, call->activation.kind ? job->k.shift : NULL, job->b,
+                                  job->d, call->dx[0] + first);
 }
 
 static void backward(const cn_call *call)

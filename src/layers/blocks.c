@@ -252,7 +252,7 @@ static cn_status engine_conv_forward(const cn_conv_problem *s, const cn_tensor *
     cn_conv_plan plan;
     cn_conv_args args = {.m = s->m, .x = A_prev->data, .b = b->data, .y = Z->data};
     cn_status status = CN_ERR_MEMORY;
-    cn_conv_plan_make(&plan, cn_kernels_get()->conv_methods, s, (cn_conv_options){0});
+    cn_conv_plan_make(&plan, cn_kernels_get()->conv->methods, s, (cn_conv_options){0});
     float *packed = cn_allocate(plan.packed, sizeof(float), "conv_forward: packed W", err);
     if (!packed) goto done;
     args.scratch = cn_allocate(plan.scratch, sizeof(float), "conv_forward: scratch", err);
@@ -297,9 +297,9 @@ static cn_status engine_pool_forward(const cn_conv_problem *s, const cn_tensor *
     float *x = copy_with_room(A_prev, "pool_forward: copy of A_prev", err);
     if (!x) return CN_ERR_MEMORY;
     if (mode == CN_POOL_MAX)
-        k->max_pool_forward(s, x, A->data, NULL);
+        k->pool->max_forward(s, x, A->data, NULL);
     else
-        k->average_pool_forward(s, x, A->data, NULL);
+        k->pool->average_forward(s, x, A->data, NULL);
     cn_release(x);
     return CN_OK;
 }
@@ -337,7 +337,7 @@ static cn_status engine_conv_backward(const cn_conv_problem *s, const cn_tensor 
                          .dw = dW->data,
                          .db = db->data};
     cn_status status = CN_ERR_MEMORY;
-    cn_conv_plan_make(&plan, cn_kernels_get()->conv_methods, s, (cn_conv_options){0});
+    cn_conv_plan_make(&plan, cn_kernels_get()->conv->methods, s, (cn_conv_options){0});
     float *dy = copy_with_room(dZ, "conv_backward: copy of dZ", err);
     if (!dy) goto done;
     args.scratch = cn_allocate(plan.scratch, sizeof(float), "conv_backward: scratch", err);
@@ -433,10 +433,10 @@ static cn_status engine_pool_backward(const cn_conv_problem *s, const cn_tensor 
         /* The course's cache has no A: the maxima are found again. */
         y = cn_allocate(cn_tensor_count(dA), sizeof(float), "pool_backward: maxima", err);
         if (!y) goto done;
-        k->max_pool_forward(s, x, y, NULL);
-        k->max_pool_backward(s, x, y, dy, true, dA_prev->data, NULL);
+        k->pool->max_forward(s, x, y, NULL);
+        k->pool->max_backward(s, x, y, dy, true, dA_prev->data, NULL);
     } else {
-        k->average_pool_backward(s, dy, dA_prev->data, NULL);
+        k->pool->average_backward(s, dy, dA_prev->data, NULL);
     }
     status = CN_OK;
 done:

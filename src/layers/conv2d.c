@@ -93,7 +93,7 @@ void cn_conv2d_needs(const cn_call *call, int threads, cn_needs *n)
     const cn_conv_options how = {.threads = threads,
                                  .no_winograd = call->no_winograd,
                                  .bf16 = call->precision == CN_PRECISION_BF16};
-    cn_conv_plan_make(&n->conv, call->kernels->conv_methods, &problem, how);
+    cn_conv_plan_make(&n->conv, call->kernels->conv->methods, &problem, how);
     n->packed = n->conv.packed;
     n->scratch = n->conv.scratch;
 }

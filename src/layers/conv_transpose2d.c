@@ -133,8 +133,9 @@ static void bias_unit(void *argument, int unit, int worker)
     const bias_job *job = argument;
     size_t first = first_row(job, unit), end = first_row(job, unit + 1);
     (void)worker;
-    job->call->kernels->bias(end - first, job->columns, job->call->w[1], job->call->activation,
-                             job->call->y + first * (size_t)job->columns);
+    job->call->kernels->conv->bias(end - first, job->columns, job->call->w[1],
+                                   job->call->activation,
+                                   job->call->y + first * (size_t)job->columns);
 }
 
 static void bias_backward_unit(void *argument, int unit, int worker)
@@ -144,8 +145,8 @@ static void bias_backward_unit(void *argument, int unit, int worker)
     float *sum = job->sums + (size_t)unit * (size_t)job->columns;
     (void)worker;
     memset(sum, 0, (size_t)job->columns * sizeof *sum);
-    job->call->kernels->bias_backward(end - first, job->columns,
-                                      job->call->dy + first * (size_t)job->columns, sum);
+    job->call->kernels->conv->bias_backward(end - first, job->columns,
+                                            job->call->dy + first * (size_t)job->columns, sum);
 }
 
 /* ---- running */

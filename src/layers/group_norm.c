@@ -108,12 +108,12 @@ static void forward_unit(void *argument, int image, int worker)
     const float *x = call->x[0] + (size_t)image * count;
     float *shift = scratch_at(call, image, SHIFT);
     (void)worker;
-    call->kernels->column_sums(rows, c, x, x, scratch_at(call, image, SUMS));
+    call->kernels->norm->column_sums(rows, c, x, x, scratch_at(call, image, SUMS));
     find_moments(call, image, rows, x);
     for (int j = 0; j < c; j++) shift[j] = o->no_shift ? 0 : call->w[!o->no_scale][j];
-    call->kernels->scale_columns(rows, c, x, kept_at(call, image, MEAN),
-                                 kept_at(call, image, SCALE), shift, call->activation,
-                                 call->y + (size_t)image * count);
+    call->kernels->norm->scale_columns(rows, c, x, kept_at(call, image, MEAN),
+                                       kept_at(call, image, SCALE), shift, call->activation,
+                                       call->y + (size_t)image * count);
 }
 
 static void backward_unit(void *argument, int image, int worker)
@@ -130,7 +130,7 @@ static void backward_unit(void *argument, int image, int worker)
     float *fall = scratch_at(call, image, FALL), *rest = scratch_at(call, image, REST);
     double n = (double)rows * size;
     (void)worker;
-    call->kernels->norm_backward_sums(rows, c, x, dy, mean, scale, NULL, sums);
+    call->kernels->norm->backward_sums(rows, c, x, dy, mean, scale, NULL, sums);
     if (!call->dx[0]) return;
     /* With g = gamma dY, X_hat depends on X also by mu and var of its group:
      *     dX = rstd (g - mean of g - X_hat mean of g X_hat) */
@@ -145,8 +145,8 @@ static void backward_unit(void *argument, int image, int worker)
             rest[j] = (float)(first / n);
         }
     }
-    call->kernels->group_norm_backward(rows, c, x, dy, mean, scale, fall, rest,
-                                       call->dx[0] + (size_t)image * count);
+    call->kernels->norm->group_backward(rows, c, x, dy, mean, scale, fall, rest,
+                                        call->dx[0] + (size_t)image * count);
 }
 
 /* ---- the layer */

@@ -81,7 +81,7 @@ static void forward_unit(void *argument, int unit, int worker)
     const cn_layer_norm_opts *o = call->layer->options;
     size_t row = (size_t)unit * job->chunk, at = row * (size_t)job->c;
     (void)worker;
-    call->kernels->layer_norm(rows_of(job, unit), job->c, call->x[0] + at,
+    call->kernels->norm->rows(rows_of(job, unit), job->c, call->x[0] + at,
                               weight_at(job, job->scale), weight_at(job, job->shift),
                               (float)o->epsilon, call->training ? call->kept + 2 * row : NULL,
                               call->y + at);
@@ -95,7 +95,7 @@ static void backward_unit(void *argument, int unit, int worker)
     float *sums = call->scratch + (size_t)unit * 2 * (size_t)job->c;
     (void)worker;
     memset(sums, 0, 2 * (size_t)job->c * sizeof *sums);
-    call->kernels->layer_norm_backward(rows_of(job, unit), job->c, call->x[0] + at, call->dy + at,
+    call->kernels->norm->rows_backward(rows_of(job, unit), job->c, call->x[0] + at, call->dy + at,
                                        weight_at(job, job->scale), call->kept + 2 * row, sums,
                                        call->dx[0] ? call->dx[0] + at : NULL);
 }

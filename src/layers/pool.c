@@ -39,7 +39,7 @@ static cn_status infer(cn_layer *layer, const char *place, cn_error *err)
 static void max_forward(const cn_call *call)
 {
     cn_conv_problem s = cn_layer_problem(call->layer, call->m);
-    call->kernels->max_pool_forward(&s, call->x[0], call->y, call->pool);
+    call->kernels->pool->max_forward(&s, call->x[0], call->y, call->pool);
 }
 
 static void max_backward(const cn_call *call)
@@ -48,14 +48,14 @@ static void max_backward(const cn_call *call)
     /* A[i,p,q,c] = max over u,v of A_prev[...]:
      *     dA_prev[the first that equals A[i,p,q,c]] += dA[i,p,q,c] */
     if (call->dx[0])
-        call->kernels->max_pool_backward(&s, call->x[0], call->y, call->dy, false, call->dx[0],
-                                         call->pool);
+        call->kernels->pool->max_backward(&s, call->x[0], call->y, call->dy, false, call->dx[0],
+                                          call->pool);
 }
 
 static void average_forward(const cn_call *call)
 {
     cn_conv_problem s = cn_layer_problem(call->layer, call->m);
-    call->kernels->average_pool_forward(&s, call->x[0], call->y, call->pool);
+    call->kernels->pool->average_forward(&s, call->x[0], call->y, call->pool);
 }
 
 static void average_backward(const cn_call *call)
@@ -63,7 +63,7 @@ static void average_backward(const cn_call *call)
     cn_conv_problem s = cn_layer_problem(call->layer, call->m);
     /* A[i,p,q,c] = 1/N sum over u,v of A_prev[...]:
      *     dA_prev[each of them] += dA[i,p,q,c] / N */
-    if (call->dx[0]) call->kernels->average_pool_backward(&s, call->dy, call->dx[0], call->pool);
+    if (call->dx[0]) call->kernels->pool->average_backward(&s, call->dy, call->dx[0], call->pool);
 }
 
 const cn_layer_type cn_max_pool_type = {

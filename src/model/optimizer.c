@@ -182,7 +182,7 @@ static void measure_unit(void *argument, int unit, int worker)
     const step_job *job = argument;
     cn_update_unit *u = &job->units[unit];
     (void)worker;
-    u->squares = job->kernels->sum_squares(u->count, job->blocks->gradients + u->from);
+    u->squares = job->kernels->optimizer->sum_squares(u->count, job->blocks->gradients + u->from);
 }
 
 static void step_unit(void *argument, int unit, int worker)
@@ -202,9 +202,11 @@ static void step_unit(void *argument, int unit, int worker)
     update.decay = o->decoupled ? 0 : (float)decay;
     update.keep = o->decoupled ? (float)(1 - rate * decay) : 1;
     switch (o->kind) {
-    case CN_SGD: job->kernels->sgd(u->count, &update, g, first, w); break;
-    case CN_RMSPROP: job->kernels->rmsprop(u->count, &update, g, second, first, w); break;
-    default: job->kernels->adam(u->count, &update, g, first, second, w);
+    case CN_SGD: job->kernels->optimizer->sgd(u->count, &update, g, first, w); break;
+    case CN_RMSPROP:
+        job->kernels->optimizer->rmsprop(u->count, &update, g, second, first, w);
+        break;
+    default: job->kernels->optimizer->adam(u->count, &update, g, first, second, w);
     }
 }
 

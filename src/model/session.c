@@ -456,6 +456,6 @@ void cn_session_state(cn_session *s, cn_state *state)
 
 void cn_session_blend(cn_session *s, double part, float *average)
 {
-    cn_map_with_run(s->pool, s->plan.kernels->blend, (float)part, s->model->block_size,
+    cn_map_with_run(s->pool, s->plan.kernels->optimizer->blend, (float)part, s->model->block_size,
                     s->model->block, average);
 }

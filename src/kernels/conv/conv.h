@@ -132,6 +132,17 @@ void cn_conv_pack(const cn_conv_plan *plan, const float *w, float *packed, cn_po
  */
 void cn_conv_run(const cn_conv_plan *plan, cn_conv_direction direction, const cn_conv_args *args);
 
+/* ---- the table of an instruction set */
+
+typedef struct cn_conv_kernels {
+    const cn_conv_method *const *methods; /* for cn_conv_plan_make */
+    /* Over rows of `columns`: y += b in every row, where b is not NULL, then the activation, which
+     * is NONE or CLIP; and db += the sum of all rows of dy, which are readable one
+     * vector past their end. */
+    void (*bias)(size_t rows, int columns, const float *b, cn_activation activation, float *y);
+    void (*bias_backward)(size_t rows, int columns, const float *dy, float *db);
+} cn_conv_kernels;
+
 /* ---- the last method: plain loops, in any instruction set (conv_plain.c) */
 
 extern const cn_conv_method cn_conv_plain;

@@ -2,7 +2,7 @@
  * methods_template.h - all methods of convolution, best first: the first one that supports a pass
  * computes it. To add one is a file and a row.
  *
- * Parameter: LANES. Provides: conv_methods.
+ * Parameter: LANES. Provides: conv_kernels.
  */
 #ifndef CN_METHODS_TEMPLATE_H
 #define CN_METHODS_TEMPLATE_H
@@ -23,5 +23,8 @@ static const cn_conv_method *const conv_methods[] = {
     &direct_forward_method, &direct_weights_method,
     &cn_conv_plain,         NULL,
 };
+
+static const cn_conv_kernels conv_kernels = {
+    .methods = conv_methods, .bias = bias, .bias_backward = bias_backward};
 
 #endif

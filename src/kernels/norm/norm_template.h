@@ -5,11 +5,13 @@
  * that the sums, which lie in memory, cost little; the inner loop runs over channels and becomes
  * vectors whatever their number.
  *
- * Parameter: LANES. Provides: sums and scales of columns.
+ * Parameter: LANES. Provides: norm_kernels.
  */
 #ifndef CN_NORM_TEMPLATE_H
 #define CN_NORM_TEMPLATE_H
 
+#include "kernels/norm/layer_norm_template.h"
+#include "kernels/norm/norm_kernels.h"
 #include "kernels/tile/vector_template.h"
 
 /* sums[j] = sum of d, sums[c + j] = sum of d^2, over d = x[i, j] - pivot[j]. A pivot near the mean
@@ -108,5 +110,13 @@ static void norm_backward(size_t rows, int c, const float *x, const float *dy, c
         }
     }
 }
+
+static const cn_norm_kernels norm_kernels = {.column_sums = column_sums,
+                                             .scale_columns = scale_columns,
+                                             .backward_sums = norm_backward_sums,
+                                             .backward = norm_backward,
+                                             .rows = layer_norm,
+                                             .rows_backward = layer_norm_backward,
+                                             .group_backward = group_norm_backward};
 
 #endif

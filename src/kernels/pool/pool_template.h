@@ -3,13 +3,12 @@
  *
  *     y[i,p,q,c] = max or mean over the window's elements inside the image of x[i, r, s, c]
  *
- * Parameter: LANES. Provides: maximum and average, forward and backward.
+ * Parameter: LANES. Provides: pool_kernels.
  */
 #ifndef CN_POOL_TEMPLATE_H
 #define CN_POOL_TEMPLATE_H
 
-#include "base/geometry.h"
-#include "base/threads.h"
+#include "kernels/pool/pool_kernels.h"
 #include "kernels/tile/vector_template.h"
 
 /* The part of window (p, q) that lies inside the image: rows r0 <= r < r1, columns s0 <= s < s1.
@@ -262,5 +261,10 @@ static void average_pool_backward(const cn_conv_problem *s, const float *dy, flo
     pooling job = {.s = s, .dy = dy, .out = dx};
     cn_pool_run(pool, s->m, average_pool_backward_task, &job);
 }
+
+static const cn_pool_kernels pool_kernels = {.max_forward = max_pool_forward,
+                                             .max_backward = max_pool_backward,
+                                             .average_forward = average_pool_forward,
+                                             .average_backward = average_pool_backward};
 
 #endif
