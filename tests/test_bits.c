@@ -220,6 +220,7 @@ enum { ISAS = sizeof isas / sizeof *isas };
 static const char *record_isa(const char *isa)
 {
 #ifdef __aarch64__
+    (void)isa;
     return "aarch64";
 #else
     return isa;
