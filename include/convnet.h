@@ -268,8 +268,8 @@ typedef struct cn_conv2d_opts {
                         n_C), and a group's are neighbours */
 } cn_conv2d_opts;
 
-/* A convolution of every channel by itself: cn_conv2d with groups = n_C_prev, and n_C = multiplier
- * n_C_prev. The filters are (f_H, f_W, 1, n_C). */
+/* A convolution of every channel by itself: cn_conv2d with groups = n_C_prev, and
+ * n_C = depth_multiplier n_C_prev. The filters are (f_H, f_W, 1, n_C). */
 typedef struct cn_depthwise_conv2d_opts {
     const char *name;
     int kernel[2];  /* f_H, f_W, required */
@@ -279,7 +279,7 @@ typedef struct cn_depthwise_conv2d_opts {
     bool no_bias;
     cn_init init;
     int dilation[2];
-    int multiplier; /* outputs a channel, neighbours in Z; default 1 */
+    int depth_multiplier; /* outputs a channel, neighbours in Z; default 1 */
 } cn_depthwise_conv2d_opts;
 
 /*
@@ -358,8 +358,9 @@ typedef struct cn_elu_opts {
 
 typedef struct cn_gelu_opts {
     const char *name;
-    bool tanh; /* (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2 in place of the integral, as some
-                  networks were trained with; it differs by up to 5e-4 and is no faster here */
+    bool
+        approximate; /* (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2 in place of the integral, as
+                 some networks were trained with; it differs by up to 5e-4 and is no faster here */
 } cn_gelu_opts;
 
 typedef struct cn_adaptive_pool_opts {

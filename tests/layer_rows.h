@@ -5,8 +5,8 @@
 #ifndef TEST_LAYER_ROWS_H
 #define TEST_LAYER_ROWS_H
 
-#include "convnet.h"
 #include "draw.h"
+#include "model/model.h"
 
 #include <string.h>
 
@@ -64,7 +64,7 @@ static cn_node conv2d(cn_model *m, cn_node x, const int *n, uint64_t *random)
 
 static cn_node depthwise_conv2d(cn_model *m, cn_node x, const int *n, uint64_t *random)
 {
-    cn_depthwise_conv2d_opts o = {.multiplier = draw(random) % 4 ? 0 : draw_int(random, 1, 4),
+    cn_depthwise_conv2d_opts o = {.depth_multiplier = draw(random) % 4 ? 0 : draw_int(random, 1, 4),
                                   .no_bias = draw(random) % 4 == 0};
     draw_window(random, n, false, o.kernel, o.stride, &o.pad, o.pads);
     if (draw(random) % 3 == 0) draw_dilation(random, o.kernel, o.pad, o.dilation, o.pads);
@@ -165,7 +165,7 @@ static cn_node elu(cn_model *m, cn_node x, const int *n, uint64_t *random)
 static cn_node gelu(cn_model *m, cn_node x, const int *n, uint64_t *random)
 {
     (void)n;
-    return cn_gelu(m, x, (cn_gelu_opts){.tanh = draw(random) % 2});
+    return cn_gelu(m, x, (cn_gelu_opts){.approximate = draw(random) % 2});
 }
 
 static cn_node adaptive_average_pool(cn_model *m, cn_node x, const int *n, uint64_t *random)
@@ -271,7 +271,7 @@ static cn_node concat(cn_model *m, cn_node x, const int *n, uint64_t *random)
 
 /* ---- the table */
 
-/* One row a layer type. A type of the layer table without a row fails the test. */
+/* One row per layer type; a function of one element may do without. */
 static const struct row {
     const char *type;
     builder *build;
@@ -315,6 +315,25 @@ static const struct row *find_row(const char *type)
     for (int i = 0; i < ROWS; i++)
         if (!strcmp(rows[i].type, type)) return &rows[i];
     return NULL;
+}
+
+/* Whether the type is a function of one element. */
+static bool is_activation(const cn_layer_type *type)
+{
+    for (int i = 0; cn_activation_types[i]; i++)
+        if (cn_activation_types[i] == type) return true;
+    return false;
+}
+
+/* Adds a layer of the type: as its row says, or, a function of one element, with its option drawn
+ * or left at the default. */
+static cn_node build(cn_model *m, cn_node x, const char *name, const int *n, uint64_t *random)
+{
+    if (find_row(name)) return find_row(name)->build(m, x, n, random);
+    const cn_layer_type *type = cn_layer_type_find(name);
+    double options[8] = {0}, value = draw(random) % 2 ? draw_real(random, 0.01, 2) : 0;
+    if (type->options) cn_option_set(type->options, options, 1, &value);
+    return cn_model_add(m, type, type->options ? options : NULL, NULL, &x, 1);
 }
 
 #endif

@@ -154,7 +154,7 @@ def other_convolutions(random):
                 nchw(x), w.permute(3, 2, 0, 1).contiguous(), b, stride, pads, d, groups)))
         elif case % 3 == 1:
             shape[2] += 1
-            text = f"depthwise {window} multiplier {each}"
+            text = f"depthwise {window} depth_multiplier {each}"
             compare_layer(random, text, shape, lambda x, w, b: nhwc(F.conv2d(
                 nchw(x), w.permute(3, 2, 0, 1).contiguous(), b, stride, pads, d, shape[2])))
         else:
@@ -186,7 +186,7 @@ def by_words(p):
         "elu 0.5": lambda x: F.elu(x, 0.5),
         "silu": F.silu,
         "gelu": F.gelu,
-        "gelu tanh": lambda x: F.gelu(x, approximate="tanh"),
+        "gelu approximate": lambda x: F.gelu(x, approximate="tanh"),
         "softplus": F.softplus,
         "hard_sigmoid": F.hardsigmoid,
         "hard_swish": F.hardswish,

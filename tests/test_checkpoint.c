@@ -168,7 +168,7 @@ static const recipe recipes[] = {
       .schedule = {.kind = CN_SCHEDULE_ONE_CYCLE, .warmup = 0.5},
       .augment = {.flip = CN_FLIP_ALTERNATING, .crop = 1, .cutout = 2, .mixup = 0.2}}},
     {"adamw, lookahead, gradients of two batches",
-     "depthwise 3x3 same multiplier 3, gelu, avgpool 2, dense 9, silu, dense classes",
+     "depthwise 3x3 same depth_multiplier 3, gelu, avgpool 2, dense 9, silu, dense classes",
      {.learning_rate = 0.01,
       .accumulate = 2,
       .optimizer = {.kind = CN_ADAMW},

@@ -14,11 +14,9 @@
 
 #include "base/counter.h"
 #include "kernel_walk.h"
+#include "layers/layer.h"
 
 /* ---- element by element */
-
-typedef void unary(size_t n, const float *x, float *y);
-typedef void unary_backward(size_t n, const float *y, const float *dy, float *dx);
 
 /* Numbers at which functions like to go wrong. */
 static const float special[] = {0.0f,   -0.0f,  1e-45f, -1e-45f, 1e-38f,   -1e-38f,   1e-7f,
@@ -35,46 +33,61 @@ static float *take_special(job *j, const char *what, size_t n, double range)
     return x;
 }
 
+/* The function of that layer, but for its parameter. */
+static cn_activation activation_of(const char *name)
+{
+    cn_activation a = cn_layer_type_find(name)->activation;
+    if (!a.kind) a.kind = cn_elementwise_find(name);
+    return a;
+}
+
 /* Runs the function beside its input and over it: the answer must be the same. */
-static void check_unary(job *j, const cn_kernels *k, unary *function, size_t n, const float *x,
-                        const double *want, const double *slack)
+static void check_unary(job *j, const cn_kernels *k, const cn_activation *a, size_t n,
+                        const float *x, const double *want, const double *slack)
 {
     float *y = take(j, "y", n), *both = take_copy(j, "x = y", n, x);
-    function(n, x, y);
-    function(n, both, both);
+    k->elementwise[a->kind].forward(n, a, x, y);
+    k->elementwise[a->kind].forward(n, a, both, both);
     check_canaries(j, k);
     compare(j, k, "y", n, y, want, slack);
     compare_bits(j, k, "y over x", n, both, y);
 }
 
-static void check_unary_backward(job *j, const cn_kernels *k, unary_backward *function, size_t n,
-                                 const float *y, const float *dy, const double *want,
+/* Where `want` is NaN it is so because of the input: what a NaN passes back may be anything. */
+static void check_unary_backward(job *j, const cn_kernels *k, const cn_activation *a, size_t n,
+                                 const float *from, const float *dy, const double *want,
                                  const double *slack)
 {
     float *dx = take(j, "dx", n), *both = take_copy(j, "dy = dx", n, dy);
-    function(n, y, dy, dx);
-    function(n, y, both, both);
+    k->elementwise[a->kind].backward(n, a, from, dy, dx);
+    k->elementwise[a->kind].backward(n, a, from, both, both);
     check_canaries(j, k);
+    for (size_t i = 0; i < n; i++)
+        if (isnan(want[i])) dx[i] = both[i] = NAN;
     compare(j, k, "dx", n, dx, want, slack);
     compare_bits(j, k, "dx over dy", n, both, dx);
 }
 
-static void relu(job *j)
+/* ReLU and ReLU6 are exact, as are their derivatives at a kink and at infinity. */
+static void clip(job *j)
 {
+    const cn_ref_activation *twin = cn_ref_activation_find(j->function);
+    const cn_activation a = activation_of(j->function);
     size_t n = (size_t)j->s.m;
-    float *x = take_special(j, "x", n, 3), *dy = take_input(j, "dy", n, 9), *y = take(j, "y", n);
-    double *wide = widen(j, n, x), *want = take_doubles(j, n), *want_dx = take_doubles(j, n);
-    cn_ref_relu_forward(n, wide, want);
-    for (int t = 0; j->tables[t]; t++)
-        check_unary(j, j->tables[t], j->tables[t]->relu, n, x, want, NULL);
+    float *x = take_special(j, "x", n, draw(&j->random) % 2 ? 3 : 9),
+          *dy = take_input(j, "dy", n, 9);
+    float *y = take(j, "y", n);
+    double *want = take_doubles(j, n), *want_dx = take_doubles(j, n);
     for (size_t i = 0; i < n; i++) {
-        y[i] =
-            isnan(want[i]) ? 0 : (float)want[i]; /* what a NaN passes back is nobody's business */
-        wide[i] = (double)y[i];
+        if (draw(&j->random) % 16 == 0) x[i] = 6;
+        want[i] = twin->value((double)x[i], 0);
+        y[i] = (float)want[i];
+        want_dx[i] = isnan(x[i]) ? NAN : (double)dy[i] * twin->derivative((double)x[i], 0);
     }
-    cn_ref_relu_backward(n, wide, widen(j, n, dy), want_dx);
-    for (int t = 0; j->tables[t]; t++)
-        check_unary_backward(j, j->tables[t], j->tables[t]->relu_backward, n, y, dy, want_dx, NULL);
+    for (int t = 0; j->tables[t]; t++) {
+        check_unary(j, j->tables[t], &a, n, x, want, NULL);
+        check_unary_backward(j, j->tables[t], &a, n, y, dy, want_dx, NULL);
+    }
 }
 
 /* An activation is good to 6 roundings of its result, 3 units in the last place; results near the
@@ -88,125 +101,83 @@ static double *rounding_of(job *j, size_t n, const double *want)
 
 static void sigmoid(job *j)
 {
+    const cn_ref_activation *twin = cn_ref_activation_find(j->function);
+    const cn_activation a = activation_of(j->function);
     size_t n = (size_t)j->s.m;
     float *x = take_special(j, "x", n, 20), *dy = take_input(j, "dy", n, 9), *y = take(j, "y", n);
     double *want = take_doubles(j, n), *want_dx = take_doubles(j, n);
-    cn_ref_sigmoid_forward(n, widen(j, n, x), want);
+    for (size_t i = 0; i < n; i++) want[i] = twin->value((double)x[i], 0);
     for (int t = 0; j->tables[t]; t++)
-        check_unary(j, j->tables[t], j->tables[t]->sigmoid, n, x, want, rounding_of(j, n, want));
+        check_unary(j, j->tables[t], &a, n, x, want, rounding_of(j, n, want));
     for (size_t i = 0; i < n; i++) { /* the derivative, from the rounded y */
         y[i] = (float)want[i];
         want_dx[i] = (double)dy[i] * (double)y[i] * (1 - (double)y[i]);
     }
     for (int t = 0; j->tables[t]; t++)
-        check_unary_backward(j, j->tables[t], j->tables[t]->sigmoid_backward, n, y, dy, want_dx,
-                             rounding_of(j, n, want_dx));
+        check_unary_backward(j, j->tables[t], &a, n, y, dy, want_dx, rounding_of(j, n, want_dx));
 }
 
 static void hyperbolic_tangent(job *j)
 {
+    const cn_ref_activation *twin = cn_ref_activation_find(j->function);
+    const cn_activation a = activation_of(j->function);
     size_t n = (size_t)j->s.m;
     float *x = take_special(j, "x", n, 5), *dy = take_input(j, "dy", n, 9), *y = take(j, "y", n);
     double *want = take_doubles(j, n), *want_dx = take_doubles(j, n), *slack = take_doubles(j, n);
-    cn_ref_tanh_forward(n, widen(j, n, x), want);
+    for (size_t i = 0; i < n; i++) want[i] = twin->value((double)x[i], 0);
     for (int t = 0; j->tables[t]; t++)
-        check_unary(j, j->tables[t], j->tables[t]->tanh, n, x, want, rounding_of(j, n, want));
+        check_unary(j, j->tables[t], &a, n, x, want, rounding_of(j, n, want));
     for (size_t i = 0; i < n; i++) { /* 1 - y^2 is off by a rounding of y^2, however small it is */
         y[i] = (float)want[i];
         want_dx[i] = (double)dy[i] * (1 - (double)y[i] * (double)y[i]);
         slack[i] = 4 * ROUNDING * fabs((double)dy[i]);
     }
     for (int t = 0; j->tables[t]; t++)
-        check_unary_backward(j, j->tables[t], j->tables[t]->tanh_backward, n, y, dy, want_dx,
-                             slack);
+        check_unary_backward(j, j->tables[t], &a, n, y, dy, want_dx, slack);
 }
 
-/* ---- the other activations, by their name */
-
-/* The table's functions, under one pair of signatures. */
-static void forward_of(const cn_kernels *k, const char *name, size_t n, float parameter,
-                       const float *x, float *y)
-{
-    if (!strcmp(name, "leaky_relu")) k->leaky_relu(n, parameter, x, y);
-    if (!strcmp(name, "elu")) k->elu(n, parameter, x, y);
-    if (!strcmp(name, "relu6")) k->relu6(n, x, y);
-    if (!strcmp(name, "hard_sigmoid")) k->hard_sigmoid(n, x, y);
-    if (!strcmp(name, "hard_swish")) k->hard_swish(n, x, y);
-    if (!strcmp(name, "softplus")) k->softplus(n, x, y);
-    if (!strcmp(name, "silu")) k->silu(n, x, y);
-    if (!strcmp(name, "gelu")) k->gelu(n, x, y);
-    if (!strcmp(name, "gelu_tanh")) k->gelu_tanh(n, x, y);
-}
-
-static void backward_of(const cn_kernels *k, const char *name, size_t n, float parameter,
-                        const float *from, const float *dy, float *dx)
-{
-    if (!strcmp(name, "leaky_relu")) k->leaky_relu_backward(n, parameter, from, dy, dx);
-    if (!strcmp(name, "elu")) k->elu_backward(n, parameter, from, dy, dx);
-    if (!strcmp(name, "relu6")) k->relu6_backward(n, from, dy, dx);
-    if (!strcmp(name, "hard_sigmoid")) k->hard_sigmoid_backward(n, from, dy, dx);
-    if (!strcmp(name, "hard_swish")) k->hard_swish_backward(n, from, dy, dx);
-    if (!strcmp(name, "softplus")) k->softplus_backward(n, from, dy, dx);
-    if (!strcmp(name, "silu")) k->silu_backward(n, from, dy, dx);
-    if (!strcmp(name, "gelu")) k->gelu_backward(n, from, dy, dx);
-    if (!strcmp(name, "gelu_tanh")) k->gelu_tanh_backward(n, from, dy, dx);
-}
-
-static bool reads_x(const char *name)
-{
-    return !strcmp(name, "hard_swish") || !strcmp(name, "silu") || !strcmp(name, "gelu") ||
-           !strcmp(name, "gelu_tanh");
-}
+/* ---- the other activations, against the twin of their name */
 
 /*
  * Roundings of the result: 6, as above; where an exponential's argument was itself rounded, its
  * size more. Results below 3e-36 may be flushed to zero.
  */
-static double forward_slack(const char *name, double x, double want)
+static double forward_slack(const char *name, double parameter, double x, double want)
 {
     double roundings = 6, cut = fmin(fabs(x), 14);
-    if (!strcmp(name, "gelu")) roundings += cut * cut;
-    if (!strcmp(name, "gelu_tanh")) roundings += 5 * (cut + 0.045 * cut * cut * cut);
+    if (!strcmp(name, "gelu"))
+        roundings += parameter == 0 ? cut * cut : 5 * (cut + 0.045 * cut * cut * cut);
     return roundings * ROUNDING * fabs(want) + 0x1p-118;
 }
 
 static void activation(job *j)
 {
     const cn_ref_activation *twin = cn_ref_activation_find(j->function);
+    const cn_layer_type *type = cn_layer_type_find(j->function);
+    cn_activation a = activation_of(j->function);
     size_t n = (size_t)j->s.m;
-    float a = (float)draw_real(&j->random, 0.01, 2);
+    const bool form = type->options && type->options->kind == CN_OPTION_BOOL;
+    a.parameter = form ? (float)(draw(&j->random) % 2) : (float)draw_real(&j->random, 0.01, 2);
     float *x = take_special(j, "x", n, draw(&j->random) % 2 ? 4 : 16);
     float *dy = take_input(j, "dy", n, 9), *y = take(j, "y", n);
     double *want = take_doubles(j, n), *slack = take_doubles(j, n), *want_dx = take_doubles(j, n);
-    double *slack_dx = take_doubles(j, n);
+    double *slack_dx = take_doubles(j, n), parameter = (double)a.parameter;
     for (size_t i = 0; i < n; i++) {
         for (int k = 0; k < twin->kinks; k++) /* at a kink that sums find, or away from it */
             if (twin->kink[k] != 0 && fabs((double)x[i] - twin->kink[k]) < 1e-4)
                 x[i] = (float)twin->kink[k];
-        want[i] = twin->value((double)x[i], (double)a);
-        slack[i] = forward_slack(j->function, (double)x[i], want[i]);
+        want[i] = twin->value((double)x[i], parameter);
+        slack[i] = forward_slack(j->function, parameter, (double)x[i], want[i]);
         y[i] = (float)want[i];
         want_dx[i] =
-            isnan(want[i]) ? NAN : (double)dy[i] * twin->derivative((double)x[i], (double)a);
+            isnan(want[i]) ? NAN : (double)dy[i] * twin->derivative((double)x[i], parameter);
         /* Sums of terms of about 1, or alpha, that may cancel. */
-        slack_dx[i] = 6 * ROUNDING * fabs((double)dy[i]) * fmax(1, (double)a) + 0x1p-125;
+        slack_dx[i] = 6 * ROUNDING * fabs((double)dy[i]) * fmax(1, parameter) + 0x1p-125;
     }
     for (int t = 0; j->tables[t]; t++) {
-        const cn_kernels *k = j->tables[t];
-        float *out = take(j, "y", n), *over = take_copy(j, "x = y", n, x);
-        float *dx = take(j, "dx", n), *over_dy = take_copy(j, "dy = dx", n, dy);
-        const float *from = reads_x(j->function) ? x : y;
-        forward_of(k, j->function, n, a, x, out);
-        forward_of(k, j->function, n, a, over, over);
-        backward_of(k, j->function, n, a, from, dy, dx);
-        backward_of(k, j->function, n, a, from, over_dy, over_dy);
-        check_canaries(j, k);
-        compare(j, k, "y", n, out, want, slack);
-        compare_bits(j, k, "y over x", n, over, out);
-        for (size_t i = 0; i < n; i++) /* what a NaN passes back is nobody's business */
-            if (isnan(want_dx[i])) dx[i] = over_dy[i] = NAN;
-        compare(j, k, "dx", n, dx, want_dx, slack_dx);
-        compare_bits(j, k, "dx over dy", n, over_dy, dx);
+        const float *from = type->backward_reads & CN_READS_X ? x : y;
+        check_unary(j, j->tables[t], &a, n, x, want, slack);
+        check_unary_backward(j, j->tables[t], &a, n, from, dy, want_dx, slack_dx);
     }
 }
 
@@ -563,32 +534,28 @@ static void rmsprop(job *j)
     optimise(j, rmsprop_equations, run_rmsprop);
 }
 
+/* Every function of one element that has no row here is compared with its twin by `activation`. */
 static const row rows[] = {
-    {"relu", relu, ELEMENTS, 200},
-    {"sigmoid", sigmoid, ELEMENTS, 200},
-    {"tanh", hyperbolic_tangent, ELEMENTS, 200},
-    {"leaky_relu", activation, ELEMENTS, 200},
-    {"relu6", activation, ELEMENTS, 200},
-    {"hard_sigmoid", activation, ELEMENTS, 200},
-    {"hard_swish", activation, ELEMENTS, 200},
-    {"elu", activation, ELEMENTS, 200},
-    {"softplus", activation, ELEMENTS, 200},
-    {"silu", activation, ELEMENTS, 200},
-    {"gelu", activation, ELEMENTS, 200},
-    {"gelu_tanh", activation, ELEMENTS, 200},
-    {"softmax", softmax, ROWS, 200},
-    {"add", add, ELEMENTS, 200},
-    {"layer_norm", layer_norm, ROWS, 200},
-    {"group_norm_backward", group_norm_backward, ROWS, 200},
-    {"row_sums", row_sums, ELEMENTS, 200},
-    {"dropout", dropout, ELEMENTS, 200},
-    {"scaling", scaling, ELEMENTS, 200},
-    {"sgd", sgd, ELEMENTS, 200},
-    {"adam", adam, ELEMENTS, 200},
-    {"rmsprop", rmsprop, ELEMENTS, 200},
+    {"relu", clip, ELEMENTS, 200},         {"relu6", clip, ELEMENTS, 200},
+    {"sigmoid", sigmoid, ELEMENTS, 200},   {"tanh", hyperbolic_tangent, ELEMENTS, 200},
+    {"softmax", softmax, ROWS, 200},       {"add", add, ELEMENTS, 200},
+    {"layer_norm", layer_norm, ROWS, 200}, {"group_norm_backward", group_norm_backward, ROWS, 200},
+    {"row_sums", row_sums, ELEMENTS, 200}, {"dropout", dropout, ELEMENTS, 200},
+    {"scaling", scaling, ELEMENTS, 200},   {"sgd", sgd, ELEMENTS, 200},
+    {"adam", adam, ELEMENTS, 200},         {"rmsprop", rmsprop, ELEMENTS, 200},
 };
 
 int main(int argc, char **argv)
 {
-    return walk("test_elements", rows, sizeof rows / sizeof *rows, argc, argv);
+    enum { ROWS_HERE = sizeof rows / sizeof *rows, MOST = 60 };
+    row all[MOST];
+    size_t n = ROWS_HERE;
+    memcpy(all, rows, sizeof rows);
+    for (int i = 0; cn_activation_types[i] && n < MOST; i++) {
+        const char *name = cn_activation_types[i]->name;
+        bool own = false;
+        for (size_t k = 0; k < ROWS_HERE; k++) own = own || !strcmp(rows[k].name, name);
+        if (!own) all[n++] = (row){name, activation, ELEMENTS, 400};
+    }
+    return walk("test_elements", all, n, argc, argv);
 }

@@ -102,8 +102,8 @@ static void conv_forward(job *j)
     spoil(j, n_x, x);
     cn_ref_conv2d_forward(s, widen(j, n_x, x), widen(j, n_w, w),
                           b ? widen(j, (size_t)s->oc, b) : NULL, sum);
-    relu > 0 ? cn_ref_relu_forward(n_y, sum, want) : (void)memcpy(want, sum, n_y * sizeof *want);
-    for (size_t i = 0; i < n_y; i++) want[i] = relu > 0 && want[i] > relu ? relu : want[i];
+    for (size_t i = 0; i < n_y; i++)
+        want[i] = relu > 0 && sum[i] < 0 ? 0 : relu > 0 && sum[i] > relu ? relu : sum[i];
     if (j->real) {
         slack = take_doubles(j, n_y);
         cn_ref_conv2d_forward(s, magnitudes(j, n_x, x), magnitudes(j, n_w, w),

@@ -122,8 +122,8 @@ static void errors_point_at_the_word(void **state)
          "model text, word 5: expected dilation as 5 or 5x3, of 1 or more, found \"0\""},
         {"conv 8 3x3 groups 0",
          "model text, word 5: expected groups as a number of 1 or more, found \"0\""},
-        {"depthwise 3x3 multiplier 0",
-         "model text, word 4: expected multiplier as a number of 1 or more, found \"0\""},
+        {"depthwise 3x3 depth_multiplier 0",
+         "model text, word 4: expected depth_multiplier as a number of 1 or more, found \"0\""},
         {"maxpool 2 stride 0",
          "model text, word 4: expected stride as 5 or 5x3, of 1 or more, found \"0\""},
         {"convtranspose 4 3x3 stride 2 output_padding 1x0",
@@ -209,7 +209,8 @@ static const char *const texts[] = {
     "conv 3 3x2 stride 2x1 same no_bias he_normal, avgpool 2 stride 1 pads 1x0x0x1, tanh, sigmoid",
     "conv 2 4 pads 1x2 glorot_normal, maxpool 2x1 same, flatten, dense 4 he_uniform no_bias, relu",
     "  conv 2\n3x3,relu ,\tdense 5 , softmax",
-    ("conv 4 3 dilation 2x1, conv 6 2 groups 2, depthwise 3x2 stride 2 same multiplier 2, relu, "
+    ("conv 4 3 dilation 2x1, conv 6 2 groups 2, depthwise 3x2 stride 2 same depth_multiplier 2, "
+     "relu, "
      "convtranspose 3 2x2 stride 2x3 pads 1x0 output_padding 1x2 no_bias groups 3, relu, dense 2"),
 };
 
@@ -233,6 +234,42 @@ static void a_summary_is_a_model_text(void **state)
     }
 }
 
+/* Of the depthwise layer and the GELU of a model in both forms, the option's old name. */
+static void old_names_of_options_are_read(void **state)
+{
+    char now[200], before[200];
+    cn_error err;
+    cn_model *read = NULL;
+    (void)state;
+    cn_model *a = parse("depthwise 3 depth_multiplier 2, gelu approximate", 8, 8, 2);
+    cn_model *b = parse("depthwise 3 multiplier 2, gelu tanh", 8, 8, 2);
+    text_of(a, now, sizeof now);
+    text_of(b, before, sizeof before);
+    assert_string_equal(now, before);
+    assert_non_null(strstr(now, "depth_multiplier 2"));
+    assert_non_null(strstr(now, "gelu approximate"));
+
+    json_t *json = cn_model_to_json(a, NULL), *layers = json_object_get(json, "layers");
+    json_t *depthwise = json_array_get(layers, 0), *gelu = json_array_get(layers, 1);
+    assert_int_equal(json_integer_value(json_object_get(depthwise, "depth_multiplier")), 2);
+    assert_true(json_is_true(json_object_get(gelu, "approximate")));
+    json_object_del(depthwise, "depth_multiplier");
+    json_object_del(gelu, "approximate");
+    json_object_set_new(depthwise, "multiplier", json_integer(2));
+    json_object_set_new(gelu, "tanh", json_true());
+    assert_int_equal(cn_model_from_json(&read, json, false, 1000000, &err), CN_OK);
+    text_of(read, before, sizeof before);
+    assert_string_equal(now, before);
+    json_object_set_new(gelu, "tanh", json_integer(1));
+    cn_model_free(read);
+    read = NULL;
+    assert_int_equal(cn_model_from_json(&read, json, false, 1000000, &err), CN_ERR_FORMAT);
+    assert_non_null(strstr(err.text, "\"tanh\" is not true or false"));
+    json_decref(json);
+    cn_model_free(a);
+    cn_model_free(b);
+}
+
 /* ---- docs/models.md */
 
 static char *read_document(void)
@@ -250,8 +287,8 @@ static void the_document_names_everything(void **state)
 {
     char *text = read_document(), quoted[2000];
     (void)state;
-    for (int i = 0; cn_layer_types[i]; i++) {
-        const cn_layer_type *type = cn_layer_types[i];
+    for (int i = 0; cn_layer_type_at(i); i++) {
+        const cn_layer_type *type = cn_layer_type_at(i);
         snprintf(quoted, sizeof quoted, type->word ? "`%s` (`%s`)" : "`%s`", type->name,
                  type->word);
         if (!strstr(text, quoted)) fail_msg("docs/models.md lacks %s", quoted);
@@ -550,6 +587,7 @@ int main(void)
         cmocka_unit_test(the_zoo_has_the_published_sizes),
         cmocka_unit_test(errors_point_at_the_word),
         cmocka_unit_test(a_summary_is_a_model_text),
+        cmocka_unit_test(old_names_of_options_are_read),
         cmocka_unit_test(the_document_names_everything),
         cmocka_unit_test(the_documents_examples_are_models),
         cmocka_unit_test(the_documents_json_is_a_model),

@@ -138,9 +138,10 @@ static void convolutions_that_do_not_fit_are_explained(void **state)
         {"relu, depthwise 9", CN_ERR_SHAPE,
          "depthwise_conv2d_1 (after relu_1): kernel 9 x 9 does not fit a 8 x 8 input padded to 8 "
          "rows"},
-        {"depthwise 3 multiplier 2000000000", CN_ERR_SHAPE,
-         "depthwise_conv2d_1 (after input): multiplier 2000000000 for 2 channels, expected at most "
-         "1073741823"},
+        {"depthwise 3 depth_multiplier 2000000000", CN_ERR_SHAPE,
+         "depthwise_conv2d_1 (after input): depth_multiplier 2000000000 for 2 channels, expected "
+         "at "
+         "most 1073741823"},
         {"convtranspose 3 2 groups 2", CN_ERR_SHAPE,
          "conv_transpose2d_1 (after input): 2 groups, expected a divisor of the input's 2 channels "
          "and of the 3 filters"},

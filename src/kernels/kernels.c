@@ -46,6 +46,14 @@ const cn_kernels *cn_kernels_get(void)
     return tables[i];
 }
 
+int cn_elementwise_find(const char *name)
+{
+    const cn_elementwise *rows = cn_kernels_scalar.elementwise;
+    for (int kind = CN_ACTIVATION_NONE + 1; rows[kind].name; kind++)
+        if (strcmp(rows[kind].name, name) == 0) return kind;
+    return CN_ACTIVATION_NONE;
+}
+
 const cn_kernels *cn_kernels_with_bf16(const cn_kernels *k)
 {
 #ifdef CONVNET_HAVE_AVX512BF16

@@ -9,6 +9,7 @@
 #define CN_KERNELS_H
 
 #include "kernels/conv/conv.h"
+#include "kernels/elementwise/elementwise_kernels.h"
 #include "kernels/norm/norm_kernels.h"
 #include "kernels/optimizer/optimizer_kernels.h"
 #include "kernels/pool/pool_kernels.h"
@@ -24,34 +25,8 @@ typedef struct cn_kernels {
     const cn_pool_kernels *pool;
     const cn_norm_kernels *norm;
     const cn_optimizer_kernels *optimizer;
+    const cn_elementwise *elementwise;
 
-    /* Element by element; outputs may alias inputs. Backward multiplies dy by the derivative,
-     * found from the output y. */
-    void (*relu)(size_t n, const float *x, float *y);
-    void (*relu_backward)(size_t n, const float *y, const float *dy, float *dx);
-    void (*sigmoid)(size_t n, const float *x, float *y);
-    void (*sigmoid_backward)(size_t n, const float *y, const float *dy, float *dx);
-    void (*tanh)(size_t n, const float *x, float *y);
-    void (*tanh_backward)(size_t n, const float *y, const float *dy, float *dx);
-    void (*leaky_relu)(size_t n, float slope, const float *x, float *y);
-    void (*leaky_relu_backward)(size_t n, float slope, const float *y, const float *dy, float *dx);
-    void (*relu6)(size_t n, const float *x, float *y);
-    void (*relu6_backward)(size_t n, const float *y, const float *dy, float *dx);
-    void (*hard_sigmoid)(size_t n, const float *x, float *y);
-    void (*hard_sigmoid_backward)(size_t n, const float *y, const float *dy, float *dx);
-    void (*elu)(size_t n, float alpha, const float *x, float *y);
-    void (*elu_backward)(size_t n, float alpha, const float *y, const float *dy, float *dx);
-    void (*softplus)(size_t n, const float *x, float *y);
-    void (*softplus_backward)(size_t n, const float *y, const float *dy, float *dx);
-    /* The same, but that backward finds the derivative from the input x. */
-    void (*hard_swish)(size_t n, const float *x, float *y);
-    void (*hard_swish_backward)(size_t n, const float *x, const float *dy, float *dx);
-    void (*silu)(size_t n, const float *x, float *y);
-    void (*silu_backward)(size_t n, const float *x, const float *dy, float *dx);
-    void (*gelu)(size_t n, const float *x, float *y);
-    void (*gelu_backward)(size_t n, const float *x, const float *dy, float *dx);
-    void (*gelu_tanh)(size_t n, const float *x, float *y);
-    void (*gelu_tanh_backward)(size_t n, const float *x, const float *dy, float *dx);
     /* Over rows of `columns`. dx = y (dy - sum(dy y)). */
     void (*softmax)(size_t rows, int columns, const float *x, float *y);
     void (*softmax_backward)(size_t rows, int columns, const float *y, const float *dy, float *dx);
@@ -67,13 +42,15 @@ typedef struct cn_kernels {
     void (*scale)(size_t n, float factor, const float *x, float *y);
     /* y += x. */
     void (*add)(size_t n, const float *x, float *y);
-
 } cn_kernels;
 
 /* The best table that this processor runs, or the one that CONVNET_ISA names. */
 const cn_kernels *cn_kernels_get(void);
 /* A table by name, or NULL where it is unknown, not compiled in, or this processor lacks it. */
 const cn_kernels *cn_kernels_named(const char *isa);
+/* The kind of the element-wise function that has this name, which is the same in every table, or
+ * CN_ACTIVATION_NONE. */
+int cn_elementwise_find(const char *name);
 /* These, or, where they need an instruction for bf16 that this processor lacks, the next best. */
 const cn_kernels *cn_kernels_with_bf16(const cn_kernels *k);
 

@@ -39,7 +39,8 @@ static const cn_option depthwise_options[] = {
     {"no_bias", CN_OPTION_BOOL, .offset = AT(no_bias)},
     {"init", CN_OPTION_ENUM, .offset = AT(init), .words = cn_init_words},
     {"dilation", CN_OPTION_PAIR, .offset = AT(dilation), .least = 1, .fallback = 1},
-    {"multiplier", CN_OPTION_INT, .offset = AT(multiplier), .least = 1, .fallback = 1},
+    {"depth_multiplier", CN_OPTION_INT, .offset = AT(depth_multiplier), .least = 1, .fallback = 1,
+     .alias = "multiplier"},
     {0},
 };
 
@@ -80,10 +81,11 @@ static cn_status infer_depthwise(cn_layer *layer, const char *place, cn_error *e
         cn_layer_window(layer, o->kernel, o->stride, o->dilation, o->pad, o->pads, place, err);
     if (status != CN_OK) return status;
     int channels = layer->in.n[2];
-    if (o->multiplier > INT_MAX / channels)
-        return cn_fail(err, CN_ERR_SHAPE, "%s: multiplier %d for %d channels, expected at most %d",
-                       place, o->multiplier, channels, INT_MAX / channels);
-    set_shapes(layer, o->multiplier * channels, channels, o->init, o->no_bias);
+    if (o->depth_multiplier > INT_MAX / channels)
+        return cn_fail(err, CN_ERR_SHAPE,
+                       "%s: depth_multiplier %d for %d channels, expected at most %d", place,
+                       o->depth_multiplier, channels, INT_MAX / channels);
+    set_shapes(layer, o->depth_multiplier * channels, channels, o->init, o->no_bias);
     return CN_OK;
 }
 

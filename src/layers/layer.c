@@ -81,14 +81,12 @@ cn_conv_problem cn_layer_problem(const cn_layer *layer, int m)
 /* ---- maps */
 
 typedef struct map_job {
-    cn_map *forward;
-    cn_map_backward *backward;
-    cn_map_with *forward_with;
-    cn_map_with_backward *backward_with;
+    cn_map *f;
+    cn_map_with *f_with;
     float parameter;
     size_t n;
-    const float *x, *dy; /* backward: x holds y */
-    float *out;
+    const float *x;
+    float *y;
 } map_job;
 
 static void map_unit(void *argument, int unit, int worker)
@@ -97,16 +95,10 @@ static void map_unit(void *argument, int unit, int worker)
     size_t from = (size_t)unit * CN_MAP_CHUNK;
     size_t n = job->n - from < CN_MAP_CHUNK ? job->n - from : CN_MAP_CHUNK;
     (void)worker;
-    const float *x = job->x + from;
-    float *out = job->out + from;
-    if (job->forward)
-        job->forward(n, x, out);
-    else if (job->forward_with)
-        job->forward_with(n, job->parameter, x, out);
-    else if (job->backward)
-        job->backward(n, x, job->dy + from, out);
+    if (job->f)
+        job->f(n, job->x + from, job->y + from);
     else
-        job->backward_with(n, job->parameter, x, job->dy + from, out);
+        job->f_with(n, job->parameter, job->x + from, job->y + from);
 }
 
 static void run_map(cn_pool *pool, map_job job)
@@ -116,25 +108,11 @@ static void run_map(cn_pool *pool, map_job job)
 
 void cn_map_run(cn_pool *pool, cn_map *f, size_t n, const float *x, float *y)
 {
-    run_map(pool, (map_job){.forward = f, .n = n, .x = x, .out = y});
-}
-
-void cn_map_backward_run(cn_pool *pool, cn_map_backward *f, size_t n, const float *y,
-                         const float *dy, float *dx)
-{
-    run_map(pool, (map_job){.backward = f, .n = n, .x = y, .dy = dy, .out = dx});
+    run_map(pool, (map_job){.f = f, .n = n, .x = x, .y = y});
 }
 
 void cn_map_with_run(cn_pool *pool, cn_map_with *f, float parameter, size_t n, const float *x,
                      float *y)
 {
-    run_map(pool, (map_job){.forward_with = f, .parameter = parameter, .n = n, .x = x, .out = y});
-}
-
-void cn_map_with_backward_run(cn_pool *pool, cn_map_with_backward *f, float parameter, size_t n,
-                              const float *y, const float *dy, float *dx)
-{
-    run_map(
-        pool,
-        (map_job){.backward_with = f, .parameter = parameter, .n = n, .x = y, .dy = dy, .out = dx});
+    run_map(pool, (map_job){.f_with = f, .parameter = parameter, .n = n, .x = x, .y = y});
 }

@@ -2,9 +2,10 @@
  * layer.h - what a layer is: a node of a model's graph, and the descriptor of its type.
  *
  * A type of layer is one file of this folder. It ends in a `const cn_layer_type`, and one row of
- * cn_layer_types (layers.c) enrols it. All that a type must say is here: its options (from which
- * the text form, the JSON form, the summary and the validation come), its shapes, its memory, its
- * forward and its backward.
+ * the table in layers.c enrols it. (Functions of one element share a file and have a table of their
+ * own: activation.c.) All that a type must say is here: its options (from which the text form, the
+ * JSON form, the summary and the validation come), its shapes, its memory, its forward and its
+ * backward.
  */
 #ifndef CN_LAYER_H
 #define CN_LAYER_H
@@ -45,6 +46,7 @@ typedef struct cn_option {
     double fallback;          /* INT, PAIR, FLOAT: what a zero stands for */
     bool zero;                /* PAIR: zeros are values like others */
     const char *const *words; /* ENUM: a word a value, then NULL; the text form is the word alone */
+    const char *alias;        /* an older name, which texts and JSON may still have; or NULL */
 } cn_option;
 
 extern const char *const cn_padding_words[], *const cn_init_words[];
@@ -79,6 +81,7 @@ typedef struct cn_layer {
     cn_shape in, out;                  /* of the first input's example, and of the output's */
     cn_shape inputs_of[CN_MAX_INPUTS]; /* of every input's; [0] is `in` */
     cn_window window;                  /* convolution and pooling */
+    cn_activation activation;          /* of a function of one element: which */
     int groups; /* convolution: parts of the channels that see only each other */
     int weight_count;
     cn_weight weights[CN_MAX_PARAMETERS];
@@ -135,6 +138,7 @@ struct cn_layer_type {
     size_t options_size;
     int most_inputs; /* a layer of several inputs takes 2 to this many; 0: exactly one */
     unsigned backward_reads;
+    cn_activation activation; /* of a function of one element, where CLIP: its bounds */
     bool in_place; /* y may overwrite x (the first), and dx dy, because element i needs element i
                       alone (or, for a softmax, its row) */
     bool view;     /* y is x, with another shape: nothing runs */
@@ -169,8 +173,10 @@ struct cn_layer_type {
 
 /* ---- the table (layers.c) */
 
-/* Every type that a model may hold beside its input, then NULL. */
-extern const cn_layer_type *const cn_layer_types[];
+/* Type i of all that a model may hold beside its input, or NULL past the last. */
+const cn_layer_type *cn_layer_type_at(int i);
+/* Those among them that are a function of one element (activation.c), then NULL. */
+extern const cn_layer_type *const cn_activation_types[];
 /* The type with this name or short name, or NULL. */
 const cn_layer_type *cn_layer_type_find(const char *name);
 
@@ -179,8 +185,6 @@ extern const cn_layer_type cn_conv2d_type, cn_max_pool_type, cn_average_pool_typ
     cn_flatten_type, cn_relu_type, cn_sigmoid_type, cn_tanh_type, cn_softmax_type, cn_add_type,
     cn_batch_norm_type, cn_concat_type;
 extern const cn_layer_type cn_depthwise_conv2d_type, cn_conv_transpose2d_type;
-extern const cn_layer_type cn_scale_type, cn_leaky_relu_type, cn_relu6_type, cn_elu_type,
-    cn_silu_type, cn_gelu_type, cn_softplus_type, cn_hard_sigmoid_type, cn_hard_swish_type;
 extern const cn_layer_type cn_adaptive_average_pool_type, cn_global_average_pool_type,
     cn_zero_pad2d_type, cn_crop2d_type, cn_upsample2d_type, cn_dropout_type, cn_layer_norm_type,
     cn_group_norm_type;
@@ -212,23 +216,19 @@ void cn_conv2d_pack(const cn_call *call);
 void cn_conv2d_forward(const cn_call *call);
 void cn_conv2d_backward(const cn_call *call);
 
-/* y[i] = f(x[i]) over n elements, and dx[i] = dy[i] f'(x[i]) found from y (or, as the layer's
- * type says, from x): in fixed chunks over
- * the pool, so that the bits do not depend on the number of threads. */
+/* A kernel over n elements, with a parameter or without, in fixed chunks over the pool, so that the
+ * bits do not depend on the number of threads. */
 typedef void cn_map(size_t n, const float *x, float *y);
-typedef void cn_map_backward(size_t n, const float *y, const float *dy, float *dx);
-/* With a parameter, such as a slope. */
 typedef void cn_map_with(size_t n, float parameter, const float *x, float *y);
-typedef void cn_map_with_backward(size_t n, float parameter, const float *y, const float *dy,
-                                  float *dx);
 enum { CN_MAP_CHUNK = 16384 }; /* elements, 64 KB of each array: worth handing to a thread */
 void cn_map_run(cn_pool *pool, cn_map *f, size_t n, const float *x, float *y);
-void cn_map_backward_run(cn_pool *pool, cn_map_backward *f, size_t n, const float *y,
-                         const float *dy, float *dx);
 void cn_map_with_run(cn_pool *pool, cn_map_with *f, float parameter, size_t n, const float *x,
                      float *y);
-void cn_map_with_backward_run(cn_pool *pool, cn_map_with_backward *f, float parameter, size_t n,
-                              const float *y, const float *dy, float *dx);
+
+/* The gradient call->dy where the ReLU whose output call->y is lets it through, else 0
+ * (activation.c).
+ */
+void cn_mask_relu(const cn_call *call, float *dy);
 
 /* ---- the floor above, as layer files see it */
 

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-const cn_layer_type *const cn_layer_types[] = {
+static const cn_layer_type *const types[] = {
     &cn_conv2d_type,
     &cn_depthwise_conv2d_type,
     &cn_conv_transpose2d_type,
@@ -11,22 +11,10 @@ const cn_layer_type *const cn_layer_types[] = {
     &cn_average_pool_type,
     &cn_dense_type,
     &cn_flatten_type,
-    &cn_relu_type,
-    &cn_sigmoid_type,
-    &cn_tanh_type,
     &cn_softmax_type,
     &cn_batch_norm_type,
-    &cn_scale_type,
     &cn_add_type,
     &cn_concat_type,
-    &cn_leaky_relu_type,
-    &cn_relu6_type,
-    &cn_elu_type,
-    &cn_silu_type,
-    &cn_gelu_type,
-    &cn_softplus_type,
-    &cn_hard_sigmoid_type,
-    &cn_hard_swish_type,
     &cn_adaptive_average_pool_type,
     &cn_global_average_pool_type,
     &cn_zero_pad2d_type,
@@ -35,15 +23,19 @@ const cn_layer_type *const cn_layer_types[] = {
     &cn_dropout_type,
     &cn_layer_norm_type,
     &cn_group_norm_type,
-    NULL,
 };
+enum { TYPES = sizeof types / sizeof *types };
+
+const cn_layer_type *cn_layer_type_at(int i)
+{
+    return i < TYPES ? types[i] : cn_activation_types[i - TYPES];
+}
 
 const cn_layer_type *cn_layer_type_find(const char *name)
 {
-    for (int i = 0; cn_layer_types[i]; i++) {
-        const cn_layer_type *type = cn_layer_types[i];
+    const cn_layer_type *type;
+    for (int i = 0; (type = cn_layer_type_at(i)); i++)
         if (strcmp(name, type->name) == 0 || (type->word && strcmp(name, type->word) == 0))
             return type;
-    }
     return NULL;
 }

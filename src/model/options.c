@@ -67,7 +67,7 @@ int cn_option_get(const cn_option *o, const void *options, double value[4])
 const cn_option *cn_option_find(const cn_layer_type *type, const char *name)
 {
     for (const cn_option *o = type->options; o && o->name; o++)
-        if (strcmp(o->name, name) == 0) return o;
+        if (strcmp(o->name, name) == 0 || (o->alias && strcmp(o->alias, name) == 0)) return o;
     return NULL;
 }
 

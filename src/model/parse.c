@@ -264,9 +264,9 @@ static cn_status unknown_layer(reader *r)
 {
     int least = 3;
     const char *nearest = NULL;
-    for (int i = 0; cn_layer_types[i]; i++) {
-        take_nearer(r->word, cn_layer_types[i]->name, &least, &nearest);
-        take_nearer(r->word, cn_layer_types[i]->word, &least, &nearest);
+    for (int i = 0; cn_layer_type_at(i); i++) {
+        take_nearer(r->word, cn_layer_type_at(i)->name, &least, &nearest);
+        take_nearer(r->word, cn_layer_type_at(i)->word, &least, &nearest);
     }
     for (int i = 0; r->number == 1 && cn_zoo(i); i++)
         take_nearer(r->word, cn_zoo(i)->name, &least, &nearest);

@@ -204,13 +204,12 @@ static void fold_norm(planner *p, int i)
 /* The ReLU or ReLU6 i, in place, is done with the layer before it, where that can be. */
 static void fuse_relu(planner *p, int i)
 {
-    const bool six = layer_of(p, i)->type == &cn_relu6_type;
+    const cn_activation *own = &layer_of(p, i)->activation;
     int before = p->nodes[input_value(p, i, 0)].by;
     const cn_layer_type *type = layer_of(p, before)->type;
-    if (six ? !type->fuses_relu6 : !type->fuses_relu) return;
+    if (own->upper < INFINITY ? !type->fuses_relu6 : !type->fuses_relu) return;
     cn_activation *fused = &p->plan->steps[before].activation; /* may hold another one already */
-    const float upper = six || fused->upper == 6 ? 6 : INFINITY;
-    *fused = (cn_activation){.kind = CN_ACTIVATION_CLIP, .upper = upper};
+    if (!fused->kind || own->upper < fused->upper) *fused = *own;
     p->nodes[i].by = before;
 }
 
@@ -264,8 +263,8 @@ static void plan_forward(planner *p)
         touch(p, step->y, i);
         for (int k = 0; k < layer->input_count; k++) touch(p, step->x[k], i);
         if (is_folded(p, i)) fold_norm(p, i);
-        const bool relu = layer->type == &cn_relu_type || layer->type == &cn_relu6_type;
-        if (relu && p->nodes[i].in_place) fuse_relu(p, i);
+        const bool clips = layer->activation.kind == CN_ACTIVATION_CLIP;
+        if (clips && p->nodes[i].in_place) fuse_relu(p, i);
         step->forward = runs(p, i) && p->nodes[i].by == i;
     }
     const cn_plan_step *output = &p->plan->steps[p->nodes[p->model->output].value];

@@ -298,11 +298,7 @@ static void run_layer_backward(cn_session *s, int i)
 {
     const cn_plan_step *step = &s->plan.steps[i];
     const cn_call *call = &s->calls[i];
-    if (step->mask) {
-        size_t n = (size_t)s->m * cn_shape_count(&call->layer->out);
-        cn_map_backward_run(s->pool, s->plan.kernels->relu_backward, n, call->y, call->dy,
-                            buffer(s, step->dy));
-    }
+    if (step->mask) cn_mask_relu(call, buffer(s, step->dy));
     call->layer->type->backward(call);
     for (int k = 0; k < call->layer->input_count; k++) {
         if (step->sum[k] == CN_NO_BUFFER) continue;

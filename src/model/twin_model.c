@@ -112,6 +112,7 @@ static cn_twin_call call_of(const cn_twin_model *t, int i, const double *x[CN_MA
     const cn_twin_layer *at = &t->layers[i];
     for (int k = 0; k < layer->input_count; k++) x[k] = t->layers[layer->inputs[k]].y;
     return (cn_twin_call){
+        .type = layer->type->name,
         .s = at->shape,
         .options = layer->options,
         .seed = t->seed,

@@ -60,19 +60,13 @@ void cn_ref_batch_norm_backward(size_t rows, int c, double epsilon, const double
 
 /* ---- activations (ref_activation.c): backward from the input x, not from y as the kernels do */
 
-void cn_ref_relu_forward(size_t n, const double *x, double *y);
-void cn_ref_relu_backward(size_t n, const double *x, const double *dy, double *dx);
-void cn_ref_sigmoid_forward(size_t n, const double *x, double *y);
-void cn_ref_sigmoid_backward(size_t n, const double *x, const double *dy, double *dx);
-void cn_ref_tanh_forward(size_t n, const double *x, double *y);
-void cn_ref_tanh_backward(size_t n, const double *x, const double *dy, double *dx);
-/* The others, by their layer's name, with a parameter (slope, alpha) where they have one; and
- * "gelu_tanh", the other form of "gelu". Derivatives at a kink are those of its left side, or of
- * the flat one. */
+/* A function of one element, found by its layer's name. Derivatives at a kink are those of its left
+ * side, or of the flat one. */
 typedef double cn_ref_function(double x, double parameter);
 typedef struct cn_ref_activation {
     const char *name;
     cn_ref_function *value, *derivative;
+    double (*parameter)(const void *options); /* from the public options struct; NULL: none */
     int kinks;
     double kink[2];
 } cn_ref_activation;
@@ -142,7 +136,6 @@ typedef struct cn_ref_decisions {
     size_t near;
 } cn_ref_decisions;
 
-cn_ref_decisions cn_ref_relu_decisions(size_t n, const double *x, double reach);
 cn_ref_decisions cn_ref_max_pool_decisions(const cn_conv_problem *s, const double *x, double reach);
 
 /*
@@ -151,6 +144,7 @@ cn_ref_decisions cn_ref_max_pool_decisions(const cn_conv_problem *s, const doubl
  * has none; a twin only reads w, and leaves statistics (which have no dw) to the engine.
  */
 typedef struct cn_twin_call {
+    const char *type;    /* the name of the layer's type */
     cn_conv_problem s;   /* of the first input, and the output */
     const void *options; /* the layer's public options struct, defaults filled in; or NULL */
     uint64_t seed, step; /* as in cn_call, for layers that draw numbers */

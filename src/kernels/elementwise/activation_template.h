@@ -1,34 +1,99 @@
 /*
- * activation_template.h - the activations beyond ReLU, sigmoid and tanh, and their derivatives.
+ * activation_template.h - the element-wise functions and their derivatives, and the table of them.
  *
- * Each is a function of vectors, which `map` and `map_backward` take along an array; outputs may be
- * the very array that an input is. A derivative is found from the output y where that tells it,
- * else from the input x. At an infinity the function and its derivative are their limits; a NaN
- * stays one.
+ * Each takes n elements: y = f(x), and dx = dy f'(x), found from the output y where that tells it,
+ * else from the input x (in `from`). Outputs may be the very array that an input is. At an infinity
+ * a function and its derivative are their limits; a NaN stays one.
+ *
+ * The first ones are plain loops that compilers vectorize; the others are functions of vectors,
+ * which `map` and `map_backward` take along an array.
+ *
+ * Parameter: LANES. Provides: elementwise.
  */
 #ifndef CN_ACTIVATION_TEMPLATE_H
 #define CN_ACTIVATION_TEMPLATE_H
 
 #include "kernels/elementwise/element_template.h"
 
-typedef vf lanes_function(vf x, vf parameter);
-typedef vf lanes_derivative(vf y, vf dy, vf parameter); /* or x in place of y */
+/* ---- plain loops */
 
-INLINE void map(size_t n, const float *x, float parameter, float *y, lanes_function *f)
+static void sigmoid(size_t n, const cn_activation *unused, const float *x, float *y)
 {
-    const vf a = broadcast(parameter);
+    (void)unused;
+    IVDEP
+    for (size_t i = 0; i < n; i++) y[i] = 1 / (1 + exp_lane(-x[i]));
+}
+
+/* y = 1 / (1 + e^-x):  dx = dy y (1 - y) */
+static void sigmoid_backward(size_t n, const cn_activation *unused, const float *y, const float *dy,
+                             float *dx)
+{
+    (void)unused;
+    IVDEP
+    for (size_t i = 0; i < n; i++) dx[i] = dy[i] * y[i] * (1 - y[i]);
+}
+
+/* Near zero (e^2x - 1) / (e^2x + 1) would cancel: there x + x^3 P(x^2), with the minimax polynomial
+ * of the Cephes library. */
+static void tanh_(size_t n, const cn_activation *unused, const float *x, float *y)
+{
+    (void)unused;
+    IVDEP
+    for (size_t i = 0; i < n; i++) {
+        const float v = x[i], z = v * v;
+        float p = -5.70498872745e-3f;
+        p = fmadd1(p, z, 2.06390887954e-2f);
+        p = fmadd1(p, z, -5.37397155531e-2f);
+        p = fmadd1(p, z, 1.33314422036e-1f);
+        p = fmadd1(p, z, -3.33332819422e-1f);
+        const float near = fmadd1(v * z, p, v);
+        const float far = 1 - 2 / (exp_lane(2 * v) + 1);
+        y[i] = z < 0.390625f ? near : far;
+    }
+}
+
+/* y = tanh x:  dx = dy (1 - y^2) */
+static void tanh_backward(size_t n, const cn_activation *unused, const float *y, const float *dy,
+                          float *dx)
+{
+    (void)unused;
+    IVDEP
+    for (size_t i = 0; i < n; i++) dx[i] = dy[i] * (1 - y[i] * y[i]);
+}
+
+static void scale_by(size_t n, const cn_activation *a, const float *x, float *y)
+{
+    scale(n, a->parameter, x, y);
+}
+
+/* y = factor x:  dx = factor dy */
+static void scale_by_backward(size_t n, const cn_activation *a, const float *from, const float *dy,
+                              float *dx)
+{
+    (void)from;
+    scale(n, a->parameter, dy, dx);
+}
+
+/* ---- functions of vectors, along an array */
+
+typedef vf lanes_function(vf x, cn_activation a);
+typedef vf lanes_derivative(vf from, vf dy, cn_activation a); /* from y or x */
+
+INLINE void map(size_t n, const cn_activation *given, const float *x, float *y, lanes_function *f)
+{
+    const cn_activation a = *given; /* a copy that no write to y can change */
     size_t i = 0;
     for (; i + LANES <= n; i += LANES) store(y + i, f(load(x + i), a));
     if (i < n) store_part(y + i, f(load(x + i), a), (int)(n - i));
 }
 
-INLINE void map_backward(size_t n, const float *y, const float *dy, float parameter, float *dx,
-                         lanes_derivative *f)
+INLINE void map_backward(size_t n, const cn_activation *given, const float *from, const float *dy,
+                         float *dx, lanes_derivative *f)
 {
-    const vf a = broadcast(parameter);
+    const cn_activation a = *given;
     size_t i = 0;
-    for (; i + LANES <= n; i += LANES) store(dx + i, f(load(y + i), load(dy + i), a));
-    if (i < n) store_part(dx + i, f(load(y + i), load(dy + i), a), (int)(n - i));
+    for (; i + LANES <= n; i += LANES) store(dx + i, f(load(from + i), load(dy + i), a));
+    if (i < n) store_part(dx + i, f(load(from + i), load(dy + i), a), (int)(n - i));
 }
 
 /* ---- vocabulary */
@@ -86,51 +151,46 @@ INLINE vf expm1_below(vf x)
 
 /* ---- functions with kinks */
 
-INLINE vf leaky_relu_lanes(vf x, vf slope)
+/* y = min(max(x, lower), upper):  dx = dy where lower < y < upper, else 0. An infinite upper bound
+ * is none: the derivative at infinity is 1, and no y compares with a NaN. */
+INLINE vf clip_derivative(vf y, vf dy, cn_activation a)
 {
-    return select(x < 0, slope * x, x);
+    const float upper = a.upper < INFINITY ? a.upper : NAN;
+    return zero_where((y <= a.lower) | (y >= upper), dy);
+}
+
+INLINE vf leaky_relu_lanes(vf x, cn_activation a)
+{
+    return select(x < 0, a.parameter * x, x);
 }
 
 /* dx = dy where y > 0, else slope dy */
-INLINE vf leaky_relu_derivative(vf y, vf dy, vf slope)
+INLINE vf leaky_relu_derivative(vf y, vf dy, cn_activation a)
 {
-    return select(y > 0, dy, slope * dy);
-}
-
-INLINE vf relu6_lanes(vf x, vf unused)
-{
-    (void)unused;
-    return at_most(relu_lanes(x), 6);
-}
-
-/* dx = dy where 0 < y < 6, else 0 */
-INLINE vf relu6_derivative(vf y, vf dy, vf unused)
-{
-    (void)unused;
-    return zero_where((y <= 0) | (y >= 6), dy);
+    return select(y > 0, dy, a.parameter * dy);
 }
 
 /* 6 (1/6) rounds to 1, so that the function is exactly 0 and 1 beyond its kinks. */
-INLINE vf hard_sigmoid_lanes(vf x, vf unused)
+INLINE vf hard_sigmoid_lanes(vf x, cn_activation unused)
 {
     (void)unused;
     return at_most(relu_lanes(x + 3.0f), 6) * (1.0f / 6);
 }
 
 /* y = clamp(x + 3, 0, 6) / 6:  dx = dy / 6 where 0 < y < 1, else 0 */
-INLINE vf hard_sigmoid_derivative(vf y, vf dy, vf unused)
+INLINE vf hard_sigmoid_derivative(vf y, vf dy, cn_activation unused)
 {
     (void)unused;
     return zero_where((y <= 0) | (y >= 1), dy * (1.0f / 6));
 }
 
-INLINE vf hard_swish_lanes(vf x, vf unused)
+INLINE vf hard_swish_lanes(vf x, cn_activation unused)
 {
     return at_least(x, -3) * hard_sigmoid_lanes(x, unused);
 }
 
 /* y = x clamp(x + 3, 0, 6) / 6:  dx = dy (2 x + 3) / 6 where -3 < x < 3; dy above, 0 below */
-INLINE vf hard_swish_derivative(vf x, vf dy, vf unused)
+INLINE vf hard_swish_derivative(vf x, vf dy, cn_activation unused)
 {
     (void)unused;
     const vf inside = dy * horner(x, broadcast(1.0f / 3), 0.5f);
@@ -139,15 +199,15 @@ INLINE vf hard_swish_derivative(vf x, vf dy, vf unused)
 
 /* ---- functions with an exponential */
 
-INLINE vf elu_lanes(vf x, vf alpha)
+INLINE vf elu_lanes(vf x, cn_activation a)
 {
-    return select(x > 0, x, alpha * expm1_below(at_most(x, 0)));
+    return select(x > 0, x, a.parameter * expm1_below(at_most(x, 0)));
 }
 
 /* y = alpha (e^x - 1) where x <= 0:  dx = dy alpha e^x = dy (y + alpha) there, else dy */
-INLINE vf elu_derivative(vf y, vf dy, vf alpha)
+INLINE vf elu_derivative(vf y, vf dy, cn_activation a)
 {
-    return select(y > 0, dy, dy * (y + alpha));
+    return select(y > 0, dy, dy * (y + a.parameter));
 }
 
 /*
@@ -157,7 +217,7 @@ INLINE vf elu_derivative(vf y, vf dy, vf alpha)
  *
  * the series by the polynomial of degree 3 in s^2 with the smallest error, 5e-9 of the whole.
  */
-INLINE vf softplus_lanes(vf x, vf unused)
+INLINE vf softplus_lanes(vf x, cn_activation unused)
 {
     (void)unused;
     const vf t = exp_below(-abs_lanes(x)), s = t / (t + 2.0f), z = s * s;
@@ -169,7 +229,7 @@ INLINE vf softplus_lanes(vf x, vf unused)
 }
 
 /* y = ln(1 + e^x):  dx = dy / (1 + e^-x) = dy (1 - e^-y) */
-INLINE vf softplus_derivative(vf y, vf dy, vf unused)
+INLINE vf softplus_derivative(vf y, vf dy, cn_activation unused)
 {
     (void)unused;
     return dy * -expm1_below(-y);
@@ -196,14 +256,14 @@ INLINE vf gated_derivative(vf x, vf w, vf dy)
 }
 
 /* SiLU: G(-t) = e / (1 + e) with e = e^-t, and G'(t) = e / (1 + e)^2. */
-INLINE vf silu_lanes(vf x, vf unused)
+INLINE vf silu_lanes(vf x, cn_activation unused)
 {
     (void)unused;
     const vf t = at_most(abs_lanes(x), 88), e = exp_below(-t);
     return gated(x, t, e / (e + 1.0f));
 }
 
-INLINE vf silu_derivative(vf x, vf dy, vf unused)
+INLINE vf silu_derivative(vf x, vf dy, cn_activation unused)
 {
     (void)unused;
     const vf t = at_most(abs_lanes(x), 88), e = exp_below(-t), r = 1.0f / (e + 1.0f);
@@ -233,7 +293,7 @@ INLINE vf mills_ratio(vf t)
     return p / q;
 }
 
-INLINE vf gelu_lanes(vf x, vf unused)
+INLINE vf gelu_exact_lanes(vf x, cn_activation unused)
 {
     (void)unused;
     const vf t = at_most(abs_lanes(x), 14), bell = exp_below(t * t * -0.5f);
@@ -241,7 +301,7 @@ INLINE vf gelu_lanes(vf x, vf unused)
 }
 
 /* Phi'(t) = e^(-t^2/2) / sqrt(2 pi) */
-INLINE vf gelu_derivative(vf x, vf dy, vf unused)
+INLINE vf gelu_exact_derivative(vf x, vf dy, cn_activation unused)
 {
     (void)unused;
     const vf t = at_most(abs_lanes(x), 14), bell = exp_below(t * t * -0.5f);
@@ -252,7 +312,7 @@ INLINE vf gelu_derivative(vf x, vf dy, vf unused)
 #define GELU_1 1.59576912f               /* 2 sqrt(2/pi) */
 #define GELU_3 (1.59576912f * 0.044715f) /* of 2u */
 
-INLINE vf gelu_tanh_lanes(vf x, vf unused)
+INLINE vf gelu_tanh_lanes(vf x, cn_activation unused)
 {
     (void)unused;
     const vf t = at_most(abs_lanes(x), 14),
@@ -260,7 +320,7 @@ INLINE vf gelu_tanh_lanes(vf x, vf unused)
     return gated(x, t, e / (e + 1.0f));
 }
 
-INLINE vf gelu_tanh_derivative(vf x, vf dy, vf unused)
+INLINE vf gelu_tanh_derivative(vf x, vf dy, cn_activation unused)
 {
     (void)unused;
     const vf t = at_most(abs_lanes(x), 14),
@@ -269,35 +329,64 @@ INLINE vf gelu_tanh_derivative(vf x, vf dy, vf unused)
     return gated_derivative(x, e * r * horner(-t * r, slope, 1.0f), dy);
 }
 
-/* ---- along an array */
+/* ---- the table */
 
-#define PLAIN(name)                                                                   \
-    static void name(size_t n, const float *x, float *y)                              \
-    {                                                                                 \
-        map(n, x, 0, y, name##_lanes);                                                \
-    }                                                                                 \
-    static void name##_backward(size_t n, const float *y, const float *dy, float *dx) \
-    {                                                                                 \
-        map_backward(n, y, dy, 0, dx, name##_derivative);                             \
+#define ALONG_AN_ARRAY(name)                                                         \
+    static void name(size_t n, const cn_activation *a, const float *x, float *y)     \
+    {                                                                                \
+        map(n, a, x, y, name##_lanes);                                               \
+    }                                                                                \
+    static void name##_backward(size_t n, const cn_activation *a, const float *from, \
+                                const float *dy, float *dx)                          \
+    {                                                                                \
+        map_backward(n, a, from, dy, dx, name##_derivative);                         \
     }
-#define WITH_PARAMETER(name)                                                                \
-    static void name(size_t n, float parameter, const float *x, float *y)                   \
-    {                                                                                       \
-        map(n, x, parameter, y, name##_lanes);                                              \
-    }                                                                                       \
-    static void name##_backward(size_t n, float parameter, const float *y, const float *dy, \
-                                float *dx)                                                  \
-    {                                                                                       \
-        map_backward(n, y, dy, parameter, dx, name##_derivative);                           \
-    }
-WITH_PARAMETER(leaky_relu)
-WITH_PARAMETER(elu)
-PLAIN(relu6)
-PLAIN(hard_sigmoid)
-PLAIN(hard_swish)
-PLAIN(softplus)
-PLAIN(silu)
-PLAIN(gelu)
-PLAIN(gelu_tanh)
+ALONG_AN_ARRAY(leaky_relu)
+ALONG_AN_ARRAY(hard_sigmoid)
+ALONG_AN_ARRAY(hard_swish)
+ALONG_AN_ARRAY(elu)
+ALONG_AN_ARRAY(softplus)
+ALONG_AN_ARRAY(silu)
+ALONG_AN_ARRAY(gelu_exact)
+ALONG_AN_ARRAY(gelu_tanh)
+
+static void clip(size_t n, const cn_activation *a, const float *x, float *y)
+{
+    map(n, a, x, y, activate_lanes);
+}
+
+static void clip_backward(size_t n, const cn_activation *a, const float *y, const float *dy,
+                          float *dx)
+{
+    map_backward(n, a, y, dy, dx, clip_derivative);
+}
+
+/* The parameter is not 0 where the tanh form is asked for. */
+static void gelu(size_t n, const cn_activation *a, const float *x, float *y)
+{
+    (a->parameter == 0 ? gelu_exact : gelu_tanh)(n, a, x, y);
+}
+
+static void gelu_backward(size_t n, const cn_activation *a, const float *x, const float *dy,
+                          float *dx)
+{
+    (a->parameter == 0 ? gelu_exact_backward : gelu_tanh_backward)(n, a, x, dy, dx);
+}
+
+/* One row per function, under its layer's name; the row number is cn_activation.kind. */
+static const cn_elementwise elementwise[] = {
+    [CN_ACTIVATION_CLIP] = {"clip", clip, clip_backward},
+    {"sigmoid", sigmoid, sigmoid_backward},
+    {"tanh", tanh_, tanh_backward},
+    {"scale", scale_by, scale_by_backward},
+    {"leaky_relu", leaky_relu, leaky_relu_backward},
+    {"hard_sigmoid", hard_sigmoid, hard_sigmoid_backward},
+    {"hard_swish", hard_swish, hard_swish_backward},
+    {"elu", elu, elu_backward},
+    {"softplus", softplus, softplus_backward},
+    {"silu", silu, silu_backward},
+    {"gelu", gelu, gelu_backward},
+    {NULL, NULL, NULL},
+};
 
 #endif

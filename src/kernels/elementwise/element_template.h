@@ -1,5 +1,5 @@
 /*
- * element_template.h - element-wise functions, softmax and the optimisers' steps.
+ * element_template.h - the exponential, softmax, sums and multiples.
  *
  * Plain loops that compilers vectorise. Outputs may be the very array that an input is.
  */
@@ -52,57 +52,6 @@ static double multiply_add(size_t steps)
     }
     for (int i = 0; i < 12; i++) one = sum[i][0]; /* used, so that it is computed */
     return (double)steps * 12 * LANES * 2;
-}
-
-static void relu(size_t n, const float *x, float *y)
-{
-    IVDEP
-    for (size_t i = 0; i < n; i++) y[i] = x[i] < 0 ? 0 : x[i];
-}
-
-/* y = max(x, 0):  dx = dy where y > 0 */
-static void relu_backward(size_t n, const float *y, const float *dy, float *dx)
-{
-    IVDEP
-    for (size_t i = 0; i < n; i++) dx[i] = y[i] <= 0 ? 0 : dy[i];
-}
-
-static void sigmoid(size_t n, const float *x, float *y)
-{
-    IVDEP
-    for (size_t i = 0; i < n; i++) y[i] = 1 / (1 + exp_lane(-x[i]));
-}
-
-/* y = 1 / (1 + e^-x):  dx = dy y (1 - y) */
-static void sigmoid_backward(size_t n, const float *y, const float *dy, float *dx)
-{
-    IVDEP
-    for (size_t i = 0; i < n; i++) dx[i] = dy[i] * y[i] * (1 - y[i]);
-}
-
-/* Near zero (e^2x - 1) / (e^2x + 1) would cancel: there x + x^3 P(x^2), with the minimax polynomial
- * of the Cephes library. */
-static void tanh_(size_t n, const float *x, float *y)
-{
-    IVDEP
-    for (size_t i = 0; i < n; i++) {
-        const float v = x[i], z = v * v;
-        float p = -5.70498872745e-3f;
-        p = fmadd1(p, z, 2.06390887954e-2f);
-        p = fmadd1(p, z, -5.37397155531e-2f);
-        p = fmadd1(p, z, 1.33314422036e-1f);
-        p = fmadd1(p, z, -3.33332819422e-1f);
-        const float near = fmadd1(v * z, p, v);
-        const float far = 1 - 2 / (exp_lane(2 * v) + 1);
-        y[i] = z < 0.390625f ? near : far;
-    }
-}
-
-/* y = tanh x:  dx = dy (1 - y^2) */
-static void tanh_backward(size_t n, const float *y, const float *dy, float *dx)
-{
-    IVDEP
-    for (size_t i = 0; i < n; i++) dx[i] = dy[i] * (1 - y[i] * y[i]);
 }
 
 /* y = e^(x - max) / sum: subtracting the maximum keeps e^x finite. */

@@ -196,12 +196,6 @@ INLINE vf relu_lanes(vf v)
     return at_least(v, 0);
 }
 
-/* min(max(v, 0), most). */
-INLINE vf clip_lanes(vf v, float most)
-{
-    return at_most(relu_lanes(v), most);
-}
-
 /* A fused activation, of the kind CLIP. */
 INLINE vf activate_lanes(vf v, cn_activation a)
 {
