@@ -7,6 +7,8 @@
 #include "train/augment.h"
 #include "cli.h"
 
+#include "base/base.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -109,7 +111,8 @@ static cn_status fill(const options *o, const cn_dataset *data, const cn_augment
 static void report(const options *o)
 {
     if (!o->common.json) {
-        printf("%d pictures, each as it is and in %d epochs: %s\n", o->pictures, o->epochs, o->out);
+        printf("%d image%s, each as it is and in %d epoch%s: %s\n", o->pictures,
+               cn_plural(o->pictures), o->epochs, cn_plural(o->epochs), o->out);
         return;
     }
     json_t *object = json_object();

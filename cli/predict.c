@@ -1,6 +1,8 @@
 /* predict.c - `convnet predict`: what a model sees in pictures. */
 #include "cli.h"
 
+#include "base/base.h"
+
 #include "base/signature.h"
 
 #include <stdlib.h>
@@ -161,7 +163,7 @@ static int run(const void *given, int count, char *const *operands)
         if (predict_file(&p, operands[i]) != CLI_DONE) code = CLI_FAILED;
     if (p.skipped)
         cli_say(&p.o->common, "convnet predict: skipped %d damaged image%s of %d", p.skipped,
-                p.skipped == 1 ? "" : "s", count - 1);
+                cn_plural(p.skipped), count - 1);
 done:
     free(p.guesses);
     cn_session_free(p.session);

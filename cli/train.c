@@ -15,6 +15,8 @@
 #include "saving.h"
 #include "transfer.h"
 
+#include "base/base.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -187,10 +189,11 @@ static cn_status load_data(job *j, cn_error *err)
     }
     cn_dataset *all = j->train;
     if (cn_dataset_size(all) * j->o->valid < 1) {
-        snprintf(err->text, sizeof err->text,
-                 "%s: --validation-split %g of %d images would hold out none; --validation-split 0 "
-                 "trains on all of them",
-                 j->o->data, j->o->valid, cn_dataset_size(all));
+        snprintf(
+            err->text, sizeof err->text,
+            "%s: --validation-split %g of %d image%s would hold out none; --validation-split 0 "
+            "trains on all of them",
+            j->o->data, j->o->valid, cn_dataset_size(all), cn_plural(cn_dataset_size(all)));
         return err->status = CN_ERR_ARGUMENT;
     }
     status = j->o->valid_seed
@@ -397,8 +400,8 @@ static int report_end(const job *j, const cn_progress *last)
         return CLI_DONE;
     }
     if (last->epoch < last->epochs)
-        printf("Ended after epoch %d of %d: no better validation in %d epochs\n", last->epoch,
-               last->epochs, o->recipe.patience);
+        printf("Ended after epoch %d of %d: no better validation in %d epoch%s\n", last->epoch,
+               last->epochs, o->recipe.patience, cn_plural(o->recipe.patience));
     if (o->recipe.keep > 0 || o->recipe.patience > 0)
         printf("Kept the weights of epoch %d\n", last->best_epoch);
     printf("Test accuracy %.2f %% (%s of %s), loss %.4f\n", 100 * test.accuracy,

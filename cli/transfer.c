@@ -56,8 +56,8 @@ static cn_status adapt(cn_model **model, const cn_model *from, const cn_dataset 
     if (outputs == 1 && classes == 2) classes = 1; /* one probability tells two classes apart */
     cn_status status = cn_model_adapt(model, from, cn_dataset_shape(data), classes, seed, err);
     if (status == CN_OK && outputs != classes && common)
-        cli_say(common, "Head   the last layer of weights is new: %d outputs in place of %d",
-                classes, outputs);
+        cli_say(common, "Head   the last layer of weights is new: %d output%s in place of %d",
+                classes, cn_plural(classes), outputs);
     return status;
 }
 

@@ -215,7 +215,7 @@ done
 run train --data stripes,size=32x32 --epochs 6 --seed 1 --out stripes.safetensors
 expect_status 0
 expect_out_has "(40 of 40)"
-expect_err_has "stripes: 120 of 120 images have other proportions than 32 x 32 and are cropped"
+expect_err_has "stripes: 120 of 120 images with other proportions than 32 x 32, cropped around the center"
 run evaluate stripes.safetensors --data stripes # the size is the model's
 expect_out_has "(40 of 40)"
 for class in fine coarse; do
@@ -423,6 +423,8 @@ parts_of_a_set() {
     run evaluate parts.safetensors --data parts
     grep -q '^dark  *0        -  ' out.txt || fail "$last: $out"
     gray one/a/1.pgm 7
+    fails "one: --validation-split 0.5 of 1 image would hold out none" train --data one \
+        --validation-split 0.5
     run train --data one --epochs 1 --model "dense classes, softmax" --out one.safetensors
     expect_err_has "Data   one: 1 image to train on, 0 to validate, 1 to test; 2 x 2 x 1, 1 class"
 }

@@ -256,7 +256,7 @@ static void a_bad_set_is_refused_by_name(void **state)
     bytes labels = make_idx(0x08, 1, (uint32_t[]){5}, 5);
     files_write(path, labels.at, labels.size);
     assert_int_equal(load(&data, "mnist:", folder, &err), CN_ERR_SHAPE);
-    assert_says(err, "6 pictures, but 5 labels");
+    assert_says(err, "6 images, but 5 labels");
     labels = make_idx(0x08, 1, (uint32_t[]){6}, 6);
     labels.at[10] = 10;
     files_write(path, labels.at, labels.size);
@@ -392,7 +392,7 @@ static void a_set_is_a_copy_that_can_be_sliced(void **state)
     cn_dataset_free(part);
     part = NULL;
     assert_int_equal(cn_dataset_slice(&part, data, 3, 3, &err), CN_ERR_ARGUMENT);
-    assert_says(err, "3 pictures from 3 on, expected a part of 0 to 4");
+    assert_says(err, "3 images from 3 on, expected a part of 0 to 4");
     assert_int_equal(cn_dataset_slice(&part, data, -1, 2, &err), CN_ERR_ARGUMENT);
     assert_int_equal(cn_dataset_slice(&part, data, 2, INT32_MAX, &err), CN_ERR_ARGUMENT);
     assert_int_equal(cn_dataset_slice(&part, data, 0, 0, &err), CN_ERR_ARGUMENT);

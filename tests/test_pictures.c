@@ -356,7 +356,7 @@ static void bad_folders_are_refused(void **state)
     expect_failure("folder:", folder, ",channels=1,size=3x4,channels=1", CN_ERR_ARGUMENT,
                    "option \"channels=1\": it was given before");
     expect_failure("folder:", folder, ",size=99999x99999", CN_ERR_MEMORY,
-                   "3 pictures of (99999, 99999, 1) are more than this machine's memory");
+                   "3 images of (99999, 99999, 1) need more than this machine's memory");
     remove_tree(folder);
 }
 

@@ -73,6 +73,9 @@ int cn_vformat(char *text, size_t size, const char *format, va_list args) CN_PRI
 /* What the system calls an errno, in English. */
 const char *cn_system_text(int number);
 
+/* What a noun ends in behind this number: "" behind 1, else "s". */
+const char *cn_plural(int n);
+
 /* A number as "0.01": the shortest digits that are read back as the same double. Returns text. */
 enum { CN_NUMBER_TEXT = 32 };
 const char *cn_number_text(double number, char text[CN_NUMBER_TEXT]);

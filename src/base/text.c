@@ -27,6 +27,11 @@ bool cn_is_utf8(const char *text)
     return true;
 }
 
+const char *cn_plural(int n)
+{
+    return n == 1 ? "" : "s";
+}
+
 const char *cn_plain_text(const char *text, char *plain, size_t room)
 {
     char letter[8];

@@ -45,8 +45,8 @@ static cn_status check_labels(const cn_dataset_parts *parts, const char *what, c
         return cn_fail(err, CN_ERR_SHAPE, "%s: labels of rank %d and dtype %d, expected I32 (n)",
                        what, parts->labels.rank, (int)parts->labels.dtype);
     if (parts->labels.shape[0] != n)
-        return cn_fail(err, CN_ERR_SHAPE, "%s: %d pictures, but %d labels", what, n,
-                       parts->labels.shape[0]);
+        return cn_fail(err, CN_ERR_SHAPE, "%s: %d image%s, but %d label%s", what, n, cn_plural(n),
+                       parts->labels.shape[0], cn_plural(parts->labels.shape[0]));
     for (int i = 0; i < n; i++)
         if (labels[i] < 0 || labels[i] >= parts->classes)
             return cn_fail(err, CN_ERR_FORMAT, "%s: label %d is %d, expected 0 to %d", what, i,
@@ -159,8 +159,8 @@ cn_status cn_dataset_slice(cn_dataset **out, const cn_dataset *data, int first, 
     int size = cn_dataset_size(data);
     if (first < 0 || count < 1 || first > size - count)
         return cn_fail(err, CN_ERR_ARGUMENT,
-                       "dataset slice: %d pictures from %d on, expected a part of 0 to %d", count,
-                       first, size - 1);
+                       "dataset slice: %d image%s from %d on, expected a part of 0 to %d", count,
+                       cn_plural(count), first, size - 1);
     const cn_tensor *all = &data->images;
     size_t bytes = cn_tensor_count(all) / (size_t)size * cn_dtype_size(all->dtype);
     const int shape[4] = {count, all->shape[1], all->shape[2], all->shape[3]};

@@ -113,7 +113,7 @@ static cn_status say_strays(const scan *s, const char *dir, cn_error *err)
     }
     if (status == CN_OK && images > 0)
         status = cn_remark(s->request->remarks, err, "passed over %d image%s outside of any class",
-                           images, images == 1 ? "" : "s");
+                           images, cn_plural(images));
     cn_names_free(&names);
     return status;
 }
@@ -224,7 +224,7 @@ static cn_status find_classes(scan *s, const char *dir, cn_error *err)
     if (status == CN_OK && s->folders > 0)
         status = cn_remark(s->request->remarks, err,
                            "passed over %d folder%s below those of the classes", s->folders,
-                           s->folders == 1 ? "" : "s");
+                           cn_plural(s->folders));
     return status;
 }
 

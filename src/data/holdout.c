@@ -65,9 +65,9 @@ static cn_status check(cn_dataset **kept, cn_dataset **held, const cn_dataset *d
     int hold = fraction > 0 && fraction < 1 ? (int)(size * fraction) : 0;
     if (hold < 1 || hold >= size)
         return cn_fail(err, CN_ERR_ARGUMENT,
-                       "dataset hold-out: a fraction of %g of %d pictures, expected at least one "
-                       "picture and not all",
-                       fraction, size);
+                       "dataset hold-out: a fraction of %g of %d image%s, expected at least one "
+                       "image and not all",
+                       fraction, size, cn_plural(size));
     return CN_OK;
 }
 

@@ -105,10 +105,9 @@ static cn_status say_lacking(const cn_dataset *data, const int *map, cn_remarks 
         lacking++;
     }
     for (int i = 0; i < cn_dataset_size(data); i++) images += map[cn_dataset_label(data, i)] < 0;
-    return cn_remark(remarks, err,
-                     "the model does not have the class%s %s: %d image%s count%s as wrong",
-                     lacking == 1 ? "" : "es", list.text, images, images == 1 ? "" : "s",
-                     images == 1 ? "s" : "");
+    return cn_remark(
+        remarks, err, "the model does not have the class%s %s: %d image%s count%s as wrong",
+        lacking == 1 ? "" : "es", list.text, images, cn_plural(images), images == 1 ? "s" : "");
 }
 
 /* The model's classes, then those that it lacks, which `map` then has numbers for, too. */

@@ -169,9 +169,9 @@ static cn_status check_memory(int count, const int shape[3], size_t element, con
     for (int i = 0; fits && i < 3; i++) fits = cn_multiply(bytes, (size_t)shape[i], &bytes);
     if (fits && bytes <= have) return CN_OK;
     return cn_fail(err, CN_ERR_MEMORY,
-                   "%.80s: %d pictures of %s are more than this machine's memory; "
+                   "%.80s: %d image%s of %s need more than this machine's memory; "
                    "size=HEIGHTxWIDTH makes them smaller",
-                   what, count, cn_shape_text(3, shape, text));
+                   what, count, cn_plural(count), cn_shape_text(3, shape, text));
 }
 
 /* What became of a picture. */
@@ -277,7 +277,7 @@ static cn_status close_gaps(reading *r, int *count, const char *what, cn_error *
     int all = *count;
     r->images->shape[0] = r->labels->shape[0] = *count = kept;
     return cn_remark(r->request->remarks, err, "skipped %d damaged image%s of %d", r->skipped,
-                     r->skipped == 1 ? "" : "s", all);
+                     cn_plural(r->skipped), all);
 }
 
 /* What was done to the images that their files do not show. */
@@ -294,16 +294,16 @@ static cn_status tell(const reading *r, int count, const cn_request *request, co
     }
     if (composed)
         status = cn_remark(request->remarks, err,
-                           "%s: %d of %d images have an alpha channel and are composed over %s; "
+                           "%s: %d of %d image%s with an alpha channel, composed over %s; "
                            "background=%s composes them over %s",
-                           what, composed, count, black ? "black" : "white",
+                           what, composed, count, cn_plural(count), black ? "black" : "white",
                            black ? "white" : "black", black ? "white" : "black");
     if (cropped && status == CN_OK)
         status =
             cn_remark(request->remarks, err,
-                      "%s: %d of %d images have other proportions than %d x %d and are cropped "
-                      "around their center; fit=stretch squeezes them instead",
-                      what, cropped, count, shape[0], shape[1]);
+                      "%s: %d of %d image%s with other proportions than %d x %d, cropped around "
+                      "the center; fit=stretch squeezes them instead",
+                      what, cropped, count, cn_plural(count), shape[0], shape[1]);
     return status;
 }
 

@@ -33,8 +33,8 @@ cn_status cn_check_fit(const cn_model *model, const cn_dataset *data, const char
         return cn_fail(err, CN_ERR_SHAPE, "%s: the model takes pictures of %s, the data has %s",
                        what, cn_shape_text(3, in, want), cn_shape_text(3, shape, got));
     if (outputs != classes && !(outputs == 1 && classes == 2))
-        return cn_fail(err, CN_ERR_SHAPE, "%s: the model has %d outputs, the data %d classes", what,
-                       outputs, classes);
+        return cn_fail(err, CN_ERR_SHAPE, "%s: the model has %d output%s, the data %d class%s",
+                       what, outputs, cn_plural(outputs), classes, classes == 1 ? "" : "es");
     return CN_OK;
 }
 
