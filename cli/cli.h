@@ -76,6 +76,11 @@ extern const cli_command cli_train, cli_evaluate, cli_predict, cli_summary, cli_
     "what is multiplied in convolutions and dense layers: bf16 has fewer digits, and is faster " \
     "where the processor has AVX512_BF16"
 
+/* --backend, of the same. */
+#define CLI_BACKEND_HELP                                                                        \
+    "what runs it: cpu, or reference, plain loops in double precision that share no code with " \
+    "it, to check against; hundreds of times slower"
+
 /* Fills `options` (zeroed, command->size bytes) from the arguments and moves the operands to the
  * front of argv; their number in *count. CLI_USAGE, with the error printed, or CLI_DONE. */
 int cli_parse(const cli_command *command, int argc, char **argv, void *options, int *count);

@@ -10,6 +10,7 @@ typedef struct options {
     const char *data;
     int split, tta, precision, loss;
     bool skip_damaged;
+    const char *backend;
 } options;
 
 static const cli_option evaluate_options[] = {
@@ -25,6 +26,7 @@ static const cli_option evaluate_options[] = {
     {"loss", CLI_CHOICE, offsetof(options, loss), CLI_LOSSES, "auto", 0, 0,
      "what to measure; auto is the loss that the model was trained with"},
     {"skip-damaged", CLI_FLAG, offsetof(options, skip_damaged), NULL, NULL, 0, 0, CLI_SKIP_HELP},
+    {"backend", CLI_TEXT, offsetof(options, backend), "NAME", "cpu", 0, 0, CLI_BACKEND_HELP},
     {.name = NULL},
 };
 
@@ -190,7 +192,8 @@ static int run(const void *given, int count, char *const *operands)
     cn_evaluate_opts opts = {.threads = o->common.threads,
                              .tta = (cn_tta)o->tta,
                              .precision = (cn_precision)o->precision,
-                             .loss = (cn_loss_kind)o->loss};
+                             .loss = (cn_loss_kind)o->loss,
+                             .backend = o->backend};
     if (cn_evaluate_with(model, data, &opts, &metrics, counts, &err) != CN_OK) {
         cli_error("evaluate", "%s on %s: %s", file, o->data, err.text);
         goto done;

@@ -12,6 +12,7 @@ typedef struct options {
     cli_common common;
     int top, precision;
     bool skip_damaged;
+    const char *backend;
 } options;
 
 static const cli_option predict_options[] = {
@@ -21,6 +22,7 @@ static const cli_option predict_options[] = {
      CLI_PRECISION_HELP},
     {"skip-damaged", CLI_FLAG, offsetof(options, skip_damaged), NULL, NULL, 0, 0,
      "files that cannot be read are named as otherwise, but no reason to fail"},
+    {"backend", CLI_TEXT, offsetof(options, backend), "NAME", "cpu", 0, 0, CLI_BACKEND_HELP},
     {.name = NULL},
 };
 
@@ -143,8 +145,10 @@ static int run(const void *given, int count, char *const *operands)
     cn_error err;
     int code = CLI_FAILED;
 
-    cn_session_opts opts = {
-        .batch = 1, .threads = p.o->common.threads, .precision = (cn_precision)p.o->precision};
+    cn_session_opts opts = {.batch = 1,
+                            .threads = p.o->common.threads,
+                            .precision = (cn_precision)p.o->precision,
+                            .backend = p.o->backend};
     if (are_swapped(operands[0], operands[1])) return CLI_USAGE;
     if (cn_model_load(&p.model, operands[0], &err) != CN_OK ||
         cn_session_create(&p.session, p.model, opts, &err) != CN_OK) {

@@ -2,6 +2,7 @@
 #include "cli.h"
 
 #include "formats/model_file.h"
+#include "model/plan_text.h"
 
 #include <string.h>
 
@@ -9,6 +10,8 @@ typedef struct options {
     cli_common common;
     int shape[3];
     int classes, batch;
+    bool plan, training;
+    const char *backend;
 } options;
 
 static const cli_option summary_options[] = {
@@ -18,7 +21,14 @@ static const cli_option summary_options[] = {
     {"classes", CLI_WHOLE, offsetof(options, classes), "N", NULL, 1, 1000000,
      "the classes that a named network tells apart (default: what it was made for)"},
     {"batch-size", CLI_WHOLE, offsetof(options, batch), "N", "64", 1, 1000000,
-     "pictures at once, for the memory that training takes"},
+     "pictures at once, for the memory that training takes, and for the plan"},
+    {"plan", CLI_FLAG, offsetof(options, plan), NULL, NULL, 0, 0,
+     "show how a session runs it instead: each step with the layers fused into it, how it is "
+     "computed, and where its results lie"},
+    {"training", CLI_FLAG, offsetof(options, training), NULL, NULL, 0, 0,
+     "with --plan: a session that trains"},
+    {"backend", CLI_TEXT, offsetof(options, backend), "NAME", NULL, 0, 0,
+     "with --plan: a session that this runs, cpu or reference (default: cpu)"},
     {.name = NULL},
 };
 
@@ -181,6 +191,54 @@ static void print_as_json(const cn_model *model, const options *o, const totals 
     cli_print_json(object);
 }
 
+static void print_row_json(const cn_plan *plan, const cn_plan_row *row)
+{
+    json_t *object = json_object(), *layers = json_array(), *buffers = json_array();
+    for (int k = 0; k < row->layer_count && k < CN_ROW_LAYERS; k++)
+        json_array_append_new(layers, json_string(row->layers[k]));
+    for (int k = 0; k < row->buffer_count; k++) {
+        const cn_buffer *b = &plan->buffers[row->buffers[k]];
+        json_t *buffer = json_object();
+        cli_put_whole(buffer, "buffer", (size_t)row->buffers[k]);
+        cli_put_whole(buffer, "bytes", b->bytes);
+        cli_put_whole(buffer, "offset", b->offset);
+        if (row->sums[k] != CN_NO_BUFFER) cli_put_whole(buffer, "added_to", (size_t)row->sums[k]);
+        json_array_append_new(buffers, buffer);
+    }
+    cli_put_text(object, "pass", row->pass);
+    json_object_set_new(object, "layers", layers);
+    cli_put_text(object, "method", row->method);
+    json_object_set_new(object, "adds", json_boolean(row->adds));
+    json_object_set_new(object, "buffers", buffers);
+    cli_print_json(object);
+}
+
+static cn_status print_plan(const cn_model *model, const options *o, cn_error *err)
+{
+    cn_session_opts opts = {.batch = o->batch,
+                            .threads = o->common.threads,
+                            .training = o->training,
+                            .backend = o->backend};
+    char text[CN_ROW_TEXT];
+    cn_plan plan;
+    cn_plan_row row;
+    const char *pass = "";
+    cn_status status = cn_plan_create(&plan, model, opts, err);
+    if (status != CN_OK) return status;
+    for (int i = 0; cn_plan_row_at(&plan, i, &row); i++) {
+        if (o->common.json) {
+            print_row_json(&plan, &row);
+            continue;
+        }
+        if (o->training && row.pass[0] != pass[0] && row.pass[0] != 'l') printf("%s\n", row.pass);
+        printf("%s%s\n", o->training && row.pass[0] != 'l' ? "  " : "",
+               cn_plan_row_text(&plan, &row, text));
+        pass = row.pass;
+    }
+    cn_plan_free(&plan);
+    return CN_OK;
+}
+
 static int run(const void *given, int count, char *const *operands)
 {
     options o = *(const options *)given;
@@ -190,20 +248,25 @@ static int run(const void *given, int count, char *const *operands)
     int shape[3], classes;
     (void)count;
 
+    if ((o.training || o.backend) && !o.plan) {
+        cli_error("summary", "--%s wants --plan, too", o.training ? "training" : "backend");
+        return CLI_USAGE;
+    }
     cli_natural_shape(operands[0], shape, &classes);
     if (o.shape[0] == 0) memcpy(o.shape, shape, sizeof shape);
     if (o.classes == 0) o.classes = classes;
     cn_status status = cli_is_model_file(operands[0])
                            ? cn_model_load_outline(&model, operands[0], &err)
                            : cn_model_parse_outline(&model, operands[0], o.shape, o.classes, &err);
-    if (status == CN_OK) status = measure(model, &o, &t, &err);
+    if (status == CN_OK)
+        status = o.plan ? print_plan(model, &o, &err) : measure(model, &o, &t, &err);
     if (status != CN_OK) {
         cn_model_free(model);
         return cli_error("summary", "%s", err.text);
     }
-    if (o.common.json)
+    if (!o.plan && o.common.json)
         print_as_json(model, &o, &t);
-    else
+    else if (!o.plan)
         print_table(model, &o, &t);
     cn_model_free(model);
     return CLI_DONE;
@@ -222,7 +285,8 @@ const cli_command cli_summary = {
             "Examples\n"
             "  convnet summary lenet5\n"
             "  convnet summary \"conv 8 3x3 same, relu, maxpool 2, dense 10\" --shape 32x32x3\n"
-            "  convnet summary signs --json\n",
+            "  convnet summary signs --json\n"
+            "  convnet summary resnet20 --plan --batch-size 1\n",
     .options = summary_options,
     .size = sizeof(options),
     .run = run,

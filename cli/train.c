@@ -29,6 +29,7 @@ typedef struct options {
     double valid;
     int tta, precision;
     bool stretch, skip_damaged;
+    const char *backend;
     cli_recipe recipe;
 } options;
 
@@ -57,6 +58,7 @@ static const cli_option train_options[] = {
      "test by the average over views of each picture, as convnet evaluate does"},
     {"precision", CLI_CHOICE, offsetof(options, precision), CLI_PRECISIONS, "f32", 0, 0,
      CLI_PRECISION_HELP},
+    {"backend", CLI_TEXT, offsetof(options, backend), "NAME", "cpu", 0, 0, CLI_BACKEND_HELP},
     {"validation-split", CLI_NUMBER, offsetof(options, valid), "FRACTION", "0.1", 0, 0.9,
      "part of the training images to hold out and measure after each epoch; 0 trains on all; a "
      "validation set that the data brings is left out then"},
@@ -378,7 +380,8 @@ static int report_end(const job *j, const cn_progress *last)
     char correct[CLI_COUNT_TEXT], count[CLI_COUNT_TEXT], rate[CLI_COUNT_TEXT];
     cn_evaluate_opts opts = {.threads = o->common.threads,
                              .tta = (cn_tta)o->tta,
-                             .precision = (cn_precision)o->precision};
+                             .precision = (cn_precision)o->precision,
+                             .backend = o->backend};
     if (cn_evaluate_with(j->model, j->test, &opts, &test, NULL, &err) != CN_OK)
         return cli_error("train", "%s", err.text);
     if (views && cn_evaluate_with(j->model, j->valid, &opts, &valid, NULL, &err) != CN_OK)
@@ -428,6 +431,7 @@ static int train(job *j)
         .threads = o->common.threads,
         .seed = o->common.seed,
         .precision = (cn_precision)o->precision,
+        .backend = o->backend,
         .valid = j->valid,
         .progress = on_progress,
         .user = j,

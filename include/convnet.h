@@ -693,6 +693,10 @@ typedef struct cn_session_opts {
     cn_precision precision;
     cn_loss_opts loss;
     cn_optimizer optimizer;
+    /* What runs it. "cpu", the default where NULL: float32, with fused layers and shared memory.
+     * "reference": plain loops in double precision, one layer after another, which share no code
+     * with the CPU's; hundreds of times slower, and what the CPU's results are checked against. */
+    const char *backend;
 } cn_session_opts;
 
 CN_API cn_status cn_session_create(cn_session **session, cn_model *model, cn_session_opts opts,
@@ -994,6 +998,7 @@ typedef struct cn_fit_opts {
     uint64_t seed;  /* order of the examples, and their augmentation */
     bool no_shuffle;
     cn_precision precision; /* of training and of validation */
+    const char *backend;    /* of both: as in cn_session_opts */
     double learning_rate;   /* default 1e-3 */
     cn_schedule schedule;
     int schedule_epochs; /* how long it is, and lookahead's S; default: `epochs`; of a training that
@@ -1078,8 +1083,9 @@ typedef struct cn_evaluate_opts {
     int batch;   /* default 64 */
     cn_tta tta;
     cn_precision precision;
-    cn_loss_kind loss; /* what is measured; default: what cn_fit trained the model with, which its
-                          file remembers, else CN_LOSS_DEFAULT */
+    cn_loss_kind loss;   /* what is measured; default: what cn_fit trained the model with, which its
+                            file remembers, else CN_LOSS_DEFAULT */
+    const char *backend; /* as in cn_session_opts */
 } cn_evaluate_opts;
 
 /* cn_evaluate with options, which may be NULL. */

@@ -83,6 +83,12 @@ static inline cn_session *create(cn_model *m, cn_session_opts opts)
     return s;
 }
 
+/* The block of a session's activations, on the CPU. */
+static inline float *activations_of(cn_session *s, const cn_plan *plan)
+{
+    return cn_session_input(s) - plan->buffers[plan->steps[0].y].offset / sizeof(float);
+}
+
 enum { MOST = 8, EXAMPLE = 9 * 8 * 2 };
 
 typedef struct batch {

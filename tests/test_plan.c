@@ -17,13 +17,13 @@ static void live_buffers_never_overlap(void **state)
             for (int a = 0; a < plan.buffer_count; a++) {
                 const cn_buffer *p = &plan.buffers[a];
                 assert_true(p->first <= p->last);
-                assert_true(p->offset % 16 == 0 && p->offset + p->size <= plan.activations);
-                sum += p->size;
+                assert_true(p->offset % CN_ALIGN == 0 && p->offset + p->bytes <= plan.activations);
+                sum += p->bytes;
                 for (int b = 0; b < a; b++) {
                     const cn_buffer *q = &plan.buffers[b];
                     bool meet = p->first <= q->last && q->first <= p->last;
                     bool overlap =
-                        p->offset < q->offset + q->size && q->offset < p->offset + p->size;
+                        p->offset < q->offset + q->bytes && q->offset < p->offset + p->bytes;
                     assert_false(meet && overlap);
                 }
             }
@@ -78,12 +78,13 @@ static void what_can_be_fused_is(void **state)
 /* NaN wherever no buffer lives at this moment. */
 static void poison(const cn_plan *plan, float *activations, int moment)
 {
-    for (size_t i = 0; i < plan->activations; i++) {
+    for (size_t i = 0; i < plan->activations / sizeof *activations; i++) {
+        const size_t at = i * sizeof *activations;
         bool live = false;
         for (int b = 0; b < plan->buffer_count; b++) {
             const cn_buffer *p = &plan->buffers[b];
-            live = live || (p->first <= moment && moment <= p->last && i >= p->offset &&
-                            i < p->offset + p->size);
+            live = live || (p->first <= moment && moment <= p->last && at >= p->offset &&
+                            at < p->offset + p->bytes);
         }
         if (!live) activations[i] = NAN;
     }
@@ -100,9 +101,9 @@ static void no_result_depends_on_dead_memory(void **state)
         make_batch(&b, 5, cn_model_output_size(m));
         cn_session *clean = create(m, opts), *dirty = create(m, opts);
         assert_int_equal(cn_plan_create(&plan, m, opts, NULL), CN_OK);
-        float *activations = cn_session_input(dirty) - plan.buffers[plan.steps[0].y].offset;
+        float *activations = activations_of(dirty, &plan);
         double loss = forward_loss(clean, &b), other;
-        for (size_t j = 0; j < plan.activations; j++) activations[j] = NAN;
+        for (size_t j = 0; j < plan.activations / sizeof(float); j++) activations[j] = NAN;
         assert_int_equal(cn_forward(dirty, &b.X, NULL), CN_OK);
         poison(&plan, activations, m->layer_count);
         assert_int_equal(cn_loss(dirty, &b.Y, &other, NULL), CN_OK);

@@ -259,8 +259,8 @@ static cn_tensor run(cn_session *s, const cn_model *m, cn_session_opts opts, con
     cn_plan plan;
     assert_int_equal(cn_plan_create(&plan, m, opts, NULL), CN_OK);
     for (int time = 0; time < 2; time++) {
-        float *activations = cn_session_input(s) - plan.buffers[plan.steps[0].y].offset;
-        for (size_t k = 0; k < plan.activations; k++) activations[k] = NAN;
+        float *activations = activations_of(s, &plan);
+        for (size_t k = 0; k < plan.activations / sizeof(float); k++) activations[k] = NAN;
         assert_int_equal(cn_forward(s, &b->X, NULL), CN_OK);
     }
     cn_plan_free(&plan);

@@ -10,6 +10,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/math.h"
 #include "files.h"
 #include "model/model.h"
 #include "model/trouble.h"

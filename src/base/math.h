@@ -9,6 +9,9 @@
 #ifndef CN_MATH_H
 #define CN_MATH_H
 
+#include <stdbool.h>
+#include <stddef.h>
+
 /* e^x. Below -745 it is 0, above 709.8 infinity. */
 double cn_exp(double x);
 /* The natural logarithm: -infinity of 0, NaN below. */
@@ -21,5 +24,9 @@ double cn_pow(double x, double y);
 /* Of an angle in radians, NaN where |x| exceeds 1e6; the absolute error is below 3e-16. */
 double cn_sin(double x);
 double cn_cos(double x);
+
+/* How many of x[0..n-1] are NaN or infinite; *nan (may be NULL) becomes true where one is NaN
+ * (finite.c). */
+size_t cn_count_not_finite(size_t n, const float *x, bool *nan);
 
 #endif

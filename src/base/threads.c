@@ -27,6 +27,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -320,4 +321,12 @@ void cn_pool_free(cn_pool *p)
 int cn_pool_threads(const cn_pool *p)
 {
     return p ? p->threads : 1;
+}
+
+bool cn_pool_pays(size_t multiply_adds, size_t elements)
+{
+    enum { ALONE_MULTIPLY_ADDS = 1 << 18, ALONE_ELEMENTS = ALONE_MULTIPLY_ADDS / 8 };
+    const char *share = getenv("CONVNET_SHARE");
+    if (share && strcmp(share, "all") == 0) return true;
+    return multiply_adds > ALONE_MULTIPLY_ADDS || elements > ALONE_ELEMENTS;
 }

@@ -23,4 +23,12 @@ int cn_pool_threads(const cn_pool *pool);
  */
 void cn_pool_run(cn_pool *pool, int units, cn_task *task, void *argument);
 
+/*
+ * Is a job of so many multiply-adds and elements worth sharing out? That takes about a microsecond,
+ * and a job of fewer than ten gains nothing. In so long a processor does about 2^18 multiply-adds,
+ * or an eighth as many elements. Tests, whose jobs are small, have all of them shared out: with
+ * CONVNET_SHARE=all.
+ */
+bool cn_pool_pays(size_t multiply_adds, size_t elements);
+
 #endif

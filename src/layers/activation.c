@@ -46,7 +46,7 @@ static void run(const cn_call *call, const cn_activation *activation, const floa
     cn_pool_run(call->pool, (int)((job.n + CN_MAP_CHUNK - 1) / CN_MAP_CHUNK), element_unit, &job);
 }
 
-void cn_mask_relu(const cn_call *call, float *dy)
+void cn_mask_relu(const cn_call *call, void *dy)
 {
     const cn_activation relu = {.kind = CN_ACTIVATION_CLIP, .upper = INFINITY};
     run(call, &relu, call->y, call->dy, dy);
@@ -66,6 +66,8 @@ static void backward(const cn_call *call)
         run(call, &call->layer->activation, reads_x ? call->x[0] : call->y, call->dy, call->dx[0]);
 }
 
+const cn_layer_ops cn_activation_cpu = {.forward = forward, .backward = backward};
+
 /* The function: the type's bounds, or the kernels' row of the type's name and its one option. */
 static cn_status infer(cn_layer *layer, const char *place, cn_error *err)
 {
@@ -83,11 +85,10 @@ static cn_status infer(cn_layer *layer, const char *place, cn_error *err)
     return CN_OK;
 }
 
-#define ELEMENT_BY_ELEMENT \
-    .in_place = true, .infer = infer, .forward = forward, .backward = backward
-#define FROM_A        .backward_reads = CN_READS_Y, ELEMENT_BY_ELEMENT
-#define FROM_Z        .backward_reads = CN_READS_X, ELEMENT_BY_ELEMENT
-#define OPTIONS(opts) .options = opts##_options, .options_size = sizeof(cn_##opts##_opts)
+#define ELEMENT_BY_ELEMENT .in_place = true, .infer = infer
+#define FROM_A             .backward_reads = CN_READS_Y, ELEMENT_BY_ELEMENT
+#define FROM_Z             .backward_reads = CN_READS_X, ELEMENT_BY_ELEMENT
+#define OPTIONS(opts)      .options = opts##_options, .options_size = sizeof(cn_##opts##_opts)
 
 /* ---- straight lines with kinks */
 
@@ -195,7 +196,8 @@ cn_node cn_scale(cn_model *model, cn_node x, cn_scale_opts opts)
  *     A = 1 / (1 + exp(-Z))
  *     dZ = dA A (1 - A)
  */
-const cn_layer_type cn_sigmoid_type = {.name = "sigmoid", FROM_A};
+const cn_layer_type cn_sigmoid_type = {
+    .name = "sigmoid", .loss = CN_LOSS_BINARY_CROSS_ENTROPY, FROM_A};
 
 cn_node cn_sigmoid(cn_model *model, cn_node x)
 {

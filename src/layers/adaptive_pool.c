@@ -71,6 +71,9 @@ const cn_layer_type cn_adaptive_average_pool_type = {
     .options = options,
     .options_size = sizeof(cn_adaptive_pool_opts),
     .infer = adaptive_infer,
+};
+
+const cn_layer_ops cn_adaptive_average_pool_cpu = {
     .forward = forward,
     .backward = backward,
 };
@@ -79,6 +82,9 @@ const cn_layer_type cn_global_average_pool_type = {
     .name = "global_average_pool",
     .word = "gap",
     .infer = global_infer,
+};
+
+const cn_layer_ops cn_global_average_pool_cpu = {
     .forward = forward,
     .backward = backward,
 };

@@ -30,8 +30,10 @@ static void add_unit(void *argument, int unit, int worker)
     const cn_call *call = job->call;
     size_t from = (size_t)unit * CN_MAP_CHUNK;
     size_t n = job->n - from < CN_MAP_CHUNK ? job->n - from : CN_MAP_CHUNK;
+    const float *a = call->x[0], *b = call->x[1];
+    float *y = call->y;
     (void)worker;
-    call->kernels->sum(n, call->x[0] + from, call->x[1] + from, call->activation, call->y + from);
+    call->kernels->sum(n, a + from, b + from, call->activation, y + from);
 }
 
 static void forward(const cn_call *call)
@@ -54,8 +56,11 @@ const cn_layer_type cn_add_type = {
     .most_inputs = 2,
     .in_place = true,
     .fuses_relu = true,
-    .passes_gradient = true,
+    .sum = true,
     .infer = infer,
+};
+
+const cn_layer_ops cn_add_cpu = {
     .forward = forward,
     .backward = backward,
 };

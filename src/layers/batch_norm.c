@@ -100,6 +100,8 @@ typedef struct rows_job {
     size_t rows, chunk;
     int c;
     kept k;
+    const float *x, *dy;
+    float *y, *dx;
     const float *b, *d; /* backward */
     float *sums;        /* 2 stride(c) a chunk */
 } rows_job;
@@ -107,7 +109,13 @@ typedef struct rows_job {
 static rows_job job_of(const cn_call *call)
 {
     const cn_shape *in = &call->layer->in;
-    rows_job job = {.call = call, .c = in->n[in->rank - 1], .sums = call->scratch};
+    rows_job job = {.call = call,
+                    .c = in->n[in->rank - 1],
+                    .x = call->x[0],
+                    .dy = call->dy,
+                    .y = call->y,
+                    .dx = call->dx[0],
+                    .sums = call->scratch};
     job.rows = (size_t)call->m * cn_shape_count(in) / (size_t)job.c;
     job.chunk = CN_MAP_CHUNK / (size_t)job.c + 1;
     if (job.rows / job.chunk >= CHUNKS) job.chunk = job.rows / CHUNKS + 1;
@@ -143,7 +151,7 @@ static void sums_unit(void *argument, int unit, int worker)
     const rows_job *job = argument;
     size_t first, rows = chunk_at(job, unit, &first);
     (void)worker;
-    job->call->kernels->norm->column_sums(rows, job->c, job->call->x[0] + first, job->call->x[0],
+    job->call->kernels->norm->column_sums(rows, job->c, job->x + first, job->x,
                                           job->sums + (size_t)unit * 2 * (size_t)job->c);
 }
 
@@ -153,8 +161,8 @@ static void scale_unit(void *argument, int unit, int worker)
     const cn_call *call = job->call;
     size_t first, rows = chunk_at(job, unit, &first);
     (void)worker;
-    call->kernels->norm->scale_columns(rows, job->c, call->x[0] + first, job->k.mean, job->k.scale,
-                                       job->k.shift, call->activation, call->y + first);
+    call->kernels->norm->scale_columns(rows, job->c, job->x + first, job->k.mean, job->k.scale,
+                                       job->k.shift, call->activation, job->y + first);
 }
 
 /* The batch's mean and variance, from sums around the first row; the running ones move. */
@@ -167,7 +175,7 @@ static void gather_statistics(rows_job *job)
     cn_pool_run(call->pool, chunks_of(job), sums_unit, job);
     for (int j = 0; j < job->c; j++) {
         double off = total(job, (size_t)j) / n, square = total(job, (size_t)job->c + (size_t)j) / n;
-        double mean = (double)call->x[0][j] + off, var = square - off * off;
+        double mean = (double)job->x[j] + off, var = square - off * off;
         if (var < 0) var = 0;
         set_scale(&p, &job->k, j, mean, var, o->epsilon);
         double unbiased = n > 1 ? var * n / (n - 1) : var;
@@ -196,9 +204,11 @@ static void pack(const cn_call *call)
 }
 
 /* Y = gamma rstd (X W + b - mu) + beta = X (W gamma rstd) + (b - mu) gamma rstd + beta */
-void cn_batch_norm_fold(const cn_call *call, size_t rows, const float *w, const float *b,
-                        float *folded_w, float *folded_b)
+static void fold(const cn_call *call, size_t rows, const void *weights, const void *biases,
+                 void *new_weights, void *new_biases)
 {
+    const float *w = weights, *b = biases;
+    float *folded_w = new_weights, *folded_b = new_biases;
     const cn_batch_norm_opts *o = call->layer->options;
     const parts p = parts_of(call);
     int c = call->layer->in.n[call->layer->in.rank - 1];
@@ -220,9 +230,9 @@ static void backward_sums_unit(void *argument, int unit, int worker)
     const cn_call *call = job->call;
     size_t first, rows = chunk_at(job, unit, &first);
     (void)worker;
-    call->kernels->norm->backward_sums(
-        rows, job->c, call->x[0] + first, call->dy + first, job->k.mean, job->k.scale,
-        call->activation.kind ? job->k.shift : NULL, job->sums + (size_t)unit * 2 * (size_t)job->c);
+    call->kernels->norm->backward_sums(rows, job->c, job->x + first, job->dy + first, job->k.mean,
+                                       job->k.scale, call->activation.kind ? job->k.shift : NULL,
+                                       job->sums + (size_t)unit * 2 * (size_t)job->c);
 }
 
 static void backward_unit(void *argument, int unit, int worker)
@@ -231,16 +241,16 @@ static void backward_unit(void *argument, int unit, int worker)
     const cn_call *call = job->call;
     size_t first, rows = chunk_at(job, unit, &first);
     (void)worker;
-    call->kernels->norm->backward(rows, job->c, call->x[0] + first, call->dy + first, job->k.mean,
+    call->kernels->norm->backward(rows, job->c, job->x + first, job->dy + first, job->k.mean,
                                   job->k.scale, call->activation.kind ? job->k.shift : NULL, job->b,
-                                  job->d, call->dx[0] + first);
+                                  job->d, job->dx + first);
 }
 
 static void backward(const cn_call *call)
 {
     rows_job job = job_of(call);
     const parts p = parts_of(call);
-    float *b = call->scratch + CHUNKS * 2 * (size_t)job.c, *d = b + stride(job.c);
+    float *b = job.sums + CHUNKS * 2 * (size_t)job.c, *d = b + stride(job.c);
     double n = (double)job.rows;
     cn_pool_run(call->pool, chunks_of(&job), backward_sums_unit, &job);
     for (int j = 0; j < job.c; j++) {
@@ -260,13 +270,13 @@ static void backward(const cn_call *call)
     cn_pool_run(call->pool, chunks_of(&job), backward_unit, &job);
 }
 
-static void needs(const cn_call *call, int threads, cn_needs *n)
+static void requirements(const cn_call *call, int threads, cn_requirements *r)
 {
     int c = call->layer->in.n[call->layer->in.rank - 1];
     (void)threads;
-    n->packed = call->training ? 0 : 4 * stride(c);
-    n->kept = call->training ? 4 * stride(c) : 0;
-    n->scratch = call->training ? CHUNKS * 2 * (size_t)c + 2 * stride(c) : 0;
+    r->packed = call->training ? 0 : 4 * stride(c);
+    r->kept = call->training ? 4 * stride(c) : 0;
+    r->scratch = call->training ? CHUNKS * 2 * (size_t)c + 2 * stride(c) : 0;
 }
 
 static size_t averaged(const cn_layer *layer, int m)
@@ -284,11 +294,16 @@ const cn_layer_type cn_batch_norm_type = {
     .fuses_relu = true,
     .masks_relu = true,
     .averaged = averaged,
+    .channel_affine = true,
     .infer = infer,
-    .needs = needs,
+};
+
+const cn_layer_ops cn_batch_norm_cpu = {
+    .requirements = requirements,
     .pack = pack,
     .forward = forward,
     .backward = backward,
+    .fold = fold,
 };
 
 cn_node cn_batch_norm(cn_model *model, cn_node x, cn_batch_norm_opts opts)

@@ -48,12 +48,14 @@ static void concat_unit(void *argument, int unit, int worker)
     for (int k = 0; k < layer->input_count; k++) {
         const cn_shape *shape = &layer->inputs_of[k];
         size_t c = (size_t)shape->n[shape->rank - 1];
+        const float *x = call->x[k], *dy = call->dy;
+        float *y = call->y, *dx = call->dx[k];
         for (size_t row = from; row < to; row++) {
             size_t out = row * c_out + first, in = row * c;
             if (!job->backward)
-                memcpy(call->y + out, call->x[k] + in, c * sizeof(float));
-            else if (call->dx[k])
-                memcpy(call->dx[k] + in, call->dy + out, c * sizeof(float));
+                memcpy(y + out, x + in, c * sizeof(float));
+            else if (dx)
+                memcpy(dx + in, dy + out, c * sizeof(float));
         }
         first += c;
     }
@@ -82,6 +84,9 @@ const cn_layer_type cn_concat_type = {
     .name = "concat",
     .most_inputs = CN_MAX_INPUTS,
     .infer = infer,
+};
+
+const cn_layer_ops cn_concat_cpu = {
     .forward = forward,
     .backward = backward,
 };

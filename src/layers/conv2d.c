@@ -89,15 +89,15 @@ static cn_status infer_depthwise(cn_layer *layer, const char *place, cn_error *e
     return CN_OK;
 }
 
-void cn_conv2d_needs(const cn_call *call, int threads, cn_needs *n)
+void cn_conv2d_requirements(const cn_call *call, int threads, cn_requirements *r)
 {
     const cn_conv_problem problem = cn_layer_problem(call->layer, call->m);
     const cn_conv_options how = {.threads = threads,
                                  .no_winograd = call->no_winograd,
                                  .bf16 = call->precision == CN_PRECISION_BF16};
-    cn_conv_plan_make(&n->conv, call->kernels->conv->methods, &problem, how);
-    n->packed = n->conv.packed;
-    n->scratch = n->conv.scratch;
+    cn_conv_plan_make(&r->conv, call->kernels->conv->methods, &problem, how);
+    r->packed = r->conv.packed;
+    r->scratch = r->conv.scratch;
 }
 
 void cn_conv2d_pack(const cn_call *call)
@@ -139,6 +139,13 @@ void cn_conv2d_backward(const cn_call *call)
     if (call->dx[0]) cn_conv_run(call->conv, CN_CONV_BACKWARD_DATA, &args);
 }
 
+void cn_conv2d_describe(const cn_requirements *r, cn_pass pass, char text[CN_METHOD_TEXT])
+{
+    static const cn_conv_direction directions[] = {CN_CONV_FORWARD, CN_CONV_BACKWARD_DATA,
+                                                   CN_CONV_BACKWARD_WEIGHTS};
+    cn_conv_plan_describe(&r->conv, directions[pass], text);
+}
+
 /* The kernels do, for a dense convolution. */
 static bool adds(const cn_layer *layer)
 {
@@ -162,12 +169,16 @@ const cn_layer_type cn_conv2d_type = {
     .fuses_relu6 = true,
     .folds_norm = true,
     .infer = infer,
-    .needs = cn_conv2d_needs,
+    .adds = adds,
+    .multiply_adds = multiply_adds,
+};
+
+const cn_layer_ops cn_conv2d_cpu = {
+    .requirements = cn_conv2d_requirements,
     .pack = cn_conv2d_pack,
     .forward = cn_conv2d_forward,
     .backward = cn_conv2d_backward,
-    .adds = adds,
-    .multiply_adds = multiply_adds,
+    .describe = cn_conv2d_describe,
 };
 
 const cn_layer_type cn_depthwise_conv2d_type = {
@@ -180,11 +191,15 @@ const cn_layer_type cn_depthwise_conv2d_type = {
     .fuses_relu6 = true,
     .folds_norm = true,
     .infer = infer_depthwise,
-    .needs = cn_conv2d_needs,
+    .multiply_adds = multiply_adds,
+};
+
+const cn_layer_ops cn_depthwise_conv2d_cpu = {
+    .requirements = cn_conv2d_requirements,
     .pack = cn_conv2d_pack,
     .forward = cn_conv2d_forward,
     .backward = cn_conv2d_backward,
-    .multiply_adds = multiply_adds,
+    .describe = cn_conv2d_describe,
 };
 
 cn_node cn_conv2d(cn_model *model, cn_node x, cn_conv2d_opts opts)

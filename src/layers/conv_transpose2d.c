@@ -132,10 +132,10 @@ static void bias_unit(void *argument, int unit, int worker)
 {
     const bias_job *job = argument;
     size_t first = first_row(job, unit), end = first_row(job, unit + 1);
+    float *y = job->call->y;
     (void)worker;
     job->call->kernels->conv->bias(end - first, job->columns, job->call->w[1],
-                                   job->call->activation,
-                                   job->call->y + first * (size_t)job->columns);
+                                   job->call->activation, y + first * (size_t)job->columns);
 }
 
 static void bias_backward_unit(void *argument, int unit, int worker)
@@ -143,20 +143,21 @@ static void bias_backward_unit(void *argument, int unit, int worker)
     const bias_job *job = argument;
     size_t first = first_row(job, unit), end = first_row(job, unit + 1);
     float *sum = job->sums + (size_t)unit * (size_t)job->columns;
+    const float *dy = job->call->dy;
     (void)worker;
     memset(sum, 0, (size_t)job->columns * sizeof *sum);
     job->call->kernels->conv->bias_backward(end - first, job->columns,
-                                            job->call->dy + first * (size_t)job->columns, sum);
+                                            dy + first * (size_t)job->columns, sum);
 }
 
 /* ---- running */
 
 /* The plan is that of the convolution from Z to A_prev: its input is written here. */
-static void needs(const cn_call *call, int threads, cn_needs *n)
+static void requirements(const cn_call *call, int threads, cn_requirements *r)
 {
     size_t sums = (size_t)BIAS_PARTS * (size_t)call->layer->out.n[2];
-    cn_conv2d_needs(call, threads, n);
-    if (sums > n->scratch) n->scratch = sums;
+    cn_conv2d_requirements(call, threads, r);
+    if (sums > r->scratch) r->scratch = sums;
 }
 
 static void forward(const cn_call *call)
@@ -199,6 +200,13 @@ static void backward(const cn_call *call)
                            call->dw[1]);
 }
 
+/* As forward and backward above: in the words of the convolution from Z to A_prev. */
+static void describe(const cn_requirements *r, cn_pass pass, char text[CN_METHOD_TEXT])
+{
+    static const cn_pass passes[] = {CN_BACKWARD_DATA, CN_FORWARD, CN_BACKWARD_WEIGHTS};
+    cn_conv2d_describe(r, passes[pass], text);
+}
+
 static size_t multiply_adds(const cn_layer *layer)
 {
     return cn_shape_count(&layer->weights[0].shape) * (size_t)layer->in.n[0] *
@@ -213,11 +221,15 @@ const cn_layer_type cn_conv_transpose2d_type = {
     .backward_reads = CN_READS_X,
     .fuses_relu = true,
     .infer = infer,
-    .needs = needs,
+    .multiply_adds = multiply_adds,
+};
+
+const cn_layer_ops cn_conv_transpose2d_cpu = {
+    .requirements = requirements,
     .pack = cn_conv2d_pack,
     .forward = forward,
     .backward = backward,
-    .multiply_adds = multiply_adds,
+    .describe = describe,
 };
 
 cn_node cn_conv_transpose2d(cn_model *model, cn_node x, cn_conv_transpose2d_opts opts)

@@ -59,11 +59,15 @@ const cn_layer_type cn_dense_type = {
     .fuses_relu6 = true,
     .folds_norm = true,
     .infer = infer,
-    .needs = cn_conv2d_needs,
+    .multiply_adds = multiply_adds,
+};
+
+const cn_layer_ops cn_dense_cpu = {
+    .requirements = cn_conv2d_requirements,
     .pack = cn_conv2d_pack,
     .forward = cn_conv2d_forward,
     .backward = cn_conv2d_backward,
-    .multiply_adds = multiply_adds,
+    .describe = cn_conv2d_describe,
 };
 
 cn_node cn_dense(cn_model *model, cn_node x, cn_dense_opts opts)

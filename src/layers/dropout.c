@@ -64,6 +64,9 @@ const cn_layer_type cn_dropout_type = {
     .options_size = sizeof(cn_dropout_opts),
     .in_place = true,
     .training_only = true,
+};
+
+const cn_layer_ops cn_dropout_cpu = {
     .forward = forward,
     .backward = backward,
 };

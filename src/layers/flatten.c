@@ -14,6 +14,8 @@ static cn_status infer(cn_layer *layer, const char *place, cn_error *err)
 
 const cn_layer_type cn_flatten_type = {.name = "flatten", .view = true, .infer = infer};
 
+const cn_layer_ops cn_flatten_cpu = {.forward = NULL};
+
 cn_node cn_flatten(cn_model *model, cn_node x)
 {
     return cn_model_add(model, &cn_flatten_type, NULL, NULL, &x, 1);

@@ -64,7 +64,7 @@ static float *kept_at(const cn_call *call, int image, int array)
 static float *scratch_at(const cn_call *call, int image, int array)
 {
     size_t arrays = call->training ? BACKWARD_ARRAYS : ARRAYS;
-    return call->scratch + ((size_t)image * arrays + (size_t)array) * stride(call->layer);
+    return (float *)call->scratch + ((size_t)image * arrays + (size_t)array) * stride(call->layer);
 }
 
 static const float *gamma_of(const cn_call *call)
@@ -105,15 +105,16 @@ static void forward_unit(void *argument, int image, int worker)
     const cn_group_norm_opts *o = call->layer->options;
     int c = channels_of(call->layer);
     size_t count = cn_shape_count(&call->layer->in), rows = count / (size_t)c;
-    const float *x = call->x[0] + (size_t)image * count;
+    const float *x = (const float *)call->x[0] + (size_t)image * count;
+    const float *beta = o->no_shift ? NULL : call->w[!o->no_scale];
     float *shift = scratch_at(call, image, SHIFT);
     (void)worker;
     call->kernels->norm->column_sums(rows, c, x, x, scratch_at(call, image, SUMS));
     find_moments(call, image, rows, x);
-    for (int j = 0; j < c; j++) shift[j] = o->no_shift ? 0 : call->w[!o->no_scale][j];
+    for (int j = 0; j < c; j++) shift[j] = beta ? beta[j] : 0;
     call->kernels->norm->scale_columns(rows, c, x, kept_at(call, image, MEAN),
                                        kept_at(call, image, SCALE), shift, call->activation,
-                                       call->y + (size_t)image * count);
+                                       (float *)call->y + (size_t)image * count);
 }
 
 static void backward_unit(void *argument, int image, int worker)
@@ -122,8 +123,8 @@ static void backward_unit(void *argument, int image, int worker)
     const cn_group_norm_opts *o = call->layer->options;
     int c = channels_of(call->layer), size = c / o->groups;
     size_t count = cn_shape_count(&call->layer->in), rows = count / (size_t)c;
-    const float *x = call->x[0] + (size_t)image * count;
-    const float *dy = call->dy + (size_t)image * count;
+    const float *x = (const float *)call->x[0] + (size_t)image * count;
+    const float *dy = (const float *)call->dy + (size_t)image * count;
     const float *mean = kept_at(call, image, MEAN), *scale = kept_at(call, image, SCALE);
     const float *rstd = kept_at(call, image, RSTD);
     float *sums = scratch_at(call, image, SUMS);
@@ -146,7 +147,7 @@ static void backward_unit(void *argument, int image, int worker)
         }
     }
     call->kernels->norm->group_backward(rows, c, x, dy, mean, scale, fall, rest,
-                                        call->dx[0] + (size_t)image * count);
+                                        (float *)call->dx[0] + (size_t)image * count);
 }
 
 /* ---- the layer */
@@ -173,12 +174,12 @@ static void backward(const cn_call *call)
     }
 }
 
-static void needs(const cn_call *call, int threads, cn_needs *n)
+static void requirements(const cn_call *call, int threads, cn_requirements *r)
 {
     size_t arrays = (size_t)call->m * stride(call->layer);
     (void)threads;
-    n->kept = call->training ? arrays * FORWARD_ARRAYS : 0;
-    n->scratch = arrays * (call->training ? BACKWARD_ARRAYS : ARRAYS);
+    r->kept = call->training ? arrays * FORWARD_ARRAYS : 0;
+    r->scratch = arrays * (call->training ? BACKWARD_ARRAYS : ARRAYS);
 }
 
 static size_t averaged(const cn_layer *layer, int m)
@@ -198,7 +199,10 @@ const cn_layer_type cn_group_norm_type = {
     .fuses_relu = true,
     .averaged = averaged,
     .infer = infer,
-    .needs = needs,
+};
+
+const cn_layer_ops cn_group_norm_cpu = {
+    .requirements = requirements,
     .forward = forward,
     .backward = backward,
 };

@@ -1,11 +1,12 @@
 /*
  * layer.h - what a layer is: a node of a model's graph, and the descriptor of its type.
  *
- * A type of layer is one file of this folder. It ends in a `const cn_layer_type`, and one row of
- * the table in layers.c enrols it. (Functions of one element share a file and have a table of their
- * own: activation.c.) All that a type must say is here: its options (from which the text form, the
- * JSON form, the summary and the validation come), its shapes, its memory, its forward and its
- * backward.
+ * A type of layer is one file of this folder, which ends in two descriptors. A `cn_layer_type` says
+ * what the layer is: its options (from which the text form, the JSON form, the summary and the
+ * validation come), its shapes, and the traits that the planner goes by. A `cn_layer_ops` says how
+ * the CPU computes it, forward and backward; other backends have tables of their own. One row of
+ * CN_LAYER_MAP enrols both. (Functions of one element share a file and have a table of their own:
+ * activation.c.)
  */
 #ifndef CN_LAYER_H
 #define CN_LAYER_H
@@ -89,43 +90,44 @@ typedef struct cn_layer {
 
 /* ---- running */
 
-/* Floats that a layer asks for, for a batch of m. */
-typedef struct cn_needs {
+/* What a layer asks for, for a batch of m: memory, in elements of the backend's dtype. */
+typedef struct cn_requirements {
     size_t packed;     /* weights as the kernels read them: kept while the weights stay */
     size_t kept;       /* what forward leaves for the backward that follows it */
     size_t scratch;    /* shared by all layers: worth nothing after the call */
-    cn_conv_plan conv; /* of a layer that convolves: how it does from now on */
-} cn_needs;
+    cn_conv_plan conv; /* of a layer that convolves on the CPU: how it does from now on */
+} cn_requirements;
 
 /*
  * What one call of a layer works on. A session fills it once, so that running a layer is one
- * indirect call. Activations are (m, ...); every array may be read 64 bytes past its end.
+ * indirect call. Activations are (m, ...); every array may be read 64 bytes past its end. Arrays
+ * are the backend's, of its dtype: floats on the CPU.
  */
 typedef struct cn_call {
     const cn_layer *layer;
-    const cn_kernels *kernels;
+    const cn_kernels *kernels; /* the CPU's, as is the pool */
     cn_pool *pool;
     int m, batch;     /* examples in this call, and the most in any */
     bool no_winograd; /* as in cn_session_opts, so is the next */
     cn_precision precision;
-    bool training;            /* the session trains: a backward may follow */
-    bool add;                 /* forward adds to what is in y; where the type says that it adds */
-    cn_activation activation; /* of the ReLU or ReLU6 that follows, where it is fused into this
-                                 layer: applied by forward; in backward, where the type masks_relu,
-                                 dy is the gradient of its output */
-    uint64_t seed, step;      /* of random numbers: the session's, and its forwards so far */
-    int index;                /* of the layer in the model: the third part of a random number */
-    const float *x[CN_MAX_INPUTS]; /* inputs */
-    float *y;                      /* output; where the type says in_place, may be x[0] */
-    const float *dy;
-    float *dx[CN_MAX_INPUTS];     /* overwritten, NULL where nobody asks; in_place: may be dy */
-    float *w[CN_MAX_PARAMETERS];  /* read; statistics: updated by a forward in training */
-    float *dw[CN_MAX_PARAMETERS]; /* accumulated; NULL for statistics, and all of them where every
-                                     weight is frozen */
-    const cn_conv_plan *conv;     /* as `needs` planned it */
-    float *packed;
-    float *kept;
-    float *scratch;
+    bool training; /* the session trains: a backward may follow */
+    bool add;      /* forward adds to what is in y; where the type says that it adds */
+    /* Of the ReLU or ReLU6 that follows, where it is fused into this layer: applied by forward; in
+     * backward, where the type masks_relu, dy is the gradient of its output. */
+    cn_activation activation;
+    uint64_t seed, step;          /* of random numbers: the session's, and its forwards so far */
+    int index;                    /* of the layer in the model: the third part of a random number */
+    const void *x[CN_MAX_INPUTS]; /* inputs */
+    void *y;                      /* output; where the type says in_place, may be x[0] */
+    const void *dy;
+    void *dx[CN_MAX_INPUTS];     /* overwritten, NULL where it is not needed; in_place: may be dy */
+    void *w[CN_MAX_PARAMETERS];  /* read; statistics: updated by a forward in training */
+    void *dw[CN_MAX_PARAMETERS]; /* accumulated; NULL for statistics, and all of them where every
+                                    weight is frozen */
+    const cn_conv_plan *conv;    /* as `requirements` planned it */
+    void *packed;
+    void *kept;
+    void *scratch;
 } cn_call;
 
 /* Which activations backward reads, and thus keeps alive. */
@@ -143,56 +145,103 @@ struct cn_layer_type {
                       alone (or, for a softmax, its row) */
     bool view;     /* y is x, with another shape: nothing runs */
     bool training_only; /* a view where the session does not train */
-    bool fuses_relu;    /* applies cn_call.activation in forward, where it has no upper bound */
-    bool fuses_relu6;   /* whatever it is */
-    bool masks_relu;    /* and in backward */
+
+    /* What the planner goes by. */
+    bool fuses_relu;     /* applies cn_call.activation in forward, where it has no upper bound */
+    bool fuses_relu6;    /* whatever it is */
+    bool masks_relu;     /* and in backward */
+    bool maximum;        /* y is a maximum over elements of x: a ReLU before it or after it gives
+                            the same */
+    bool channel_affine; /* where the session does not train, y is a scale and a shift of each
+                            channel, and cn_layer_ops.fold makes both part of the layer before */
+    bool folds_norm;     /* the last axis of its first weight is y's, its second weight is a bias,
+                            and forward reads w[0] nowhere but in pack: a channel_affine layer after
+                            it can become part of both */
+    bool sum;            /* y is the sum of the inputs, so that every input's gradient is dy:
+                            backward copies it into each dx that is another array */
+    cn_loss_kind loss;   /* what is found from its input, the logits, where a model ends in it;
+                            CN_LOSS_DEFAULT: nothing */
     /* A normalisation: how many values a mean is taken over in a training batch of m; NULL: none.
      */
     size_t (*averaged)(const cn_layer *layer, int m);
-    bool folds_norm; /* the last axis of its first weight is y's, its second weight is a bias, and
-                        forward reads w[0] nowhere but in pack: a batch norm behind it can become
-                        part of both */
-    bool passes_gradient; /* every input's gradient is dy itself: backward copies it into each dx
-                             that is another array */
 
     /* From layer->in and the options: out, window, weights. `place` opens every error text. NULL:
      * the output has the input's shape. */
     cn_status (*infer)(cn_layer *layer, const char *place, cn_error *err);
-    /* NULL: none. Of the call layer, kernels, batch and options are set, and m is the batch: what
-     * it asks for must do for fewer examples, too. */
-    void (*needs)(const cn_call *call, int threads, cn_needs *needs);
-    /* Fills call->packed from call->w; NULL where needs asks for none. */
-    void (*pack)(const cn_call *call);
-    void (*forward)(const cn_call *call);
-    void (*backward)(const cn_call *call);
     /* Does forward honour cn_call.add? NULL: no. */
     bool (*adds)(const cn_layer *layer);
     /* Of one example, forward; NULL: none worth counting. */
     size_t (*multiply_adds)(const cn_layer *layer);
 };
 
+/* The parts of a layer's work: backward is two of them, where it has weights. */
+typedef enum cn_pass { CN_FORWARD, CN_BACKWARD_DATA, CN_BACKWARD_WEIGHTS } cn_pass;
+
+enum { CN_METHOD_TEXT = 96 };
+
+/* How one backend computes a type of layer. */
+typedef struct cn_layer_ops {
+    /* NULL: none. Of the call layer, kernels, batch and options are set, and m is the batch: what
+     * it asks for must do for fewer examples, too. */
+    void (*requirements)(const cn_call *call, int threads, cn_requirements *requirements);
+    /* Fills call->packed from call->w; NULL where requirements asks for none. */
+    void (*pack)(const cn_call *call);
+    void (*forward)(const cn_call *call);
+    void (*backward)(const cn_call *call);
+    /* For a type that is channel_affine: from its call, and the weights w (rows, n_C) and bias b
+     * (which may be NULL) of the layer before it, finds the weights and the bias (n_C) that do the
+     * work of both layers. */
+    void (*fold)(const cn_call *call, size_t rows, const void *w, const void *b, void *folded_w,
+                 void *folded_b);
+    /* By which method it computes a pass, as planned with its requirements: "winograd 4x4" into
+     * text. NULL: there is only one. */
+    void (*describe)(const cn_requirements *requirements, cn_pass pass, char text[CN_METHOD_TEXT]);
+} cn_layer_ops;
+
 /* ---- the table (layers.c) */
 
-/* Type i of all that a model may hold beside its input, or NULL past the last. */
-const cn_layer_type *cn_layer_type_at(int i);
-/* Those among them that are a function of one element (activation.c), then NULL. */
+/* Every type that a model may hold beside its input and the functions of one element: X(name)
+ * stands for its descriptor, cn_NAME_type, and for how the CPU computes it, cn_NAME_cpu. */
+#define CN_LAYER_MAP(X)      \
+    X(conv2d)                \
+    X(depthwise_conv2d)      \
+    X(conv_transpose2d)      \
+    X(max_pool)              \
+    X(average_pool)          \
+    X(dense)                 \
+    X(flatten)               \
+    X(softmax)               \
+    X(batch_norm)            \
+    X(add)                   \
+    X(concat)                \
+    X(adaptive_average_pool) \
+    X(global_average_pool)   \
+    X(zero_pad2d)            \
+    X(crop2d)                \
+    X(upsample2d)            \
+    X(dropout)               \
+    X(layer_norm)            \
+    X(group_norm)
+
+#define CN_DECLARE_LAYER(name)                   \
+    extern const cn_layer_type cn_##name##_type; \
+    extern const cn_layer_ops cn_##name##_cpu;
+CN_LAYER_MAP(CN_DECLARE_LAYER)
+#undef CN_DECLARE_LAYER
+extern const cn_layer_type cn_input_type; /* node 0 of every model */
+
+/* The functions of one element (activation.c), then NULL; those that have a name in the source; and
+ * how the CPU computes all of them. */
 extern const cn_layer_type *const cn_activation_types[];
+extern const cn_layer_type cn_relu_type, cn_sigmoid_type, cn_tanh_type;
+extern const cn_layer_ops cn_activation_cpu;
+
+/* Type i of all, or NULL past the last. */
+const cn_layer_type *cn_layer_type_at(int i);
 /* The type with this name or short name, or NULL. */
 const cn_layer_type *cn_layer_type_find(const char *name);
-
-extern const cn_layer_type cn_input_type; /* node 0 of every model */
-extern const cn_layer_type cn_conv2d_type, cn_max_pool_type, cn_average_pool_type, cn_dense_type,
-    cn_flatten_type, cn_relu_type, cn_sigmoid_type, cn_tanh_type, cn_softmax_type, cn_add_type,
-    cn_batch_norm_type, cn_concat_type;
-extern const cn_layer_type cn_depthwise_conv2d_type, cn_conv_transpose2d_type;
-extern const cn_layer_type cn_adaptive_average_pool_type, cn_global_average_pool_type,
-    cn_zero_pad2d_type, cn_crop2d_type, cn_upsample2d_type, cn_dropout_type, cn_layer_norm_type,
-    cn_group_norm_type;
-
-/* What a batch norm that does not train makes of the layer before it (batch_norm.c): the weights
- * folded_w (rows, n_C) and the bias folded_b (n_C), from w and b (which may be NULL). */
-void cn_batch_norm_fold(const cn_call *norm, size_t rows, const float *w, const float *b,
-                        float *folded_w, float *folded_b);
+/* How the CPU computes a type of the table, found by its name; NULL: nothing runs. */
+const cn_layer_ops *cn_layer_cpu_ops(const cn_layer_type *type);
 
 /* ---- what layer files share (layer.c) */
 
@@ -211,10 +260,12 @@ cn_conv_problem cn_layer_problem(const cn_layer *layer, int m);
 
 /* What convolutions and dense layers share (conv2d.c): their plan and the memory that it takes, the
  * weights as it reads them, and the two passes by it. */
-void cn_conv2d_needs(const cn_call *call, int threads, cn_needs *needs);
+void cn_conv2d_requirements(const cn_call *call, int threads, cn_requirements *requirements);
 void cn_conv2d_pack(const cn_call *call);
 void cn_conv2d_forward(const cn_call *call);
 void cn_conv2d_backward(const cn_call *call);
+void cn_conv2d_describe(const cn_requirements *requirements, cn_pass pass,
+                        char text[CN_METHOD_TEXT]);
 
 /* A kernel over n elements, with a parameter or without, in fixed chunks over the pool, so that the
  * bits do not depend on the number of threads. */
@@ -228,7 +279,7 @@ void cn_map_with_run(cn_pool *pool, cn_map_with *f, float parameter, size_t n, c
 /* The gradient call->dy where the ReLU whose output call->y is lets it through, else 0
  * (activation.c).
  */
-void cn_mask_relu(const cn_call *call, float *dy);
+void cn_mask_relu(const cn_call *call, void *dy);
 
 /* ---- the floor above, as layer files see it */
 

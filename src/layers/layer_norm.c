@@ -41,14 +41,24 @@ typedef struct rows_job {
     const cn_call *call;
     size_t rows, chunk; /* rows of a chunk */
     int c;              /* elements of a row */
-    int scale, shift;   /* which weight is gamma and which beta; -1 for none */
+    const float *x, *dy;
+    float *y, *dx, *kept, *sums;
+    int scale, shift; /* which weight is gamma and which beta; -1 for none */
 } rows_job;
 
 static rows_job job_of(const cn_call *call)
 {
     const cn_layer_norm_opts *o = call->layer->options;
     const cn_shape *in = &call->layer->in;
-    rows_job job = {.call = call, .scale = -1, .shift = -1};
+    rows_job job = {.call = call,
+                    .x = call->x[0],
+                    .dy = call->dy,
+                    .y = call->y,
+                    .dx = call->dx[0],
+                    .kept = call->kept,
+                    .sums = call->scratch,
+                    .scale = -1,
+                    .shift = -1};
     int weights = 0;
     if (!o->no_scale) job.scale = weights++;
     if (!o->no_shift) job.shift = weights++;
@@ -81,10 +91,9 @@ static void forward_unit(void *argument, int unit, int worker)
     const cn_layer_norm_opts *o = call->layer->options;
     size_t row = (size_t)unit * job->chunk, at = row * (size_t)job->c;
     (void)worker;
-    call->kernels->norm->rows(rows_of(job, unit), job->c, call->x[0] + at,
-                              weight_at(job, job->scale), weight_at(job, job->shift),
-                              (float)o->epsilon, call->training ? call->kept + 2 * row : NULL,
-                              call->y + at);
+    call->kernels->norm->rows(rows_of(job, unit), job->c, job->x + at, weight_at(job, job->scale),
+                              weight_at(job, job->shift), (float)o->epsilon,
+                              call->training ? job->kept + 2 * row : NULL, job->y + at);
 }
 
 static void backward_unit(void *argument, int unit, int worker)
@@ -92,12 +101,12 @@ static void backward_unit(void *argument, int unit, int worker)
     const rows_job *job = argument;
     const cn_call *call = job->call;
     size_t row = (size_t)unit * job->chunk, at = row * (size_t)job->c;
-    float *sums = call->scratch + (size_t)unit * 2 * (size_t)job->c;
+    float *sums = job->sums + (size_t)unit * 2 * (size_t)job->c;
     (void)worker;
     memset(sums, 0, 2 * (size_t)job->c * sizeof *sums);
-    call->kernels->norm->rows_backward(rows_of(job, unit), job->c, call->x[0] + at, call->dy + at,
-                                       weight_at(job, job->scale), call->kept + 2 * row, sums,
-                                       call->dx[0] ? call->dx[0] + at : NULL);
+    call->kernels->norm->rows_backward(rows_of(job, unit), job->c, job->x + at, job->dy + at,
+                                       weight_at(job, job->scale), job->kept + 2 * row, sums,
+                                       job->dx ? job->dx + at : NULL);
 }
 
 /* ---- the layer */
@@ -115,7 +124,7 @@ static void backward(const cn_call *call)
     /* X_hat depends on X also by mu and var: see the kernel. */
     cn_pool_run(call->pool, chunks_of(&job), backward_unit, &job);
     for (int i = 0; i < chunks_of(&job); i++) {
-        const float *sums = call->scratch + (size_t)i * 2 * c;
+        const float *sums = job.sums + (size_t)i * 2 * c;
         float *d_gamma = job.scale >= 0 ? call->dw[job.scale] : NULL;
         float *d_beta = job.shift >= 0 ? call->dw[job.shift] : NULL;
         /* Y = gamma X_hat + beta:   d_gamma = sum of dY X_hat,  d_beta = sum of dY */
@@ -124,14 +133,14 @@ static void backward(const cn_call *call)
     }
 }
 
-static void needs(const cn_call *call, int threads, cn_needs *n)
+static void requirements(const cn_call *call, int threads, cn_requirements *r)
 {
     rows_job job = job_of(call);
     (void)threads;
     if (!call->training) return;
-    n->kept = 2 * job.rows;
+    r->kept = 2 * job.rows;
     /* Fewer rows may make more chunks, but never more than rows. */
-    n->scratch = (job.rows < CHUNKS ? job.rows : CHUNKS) * 2 * (size_t)job.c;
+    r->scratch = (job.rows < CHUNKS ? job.rows : CHUNKS) * 2 * (size_t)job.c;
 }
 
 static size_t averaged(const cn_layer *layer, int m)
@@ -150,7 +159,10 @@ const cn_layer_type cn_layer_norm_type = {
     .in_place = true,
     .averaged = averaged,
     .infer = infer,
-    .needs = needs,
+};
+
+const cn_layer_ops cn_layer_norm_cpu = {
+    .requirements = requirements,
     .forward = forward,
     .backward = backward,
 };

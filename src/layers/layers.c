@@ -1,29 +1,14 @@
-/* layers.c - the table of layers: one row enrols a type. */
+/* layers.c - the tables of layers, from CN_LAYER_MAP: what each is, and how the CPU computes it. */
 #include "layers/layer.h"
 
 #include <string.h>
 
-static const cn_layer_type *const types[] = {
-    &cn_conv2d_type,
-    &cn_depthwise_conv2d_type,
-    &cn_conv_transpose2d_type,
-    &cn_max_pool_type,
-    &cn_average_pool_type,
-    &cn_dense_type,
-    &cn_flatten_type,
-    &cn_softmax_type,
-    &cn_batch_norm_type,
-    &cn_add_type,
-    &cn_concat_type,
-    &cn_adaptive_average_pool_type,
-    &cn_global_average_pool_type,
-    &cn_zero_pad2d_type,
-    &cn_crop2d_type,
-    &cn_upsample2d_type,
-    &cn_dropout_type,
-    &cn_layer_norm_type,
-    &cn_group_norm_type,
-};
+#define TYPE_ROW(name) &cn_##name##_type,
+static const cn_layer_type *const types[] = {CN_LAYER_MAP(TYPE_ROW)};
+
+#define CPU_ROW(name) &cn_##name##_cpu,
+static const cn_layer_ops *const cpu_ops[] = {CN_LAYER_MAP(CPU_ROW)};
+
 enum { TYPES = sizeof types / sizeof *types };
 
 const cn_layer_type *cn_layer_type_at(int i)
@@ -37,5 +22,13 @@ const cn_layer_type *cn_layer_type_find(const char *name)
     for (int i = 0; (type = cn_layer_type_at(i)); i++)
         if (strcmp(name, type->name) == 0 || (type->word && strcmp(name, type->word) == 0))
             return type;
+    return NULL;
+}
+
+const cn_layer_ops *cn_layer_cpu_ops(const cn_layer_type *type)
+{
+    const cn_layer_type *row;
+    for (int i = 0; (row = cn_layer_type_at(i)); i++)
+        if (strcmp(type->name, row->name) == 0) return i < TYPES ? cpu_ops[i] : &cn_activation_cpu;
     return NULL;
 }

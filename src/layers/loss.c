@@ -69,23 +69,20 @@ static cn_status check_options(const cn_loss_opts *o, const cn_loss_plan *p, cn_
 cn_loss_kind cn_loss_resolve(const cn_layer *output, cn_loss_kind kind)
 {
     if (kind != CN_LOSS_DEFAULT) return kind;
-    return output->type == &cn_softmax_type   ? CN_LOSS_CROSS_ENTROPY
-           : output->type == &cn_sigmoid_type ? CN_LOSS_BINARY_CROSS_ENTROPY
-                                              : CN_LOSS_MEAN_SQUARED_ERROR;
+    const cn_loss_kind own = output->type->loss;
+    return own != CN_LOSS_DEFAULT ? own : CN_LOSS_MEAN_SQUARED_ERROR;
 }
 
 cn_status cn_loss_choose(const cn_layer *output, const cn_loss_opts *opts, cn_loss_plan *plan,
                          cn_error *err)
 {
-    bool softmax = output->type == &cn_softmax_type, sigmoid = output->type == &cn_sigmoid_type;
     cn_loss_kind kind = opts->kind;
     if (kind < CN_LOSS_DEFAULT || kind > CN_LOSS_MEAN_SQUARED_ERROR)
         return cn_fail(err, CN_ERR_ARGUMENT, "session: unknown loss %d", (int)kind);
     kind = cn_loss_resolve(output, kind);
     cn_loss_plan made = {
         .kind = kind,
-        .fused = (softmax && kind == CN_LOSS_CROSS_ENTROPY) ||
-                 (sigmoid && kind == CN_LOSS_BINARY_CROSS_ENTROPY),
+        .fused = kind == output->type->loss,
         .output = output,
         .size = (int)cn_shape_count(&output->out),
         .columns = output->out.n[output->out.rank - 1],

@@ -72,7 +72,11 @@ const cn_layer_type cn_max_pool_type = {
     .options = options,
     .options_size = sizeof(cn_pool_opts),
     .backward_reads = CN_READS_X | CN_READS_Y,
+    .maximum = true,
     .infer = infer,
+};
+
+const cn_layer_ops cn_max_pool_cpu = {
     .forward = max_forward,
     .backward = max_backward,
 };
@@ -83,6 +87,9 @@ const cn_layer_type cn_average_pool_type = {
     .options = options,
     .options_size = sizeof(cn_pool_opts),
     .infer = infer,
+};
+
+const cn_layer_ops cn_average_pool_cpu = {
     .forward = average_forward,
     .backward = average_backward,
 };

@@ -28,8 +28,10 @@ static void forward_unit(void *argument, int unit, int worker)
     const cn_call *call = argument;
     size_t first, n = unit_rows(call, unit, &first);
     size_t from = first * (size_t)columns(call->layer);
+    const float *x = call->x[0];
+    float *y = call->y;
     (void)worker;
-    call->kernels->softmax(n, columns(call->layer), call->x[0] + from, call->y + from);
+    call->kernels->softmax(n, columns(call->layer), x + from, y + from);
 }
 
 static void backward_unit(void *argument, int unit, int worker)
@@ -37,11 +39,12 @@ static void backward_unit(void *argument, int unit, int worker)
     const cn_call *call = argument;
     size_t first, n = unit_rows(call, unit, &first);
     size_t from = first * (size_t)columns(call->layer);
+    const float *y = call->y, *dy = call->dy;
+    float *dx = call->dx[0];
     (void)worker;
     /* A[j] = exp(Z[j]) / sum over k of exp(Z[k]):
      *     dZ[j] = A[j] (dA[j] - sum over k of dA[k] A[k]) */
-    call->kernels->softmax_backward(n, columns(call->layer), call->y + from, call->dy + from,
-                                    call->dx[0] + from);
+    call->kernels->softmax_backward(n, columns(call->layer), y + from, dy + from, dx + from);
 }
 
 static int units(const cn_call *call)
@@ -66,6 +69,10 @@ const cn_layer_type cn_softmax_type = {
     .name = "softmax",
     .backward_reads = CN_READS_Y,
     .in_place = true,
+    .loss = CN_LOSS_CROSS_ENTROPY,
+};
+
+const cn_layer_ops cn_softmax_cpu = {
     .forward = forward,
     .backward = backward,
 };

@@ -59,32 +59,33 @@ static void run_picture(const cn_call *call, int image, bool backward)
     const cn_upsample_opts *o = call->layer->options;
     const int *in = call->layer->in.n, *out = call->layer->out.n;
     int c = in[2], rows[2], columns[2];
-    size_t x = (size_t)image * cn_shape_count(&call->layer->in);
-    size_t y = (size_t)image * cn_shape_count(&call->layer->out);
-    if (backward) memset(call->dx[0] + x, 0, cn_shape_count(&call->layer->in) * sizeof(float));
+    size_t y_at = (size_t)image * cn_shape_count(&call->layer->out);
+    const float *x = (const float *)call->x[0] + (size_t)image * cn_shape_count(&call->layer->in);
+    const float *dy = call->dy;
+    float *y = call->y;
+    float *dx = call->dx[0];
+    if (backward) {
+        dx += (size_t)image * cn_shape_count(&call->layer->in);
+        memset(dx, 0, cn_shape_count(&call->layer->in) * sizeof *dx);
+    }
     for (int p = 0; p < out[0]; p++) {
         float below = between(o->method, p, o->factor[0], in[0], rows);
-        for (int q = 0; q < out[1]; q++, y += (size_t)c) {
+        for (int q = 0; q < out[1]; q++, y_at += (size_t)c) {
             float right = between(o->method, q, o->factor[1], in[1], columns);
             float w[4] = {(1 - below) * (1 - right), (1 - below) * right, below * (1 - right),
                           below * right};
             size_t at[4];
             for (int k = 0; k < 4; k++)
-                at[k] =
-                    x + ((size_t)rows[k / 2] * (size_t)in[1] + (size_t)columns[k % 2]) * (size_t)c;
+                at[k] = ((size_t)rows[k / 2] * (size_t)in[1] + (size_t)columns[k % 2]) * (size_t)c;
             if (backward)
                 for (int k = 0; k < 4; k++) {
-                    if (w[k] != 0)
-                        call->kernels->add_scaled(c, w[k], call->dy + y, call->dx[0] + at[k]);
+                    if (w[k] != 0) call->kernels->add_scaled(c, w[k], dy + y_at, dx + at[k]);
                 }
             else if (o->method == CN_UPSAMPLE_NEAREST)
-                memcpy(call->y + y, call->x[0] + at[0], (size_t)c * sizeof(float));
+                memcpy(y + y_at, x + at[0], (size_t)c * sizeof(float));
             else
                 call->kernels->weighted_sum4(
-                    c, w,
-                    (const float *[]){call->x[0] + at[0], call->x[0] + at[1], call->x[0] + at[2],
-                                      call->x[0] + at[3]},
-                    call->y + y);
+                    c, w, (const float *[]){x + at[0], x + at[1], x + at[2], x + at[3]}, y + y_at);
         }
     }
 }
@@ -120,6 +121,9 @@ const cn_layer_type cn_upsample2d_type = {
     .options = options,
     .options_size = sizeof(cn_upsample_opts),
     .infer = infer,
+};
+
+const cn_layer_ops cn_upsample2d_cpu = {
     .forward = forward,
     .backward = backward,
 };

@@ -110,6 +110,9 @@ const cn_layer_type cn_zero_pad2d_type = {
     .options = options,
     .options_size = sizeof(cn_pads_opts),
     .infer = pad_infer,
+};
+
+const cn_layer_ops cn_zero_pad2d_cpu = {
     .forward = pad_forward,
     .backward = pad_backward,
 };
@@ -120,6 +123,9 @@ const cn_layer_type cn_crop2d_type = {
     .options = options,
     .options_size = sizeof(cn_pads_opts),
     .infer = crop_infer,
+};
+
+const cn_layer_ops cn_crop2d_cpu = {
     .forward = crop_forward,
     .backward = crop_backward,
 };

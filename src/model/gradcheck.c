@@ -28,6 +28,7 @@
 
 #include "base/counter.h"
 #include "layers/loss.h"
+#include "model/session.h"
 
 #include <math.h>
 #include <string.h>
@@ -106,6 +107,7 @@ double cn_gradcheck_differences(cn_twin_model *t, const cn_twin_array *array, cn
 typedef struct check {
     cn_model *model;
     cn_gradcheck_opts opts;
+    const cn_backend *backend;
     cn_loss_plan loss;
     cn_twin_model *twin;
     cn_session *session;
@@ -165,11 +167,11 @@ static cn_status create(check *c, cn_error *err)
     if (status != CN_OK) return status;
     status = cn_twin_model_create(&c->twin, c->model, c->opts.batch, err);
     if (status != CN_OK) return status;
-    status = cn_session_create(
+    status = cn_session_create_on(
         &c->session, c->model,
         (cn_session_opts){
             .batch = c->opts.batch, .training = true, .input_gradient = true, .loss = loss},
-        err);
+        c->backend, err);
     if (status != CN_OK) return status;
     memcpy(shape + 1, cn_model_input_shape(c->model), 3 * sizeof *shape);
     status = cn_tensor_create(&c->x, CN_F32, 4, shape, err);
@@ -264,10 +266,10 @@ static void report_all(check *c, cn_gradcheck_row *worst)
     report(c, &array, 0, dx.data, worst);
 }
 
-cn_status cn_gradcheck(cn_model *model, const cn_gradcheck_opts *opts, cn_gradcheck_row *worst,
-                       cn_error *err)
+cn_status cn_gradcheck_on(cn_model *model, const cn_gradcheck_opts *opts, const cn_backend *backend,
+                          cn_gradcheck_row *worst, cn_error *err)
 {
-    check c = {.model = model};
+    check c = {.model = model, .backend = backend};
     cn_gradcheck_row sum = {.name = "input"};
     if (!model || !model->finished)
         return cn_fail(err, CN_ERR_ARGUMENT, "gradcheck: the model is NULL or not finished");
@@ -284,4 +286,10 @@ cn_status cn_gradcheck(cn_model *model, const cn_gradcheck_opts *opts, cn_gradch
     if (status == CN_OK && worst) *worst = sum;
     destroy(&c);
     return status;
+}
+
+cn_status cn_gradcheck(cn_model *model, const cn_gradcheck_opts *opts, cn_gradcheck_row *worst,
+                       cn_error *err)
+{
+    return cn_gradcheck_on(model, opts, cn_backends[0], worst, err);
 }

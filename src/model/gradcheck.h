@@ -1,7 +1,8 @@
-/* gradcheck.h - the parts of cn_gradcheck, one at a time, for its tests. */
+/* gradcheck.h - cn_gradcheck of any backend, and its parts, one at a time. */
 #ifndef CN_GRADCHECK_H
 #define CN_GRADCHECK_H
 
+#include "backends/backend.h"
 #include "model/twin_model.h"
 
 /* An array of a twin model: a parameter of a layer, or with layer 0 the input. */
@@ -25,5 +26,9 @@ double cn_gradient_error(double a, double b, double scale);
  */
 double cn_gradcheck_differences(cn_twin_model *twin, const cn_twin_array *array, cn_loss_kind loss,
                                 const double *target, int samples, uint64_t seed, size_t *checked);
+
+/* cn_gradcheck, of this backend's gradients. */
+cn_status cn_gradcheck_on(cn_model *model, const cn_gradcheck_opts *opts, const cn_backend *backend,
+                          cn_gradcheck_row *worst, cn_error *err);
 
 #endif

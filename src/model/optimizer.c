@@ -1,22 +1,11 @@
 /*
- * optimizer.c - SGD, Adam, AdamW and RMSprop over flat blocks of parameters, gradients and moments.
+ * optimizer.c - the options of SGD, Adam, AdamW and RMSprop, and the units of their steps.
  *
- * The blocks are cut into units once, when the session is made: neighbours that share rate and
+ * The flat blocks are cut into units once, when the session is made: neighbours that share rate and
  * decay are one run, a run is cut every CN_MAP_CHUNK elements, and frozen parameters are left out.
- * A step is then one kernel call a unit, over the pool. The zeros between tensors stay zeros: no
- * gradient reaches them, and decay of nothing is nothing.
- *
- * Clipping by norm looks at all gradients first: one sum of squares a unit, added up in order.
- *
- * Adam's corrections of the bias, m / (1 - beta1^t) and v / (1 - beta2^t), are moved into its rate
- * and epsilon, which spares two divisions an element:
- *
- *     rate m / c1 / (sqrt(v / c2) + epsilon) = (rate sqrt(c2) / c1) m / (sqrt(v) + epsilon
- * sqrt(c2))
+ * A backend's step walks over the units.
  */
 #include "model/optimizer.h"
-
-#include "base/math.h"
 
 #include <math.h>
 
@@ -98,15 +87,6 @@ cn_status cn_optimizer_settle(cn_optimizer *o, cn_error *err)
     return check_unused(&given, err);
 }
 
-int cn_optimizer_moments(const cn_optimizer *o)
-{
-    switch (o->kind) {
-    case CN_SGD: return o->momentum > 0;
-    case CN_RMSPROP: return o->momentum > 0 ? 2 : 1;
-    default: return 2;
-    }
-}
-
 /* ---- units */
 
 /* The part of the weight decay that reaches this weight. */
@@ -163,82 +143,4 @@ cn_status cn_optimizer_plan(cn_update_plan *plan, const cn_model *model, const c
     cut(&made, model, o);
     *plan = (cn_update_plan){.units = made.units, .count = made.count};
     return CN_OK;
-}
-
-/* ---- a step */
-
-typedef struct step_job {
-    const cn_optimizer *o;
-    cn_update_unit *units;
-    const cn_update_blocks *blocks;
-    const cn_kernels *kernels;
-    cn_update update; /* but for what is a unit's own */
-    double rate;      /* before Adam's corrections, which are in `correction` */
-    double correction;
-} step_job;
-
-static void measure_unit(void *argument, int unit, int worker)
-{
-    const step_job *job = argument;
-    cn_update_unit *u = &job->units[unit];
-    (void)worker;
-    u->squares = job->kernels->optimizer->sum_squares(u->count, job->blocks->gradients + u->from);
-}
-
-static void step_unit(void *argument, int unit, int worker)
-{
-    const step_job *job = argument;
-    const cn_update_unit *u = &job->units[unit];
-    const cn_optimizer *o = job->o;
-    const float *g = job->blocks->gradients + u->from;
-    float *w = job->blocks->weights + u->from, *first = NULL, *second = NULL;
-    int moments = cn_optimizer_moments(o);
-    double rate = job->rate * u->rate, decay = o->weight_decay * u->decay;
-    cn_update update = job->update;
-    (void)worker;
-    if (moments > 0) first = job->blocks->moments + u->from;
-    if (moments > 1) second = first + job->blocks->size;
-    update.rate = (float)(rate * job->correction);
-    update.decay = o->decoupled ? 0 : (float)decay;
-    update.keep = o->decoupled ? (float)(1 - rate * decay) : 1;
-    switch (o->kind) {
-    case CN_SGD: job->kernels->optimizer->sgd(u->count, &update, g, first, w); break;
-    case CN_RMSPROP:
-        job->kernels->optimizer->rmsprop(u->count, &update, g, second, first, w);
-        break;
-    default: job->kernels->optimizer->adam(u->count, &update, g, first, second, w);
-    }
-}
-
-void cn_optimizer_step(const cn_optimizer *o, const cn_update_plan *plan,
-                       const cn_update_blocks *blocks, double rate, uint64_t t,
-                       const cn_kernels *kernels, cn_pool *pool)
-{
-    bool adam = o->kind == CN_ADAM || o->kind == CN_ADAMW;
-    double c1 = adam ? 1 - cn_pow(o->beta1, (double)t) : 1;
-    double root = adam ? sqrt(1 - cn_pow(o->beta2, (double)t)) : 1;
-    step_job job = {
-        .o = o,
-        .units = plan->units,
-        .blocks = blocks,
-        .kernels = kernels,
-        .rate = rate,
-        .correction = root / c1,
-        .update = {.scale = 1,
-                   .limit = o->clip_value > 0 ? (float)o->clip_value : INFINITY,
-                   .momentum = (float)o->momentum,
-                   .take = t > 1 ? (float)(1 - o->dampening) : 1,
-                   .beta1 = (float)o->beta1,
-                   .beta2 = (float)(o->kind == CN_RMSPROP ? o->alpha : o->beta2),
-                   .epsilon = (float)(o->epsilon * root),
-                   .nesterov = o->nesterov},
-    };
-    if (o->clip_norm > 0) {
-        double squares = 0;
-        cn_pool_run(pool, plan->count, measure_unit, &job);
-        for (int i = 0; i < plan->count; i++) squares += plan->units[i].squares;
-        double scale = o->clip_norm / (sqrt(squares) + 1e-6);
-        job.update.scale = scale < 1 || isnan(scale) ? (float)scale : 1;
-    }
-    cn_pool_run(pool, plan->count, step_unit, &job);
 }

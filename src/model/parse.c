@@ -367,8 +367,7 @@ static cn_status parse(cn_model **model, const char *text, const int shape[3], i
         build ? build_network(m, build, classes, &x, err) : read_layers(m, text, classes, &x, err);
     if (status != CN_OK) goto done;
 
-    const cn_layer_type *last = m->layers[x].type;
-    if (last != &cn_softmax_type && last != &cn_sigmoid_type) x = cn_softmax(m, x);
+    if (m->layers[x].type->loss == CN_LOSS_DEFAULT) x = cn_softmax(m, x);
     status = cn_model_finish(m, x, seed, err);
     if (status != CN_OK) goto done;
     *model = m;

@@ -2,8 +2,13 @@
 #ifndef CN_SESSION_H
 #define CN_SESSION_H
 
+#include "backends/backend.h"
 #include "model/model.h"
 #include "model/state.h"
+
+/* cn_session_create for this backend, whatever the options name. */
+cn_status cn_session_create_on(cn_session **session, cn_model *model, cn_session_opts opts,
+                               const cn_backend *backend, cn_error *err);
 
 /*
  * The session's own input buffer, (batch, n_H, n_W, n_C). Fill it and hand a tensor over it to
@@ -30,6 +35,9 @@ bool cn_session_replay(cn_session *session, const cn_tensor *Y, cn_look *look, v
 cn_status cn_session_can_replay(const cn_session *session, const cn_tensor *Y, cn_error *err);
 /* False where an output of the last forward is NaN or infinite. */
 bool cn_session_output_finite(const cn_session *session);
+/* How many of n elements of an array of a call are NaN or infinite; *nan (may be NULL) becomes true
+ * where one is NaN. */
+size_t cn_session_count_not_finite(const cn_session *session, size_t n, const void *x, bool *nan);
 /* False where a gradient is NaN or infinite. */
 bool cn_session_gradients_finite(const cn_session *session);
 /* The model that it runs. */

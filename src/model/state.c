@@ -12,6 +12,12 @@ void cn_state_add(cn_state *s, const char *name, cn_state_kind kind, void *value
     add(s, (cn_state_item){.name = name, .kind = kind, .value = value});
 }
 
+void cn_state_add_array(cn_state *s, const char *name, cn_state_kind kind, cn_dtype dtype,
+                        void *value)
+{
+    add(s, (cn_state_item){.name = name, .kind = kind, .dtype = dtype, .value = value});
+}
+
 void cn_state_add_int(cn_state *s, const char *name, int *value, int least, int most)
 {
     add(s, (cn_state_item){

@@ -24,15 +24,16 @@ typedef enum cn_state_kind {
     CN_STATE_FLAG,    /* bool */
     CN_STATE_TEXT,    /* const char *, NULL as "": a term only */
     CN_STATE_FLOATS,  /* `count` floats */
-    CN_STATE_TRAINED, /* floats that lie as the model's trained parameters do: a moment */
-    CN_STATE_BLOCK,   /* floats that lie as all of its parameters do, statistics too: an average */
+    CN_STATE_TRAINED, /* elements that lie as the model's trained parameters do: a moment */
+    CN_STATE_BLOCK, /* elements that lie as all of its parameters do, statistics too: an average */
 } cn_state_kind;
 
 typedef struct cn_state_item {
     const char *name; /* "learning rate": in the file, and in the error about a term */
     cn_state_kind kind;
     bool term;
-    void *value; /* read alone where it is a term */
+    cn_dtype dtype; /* of arrays */
+    void *value;    /* read alone where it is a term */
     size_t count;
     int least, most;          /* INT, unless a term: a file that says otherwise is refused */
     bool may_grow;            /* INT, a term: what was written may be less */
@@ -50,6 +51,9 @@ typedef struct cn_state {
 
 /* State: a value of this kind, an int within these bounds. A name must not be used twice. */
 void cn_state_add(cn_state *state, const char *name, cn_state_kind kind, void *value);
+/* Of this type of element: TRAINED or BLOCK. */
+void cn_state_add_array(cn_state *state, const char *name, cn_state_kind kind, cn_dtype dtype,
+                        void *value);
 void cn_state_add_int(cn_state *state, const char *name, int *value, int least, int most);
 
 /* A term, and the terms that are members of a struct: a table that ends in a name NULL. */

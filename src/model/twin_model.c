@@ -1,33 +1,9 @@
 /* twin_model.c - runs a model by its double-precision twins: see twin_model.h. */
 #include "model/twin_model.h"
 
-#include <string.h>
+#include "backends/reference_backend.h"
 
-/* A layer's sizes as the twins read them: examples of rank 1 are 1 x 1 pictures. */
-static cn_conv_problem shape_of(const cn_layer *layer, int m)
-{
-    const cn_window *w = &layer->window;
-    const int *in = layer->in.n, *out = layer->out.n;
-    bool picture_in = layer->in.rank == 3, picture_out = layer->out.rank == 3;
-    return (cn_conv_problem){
-        .m = m,
-        .h = picture_in ? in[0] : 1,
-        .w = picture_in ? in[1] : 1,
-        .c = picture_in ? in[2] : in[0],
-        .fh = w->kernel[0],
-        .fw = w->kernel[1],
-        .sh = w->stride[0],
-        .sw = w->stride[1],
-        .pt = w->before[0],
-        .pl = w->before[1],
-        .oh = picture_out ? out[0] : 1,
-        .ow = picture_out ? out[1] : 1,
-        .oc = picture_out ? out[2] : out[0],
-        .dilation_h = w->dilation[0],
-        .dilation_w = w->dilation[1],
-        .groups = layer->groups,
-    };
-}
+#include <string.h>
 
 static cn_status create_layer(cn_twin_model *t, int i, cn_error *err)
 {
@@ -37,7 +13,7 @@ static cn_status create_layer(cn_twin_model *t, int i, cn_error *err)
     if (i > 0 && !at->twin)
         return cn_fail(err, CN_ERR_UNSUPPORTED, "gradcheck: %s has no double-precision twin",
                        layer->name);
-    at->shape = shape_of(layer, t->m);
+    at->shape = cn_twin_shape(layer, t->m);
     for (int k = 0; k < layer->input_count; k++) {
         const cn_shape *in = &t->model->layers[layer->inputs[k]].out;
         at->channels[k] = in->n[in->rank - 1];

@@ -74,3 +74,55 @@ cn_ref_loss *cn_ref_loss_of(cn_loss_kind kind)
     default: return NULL;
     }
 }
+
+/* ---- from the logits z, where y_hat may be so near to 0 or 1 that nothing is left of it */
+
+/* y_hat = softmax(z):  log y_hat[j] = z[j] - log sum over k of exp z[k] */
+static double softmax_cross_entropy(size_t m, size_t n, const double *z, const double *y,
+                                    cn_ref_targets how, double *dz)
+{
+    double sum = 0, D = 0;
+    for (size_t i = 0; i < m * n; i++) D += weight(how, i % n) * y[i];
+    if (!how.class_weights) D = (double)m;
+    for (size_t row = 0; row < m * n; row += n) {
+        double top = z[row], powers = 0, total = 0;
+        for (size_t j = 1; j < n; j++) top = fmax(top, z[row + j]);
+        for (size_t j = 0; j < n; j++) powers += exp(z[row + j] - top);
+        for (size_t j = 0; j < n; j++) {
+            double smooth = y[row + j] * (1 - how.smoothing) + how.smoothing / (double)n;
+            double t = weight(how, j) * smooth;
+            if (t > 0) sum -= t * (z[row + j] - top - log(powers));
+            total += t;
+            if (dz) dz[row + j] = -t / D;
+        }
+        for (size_t j = 0; dz && j < n; j++)
+            dz[row + j] += total * exp(z[row + j] - top) / powers / D;
+    }
+    return sum / D;
+}
+
+/* y_hat = 1 / (1 + exp(-z)):  -log y_hat = log(1 + exp(-z)),  -log(1 - y_hat) = log(1 + exp(z)) */
+static double sigmoid_cross_entropy(size_t m, size_t n, const double *z, const double *y,
+                                    cn_ref_targets how, double *dz)
+{
+    double sum = 0, D = 0;
+    for (size_t i = 0; i < m * n; i++)
+        D += how.class_weights ? weight(how, 1) * y[i] + weight(how, 0) * (1 - y[i]) : 1;
+    for (size_t i = 0; i < m * n; i++) {
+        double t = y[i] * (1 - how.smoothing) + how.smoothing / 2, u = 1 - t;
+        double rest = log1p(exp(-fabs(z[i])));
+        if (how.class_weights) t *= weight(how, 1), u *= weight(how, 0);
+        sum += t * (fmax(-z[i], 0) + rest) + u * (fmax(z[i], 0) + rest);
+        if (dz) dz[i] = ((t + u) / (1 + exp(-z[i])) - t) / D;
+    }
+    return sum / D;
+}
+
+cn_ref_loss *cn_ref_loss_of_logits(cn_loss_kind kind)
+{
+    switch (kind) {
+    case CN_LOSS_CROSS_ENTROPY: return softmax_cross_entropy;
+    case CN_LOSS_BINARY_CROSS_ENTROPY: return sigmoid_cross_entropy;
+    default: return NULL;
+    }
+}

@@ -55,6 +55,30 @@ void cn_ref_batch_norm_backward(size_t rows, int c, double epsilon, const double
     }
 }
 
+void cn_ref_batch_norm_predict(size_t rows, int c, double epsilon, const double *x,
+                               const double *gamma, const double *beta, const double *mean,
+                               const double *var, double *y)
+{
+    for (size_t at = 0; at < rows * (size_t)c; at++) {
+        size_t j = at % (size_t)c;
+        double x_hat = (x[at] - mean[j]) / sqrt(var[j] + epsilon);
+        y[at] = (gamma ? gamma[j] : 1) * x_hat + (beta ? beta[j] : 0);
+    }
+}
+
+void cn_ref_batch_norm_move(size_t rows, int c, double momentum, const double *x, double *mean,
+                            double *var)
+{
+    double n = (double)rows;
+    for (int j = 0; j < c; j++) {
+        double batch_mean, batch_var;
+        moments(rows, c, j, x, &batch_mean, &batch_var);
+        if (rows > 1) batch_var *= n / (n - 1);
+        mean[j] = momentum * mean[j] + (1 - momentum) * batch_mean;
+        var[j] = momentum * var[j] + (1 - momentum) * batch_var;
+    }
+}
+
 /* ---- layer and group norm: sets of elements, each by itself */
 
 /* Element k of a set, pixel by pixel. */

@@ -137,7 +137,15 @@ static void batch_norm_forward(const cn_twin_call *t)
     const cn_batch_norm_opts *o = t->options;
     const double *gamma = o->no_scale ? NULL : t->w[0];
     const double *beta = o->no_shift ? NULL : t->w[!o->no_scale];
+    double *const *running = t->w + !o->no_scale + !o->no_shift; /* mean and variance */
+    if (t->mode == CN_TWIN_PREDICTS) {
+        cn_ref_batch_norm_predict(rows_in(t), t->s.c, o->epsilon, t->x[0], gamma, beta, running[0],
+                                  running[1], t->y);
+        return;
+    }
     cn_ref_batch_norm_forward(rows_in(t), t->s.c, o->epsilon, t->x[0], gamma, beta, t->y);
+    if (t->mode == CN_TWIN_TRAINS)
+        cn_ref_batch_norm_move(rows_in(t), t->s.c, o->momentum, t->x[0], running[0], running[1]);
 }
 
 static void batch_norm_backward(const cn_twin_call *t)
@@ -250,7 +258,8 @@ static void upsample2d_backward(const cn_twin_call *t)
 static void dropout_forward(const cn_twin_call *t)
 {
     const cn_dropout_opts *o = t->options;
-    cn_ref_dropout(count_in(t), o->rate, t->seed, t->step, t->layer, t->x[0], t->y);
+    double rate = t->mode == CN_TWIN_PREDICTS ? 0 : o->rate;
+    cn_ref_dropout(count_in(t), rate, t->seed, t->step, t->layer, t->x[0], t->y);
 }
 
 static void dropout_backward(const cn_twin_call *t)

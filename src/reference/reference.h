@@ -58,6 +58,14 @@ void cn_ref_batch_norm_backward(size_t rows, int c, double epsilon, const double
                                 const double *gamma, const double *dy, double *dx, double *d_gamma,
                                 double *d_beta);
 
+/* Where the session does not train: from running statistics, which a training moves as the second
+ * function does, the variance unbiased. */
+void cn_ref_batch_norm_predict(size_t rows, int c, double epsilon, const double *x,
+                               const double *gamma, const double *beta, const double *mean,
+                               const double *var, double *y);
+void cn_ref_batch_norm_move(size_t rows, int c, double momentum, const double *x, double *mean,
+                            double *var);
+
 /* ---- activations (ref_activation.c): backward from the input x, not from y as the kernels do */
 
 /* A function of one element, found by its layer's name. Derivatives at a kink are those of its left
@@ -124,6 +132,24 @@ typedef double cn_ref_loss(size_t rows, size_t n, const double *y_hat, const dou
                            cn_ref_targets how, double *dy);
 /* The twin of a loss; NULL for CN_LOSS_DEFAULT, which is none by itself. */
 cn_ref_loss *cn_ref_loss_of(cn_loss_kind kind);
+/* The twin of a cross-entropy found from the logits, that of a softmax or, binary, of a sigmoid: in
+ * place of y_hat it takes the logits, and dy is their gradient. NULL for the others. */
+cn_ref_loss *cn_ref_loss_of_logits(cn_loss_kind kind);
+
+/* ---- the optimizers (ref_optimizer.c) */
+
+/* Step t = 1, 2, ... of weights that share rate and decay. */
+typedef struct cn_ref_update {
+    const cn_optimizer *optimizer; /* defaults filled in */
+    double rate, decay;
+    double shrink; /* what clip_norm multiplies gradients by */
+    uint64_t t;
+} cn_ref_update;
+
+/* Moves w against the gradient. SGD's v is `first`, NULL without momentum; Adam's m and v and
+ * RMSprop's v and u are `first` and `second`, u NULL without momentum. */
+void cn_ref_update_weights(const cn_ref_update *update, size_t n, const double *gradient,
+                           double *first, double *second, double *w);
 
 /* ---- the table (reference.c) */
 
@@ -138,14 +164,22 @@ typedef struct cn_ref_decisions {
 
 cn_ref_decisions cn_ref_max_pool_decisions(const cn_conv_problem *s, const double *x, double reach);
 
+/* What the layers that depend on it go by. */
+typedef enum cn_twin_mode {
+    CN_TWIN_DIFFERENTIATES, /* as in training, but for the running statistics, which stay */
+    CN_TWIN_TRAINS,
+    CN_TWIN_PREDICTS,
+} cn_twin_mode;
+
 /*
  * What one call of a twin works on. Every layer maps x (m, h, w, c) to y (m, oh, ow, oc); examples
  * of rank 1 are 1 x 1 pictures. `w` and `dw` are in the layer's order (weight, bias), NULL where it
- * has none; a twin only reads w, and leaves statistics (which have no dw) to the engine.
+ * has none; a twin only reads w, but for the running statistics of a training.
  */
 typedef struct cn_twin_call {
-    const char *type;    /* the name of the layer's type */
-    cn_conv_problem s;   /* of the first input, and the output */
+    const char *type;  /* the name of the layer's type */
+    cn_conv_problem s; /* of the first input, and the output */
+    cn_twin_mode mode;
     const void *options; /* the layer's public options struct, defaults filled in; or NULL */
     uint64_t seed, step; /* as in cn_call, for layers that draw numbers */
     int layer;           /* its place in the model, for the same */

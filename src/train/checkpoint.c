@@ -60,7 +60,9 @@ static bool next_tensor(const cn_state_item *item, const cn_model *model, int *a
         if (p->statistic && item->kind == CN_STATE_TRAINED) continue;
         snprintf(name, TENSOR_NAME, CN_TRAINING_PREFIX "%s:%s", item->name, p->name);
         *view = p->value;
-        view->data = (float *)item->value + ((const float *)p->value.data - model->block);
+        view->dtype = item->dtype;
+        view->data = (char *)item->value + (size_t)((const float *)p->value.data - model->block) *
+                                               cn_dtype_size(item->dtype);
         return true;
     }
     return false;
@@ -328,8 +330,8 @@ static cn_status read_tensors(const checkpoint *c, const cn_model *model, const 
     cn_tensor to;
     for (int at = 0; next_tensor(item, model, &at, &to, name);) {
         const cn_named_tensor *from = cn_safetensors_find(&c->file, name);
-        size_t bytes = cn_tensor_count(&to) * sizeof(float);
-        if (!from || from->value.dtype != CN_F32 || from->value.rank != to.rank ||
+        size_t bytes = cn_tensor_count(&to) * cn_dtype_size(to.dtype);
+        if (!from || from->value.dtype != to.dtype || from->value.rank != to.rank ||
             memcmp(from->value.shape, to.shape, (size_t)to.rank * sizeof *to.shape) != 0)
             return cn_fail(err, item->term ? CN_ERR_ARGUMENT : CN_ERR_FORMAT,
                            "%s: tensor %.80s: %s", tail(c->path), name,

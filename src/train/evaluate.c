@@ -170,7 +170,8 @@ cn_status cn_evaluate_with(cn_model *model, const cn_dataset *data, const cn_eva
     cn_session_opts session = {.batch = n < o.batch ? n : o.batch,
                                .threads = o.threads,
                                .precision = o.precision,
-                               .loss.kind = o.loss ? o.loss : model->loss};
+                               .loss.kind = o.loss ? o.loss : model->loss,
+                               .backend = o.backend};
     cn_evaluator evaluator;
     status = cn_evaluator_create(&evaluator, model, session, err);
     if (status != CN_OK) return status;

@@ -74,7 +74,8 @@ static cn_status prepare(fit *f, cn_error *err)
                             .seed = o->seed,
                             .precision = o->precision,
                             .loss = o->loss,
-                            .optimizer = o->optimizer};
+                            .optimizer = o->optimizer,
+                            .backend = o->backend};
     int threads = 1;
     cn_status status = cn_session_create(&f->session, f->model, opts, err);
     opts.loss = (cn_loss_opts){.kind = o->loss.kind};

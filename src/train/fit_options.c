@@ -4,6 +4,8 @@
  */
 #include "train/train.h"
 
+#include "backends/backend.h"
+
 #include <math.h>
 #include <stddef.h>
 
@@ -104,6 +106,7 @@ cn_status cn_fit_options_check(const cn_fit_opts *o, cn_error *err)
 void cn_fit_options_complete(cn_fit_opts *o, int size)
 {
     if (o->epochs == 0) o->epochs = 1;
+    if (!o->backend) o->backend = cn_backends[0]->name;
     if (o->batch == 0) o->batch = DEFAULT_BATCH;
     if (o->batch > size) o->batch = size;
     if (o->accumulate == 0) o->accumulate = 1;
@@ -116,6 +119,7 @@ static const cn_state_member terms[] = {
     {"batch", CN_STATE_INT, offsetof(cn_fit_opts, batch)},
     {"seed", CN_STATE_COUNT, offsetof(cn_fit_opts, seed)},
     {"no shuffle", CN_STATE_FLAG, offsetof(cn_fit_opts, no_shuffle)},
+    {"backend", CN_STATE_TEXT, offsetof(cn_fit_opts, backend)},
     {"learning rate", CN_STATE_NUMBER, offsetof(cn_fit_opts, learning_rate)},
     {"accumulate", CN_STATE_INT, offsetof(cn_fit_opts, accumulate)},
     {"schedule: warm-up", CN_STATE_NUMBER, offsetof(cn_fit_opts, schedule.warmup)},

@@ -61,12 +61,12 @@ void cn_tta_look(const cn_dataset *data, const cn_view *view, int first, int m, 
 
 void cn_tta_add(const cn_model *model, size_t n, const float *y, double weight, double *sum)
 {
-    const cn_layer_type *last = model->layers[model->output].type;
+    const cn_loss_kind loss = model->layers[model->output].type->loss;
     for (size_t i = 0; i < n; i++) {
         double z = y[i];
-        if (last == &cn_softmax_type)
+        if (loss == CN_LOSS_CROSS_ENTROPY)
             z = cn_log(fmax(z, TINY));
-        else if (last == &cn_sigmoid_type)
+        else if (loss == CN_LOSS_BINARY_CROSS_ENTROPY)
             z = cn_log(fmax(z, TINY)) - cn_log(fmax(1 - z, TINY));
         sum[i] += weight * z;
     }
@@ -84,11 +84,11 @@ void cn_tta_finish(const cn_model *model, size_t n, const double *sum, float *y)
 {
     const cn_layer *output = &model->layers[model->output];
     const size_t columns = (size_t)output->out.n[output->out.rank - 1];
-    if (output->type == &cn_softmax_type) {
+    if (output->type->loss == CN_LOSS_CROSS_ENTROPY) {
         for (size_t i = 0; i < n; i += columns) softmax(columns, sum + i, y + i);
         return;
     }
-    bool sigmoid = output->type == &cn_sigmoid_type;
+    bool sigmoid = output->type->loss == CN_LOSS_BINARY_CROSS_ENTROPY;
     for (size_t i = 0; i < n; i++) y[i] = (float)(sigmoid ? 1 / (1 + cn_exp(-sum[i])) : sum[i]);
 }
 

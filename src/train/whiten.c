@@ -125,7 +125,7 @@ static cn_status find_layer(const cn_model *m, const char *name, const cn_datase
     for (int i = 0; i < m->layer_count; i++)
         if (strcmp(m->layers[i].name, name) == 0) layer = &m->layers[i];
     if (!layer) return cn_fail(err, CN_ERR_ARGUMENT, "whiten: no layer is called %.60s", name);
-    if (layer->type != &cn_conv2d_type || layer->inputs[0] != 0)
+    if (strcmp(layer->type->name, "conv2d") != 0 || layer->inputs[0] != 0)
         return cn_fail(err, CN_ERR_ARGUMENT,
                        "whiten: %s is a %s, expected a conv2d that reads the input", name,
                        layer->type->name);

@@ -1,0 +1,111 @@
+/*
+ * backend.h - what runs a model: a machine's memory, and its functions for every type of layer.
+ *
+ * A session calls nothing else. Adding a machine is a folder that ends in a `const cn_backend`, and
+ * one row of the table in backends.c.
+ *
+ * Arrays are of the backend's dtype and lie in its memory, at addresses that only it may read.
+ * Where a number of elements is asked for, n counts them. Nothing but open and allocate fails, and
+ * nothing allocates but they.
+ */
+#ifndef CN_BACKEND_H
+#define CN_BACKEND_H
+
+#include "layers/loss.h"
+
+/* ---- the optimizer's step */
+
+/* A piece of the flat blocks whose elements are treated alike. */
+typedef struct cn_update_unit {
+    size_t from, count;
+    double rate, decay; /* factors of the step's rate and decay */
+    double squares;     /* the sum of its gradients' squares, for clipping */
+} cn_update_unit;
+
+typedef struct cn_update_plan {
+    cn_update_unit *units; /* what is frozen is in none of them */
+    int count;
+} cn_update_plan;
+
+/* One step: t = 1, 2, ... of a settled optimizer. */
+typedef struct cn_update_step {
+    const cn_optimizer *optimizer;
+    const cn_update_plan *plan;
+    double rate;
+    uint64_t t;
+    const void *gradients;
+    void *moments; /* block after block of `size` elements */
+    void *weights;
+    size_t size;
+} cn_update_step;
+
+/* Blocks, each as large as the gradients, that a settled optimizer keeps from step to step. */
+int cn_optimizer_moments(const cn_optimizer *o);
+
+/* ---- the backend */
+
+/* Where a loss finds its inputs and leaves its results: as cn_loss_run has them. */
+typedef struct cn_loss_call {
+    const cn_loss_plan *plan;
+    int m;
+    const void *z, *y_hat;
+    const cn_tensor *Y; /* the host's */
+    void *gradient;     /* NULL: not wanted */
+    void *scratch;
+    double *weight; /* may be NULL */
+} cn_loss_call;
+
+typedef struct cn_backend {
+    const char *name; /* "cpu" */
+    cn_dtype dtype;   /* of all arrays */
+    bool host;        /* they are floats in the host's memory: the model's parameters, the caller's
+                         pictures and all results are used where they lie */
+    bool plain; /* layers run one by one, as the model has them: nothing is fused or computed in
+                   place, and no two arrays share memory */
+
+    /* What a session runs on, such as threads or a stream; handed to all functions below. */
+    cn_status (*open)(const cn_session_opts *opts, void **device, cn_error *err);
+    void (*close)(void *device);
+
+    /* Zeroed memory, aligned to CN_ALIGN bytes; `what` names it in the error. */
+    void *(*allocate)(void *device, size_t bytes, const char *what, cn_error *err);
+    void (*free)(void *device, void *memory);
+    /* From the host's floats, and to them. An element that the host's float is the rounded value of
+     * stays as it is. NULL where `host` is true, as is download. */
+    void (*upload)(void *device, size_t n, const float *from, void *to);
+    void (*download)(void *device, size_t n, const void *from, float *to);
+    void (*zero)(void *device, size_t n, void *x);
+    /* Returns once all that was called is done; NULL where every function does. */
+    void (*synchronize)(void *device);
+
+    /* How it computes a type of layer; NULL: it cannot, or the type is a view, where nothing runs.
+     */
+    const cn_layer_ops *(*ops)(const cn_layer_type *type);
+    /* Adds to a call what these ops go by. While a session is planned, device is NULL. `alone`: the
+     * layer has so little to do that it is not shared out. */
+    void (*prepare)(void *device, const cn_session_opts *opts, bool alone, cn_call *call);
+
+    void (*add)(void *device, size_t n, const void *x, void *y);   /* y += x */
+    void (*scale)(void *device, size_t n, double factor, void *x); /* x *= factor */
+    /* The call's dy where the ReLU whose output its y is lets it through, else 0. NULL where
+     * `plain` is true. */
+    void (*mask_relu)(const cn_call *call, void *dy);
+    /* How many are NaN or infinite; *nan (may be NULL) becomes true where one is NaN. */
+    size_t (*count_not_finite)(void *device, size_t n, const void *x, bool *nan);
+
+    /* Elements of scratch that a loss asks for; NULL: none. */
+    size_t (*loss_scratch)(const cn_loss_plan *plan, int batch);
+    double (*loss)(void *device, const cn_loss_call *call);
+    void (*step)(void *device, const cn_update_step *step);
+    /* average += part (w - average), both of them floats of the host. */
+    void (*blend)(void *device, size_t n, double part, const float *w, float *average);
+} cn_backend;
+
+/* Every backend, the default first, then NULL. */
+extern const cn_backend *const cn_backends[];
+/* By name; NULL names the default. CN_ERR_ARGUMENT lists those that there are. */
+cn_status cn_backend_find(const char *name, const cn_backend **backend, cn_error *err);
+
+extern const cn_backend cn_cpu_backend, cn_reference_backend;
+
+#endif

@@ -1,0 +1,112 @@
+/*
+ * plan_fuse.c - the second pass: which layers do the work of others with their own, and the buffer
+ * of every value. For a backend that is plain, every layer runs and has a buffer of its own.
+ *
+ * In place. A layer that works element by element writes over its input where nothing else reads
+ * that: no other layer, and not its producer's backward.
+ *
+ * ReLU. A ReLU in place of the output of a layer that fuses it is done by that layer: while the
+ * sums are still in registers, say.
+ *
+ * Batch norm. In a session that does not train it is a scale and a shift of each channel: after a
+ * convolution or a dense layer, and read nowhere else, it becomes part of the weights. They are
+ * found anew whenever the weights have changed.
+ *
+ * Additions. In a session that does not train, a dense convolution whose output is only read to be
+ * added to a value adds it where that value lies, and then does the ReLU after the sum: if the
+ * value was computed before, and nothing but the sum reads it from then on.
+ *
+ * The loss is found from the logits where it can be (loss.c). So the layer that turns them into
+ * probabilities does not write over them.
+ */
+#include "model/planner.h"
+
+#include <math.h>
+
+static void find_in_place(cn_planner *p, int i)
+{
+    const cn_layer_type *type = cn_planner_type(p, i);
+    if (!type->in_place || cn_planner_is_view(p, i)) return;
+    int x = cn_planner_input(p, i, 0);
+    bool needed =
+        p->plan->opts.training && ((type->backward_reads & CN_READS_X) != 0 ||
+                                   (cn_planner_type(p, x)->backward_reads & CN_READS_Y) != 0);
+    bool alone = x != 0 && p->nodes[x].readers == 1;
+    bool logits = i == p->nodes[p->model->output].value && p->plan->loss.fused;
+    p->nodes[i].in_place = alone && !needed && !logits;
+    p->nodes[i].in_place_dx = alone && !logits;
+}
+
+/* Does layer i become part of the weights of the layer before it? */
+static bool is_folded(const cn_planner *p, int i)
+{
+    return cn_planner_type(p, i)->channel_affine && p->nodes[i].in_place &&
+           !p->plan->opts.training && cn_planner_type(p, cn_planner_input(p, i, 0))->folds_norm;
+}
+
+static void fold_norm(cn_planner *p, int i)
+{
+    int before = cn_planner_input(p, i, 0);
+    p->plan->steps[before].norm = i;
+    p->plan->steps[i].by = before;
+}
+
+/* The ReLU or ReLU6 i, in place, is done by the layer before it, where that can be. */
+static void fuse_relu(cn_planner *p, int i)
+{
+    const cn_activation own = cn_planner_layer(p, i)->activation;
+    int before = p->plan->steps[cn_planner_input(p, i, 0)].by;
+    const cn_layer_type *type = cn_planner_type(p, before);
+    if (isinf(own.upper) ? !type->fuses_relu : !type->fuses_relu6) return;
+    cn_activation *fused = &p->plan->steps[before].activation; /* may hold another one already */
+    if (!fused->kind || own.upper < fused->upper) *fused = own;
+    p->plan->steps[i].by = before;
+}
+
+/* The value that layer i adds its own to, where that lies, to do the sum `*add` with its own work;
+ * or 0, which is the input: that is the caller's. */
+static int find_addend(const cn_planner *p, int i, int *add)
+{
+    const cn_layer *layer = cn_planner_layer(p, i);
+    const cn_plan_node *own = &p->nodes[i];
+    if (p->plan->opts.training || !layer->type->adds || !layer->type->adds(layer)) return 0;
+    if (is_folded(p, own->reader)) own = &p->nodes[own->reader];
+    *add = own->reader;
+    if (own->readers != 1 || !cn_planner_type(p, *add)->sum) return 0;
+    int first = cn_planner_input(p, *add, 0);
+    int value = first == own->value ? cn_planner_input(p, *add, 1) : first;
+    bool ready = value < i && !cn_planner_read_between(p, value, i - 1, *add);
+    return ready && p->nodes[value].reader == *add ? value : 0;
+}
+
+/* The buffer that layer i writes. */
+static int output_buffer(cn_planner *p, int i)
+{
+    cn_plan_step *steps = p->plan->steps;
+    int add = 0, addend = p->plan->backend->plain ? 0 : find_addend(p, i, &add);
+    if (addend) {
+        steps[i].add = true;
+        steps[add].by = i;
+        return steps[addend].y;
+    }
+    /* A sum that is done by another layer is where both of its inputs are. */
+    bool over = p->nodes[i].in_place || cn_planner_is_view(p, i) || steps[i].by != i;
+    return over ? steps[i].x[0] : cn_planner_add_buffer(p, i);
+}
+
+void cn_plan_fuse(cn_planner *p)
+{
+    cn_plan_step *steps = p->plan->steps;
+    for (int i = 0; i < p->n; i++) steps[i].by = i;
+    for (int i = 1; i < p->n && !p->plan->backend->plain; i++) find_in_place(p, i);
+    for (int i = 0; i < p->n; i++) {
+        const cn_layer *layer = cn_planner_layer(p, i);
+        for (int k = 0; k < CN_MAX_INPUTS; k++)
+            steps[i].x[k] =
+                k < layer->input_count ? steps[cn_planner_input(p, i, k)].y : CN_NO_BUFFER;
+        steps[i].y = output_buffer(p, i);
+        if (is_folded(p, i)) fold_norm(p, i);
+        if (layer->activation.kind == CN_ACTIVATION_CLIP && p->nodes[i].in_place) fuse_relu(p, i);
+        steps[i].forward = cn_planner_runs(p, i) && steps[i].by == i;
+    }
+}
