@@ -38,6 +38,8 @@ static cn_activation activation_of(const char *name)
 {
     cn_activation a = cn_layer_type_find(name)->activation;
     if (!a.kind) a.kind = cn_elementwise_find(name);
+    if (!a.kind) fail_msg("%s: add a row to elementwise in activation_template.h", name);
+    if (!cn_ref_activation_find(name)) fail_msg("%s: add its twin to ref_activation.c", name);
     return a;
 }
 

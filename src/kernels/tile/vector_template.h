@@ -25,7 +25,7 @@
 
 #include <math.h>
 #include <string.h>
-#ifdef __AVX__
+#ifdef __SSE__
 #include <immintrin.h>
 #endif
 #ifdef __aarch64__
@@ -174,6 +174,8 @@ INLINE vf at_least(vf v, float least)
     return (vf)_mm512_max_ps((__m512)low, (__m512)v);
 #elif LANES == 8 && defined(__AVX__)
     return (vf)_mm256_max_ps((__m256)low, (__m256)v);
+#elif LANES == 4 && defined(__SSE__)
+    return (vf)_mm_max_ps((__m128)low, (__m128)v);
 #else
     return select(v < low, low, v);
 #endif
@@ -186,6 +188,8 @@ INLINE vf at_most(vf v, float most)
     return (vf)_mm512_min_ps((__m512)high, (__m512)v);
 #elif LANES == 8 && defined(__AVX__)
     return (vf)_mm256_min_ps((__m256)high, (__m256)v);
+#elif LANES == 4 && defined(__SSE__)
+    return (vf)_mm_min_ps((__m128)high, (__m128)v);
 #else
     return select(v > high, high, v);
 #endif
