@@ -212,6 +212,16 @@ static cn_status create_session(cn_error *err)
     return status;
 }
 
+static cn_status create_reference(cn_error *err)
+{
+    cn_session *session = NULL;
+    cn_session_opts opts = {.batch = 3, .training = true, .backend = "reference"};
+    cn_status status = cn_session_create(&session, given.model, opts, err);
+    assert_true((session != NULL) == (status == CN_OK));
+    cn_session_free(session);
+    return status;
+}
+
 static cn_status plan_memory(cn_error *err)
 {
     cn_memory memory = {.total = 77};
@@ -377,7 +387,7 @@ static void try(scenario *call)
 /* clang-format off */
 #define SCENARIOS(X)                                                        \
     X(parse) X(build) X(load_digits) X(hold_out) X(create_session)          \
-    X(plan_memory) X(fit) X(checkpoint) X(evaluate) X(predict) X(save) X(load)            \
+    X(create_reference) X(plan_memory) X(fit) X(checkpoint) X(evaluate) X(predict) X(save) X(load)            \
     X(load_picture) X(check_gradients)
 /* clang-format on */
 

@@ -572,6 +572,62 @@ augmenting() {
     ! cmp -s m1.safetensors m3.safetensors || fail "--validation-seed changes nothing"
 }
 
+# The largest difference of the probabilities in two lines of predict --json, class by class.
+largest_difference() {
+    paste <(grep -o '"class":"[^"]*","probability":[0-9.e-]*' "$1" | sort) \
+        <(grep -o '"class":"[^"]*","probability":[0-9.e-]*' "$2" | sort) |
+        sed 's/"class":"\([^"]*\)","probability":/\1 /g' |
+        awk '{ if ($1 != $3) exit 1; d = $2 - $4; if (d < 0) d = -d; if (d > most) most = d; n++ }
+             END { if (n < 10) exit 1; printf "%.9f\n", most }'
+}
+
+backends() {
+    local most
+    run train --epochs 1 --seed 7 --out cpu.safetensors
+    expect_status 0
+    run predict cpu.safetensors seven.pgm --top 10 --json
+    expect_status 0
+    cp out.txt cpu.json
+    run predict cpu.safetensors seven.pgm --top 10 --json --backend reference
+    expect_status 0
+    most=$(largest_difference cpu.json out.txt) || fail "$last: other classes: $out"
+    awk -v most="$most" 'BEGIN { exit !(most <= 1e-5) }' || fail "$last: off by $most"
+    cmp -s cpu.json out.txt && fail "$last: the very digits of the CPU: did it run?"
+    run evaluate cpu.safetensors --backend reference
+    expect_status 0
+    expect_out_has "accuracy"
+    run train --model "conv 2 3x3 stride 2, relu, dense classes" --epochs 1 --backend reference \
+        --out reference.safetensors
+    expect_status 0
+    expect_out_has "Test accuracy"
+    run train --model "conv 2 3x3 stride 2, relu, dense classes" --epochs 1 --out other.safetensors
+    cmp -s reference.safetensors other.safetensors && fail "$last: the very bits of the CPU"
+    fails 'no backend is called "gpu", expected cpu or reference' \
+        predict cpu.safetensors seven.pgm --backend gpu
+    fails "precision BF16 with the backend reference" \
+        predict cpu.safetensors seven.pgm --backend reference --precision bf16
+}
+
+plans() {
+    local net="conv 4 3x3 same, batchnorm, relu, dense 3"
+    run summary "$net" --shape 8x8x2 --plan --batch-size 1
+    expect_status 0
+    expect_out_has "conv2d_1 + batch_norm_1 + relu_1: "
+    expect_out_has " -> buffer 1 (1088 bytes at 0)"
+    run summary "$net" --shape 8x8x2 --plan --training --batch-size 1
+    expect_out_has "  batch_norm_1 + relu_1: batch_norm -> buffer"
+    expect_out_has "loss + softmax_1: cross-entropy of logits"
+    run summary "$net" --shape 8x8x2 --plan --batch-size 1 --json
+    expect_status 0
+    expect_keys "$(sed -n 2p out.txt)" pass layers method adds buffers buffer bytes offset
+    [[ $(sed -n 2p out.txt) == *'"layers":["conv2d_1","batch_norm_1","relu_1"]'* ]] ||
+        fail "$last: $out"
+    run summary "$net" --shape 8x8x2 --plan --backend reference
+    expect_out_has "relu_1: relu -> buffer 3"
+    wrong_usage "convnet summary: --training wants --plan, too" summary lenet5 --training
+    wrong_usage "convnet summary: --backend wants --plan, too" summary lenet5 --backend cpu
+}
+
 precisions() {
     local exact threads
     run evaluate a.safetensors --json
@@ -784,6 +840,8 @@ parts_of_a_set
 classes_by_name
 damaged_images_and_names
 another_head
+backends
+plans
 augmenting
 precisions
 aliases

@@ -2,6 +2,8 @@
  * still those of the loss. */
 #include "networks.h"
 
+#include "model/plan_text.h"
+
 /* ---- the plan */
 
 static void live_buffers_never_overlap(void **state)
@@ -33,46 +35,180 @@ static void live_buffers_never_overlap(void **state)
         }
 }
 
-static void what_can_be_fused_is(void **state)
+/* ---- the plan as text */
+
+enum { PLAN_TEXT = 8192 };
+
+/* The rows of a plan, a line each. */
+static void print_plan(const cn_model *m, cn_session_opts opts, char text[PLAN_TEXT])
 {
+    char line[CN_ROW_TEXT];
     cn_plan plan;
+    cn_plan_row row;
+    size_t used = 0;
+    assert_int_equal(cn_plan_create(&plan, m, opts, NULL), CN_OK);
+    for (int i = 0; cn_plan_row_at(&plan, i, &row); i++)
+        used += (size_t)snprintf(text + used, PLAN_TEXT - used, "%s\n",
+                                 cn_plan_row_text(&plan, &row, line));
+    assert_true(used < PLAN_TEXT);
+    cn_plan_free(&plan);
+}
+
+/* Fused layers, methods and buffers of small networks; bytes and where they lie
+ * count as well. The methods are those of the kernels in plain C. */
+static void plans_are_as_written(void **state)
+{
+    static const struct {
+        const char *network;
+        cn_session_opts opts;
+        const char *text;
+    } cases[] = {
+        /* A residual block, predicting: the second convolution adds to the branch. */
+        {"conv 4 3x3 same, relu as a, conv 4 3x3 same, batchnorm, relu, conv 4 3x3 same, "
+         "batchnorm, add a, relu, dense 3",
+         {.batch = 1},
+         "input -> buffer 0 (576 bytes at 1088)\n"
+         "conv2d_1 + a: direct 4x2 -> buffer 1 (1088 bytes at 0)\n"
+         "conv2d_2 + batch_norm_1 + relu_2: direct 4x2 -> buffer 2 (1088 bytes at 1088)\n"
+         "conv2d_3 + batch_norm_2 + add_1 + relu_3: direct 4x2 -> added to buffer 1 (1088 bytes at "
+         "0)\n"
+         "dense_1: direct 4x1 -> buffer 3 (128 bytes at 1088)\n"
+         "softmax_1: softmax -> buffer 4 (128 bytes at 0)\n"},
+        /* And training: the gradient of the sum is that of both branches. */
+        {"conv 4 3x3 same, relu as a, conv 4 3x3 same, batchnorm, relu, conv 4 3x3 same, "
+         "batchnorm, add a, relu, dense 3",
+         {.batch = 2, .training = true},
+         "input -> buffer 0 (1088 bytes at 12672)\n"
+         "conv2d_1 + a: direct 4x2 -> buffer 1 (2112 bytes at 0)\n"
+         "conv2d_2: direct 4x2 -> buffer 2 (2112 bytes at 2112)\n"
+         "batch_norm_1 + relu_2: batch_norm -> buffer 3 (2112 bytes at 4224)\n"
+         "conv2d_3: direct 4x2 -> buffer 4 (2112 bytes at 6336)\n"
+         "batch_norm_2: batch_norm -> buffer 5 (2112 bytes at 8448)\n"
+         "add_1 + relu_3: add -> buffer 5 (2112 bytes at 8448)\n"
+         "dense_1: direct 4x1 -> buffer 6 (128 bytes at 10560)\n"
+         "softmax_1: softmax -> buffer 7 (128 bytes at 13760)\n"
+         "loss + softmax_1: cross-entropy of logits -> buffer 8 (128 bytes at 13888)\n"
+         "dense_1: data direct 4x2, weights direct 4x1 -> buffer 9 (2112 bytes at 10560)\n"
+         "relu_3: relu -> buffer 9 (2112 bytes at 10560)\n"
+         "add_1: add -> buffer 9 (2112 bytes at 10560)\n"
+         "batch_norm_2: batch_norm -> buffer 10 (2112 bytes at 8448)\n"
+         "conv2d_3: data direct 4x1, weights direct 4x2 -> buffer 11 (2112 bytes at 6336)\n"
+         "batch_norm_1 + relu_2: batch_norm -> buffer 11 (2112 bytes at 6336)\n"
+         "conv2d_2: data direct 4x1, weights direct 4x2 -> buffer 12 (2112 bytes at 2112) added to "
+         "buffer 9\n"
+         "a: relu -> buffer 9 (2112 bytes at 10560)\n"
+         "conv2d_1: weights direct 4x2\n"},
+        /* A concatenation. */
+        {"conv 4 3x3 same as a, conv 2 5x5 same from input, concat a, gap, dense 3",
+         {.batch = 1},
+         "input -> buffer 0 (576 bytes at 0)\n"
+         "a: direct 4x2 -> buffer 1 (1088 bytes at 1600)\n"
+         "conv2d_2: direct 4x2 -> buffer 2 (576 bytes at 2688)\n"
+         "concat_1: concat -> buffer 3 (1600 bytes at 0)\n"
+         "global_average_pool_1: global_average_pool -> buffer 4 (128 bytes at 1600)\n"
+         "dense_1: direct 4x1 -> buffer 5 (128 bytes at 0)\n"
+         "softmax_1: softmax -> buffer 6 (128 bytes at 128)\n"},
+        /* A U, training: a gradient that is summed, a ReLU masked after its pooling. */
+        {"conv 4 3x3 same, relu, conv 4 3x3 same, relu as a, maxpool 2, conv 4 3x3 same, relu, "
+         "maxpool 2, conv 4 1x1, relu, convtranspose 4 4x4 stride 4, concat a, conv 3 1x1",
+         {.batch = 2, .training = true},
+         "input -> buffer 0 (1088 bytes at 16256)\n"
+         "conv2d_1 + relu_1: direct 4x2 -> buffer 1 (2112 bytes at 8320)\n"
+         "conv2d_2 + a: direct 4x2 -> buffer 2 (2112 bytes at 10432)\n"
+         "max_pool_1: max_pool -> buffer 3 (576 bytes at 17344)\n"
+         "conv2d_3 + relu_3: direct 4x2 -> buffer 4 (576 bytes at 17920)\n"
+         "max_pool_2: max_pool -> buffer 5 (192 bytes at 18496)\n"
+         "conv2d_4 + relu_4: direct 4x1 -> buffer 6 (192 bytes at 18688)\n"
+         "conv_transpose2d_1: direct 4x1 -> buffer 7 (2112 bytes at 4160)\n"
+         "concat_1: concat -> buffer 8 (4160 bytes at 0)\n"
+         "conv2d_5: direct 4x1 -> buffer 9 (1600 bytes at 4160)\n"
+         "softmax_1: softmax -> buffer 10 (1600 bytes at 14656)\n"
+         "loss + softmax_1: cross-entropy of logits -> buffer 11 (1600 bytes at 12544)\n"
+         "conv2d_5: data direct 4x2, weights direct 4x1 -> buffer 12 (4160 bytes at 4160)\n"
+         "concat_1: concat -> buffer 13 (2112 bytes at 0), buffer 14 (2112 bytes at 12544)\n"
+         "conv_transpose2d_1: data direct 4x1, weights direct 4x1 -> buffer 15 (192 bytes at "
+         "2112)\n"
+         "relu_4: relu -> buffer 15 (192 bytes at 2112)\n"
+         "conv2d_4: data direct 4x1, weights direct 4x1 -> buffer 16 (192 bytes at 576)\n"
+         "max_pool_2 + relu_3: max_pool -> buffer 17 (576 bytes at 0)\n"
+         "conv2d_3: data direct 4x1, weights direct 4x2 -> buffer 18 (576 bytes at 2112)\n"
+         "max_pool_1: max_pool -> buffer 19 (2112 bytes at 0) added to buffer 14\n"
+         "a: relu -> buffer 14 (2112 bytes at 12544)\n"
+         "conv2d_2: data direct 4x1, weights direct 4x2 -> buffer 20 (2112 bytes at 0)\n"
+         "relu_1: relu -> buffer 20 (2112 bytes at 0)\n"
+         "conv2d_1: weights direct 4x2\n"},
+        /* Batch norms folded, with a ReLU6 after each. */
+        {"conv 4 3x3 same, batchnorm, relu6, depthwise 3x3 same, batchnorm, relu6, gap, dense 3",
+         {.batch = 1},
+         "input -> buffer 0 (576 bytes at 1088)\n"
+         "conv2d_1 + batch_norm_1 + relu6_1: direct 4x2 -> buffer 1 (1088 bytes at 0)\n"
+         "depthwise_conv2d_1 + batch_norm_2 + relu6_2: depthwise blocks -> buffer 2 (1088 bytes at "
+         "1088)\n"
+         "global_average_pool_1: global_average_pool -> buffer 3 (128 bytes at 0)\n"
+         "dense_1: direct 4x1 -> buffer 4 (128 bytes at 128)\n"
+         "softmax_1: softmax -> buffer 5 (128 bytes at 0)\n"},
+        /* A norm that runs does not end at 6. */
+        {"conv 4 3x3 same, relu6, batchnorm, relu6, dense 3",
+         {.batch = 2, .training = true},
+         "input -> buffer 0 (1088 bytes at 6336)\n"
+         "conv2d_1 + relu6_1: direct 4x2 -> buffer 1 (2112 bytes at 0)\n"
+         "batch_norm_1: batch_norm -> buffer 2 (2112 bytes at 2112)\n"
+         "relu6_2: relu6 -> buffer 2 (2112 bytes at 2112)\n"
+         "dense_1: direct 4x1 -> buffer 3 (128 bytes at 4224)\n"
+         "softmax_1: softmax -> buffer 4 (128 bytes at 7424)\n"
+         "loss + softmax_1: cross-entropy of logits -> buffer 5 (128 bytes at 7552)\n"
+         "dense_1: data direct 4x2, weights direct 4x1 -> buffer 6 (2112 bytes at 4224)\n"
+         "relu6_2: relu6 -> buffer 6 (2112 bytes at 4224)\n"
+         "batch_norm_1: batch_norm -> buffer 6 (2112 bytes at 4224)\n"
+         "relu6_1: relu6 -> buffer 6 (2112 bytes at 4224)\n"
+         "conv2d_1: weights direct 4x2\n"},
+        /* What ended at 6 still does. */
+        {"conv 4 3x3 same, relu6, relu, dense 4, relu, relu6, dense 3",
+         {.batch = 1},
+         "input -> buffer 0 (576 bytes at 1088)\n"
+         "conv2d_1 + relu6_1 + relu_1: direct 4x2 -> buffer 1 (1088 bytes at 0)\n"
+         "dense_1 + relu_2 + relu6_2: direct 4x1 -> buffer 2 (128 bytes at 1088)\n"
+         "dense_2: direct 4x1 -> buffer 3 (128 bytes at 0)\n"
+         "softmax_1: softmax -> buffer 4 (128 bytes at 128)\n"},
+        /* What is read twice is not worked on in place; a sigmoid keeps its logits. */
+        {"conv 2 3x3 as a, tanh, add a, dense 1, sigmoid",
+         {.batch = 1},
+         "input -> buffer 0 (576 bytes at 0)\n"
+         "a: direct 4x1 -> buffer 1 (384 bytes at 576)\n"
+         "tanh_1: tanh -> buffer 2 (384 bytes at 0)\n"
+         "add_1: add -> buffer 2 (384 bytes at 0)\n"
+         "dense_1: direct 4x1 -> buffer 3 (128 bytes at 384)\n"
+         "sigmoid_1: sigmoid -> buffer 4 (128 bytes at 0)\n"},
+        /* The reference backend: every layer by itself. */
+        {"conv 4 3x3 same, batchnorm, relu, flatten, dropout 0.5, dense 3",
+         {.batch = 1, .backend = "reference"},
+         "input -> buffer 0 (1088 bytes at 10560)\n"
+         "conv2d_1: conv2d -> buffer 1 (2112 bytes at 0)\n"
+         "batch_norm_1: batch_norm -> buffer 2 (2112 bytes at 2112)\n"
+         "relu_1: relu -> buffer 3 (2112 bytes at 4224)\n"
+         "flatten_1: flatten -> buffer 4 (2112 bytes at 6336)\n"
+         "dropout_1: dropout -> buffer 5 (2112 bytes at 8448)\n"
+         "dense_1: dense -> buffer 6 (128 bytes at 11648)\n"
+         "softmax_1: softmax -> buffer 7 (128 bytes at 11776)\n"},
+    };
+    char text[PLAN_TEXT];
     (void)state;
-    cn_model *m = parse(network_texts[0]);
-    assert_int_equal(cn_plan_create(&plan, m, (cn_session_opts){.training = true}, NULL), CN_OK);
-    const cn_plan_step *step = plan.steps;
-    /* 1 conv, 2 relu, 3 maxpool, 4 conv, 5 relu, 6 flatten, 7 dense, 8 relu, 9 dense, 10 softmax */
-    assert_true(step[1].activation.upper == INFINITY && !step[2].forward && step[1].y == step[2].y);
-    assert_true(step[3].mask && !step[2].backward);
-    assert_true(step[4].activation.upper == INFINITY && step[5].backward && !step[5].forward &&
-                !step[6].forward);
-    assert_true(step[7].activation.upper == INFINITY && step[8].y == step[7].y &&
-                step[8].dx[0] == step[8].dy);
-    assert_true(!step[10].backward && plan.loss.fused && plan.loss_gradient == step[9].dy);
-    assert_int_equal(step[1].dx[0], CN_NO_BUFFER);
-    assert_true(step[10].y != step[9].y); /* the logits are kept */
-    cn_plan_free(&plan);
-    cn_model_free(m);
-
-    /* 1 conv, 2 relu6, 3 batchnorm, 4 relu6, 5 dense: a norm that runs does not end at 6. */
-    m = parse("conv 4 3x3, relu6, batchnorm, relu6, dense classes");
-    assert_int_equal(cn_plan_create(&plan, m, (cn_session_opts){.training = true}, NULL), CN_OK);
-    step = plan.steps;
-    assert_true(step[1].activation.upper == 6 && !step[2].forward && step[2].backward);
-    assert_true(!step[3].activation.kind && step[4].forward);
-    cn_plan_free(&plan);
-    cn_model_free(m);
-
-    /* 1 conv, 2 and 3 both: what ended at 6 still does. */
-    const char *const both[] = {"conv 4 3x3, relu6, relu, dense classes",
-                                "conv 4 3x3, relu, relu6, dense classes"};
-    for (int i = 0; i < 2; i++) {
-        m = parse(both[i]);
-        assert_int_equal(cn_plan_create(&plan, m, (cn_session_opts){0}, NULL), CN_OK);
-        assert_true(plan.steps[1].activation.upper == 6 && !plan.steps[2].forward &&
-                    !plan.steps[3].forward);
-        cn_plan_free(&plan);
+    const char *isa = getenv("CONVNET_ISA");
+    assert_int_equal(setenv("CONVNET_ISA", "scalar", 1), 0);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        cn_model *m = NULL;
+        cn_session_opts opts = cases[i].opts;
+        assert_int_equal(cn_model_parse(&m, cases[i].network, (int[]){8, 8, 2}, 3, 5, NULL), CN_OK);
+        opts.threads = 1;
+        print_plan(m, opts, text);
+        if (strcmp(text, cases[i].text) != 0)
+            fail_msg("%s:\n%s\nexpected\n%s", cases[i].network, text, cases[i].text);
         cn_model_free(m);
     }
+    if (isa)
+        setenv("CONVNET_ISA", isa, 1);
+    else
+        unsetenv("CONVNET_ISA");
 }
 
 /* NaN wherever no buffer lives at this moment. */
@@ -238,7 +374,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(live_buffers_never_overlap),
-        cmocka_unit_test(what_can_be_fused_is),
+        cmocka_unit_test(plans_are_as_written),
         cmocka_unit_test(no_result_depends_on_dead_memory),
         cmocka_unit_test(a_memory_plan_is_what_a_session_takes),
         cmocka_unit_test(gradients_are_those_of_the_loss),
