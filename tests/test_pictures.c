@@ -467,8 +467,8 @@ static void blanks_around_a_label_are_no_part_of_it(void **state)
     const char *const tables[] = {
         "1.pgm,cat\n1.pgm,cat \n1.pgm,\tcat\r\n 1.pgm , cat\n1.pgm,\"cat \"\n1.pgm,dog",
         "1.pgm,cat\r1.pgm,cat \r1.pgm,cat\r1.pgm,cat\r\r1.pgm,cat\r1.pgm,dog\r",
-        "path,label\r\r\n1.pgm,cat\r\r\n1.pgm,cat\r\r\n \n1.pgm,cat \"x\" \n1.pgm,cat \"x\"\n"
-        "1.pgm,cat\n1.pgm,cat \"x\"\n"};
+        ("path,label\r\r\n1.pgm,cat\r\r\n1.pgm,cat\r\r\n \n1.pgm,cat \"x\" \n1.pgm,cat \"x\"\n"
+         "1.pgm,cat\n1.pgm,cat \"x\"\n")};
     files_make_folder(folder);
     put_grey(folder, "1.pgm", 1, 1, 1);
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
