@@ -15,18 +15,6 @@
 #include <jpeglib.h>
 #endif
 
-/* A stored image of 2 x 3 pixels, and what Pillow's ImageOps.exif_transpose makes of it. */
-static const uint8_t stored[6] = {10, 20, 30, 40, 50, 60};
-static const struct {
-    int height;
-    uint8_t pixels[6];
-} shown[9] = {
-    {2, {10, 20, 30, 40, 50, 60}}, /* 0 is no orientation */
-    {2, {10, 20, 30, 40, 50, 60}}, {2, {30, 20, 10, 60, 50, 40}}, {2, {60, 50, 40, 30, 20, 10}},
-    {2, {40, 50, 60, 10, 20, 30}}, {3, {10, 40, 20, 50, 30, 60}}, {3, {40, 10, 50, 20, 60, 30}},
-    {3, {60, 30, 50, 20, 40, 10}}, {3, {30, 60, 20, 50, 10, 40}},
-};
-
 /* ---- Exif */
 
 enum { EXIF = 44 };
@@ -107,6 +95,20 @@ static void damaged_exif_says_nothing(void **state)
 
 /* ---- In images */
 
+#if defined(CONVNET_HAVE_PNG) || defined(CONVNET_HAVE_JPEG)
+
+/* A stored image of 2 x 3 pixels, and what Pillow's ImageOps.exif_transpose makes of it. */
+static const uint8_t stored[6] = {10, 20, 30, 40, 50, 60};
+static const struct {
+    int height;
+    uint8_t pixels[6];
+} shown[9] = {
+    {2, {10, 20, 30, 40, 50, 60}}, /* 0 is no orientation */
+    {2, {10, 20, 30, 40, 50, 60}}, {2, {30, 20, 10, 60, 50, 40}}, {2, {60, 50, 40, 30, 20, 10}},
+    {2, {40, 50, 60, 10, 20, 30}}, {3, {10, 40, 20, 50, 30, 60}}, {3, {40, 10, 50, 20, 60, 30}},
+    {3, {60, 30, 50, 20, 40, 10}}, {3, {30, 60, 20, 50, 10, 40}},
+};
+
 /* Decodes, and compares with what is to be shown: each of its pixels is `side` x `side` large. */
 static void expect_shown(const uint8_t *bytes, size_t size, uint32_t orientation, int side)
 {
@@ -125,6 +127,8 @@ static void expect_shown(const uint8_t *bytes, size_t size, uint32_t orientation
         }
     cn_tensor_free(&t);
 }
+
+#endif
 
 #ifdef CONVNET_HAVE_PNG
 
