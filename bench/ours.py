@@ -42,7 +42,7 @@ class Optimizer(Structure):
 class SessionOpts(Structure):
     _fields_ = [("batch", c_int), ("threads", c_int), ("training", c_bool), ("seed", c_uint64),
                 ("input_gradient", c_bool), ("no_winograd", c_bool), ("precision", c_int),
-                ("loss", LossOpts), ("optimizer", Optimizer)]
+                ("loss", LossOpts), ("optimizer", Optimizer), ("backend", c_char_p)]
 
 
 MIRRORED = {"cn_error": Error, "cn_tensor": Tensor, "cn_loss_opts": LossOpts,

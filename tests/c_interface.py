@@ -46,7 +46,7 @@ class LossOpts(ctypes.Structure):
 class SessionOpts(ctypes.Structure):
     _fields_ = [("batch", c_int), ("threads", c_int), ("training", c_bool), ("seed", c_uint64),
                 ("input_gradient", c_bool), ("no_winograd", c_bool), ("precision", c_int),
-                ("loss", LossOpts), ("optimizer", Optimizer)]
+                ("loss", LossOpts), ("optimizer", Optimizer), ("backend", c_char_p)]
 
 
 library = ctypes.CDLL(sys.argv[1])
