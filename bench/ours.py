@@ -2,77 +2,30 @@
 import ctypes
 import json
 import os
-import subprocess
 import sys
 import tempfile
-from ctypes import (POINTER, Structure, byref, c_bool, c_char, c_char_p, c_double, c_int, c_uint64,
-                    c_void_p)
+from ctypes import byref, c_double, c_int, c_void_p
 
 import numpy as np
 
-F32, I32, SGD = 0, 2, 1
+SOURCE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
+sys.path.insert(0, os.path.join(SOURCE, "python"))
+import interface  # noqa: E402
 
-
-class Error(Structure):
-    _fields_ = [("status", c_int), ("text", c_char * 256)]
-
-
-class Tensor(Structure):
-    _fields_ = [("dtype", c_int), ("rank", c_int), ("shape", c_int * 4), ("data", c_void_p),
-                ("owned", c_void_p)]
-
-    def array(self):
-        shape = tuple(self.shape[: self.rank])
-        size = int(np.prod(shape))
-        return np.ctypeslib.as_array((ctypes.c_float * size).from_address(self.data)).reshape(shape)
-
-
-class LossOpts(Structure):
-    _fields_ = [("kind", c_int), ("label_smoothing", c_double), ("class_weights", c_void_p)]
-
-
-class Optimizer(Structure):
-    _fields_ = [("kind", c_int), ("momentum", c_double), ("dampening", c_double),
-                ("nesterov", c_bool), ("beta1", c_double), ("beta2", c_double),
-                ("alpha", c_double), ("epsilon", c_double), ("weight_decay", c_double),
-                ("decoupled", c_bool), ("decay_all", c_bool), ("clip_norm", c_double),
-                ("clip_value", c_double)]
-
-
-class SessionOpts(Structure):
-    _fields_ = [("batch", c_int), ("threads", c_int), ("training", c_bool), ("seed", c_uint64),
-                ("input_gradient", c_bool), ("no_winograd", c_bool), ("precision", c_int),
-                ("loss", LossOpts), ("optimizer", Optimizer), ("backend", c_char_p)]
-
-
-MIRRORED = {"cn_error": Error, "cn_tensor": Tensor, "cn_loss_opts": LossOpts,
-            "cn_optimizer": Optimizer, "cn_session_opts": SessionOpts}
-
-
-def check_structures():
-    """The compiler says whether the classes above are still the header's structures."""
-    lines = ["#include <stddef.h>", '#include "convnet.h"']
-    for name, mirror in MIRRORED.items():
-        lines.append(f'_Static_assert(sizeof({name}) == {ctypes.sizeof(mirror)}, "{name}");')
-        lines += [f"_Static_assert(offsetof({name}, {field}) == {getattr(mirror, field).offset}, "
-                  f'"{name}.{field}");' for field, _ in mirror._fields_]
-    include = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "include")
-    command = [os.environ.get("CC", "cc"), "-std=c11", "-fsyntax-only", "-I", include, "-xc", "-"]
-    found = subprocess.run(command, input="\n".join(lines), text=True, stderr=subprocess.PIPE)
-    if found.returncode != 0:
-        sys.exit(f"bench/ours.py does not fit include/convnet.h:\n{found.stderr}")
+C = interface.namespace(os.path.join(SOURCE, "include", "convnet.h"))
+Error, Tensor, Optimizer, SessionOpts = (
+    C[f"cn_{name}"] for name in ("error", "tensor", "optimizer", "session_opts"))
 
 
 def open_library(path):
-    check_structures()
-    library = ctypes.CDLL(path)
-    library.cn_output.restype = Tensor
-    library.cn_output.argtypes = [c_void_p]
-    library.cn_isa.restype = library.cn_version.restype = c_char_p
-    library.cn_step.argtypes = [c_void_p, c_double, POINTER(Error)]
-    library.cn_model_parse.argtypes = [POINTER(c_void_p), c_char_p, POINTER(c_int), c_int,
-                                       c_uint64, POINTER(Error)]
-    return library
+    return C["declare"](ctypes.CDLL(path))
+
+
+def array(t):
+    """A float32 array over a tensor's memory."""
+    shape = tuple(t.shape[: t.rank])
+    size = int(np.prod(shape))
+    return np.ctypeslib.as_array((ctypes.c_float * size).from_address(t.data)).reshape(shape)
 
 
 def call(function, *arguments):
@@ -81,10 +34,10 @@ def call(function, *arguments):
         sys.exit(f"{function.__name__}: {error.text.decode()}")
 
 
-def tensor(array):
-    t = Tensor(F32 if array.dtype == np.float32 else I32, array.ndim)
-    t.shape[: array.ndim] = array.shape
-    t.data = array.ctypes.data
+def tensor(values):
+    t = Tensor(C["CN_F32" if values.dtype == np.float32 else "CN_I32"], values.ndim)
+    t.shape[: values.ndim] = values.shape
+    t.data = values.ctypes.data
     return t
 
 
@@ -120,7 +73,7 @@ class Model:
 
     def session(self, batch, training):
         opts = SessionOpts(batch=batch, threads=self.threads, training=training,
-                           optimizer=Optimizer(kind=SGD, momentum=0.9))
+                           optimizer=Optimizer(kind=C["CN_SGD"], momentum=0.9))
         session = c_void_p()
         call(self.api.cn_session_create, byref(session), self.model, opts)
         self.sessions.append(session)
@@ -143,7 +96,7 @@ class Model:
                 sys.exit(error._obj.text.decode())
 
         run()
-        return run, output(session).array().copy()
+        return run, array(output(session)).copy()
 
     def trainer(self, x, labels):
         """A function that takes a step of training and returns the loss."""

@@ -3,59 +3,32 @@
 Loads the library that the program's first argument names.
 """
 import ctypes
+import os
 import sys
-from ctypes import POINTER, byref, c_bool, c_char, c_char_p, c_double, c_int, c_uint64, c_void_p
+from ctypes import byref, c_double, c_int, c_void_p
 
 import numpy as np
 
-F32, I32 = 0, 2
-DEFAULT, CROSS_ENTROPY, BINARY, SQUARED = 0, 1, 2, 3
-ADAM, SGD, ADAMW, RMSPROP = 0, 1, 2, 3
+SOURCE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
+sys.path.insert(0, os.path.join(SOURCE, "python"))
+import interface  # noqa: E402
+
+C = interface.namespace(os.path.join(SOURCE, "include", "convnet.h"))
+Error, Tensor, Parameter = C["cn_error"], C["cn_tensor"], C["cn_parameter"]
+Optimizer, LossOpts, SessionOpts = C["cn_optimizer"], C["cn_loss_opts"], C["cn_session_opts"]
+F32, I32 = C["CN_F32"], C["CN_I32"]
+CROSS_ENTROPY, BINARY = C["CN_LOSS_CROSS_ENTROPY"], C["CN_LOSS_BINARY_CROSS_ENTROPY"]
+SQUARED = C["CN_LOSS_MEAN_SQUARED_ERROR"]
+ADAM, SGD, ADAMW, RMSPROP = C["CN_ADAM"], C["CN_SGD"], C["CN_ADAMW"], C["CN_RMSPROP"]
+
+library = C["declare"](ctypes.CDLL(sys.argv[1]))
 
 
-class Error(ctypes.Structure):
-    _fields_ = [("status", c_int), ("text", c_char * 256)]
-
-
-class Tensor(ctypes.Structure):
-    _fields_ = [("dtype", c_int), ("rank", c_int), ("shape", c_int * 4), ("data", c_void_p),
-                ("owned", c_void_p)]
-
-    def array(self):
-        """A float32 array over the tensor's memory."""
-        shape = tuple(self.shape[: self.rank])
-        size = int(np.prod(shape))
-        return np.ctypeslib.as_array((ctypes.c_float * size).from_address(self.data)).reshape(shape)
-
-
-class Parameter(ctypes.Structure):
-    _fields_ = [("name", c_char_p), ("value", Tensor), ("statistic", c_bool)]
-
-
-class Optimizer(ctypes.Structure):
-    _fields_ = [("kind", c_int), ("momentum", c_double), ("dampening", c_double),
-                ("nesterov", c_bool), ("beta1", c_double), ("beta2", c_double), ("alpha", c_double),
-                ("epsilon", c_double), ("weight_decay", c_double), ("decoupled", c_bool),
-                ("decay_all", c_bool), ("clip_norm", c_double), ("clip_value", c_double)]
-
-
-class LossOpts(ctypes.Structure):
-    _fields_ = [("kind", c_int), ("label_smoothing", c_double), ("class_weights", c_void_p)]
-
-
-class SessionOpts(ctypes.Structure):
-    _fields_ = [("batch", c_int), ("threads", c_int), ("training", c_bool), ("seed", c_uint64),
-                ("input_gradient", c_bool), ("no_winograd", c_bool), ("precision", c_int),
-                ("loss", LossOpts), ("optimizer", Optimizer), ("backend", c_char_p)]
-
-
-library = ctypes.CDLL(sys.argv[1])
-library.cn_output.restype = library.cn_input_gradient.restype = Tensor
-library.cn_model_parameter.restype = library.cn_gradient.restype = c_bool
-library.cn_output.argtypes = library.cn_input_gradient.argtypes = [c_void_p]
-library.cn_step.argtypes = [c_void_p, c_double, POINTER(Error)]
-library.cn_model_parse.argtypes = [POINTER(c_void_p), c_char_p, POINTER(c_int), c_int, c_uint64,
-                                   POINTER(Error)]
+def array(t):
+    """A float32 array over a tensor's memory."""
+    shape = tuple(t.shape[: t.rank])
+    size = int(np.prod(shape))
+    return np.ctypeslib.as_array((ctypes.c_float * size).from_address(t.data)).reshape(shape)
 
 
 def call(function, *arguments):
@@ -64,11 +37,11 @@ def call(function, *arguments):
         sys.exit(f"{function.__name__}: {error.text.decode()}")
 
 
-def tensor(array):
-    assert array.flags.c_contiguous
-    t = Tensor(F32 if array.dtype == np.float32 else I32, array.ndim)
-    t.shape[: array.ndim] = array.shape
-    t.data = array.ctypes.data
+def tensor(values):
+    assert values.flags.c_contiguous
+    t = Tensor(F32 if values.dtype == np.float32 else I32, values.ndim)
+    t.shape[: values.ndim] = values.shape
+    t.data = values.ctypes.data
     return t
 
 
@@ -92,7 +65,7 @@ class Model:
     def tensors(self, function, owner):
         found, p = {}, Parameter()
         while function(owner, len(found), byref(p)):
-            found[p.name.decode()] = p.value.array()
+            found[p.name.decode()] = array(p.value)
         return found
 
     def parameters(self):
@@ -105,17 +78,17 @@ class Model:
         """Forward, loss and backward; returns output, loss and gradient of x."""
         loss = c_double()
         call(library.cn_forward, self.session, byref(tensor(x)))
-        output = library.cn_output(self.session).array().copy()
+        output = array(library.cn_output(self.session)).copy()
         call(library.cn_loss, self.session, byref(tensor(y)), byref(loss))
         call(library.cn_backward, self.session)
-        return output, loss.value, library.cn_input_gradient(self.session).array()
+        return output, loss.value, array(library.cn_input_gradient(self.session))
 
     def predict(self, x):
         """The output as a session that does not train finds it."""
         session = c_void_p()
         call(library.cn_session_create, byref(session), self.model, SessionOpts(batch=self.batch))
         call(library.cn_forward, session, byref(tensor(x)))
-        output = library.cn_output(session).array().copy()
+        output = array(library.cn_output(session)).copy()
         library.cn_session_free(session)
         return output
 

@@ -273,7 +273,8 @@ def losses(random):
     weights = torch.tensor(count, dtype=torch.float64)
     m, classes = 5, 4
     for smoothing, weighted in ((0.1, False), (0, True)):
-        options = LossOpts(CROSS_ENTROPY, smoothing, count.ctypes.data if weighted else None)
+        options = LossOpts(CROSS_ENTROPY, smoothing,
+                           np.ctypeslib.as_ctypes(count) if weighted else None)
         model = Model("flatten, softmax", (1, 1, classes), m, options, classes=classes)
         x = 2 * random.standard_normal((m, 1, 1, classes), dtype=np.float32)
         y, wide = random.integers(0, classes, m, np.int32), double(x)
