@@ -1,0 +1,115 @@
+"""The shared library: where it lies, how it is called, and its errors as exceptions."""
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+from ctypes import byref
+from typing import Any, Dict, Optional, Type
+
+from . import _interface as c
+
+
+class Error(Exception):
+    """What the library says: the thing, what was expected, what was found.
+
+    `status` is the number of cn_status. Each status has a class of its own, which also derives
+    from the built-in exception nearest to it."""
+
+    status = -1
+
+
+class ArgumentError(Error, ValueError):
+    """An invalid argument."""
+
+
+class ShapeError(Error, ValueError):
+    """Shapes that do not fit."""
+
+
+class OutOfMemoryError(Error, MemoryError):
+    """Memory that could not be had."""
+
+
+class FileError(Error, OSError):
+    """Input or output that failed."""
+
+
+class FormatError(Error, ValueError):
+    """A malformed file."""
+
+
+class UnsupportedError(Error, NotImplementedError):
+    """What the library, or this build of it, does not do."""
+
+
+class StoppedError(Error):
+    """Stopped by the caller."""
+
+
+class DivergedError(Error, ArithmeticError):
+    """A number that is NaN or infinite."""
+
+
+_CLASSES: Dict[int, Type[Error]] = {
+    c.CN_ERR_ARGUMENT: ArgumentError,
+    c.CN_ERR_SHAPE: ShapeError,
+    c.CN_ERR_MEMORY: OutOfMemoryError,
+    c.CN_ERR_IO: FileError,
+    c.CN_ERR_FORMAT: FormatError,
+    c.CN_ERR_UNSUPPORTED: UnsupportedError,
+    c.CN_ERR_STOPPED: StoppedError,
+    c.CN_ERR_DIVERGED: DivergedError,
+}
+
+
+def exception(error: c.cn_error) -> Error:
+    made = _CLASSES.get(error.status, Error)(bytes(error.text).decode("utf-8", "replace"))
+    made.status = error.status
+    return made
+
+
+def _open() -> ctypes.CDLL:
+    """The library beside this file, or the one that CONVNET_LIBRARY names."""
+    name = "libconvnet.dylib" if sys.platform == "darwin" else "libconvnet.so"
+    beside = os.path.join(os.path.dirname(os.path.abspath(__file__)), name)
+    path = os.environ.get("CONVNET_LIBRARY") or beside
+    try:
+        opened = c.declare(ctypes.CDLL(path))
+    except (OSError, AttributeError) as reason:
+        raise ImportError(f"convnet: the library {path} cannot be used: {reason}") from reason
+    found = opened.cn_version().decode()
+    expected = f"{c.CN_VERSION_MAJOR}.{c.CN_VERSION_MINOR}.{c.CN_VERSION_PATCH}"
+    if found != expected:
+        raise ImportError(f"convnet: {path} is version {found}, this package is {expected}")
+    return opened
+
+
+library = _open()
+
+
+def call(function: Any, *arguments: Any) -> None:
+    """Calls a function that returns a cn_status and takes a cn_error last. Other Python threads
+    run meanwhile."""
+    error = c.cn_error()
+    if function(*arguments, byref(error)):
+        raise exception(error)
+
+
+def path_bytes(path: Any) -> bytes:
+    return os.fsencode(path)
+
+
+def text(value: Optional[bytes]) -> str:
+    return value.decode("utf-8", "replace") if value else ""
+
+
+def number(enum: str, word: str, what: str) -> int:
+    """The constant of an enum by its word: "same" is CN_PADDING_SAME."""
+    names = c.ENUMS[enum]
+    prefix = os.path.commonprefix([n + "_" for n in names])
+    prefix = prefix[: prefix.rfind("_") + 1]
+    words = [n[len(prefix) :].lower() for n in names]
+    if str(word).lower().replace("-", "_") not in words:
+        raise ArgumentError(f'{what} is "{word}", expected {", ".join(words)}')
+    return int(getattr(c, names[words.index(str(word).lower().replace("-", "_"))]))
