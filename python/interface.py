@@ -45,6 +45,7 @@ class Header(NamedTuple):
     constants: Dict[str, int]
     enums: Dict[str, List[str]]  # the names of a type's constants, in order
     aliases: Dict[str, str]  # cn_node: int
+    callbacks: Dict[str, str]  # the types of functions, as "bool(int layer, void *user)"
     opaque: List[str]
     structs: List[Struct]
     functions: List[Function]
@@ -164,6 +165,7 @@ _ITEM = re.compile(
     r"|typedef struct (?P<struct>\w+) \{(?P<body>.*?)\n\} \w+;"
     r"|typedef struct (?P<opaque>\w+) \w+;"
     r"|typedef (?P<alias_of>\w+) (?P<alias>\w+);"
+    r"|typedef (?P<returns>\w+) (?P<callback>\w+)\((?P<takes>[^;]*?)\);"
     r"|CN_API (?P<result>[\w ]+?[ *]+)(?P<function>\w+)\((?P<parameters>.*?)\);"
     r"|(?P<space>\s+)",
     re.S,
@@ -172,7 +174,7 @@ _ITEM = re.compile(
 
 def read(text: str) -> Header:
     constants: Dict[str, int] = {}
-    header = Header(constants, {}, {}, [], [], [])
+    header = Header(constants, {}, {}, {}, [], [], [])
     text, lists = _macros(text, constants)
     at, comment = 0, ""
     while at < len(text):
@@ -196,6 +198,8 @@ def read(text: str) -> Header:
             header.structs.append(Struct(item["struct"], members, comment))
         elif item["opaque"]:
             header.opaque.append(item["opaque"])
+        elif item["callback"]:
+            header.callbacks[item["callback"]] = f"{item['returns']}({item['takes']})"
         elif item["alias"]:
             header.aliases[item["alias"]] = item["alias_of"]
         else:
@@ -231,9 +235,14 @@ class Writer:
     def ctype(self, c_type: str) -> str:
         """The name in ctypes of a type in C."""
         if "(" in c_type:
-            return "c_void_p"
+            result, _, rest = c_type.partition("(")
+            takes = [self.ctype(p.c_type) for p in _parameters(rest[:-1])]
+            made = "None" if result.strip() == "void" else self.ctype(result)
+            return f"CFUNCTYPE({', '.join([made] + takes)})"
         stars = c_type.count("*")
         name = re.sub(r"\bconst\b|\*", "", c_type).strip()
+        if name in self.header.callbacks and stars == 1:
+            return self.ctype(self.header.callbacks[name])
         name = self.header.aliases.get(name, name)
         if name == "void" and stars:
             return "POINTER(c_void_p)" if stars > 1 else "c_void_p"
@@ -252,13 +261,6 @@ class Writer:
         for _ in range(stars):
             base = f"POINTER({base})"
         return base
-
-    def callback(self, c_type: str) -> str:
-        """The prototype of a pointer to a function."""
-        result, _, rest = c_type.partition("(")
-        parameters = [self.ctype(p.c_type) for p in _parameters(rest[:-1])]
-        made = "None" if result.strip() == "void" else self.ctype(result)
-        return f"CFUNCTYPE({', '.join([made] + parameters)})"
 
     def hint(self, member: Member) -> str:
         if member.count or "(" in member.c_type or "*" in member.c_type:
@@ -289,7 +291,7 @@ class Writer:
         lines += [f"    {m.name}: {self.hint(m)}" for m in s.members]
         lines.append("    _fields_ = [")
         for m in s.members:
-            made = self.callback(m.c_type) if "(" in m.c_type else self.ctype(m.c_type)
+            made = self.ctype(m.c_type)
             if m.count:
                 made = f"{made} * {m.count}"
             lines.append(f'        ("{m.name}", {made}),')
@@ -316,8 +318,7 @@ class Writer:
         lines += ["", "PROTOTYPES: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {"]
         for f in self.header.functions:
             result = "None" if f.result == "void" else self.ctype(f.result)
-            made = [self.callback(p.c_type) if "(" in p.c_type else self.ctype(p.c_type)
-                    for p in f.parameters]  # fmt: skip
+            made = [self.ctype(p.c_type) for p in f.parameters]
             lines.append(f'    "{f.name}": ({result}, ({", ".join(made)}{"," if made else ""})),')
         lines += [
             "}",
