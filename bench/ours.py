@@ -35,7 +35,7 @@ def call(function, *arguments):
 
 
 def tensor(values):
-    t = Tensor(C["CN_F32" if values.dtype == np.float32 else "CN_I32"], values.ndim)
+    t = Tensor(C["CN_DTYPE_F32" if values.dtype == np.float32 else "CN_DTYPE_I32"], values.ndim)
     t.shape[: values.ndim] = values.shape
     t.data = values.ctypes.data
     return t
@@ -73,9 +73,9 @@ class Model:
 
     def session(self, batch, training):
         opts = SessionOpts(batch=batch, threads=self.threads, training=training,
-                           optimizer=Optimizer(kind=C["CN_SGD"], momentum=0.9))
+                           optimizer=Optimizer(kind=C["CN_OPTIMIZER_SGD"], momentum=0.9))
         session = c_void_p()
-        call(self.api.cn_session_create, byref(session), self.model, opts)
+        call(self.api.cn_session_create, byref(session), self.model, byref(opts))
         self.sessions.append(session)
         return session
 
@@ -83,13 +83,13 @@ class Model:
         """Batch norms see x, so that activations keep their scale through a deep network."""
         session = self.session(len(x), True)
         for _ in range(times):
-            call(self.api.cn_forward, session, byref(tensor(x)))
+            call(self.api.cn_session_forward, session, byref(tensor(x)))
         self.close_sessions()
 
     def runner(self, x):
         """A function that runs x, and what it finds."""
         session, error, x = self.session(len(x), False), byref(Error()), byref(tensor(x))
-        forward, output = self.api.cn_forward, self.api.cn_output
+        forward, output = self.api.cn_session_forward, self.api.cn_session_output
 
         def run():
             if forward(session, x, error) != 0:
@@ -105,10 +105,10 @@ class Model:
         library = self.api
 
         def step():
-            if (library.cn_forward(session, x, error)
-                    or library.cn_loss(session, labels, loss, error)
-                    or library.cn_backward(session, error)
-                    or library.cn_step(session, rate, error)):
+            if (library.cn_session_forward(session, x, error)
+                    or library.cn_session_loss(session, labels, loss, error)
+                    or library.cn_session_backward(session, error)
+                    or library.cn_session_step(session, rate, error)):
                 sys.exit(error._obj.text.decode())
             return loss._obj.value
 

@@ -86,7 +86,7 @@ static double error_of(const data *d, const cn_tensor *found, const int extents[
 
 static bool floats(cn_tensor *t, size_t count, cn_rng *rng)
 {
-    if (cn_tensor_create(t, CN_F32, 1, (int[]){(int)(count ? count : 1)}, NULL) != CN_OK)
+    if (cn_tensor_create(t, CN_DTYPE_F32, 1, (int[]){(int)(count ? count : 1)}, NULL) != CN_OK)
         return false;
     return !rng || cn_rng_fill_randn(rng, t, NULL) == CN_OK;
 }

@@ -58,7 +58,7 @@ static cn_status make_sheet(sheet *s, const int shape[3], int down, int across, 
         return err->status = CN_ERR_ARGUMENT;
     }
     const int extent[3] = {(int)height, (int)width, shape[2] == 3 ? 3 : 1};
-    cn_status status = cn_tensor_create(&s->image, CN_U8, 3, extent, err);
+    cn_status status = cn_tensor_create(&s->image, CN_DTYPE_U8, 3, extent, err);
     if (status == CN_OK) memset(s->image.data, 0xff, cn_tensor_count(&s->image));
     return status;
 }
@@ -135,7 +135,7 @@ static int run(const void *given, int count, char *const *operands)
     (void)operands;
 
     cn_status status = cn_augment_parse(&augment, o->augment, &err);
-    if (status == CN_OK) status = cn_dataset_load(&data, o->data, CN_TRAIN, &err);
+    if (status == CN_OK) status = cn_dataset_load(&data, o->data, CN_SUBSET_TRAIN, NULL, &err);
     if (status == CN_OK) cli_say_remarks(&o->common, "augment", data, NULL);
     if (status != CN_OK) goto done;
     const int *shape = cn_dataset_shape(data);

@@ -167,16 +167,16 @@ static void network_step(void *argument)
 {
     network_run *r = argument;
     double loss;
-    r->status = cn_forward(r->session, &r->x, &r->err);
-    if (r->status == CN_OK) r->status = cn_loss(r->session, &r->labels, &loss, &r->err);
-    if (r->status == CN_OK) r->status = cn_backward(r->session, &r->err);
-    if (r->status == CN_OK) r->status = cn_step(r->session, 1e-6, &r->err);
+    r->status = cn_session_forward(r->session, &r->x, &r->err);
+    if (r->status == CN_OK) r->status = cn_session_loss(r->session, &r->labels, &loss, &r->err);
+    if (r->status == CN_OK) r->status = cn_session_backward(r->session, &r->err);
+    if (r->status == CN_OK) r->status = cn_session_step(r->session, 1e-6, &r->err);
 }
 
 static void network_forward(void *argument)
 {
     network_run *r = argument;
-    r->status = cn_forward(r->session, &r->x, &r->err);
+    r->status = cn_session_forward(r->session, &r->x, &r->err);
 }
 
 /* Measures training steps or forward passes of `batch` pictures; prints a row. */
@@ -192,9 +192,9 @@ static cn_status bench_network(const options *o, cn_model *model, const char *na
                             .training = training,
                             .no_winograd = o->direct,
                             .precision = (cn_precision)o->precision};
-    cn_status status = cn_session_create(&r.session, model, opts, err);
-    if (status == CN_OK) status = cn_tensor_create(&r.x, CN_F32, 4, extents, err);
-    if (status == CN_OK) status = cn_tensor_create(&r.labels, CN_I32, 1, extents, err);
+    cn_status status = cn_session_create(&r.session, model, &opts, err);
+    if (status == CN_OK) status = cn_tensor_create(&r.x, CN_DTYPE_F32, 4, extents, err);
+    if (status == CN_OK) status = cn_tensor_create(&r.labels, CN_DTYPE_I32, 1, extents, err);
     if (status == CN_OK) {
         cn_rng_seed(&rng, (uint32_t)o->common.seed);
         status = cn_rng_fill_randn(&rng, &r.x, err);

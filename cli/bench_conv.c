@@ -30,7 +30,7 @@ double bench_multiply_add_operations(const bench_machine *m)
 
 static cn_status floats(cn_tensor *t, size_t count, cn_rng *rng, cn_error *err)
 {
-    cn_status status = cn_tensor_create(t, CN_F32, 1, (int[]){(int)(count ? count : 1)}, err);
+    cn_status status = cn_tensor_create(t, CN_DTYPE_F32, 1, (int[]){(int)(count ? count : 1)}, err);
     if (status != CN_OK || !rng) return status;
     float *data = t->data;
     for (size_t i = 0; i < count; i++) data[i] = (float)cn_rng_rand(rng) - 0.5f;

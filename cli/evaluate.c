@@ -151,7 +151,8 @@ static int report(const options *o, const char *file, const cn_metrics *m, const
 
 static int run(const void *given, int count, char *const *operands)
 {
-    static const cn_split splits[] = {CN_TEST_OR_ALL, CN_TEST, CN_TRAIN, CN_VALIDATION, CN_ALL};
+    static const cn_subset splits[] = {CN_SUBSET_TEST_OR_ALL, CN_SUBSET_TEST, CN_SUBSET_TRAIN,
+                                       CN_SUBSET_VALIDATION, CN_SUBSET_ALL};
     const options *o = given;
     const char *file = operands[0];
     cn_model *model = NULL;
@@ -164,8 +165,7 @@ static int run(const void *given, int count, char *const *operands)
     cn_dataset_opts reading = {.skip_damaged = o->skip_damaged};
     cn_status status = cn_model_load(&model, file, &err);
     reading.model = model;
-    if (status == CN_OK)
-        status = cn_dataset_load_with(&data, o->data, splits[o->split], &reading, &err);
+    if (status == CN_OK) status = cn_dataset_load(&data, o->data, splits[o->split], &reading, &err);
     if (status != CN_OK) {
         cli_error("evaluate", "%s", err.text);
         goto done;
@@ -194,7 +194,7 @@ static int run(const void *given, int count, char *const *operands)
                              .precision = (cn_precision)o->precision,
                              .loss = (cn_loss_kind)o->loss,
                              .backend = o->backend};
-    if (cn_evaluate_with(model, data, &opts, &metrics, counts, &err) != CN_OK) {
+    if (cn_evaluate(model, data, &opts, &metrics, counts, &err) != CN_OK) {
         cli_error("evaluate", "%s on %s: %s", file, o->data, err.text);
         goto done;
     }

@@ -59,7 +59,8 @@ static void print_overview(FILE *out)
                  "  convnet summary lenet5               what a network is made of\n"
                  "  convnet help train                   everything about a subcommand\n\n"
                  "Networks for summary and --model\n");
-    for (int i = 0; cn_zoo(i); i++) fprintf(out, "  %-15s  %s\n", cn_zoo(i)->name, cn_zoo(i)->text);
+    for (int i = 0; cn_zoo_at(i); i++)
+        fprintf(out, "  %-15s  %s\n", cn_zoo_at(i)->name, cn_zoo_at(i)->text);
     fprintf(out, "\nExit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted.\n");
 }
 

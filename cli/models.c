@@ -10,10 +10,10 @@ void cli_natural_shape(const char *model, int shape[3], int *classes)
     static const int usual[3] = {28, 28, 1};
     memcpy(shape, usual, sizeof usual);
     *classes = 10;
-    for (int i = 0; cn_zoo(i); i++) {
-        if (strcmp(model, cn_zoo(i)->name) != 0) continue;
-        memcpy(shape, cn_zoo(i)->shape, sizeof usual);
-        *classes = cn_zoo(i)->classes;
+    for (int i = 0; cn_zoo_at(i); i++) {
+        if (strcmp(model, cn_zoo_at(i)->name) != 0) continue;
+        memcpy(shape, cn_zoo_at(i)->shape, sizeof usual);
+        *classes = cn_zoo_at(i)->classes;
     }
 }
 
@@ -32,8 +32,8 @@ const char *cli_default_model(const int shape[3])
 
 bool cli_is_zoo(const char *text)
 {
-    for (int i = 0; cn_zoo(i); i++)
-        if (strcmp(text, cn_zoo(i)->name) == 0) return true;
+    for (int i = 0; cn_zoo_at(i); i++)
+        if (strcmp(text, cn_zoo_at(i)->name) == 0) return true;
     return false;
 }
 

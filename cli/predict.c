@@ -113,7 +113,7 @@ static int predict_file(predictor *p, const char *file)
         cli_say(&p->o->common, "convnet predict: skipped %s", err.text);
         return CLI_DONE;
     }
-    if (status == CN_OK) status = cn_predict(p->session, &X, &Y, &err);
+    if (status == CN_OK) status = cn_session_predict(p->session, &X, &Y, &err);
     if (status == CN_OK) {
         rank(p, &Y);
         if (p->o->common.json)
@@ -151,7 +151,7 @@ static int run(const void *given, int count, char *const *operands)
                             .backend = p.o->backend};
     if (are_swapped(operands[0], operands[1])) return CLI_USAGE;
     if (cn_model_load(&p.model, operands[0], &err) != CN_OK ||
-        cn_session_create(&p.session, p.model, opts, &err) != CN_OK) {
+        cn_session_create(&p.session, p.model, &opts, &err) != CN_OK) {
         cli_error("predict", "%s", err.text);
         goto done;
     }

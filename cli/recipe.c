@@ -92,12 +92,11 @@ static cn_status freeze(cn_model *model, const char *patterns, cn_error *err)
 
 /* ---- all of it */
 
-static const cn_optimizer_kind optimizers[] = {CN_ADAM, CN_SGD, CN_ADAMW, CN_RMSPROP};
+static const cn_optimizer_kind optimizers[] = {CN_OPTIMIZER_ADAM, CN_OPTIMIZER_SGD,
+                                               CN_OPTIMIZER_ADAMW, CN_OPTIMIZER_RMSPROP};
 static const cn_schedule_kind schedules[] = {CN_SCHEDULE_COSINE,    CN_SCHEDULE_CONSTANT,
                                              CN_SCHEDULE_STEP,      CN_SCHEDULE_POLYNOMIAL,
                                              CN_SCHEDULE_ONE_CYCLE, CN_SCHEDULE_PLATEAU};
-/* By validation accuracy on the digits and MNIST, with the cosine schedule. */
-static const double rates[] = {2e-3, 5e-2, 2e-3, 1e-3};
 
 cn_status cli_recipe_check(const cli_recipe *r, const cli_common *typed, cn_error *err)
 {
@@ -111,8 +110,8 @@ cn_status cli_recipe_check(const cli_recipe *r, const cli_common *typed, cn_erro
         bool used;
         const char *goes_with;
     } rows[] = {
-        {"momentum", optimizer == CN_SGD, "--optimizer sgd"},
-        {"nesterov", optimizer == CN_SGD, "--optimizer sgd"},
+        {"momentum", optimizer == CN_OPTIMIZER_SGD, "--optimizer sgd"},
+        {"nesterov", optimizer == CN_OPTIMIZER_SGD, "--optimizer sgd"},
         {"milestones", step, "--schedule step"},
         {"rate-factor", step || plateau, "--schedule step or plateau"},
         {"rate-start", one_cycle, "--schedule one-cycle"},
@@ -175,10 +174,11 @@ static cn_best best_of(const cli_recipe *r)
 cn_status cli_recipe_apply(const cli_recipe *r, const cn_dataset *data, cn_model *model,
                            cn_fit_opts *opts, float **class_weights, cn_error *err)
 {
-    bool sgd = optimizers[r->optimizer] == CN_SGD;
+    bool sgd = optimizers[r->optimizer] == CN_OPTIMIZER_SGD;
     cn_status status = CN_OK;
     opts->accumulate = r->accumulate;
-    opts->learning_rate = r->rate > 0 ? r->rate : rates[r->optimizer];
+    opts->learning_rate =
+        r->rate > 0 ? r->rate : cn_optimizer_default_rate(optimizers[r->optimizer]);
     opts->optimizer = (cn_optimizer){.kind = optimizers[r->optimizer],
                                      .momentum = sgd ? r->momentum : 0,
                                      .nesterov = sgd && r->nesterov,

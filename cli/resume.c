@@ -105,13 +105,13 @@ bool cli_read_interval(const char *text, cn_fit_opts *opts)
     unit += strspn(unit, " ");
     bool whole = n >= 1 && n <= 1e9 && n == (double)(int)n;
     if (whole && (!*unit || strcmp(unit, "epochs") == 0 || strcmp(unit, "epoch") == 0))
-        opts->checkpoint_epochs = (int)n;
+        opts->checkpoint.epochs = (int)n;
     else if (whole && (strcmp(unit, "steps") == 0 || strcmp(unit, "step") == 0))
-        opts->checkpoint_steps = (int)n;
+        opts->checkpoint.steps = (int)n;
     else if (n > 0 && n <= 1e9 && strcmp(unit, "s") == 0)
-        opts->checkpoint_seconds = n;
+        opts->checkpoint.seconds = n;
     else if (n > 0 && n <= 1e9 && strcmp(unit, "min") == 0)
-        opts->checkpoint_seconds = 60 * n;
+        opts->checkpoint.seconds = 60 * n;
     else
         return false;
     return true;

@@ -54,21 +54,21 @@ static bool knows_images(const cn_model *model)
 
 /* A model seen as a whole. */
 typedef struct totals {
-    size_t parameters, statistics, multiply_adds;
+    size_t parameters, buffers, multiply_adds;
     cn_memory run, train;
 } totals;
 
 static cn_status measure(cn_model *model, const options *o, totals *t, cn_error *err)
 {
     cn_layer_info layer;
-    t->parameters = cn_model_parameter_count(model);
-    t->statistics = cn_model_statistic_count(model);
+    t->parameters = cn_model_parameter_elements(model);
+    t->buffers = cn_model_buffer_elements(model);
     t->multiply_adds = 0;
     for (int i = 0; cn_model_layer(model, i, &layer); i++) t->multiply_adds += layer.multiply_adds;
     cn_session_opts run = {.batch = 1, .threads = o->common.threads};
     cn_session_opts train = {.batch = o->batch, .threads = o->common.threads, .training = true};
-    cn_status status = cn_memory_plan(model, run, &t->run, err);
-    return status == CN_OK ? cn_memory_plan(model, train, &t->train, err) : status;
+    cn_status status = cn_session_memory(model, &run, &t->run, err);
+    return status == CN_OK ? cn_session_memory(model, &train, &t->train, err) : status;
 }
 
 static void print_memory(const char *what, const cn_memory *m)
@@ -95,7 +95,7 @@ static const char *about_layer(const cn_model *model, int i, const cn_layer_info
     return text;
 }
 
-static void print_row(const cn_model *model, int i, const int width[2], bool statistics)
+static void print_row(const cn_model *model, int i, const int width[2], bool buffers)
 {
     char about[ABOUT_TEXT], shape[CLI_COUNT_TEXT * 2], count[CLI_COUNT_TEXT];
     cn_layer_info layer;
@@ -103,7 +103,7 @@ static void print_row(const cn_model *model, int i, const int width[2], bool sta
     printf("%-*s  %-*s  %-14s", width[0], layer.name, width[1],
            about_layer(model, i, &layer, about), cli_shape_text(layer.rank, layer.shape, shape));
     printf("  %12s", cli_count_text(layer.parameters, count));
-    if (statistics) printf("  %10s", cli_count_text(layer.statistics, count));
+    if (buffers) printf("  %10s", cli_count_text(layer.buffers, count));
     printf("  %14s\n", cli_count_text(layer.multiply_adds, count));
 }
 
@@ -111,8 +111,8 @@ static void print_table(const cn_model *model, const options *o, const totals *t
 {
     char text[ABOUT_TEXT], count[CLI_COUNT_TEXT];
     cn_layer_info layer;
-    int width[2] = {5, 5};               /* of the first columns */
-    bool statistics = t->statistics > 0; /* a column that few networks need */
+    int width[2] = {5, 5};         /* of the first columns */
+    bool buffers = t->buffers > 0; /* a column that few networks need */
     for (int i = 0; cn_model_layer(model, i, &layer); i++) {
         int name = (int)strlen(layer.name),
             about = (int)strlen(about_layer(model, i, &layer, text));
@@ -120,11 +120,11 @@ static void print_table(const cn_model *model, const options *o, const totals *t
         if (about > width[1]) width[1] = about;
     }
     printf("%-*s  %-*s  %-14s  %12s", width[0], "layer", width[1], "what", "output", "parameters");
-    printf("%s  %14s\n", statistics ? "  statistics" : "", "multiply-adds");
-    for (int i = 0; cn_model_layer(model, i, &layer); i++) print_row(model, i, width, statistics);
+    printf("%s  %14s\n", buffers ? "  buffers" : "", "multiply-adds");
+    for (int i = 0; cn_model_layer(model, i, &layer); i++) print_row(model, i, width, buffers);
     printf("%-*s  %-*s  %-14s  %12s", width[0], "total", width[1], "", "",
            cli_count_text(t->parameters, count));
-    if (statistics) printf("  %10s", cli_count_text(t->statistics, count));
+    if (buffers) printf("  %10s", cli_count_text(t->buffers, count));
     printf("  %14s\n\n", cli_count_text(t->multiply_adds, count));
     snprintf(text, sizeof text, "to train, batch %d", o->batch);
     printf("%-20s  %11s  %11s  %11s  %11s  %11s  %11s\n", "memory", "total", "activations",
@@ -165,12 +165,12 @@ static void print_as_json(const cn_model *model, const options *o, const totals 
         }
         json_object_set_new(row, "inputs", inputs);
         cli_put_whole(row, "parameters", layer.parameters);
-        cli_put_whole(row, "statistics", layer.statistics);
+        cli_put_whole(row, "buffers", layer.buffers);
         cli_put_whole(row, "multiply_adds", layer.multiply_adds);
         json_array_append_new(layers, row);
     }
     cli_put_whole(object, "parameters", t->parameters);
-    cli_put_whole(object, "statistics", t->statistics);
+    cli_put_whole(object, "buffers", t->buffers);
     cli_put_whole(object, "multiply_adds", t->multiply_adds);
     json_object_set_new(object, "layers", layers);
     if (knows_images(model)) {
@@ -223,7 +223,7 @@ static cn_status print_plan(const cn_model *model, const options *o, cn_error *e
     cn_plan plan;
     cn_plan_row row;
     const char *pass = "";
-    cn_status status = cn_plan_create(&plan, model, opts, err);
+    cn_status status = cn_plan_create(&plan, model, &opts, err);
     if (status != CN_OK) return status;
     for (int i = 0; cn_plan_row_at(&plan, i, &row); i++) {
         if (o->common.json) {

@@ -172,13 +172,13 @@ typedef struct job {
 static cn_status load_data(job *j, cn_error *err)
 {
     cn_dataset_opts reading = {.skip_damaged = j->o->skip_damaged};
-    cn_status status = cn_dataset_load_with(&j->train, j->o->data, CN_TRAIN, &reading, err);
+    cn_status status = cn_dataset_load(&j->train, j->o->data, CN_SUBSET_TRAIN, &reading, err);
     if (status == CN_OK)
-        status = cn_dataset_load_with(&j->test, j->o->data, CN_TEST, &reading, err);
+        status = cn_dataset_load(&j->test, j->o->data, CN_SUBSET_TEST, &reading, err);
     bool asked = cli_is_given(&j->o->common, "validation-split") ||
                  cli_is_given(&j->o->common, "validation-seed");
     if (status == CN_OK && !asked)
-        status = cn_dataset_load_with(&j->valid, j->o->data, CN_VALIDATION, &reading, err);
+        status = cn_dataset_load(&j->valid, j->o->data, CN_SUBSET_VALIDATION, &reading, err);
     if (status == CN_OK) {
         cli_say_remarks(&j->o->common, "train", j->train, NULL);
         cli_say_remarks(&j->o->common, "train", j->test, j->train);
@@ -294,7 +294,7 @@ static void announce(const job *j, const cn_fit_opts *opts, int threads)
         cli_count_text((size_t)cn_dataset_size(j->test), test),
         cli_shape_text(3, cn_dataset_shape(j->train), shape), classes, classes == 1 ? "" : "es");
     cli_say(&o->common, "Model  %s: %s parameters", j->model_text,
-            cli_count_text(cn_model_parameter_count(j->model), parameters));
+            cli_count_text(cn_model_parameter_elements(j->model), parameters));
     cli_say(&o->common, "Plan   %d epoch%s in batches of %d; %s; seed %llu; %d thread%s, %s%s",
             o->epochs, o->epochs == 1 ? "" : "s", o->batch,
             cli_recipe_text(&o->recipe, opts, recipe), (unsigned long long)o->common.seed, threads,
@@ -382,9 +382,9 @@ static int report_end(const job *j, const cn_progress *last)
                              .tta = (cn_tta)o->tta,
                              .precision = (cn_precision)o->precision,
                              .backend = o->backend};
-    if (cn_evaluate_with(j->model, j->test, &opts, &test, NULL, &err) != CN_OK)
+    if (cn_evaluate(j->model, j->test, &opts, &test, NULL, &err) != CN_OK)
         return cli_error("train", "%s", err.text);
-    if (views && cn_evaluate_with(j->model, j->valid, &opts, &valid, NULL, &err) != CN_OK)
+    if (views && cn_evaluate(j->model, j->valid, &opts, &valid, NULL, &err) != CN_OK)
         return cli_error("train", "%s", err.text);
     double images = (double)cn_dataset_size(j->train) * last->epoch;
     double images_per_second = last->seconds > 0 ? images / last->seconds : 0;
@@ -435,8 +435,8 @@ static int train(job *j)
         .valid = j->valid,
         .progress = on_progress,
         .user = j,
-        .checkpoint = o->checkpoint,
-        .checkpoint_written = on_checkpoint,
+        .checkpoint.path = o->checkpoint,
+        .checkpoint.written = on_checkpoint,
         .resume = o->resume,
         .schedule_epochs = o->stretch ? o->epochs : 0,
     };
@@ -447,7 +447,7 @@ static int train(job *j)
         return cli_error("train", "%s", err.text);
     char *note = cn_json_text(j->arguments, "the arguments", &err);
     if (!note) return cli_error("train", "%s", err.text);
-    opts.checkpoint_note = note;
+    opts.checkpoint.note = note;
     announce(j, &opts, threads);
 
     cli_catch_interrupts();

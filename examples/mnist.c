@@ -17,13 +17,16 @@ static cn_status build(cn_model **model, const cn_dataset *data, cn_error *err)
     if (status != CN_OK) return status;
     cn_model *m = *model;
     cn_node x = cn_input(m);
-    x = cn_relu(m, cn_conv2d(m, x, (cn_conv2d_opts){.filters = 6, .kernel = {5}, .pad = CN_SAME}));
-    x = cn_max_pool(m, x, (cn_pool_opts){.size = {2}});
-    x = cn_relu(m, cn_conv2d(m, x, (cn_conv2d_opts){.filters = 16, .kernel = {5}, .pad = CN_SAME}));
-    x = cn_max_pool(m, x, (cn_pool_opts){.size = {2}});
-    x = cn_relu(m, cn_dense(m, x, (cn_dense_opts){.units = 120}));
-    x = cn_relu(m, cn_dense(m, x, (cn_dense_opts){.units = 84}));
-    x = cn_softmax(m, cn_dense(m, x, (cn_dense_opts){.units = cn_dataset_classes(data)}));
+    x = cn_relu(
+        m, cn_conv2d(m, x, &(cn_conv2d_opts){.filters = 6, .kernel = {5}, .pad = CN_PADDING_SAME}));
+    x = cn_max_pool(m, x, &(cn_pool_opts){.size = {2}});
+    x = cn_relu(
+        m,
+        cn_conv2d(m, x, &(cn_conv2d_opts){.filters = 16, .kernel = {5}, .pad = CN_PADDING_SAME}));
+    x = cn_max_pool(m, x, &(cn_pool_opts){.size = {2}});
+    x = cn_relu(m, cn_dense(m, x, &(cn_dense_opts){.units = 120}));
+    x = cn_relu(m, cn_dense(m, x, &(cn_dense_opts){.units = 84}));
+    x = cn_softmax(m, cn_dense(m, x, &(cn_dense_opts){.units = cn_dataset_classes(data)}));
     return cn_model_finish(m, x, 1, err); /* a mistake in any layer is reported here */
 }
 
@@ -48,13 +51,13 @@ int main(int argc, char **argv)
     cn_fit_opts opts = {.epochs = argc > 2 ? atoi(argv[2]) : 5, .seed = 1, .progress = show};
 
     if (argc > 1) snprintf(spec, sizeof spec, "mnist:%s", argv[1]);
-    if (cn_dataset_load(&train, spec, CN_TRAIN, &err) != CN_OK) goto done;
-    if (cn_dataset_load(&test, spec, CN_TEST, &err) != CN_OK) goto done;
+    if (cn_dataset_load(&train, spec, CN_SUBSET_TRAIN, NULL, &err) != CN_OK) goto done;
+    if (cn_dataset_load(&test, spec, CN_SUBSET_TEST, NULL, &err) != CN_OK) goto done;
     if (build(&model, train, &err) != CN_OK) goto done;
     cn_dataset_statistics(train, &mean, &std); /* grey pictures: one channel */
     if (cn_model_set_normalization(model, &mean, &std, &err) != CN_OK) goto done;
     if (cn_fit(model, train, &opts, NULL, &err) != CN_OK) goto done;
-    if (cn_evaluate(model, test, 0, &metrics, NULL, &err) != CN_OK) goto done;
+    if (cn_evaluate(model, test, NULL, &metrics, NULL, &err) != CN_OK) goto done;
     printf("test accuracy %.2f %%\n", 100 * metrics.accuracy);
     if (cn_model_save(model, "mnist.safetensors", &err) != CN_OK) goto done;
     status = EXIT_SUCCESS;

@@ -35,7 +35,7 @@ static void section(const char *number, const char *title, const char *text)
 static cn_tensor randn(cn_rng *rng, int rank, const int *shape)
 {
     cn_tensor t = {0};
-    ok(cn_tensor_create(&t, CN_F64, rank, shape, &err));
+    ok(cn_tensor_create(&t, CN_DTYPE_F64, rank, shape, &err));
     ok(cn_rng_fill_randn(rng, &t, &err));
     return t;
 }

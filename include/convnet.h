@@ -81,10 +81,10 @@ CN_API const char *cn_status_text(cn_status status);
 /* ---- 2. Tensors ------------------------------------------------------------------------- */
 
 typedef enum cn_dtype {
-    CN_F32 = 0, /* float */
-    CN_F64 = 1, /* double */
-    CN_I32 = 2, /* int32_t: labels */
-    CN_U8 = 3,  /* uint8_t: pictures, and masks of 0 and 1 */
+    CN_DTYPE_F32 = 0, /* float */
+    CN_DTYPE_F64 = 1, /* double */
+    CN_DTYPE_I32 = 2, /* int32_t: labels */
+    CN_DTYPE_U8 = 3,  /* uint8_t: pictures, and masks of 0 and 1 */
 } cn_dtype;
 
 enum { CN_MAX_RANK = 4 };
@@ -223,10 +223,10 @@ CN_API cn_status cn_pool_backward(const cn_tensor *dA, const cn_pool_cache *cach
  *   cn_model *m = NULL;
  *   cn_model_create(&m, (int[]){28, 28, 1}, &err);
  *   cn_node x = cn_input(m);
- *   x = cn_conv2d(m, x, (cn_conv2d_opts){.filters = 6, .kernel = {5, 5}, .pad = CN_SAME});
+ *   x = cn_conv2d(m, x, &(cn_conv2d_opts){.filters = 6, .kernel = {5, 5}, .pad = CN_PADDING_SAME});
  *   x = cn_relu(m, x);
- *   x = cn_max_pool(m, x, (cn_pool_opts){.size = {2, 2}});
- *   x = cn_dense(m, x, (cn_dense_opts){.units = 10});
+ *   x = cn_max_pool(m, x, &(cn_pool_opts){.size = {2, 2}});
+ *   x = cn_dense(m, x, &(cn_dense_opts){.units = 10});
  *   x = cn_softmax(m, x);
  *   if (cn_model_finish(m, x, 1, &err) != CN_OK) puts(err.text);
  *
@@ -237,11 +237,11 @@ typedef struct cn_model cn_model;
 typedef int cn_node; /* negative: an earlier error */
 
 /*
- * Padding. CN_VALID adds none (or .pads, if given). CN_SAME makes n = ceil(n_prev / stride), as
+ * Padding. CN_PADDING_VALID adds none (or .pads, if given). CN_PADDING_SAME makes n = ceil(n_prev / stride), as
  * TensorFlow does: total = max((n - 1) stride + f - n_prev, 0), half before, rounded down, the
  * rest after.
  */
-typedef enum cn_padding { CN_VALID = 0, CN_SAME = 1 } cn_padding;
+typedef enum cn_padding { CN_PADDING_VALID = 0, CN_PADDING_SAME = 1 } cn_padding;
 
 typedef enum cn_init {
     CN_INIT_DEFAULT = 0,        /* glorot_uniform */
@@ -259,7 +259,7 @@ typedef struct cn_conv2d_opts {
     int kernel[2];    /* f_H, f_W, required */
     int stride[2];    /* default 1 */
     cn_padding pad;
-    int pads[4]; /* zeros above, left, below, right; with CN_VALID only */
+    int pads[4]; /* zeros above, left, below, right; with CN_PADDING_VALID only */
     bool no_bias;
     cn_init init;
     int dilation[2]; /* pixels from one tap of the window to the next; default 1 */
@@ -289,7 +289,7 @@ typedef struct cn_depthwise_conv2d_opts {
  *
  *     n = (n_prev - 1) stride + (f - 1) dilation + 1 - pads + output_padding
  *
- * as in PyTorch and Keras, and with CN_SAME n = n_prev stride. The filters are (f_H, f_W,
+ * as in PyTorch and Keras, and with CN_PADDING_SAME n = n_prev stride. The filters are (f_H, f_W,
  * n_C / groups, n_C_prev): those of the convolution from Z to A_prev.
  */
 typedef struct cn_conv_transpose2d_opts {
@@ -300,7 +300,7 @@ typedef struct cn_conv_transpose2d_opts {
     cn_padding pad;
     int pads[4];           /* what is taken away from Z above, left, below, right */
     int output_padding[2]; /* rows below and columns on the right that Z has more; less than the
-                              stride, default 0, with CN_VALID only */
+                              stride, default 0, with CN_PADDING_VALID only */
     bool no_bias;
     cn_init init;
     int dilation[2], groups; /* as in cn_conv2d_opts */
@@ -411,13 +411,15 @@ CN_API cn_status cn_model_create(cn_model **model, const int shape[3], cn_error 
 CN_API void cn_model_free(cn_model *model);
 
 CN_API cn_node cn_input(cn_model *model);
-CN_API cn_node cn_conv2d(cn_model *model, cn_node x, cn_conv2d_opts opts);
-CN_API cn_node cn_depthwise_conv2d(cn_model *model, cn_node x, cn_depthwise_conv2d_opts opts);
-CN_API cn_node cn_conv_transpose2d(cn_model *model, cn_node x, cn_conv_transpose2d_opts opts);
-CN_API cn_node cn_max_pool(cn_model *model, cn_node x, cn_pool_opts opts);
-CN_API cn_node cn_average_pool(cn_model *model, cn_node x, cn_pool_opts opts);
+CN_API cn_node cn_conv2d(cn_model *model, cn_node x, const cn_conv2d_opts *opts);
+CN_API cn_node cn_depthwise_conv2d(cn_model *model, cn_node x,
+                                   const cn_depthwise_conv2d_opts *opts);
+CN_API cn_node cn_conv_transpose2d(cn_model *model, cn_node x,
+                                   const cn_conv_transpose2d_opts *opts);
+CN_API cn_node cn_max_pool(cn_model *model, cn_node x, const cn_pool_opts *opts);
+CN_API cn_node cn_average_pool(cn_model *model, cn_node x, const cn_pool_opts *opts);
 /* n_out = units; an input of rank 3 is flattened first. */
-CN_API cn_node cn_dense(cn_model *model, cn_node x, cn_dense_opts opts);
+CN_API cn_node cn_dense(cn_model *model, cn_node x, const cn_dense_opts *opts);
 CN_API cn_node cn_flatten(cn_model *model, cn_node x);
 CN_API cn_node cn_relu(cn_model *model, cn_node x);
 CN_API cn_node cn_sigmoid(cn_model *model, cn_node x);
@@ -426,34 +428,35 @@ CN_API cn_node cn_tanh(cn_model *model, cn_node x);
 CN_API cn_node cn_global_average_pool(cn_model *model, cn_node x);
 /* Means over windows chosen so that the output has the size asked for, as PyTorch's
  * AdaptiveAvgPool2d: element p from floor(p n_prev / n) up to ceil((p + 1) n_prev / n). */
-CN_API cn_node cn_adaptive_average_pool(cn_model *model, cn_node x, cn_adaptive_pool_opts opts);
+CN_API cn_node cn_adaptive_average_pool(cn_model *model, cn_node x,
+                                        const cn_adaptive_pool_opts *opts);
 /* Zeros around each picture; and so many rows and columns cut off it. */
-CN_API cn_node cn_zero_pad2d(cn_model *model, cn_node x, cn_pads_opts opts);
-CN_API cn_node cn_crop2d(cn_model *model, cn_node x, cn_pads_opts opts);
+CN_API cn_node cn_zero_pad2d(cn_model *model, cn_node x, const cn_pads_opts *opts);
+CN_API cn_node cn_crop2d(cn_model *model, cn_node x, const cn_pads_opts *opts);
 /* Larger by a whole factor; bilinear with the centres of pixels as half coordinates, as PyTorch's
  * align_corners=False. */
-CN_API cn_node cn_upsample2d(cn_model *model, cn_node x, cn_upsample_opts opts);
+CN_API cn_node cn_upsample2d(cn_model *model, cn_node x, const cn_upsample_opts *opts);
 /* While training, 0 in place of elements drawn with probability rate, and the others times
  * 1 / (1 - rate) (Srivastava et al. 2014). The draw is a function of the session's seed, of the
  * layer, the forwards so far and the element, with any number of threads. A session that does not
  * train leaves the layer out. */
-CN_API cn_node cn_dropout(cn_model *model, cn_node x, cn_dropout_opts opts);
+CN_API cn_node cn_dropout(cn_model *model, cn_node x, const cn_dropout_opts *opts);
 /* gamma (x - mean) / sqrt(variance + epsilon) + beta (Ba, Kiros and Hinton 2016); gamma and beta,
  * "weight" and "bias", have the shape that mean and variance (biased) are taken over. */
-CN_API cn_node cn_layer_norm(cn_model *model, cn_node x, cn_layer_norm_opts opts);
+CN_API cn_node cn_layer_norm(cn_model *model, cn_node x, const cn_layer_norm_opts *opts);
 /* The same over each example's groups of channels (Wu and He 2018), with gamma and beta (n_C).
  * groups = n_C is instance normalisation. */
-CN_API cn_node cn_group_norm(cn_model *model, cn_node x, cn_group_norm_opts opts);
+CN_API cn_node cn_group_norm(cn_model *model, cn_node x, const cn_group_norm_opts *opts);
 /* x where x > 0, else slope x. */
-CN_API cn_node cn_leaky_relu(cn_model *model, cn_node x, cn_leaky_relu_opts opts);
+CN_API cn_node cn_leaky_relu(cn_model *model, cn_node x, const cn_leaky_relu_opts *opts);
 /* min(max(x, 0), 6). */
 CN_API cn_node cn_relu6(cn_model *model, cn_node x);
 /* x where x > 0, else alpha (e^x - 1). */
-CN_API cn_node cn_elu(cn_model *model, cn_node x, cn_elu_opts opts);
+CN_API cn_node cn_elu(cn_model *model, cn_node x, const cn_elu_opts *opts);
 /* x / (1 + e^-x), also called swish. */
 CN_API cn_node cn_silu(cn_model *model, cn_node x);
 /* x times the normal distribution's integral up to x. */
-CN_API cn_node cn_gelu(cn_model *model, cn_node x, cn_gelu_opts opts);
+CN_API cn_node cn_gelu(cn_model *model, cn_node x, const cn_gelu_opts *opts);
 /* ln(1 + e^x). */
 CN_API cn_node cn_softplus(cn_model *model, cn_node x);
 /* min(max(x + 3, 0), 6) / 6; and x times that. */
@@ -462,9 +465,9 @@ CN_API cn_node cn_hard_swish(cn_model *model, cn_node x);
 /* Over the last axis. */
 CN_API cn_node cn_softmax(cn_model *model, cn_node x);
 /* Over all axes but the last one, the channels. */
-CN_API cn_node cn_batch_norm(cn_model *model, cn_node x, cn_batch_norm_opts opts);
+CN_API cn_node cn_batch_norm(cn_model *model, cn_node x, const cn_batch_norm_opts *opts);
 /* x times a number that is not trained, as before a softmax to make it softer. */
-CN_API cn_node cn_scale(cn_model *model, cn_node x, cn_scale_opts opts);
+CN_API cn_node cn_scale(cn_model *model, cn_node x, const cn_scale_opts *opts);
 /* a + b, of one shape: what joins a residual block. */
 CN_API cn_node cn_add(cn_model *model, cn_node a, cn_node b);
 /* 2 to 8 inputs with the same leading axes, side by side along the last one. */
@@ -479,7 +482,7 @@ CN_API cn_node cn_model_add_layer(cn_model *model, const char *type, const cn_no
 CN_API cn_status cn_model_finish(cn_model *model, cn_node output, uint64_t seed, cn_error *err);
 
 /*
- * A finished model from a text: a name of the zoo ("lenet5", cn_zoo lists them) or layers in
+ * A finished model from a text: a name of the zoo ("lenet5", cn_zoo_at lists them) or layers in
  * order: "conv 6 5x5 same, relu, maxpool 2, dense 120, relu, dense 10" (docs/models.md has the
  * grammar). `shape` is an example's (n_H, n_W, n_C). A layer list that ends in neither softmax nor
  * sigmoid gets a softmax. The word "classes" stands for the number `classes`, as in the zoo's
@@ -496,12 +499,12 @@ typedef struct cn_zoo_network {
     int classes;
 } cn_zoo_network;
 /* The i-th one; NULL past the end. */
-CN_API const cn_zoo_network *cn_zoo(int i);
+CN_API const cn_zoo_network *cn_zoo_at(int i);
 
 /*
  * Transfer learning: the weights of one network as the beginning of another.
  *
- * cn_model_transfer copies every parameter and statistic of `from` that `to` has with the same name
+ * cn_model_transfer copies every parameter and buffer of `from` that `to` has with the same name
  * and shape. `copied` (may be NULL) is how many tensors these are, and `left` (may be NULL) is
  * called for each other one of `to`, which stays as it is. CN_ERR_ARGUMENT where nothing matches.
  *
@@ -575,13 +578,13 @@ CN_API int cn_model_output_size(const cn_model *model);
 typedef struct cn_parameter {
     const char *name; /* "conv2d_1.weight", "conv2d_1.bias" */
     cn_tensor value;
-    bool statistic; /* not trained: gathered while training, such as batch norm's running mean */
+    bool buffer; /* not trained: gathered while training, such as batch norm's running mean */
 } cn_parameter;
 CN_API bool cn_model_parameter(const cn_model *model, int i, cn_parameter *out);
 CN_API void cn_model_weights_changed(cn_model *model);
 /* Elements of all trained parameters together, and of all statistics. */
-CN_API size_t cn_model_parameter_count(const cn_model *model);
-CN_API size_t cn_model_statistic_count(const cn_model *model);
+CN_API size_t cn_model_parameter_elements(const cn_model *model);
+CN_API size_t cn_model_buffer_elements(const cn_model *model);
 
 /*
  * How training treats the parameters whose names match a pattern, in which * stands for any
@@ -589,7 +592,7 @@ CN_API size_t cn_model_statistic_count(const cn_model *model);
  * and is not saved. CN_ERR_ARGUMENT where nothing matches.
  *
  * A frozen parameter does not move, and a layer of frozen ones costs no work for their gradients
- * (which cn_gradient then shows as zeros); where all layers before it are frozen, too, its backward
+ * (which cn_session_gradient then shows as zeros); where all layers before it are frozen, too, its backward
  * does not run at all. The other two multiply the parameter's learning rate and its weight decay;
  * factors of 0 or more, which replace the ones before, from the start 1.
  */
@@ -630,10 +633,12 @@ typedef struct cn_loss_opts {
 } cn_loss_opts;
 
 typedef enum cn_optimizer_kind {
-    CN_ADAM = 0,    /* Kingma and Ba 2015, algorithm 1 */
-    CN_SGD = 1,     /* with momentum as in Sutskever 2013, the rate outside: the form of PyTorch */
-    CN_ADAMW = 2,   /* Adam with decoupled decay (Loshchilov and Hutter 2019), default 0.01 */
-    CN_RMSPROP = 3, /* Hinton 2012; epsilon outside of the root */
+    CN_OPTIMIZER_ADAM = 0, /* Kingma and Ba 2015, algorithm 1 */
+    CN_OPTIMIZER_SGD =
+        1, /* with momentum as in Sutskever 2013, the rate outside: the form of PyTorch */
+    CN_OPTIMIZER_ADAMW =
+        2, /* Adam with decoupled decay (Loshchilov and Hutter 2019), default 0.01 */
+    CN_OPTIMIZER_RMSPROP = 3, /* Hinton 2012; epsilon outside of the root */
 } cn_optimizer_kind;
 
 /*
@@ -668,6 +673,9 @@ typedef struct cn_optimizer {
     double clip_norm, clip_value; /* default 0: gradients are not clipped */
 } cn_optimizer;
 
+/* The learning rate where none is given: 0.05 for SGD, 0.001 for RMSprop, 0.002 for Adam, AdamW. */
+CN_API double cn_optimizer_default_rate(cn_optimizer_kind kind);
+
 /*
  * What convolutions and dense layers multiply. With BF16 both factors of a product are rounded to
  * bfloat16, 8 significant bits instead of 24, and the products are summed in float32: weights,
@@ -687,7 +695,7 @@ typedef struct cn_session_opts {
                     where a container has a CPU quota, as many, rounded up, as that allows */
     bool training;
     uint64_t seed;       /* of layers that draw numbers, such as dropout */
-    bool input_gradient; /* training: find the gradient of X, too, for cn_input_gradient */
+    bool input_gradient; /* training: find the gradient of X, too, for cn_session_input_gradient */
     bool no_winograd;    /* 3 x 3 convolutions by the direct sum alone: slower, a little closer to
                             exact (docs/kernels.md has the figures) */
     cn_precision precision;
@@ -699,66 +707,93 @@ typedef struct cn_session_opts {
     const char *backend;
 } cn_session_opts;
 
-CN_API cn_status cn_session_create(cn_session **session, cn_model *model, cn_session_opts opts,
-                                   cn_error *err);
+/* `opts` NULL: the defaults. */
+CN_API cn_status cn_session_create(cn_session **session, cn_model *model,
+                                   const cn_session_opts *opts, cn_error *err);
+/* A session that never writes to the model: .training must be false. */
+CN_API cn_status cn_session_create_inference(cn_session **session, const cn_model *model,
+                                             const cn_session_opts *opts, cn_error *err);
 CN_API void cn_session_free(cn_session *session);
 
 /* Runs X (m, n_H, n_W, n_C) F32, already normalised, m <= batch. */
-CN_API cn_status cn_forward(cn_session *session, const cn_tensor *X, cn_error *err);
+CN_API cn_status cn_session_forward(cn_session *session, const cn_tensor *X, cn_error *err);
 /* The last forward's output, (m, ...) F32, a view that the next forward overwrites. */
-CN_API cn_tensor cn_output(const cn_session *session);
-/* The mean loss of the last forward, and its gradient ready for cn_backward. Y is I32 labels, (m)
+CN_API cn_tensor cn_session_output(const cn_session *session);
+/* The mean loss of the last forward, and its gradient ready for cn_session_backward. Y is I32 labels, (m)
  * or, for an output (n_H, n_W, classes), (m, n_H, n_W), or F32 targets with the output's shape. */
-CN_API cn_status cn_loss(cn_session *session, const cn_tensor *Y, double *loss, cn_error *err);
+CN_API cn_status cn_session_loss(cn_session *session, const cn_tensor *Y, double *loss,
+                                 cn_error *err);
 /* Gradients of every parameter, overwritten. */
-CN_API cn_status cn_backward(cn_session *session, cn_error *err);
-/* In place of cn_backward for the second and further micro-batches of a step: the gradients become
- * those of the mean loss over all examples since the last cn_backward. */
-CN_API cn_status cn_backward_more(cn_session *session, cn_error *err);
+CN_API cn_status cn_session_backward(cn_session *session, cn_error *err);
+/* In place of cn_session_backward for the second and further micro-batches of a step: the gradients become
+ * those of the mean loss over all examples since the last cn_session_backward. */
+CN_API cn_status cn_session_backward_accumulate(cn_session *session, cn_error *err);
 /* One step of the optimiser over the last gradients. */
-CN_API cn_status cn_step(cn_session *session, double learning_rate, cn_error *err);
-/* The gradient of parameter i, as cn_model_parameter counts them; false for a statistic, too. */
-CN_API bool cn_gradient(const cn_session *session, int i, cn_parameter *out);
+CN_API cn_status cn_session_step(cn_session *session, double learning_rate, cn_error *err);
+/* The gradient of parameter i, as cn_model_parameter counts them; false for a buffer, too. */
+CN_API bool cn_session_gradient(const cn_session *session, int i, cn_parameter *out);
 /* The gradient of the last X, (m, n_H, n_W, n_C), a view that the next backward overwrites; empty
  * where the session was not asked for it. */
-CN_API cn_tensor cn_input_gradient(const cn_session *session);
+CN_API cn_tensor cn_session_input_gradient(const cn_session *session);
 /*
  * Where NaN or infinity comes up first: runs the last forward again, layer by layer, and, unless Y
- * (as in cn_loss) is NULL, the loss and the backward. Looks at the pictures, then at each layer's
+ * (as in cn_session_loss) is NULL, the loss and the backward. Looks at the pictures, then at each layer's
  * parameters and output, then at each layer's gradients, from the last to the first. For a session
- * that trains, after cn_forward and before cn_step. Where everything is finite, it leaves what
- * cn_loss and cn_backward leave; else only a new cn_forward may follow.
+ * that trains, after cn_session_forward and before cn_session_step. Where everything is finite, it leaves what
+ * cn_session_loss and cn_session_backward leave; else only a new cn_session_forward may follow.
  */
-typedef struct cn_trouble {
+typedef struct cn_nonfinite {
     const char *layer;      /* its name, "input" for the pictures; NULL: everything is finite */
     int index;              /* of the layer in the model, the input's is 0 */
     char what[96];          /* "conv2d_2.weight", "the output of relu_1", "the gradient of
                                conv2d_2.weight" */
     bool nan;               /* NaN rather than only infinity */
     size_t count, elements; /* how many are not finite, and of how many */
-} cn_trouble;
-CN_API cn_status cn_find_trouble(cn_session *session, const cn_tensor *Y, cn_trouble *trouble,
-                                 cn_error *err);
+} cn_nonfinite;
+CN_API cn_status cn_session_find_nonfinite(cn_session *session, const cn_tensor *Y,
+                                           cn_nonfinite *nonfinite, cn_error *err);
 /* Predicts any number of examples: X (m, n_H, n_W, n_C) F32 normalised or U8 pixels (which are
  * brought to the range of values that the model learned from, and normalised as it says) ->
  * Y (m, output size) F32. An output that is NaN or infinite is CN_ERR_DIVERGED, with the first
  * parameter or layer that is so; an F32 Y that was given may then hold outputs of other
  * examples. */
-CN_API cn_status cn_predict(cn_session *session, const cn_tensor *X, cn_tensor *Y, cn_error *err);
+CN_API cn_status cn_session_predict(cn_session *session, const cn_tensor *X, cn_tensor *Y,
+                                    cn_error *err);
+
+/*
+ * cn_session_forward that calls `visit` after each layer that computes something, in order, with the
+ * layer's index (cn_model_layer) and its output y (m, ...) F32, a view that is valid during the call
+ * only: for feature maps, calibration, the first odd value. Layers that are fused have one output,
+ * that of the last of them, and are visited once; with the backend "reference" nothing is fused.
+ * Where `visit` returns true, the forward ends with CN_ERR_STOPPED, and there are no outputs.
+ */
+CN_API cn_status cn_session_visit(cn_session *session, const cn_tensor *X,
+                                  bool (*visit)(int layer, const cn_tensor *y, void *user),
+                                  void *user, cn_error *err);
 
 /* ---- 7. Data ---------------------------------------------------------------------------- */
 
 /* Pictures (n, n_H, n_W, n_C) with a label each, in memory. Immutable, so it may be shared. */
 typedef struct cn_dataset cn_dataset;
 
-typedef enum cn_split {
-    CN_TRAIN = 0,
-    CN_TEST = 1,
-    CN_VALIDATION = 2,  /* NULL, which is no error, where the set brings none of its own */
-    CN_ALL = 3,         /* the images of all parts */
-    CN_TEST_OR_ALL = 4, /* CN_TEST where images are set apart for it, or else all: what a model that
+typedef enum cn_subset {
+    CN_SUBSET_TRAIN = 0,
+    CN_SUBSET_TEST = 1,
+    CN_SUBSET_VALIDATION = 2, /* NULL, which is no error, where the set brings none of its own */
+    CN_SUBSET_ALL = 3,        /* the images of all parts */
+    CN_SUBSET_TEST_OR_ALL =
+        4, /* CN_SUBSET_TEST where images are set apart for it, or else all: what a model that
                            has been trained elsewhere is measured on */
-} cn_split;
+} cn_subset;
+
+typedef struct cn_dataset_opts {
+    /* That has learned: image files are made as those that it learned from (size, channels, crop,
+     * background), where the spec does not say otherwise. NULL: none. */
+    const cn_model *model;
+    /* Image files that cannot be read are left out, and named in remarks; else the first of them is
+     * the error. */
+    bool skip_damaged;
+} cn_dataset_opts;
 
 /*
  * `spec` is "digits" (embedded: 8 x 8 handwriting), a directory, recognised by what is in it, or
@@ -770,22 +805,11 @@ typedef enum cn_split {
  *   "folder:DIR"                    pictures, a sub-folder a class
  *   "csv:PATH"                      a table of pictures and labels
  * docs/data.md tells what each of them looks for. Where there is no test set, the validation set
- * stands in; where there is neither, CN_TEST is every fifth image, or with fewer than five all that
- * CN_TRAIN has. Pictures are U8 in memory where the files have 8 bits, F32 otherwise.
+ * stands in; where there is neither, CN_SUBSET_TEST is every fifth image, or with fewer than five all that
+ * CN_SUBSET_TRAIN has. Pictures are U8 in memory where the files have 8 bits, F32 otherwise. `opts` may be NULL.
  */
-CN_API cn_status cn_dataset_load(cn_dataset **data, const char *spec, cn_split split,
-                                 cn_error *err);
-typedef struct cn_dataset_opts {
-    /* That has learned: image files are made as those that it learned from (size, channels, crop,
-     * background), where the spec does not say otherwise. NULL: none. */
-    const cn_model *model;
-    /* Image files that cannot be read are left out, and named in remarks; else the first of them is
-     * the error. */
-    bool skip_damaged;
-} cn_dataset_opts;
-/* cn_dataset_load with options, which may be NULL. */
-CN_API cn_status cn_dataset_load_with(cn_dataset **data, const char *spec, cn_split split,
-                                      const cn_dataset_opts *opts, cn_error *err);
+CN_API cn_status cn_dataset_load(cn_dataset **data, const char *spec, cn_subset subset,
+                                 const cn_dataset_opts *opts, cn_error *err);
 /* Copies images (n, n_H, n_W, n_C), U8 pixels or F32, and labels (n) in 0..classes-1. */
 CN_API cn_status cn_dataset_create(cn_dataset **data, const cn_tensor *images,
                                    const int32_t *labels, int classes, cn_error *err);
@@ -989,6 +1013,22 @@ typedef struct cn_progress {
     double images_per_second; /* over this epoch so far */
 } cn_progress;
 
+/*
+ * Checkpoints are files from which a training goes on as if it had never stopped. One is written
+ * whenever `epochs`, `steps` or `seconds` have passed since the last (all zero: after every epoch),
+ * when `progress` asks to stop, and at the end. Writing is atomic: a process that is killed leaves
+ * the previous file whole. A checkpoint is a model file, too, for cn_model_load.
+ */
+typedef struct cn_checkpoint_opts {
+    const char *path; /* the file to write; NULL: none */
+    int epochs, steps;
+    double seconds;
+    const char *note; /* UTF-8 of yours to keep in it: cn_checkpoint_note */
+    /* Called after each write with its result; `user` is that of cn_fit_opts. After a failure the
+     * previous file is whole, and the training goes on and tries again when the next is due. */
+    void (*written)(const cn_error *result, void *user);
+} cn_checkpoint_opts;
+
 typedef struct cn_fit_opts {
     int epochs;     /* default 1; early stopping may end after fewer */
     int batch;      /* default 64; a last smaller batch is trained on, too, but for a single example
@@ -999,7 +1039,7 @@ typedef struct cn_fit_opts {
     bool no_shuffle;
     cn_precision precision; /* of training and of validation */
     const char *backend;    /* of both: as in cn_session_opts */
-    double learning_rate;   /* default 1e-3 */
+    double learning_rate;   /* default: cn_optimizer_default_rate */
     cn_schedule schedule;
     int schedule_epochs; /* how long it is, and lookahead's S; default: `epochs`; of a training that
                             is resumed, what it was */
@@ -1015,17 +1055,7 @@ typedef struct cn_fit_opts {
     bool (*progress)(const cn_progress *progress, void *user);
     void *user;
 
-    /* Checkpoints: files from which the training goes on as if it had never stopped. One is written
-     * whenever `epochs`, `steps` or `seconds` have passed since the last (all zero: after every
-     * epoch), when `progress` asks to stop, and at the end; atomically, so that whoever is killed
-     * leaves a whole one. It is a model file, too, for cn_model_load. */
-    const char *checkpoint; /* the file to write; NULL: none */
-    int checkpoint_epochs, checkpoint_steps;
-    double checkpoint_seconds;
-    const char *checkpoint_note; /* UTF-8 of yours to keep in it: cn_checkpoint_note */
-    /* Called after each that was written, and each that could not be: `result` then says why, the
-     * file before it is whole, and the training goes on and tries again when the next is due. */
-    void (*checkpoint_written)(const cn_error *result, void *user);
+    cn_checkpoint_opts checkpoint;
     /* A checkpoint to go on from, with the same bits; NULL: none. The model must be of the same
      * graph; its parameters are overwritten. Data and options must be the same, but for `threads`,
      * `progress`, `user` and the checkpoint's: CN_ERR_ARGUMENT names one that is not. There may
@@ -1062,13 +1092,6 @@ typedef struct cn_metrics {
     double seconds;
 } cn_metrics;
 
-/* `confusion` (classes x classes of the set, row = label, column = prediction) may be NULL. Class i
- * of the set is output i of the model: cn_dataset_match_classes goes by names. The loss is the one
- * that the model was trained with, without smoothing and class weights. Outputs that are NaN or
- * infinite are CN_ERR_DIVERGED, as with cn_predict. */
-CN_API cn_status cn_evaluate(cn_model *model, const cn_dataset *data, int threads,
-                             cn_metrics *metrics, int *confusion, cn_error *err);
-
 /* Test-time augmentation: the logits averaged over several views of a picture, as in the speed
  * records on CIFAR-10. */
 typedef enum cn_tta {
@@ -1088,10 +1111,13 @@ typedef struct cn_evaluate_opts {
     const char *backend; /* as in cn_session_opts */
 } cn_evaluate_opts;
 
-/* cn_evaluate with options, which may be NULL. */
-CN_API cn_status cn_evaluate_with(cn_model *model, const cn_dataset *data,
-                                  const cn_evaluate_opts *opts, cn_metrics *metrics, int *confusion,
-                                  cn_error *err);
+/* `confusion` (classes x classes of the set, row = label, column = prediction) may be NULL. Class i
+ * of the set is output i of the model: cn_dataset_match_classes goes by names. The loss is the one
+ * that the model was trained with, without smoothing and class weights. Outputs that are NaN or
+ * infinite are CN_ERR_DIVERGED, as with cn_session_predict. `opts` may be NULL. */
+CN_API cn_status cn_evaluate(const cn_model *model, const cn_dataset *data,
+                             const cn_evaluate_opts *opts, cn_metrics *metrics, int *confusion,
+                             cn_error *err);
 
 /* ---- 9. Files --------------------------------------------------------------------------- */
 
@@ -1114,7 +1140,7 @@ typedef struct cn_layer_info {
     int rank; /* of one example's output */
     int shape[CN_MAX_RANK];
     size_t parameters;    /* trained ones */
-    size_t statistics;    /* not trained */
+    size_t buffers;       /* not trained */
     size_t multiply_adds; /* forward, one example */
 } cn_layer_info;
 /* `i` counts from 0, the input; false past the end. */
@@ -1128,8 +1154,8 @@ CN_API int cn_model_layer_option(const cn_model *model, int i, const char *name,
 typedef struct cn_memory {
     size_t parameters, gradients, optimizer, activations, workspace, total;
 } cn_memory;
-CN_API cn_status cn_memory_plan(const cn_model *model, cn_session_opts opts, cn_memory *out,
-                                cn_error *err);
+CN_API cn_status cn_session_memory(const cn_model *model, const cn_session_opts *opts,
+                                   cn_memory *out, cn_error *err);
 
 /* A model's gradients against central differences of the loss in double precision. One row a
  * parameter tensor, and one for the input (`name` "input"). */
@@ -1169,7 +1195,7 @@ CN_API cn_status cn_image_save(const cn_tensor *image, const char *path, cn_erro
 CN_API cn_status cn_image_fit(const cn_tensor *image, const int shape[3], const cn_image_opts *opts,
                               cn_tensor *out, cn_error *err);
 /* The same with the model's shape and options, then brought to the range of values that it learned
- * from and normalised: X (1, n_H, n_W, n_C) F32 for cn_forward and cn_predict, the very bits that
+ * from and normalised: X (1, n_H, n_W, n_C) F32 for cn_session_forward and cn_session_predict, the very bits that
  * training and cn_evaluate see. */
 CN_API cn_status cn_image_prepare(const cn_model *model, const cn_tensor *image, cn_tensor *X,
                                   cn_error *err);

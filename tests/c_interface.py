@@ -16,10 +16,10 @@ import interface  # noqa: E402
 C = interface.namespace(os.path.join(SOURCE, "include", "convnet.h"))
 Error, Tensor, Parameter = C["cn_error"], C["cn_tensor"], C["cn_parameter"]
 Optimizer, LossOpts, SessionOpts = C["cn_optimizer"], C["cn_loss_opts"], C["cn_session_opts"]
-F32, I32 = C["CN_F32"], C["CN_I32"]
+F32, I32 = C["CN_DTYPE_F32"], C["CN_DTYPE_I32"]
 CROSS_ENTROPY, BINARY = C["CN_LOSS_CROSS_ENTROPY"], C["CN_LOSS_BINARY_CROSS_ENTROPY"]
 SQUARED = C["CN_LOSS_MEAN_SQUARED_ERROR"]
-ADAM, SGD, ADAMW, RMSPROP = C["CN_ADAM"], C["CN_SGD"], C["CN_ADAMW"], C["CN_RMSPROP"]
+ADAM, SGD, ADAMW, RMSPROP = C["CN_OPTIMIZER_ADAM"], C["CN_OPTIMIZER_SGD"], C["CN_OPTIMIZER_ADAMW"], C["CN_OPTIMIZER_RMSPROP"]
 
 library = C["declare"](ctypes.CDLL(sys.argv[1]))
 
@@ -56,7 +56,7 @@ class Model:
              seed)
         opts = SessionOpts(batch=batch, training=True, input_gradient=True, loss=loss,
                            optimizer=optimizer)
-        call(library.cn_session_create, byref(self.session), self.model, opts)
+        call(library.cn_session_create, byref(self.session), self.model, byref(opts))
 
     def __del__(self):
         library.cn_session_free(self.session)
@@ -72,23 +72,24 @@ class Model:
         return self.tensors(library.cn_model_parameter, self.model)
 
     def gradients(self):
-        return self.tensors(library.cn_gradient, self.session)
+        return self.tensors(library.cn_session_gradient, self.session)
 
     def run(self, x, y):
         """Forward, loss and backward; returns output, loss and gradient of x."""
         loss = c_double()
-        call(library.cn_forward, self.session, byref(tensor(x)))
-        output = array(library.cn_output(self.session)).copy()
-        call(library.cn_loss, self.session, byref(tensor(y)), byref(loss))
-        call(library.cn_backward, self.session)
-        return output, loss.value, array(library.cn_input_gradient(self.session))
+        call(library.cn_session_forward, self.session, byref(tensor(x)))
+        output = array(library.cn_session_output(self.session)).copy()
+        call(library.cn_session_loss, self.session, byref(tensor(y)), byref(loss))
+        call(library.cn_session_backward, self.session)
+        return output, loss.value, array(library.cn_session_input_gradient(self.session))
 
     def predict(self, x):
         """The output as a session that does not train finds it."""
         session = c_void_p()
-        call(library.cn_session_create, byref(session), self.model, SessionOpts(batch=self.batch))
-        call(library.cn_forward, session, byref(tensor(x)))
-        output = array(library.cn_output(session)).copy()
+        call(library.cn_session_create, byref(session), self.model,
+             byref(SessionOpts(batch=self.batch)))
+        call(library.cn_session_forward, session, byref(tensor(x)))
+        output = array(library.cn_session_output(session)).copy()
         library.cn_session_free(session)
         return output
 

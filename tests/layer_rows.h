@@ -20,11 +20,11 @@ typedef cn_node builder(cn_model *m, cn_node x, const int *n, uint64_t *random);
 static void draw_window(uint64_t *random, const int *n, bool pooling, int kernel[2], int stride[2],
                         cn_padding *pad, int pads[4])
 {
-    *pad = draw(random) % 2 ? CN_SAME : CN_VALID;
+    *pad = draw(random) % 2 ? CN_PADDING_SAME : CN_PADDING_VALID;
     for (int axis = 0; axis < 2; axis++) {
-        kernel[axis] = draw_int(random, 1, *pad == CN_SAME ? 5 : n[axis] < 5 ? n[axis] : 5);
+        kernel[axis] = draw_int(random, 1, *pad == CN_PADDING_SAME ? 5 : n[axis] < 5 ? n[axis] : 5);
         stride[axis] = draw_int(random, 1, 4);
-        for (int side = axis; *pad == CN_VALID && side < 4; side += 2)
+        for (int side = axis; *pad == CN_PADDING_VALID && side < 4; side += 2)
             pads[side] = draw(random) % 2 ? 0 : draw_int(random, 0, kernel[axis] - pooling);
     }
     if (draw(random) % 4 == 0) stride[0] = stride[1] = 0; /* the default */
@@ -38,7 +38,7 @@ static void draw_dilation(uint64_t *random, const int kernel[2], cn_padding pad,
     for (int axis = 0; axis < 2; axis++) {
         int f = kernel[axis] ? kernel[axis] : kernel[0];
         dilation[axis] = draw_int(random, 1, 3);
-        if (pad == CN_VALID) pads[2 + axis] += (f - 1) * (dilation[axis] - 1);
+        if (pad == CN_PADDING_VALID) pads[2 + axis] += (f - 1) * (dilation[axis] - 1);
     }
 }
 
@@ -59,7 +59,7 @@ static cn_node conv2d(cn_model *m, cn_node x, const int *n, uint64_t *random)
     o.filters = (o.filters + o.groups - 1) / o.groups * o.groups;
     draw_window(random, n, false, o.kernel, o.stride, &o.pad, o.pads);
     if (draw(random) % 3 == 0) draw_dilation(random, o.kernel, o.pad, o.dilation, o.pads);
-    return cn_conv2d(m, x, o);
+    return cn_conv2d(m, x, &o);
 }
 
 static cn_node depthwise_conv2d(cn_model *m, cn_node x, const int *n, uint64_t *random)
@@ -68,12 +68,12 @@ static cn_node depthwise_conv2d(cn_model *m, cn_node x, const int *n, uint64_t *
                                   .no_bias = draw(random) % 4 == 0};
     draw_window(random, n, false, o.kernel, o.stride, &o.pad, o.pads);
     if (draw(random) % 3 == 0) draw_dilation(random, o.kernel, o.pad, o.dilation, o.pads);
-    return cn_depthwise_conv2d(m, x, o);
+    return cn_depthwise_conv2d(m, x, &o);
 }
 
 static cn_node conv_transpose2d(cn_model *m, cn_node x, const int *n, uint64_t *random)
 {
-    cn_conv_transpose2d_opts o = {.pad = draw(random) % 2 ? CN_SAME : CN_VALID,
+    cn_conv_transpose2d_opts o = {.pad = draw(random) % 2 ? CN_PADDING_SAME : CN_PADDING_VALID,
                                   .groups = draw_groups(random, n[2]),
                                   .no_bias = draw(random) % 4 == 0};
     o.filters = o.groups * draw_int(random, 1, o.groups > 4 ? 1 : 5);
@@ -82,36 +82,36 @@ static cn_node conv_transpose2d(cn_model *m, cn_node x, const int *n, uint64_t *
             s = o.stride[axis] = draw_int(random, 1, 3);
         int d = o.dilation[axis] = draw(random) % 4 ? 1 : draw_int(random, 2, 3);
         int room = (n[axis] - 1) * s + (f - 1) * d; /* one less than the output without pads */
-        if (o.pad == CN_SAME) continue;
+        if (o.pad == CN_PADDING_SAME) continue;
         o.pads[axis] = draw_int(random, 0, room < f ? room : f);
         room -= o.pads[axis];
         o.pads[axis + 2] = draw_int(random, 0, room < f ? room : f);
         o.output_padding[axis] = draw_int(random, 0, s - 1);
     }
     if (o.output_padding[1] == 0) o.output_padding[0] = 0; /* which would stand for the first */
-    return cn_conv_transpose2d(m, x, o);
+    return cn_conv_transpose2d(m, x, &o);
 }
 
 static cn_node max_pool(cn_model *m, cn_node x, const int *n, uint64_t *random)
 {
     cn_pool_opts o = {0};
     draw_window(random, n, true, o.size, o.stride, &o.pad, o.pads);
-    return cn_max_pool(m, x, o);
+    return cn_max_pool(m, x, &o);
 }
 
 static cn_node average_pool(cn_model *m, cn_node x, const int *n, uint64_t *random)
 {
     cn_pool_opts o = {0};
     draw_window(random, n, true, o.size, o.stride, &o.pad, o.pads);
-    return cn_average_pool(m, x, o);
+    return cn_average_pool(m, x, &o);
 }
 
 static cn_node dense(cn_model *m, cn_node x, const int *n, uint64_t *random)
 {
     (void)n;
     return cn_dense(m, x,
-                    (cn_dense_opts){.units = draw_int(random, 1, draw(random) % 4 ? 20 : 100),
-                                    .no_bias = draw(random) % 4 == 0});
+                    &(cn_dense_opts){.units = draw_int(random, 1, draw(random) % 4 ? 20 : 100),
+                                     .no_bias = draw(random) % 4 == 0});
 }
 
 #define WITHOUT_OPTIONS(type)                                                           \
@@ -138,34 +138,34 @@ static cn_node batch_norm(cn_model *m, cn_node x, const int *n, uint64_t *random
                             .no_scale = draw(random) % 4 == 0,
                             .no_shift = draw(random) % 4 == 0};
     (void)n;
-    return cn_batch_norm(m, x, o);
+    return cn_batch_norm(m, x, &o);
 }
 
 static cn_node scale(cn_model *m, cn_node x, const int *n, uint64_t *random)
 {
     (void)n;
     double factor = draw(random) % 2 ? draw_real(random, 0.01, 2) : 0;
-    return cn_scale(m, x, (cn_scale_opts){.factor = factor});
+    return cn_scale(m, x, &(cn_scale_opts){.factor = factor});
 }
 
 static cn_node leaky_relu(cn_model *m, cn_node x, const int *n, uint64_t *random)
 {
     (void)n;
     double slope = draw(random) % 2 ? draw_real(random, 0.01, 2) : 0;
-    return cn_leaky_relu(m, x, (cn_leaky_relu_opts){.slope = slope});
+    return cn_leaky_relu(m, x, &(cn_leaky_relu_opts){.slope = slope});
 }
 
 static cn_node elu(cn_model *m, cn_node x, const int *n, uint64_t *random)
 {
     (void)n;
     double alpha = draw(random) % 2 ? draw_real(random, 0.01, 2) : 0;
-    return cn_elu(m, x, (cn_elu_opts){.alpha = alpha});
+    return cn_elu(m, x, &(cn_elu_opts){.alpha = alpha});
 }
 
 static cn_node gelu(cn_model *m, cn_node x, const int *n, uint64_t *random)
 {
     (void)n;
-    return cn_gelu(m, x, (cn_gelu_opts){.approximate = draw(random) % 2});
+    return cn_gelu(m, x, &(cn_gelu_opts){.approximate = draw(random) % 2});
 }
 
 static cn_node adaptive_average_pool(cn_model *m, cn_node x, const int *n, uint64_t *random)
@@ -173,7 +173,7 @@ static cn_node adaptive_average_pool(cn_model *m, cn_node x, const int *n, uint6
     cn_adaptive_pool_opts o = {0};
     for (int axis = 0; axis < 2; axis++)
         o.size[axis] = draw_int(random, 1, draw(random) % 4 ? n[axis] : 2 * n[axis]);
-    return cn_adaptive_average_pool(m, x, o);
+    return cn_adaptive_average_pool(m, x, &o);
 }
 
 static cn_node zero_pad2d(cn_model *m, cn_node x, const int *n, uint64_t *random)
@@ -181,14 +181,14 @@ static cn_node zero_pad2d(cn_model *m, cn_node x, const int *n, uint64_t *random
     cn_pads_opts o = {0};
     (void)n;
     for (int i = 0; i < 4; i++) o.pads[i] = draw(random) % 2 ? draw_int(random, 0, 4) : 0;
-    return cn_zero_pad2d(m, x, o);
+    return cn_zero_pad2d(m, x, &o);
 }
 
 static cn_node crop2d(cn_model *m, cn_node x, const int *n, uint64_t *random)
 {
     cn_pads_opts o = {0};
     for (int i = 0; i < 4; i++) o.pads[i] = draw_int(random, 0, (n[i % 2] - 1) / 2);
-    return cn_crop2d(m, x, o);
+    return cn_crop2d(m, x, &o);
 }
 
 static cn_node upsample2d(cn_model *m, cn_node x, const int *n, uint64_t *random)
@@ -196,13 +196,13 @@ static cn_node upsample2d(cn_model *m, cn_node x, const int *n, uint64_t *random
     (void)n;
     cn_upsample_opts o = {.factor = {draw_int(random, 1, 3), draw_int(random, 0, 3)},
                           .method = (cn_upsample_method)(draw(random) % 2)};
-    return cn_upsample2d(m, x, o);
+    return cn_upsample2d(m, x, &o);
 }
 
 static cn_node dropout(cn_model *m, cn_node x, const int *n, uint64_t *random)
 {
     (void)n;
-    return cn_dropout(m, x, (cn_dropout_opts){.rate = draw_real(random, 0.01, 0.9)});
+    return cn_dropout(m, x, &(cn_dropout_opts){.rate = draw_real(random, 0.01, 0.9)});
 }
 
 /* Of layer and group norm. */
@@ -215,7 +215,7 @@ static cn_node layer_norm(cn_model *m, cn_node x, const int *n, uint64_t *random
                             .no_scale = draw(random) % 4 == 0,
                             .no_shift = draw(random) % 4 == 0};
     (void)n;
-    return cn_layer_norm(m, x, o);
+    return cn_layer_norm(m, x, &o);
 }
 
 static cn_node group_norm(cn_model *m, cn_node x, const int *n, uint64_t *random)
@@ -225,7 +225,7 @@ static cn_node group_norm(cn_model *m, cn_node x, const int *n, uint64_t *random
                             .no_scale = draw(random) % 4 == 0,
                             .no_shift = draw(random) % 4 == 0};
     while (n[2] % o.groups != 0) o.groups--;
-    return cn_group_norm(m, x, o);
+    return cn_group_norm(m, x, &o);
 }
 
 /* ---- branches that meet */
@@ -241,7 +241,8 @@ static cn_node draw_branch(cn_model *m, cn_node x, const int *n, uint64_t *rando
     default:
         return cn_conv2d(
             m, x,
-            (cn_conv2d_opts){.filters = n[2], .kernel = {3}, .pad = CN_SAME, .no_bias = true});
+            &(cn_conv2d_opts){
+                .filters = n[2], .kernel = {3}, .pad = CN_PADDING_SAME, .no_bias = true});
     }
 }
 
@@ -265,7 +266,7 @@ static cn_node concat(cn_model *m, cn_node x, const int *n, uint64_t *random)
     for (int i = 1; i < count; i++)
         inputs[i] = draw(random) % 3
                         ? draw_branch(m, inputs[i - 1], n, random)
-                        : cn_conv2d(m, x, (cn_conv2d_opts){.filters = i, .kernel = {1}});
+                        : cn_conv2d(m, x, &(cn_conv2d_opts){.filters = i, .kernel = {1}});
     return cn_concat(m, inputs, count);
 }
 

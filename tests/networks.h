@@ -30,24 +30,24 @@ static inline cn_model *residual(void)
 {
     cn_model *m;
     cn_error err = {0};
-    cn_conv2d_opts conv = {.filters = 4, .kernel = {3}, .pad = CN_SAME};
+    cn_conv2d_opts conv = {.filters = 4, .kernel = {3}, .pad = CN_PADDING_SAME};
     assert_int_equal(cn_model_create(&m, (int[]){9, 8, 2}, NULL), CN_OK);
-    cn_node x =
-        cn_conv2d(m, cn_input(m),
-                  (cn_conv2d_opts){.filters = 4, .kernel = {4}, .stride = {3}, .pad = CN_SAME});
+    cn_node x = cn_conv2d(
+        m, cn_input(m),
+        &(cn_conv2d_opts){.filters = 4, .kernel = {4}, .stride = {3}, .pad = CN_PADDING_SAME});
     x = cn_relu(m, x);
     cn_node side = cn_tanh(m, x);
-    cn_node y = cn_relu(m, cn_conv2d(m, x, conv));
-    y = cn_add(m, cn_conv2d(m, y, conv), x);
+    cn_node y = cn_relu(m, cn_conv2d(m, x, &conv));
+    y = cn_add(m, cn_conv2d(m, y, &conv), x);
     y = cn_relu(m, cn_add(m, y, side));
-    cn_node average = cn_average_pool(m, y, (cn_pool_opts){.size = {2}});
-    y = cn_add(m, average, cn_max_pool(m, y, (cn_pool_opts){.size = {2}}));
+    cn_node average = cn_average_pool(m, y, &(cn_pool_opts){.size = {2}});
+    y = cn_add(m, average, cn_max_pool(m, y, &(cn_pool_opts){.size = {2}}));
     cn_node flat = cn_flatten(m, y);
-    cn_node a = cn_dense(m, flat, (cn_dense_opts){.units = 6});
-    cn_node b = cn_relu(m, cn_dense(m, flat, (cn_dense_opts){.units = 6}));
+    cn_node a = cn_dense(m, flat, &(cn_dense_opts){.units = 6});
+    cn_node b = cn_relu(m, cn_dense(m, flat, &(cn_dense_opts){.units = 6}));
     a = cn_add(m, cn_add(m, a, b), b);
     a = cn_tanh(m, cn_add(m, a, a));
-    a = cn_dense(m, a, (cn_dense_opts){.units = 3});
+    a = cn_dense(m, a, &(cn_dense_opts){.units = 3});
     a = cn_softmax(m, a);
     if (cn_model_finish(m, a, 3, &err) != CN_OK) fail_msg("%s", err.text);
     return m;
@@ -79,7 +79,7 @@ static inline cn_session *create(cn_model *m, cn_session_opts opts)
 {
     cn_session *s = NULL;
     cn_error err = {0};
-    if (cn_session_create(&s, m, opts, &err) != CN_OK) fail_msg("%s", err.text);
+    if (cn_session_create(&s, m, &opts, &err) != CN_OK) fail_msg("%s", err.text);
     return s;
 }
 
@@ -103,11 +103,11 @@ static inline batch *make_batch(batch *b, int m, int classes)
 {
     for (int i = 0; i < MOST * EXAMPLE; i++) b->x[i] = (float)cn_counter_normal(11, 0, (uint64_t)i);
     for (int i = 0; i < MOST; i++) b->labels[i] = i % (classes > 1 ? classes : 2);
-    b->X = cn_tensor_view(CN_F32, 4, (int[]){m, 9, 8, 2}, b->x);
+    b->X = cn_tensor_view(CN_DTYPE_F32, 4, (int[]){m, 9, 8, 2}, b->x);
     for (int i = 0; i < MOST * 3; i++)
         b->targets[i] = (float)cn_counter_uniform(12, 0, (uint64_t)i);
-    b->Y = cn_tensor_view(CN_I32, 1, &m, b->labels);
-    b->soft = cn_tensor_view(CN_F32, 2, (int[]){m, classes}, b->targets);
+    b->Y = cn_tensor_view(CN_DTYPE_I32, 1, &m, b->labels);
+    b->soft = cn_tensor_view(CN_DTYPE_F32, 2, (int[]){m, classes}, b->targets);
     return b;
 }
 
@@ -115,7 +115,8 @@ static inline double forward_loss(cn_session *s, const batch *b)
 {
     double loss = NAN;
     cn_error err = {0};
-    if (cn_forward(s, &b->X, &err) != CN_OK || cn_loss(s, &b->Y, &loss, &err) != CN_OK)
+    if (cn_session_forward(s, &b->X, &err) != CN_OK ||
+        cn_session_loss(s, &b->Y, &loss, &err) != CN_OK)
         fail_msg("%s", err.text);
     return loss;
 }

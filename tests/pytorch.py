@@ -323,7 +323,7 @@ def training(random, name, optimizer, theirs, rate, tolerance, clip):
         clip(p.values())
         stepper.step()
         _, ours, _ = model.run(x, y)
-        call(library.cn_step, model.session, rate)
+        call(library.cn_session_step, model.session, rate)
         compare(f"{name}, step {step}: loss", ours, loss.item(), 1e-5)
     for key, value in model.parameters().items():
         way = p[key].detach().numpy() - start[key]

@@ -135,7 +135,7 @@ def ours(model, rate, batches, seen):
     losses = []
     for x, y in batches:
         losses.append(model.run(x, y)[1])
-        call(library.cn_step, model.session, rate)
+        call(library.cn_session_step, model.session, rate)
     return losses, model.parameters(), model.predict(seen)
 
 

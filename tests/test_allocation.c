@@ -125,12 +125,12 @@ static int prepare(void **state)
     files_join(given.model_file, given.folder, "model.safetensors");
     files_write(files_join(given.picture_file, given.folder, "picture.pgm"), picture,
                 sizeof picture - 1);
-    assert_int_equal(cn_dataset_load(&given.digits, "digits", CN_TEST, NULL), CN_OK);
+    assert_int_equal(cn_dataset_load(&given.digits, "digits", CN_SUBSET_TEST, NULL, NULL), CN_OK);
     assert_int_equal(cn_dataset_slice(&given.few, given.digits, 0, 20, NULL), CN_OK);
     assert_int_equal(cn_model_parse(&given.model, layers, (int[]){8, 8, 1}, 10, 1, NULL), CN_OK);
     assert_int_equal(cn_model_set_normalization(given.model, &mean, &std, NULL), CN_OK);
     assert_int_equal(
-        cn_session_create(&given.session, given.model, (cn_session_opts){.threads = 1}, NULL),
+        cn_session_create(&given.session, given.model, &(cn_session_opts){.threads = 1}, NULL),
         CN_OK);
     assert_int_equal(cn_model_save(given.model, given.model_file, NULL), CN_OK);
     return 0;
@@ -174,7 +174,7 @@ static cn_status build(cn_error *err)
     }
     cn_node x = cn_input(model);
     for (int i = 0; i < 20; i++) x = cn_relu(model, x);
-    x = cn_dense(model, x, (cn_dense_opts){.units = 2});
+    x = cn_dense(model, x, &(cn_dense_opts){.units = 2});
     status = cn_model_finish(model, x, 1, err);
     if (status == CN_OK) status = cn_model_set_classes(model, 2, names, err);
     if (status == CN_OK) status = cn_model_set_normalization(model, &mean, &std, err);
@@ -185,7 +185,7 @@ static cn_status build(cn_error *err)
 static cn_status load_digits(cn_error *err)
 {
     cn_dataset *data = NULL;
-    cn_status status = cn_dataset_load(&data, "digits", CN_TRAIN, err);
+    cn_status status = cn_dataset_load(&data, "digits", CN_SUBSET_TRAIN, NULL, err);
     assert_true((data != NULL) == (status == CN_OK));
     cn_dataset_free(data);
     return status;
@@ -206,7 +206,7 @@ static cn_status create_session(cn_error *err)
 {
     cn_session *session = NULL;
     cn_session_opts opts = {.batch = 3, .threads = 3, .training = true, .input_gradient = true};
-    cn_status status = cn_session_create(&session, given.model, opts, err);
+    cn_status status = cn_session_create(&session, given.model, &opts, err);
     assert_true((session != NULL) == (status == CN_OK));
     cn_session_free(session);
     return status;
@@ -216,7 +216,7 @@ static cn_status create_reference(cn_error *err)
 {
     cn_session *session = NULL;
     cn_session_opts opts = {.batch = 3, .training = true, .backend = "reference"};
-    cn_status status = cn_session_create(&session, given.model, opts, err);
+    cn_status status = cn_session_create(&session, given.model, &opts, err);
     assert_true((session != NULL) == (status == CN_OK));
     cn_session_free(session);
     return status;
@@ -226,7 +226,7 @@ static cn_status plan_memory(cn_error *err)
 {
     cn_memory memory = {.total = 77};
     cn_status status =
-        cn_memory_plan(given.model, (cn_session_opts){.training = true}, &memory, err);
+        cn_session_memory(given.model, &(cn_session_opts){.training = true}, &memory, err);
     assert_true((memory.total == 77) == (status != CN_OK));
     return status;
 }
@@ -265,8 +265,8 @@ static cn_status checkpoint(cn_error *err)
     cn_error written = {CN_OK, ""};
     cn_fit_opts opts = {.batch = 10,
                         .threads = 1,
-                        .checkpoint = files_join(path, given.folder, "checkpoint"),
-                        .checkpoint_written = remember,
+                        .checkpoint.path = files_join(path, given.folder, "checkpoint"),
+                        .checkpoint.written = remember,
                         .user = &written};
     cn_status status =
         cn_model_parse(&model, "dense 10", (int[]){8, 8, 1}, 10, 1, err); /* few allocations */
@@ -281,7 +281,8 @@ static cn_status evaluate(cn_error *err)
 {
     int confusion[100] = {77};
     cn_metrics metrics = {.count = 77};
-    cn_status status = cn_evaluate(given.model, given.few, 2, &metrics, confusion, err);
+    cn_status status = cn_evaluate(given.model, given.few, &(cn_evaluate_opts){.threads = 2},
+                                   &metrics, confusion, err);
     assert_true((metrics.count == 77) == (status != CN_OK));
     assert_true((confusion[0] == 77) == (status != CN_OK));
     return status;
@@ -290,8 +291,8 @@ static cn_status evaluate(cn_error *err)
 static cn_status predict(cn_error *err)
 {
     static float x[2 * 64];
-    cn_tensor X = cn_tensor_view(CN_F32, 4, (int[]){2, 8, 8, 1}, x), Y = {0};
-    cn_status status = cn_predict(given.session, &X, &Y, err);
+    cn_tensor X = cn_tensor_view(CN_DTYPE_F32, 4, (int[]){2, 8, 8, 1}, x), Y = {0};
+    cn_status status = cn_session_predict(given.session, &X, &Y, err);
     assert_true((Y.data != NULL) == (status == CN_OK));
     cn_tensor_free(&Y);
     return status;

@@ -315,15 +315,15 @@ static bytes make_labels(int n)
     return make_npy(header, data, (size_t)n);
 }
 
-static cn_status load(cn_dataset **data, const char *kind, const char *path, cn_split split,
+static cn_status load(cn_dataset **data, const char *kind, const char *path, cn_subset split,
                       cn_error *err)
 {
     char spec[FILES_PATH + 16];
     snprintf(spec, sizeof spec, "%s%s", kind, path);
-    return cn_dataset_load(data, spec, split, err);
+    return cn_dataset_load(data, spec, split, NULL, err);
 }
 
-static void check(const char *kind, const char *path, cn_split split, int n, int first)
+static void check(const char *kind, const char *path, cn_subset split, int n, int first)
 {
     cn_dataset *data = NULL;
     cn_error err = {CN_OK, ""};
@@ -342,7 +342,7 @@ static void expect_failure(const char *kind, const char *path, cn_status status,
 {
     cn_dataset *data = NULL;
     cn_error err = {CN_OK, ""};
-    assert_int_equal(load(&data, kind, path, CN_TRAIN, &err), status);
+    assert_int_equal(load(&data, kind, path, CN_SUBSET_TRAIN, &err), status);
     assert_null(data);
     assert_says(err, part);
 }
@@ -362,9 +362,9 @@ static void archives_hold_both_splits(void **state)
                                   {"y_train.npy", make_labels(7), pack, wide}};
         bytes b = make_zip(members, 5, zip64);
         files_write(path, b.at, b.size);
-        check("npz:", path, CN_TRAIN, 7, 10);
-        check("npz:", path, CN_TEST, 4, 50);
-        check("", folder, CN_TRAIN, 7, 10);
+        check("npz:", path, CN_SUBSET_TRAIN, 7, 10);
+        check("npz:", path, CN_SUBSET_TEST, 4, 50);
+        check("", folder, CN_SUBSET_TRAIN, 7, 10);
     }
     files_remove_folder(folder);
 }
@@ -379,17 +379,17 @@ static void other_names_will_do(void **state)
                               {"arr_1.npy", make_labels(10), true, true}};
     bytes b = make_zip(members, 2, false);
     files_write(files_join(path, folder, "all.npz"), b.at, b.size);
-    check("npz:", path, CN_TRAIN, 8, 0);
-    check("npz:", path, CN_TEST, 2, 24);
+    check("npz:", path, CN_SUBSET_TRAIN, 8, 0);
+    check("npz:", path, CN_SUBSET_TEST, 2, 24);
     /* What a file says by its name. */
     files_write(files_join(path, folder, "test_all.npz"), b.at, b.size);
     const member more[] = {{"images.npy", make_pictures(6, 100), true, true},
                            {"labels.npy", make_labels(6), true, true}};
     b = make_zip(more, 2, false);
     files_write(files_join(path, folder, "train_all.npz"), b.at, b.size);
-    check("npz:", path, CN_TRAIN, 6, 100);
-    check("npz:", path, CN_TEST, 10, 0);
-    check("npz:", folder, CN_TEST, 10, 0);
+    check("npz:", path, CN_SUBSET_TRAIN, 6, 100);
+    check("npz:", path, CN_SUBSET_TEST, 10, 0);
+    check("npz:", folder, CN_SUBSET_TEST, 10, 0);
     files_remove_folder(folder);
 }
 
@@ -416,12 +416,12 @@ static void damaged_archives_are_refused(void **state)
             remove(path);
             files_write(path, bad.at, bad.size);
             cn_error err = {CN_OK, ""};
-            if (load(&data, "npz:", path, CN_TRAIN, &err) != CN_OK) {
+            if (load(&data, "npz:", path, CN_SUBSET_TRAIN, &err) != CN_OK) {
                 assert_says(err, "a.npz");
                 continue;
             }
             cn_dataset_free(data);
-            check("npz:", path, CN_TRAIN, 8, 0);
+            check("npz:", path, CN_SUBSET_TRAIN, 8, 0);
         }
     }
     files_remove_folder(folder);
@@ -486,9 +486,9 @@ static void labels_lie_beside_their_pictures(void **state)
         files_make_folder(folder);
         files_write(files_join(path, folder, names[i][1]), labels.at, labels.size);
         files_write(files_join(path, folder, names[i][0]), images.at, images.size);
-        check("npy:", path, CN_TRAIN, 8, 0);
-        check("npy:", path, CN_TEST, 2, 24);
-        check("", folder, CN_TEST, 2, 24);
+        check("npy:", path, CN_SUBSET_TRAIN, 8, 0);
+        check("npy:", path, CN_SUBSET_TEST, 2, 24);
+        check("", folder, CN_SUBSET_TEST, 2, 24);
         files_remove_folder(folder);
     }
     char folder[FILES_PATH], path[FILES_PATH];
@@ -525,7 +525,7 @@ static void floats_are_normalised_like_bytes(void **state)
     files_write(files_join(path, folder, "y.npy"), labels.at, labels.size);
     files_write(files_join(path, folder, "x.npy"), images.at, images.size);
     cn_dataset *set = NULL;
-    assert_int_equal(load(&set, "npy:", path, CN_TRAIN, NULL), CN_OK);
+    assert_int_equal(load(&set, "npy:", path, CN_SUBSET_TRAIN, NULL), CN_OK);
     cn_dataset_statistics(set, &mean, &std);
     for (int i = 0; i < 8; i++) index[i] = i;
     cn_dataset_batch(set, index, 8, &mean, &std, x, y);
@@ -562,7 +562,7 @@ static cn_dataset *load_all(const char *path)
 {
     cn_dataset *data = NULL;
     cn_error err = {CN_OK, ""};
-    if (load(&data, "npz:", path, CN_ALL, &err) != CN_OK) fail_msg("%s", err.text);
+    if (load(&data, "npz:", path, CN_SUBSET_ALL, &err) != CN_OK) fail_msg("%s", err.text);
     return data;
 }
 
@@ -620,10 +620,10 @@ static void parts_are_told_by_their_names(void **state)
                                   {names[i][1], make_labels(3), false, false}};
         bytes b = make_zip(members, 6, false);
         files_write(files_join(path, folder, names[i][2]), b.at, b.size);
-        check("npz:", path, CN_TRAIN, 6, 0);
-        check("npz:", path, CN_TEST, 2, 50);
-        check("npz:", path, CN_VALIDATION, 3, 100);
-        check("npz:", path, CN_ALL, 11, 0);
+        check("npz:", path, CN_SUBSET_TRAIN, 6, 0);
+        check("npz:", path, CN_SUBSET_TEST, 2, 50);
+        check("npz:", path, CN_SUBSET_VALIDATION, 3, 100);
+        check("npz:", path, CN_SUBSET_ALL, 11, 0);
     }
     remove(path);
     const char *files[] = {"x_train.npy", "y_train.npy", "x_val.npy", "y_val.npy"};
@@ -631,9 +631,9 @@ static void parts_are_told_by_their_names(void **state)
         bytes b = i % 2 ? make_labels(3 + i) : make_pictures(4 + i, 10 * i);
         files_write(files_join(path, folder, files[i]), b.at, b.size);
     }
-    check("npy:", folder, CN_TRAIN, 4, 0);
-    check("npy:", folder, CN_VALIDATION, 6, 20);
-    check("npy:", files_join(path, folder, "x_val.npy"), CN_TRAIN, 4, 0);
+    check("npy:", folder, CN_SUBSET_TRAIN, 4, 0);
+    check("npy:", folder, CN_SUBSET_VALIDATION, 6, 20);
+    check("npy:", files_join(path, folder, "x_val.npy"), CN_SUBSET_TRAIN, 4, 0);
     files_remove_folder(folder);
 }
 
@@ -740,8 +740,8 @@ static void files_are_told_by_their_endings(void **state)
           labels = make_labels(10);
     files_make_folder(folder);
     files_write(files_join(path, folder, "Set.NPZ"), zip.at, zip.size);
-    check("", path, CN_TRAIN, 8, 0);
-    check("", folder, CN_TRAIN, 8, 0);
+    check("", path, CN_SUBSET_TRAIN, 8, 0);
+    check("", folder, CN_SUBSET_TRAIN, 8, 0);
     remove(path);
     expect_failure("", path, CN_ERR_IO, "Set.NPZ");
     const char *const names[][2] = {{"x_train.npy.gz", "y_train.npy"},
@@ -757,12 +757,12 @@ static void files_are_told_by_their_endings(void **state)
             assert_int_equal(gzwrite(file, b->at, (unsigned)b->size), b->size);
             gzclose(file);
         }
-        check("npy:", folder, CN_TRAIN, 8, 0);
-        check("", folder, CN_TRAIN, 8, 0);
-        check("", files_join(path, folder, names[i][0]), CN_TEST, 2, 24);
+        check("npy:", folder, CN_SUBSET_TRAIN, 8, 0);
+        check("", folder, CN_SUBSET_TRAIN, 8, 0);
+        check("", files_join(path, folder, names[i][0]), CN_SUBSET_TEST, 2, 24);
         if (i == 2) { /* the same once more, unpacked */
             files_write(files_join(path, folder, "x_train.npy"), images.at, images.size);
-            check("", folder, CN_TRAIN, 8, 0);
+            check("", folder, CN_SUBSET_TRAIN, 8, 0);
             remove(path);
         }
         for (int k = 0; k < 2; k++) remove(files_join(path, folder, names[i][k]));

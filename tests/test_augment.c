@@ -186,7 +186,7 @@ static cn_dataset *noise(int n, cn_dtype dtype, int rows, int columns, int chann
     cn_rng_seed(&rng, 11);
     for (size_t i = 0; i < cn_tensor_count(&images); i++) {
         int value = (int)cn_rng_randint(&rng, 0, 256);
-        if (dtype == CN_U8)
+        if (dtype == CN_DTYPE_U8)
             ((uint8_t *)images.data)[i] = (uint8_t)value;
         else
             ((float *)images.data)[i] = (float)value / 255.0f;
@@ -223,7 +223,7 @@ static void batches_change_no_bit(void **state)
     (void)state;
     for (int i = 0; i < N; i++) index[i] = (i * 7 + 3) % N;
     for (int dtype = 0; dtype < 2; dtype++) {
-        cn_dataset *data = noise(N, dtype ? CN_U8 : CN_F32, ROWS, COLUMNS, CHANNELS);
+        cn_dataset *data = noise(N, dtype ? CN_DTYPE_U8 : CN_DTYPE_F32, ROWS, COLUMNS, CHANNELS);
         cn_augmenter a;
         assert_int_equal(cn_augmenter_create(&a, data, &everything, 5, mean, std, 3, NULL), CN_OK);
         for (int s = 0; s < 3; s++) {
@@ -264,7 +264,7 @@ static void operations_follow_one_another(void **state)
     const float mean[CHANNELS] = {0.4f, 0.5f, 0.6f}, std[CHANNELS] = {0.2f, 0.3f, 0.4f};
     static float x[N * EACH], plain[N * EACH];
     cn_augment a = everything;
-    cn_dataset *data = noise(N, CN_U8, ROWS, COLUMNS, CHANNELS);
+    cn_dataset *data = noise(N, CN_DTYPE_U8, ROWS, COLUMNS, CHANNELS);
     (void)state;
     a.cutout = 0;
     a.mixup = 0;
@@ -296,7 +296,7 @@ static void float_pictures_keep_their_range(void **state)
     enum { N = 64, EACH = 16 };
     const cn_augment a = {.brightness = 1};
     float x[N * EACH], plain[N * EACH], largest = 0;
-    cn_dataset *data = noise(N, CN_F32, 4, 4, 1);
+    cn_dataset *data = noise(N, CN_DTYPE_F32, 4, 4, 1);
     (void)state;
     run(data, &(cn_augment){0}, N, NULL, NULL, plain, NULL);
     run(data, &a, N, NULL, NULL, x, NULL);
@@ -317,7 +317,7 @@ static void a_cutout_is_a_square_of_zeros(void **state)
     enum { N = 64, ROWS = 6, COLUMNS = 7, CHANNELS = 3, EACH = ROWS * COLUMNS * CHANNELS };
     const float mean[CHANNELS] = {0.41f, 0.52f, 0.63f}, std[CHANNELS] = {0.2f, 0.3f, 0.4f};
     static float x[N * EACH], plain[N * EACH];
-    cn_dataset *data = noise(N, CN_U8, ROWS, COLUMNS, CHANNELS);
+    cn_dataset *data = noise(N, CN_DTYPE_U8, ROWS, COLUMNS, CHANNELS);
     (void)state;
     for (int side = 1; side <= ROWS; side++) {
         const cn_augment a = {.cutout = side};
@@ -341,7 +341,7 @@ static void mixup_mixes_pictures_and_truth(void **state)
     enum { N = 40, EACH = 5 * 4 * 2 };
     cn_augment a = {.crop = 2, .flip = CN_FLIP_RANDOM, .cutout = 2};
     float x[N * EACH], apart[N * EACH], targets[N * 3];
-    cn_dataset *data = noise(N, CN_U8, 5, 4, 2);
+    cn_dataset *data = noise(N, CN_DTYPE_U8, 5, 4, 2);
     (void)state;
     run(data, &a, N, NULL, NULL, apart, NULL);
     a.mixup = 0.8;
@@ -377,7 +377,7 @@ static void a_single_output_has_one_target(void **state)
         labels[i] = i % 2;
         index[i] = i;
     }
-    cn_tensor images = cn_tensor_view(CN_U8, 4, (int[]){N, 1, 1, 1}, pixels);
+    cn_tensor images = cn_tensor_view(CN_DTYPE_U8, 4, (int[]){N, 1, 1, 1}, pixels);
     assert_int_equal(cn_dataset_create(&data, &images, labels, 2, NULL), CN_OK);
     assert_int_equal(cn_augmenter_create(&m, data, &a, 5, NULL, NULL, 1, NULL), CN_OK);
     cn_augmenter_run(&m, 1, index, N, x, labels, targets);
@@ -399,7 +399,7 @@ static void nothing_asked_for_is_the_plain_batch(void **state)
     int32_t labels[N];
     int index[N] = {3, 1, 4, 0, 2};
     cn_augmenter a;
-    cn_dataset *data = noise(N, CN_U8, 4, 4, 1);
+    cn_dataset *data = noise(N, CN_DTYPE_U8, 4, 4, 1);
     (void)state;
     assert_int_equal(cn_augmenter_create(&a, data, &(cn_augment){0}, 5, NULL, NULL, 3, NULL),
                      CN_OK);

@@ -46,14 +46,14 @@ static void planning_refuses(void **state)
         cn_session *session = NULL;
         cn_error err;
         cn_session_opts opts = {.batch = cases[i].batch, .training = true, .threads = 1};
-        cn_status status = cn_session_create(&session, model, opts, &err);
+        cn_status status = cn_session_create(&session, model, &opts, &err);
         assert_int_equal(status, cases[i].error ? CN_ERR_ARGUMENT : CN_OK);
         if (cases[i].error && !strstr(err.text, cases[i].error)) fail_msg("%s", err.text);
         cn_session_free(session);
         /* Predicting takes what has been gathered. */
         session = NULL;
         opts = (cn_session_opts){.batch = 1, .threads = 1};
-        assert_int_equal(cn_session_create(&session, model, opts, &err), CN_OK);
+        assert_int_equal(cn_session_create(&session, model, &opts, &err), CN_OK);
         cn_session_free(session);
         cn_model_free(model);
     }
@@ -67,12 +67,12 @@ static void a_smaller_forward_is_refused(void **state)
     float x[2 * 64] = {0};
     cn_session_opts opts = {.batch = 2, .training = true, .threads = 1};
     (void)state;
-    assert_int_equal(cn_session_create(&session, model, opts, &err), CN_OK);
-    cn_tensor X = cn_tensor_view(CN_F32, 4, (int[]){1, 8, 8, 1}, x);
-    assert_int_equal(cn_forward(session, &X, &err), CN_ERR_ARGUMENT);
+    assert_int_equal(cn_session_create(&session, model, &opts, &err), CN_OK);
+    cn_tensor X = cn_tensor_view(CN_DTYPE_F32, 4, (int[]){1, 8, 8, 1}, x);
+    assert_int_equal(cn_session_forward(session, &X, &err), CN_ERR_ARGUMENT);
     assert_non_null(strstr(err.text, "forward: batch_norm_1: one value per channel"));
     X.shape[0] = 2;
-    assert_int_equal(cn_forward(session, &X, &err), CN_OK);
+    assert_int_equal(cn_session_forward(session, &X, &err), CN_OK);
     cn_session_free(session);
     cn_model_free(model);
 }
@@ -100,7 +100,7 @@ static void expect_steps(const char *text, int size, int batch, int steps)
                         .seed = 3,
                         .progress = count_steps,
                         .user = &found};
-    assert_int_equal(cn_dataset_load(&all, "digits", CN_TEST, &err), CN_OK);
+    assert_int_equal(cn_dataset_load(&all, "digits", CN_SUBSET_TEST, NULL, &err), CN_OK);
     assert_int_equal(cn_dataset_slice(&data, all, 0, size, &err), CN_OK);
     if (cn_fit(model, data, &opts, NULL, &err) != CN_OK) fail_msg("%s", err.text);
     assert_int_equal(found.steps, steps);
@@ -124,7 +124,7 @@ static void a_last_batch_of_one_is_left_out(void **state)
     cn_dataset *all = NULL, *data = NULL;
     cn_error err;
     cn_fit_opts opts = {.batch = 1};
-    assert_int_equal(cn_dataset_load(&all, "digits", CN_TEST, &err), CN_OK);
+    assert_int_equal(cn_dataset_load(&all, "digits", CN_SUBSET_TEST, NULL, &err), CN_OK);
     assert_int_equal(cn_dataset_slice(&data, all, 0, 9, &err), CN_OK);
     assert_int_equal(cn_fit(model, data, &opts, NULL, &err), CN_ERR_ARGUMENT);
     assert_non_null(strstr(err.text, "one value per channel"));

@@ -18,15 +18,15 @@ static cn_model *build(cn_batch_norm_opts opts)
 {
     cn_model *m;
     assert_int_equal(cn_model_create(&m, (int[]){SIDE, SIDE, C}, NULL), CN_OK);
-    assert_int_equal(cn_model_finish(m, cn_batch_norm(m, cn_input(m), opts), 1, NULL), CN_OK);
+    assert_int_equal(cn_model_finish(m, cn_batch_norm(m, cn_input(m), &opts), 1, NULL), CN_OK);
     return m;
 }
 
-static float *values(cn_model *m, int i, bool statistic)
+static float *values(cn_model *m, int i, bool buffer)
 {
     cn_parameter p;
     assert_true(cn_model_parameter(m, i, &p));
-    assert_int_equal(p.statistic, statistic);
+    assert_int_equal(p.buffer, buffer);
     return p.value.data;
 }
 
@@ -35,7 +35,7 @@ static cn_tensor fill(float x[N], uint64_t stream)
 {
     for (int i = 0; i < N; i++)
         x[i] = (float)(cn_counter_normal(3, stream, (uint64_t)i) * (1 + i % C) + 10 * (i % C));
-    return cn_tensor_view(CN_F32, 4, (int[]){M, SIDE, SIDE, C}, x);
+    return cn_tensor_view(CN_DTYPE_F32, 4, (int[]){M, SIDE, SIDE, C}, x);
 }
 
 static void statistics_follow_the_batches(void **state)
@@ -45,13 +45,13 @@ static void statistics_follow_the_batches(void **state)
     cn_session *s;
     (void)state;
     cn_model *m = build((cn_batch_norm_opts){.momentum = 0.7});
-    assert_int_equal(cn_model_parameter_count(m), 2 * C);
-    assert_int_equal(cn_model_statistic_count(m), 2 * C);
+    assert_int_equal(cn_model_parameter_elements(m), 2 * C);
+    assert_int_equal(cn_model_buffer_elements(m), 2 * C);
     assert_int_equal(
-        cn_session_create(&s, m, (cn_session_opts){.batch = M, .training = true}, NULL), CN_OK);
+        cn_session_create(&s, m, &(cn_session_opts){.batch = M, .training = true}, NULL), CN_OK);
     for (uint64_t step = 0; step < 4; step++) {
         cn_tensor X = fill(x, step);
-        assert_int_equal(cn_forward(s, &X, NULL), CN_OK);
+        assert_int_equal(cn_session_forward(s, &X, NULL), CN_OK);
         for (int c = 0; c < C; c++) {
             double sum = 0, square = 0;
             for (int i = 0; i < ROWS; i++) sum += (double)x[i * C + c];
@@ -63,7 +63,7 @@ static void statistics_follow_the_batches(void **state)
         }
     }
     cn_parameter g;
-    assert_false(cn_gradient(s, 2, &g));
+    assert_false(cn_session_gradient(s, 2, &g));
     cn_session_free(s);
     cn_model_free(m);
 }
@@ -74,7 +74,7 @@ static void a_session_that_does_not_train_uses_them(void **state)
     cn_session *s;
     (void)state;
     cn_model *m = build((cn_batch_norm_opts){.epsilon = 0.25});
-    assert_int_equal(cn_session_create(&s, m, (cn_session_opts){.batch = M}, NULL), CN_OK);
+    assert_int_equal(cn_session_create(&s, m, &(cn_session_opts){.batch = M}, NULL), CN_OK);
     for (int c = 0; c < C; c++) {
         values(m, 0, false)[c] = (float)(c - 1);
         values(m, 1, false)[c] = (float)c / 2;
@@ -84,8 +84,8 @@ static void a_session_that_does_not_train_uses_them(void **state)
     cn_tensor X = fill(x, 9);
     for (int m_now = 1; m_now <= M; m_now += 2) {
         X.shape[0] = m_now;
-        assert_int_equal(cn_forward(s, &X, NULL), CN_OK);
-        cn_tensor Y = cn_output(s);
+        assert_int_equal(cn_session_forward(s, &X, NULL), CN_OK);
+        cn_tensor Y = cn_session_output(s);
         for (int i = 0; i < m_now * SIDE * SIDE * C; i++) {
             int c = i % C;
             double want = (c - 1) * ((double)x[i] - 9 * c) / sqrt(c + 1 + 0.25) + (double)c / 2;
@@ -106,11 +106,11 @@ static cn_tensor run(const char *text, cn_model **m, cn_session **s)
     for (int i = 0; cn_model_parameter(*m, i, &p); i++)
         for (size_t k = 0; k < cn_tensor_count(&p.value); k++)
             ((float *)p.value.data)[k] =
-                (float)(0.2 * cn_counter_normal(7, (uint64_t)i, k) + (p.statistic ? 1.5 : 0));
-    assert_int_equal(cn_session_create(s, *m, (cn_session_opts){.batch = M}, NULL), CN_OK);
+                (float)(0.2 * cn_counter_normal(7, (uint64_t)i, k) + (p.buffer ? 1.5 : 0));
+    assert_int_equal(cn_session_create(s, *m, &(cn_session_opts){.batch = M}, NULL), CN_OK);
     cn_tensor X = fill(x, 1);
-    assert_int_equal(cn_forward(*s, &X, NULL), CN_OK);
-    return cn_output(*s);
+    assert_int_equal(cn_session_forward(*s, &X, NULL), CN_OK);
+    return cn_session_output(*s);
 }
 
 /* Behind a pooling of one pixel, which changes nothing, a batch norm is not folded. */

@@ -133,7 +133,7 @@ static void fill_batch(batch *b, int number)
         x[i] = (float)cn_counter_normal(7, (uint64_t)number, i);
     for (size_t i = 0; i < cn_tensor_count(&b->Y); i++) {
         const double u = cn_counter_uniform(8, (uint64_t)number, i);
-        if (b->Y.dtype == CN_I32)
+        if (b->Y.dtype == CN_DTYPE_I32)
             ((int32_t *)b->Y.data)[i] = (int32_t)(u * CLASSES);
         else
             ((float *)b->Y.data)[i] = (float)u;
@@ -144,18 +144,18 @@ static uint64_t run_step(cn_session *s, cn_model *m, const batch *b, double rate
 {
     cn_error err = {0};
     double loss;
-    must(cn_forward(s, &b->X, &err), "forward", &err);
-    must(cn_loss(s, &b->Y, &loss, &err), "loss", &err);
-    must(cn_backward(s, &err), "backward", &err);
+    must(cn_session_forward(s, &b->X, &err), "forward", &err);
+    must(cn_session_loss(s, &b->Y, &loss, &err), "loss", &err);
+    must(cn_session_backward(s, &err), "backward", &err);
     if (rate > 0) {
-        must(cn_step(s, rate, &err), "step", &err);
+        must(cn_session_step(s, rate, &err), "step", &err);
         return h;
     }
     cn_parameter p;
-    const cn_tensor y = cn_output(s), dx = cn_input_gradient(s);
+    const cn_tensor y = cn_session_output(s), dx = cn_session_input_gradient(s);
     h = digest_bytes(digest_tensor(digest_tensor(h, &y), &dx), &loss, sizeof loss);
     for (int i = 0; cn_model_parameter(m, i, &p); i++)
-        if (cn_gradient(s, i, &p)) h = digest_tensor(h, &p.value);
+        if (cn_session_gradient(s, i, &p)) h = digest_tensor(h, &p.value);
     return h;
 }
 
@@ -164,9 +164,9 @@ static uint64_t digest_outputs(cn_model *m, const batch *b, cn_session_opts opts
     cn_session *s = NULL;
     cn_error err = {0};
     opts.training = opts.input_gradient = false;
-    must(cn_session_create(&s, m, opts, &err), "session", &err);
-    must(cn_forward(s, &b->X, &err), "forward", &err);
-    const cn_tensor y = cn_output(s);
+    must(cn_session_create(&s, m, &opts, &err), "session", &err);
+    must(cn_session_forward(s, &b->X, &err), "forward", &err);
+    const cn_tensor y = cn_session_output(s);
     h = digest_tensor(h, &y);
     cn_session_free(s);
     return h;
@@ -188,16 +188,16 @@ static uint64_t digest_of(const subject *what, cn_precision precision, int threa
         .threads = threads,
         .seed = 3,
         .loss = {.kind = steps ? CN_LOSS_CROSS_ENTROPY : CN_LOSS_MEAN_SQUARED_ERROR},
-        .optimizer = {.kind = CN_ADAM}};
+        .optimizer = {.kind = CN_OPTIMIZER_ADAM}};
     must(cn_model_parse(&m, what->text, what->shape, CLASSES, 5, &err), what->name, &err);
-    must(cn_session_create(&s, m, opts, &err), what->name, &err);
+    must(cn_session_create(&s, m, &opts, &err), what->name, &err);
     const int x_shape[] = {BATCH, what->shape[0], what->shape[1], what->shape[2]};
-    must(cn_tensor_create(&b.X, CN_F32, 4, x_shape, &err), "X", &err);
-    must(cn_forward(s, &b.X, &err), "forward", &err);
-    const cn_tensor y = cn_output(s);
-    must(
-        cn_tensor_create(&b.Y, steps ? CN_I32 : CN_F32, steps ? y.rank - 1 : y.rank, y.shape, &err),
-        "Y", &err);
+    must(cn_tensor_create(&b.X, CN_DTYPE_F32, 4, x_shape, &err), "X", &err);
+    must(cn_session_forward(s, &b.X, &err), "forward", &err);
+    const cn_tensor y = cn_session_output(s);
+    must(cn_tensor_create(&b.Y, steps ? CN_DTYPE_I32 : CN_DTYPE_F32, steps ? y.rank - 1 : y.rank,
+                          y.shape, &err),
+         "Y", &err);
     const int batches = steps ? what->steps : 2;
     for (int i = 0; i < batches; i++) {
         fill_batch(&b, i);

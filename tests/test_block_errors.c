@@ -44,8 +44,8 @@ static void bad_convolutions_are_refused(void **state)
 {
     (void)state;
     const cn_hparameters h = {.stride = 1};
-    cn_tensor A = tensor(CN_F64, 2, 3, 4, 3), W = tensor(CN_F64, 2, 2, 3, 8);
-    cn_tensor b = tensor(CN_F64, 1, 1, 1, 8), Z = {0}, empty = {0}, bad;
+    cn_tensor A = tensor(CN_DTYPE_F64, 2, 3, 4, 3), W = tensor(CN_DTYPE_F64, 2, 2, 3, 8);
+    cn_tensor b = tensor(CN_DTYPE_F64, 1, 1, 1, 8), Z = {0}, empty = {0}, bad;
     cn_conv_cache cache = {.hparameters = {.f = 77}};
 
 #define CONV(A_, W_, b_, h_, Z_, status, text) \
@@ -55,25 +55,25 @@ static void bad_convolutions_are_refused(void **state)
     CONV(&A, &W, NULL, h, &Z, CN_ERR_ARGUMENT, "b is NULL");
     CONV(&A, &W, &b, h, NULL, CN_ERR_ARGUMENT, "Z is NULL");
     CONV(&empty, &W, &b, h, &Z, CN_ERR_ARGUMENT, "A_prev is empty");
-    bad = of(CN_F64, 3, SHAPE(3, 4, 3));
+    bad = of(CN_DTYPE_F64, 3, SHAPE(3, 4, 3));
     CONV(&bad, &W, &b, h, &Z, CN_ERR_SHAPE,
          "A_prev has rank 3, expected (m, n_H_prev, n_W_prev, n_C_prev)");
     CONV(&A, &bad, &b, h, &Z, CN_ERR_SHAPE, "W has rank 3, expected (f, f, n_C_prev, n_C)");
     CONV(&A, &W, &bad, h, &Z, CN_ERR_SHAPE, "b has rank 3, expected (1, 1, 1, n_C)");
-    bad = of(CN_F64, 4, SHAPE(2, 0, 4, 3));
+    bad = of(CN_DTYPE_F64, 4, SHAPE(2, 0, 4, 3));
     CONV(&bad, &W, &b, h, &Z, CN_ERR_SHAPE,
          "A_prev has shape (2, 0, 4, 3), with an extent below 1");
-    bad = of(CN_U8, 4, SHAPE(2, 3, 4, 3));
+    bad = of(CN_DTYPE_U8, 4, SHAPE(2, 3, 4, 3));
     CONV(&bad, &W, &b, h, &Z, CN_ERR_ARGUMENT, "A_prev has dtype U8, expected F32 or F64");
-    bad = of(CN_F32, 4, SHAPE(2, 2, 3, 8));
+    bad = of(CN_DTYPE_F32, 4, SHAPE(2, 2, 3, 8));
     CONV(&A, &bad, &b, h, &Z, CN_ERR_ARGUMENT, "W is F32, A_prev is F64");
-    bad = of(CN_F32, 4, SHAPE(1, 1, 1, 8));
+    bad = of(CN_DTYPE_F32, 4, SHAPE(1, 1, 1, 8));
     CONV(&A, &W, &bad, h, &Z, CN_ERR_ARGUMENT, "b is F32, A_prev is F64");
-    bad = of(CN_F64, 4, SHAPE(2, 3, 3, 8));
+    bad = of(CN_DTYPE_F64, 4, SHAPE(2, 3, 3, 8));
     CONV(&A, &bad, &b, h, &Z, CN_ERR_SHAPE, "W is 2 x 3, expected a square f x f");
-    bad = of(CN_F64, 4, SHAPE(2, 2, 4, 8));
+    bad = of(CN_DTYPE_F64, 4, SHAPE(2, 2, 4, 8));
     CONV(&A, &bad, &b, h, &Z, CN_ERR_SHAPE, "W has 4 input channels, A_prev has 3");
-    bad = of(CN_F64, 4, SHAPE(1, 1, 1, 7));
+    bad = of(CN_DTYPE_F64, 4, SHAPE(1, 1, 1, 7));
     CONV(&A, &W, &bad, h, &Z, CN_ERR_SHAPE, "b has shape (1, 1, 1, 7), expected (1, 1, 1, 8)");
     CONV(&A, &W, &b, ((cn_hparameters){.stride = 0}), &Z, CN_ERR_ARGUMENT,
          "stride 0 x 0, expected at least 1 x 1");
@@ -81,13 +81,13 @@ static void bad_convolutions_are_refused(void **state)
          "pad -1, expected at least 0");
     CONV(&A, &W, &b, ((cn_hparameters){.stride = 1, .pad = 2147483647}), &Z, CN_ERR_SHAPE,
          "a padded side of 4294967297 elements is too long");
-    bad = of(CN_F64, 4, SHAPE(6, 6, 3, 8));
+    bad = of(CN_DTYPE_F64, 4, SHAPE(6, 6, 3, 8));
     CONV(&A, &bad, &b, ((cn_hparameters){.stride = 1, .pad = 1}), &Z, CN_ERR_SHAPE,
          "kernel 6 x 6 does not fit a 3 x 4 input padded to 5 rows");
-    bad = of(CN_F64, 4, SHAPE(2, 2, 2, 8));
+    bad = of(CN_DTYPE_F64, 4, SHAPE(2, 2, 2, 8));
     CONV(&A, &W, &b, h, &bad, CN_ERR_SHAPE,
          "Z: output has shape (2, 2, 2, 8), expected (2, 2, 3, 8)");
-    bad = cn_tensor_view(CN_F64, 4, SHAPE(2, 2, 3, 8), A.data);
+    bad = cn_tensor_view(CN_DTYPE_F64, 4, SHAPE(2, 2, 3, 8), A.data);
     CONV(&A, &W, &b, h, &bad, CN_ERR_ARGUMENT, "an output shares memory with an input");
 #undef CONV
 
@@ -102,8 +102,8 @@ static void bad_convolutions_are_refused(void **state)
 static void bad_backward_convolutions_are_refused(void **state)
 {
     (void)state;
-    cn_tensor A = tensor(CN_F64, 2, 3, 4, 3), W = tensor(CN_F64, 2, 2, 3, 8);
-    cn_tensor b = tensor(CN_F64, 1, 1, 1, 8), Z = {0}, bad, dA = {0}, dW = {0}, db = {0};
+    cn_tensor A = tensor(CN_DTYPE_F64, 2, 3, 4, 3), W = tensor(CN_DTYPE_F64, 2, 2, 3, 8);
+    cn_tensor b = tensor(CN_DTYPE_F64, 1, 1, 1, 8), Z = {0}, bad, dA = {0}, dW = {0}, db = {0};
     cn_conv_cache cache, empty = {0};
     ok(cn_conv_forward(&A, &W, &b, (cn_hparameters){.stride = 1}, &Z, &cache, &err));
 
@@ -116,15 +116,15 @@ static void bad_backward_convolutions_are_refused(void **state)
     CONV(&Z, &cache, NULL, &dW, &db, CN_ERR_ARGUMENT, "dA_prev is NULL");
     CONV(&Z, &cache, &dA, NULL, &db, CN_ERR_ARGUMENT, "dW is NULL");
     CONV(&Z, &cache, &dA, &dW, NULL, CN_ERR_ARGUMENT, "db is NULL");
-    bad = of(CN_F64, 4, SHAPE(2, 2, 2, 8));
+    bad = of(CN_DTYPE_F64, 4, SHAPE(2, 2, 2, 8));
     CONV(&bad, &cache, &dA, &dW, &db, CN_ERR_SHAPE,
          "dZ has shape (2, 2, 2, 8), expected (2, 2, 3, 8)");
-    bad = of(CN_F32, 4, SHAPE(2, 2, 3, 8));
+    bad = of(CN_DTYPE_F32, 4, SHAPE(2, 2, 3, 8));
     CONV(&bad, &cache, &dA, &dW, &db, CN_ERR_ARGUMENT, "dZ is F32, the cache's A_prev is F64");
-    bad = of(CN_F64, 4, SHAPE(1, 1, 1, 9));
+    bad = of(CN_DTYPE_F64, 4, SHAPE(1, 1, 1, 9));
     CONV(&Z, &cache, &dA, &dW, &bad, CN_ERR_SHAPE,
          "db: output has shape (1, 1, 1, 9), expected (1, 1, 1, 8)");
-    bad = cn_tensor_view(CN_F64, 4, SHAPE(2, 2, 3, 8), W.data);
+    bad = cn_tensor_view(CN_DTYPE_F64, 4, SHAPE(2, 2, 3, 8), W.data);
     CONV(&Z, &cache, &dA, &bad, &db, CN_ERR_ARGUMENT, "an output shares memory with an input");
     cache.hparameters.stride = 2;
     CONV(&Z, &cache, &dA, &dW, &db, CN_ERR_SHAPE,
@@ -135,9 +135,9 @@ static void bad_backward_convolutions_are_refused(void **state)
     for (int i = 0; i < 4; i++) cn_tensor_free(all[i]);
 
     /* dW and db of a 1 x 1 convolution of one channel look alike: they may not be one tensor. */
-    A = tensor(CN_F64, 1, 2, 2, 1);
-    W = tensor(CN_F64, 1, 1, 1, 1);
-    b = tensor(CN_F64, 1, 1, 1, 1);
+    A = tensor(CN_DTYPE_F64, 1, 2, 2, 1);
+    W = tensor(CN_DTYPE_F64, 1, 1, 1, 1);
+    b = tensor(CN_DTYPE_F64, 1, 1, 1, 1);
     ok(cn_conv_forward(&A, &W, &b, (cn_hparameters){.stride = 1}, &Z, &cache, &err));
     expect(cn_conv_backward(&Z, &cache, &dA, &dW, &dW, &err), CN_ERR_ARGUMENT,
            "conv_backward: two outputs share memory");
@@ -149,7 +149,7 @@ static void bad_poolings_are_refused(void **state)
 {
     (void)state;
     const cn_hparameters h = {.stride = 2, .f = 2};
-    cn_tensor X = tensor(CN_F64, 2, 4, 5, 3), A = {0}, dX = {0}, empty = {0}, bad;
+    cn_tensor X = tensor(CN_DTYPE_F64, 2, 4, 5, 3), A = {0}, dX = {0}, empty = {0}, bad;
     cn_pool_cache cache, none = {0};
 
 #define POOL(X_, h_, mode, A_, status, text)                                              \
@@ -166,7 +166,7 @@ static void bad_poolings_are_refused(void **state)
          "kernel 0 x 0, expected at least 1 x 1");
     POOL(&X, ((cn_hparameters){.stride = 1, .f = 5}), CN_POOL_AVERAGE, &A, CN_ERR_SHAPE,
          "kernel 5 x 5 does not fit a 4 x 5 input padded to 4 rows");
-    bad = of(CN_I32, 4, SHAPE(2, 4, 5, 3));
+    bad = of(CN_DTYPE_I32, 4, SHAPE(2, 4, 5, 3));
     POOL(&bad, h, CN_POOL_MAX, &A, CN_ERR_ARGUMENT, "A_prev has dtype I32, expected F32 or F64");
 #undef POOL
 
@@ -180,10 +180,10 @@ static void bad_poolings_are_refused(void **state)
     POOL(&A, &cache, CN_POOL_MAX, NULL, CN_ERR_ARGUMENT, "dA_prev is NULL");
     POOL(&A, &cache, (cn_pool_mode)-1, &dX, CN_ERR_ARGUMENT,
          "unknown mode -1, expected CN_POOL_MAX or CN_POOL_AVERAGE");
-    bad = of(CN_F64, 4, SHAPE(2, 2, 2, 4));
+    bad = of(CN_DTYPE_F64, 4, SHAPE(2, 2, 2, 4));
     POOL(&bad, &cache, CN_POOL_MAX, &dX, CN_ERR_SHAPE,
          "dA has shape (2, 2, 2, 4), expected (2, 2, 2, 3)");
-    bad = of(CN_F32, 4, SHAPE(2, 2, 2, 3));
+    bad = of(CN_DTYPE_F32, 4, SHAPE(2, 2, 2, 3));
     POOL(&bad, &cache, CN_POOL_MAX, &dX, CN_ERR_ARGUMENT, "dA is F32, the cache's A_prev is F64");
     POOL(&A, &cache, CN_POOL_MAX, &bad, CN_ERR_SHAPE, "dA_prev: output has dtype 0, expected 1");
 #undef POOL
@@ -194,8 +194,8 @@ static void bad_poolings_are_refused(void **state)
 static void bad_small_calls_are_refused(void **state)
 {
     (void)state;
-    cn_tensor X = tensor(CN_F64, 2, 3, 4, 2), out = {0}, empty = {0}, bad;
-    cn_tensor a = of(CN_F64, 3, SHAPE(2, 2, 3)), b = of(CN_F64, 3, SHAPE(1, 1, 1));
+    cn_tensor X = tensor(CN_DTYPE_F64, 2, 3, 4, 2), out = {0}, empty = {0}, bad;
+    cn_tensor a = of(CN_DTYPE_F64, 3, SHAPE(2, 2, 3)), b = of(CN_DTYPE_F64, 3, SHAPE(1, 1, 1));
     double Z = 77;
 
     expect(cn_zero_pad(NULL, 1, &out, &err), CN_ERR_ARGUMENT, "zero_pad: X is NULL");
@@ -215,7 +215,7 @@ static void bad_small_calls_are_refused(void **state)
            "conv_single_step: W has shape (1, 1, 1), expected (2, 2, 3)");
     expect(cn_conv_single_step(&a, &a, &a, &Z, &err), CN_ERR_SHAPE,
            "conv_single_step: b has shape (2, 2, 3), expected (1, 1, 1)");
-    bad = of(CN_F32, 3, SHAPE(2, 2, 3));
+    bad = of(CN_DTYPE_F32, 3, SHAPE(2, 2, 3));
     expect(cn_conv_single_step(&a, &bad, &b, &Z, &err), CN_ERR_ARGUMENT,
            "conv_single_step: W is F32, a_slice_prev is F64");
     expect(cn_conv_single_step(&a, &a, &b, NULL, &err), CN_ERR_ARGUMENT,
@@ -226,7 +226,7 @@ static void bad_small_calls_are_refused(void **state)
            "create_mask_from_window: x is empty");
     expect(cn_create_mask_from_window(&X, NULL, &err), CN_ERR_ARGUMENT,
            "create_mask_from_window: mask is NULL");
-    bad = of(CN_F64, 4, SHAPE(1, 1, 1, 1));
+    bad = of(CN_DTYPE_F64, 4, SHAPE(1, 1, 1, 1));
     bad.rank = 5;
     expect(cn_create_mask_from_window(&bad, &out, &err), CN_ERR_SHAPE,
            "create_mask_from_window: x has rank 5, expected 1 to 4");
@@ -235,7 +235,7 @@ static void bad_small_calls_are_refused(void **state)
            "distribute_value: shape (0, 2), expected at least (1, 1)");
     expect(cn_distribute_value(1, 2, 2, NULL, &err), CN_ERR_ARGUMENT,
            "distribute_value: a is NULL");
-    bad = of(CN_U8, 2, SHAPE(2, 2));
+    bad = of(CN_DTYPE_U8, 2, SHAPE(2, 2));
     expect(cn_distribute_value(1, 2, 2, &bad, &err), CN_ERR_SHAPE,
            "distribute_value: a: output has dtype 3, expected 1");
     assert_null(out.data);

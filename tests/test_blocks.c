@@ -43,14 +43,14 @@ static cn_tensor tensor(cn_dtype dtype, int a, int b, int c, int d)
 
 static double get(const cn_tensor *t, size_t i)
 {
-    return t->dtype == CN_F32   ? (double)((float *)t->data)[i]
-           : t->dtype == CN_F64 ? ((double *)t->data)[i]
-                                : ((uint8_t *)t->data)[i];
+    return t->dtype == CN_DTYPE_F32   ? (double)((float *)t->data)[i]
+           : t->dtype == CN_DTYPE_F64 ? ((double *)t->data)[i]
+                                      : ((uint8_t *)t->data)[i];
 }
 
 static void set(cn_tensor *t, size_t i, double value)
 {
-    if (t->dtype == CN_F32)
+    if (t->dtype == CN_DTYPE_F32)
         ((float *)t->data)[i] = (float)value;
     else
         ((double *)t->data)[i] = value;
@@ -138,9 +138,9 @@ static int output_size(int n_prev, int f, int pad, int stride)
 static problem conv_problem(int m, int n_H, int n_W, int n_C_prev, int n_C, int f, cn_hparameters h)
 {
     problem p = {.h = h};
-    p.A_prev = tensor(CN_F64, m, n_H, n_W, n_C_prev);
-    p.W = tensor(CN_F64, f, f, n_C_prev, n_C);
-    p.b = tensor(CN_F64, 1, 1, 1, n_C);
+    p.A_prev = tensor(CN_DTYPE_F64, m, n_H, n_W, n_C_prev);
+    p.W = tensor(CN_DTYPE_F64, f, f, n_C_prev, n_C);
+    p.b = tensor(CN_DTYPE_F64, 1, 1, 1, n_C);
     prepare_outputs(&p, (int[]){m, output_size(n_H, f, h.pad, h.stride),
                                 output_size(n_W, f, h.pad, h.stride), n_C});
     return p;
@@ -149,7 +149,7 @@ static problem conv_problem(int m, int n_H, int n_W, int n_C_prev, int n_C, int 
 static problem pool_problem(int m, int n_H, int n_W, int n_C, cn_pool_mode mode, cn_hparameters h)
 {
     problem p = {.h = h, .mode = mode};
-    p.A_prev = tensor(CN_F64, m, n_H, n_W, n_C);
+    p.A_prev = tensor(CN_DTYPE_F64, m, n_H, n_W, n_C);
     prepare_outputs(&p, (int[]){m, output_size(n_H, h.f, 0, h.stride),
                                 output_size(n_W, h.f, 0, h.stride), n_C});
     return p;
@@ -246,14 +246,14 @@ static void pool_gradients_are_differences(void **state)
 static problem in_f32(const problem *p)
 {
     problem q = {.h = p->h, .mode = p->mode};
-    q.A_prev = exact_copy(&p->A_prev, CN_F32);
+    q.A_prev = exact_copy(&p->A_prev, CN_DTYPE_F32);
     if (p->W.data) {
-        q.W = exact_copy(&p->W, CN_F32);
-        q.b = exact_copy(&p->b, CN_F32);
+        q.W = exact_copy(&p->W, CN_DTYPE_F32);
+        q.b = exact_copy(&p->b, CN_DTYPE_F32);
     }
     prepare_outputs(&q, p->Z.shape);
     cn_tensor_free(&q.dZ);
-    q.dZ = exact_copy(&p->dZ, CN_F32);
+    q.dZ = exact_copy(&p->dZ, CN_DTYPE_F32);
     return q;
 }
 
@@ -342,7 +342,7 @@ static void pooling_is_the_same_in_f32(void **state)
 static void an_impulse_shows_the_kernel(void **state)
 {
     (void)state;
-    for (int dtype = CN_F32; dtype <= CN_F64; dtype++) {
+    for (int dtype = CN_DTYPE_F32; dtype <= CN_DTYPE_F64; dtype++) {
         cn_tensor A_prev = tensor((cn_dtype)dtype, 1, 5, 7, 1), Z = {0};
         cn_tensor W = tensor((cn_dtype)dtype, 3, 3, 1, 1), b = tensor((cn_dtype)dtype, 1, 1, 1, 1);
         cn_tensor dA_prev = {0}, dW = {0}, db = {0};
@@ -404,7 +404,7 @@ static void every_tie_gets_the_whole_gradient(void **state)
 {
     (void)state;
     const double x[8] = {3, 1, -2, -2, 0, 3, -5, -2}, want[8] = {1, 0, 10, 10, 0, 1, 0, 10};
-    for (int dtype = CN_F32; dtype <= CN_F64; dtype++) {
+    for (int dtype = CN_DTYPE_F32; dtype <= CN_DTYPE_F64; dtype++) {
         double A[2], dA_prev[8];
         pool_row((cn_dtype)dtype, CN_POOL_MAX, x, A, dA_prev);
         assert_true(A[0] == 3 && A[1] == -2);
@@ -417,7 +417,7 @@ static void a_window_with_a_nan_is_nan(void **state)
     (void)state;
     const double x[8] = {3, 9, 1, 2, NAN, 4, 0, 5}, want[8] = {0, 0, 0, 0, 1, 0, 0, 10};
     const double infinite[8] = {-INFINITY, -INFINITY, 1, INFINITY, -INFINITY, -INFINITY, 0, 5};
-    for (int dtype = CN_F32; dtype <= CN_F64; dtype++) {
+    for (int dtype = CN_DTYPE_F32; dtype <= CN_DTYPE_F64; dtype++) {
         double A[2], dA_prev[8];
         pool_row((cn_dtype)dtype, CN_POOL_MAX, x, A, dA_prev);
         assert_true(isnan(A[0]) && A[1] == 5);
@@ -434,12 +434,12 @@ static void a_window_with_a_nan_is_nan(void **state)
 static void mask_marks_maxima_or_nans(void **state)
 {
     (void)state;
-    for (int dtype = CN_F32; dtype <= CN_F64; dtype++) {
+    for (int dtype = CN_DTYPE_F32; dtype <= CN_DTYPE_F64; dtype++) {
         cn_tensor x = tensor((cn_dtype)dtype, 1, 1, 1, 5), mask = {0};
         const double ties[5] = {2, -1, 2, 0, 1}, nans[5] = {2, NAN, 7, NAN, 1};
         for (size_t i = 0; i < 5; i++) set(&x, i, ties[i]);
         ok(cn_create_mask_from_window(&x, &mask, &err));
-        assert_int_equal(mask.dtype, CN_U8);
+        assert_int_equal(mask.dtype, CN_DTYPE_U8);
         assert_memory_equal(mask.data, ((uint8_t[]){1, 0, 1, 0, 0}), 5);
         for (size_t i = 0; i < 5; i++) set(&x, i, nans[i]);
         ok(cn_create_mask_from_window(&x, &mask, &err));
@@ -454,7 +454,7 @@ static void mask_marks_maxima_or_nans(void **state)
 static void zero_pad_surrounds_with_zeros(void **state)
 {
     (void)state;
-    for (int dtype = CN_F32; dtype <= CN_F64; dtype++)
+    for (int dtype = CN_DTYPE_F32; dtype <= CN_DTYPE_F64; dtype++)
         for (int pad = 0; pad <= 3; pad++) {
             cn_tensor X = tensor((cn_dtype)dtype, 2, 3, 4, 2);
             cn_tensor X_pad = tensor((cn_dtype)dtype, 2, 3 + 2 * pad, 4 + 2 * pad, 2);
@@ -479,16 +479,17 @@ static void single_step_and_distribute_in_f32(void **state)
     (void)state;
     float a[] = {1, 2, 3, 4}, w[] = {0.5f, -1, 2, 3}, bias[] = {0.25f}, shares[6];
     const int shape[] = {2, 2, 1}, one[] = {1, 1, 1};
-    cn_tensor A = cn_tensor_view(CN_F32, 3, shape, a), W = cn_tensor_view(CN_F32, 3, shape, w);
-    cn_tensor b = cn_tensor_view(CN_F32, 3, one, bias);
-    cn_tensor out = cn_tensor_view(CN_F32, 2, (int[]){2, 3}, shares), fresh = {0};
+    cn_tensor A = cn_tensor_view(CN_DTYPE_F32, 3, shape, a),
+              W = cn_tensor_view(CN_DTYPE_F32, 3, shape, w);
+    cn_tensor b = cn_tensor_view(CN_DTYPE_F32, 3, one, bias);
+    cn_tensor out = cn_tensor_view(CN_DTYPE_F32, 2, (int[]){2, 3}, shares), fresh = {0};
     double Z;
     ok(cn_conv_single_step(&A, &W, &b, &Z, &err));
     assert_true(Z == 0.5 - 2 + 6 + 12 + 0.25);
     ok(cn_distribute_value(3, 2, 3, &out, &err));
     for (int i = 0; i < 6; i++) assert_true(shares[i] == 0.5f);
     ok(cn_distribute_value(3, 2, 3, &fresh, &err));
-    assert_int_equal(fresh.dtype, CN_F64);
+    assert_int_equal(fresh.dtype, CN_DTYPE_F64);
     cn_tensor_free(&fresh);
 }
 

@@ -29,7 +29,7 @@ static int set_up(void **state)
     files_make_folder(f.folder);
     files_join(f.file, f.folder, "a.checkpoint");
     files_join(f.first, f.folder, "first.checkpoint");
-    assert_int_equal(cn_dataset_load(&all, "digits", CN_TEST, NULL), CN_OK);
+    assert_int_equal(cn_dataset_load(&all, "digits", CN_SUBSET_TEST, NULL, NULL), CN_OK);
     assert_int_equal(cn_dataset_slice(&f.data, all, 0, PICTURES, NULL), CN_OK);
     assert_int_equal(cn_dataset_slice(&f.valid, all, PICTURES, 30, NULL), CN_OK);
     cn_dataset_free(all);
@@ -107,7 +107,7 @@ static void stopped_at_any_step_it_goes_on_with_the_same_bits(void **state)
                                                          "dense classes");
         cn_error err;
         cn_fit_opts opts = options(f);
-        opts.checkpoint = f->file;
+        opts.checkpoint.path = f->file;
         opts.progress = stop_after;
         opts.user = &steps;
         assert_int_equal(cn_fit(model, f->data, &opts, NULL, NULL), CN_ERR_STOPPED);
@@ -131,7 +131,7 @@ static void stopped_at_an_epochs_end_it_goes_on_with_the_next(void **state)
     cn_progress last;
     cn_model *whole = train_through(f, options(f), &last), *model = network();
     cn_fit_opts opts = options(f);
-    opts.checkpoint = f->file;
+    opts.checkpoint.path = f->file;
     opts.progress = stop_at_epoch_end;
     for (int epoch = 1; epoch <= EPOCHS; epoch++) {
         assert_int_equal(cn_fit(model, f->data, &opts, &last, NULL), CN_ERR_STOPPED);
@@ -161,8 +161,11 @@ static const recipe recipes[] = {
     {"sgd with everything",
      RESIDUAL,
      {.learning_rate = 0.05,
-      .optimizer =
-          {.kind = CN_SGD, .momentum = 0.9, .nesterov = true, .weight_decay = 5e-4, .clip_norm = 1},
+      .optimizer = {.kind = CN_OPTIMIZER_SGD,
+                    .momentum = 0.9,
+                    .nesterov = true,
+                    .weight_decay = 5e-4,
+                    .clip_norm = 1},
       .loss = {.label_smoothing = 0.1},
       .average = {.kind = CN_AVERAGE_EMA, .decay = 0.9},
       .schedule = {.kind = CN_SCHEDULE_ONE_CYCLE, .warmup = 0.5},
@@ -171,13 +174,13 @@ static const recipe recipes[] = {
      "depthwise 3x3 same depth_multiplier 3, gelu, avgpool 2, dense 9, silu, dense classes",
      {.learning_rate = 0.01,
       .accumulate = 2,
-      .optimizer = {.kind = CN_ADAMW},
+      .optimizer = {.kind = CN_OPTIMIZER_ADAMW},
       .average = {.kind = CN_AVERAGE_LOOKAHEAD, .every = 3},
       .augment = {.shift = 1, .rotate = 10, .scale = 0.1, .contrast = 0.2}}},
     {"rmsprop, plateau, the best epoch",
      "conv 6 3x3 stride 2, leaky_relu, dense classes",
      {.learning_rate = 0.05,
-      .optimizer = {.kind = CN_RMSPROP, .momentum = 0.5},
+      .optimizer = {.kind = CN_OPTIMIZER_RMSPROP, .momentum = 0.5},
       .schedule = {.kind = CN_SCHEDULE_PLATEAU, .patience = 1, .factor = 0.5},
       .best = {.keep = true}}},
 };
@@ -193,7 +196,7 @@ static cn_model *follow(const fixture *f, const recipe *r, int threads, int stop
     opts.seed = 5;
     opts.valid = f->valid;
     opts.threads = threads;
-    opts.checkpoint = stop || resume ? f->file : NULL;
+    opts.checkpoint.path = stop || resume ? f->file : NULL;
     opts.resume = resume ? f->file : NULL;
     opts.progress = stop ? stop_after : NULL;
     opts.user = &stop;
@@ -254,7 +257,7 @@ static cn_model *train_for(const fixture *f, const recipe *r, cn_fit_opts opts, 
     opts.seed = 5;
     opts.valid = f->valid;
     opts.threads = 1;
-    opts.checkpoint = f->file;
+    opts.checkpoint.path = f->file;
     opts.progress = draw_curve;
     opts.user = c;
     if (cn_fit(model, f->data, &opts, NULL, &err) != CN_OK) fail_msg("%s: %s", r->name, err.text);
@@ -299,7 +302,7 @@ static void a_stopped_training_can_be_extended(void **state)
     opts.batch = BATCH;
     opts.seed = 5;
     opts.valid = f->valid;
-    opts.checkpoint = f->file;
+    opts.checkpoint.path = f->file;
     opts.progress = stop_after;
     opts.user = &steps;
     cn_model *model = network_of(RESIDUAL);
@@ -343,7 +346,7 @@ static void write_checkpoint(const fixture *f)
     cn_model *model = network();
     int steps = STEPS + 4;
     cn_fit_opts opts = options(f);
-    opts.checkpoint = f->file;
+    opts.checkpoint.path = f->file;
     opts.progress = stop_after;
     opts.user = &steps;
     assert_int_equal(cn_fit(model, f->data, &opts, NULL, NULL), CN_ERR_STOPPED);
@@ -380,7 +383,8 @@ static void another_training_is_refused_by_name(void **state)
     REFUSED(seed, 6, "seed: the training began with \"5\", found \"6\"");
     REFUSED(learning_rate, 0.02, "learning rate: the training began with 0.01, found 0.02");
     REFUSED(no_shuffle, true, "no shuffle: the training began with no, found yes");
-    REFUSED(optimizer.kind, CN_SGD, "optimizer: the training began with \"adam\", found \"sgd\"");
+    REFUSED(optimizer.kind, CN_OPTIMIZER_SGD,
+            "optimizer: the training began with \"adam\", found \"sgd\"");
     REFUSED(optimizer.weight_decay, 0.1, "weight decay: the training began with 0, found 0.1");
     REFUSED(augment.crop, 1, "augment: crop: the training began with 0, found 1");
     REFUSED(average.kind, CN_AVERAGE_EMA,
@@ -472,11 +476,11 @@ static void intervals_are_kept(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         events seen = {0};
         cn_fit_opts opts = options(f);
-        opts.checkpoint = f->file;
-        opts.checkpoint_epochs = cases[i].epochs;
-        opts.checkpoint_steps = cases[i].steps;
-        opts.checkpoint_seconds = cases[i].seconds;
-        opts.checkpoint_written = count_event;
+        opts.checkpoint.path = f->file;
+        opts.checkpoint.epochs = cases[i].epochs;
+        opts.checkpoint.steps = cases[i].steps;
+        opts.checkpoint.seconds = cases[i].seconds;
+        opts.checkpoint.written = count_event;
         opts.user = &seen;
         cn_model_free(train_through(f, opts, NULL));
         assert_int_equal(seen.written, cases[i].written);
@@ -490,8 +494,8 @@ static void a_checkpoint_that_cannot_be_written_changes_nothing(void **state)
     events seen = {0};
     cn_fit_opts opts = options(f);
     cn_model *whole = train_through(f, opts, NULL);
-    opts.checkpoint = "no/such/folder/a.checkpoint";
-    opts.checkpoint_written = count_event;
+    opts.checkpoint.path = "no/such/folder/a.checkpoint";
+    opts.checkpoint.written = count_event;
     opts.user = &seen;
     cn_model *model = train_through(f, opts, NULL);
     assert_same_bits(model, whole);
@@ -508,11 +512,11 @@ static void the_note_comes_back(void **state)
     char text[40];
     cn_error err;
     cn_fit_opts opts = options(f);
-    opts.checkpoint = f->file;
-    opts.checkpoint_note = "gr\xc3\xbc\xc3\x9f \"dich\"";
+    opts.checkpoint.path = f->file;
+    opts.checkpoint.note = "gr\xc3\xbc\xc3\x9f \"dich\"";
     cn_model *model = train_through(f, opts, NULL), *loaded = NULL;
     assert_int_equal(cn_checkpoint_note(f->file, text, sizeof text, &err), CN_OK);
-    assert_string_equal(text, opts.checkpoint_note);
+    assert_string_equal(text, opts.checkpoint.note);
     assert_int_equal(cn_checkpoint_note(f->file, text, 5, &err), CN_ERR_ARGUMENT);
     /* A checkpoint is a model; a model is no checkpoint. */
     assert_int_equal(cn_model_load(&loaded, f->file, NULL), CN_OK);

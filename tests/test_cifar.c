@@ -54,15 +54,15 @@ static void write_batches(const char *folder, const char *test_name)
     }
 }
 
-static cn_status load(cn_dataset **data, const char *kind, const char *folder, cn_split split,
+static cn_status load(cn_dataset **data, const char *kind, const char *folder, cn_subset split,
                       cn_error *err)
 {
     char spec[FILES_PATH + 16];
     snprintf(spec, sizeof spec, "%s%s", kind, folder);
-    return cn_dataset_load(data, spec, split, err);
+    return cn_dataset_load(data, spec, split, NULL, err);
 }
 
-static void expect_failure(const char *kind, const char *folder, cn_split split, cn_status status,
+static void expect_failure(const char *kind, const char *folder, cn_subset split, cn_status status,
                            const char *part)
 {
     cn_dataset *data = NULL;
@@ -90,7 +90,8 @@ static void five_batches_are_one_set(void **state)
     write_batches(folder, "test_batch.bin");
     for (int by_name = 0; by_name < 2; by_name++) {
         cn_dataset *data = NULL;
-        assert_int_equal(load(&data, by_name ? "cifar10:" : "", folder, CN_TRAIN, NULL), CN_OK);
+        assert_int_equal(load(&data, by_name ? "cifar10:" : "", folder, CN_SUBSET_TRAIN, NULL),
+                         CN_OK);
         assert_int_equal(cn_dataset_size(data), 10);
         assert_int_equal(cn_dataset_classes(data), 10);
         assert_memory_equal(cn_dataset_shape(data), ((int[]){32, 32, 3}), 12);
@@ -103,7 +104,8 @@ static void five_batches_are_one_set(void **state)
         assert_string_equal(cn_dataset_class_name(data, 9), "truck");
         cn_dataset_free(data);
         data = NULL;
-        assert_int_equal(load(&data, by_name ? "cifar10:" : "", folder, CN_TEST, NULL), CN_OK);
+        assert_int_equal(load(&data, by_name ? "cifar10:" : "", folder, CN_SUBSET_TEST, NULL),
+                         CN_OK);
         assert_int_equal(cn_dataset_size(data), 2);
         check_picture(data, 1, 6, 1);
         cn_dataset_free(data);
@@ -125,20 +127,20 @@ static void parts_of_the_test_set_will_do(void **state)
     gzclose(gz);
     write_records(folder, "test_batch_rest.bin", &more);
     write_records(folder, "test_batch.txt", &more);
-    assert_int_equal(load(&data, "cifar10:", folder, CN_TEST, NULL), CN_OK);
+    assert_int_equal(load(&data, "cifar10:", folder, CN_SUBSET_TEST, NULL), CN_OK);
     assert_int_equal(cn_dataset_size(data), 5);
     check_picture(data, 0, 6, 0);
     check_picture(data, 4, 7, 2);
     cn_dataset_free(data);
     data = NULL;
     remove(files_join(path, folder, "test_batch_rest.bin"));
-    assert_int_equal(load(&data, "cifar10:", folder, CN_TEST, NULL), CN_OK);
+    assert_int_equal(load(&data, "cifar10:", folder, CN_SUBSET_TEST, NULL), CN_OK);
     assert_int_equal(cn_dataset_size(data), 5);
     check_picture(data, 4, 7, 2);
     cn_dataset_free(data);
     data = NULL;
     write_records(folder, "test_batch.bin", &more);
-    assert_int_equal(load(&data, "cifar10:", folder, CN_TEST, NULL), CN_OK);
+    assert_int_equal(load(&data, "cifar10:", folder, CN_SUBSET_TEST, NULL), CN_OK);
     assert_int_equal(cn_dataset_size(data), 3);
     cn_dataset_free(data);
     files_remove_folder(folder);
@@ -154,9 +156,9 @@ static void the_hundred_classes_have_fine_labels(void **state)
     r.at[1] = 99;
     write_records(folder, "train.bin", &r);
     write_records(folder, "test.bin", &r);
-    expect_failure("", folder, CN_TRAIN, CN_ERR_UNSUPPORTED, "no data set recognised");
+    expect_failure("", folder, CN_SUBSET_TRAIN, CN_ERR_UNSUPPORTED, "no data set recognised");
     write_records(folder, "fine_label_names.txt", &r);
-    assert_int_equal(load(&data, "", folder, CN_TEST, NULL), CN_OK);
+    assert_int_equal(load(&data, "", folder, CN_SUBSET_TEST, NULL), CN_OK);
     assert_int_equal(cn_dataset_size(data), 2);
     assert_int_equal(cn_dataset_classes(data), 100);
     assert_int_equal(cn_dataset_label(data, 0), 99);
@@ -167,7 +169,7 @@ static void the_hundred_classes_have_fine_labels(void **state)
     cn_dataset_free(data);
     r.at[1] = 100;
     write_records(folder, "train.bin", &r);
-    expect_failure("cifar100:", folder, CN_TRAIN, CN_ERR_FORMAT,
+    expect_failure("cifar100:", folder, CN_SUBSET_TRAIN, CN_ERR_FORMAT,
                    "train.bin: byte 1: label 100, expected 0 to 99");
     files_remove_folder(folder);
 }
@@ -177,19 +179,19 @@ static void what_is_wrong_is_said(void **state)
     (void)state;
     char folder[FILES_PATH], path[FILES_PATH];
     files_make_folder(folder);
-    expect_failure("cifar10:", "", CN_TRAIN, CN_ERR_ARGUMENT, "expected a folder's path");
-    expect_failure("cifar10:", folder, CN_TRAIN, CN_ERR_IO,
+    expect_failure("cifar10:", "", CN_SUBSET_TRAIN, CN_ERR_ARGUMENT, "expected a folder's path");
+    expect_failure("cifar10:", folder, CN_SUBSET_TRAIN, CN_ERR_IO,
                    "expected data_batch_1.bin (or .gz, .xz), found none");
-    expect_failure("cifar10:", folder, CN_TEST, CN_ERR_IO,
+    expect_failure("cifar10:", folder, CN_SUBSET_TEST, CN_ERR_IO,
                    "expected test_batch.bin (or .gz, .xz), found none");
-    expect_failure("cifar100:", folder, CN_TEST, CN_ERR_IO, "expected test.bin");
+    expect_failure("cifar100:", folder, CN_SUBSET_TEST, CN_ERR_IO, "expected test.bin");
     write_batches(folder, "test_batch.bin");
     remove(files_join(path, folder, "data_batch_4.bin"));
-    expect_failure("", folder, CN_TRAIN, CN_ERR_IO, "expected data_batch_4.bin");
+    expect_failure("", folder, CN_SUBSET_TRAIN, CN_ERR_IO, "expected data_batch_4.bin");
     records r = make_records(4, "ab", false);
     r.at[PICTURE + 1] = 10;
     write_records(folder, "data_batch_4.bin", &r);
-    expect_failure("cifar10:", folder, CN_TRAIN, CN_ERR_FORMAT,
+    expect_failure("cifar10:", folder, CN_SUBSET_TRAIN, CN_ERR_FORMAT,
                    "data_batch_4.bin: byte 3073: label 10, expected 0 to 9");
     const size_t cuts[] = {0, 1, PICTURE, PICTURE + 2, 2 * PICTURE + 1};
     const char *found[] = {"byte 0: expected a record of 3073 bytes, found 0",
@@ -201,13 +203,13 @@ static void what_is_wrong_is_said(void **state)
         r = make_records(4, "ab", false);
         r.size = cuts[i];
         write_records(folder, "data_batch_4.bin", &r);
-        expect_failure("cifar10:", folder, CN_TRAIN, CN_ERR_FORMAT, found[i]);
+        expect_failure("cifar10:", folder, CN_SUBSET_TRAIN, CN_ERR_FORMAT, found[i]);
     }
     remove(files_join(path, folder, "data_batch_4.bin"));
     assert_int_equal(mkdir(path, 0700), 0);
-    expect_failure("cifar10:", folder, CN_TRAIN, CN_ERR_IO, "found a directory");
+    expect_failure("cifar10:", folder, CN_SUBSET_TRAIN, CN_ERR_IO, "found a directory");
     files_remove_folder(folder);
-    expect_failure("cifar10:", folder, CN_TEST, CN_ERR_IO, "No such file or directory");
+    expect_failure("cifar10:", folder, CN_SUBSET_TEST, CN_ERR_IO, "No such file or directory");
 }
 
 /* Zeros without end are pictures of airplanes without end: gzip's members, one after the other, 300
@@ -231,7 +233,8 @@ static void a_bomb_is_stopped(void **state)
     fclose(file);
     free(member);
     free(zeros);
-    expect_failure("cifar10:", folder, CN_TEST, CN_ERR_UNSUPPORTED, "more than 100000 pictures");
+    expect_failure("cifar10:", folder, CN_SUBSET_TEST, CN_ERR_UNSUPPORTED,
+                   "more than 100000 pictures");
     files_remove_folder(folder);
 }
 
@@ -255,14 +258,15 @@ static void xz_is_unpacked(void **state)
     static float x[PICTURE];
     int32_t label, harmless = 0;
     cn_dataset *data = NULL;
-    assert_int_equal(load(&data, "cifar10:", folder, CN_TEST, NULL), CN_OK);
+    assert_int_equal(load(&data, "cifar10:", folder, CN_SUBSET_TEST, NULL), CN_OK);
     assert_int_equal(cn_dataset_size(data), 1);
     assert_int_equal(cn_dataset_label(data, 0), 0);
     cn_dataset_free(data);
     data = NULL;
     for (size_t size = 6; size < sizeof xz_record; size++) {
         files_write(path, xz_record, size);
-        expect_failure("cifar10:", folder, CN_TEST, CN_ERR_FORMAT, "the xz stream is cut short");
+        expect_failure("cifar10:", folder, CN_SUBSET_TEST, CN_ERR_FORMAT,
+                       "the xz stream is cut short");
     }
     for (size_t bit = 8 * 6; bit < 8 * sizeof xz_record; bit++) {
         uint8_t bad[sizeof xz_record];
@@ -271,7 +275,7 @@ static void xz_is_unpacked(void **state)
         files_write(path, bad, sizeof bad);
         cn_error err = {CN_OK, ""};
         /* Some bits of an LZMA stream's last bytes carry nothing. */
-        if (load(&data, "cifar10:", folder, CN_TEST, &err) != CN_OK) {
+        if (load(&data, "cifar10:", folder, CN_SUBSET_TEST, &err) != CN_OK) {
             assert_says(err, "xz");
             continue;
         }
@@ -284,7 +288,7 @@ static void xz_is_unpacked(void **state)
     }
     assert_true(harmless < 40);
 #else
-    expect_failure("cifar10:", folder, CN_TEST, CN_ERR_UNSUPPORTED, "(CONVNET_LZMA)");
+    expect_failure("cifar10:", folder, CN_SUBSET_TEST, CN_ERR_UNSUPPORTED, "(CONVNET_LZMA)");
 #endif
     files_remove_folder(folder);
 }
@@ -300,7 +304,7 @@ static void cifar_10_has_its_published_figures(void **state)
     if (!files_shared(folder, "data/cifar-10")) skip();
     cn_dataset *data = NULL;
     float mean[3], std[3];
-    assert_int_equal(load(&data, "cifar10:", folder, CN_TEST, NULL), CN_OK);
+    assert_int_equal(load(&data, "cifar10:", folder, CN_SUBSET_TEST, NULL), CN_OK);
     assert_int_equal(cn_dataset_size(data), 1000);
     const int32_t first[] = {3, 8, 8, 0, 6, 6, 1, 6, 3, 1};
     for (int i = 0; i < 10; i++) assert_int_equal(cn_dataset_label(data, i), first[i]);

@@ -154,15 +154,15 @@ summaries() {
     run summary lenet5 --json
     expect_status 0
     expect_keys "$out" parameters multiply_adds layers memory_running memory_training
-    [[ $out == '{"parameters":61706,"statistics":0,"multiply_adds":416520,'* ]] || fail "$last: $out"
+    [[ $out == '{"parameters":61706,"buffers":0,"multiply_adds":416520,'* ]] || fail "$last: $out"
     run summary signs --json
     [[ $out == '{"parameters":1310,'* ]] || fail "$last: $out"
     run summary "conv 8 3x3 same, relu, maxpool 2, dense 10" --shape 32x32x3 --json
     [[ $out == '{"parameters":20714,'* ]] || fail "$last: $out"
     run summary happy --json
-    [[ $out == '{"parameters":37569,"statistics":64,'* ]] || fail "$last: $out"
+    [[ $out == '{"parameters":37569,"buffers":64,'* ]] || fail "$last: $out"
     run summary "conv 4 3x3 same, batchnorm, relu, dense 3"
-    expect_out_has "statistics"
+    expect_out_has "buffers"
     # No weights are made: these would be 4 TB.
     run summary "dense 1000000, dense 1000000" --shape 8x8x1 --batch-size 1
     expect_status 0

@@ -99,17 +99,17 @@ static void draw(cn_rng *rng, cn_tensor *t, cn_dtype dtype, const int *shape)
 static double get(const cn_tensor *t, size_t i)
 {
     switch (t->dtype) {
-    case CN_F32: return ((float *)t->data)[i];
-    case CN_F64: return ((double *)t->data)[i];
-    case CN_I32: return ((int32_t *)t->data)[i];
-    case CN_U8: return ((uint8_t *)t->data)[i];
+    case CN_DTYPE_F32: return ((float *)t->data)[i];
+    case CN_DTYPE_F64: return ((double *)t->data)[i];
+    case CN_DTYPE_I32: return ((int32_t *)t->data)[i];
+    case CN_DTYPE_U8: return ((uint8_t *)t->data)[i];
     }
     return NAN;
 }
 
 static void set(cn_tensor *t, size_t i, double value)
 {
-    if (t->dtype == CN_F32)
+    if (t->dtype == CN_DTYPE_F32)
         ((float *)t->data)[i] = (float)value;
     else
         ((double *)t->data)[i] = value;
@@ -119,7 +119,7 @@ static void single_step(const course_case *c, cn_tensor r[RESULTS])
 {
     double z;
     ok(cn_conv_single_step(&r[A_PREV], &r[W], &r[B], &z, &err));
-    ok(cn_tensor_create(&r[Z], CN_F64, 1, (int[]){1}, &err));
+    ok(cn_tensor_create(&r[Z], CN_DTYPE_F64, 1, (int[]){1}, &err));
     set(&r[Z], 0, z + (c->bias_times - 1) * get(&r[B], 0));
 }
 
@@ -245,7 +245,7 @@ static bool check_figure(const course_case *c, const figure *f, const cn_tensor 
                          cn_dtype dtype)
 {
     static double found[MOST];
-    const double rounding = dtype == CN_F64 ? 1e-12 : 5e-5;
+    const double rounding = dtype == CN_DTYPE_F64 ? 1e-12 : 5e-5;
     const char *text = f->published;
     assert_int_equal(evaluate(f, r, found), f->count);
     for (int i = 0; i < f->count; i++) {
@@ -288,13 +288,13 @@ static void check_all(cn_dtype dtype)
 static void every_published_figure_in_f64(void **state)
 {
     (void)state;
-    check_all(CN_F64);
+    check_all(CN_DTYPE_F64);
 }
 
 static void every_published_figure_in_f32(void **state)
 {
     (void)state;
-    check_all(CN_F32);
+    check_all(CN_DTYPE_F32);
 }
 
 int main(void)

@@ -76,7 +76,7 @@ static void idx_gives_shape_and_elements(void **state)
     for (int packed = 0; packed < 2; packed++) {
         cn_tensor t = {0};
         assert_int_equal(read_bytes(packed ? &gz : &b, &t, NULL), CN_OK);
-        assert_int_equal(t.dtype, CN_U8);
+        assert_int_equal(t.dtype, CN_DTYPE_U8);
         assert_int_equal(t.rank, 3);
         assert_int_equal(t.shape[0], 2);
         assert_int_equal(t.shape[2], 4);
@@ -215,7 +215,7 @@ static cn_status load(cn_dataset **data, const char *kind, const char *folder, c
 {
     char spec[FILES_PATH + 16];
     snprintf(spec, sizeof spec, "%s%s", kind, folder);
-    return cn_dataset_load(data, spec, CN_TRAIN, err);
+    return cn_dataset_load(data, spec, CN_SUBSET_TRAIN, NULL, err);
 }
 
 static void the_four_files_are_found_in_every_spelling(void **state)
@@ -296,12 +296,13 @@ static void an_unknown_spec_says_what_there_is(void **state)
     files_remove_folder(folder);
     assert_int_equal(load(&data, "", folder, &err), CN_ERR_ARGUMENT);
     assert_says(err, "neither a folder nor a kind of data set; the kinds are digits");
-    assert_int_equal(cn_dataset_load(&data, "mnist:", CN_TRAIN, &err), CN_ERR_ARGUMENT);
+    assert_int_equal(cn_dataset_load(&data, "mnist:", CN_SUBSET_TRAIN, NULL, &err),
+                     CN_ERR_ARGUMENT);
     assert_says(err, "expected a folder's path after the colon, found nothing");
     assert_int_equal(load(&data, "digits:", folder, &err), CN_ERR_ARGUMENT);
     assert_says(err, "takes no path");
-    assert_int_equal(cn_dataset_load(&data, "digits", (cn_split)5, &err), CN_ERR_ARGUMENT);
-    assert_int_equal(cn_dataset_load(NULL, "digits", CN_TRAIN, &err), CN_ERR_ARGUMENT);
+    assert_int_equal(cn_dataset_load(&data, "digits", (cn_subset)5, NULL, &err), CN_ERR_ARGUMENT);
+    assert_int_equal(cn_dataset_load(NULL, "digits", CN_SUBSET_TRAIN, NULL, &err), CN_ERR_ARGUMENT);
     assert_null(data);
 }
 
@@ -310,7 +311,7 @@ static void remarks_are_lines(void **state)
     (void)state;
     cn_remarks remarks = {NULL};
     cn_dataset *data = NULL;
-    assert_int_equal(cn_dataset_load(&data, "digits", CN_TEST, NULL), CN_OK);
+    assert_int_equal(cn_dataset_load(&data, "digits", CN_SUBSET_TEST, NULL, NULL), CN_OK);
     assert_string_equal(cn_dataset_remarks(data), "");
     assert_int_equal(cn_remark(&remarks, NULL, "passed over %d", 3), CN_OK);
     assert_int_equal(cn_remark(&remarks, NULL, "a name: %s", "two\nlines"), CN_OK);
@@ -343,8 +344,8 @@ static void digits_are_embedded(void **state)
 {
     (void)state;
     cn_dataset *train = NULL, *test = NULL;
-    assert_int_equal(cn_dataset_load(&train, "digits", CN_TRAIN, NULL), CN_OK);
-    assert_int_equal(cn_dataset_load(&test, "digits", CN_TEST, NULL), CN_OK);
+    assert_int_equal(cn_dataset_load(&train, "digits", CN_SUBSET_TRAIN, NULL, NULL), CN_OK);
+    assert_int_equal(cn_dataset_load(&test, "digits", CN_SUBSET_TEST, NULL, NULL), CN_OK);
     assert_int_equal(cn_dataset_size(train), 1438);
     assert_int_equal(cn_dataset_size(test), 359);
     assert_int_equal(cn_dataset_classes(test), 10);
@@ -373,7 +374,7 @@ static void a_set_is_a_copy_that_can_be_sliced(void **state)
     uint8_t pixels[5 * 4];
     int32_t labels[5] = {0, 1, 2, 1, 0};
     for (int i = 0; i < 20; i++) pixels[i] = (uint8_t)(i * 12);
-    cn_tensor images = cn_tensor_view(CN_U8, 4, (int[]){5, 2, 2, 1}, pixels);
+    cn_tensor images = cn_tensor_view(CN_DTYPE_U8, 4, (int[]){5, 2, 2, 1}, pixels);
     cn_dataset *data = NULL, *part = NULL;
     cn_error err;
     assert_int_equal(cn_dataset_create(&data, &images, labels, 3, NULL), CN_OK);
@@ -406,7 +407,7 @@ static void a_wrong_set_is_refused(void **state)
     (void)state;
     float pixels[4] = {0, 1, INFINITY, 0};
     int32_t labels[2] = {0, 3};
-    cn_tensor images = cn_tensor_view(CN_F32, 4, (int[]){2, 1, 2, 1}, pixels);
+    cn_tensor images = cn_tensor_view(CN_DTYPE_F32, 4, (int[]){2, 1, 2, 1}, pixels);
     cn_dataset *data = NULL;
     cn_error err;
     assert_int_equal(cn_dataset_create(&data, &images, labels, 3, &err), CN_ERR_FORMAT);
@@ -417,7 +418,7 @@ static void a_wrong_set_is_refused(void **state)
     assert_int_equal(cn_dataset_create(&data, &images, labels, 0, &err), CN_ERR_ARGUMENT);
     images.rank = 3;
     assert_int_equal(cn_dataset_create(&data, &images, labels, 4, &err), CN_ERR_SHAPE);
-    images = cn_tensor_view(CN_F64, 4, (int[]){1, 1, 2, 1}, pixels);
+    images = cn_tensor_view(CN_DTYPE_F64, 4, (int[]){1, 1, 2, 1}, pixels);
     assert_int_equal(cn_dataset_create(&data, &images, labels, 4, &err), CN_ERR_SHAPE);
     assert_int_equal(cn_dataset_create(&data, NULL, labels, 4, &err), CN_ERR_ARGUMENT);
     assert_null(data);
@@ -441,7 +442,7 @@ static void batches_are_normalised_channel_by_channel(void **state)
     for (size_t k = 0; k < sizeof channels / sizeof *channels; k++) {
         int C = channels[k];
         for (int f32 = 0; f32 < 2; f32++) {
-            cn_tensor t = cn_tensor_view(f32 ? CN_F32 : CN_U8, 4, (int[]){2, 5, 7, C},
+            cn_tensor t = cn_tensor_view(f32 ? CN_DTYPE_F32 : CN_DTYPE_U8, 4, (int[]){2, 5, 7, C},
                                          f32 ? (void *)floats_in : (void *)bytes_in);
             float scale = f32 ? 1.0f : 1 / 255.0f;
             const int order[2] = {1, 0};
@@ -458,7 +459,7 @@ static void batches_are_normalised_channel_by_channel(void **state)
         }
     }
     uint8_t white = 255;
-    cn_tensor t = cn_tensor_view(CN_U8, 4, (int[]){1, 1, 1, 1}, &white);
+    cn_tensor t = cn_tensor_view(CN_DTYPE_U8, 4, (int[]){1, 1, 1, 1}, &white);
     cn_pixels_normalize(&t, 1 / 255.0f, NULL, 1, NULL, NULL, out);
     assert_true(out[0] == 1.0f);
 }
@@ -470,7 +471,7 @@ static void statistics_are_a_channels_mean_and_deviation(void **state)
     float mean[2], std[2], floats[8];
     int32_t labels[2] = {0};
     cn_dataset *data = NULL;
-    cn_tensor images = cn_tensor_view(CN_U8, 4, (int[]){2, 2, 1, 2}, pixels);
+    cn_tensor images = cn_tensor_view(CN_DTYPE_U8, 4, (int[]){2, 2, 1, 2}, pixels);
     assert_int_equal(cn_dataset_create(&data, &images, labels, 1, NULL), CN_OK);
     cn_dataset_statistics(data, mean, std);
     assert_float_equal(mean[0], 0.4, 1e-7);
@@ -479,7 +480,7 @@ static void statistics_are_a_channels_mean_and_deviation(void **state)
     assert_true(std[1] == 1.0f);
     cn_dataset_free(data);
     for (int i = 0; i < 8; i++) floats[i] = (float)pixels[i] / 255;
-    images = cn_tensor_view(CN_F32, 4, images.shape, floats);
+    images = cn_tensor_view(CN_DTYPE_F32, 4, images.shape, floats);
     assert_int_equal(cn_dataset_create(&data, &images, labels, 1, NULL), CN_OK);
     cn_dataset_statistics(data, mean, std);
     assert_float_equal(mean[0], 0.4, 1e-6);
@@ -500,7 +501,7 @@ static void statistics_of_floats_are_exact_enough(void **state)
         values[2 * i] = 0.1f;
         values[2 * i + 1] = 1e7f + (float)(i % 3 - 1);
     }
-    cn_tensor images = cn_tensor_view(CN_F32, 4, (int[]){COUNT, 1, 1, 2}, values);
+    cn_tensor images = cn_tensor_view(CN_DTYPE_F32, 4, (int[]){COUNT, 1, 1, 2}, values);
     assert_int_equal(cn_dataset_create(&data, &images, labels, 1, NULL), CN_OK);
     cn_dataset_statistics(data, mean, std);
     assert_true(mean[0] == 0.1f && std[0] == 1.0f);

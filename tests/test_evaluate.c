@@ -25,7 +25,8 @@ static cn_dataset *digits(void)
 {
     cn_dataset *data = NULL;
     cn_error err;
-    if (cn_dataset_load(&data, "digits", CN_TEST, &err) != CN_OK) fail_msg("%s", err.text);
+    if (cn_dataset_load(&data, "digits", CN_SUBSET_TEST, NULL, &err) != CN_OK)
+        fail_msg("%s", err.text);
     return data;
 }
 
@@ -36,14 +37,14 @@ static double loss_by_hand(cn_model *model, const cn_dataset *data, cn_loss_kind
     double sum = 0;
     cn_session *session = NULL;
     cn_error err;
-    assert_int_equal(cn_session_create(&session, model, (cn_session_opts){.batch = 1}, &err),
+    assert_int_equal(cn_session_create(&session, model, &(cn_session_opts){.batch = 1}, &err),
                      CN_OK);
     for (int i = 0; i < n; i++) {
         float x[64];
         int32_t label;
-        cn_tensor Y = {0}, X = cn_tensor_view(CN_F32, 4, (int[]){1, 8, 8, 1}, x);
+        cn_tensor Y = {0}, X = cn_tensor_view(CN_DTYPE_F32, 4, (int[]){1, 8, 8, 1}, x);
         cn_dataset_batch(data, &i, 1, NULL, NULL, x, &label);
-        assert_int_equal(cn_predict(session, &X, &Y, &err), CN_OK);
+        assert_int_equal(cn_session_predict(session, &X, &Y, &err), CN_OK);
         const float *y = Y.data;
         for (int j = 0; j < 10; j++) {
             double hat = (double)y[j], truth = j == label;
@@ -80,7 +81,8 @@ static void check_loss(const char *text, cn_loss_kind kind, cn_loss_kind usual)
     if (cn_fit(model, data, &opts, &last, &err) != CN_OK) fail_msg("%s", err.text);
     double expected = loss_by_hand(model, data, kind);
     close_to(last.valid_loss, expected);
-    assert_int_equal(cn_evaluate(model, data, 1, &metrics, NULL, &err), CN_OK);
+    assert_int_equal(
+        cn_evaluate(model, data, &(cn_evaluate_opts){.threads = 1}, &metrics, NULL, &err), CN_OK);
     close_to(metrics.loss, expected);
 
     files_make_folder(folder);
@@ -88,20 +90,21 @@ static void check_loss(const char *text, cn_loss_kind kind, cn_loss_kind usual)
     assert_int_equal(cn_model_save(model, path, &err), CN_OK);
     assert_int_equal(cn_model_load(&saved, path, &err), CN_OK);
     files_remove_folder(folder);
-    assert_int_equal(cn_evaluate(saved, data, 1, &metrics, NULL, &err), CN_OK);
+    assert_int_equal(
+        cn_evaluate(saved, data, &(cn_evaluate_opts){.threads = 1}, &metrics, NULL, &err), CN_OK);
     close_to(metrics.loss, expected);
     cn_evaluate_opts other = {.threads = 1, .loss = usual};
-    assert_int_equal(cn_evaluate_with(saved, data, &other, &metrics, NULL, &err), CN_OK);
+    assert_int_equal(cn_evaluate(saved, data, &other, &metrics, NULL, &err), CN_OK);
     close_to(metrics.loss, loss_by_hand(saved, data, usual));
     /* Views change little, and another loss by far more. */
     other = (cn_evaluate_opts){.threads = 1, .tta = CN_TTA_MIRROR, .loss = kind};
-    assert_int_equal(cn_evaluate_with(saved, data, &other, &metrics, NULL, &err), CN_OK);
+    assert_int_equal(cn_evaluate(saved, data, &other, &metrics, NULL, &err), CN_OK);
     double asked = metrics.loss;
     other.loss = CN_LOSS_DEFAULT;
-    assert_int_equal(cn_evaluate_with(saved, data, &other, &metrics, NULL, &err), CN_OK);
+    assert_int_equal(cn_evaluate(saved, data, &other, &metrics, NULL, &err), CN_OK);
     assert_true(metrics.loss == asked);
     other.loss = usual;
-    assert_int_equal(cn_evaluate_with(saved, data, &other, &metrics, NULL, &err), CN_OK);
+    assert_int_equal(cn_evaluate(saved, data, &other, &metrics, NULL, &err), CN_OK);
     assert_true(metrics.loss != asked);
     cn_model_free(model);
     cn_model_free(saved);
@@ -138,17 +141,16 @@ static void expect_error(cn_model *model, float pixel, const char *words)
     cn_tensor X = {0}, Y = {0};
     cn_error err;
     cn_session_opts opts = {.batch = 2, .threads = 1};
-    assert_int_equal(cn_session_create(&session, model, opts, &err), CN_OK);
-    assert_int_equal(cn_tensor_create(&X, CN_F32, 4, (int[]){3, 8, 8, 1}, &err), CN_OK);
+    assert_int_equal(cn_session_create(&session, model, &opts, &err), CN_OK);
+    assert_int_equal(cn_tensor_create(&X, CN_DTYPE_F32, 4, (int[]){3, 8, 8, 1}, &err), CN_OK);
     for (int i = 0; i < 3 * 64; i++) ((float *)X.data)[i] = 0.5F;
     ((float *)X.data)[2 * 64] = pixel;
-    assert_int_equal(cn_predict(session, &X, &Y, &err), CN_ERR_DIVERGED);
+    assert_int_equal(cn_session_predict(session, &X, &Y, &err), CN_ERR_DIVERGED);
     if (!strstr(err.text, words)) fail_msg("\"%s\" lacks \"%s\"", err.text, words);
     assert_null(Y.data);
     for (cn_tta tta = CN_TTA_NONE; isfinite(pixel) && tta <= CN_TTA_SHIFT; tta++) {
         cn_evaluate_opts with = {.threads = 1, .tta = tta};
-        assert_int_equal(cn_evaluate_with(model, data, &with, &metrics, NULL, &err),
-                         CN_ERR_DIVERGED);
+        assert_int_equal(cn_evaluate(model, data, &with, &metrics, NULL, &err), CN_ERR_DIVERGED);
         if (!strstr(err.text, words)) fail_msg("\"%s\" lacks \"%s\"", err.text, words);
     }
     cn_tensor_free(&X);

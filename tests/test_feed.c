@@ -27,7 +27,7 @@ static cn_dataset *numbered(void)
     cn_dataset *data = NULL;
     for (int i = 0; i < N * EACH; i++) pixels[i] = (uint8_t)(i * 37 % 251);
     for (int i = 0; i < N; i++) labels[i] = i;
-    cn_tensor images = cn_tensor_view(CN_U8, 4, (int[]){N, SIDE, SIDE, 1}, pixels);
+    cn_tensor images = cn_tensor_view(CN_DTYPE_U8, 4, (int[]){N, SIDE, SIDE, 1}, pixels);
     assert_int_equal(cn_dataset_create(&data, &images, labels, N, NULL), CN_OK);
     return data;
 }

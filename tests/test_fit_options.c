@@ -25,7 +25,7 @@ static digits load(void)
 {
     cn_dataset *all = NULL;
     digits d = {0};
-    assert_int_equal(cn_dataset_load(&all, "digits", CN_TEST, NULL), CN_OK);
+    assert_int_equal(cn_dataset_load(&all, "digits", CN_SUBSET_TEST, NULL, NULL), CN_OK);
     assert_int_equal(cn_dataset_slice(&d.train, all, 0, 256, NULL), CN_OK);
     assert_int_equal(cn_dataset_slice(&d.valid, all, 256, 100, NULL), CN_OK);
     cn_dataset_free(all);
@@ -98,7 +98,7 @@ static void accumulated_batches_are_one_large_batch(void **state)
     cn_model *one = network(), *four = network();
     cn_progress a, b;
     (void)state;
-    const cn_optimizer sgd = {.kind = CN_SGD, .momentum = 0.9};
+    const cn_optimizer sgd = {.kind = CN_OPTIMIZER_SGD, .momentum = 0.9};
     fit(one, &d, (cn_fit_opts){.epochs = 3, .batch = 60, .optimizer = sgd, .learning_rate = 0.05},
         &a);
     fit(four, &d,
@@ -161,7 +161,9 @@ static void an_average_is_what_it_says(void **state)
         for (int s = every; !ema && s <= 16; s += every)
             for (size_t k = 0; k < n; k++) a[k] = (double)r.weights[s - 1][k];
         for (size_t k = 0; k < n; k++) assert_true(fabs((double)m->block[k] - a[k]) < 1e-5);
-        assert_int_equal(cn_evaluate(m, d.valid, 1, &metrics, NULL, NULL), CN_OK);
+        assert_int_equal(
+            cn_evaluate(m, d.valid, &(cn_evaluate_opts){.threads = 1}, &metrics, NULL, NULL),
+            CN_OK);
         assert_true(fabs(metrics.loss - last.valid_loss) < 1e-6);
         free(a);
         release(&r);
@@ -260,7 +262,9 @@ static void early_stopping_restores_the_best_weights(void **state)
             assert_int_equal(last.epoch, r.epochs);
             assert_int_equal(last.best_epoch, best + 1);
             assert_int_equal(r.epochs, best + 1 + patience);
-            assert_int_equal(cn_evaluate(m, d.valid, 1, &metrics, NULL, NULL), CN_OK);
+            assert_int_equal(
+                cn_evaluate(m, d.valid, &(cn_evaluate_opts){.threads = 1}, &metrics, NULL, NULL),
+                CN_OK);
             assert_true(fabs(metrics.loss - r.loss[best]) < 1e-6);
             assert_float_equal(metrics.accuracy, r.accuracy[best], 0);
             cn_model_free(m);
@@ -291,7 +295,8 @@ static void keeping_the_best_trains_to_the_end(void **state)
     assert_int_equal(r.epochs, 12);
     assert_float_equal(last.valid_loss, final_loss, 0); /* keeping changes no step */
     for (int e = 0; e < 12; e++) assert_true(r.loss[last.best_epoch - 1] <= r.loss[e]);
-    assert_int_equal(cn_evaluate(kept, d.valid, 1, &metrics, NULL, NULL), CN_OK);
+    assert_int_equal(
+        cn_evaluate(kept, d.valid, &(cn_evaluate_opts){.threads = 1}, &metrics, NULL, NULL), CN_OK);
     assert_true(fabs(metrics.loss - r.loss[last.best_epoch - 1]) < 1e-6);
     assert_true(metrics.loss < final_loss);
     cn_model_free(kept);
@@ -350,7 +355,8 @@ static void validation_measures_the_plain_loss(void **state)
                       .loss = {.label_smoothing = 0.3, .class_weights = weights},
                       .valid = d.valid},
         &last);
-    assert_int_equal(cn_evaluate(m, d.valid, 1, &metrics, NULL, NULL), CN_OK);
+    assert_int_equal(
+        cn_evaluate(m, d.valid, &(cn_evaluate_opts){.threads = 1}, &metrics, NULL, NULL), CN_OK);
     assert_true(fabs(metrics.loss - last.valid_loss) < 1e-6);
     cn_model_free(m);
     unload(d);
@@ -361,7 +367,7 @@ static void balanced_weights_let_classes_count_alike(void **state)
     uint8_t pixels[6] = {0};
     cn_dataset *data = NULL;
     float weights[4];
-    cn_tensor images = cn_tensor_view(CN_U8, 4, (int[]){6, 1, 1, 1}, pixels);
+    cn_tensor images = cn_tensor_view(CN_DTYPE_U8, 4, (int[]){6, 1, 1, 1}, pixels);
     (void)state;
     assert_int_equal(cn_dataset_create(&data, &images, (int32_t[]){0, 3, 0, 1, 0, 1}, 4, NULL),
                      CN_OK);
@@ -442,7 +448,7 @@ static void what_nothing_uses_is_refused(void **state)
          "fit: best: min_delta goes with keep, patience or a plateau"},
         {{.best = {.monitor = CN_MONITOR_ACCURACY}},
          "fit: best: monitor goes with keep, patience or a plateau"},
-        {{.checkpoint_steps = 5}, "fit: an interval of checkpoints goes with a file for them"},
+        {{.checkpoint.steps = 5}, "fit: an interval of checkpoints goes with a file for them"},
         {{.epochs = 3, .schedule = {.warmup = 3}},
          "fit: schedule: warm-up of 3 epochs, expected fewer than the training's 3"},
         {{.epochs = 3, .schedule = {.kind = CN_SCHEDULE_STEP, .milestones = {2, 3}}},
@@ -494,7 +500,7 @@ static void threads_change_no_bit(void **state)
                           .threads = i + 1,
                           .seed = 4,
                           .schedule = {.kind = CN_SCHEDULE_ONE_CYCLE, .warmup = 0.5},
-                          .optimizer = {.kind = CN_ADAMW, .clip_norm = 1},
+                          .optimizer = {.kind = CN_OPTIMIZER_ADAMW, .clip_norm = 1},
                           .loss = {.label_smoothing = 0.1},
                           .average = {.kind = CN_AVERAGE_EMA},
                           .best = {.keep = true},

@@ -141,7 +141,7 @@ static cn_gradcheck_row check_tanh(const cn_layer_ops *(*ops)(const cn_layer_typ
     assert_int_equal(cn_model_create(&m, (int[]){4, 4, 2}, &err), CN_OK);
     cn_node x = cn_input(m);
     x = cn_tanh(m, x);
-    x = cn_dense(m, x, (cn_dense_opts){.units = 3});
+    x = cn_dense(m, x, &(cn_dense_opts){.units = 3});
     assert_int_equal(cn_model_finish(m, x, 1, &err), CN_OK);
     assert_int_equal(cn_gradcheck_on(m, NULL, &backend, &worst, &err), CN_OK);
     cn_model_free(m);
@@ -240,7 +240,7 @@ static void ties_are_stepped_around(void **state)
     size_t checked;
     (void)state;
     assert_int_equal(cn_model_create(&m, (int[]){1, 4, 1}, &err), CN_OK);
-    cn_node x = cn_max_pool(m, cn_input(m), (cn_pool_opts){.size = {1, 2}});
+    cn_node x = cn_max_pool(m, cn_input(m), &(cn_pool_opts){.size = {1, 2}});
     assert_int_equal(cn_model_finish(m, x, 1, &err), CN_OK);
     cn_twin_model *t = run_twin(m, target);
     cn_twin_layer *input = &t->layers[0];

@@ -8,15 +8,15 @@
 #include "convnet.h"
 #include "files.h"
 
-static cn_status load(cn_dataset **data, const char *kind, const char *path, cn_split split,
+static cn_status load(cn_dataset **data, const char *kind, const char *path, cn_subset split,
                       cn_error *err)
 {
     char spec[FILES_PATH + 16];
     snprintf(spec, sizeof spec, "%s%s", kind, path);
-    return cn_dataset_load(data, spec, split, err);
+    return cn_dataset_load(data, spec, split, NULL, err);
 }
 
-static void expect_failure(const char *path, cn_split split, cn_status status, const char *part)
+static void expect_failure(const char *path, cn_subset split, cn_status status, const char *part)
 {
     cn_dataset *data = NULL;
     cn_error err = {CN_OK, ""};
@@ -67,7 +67,8 @@ static void put_set(hid_t file, const char *images, const char *labels, hsize_t 
         put(file, labels, H5T_STD_I32BE, H5T_NATIVE_INT64, 2, (hsize_t[]){1, n}, numbers);
 }
 
-static void check(const char *kind, const char *path, cn_split split, int n, int classes, int first)
+static void check(const char *kind, const char *path, cn_subset split, int n, int classes,
+                  int first)
 {
     cn_dataset *data = NULL;
     cn_error err = {CN_OK, ""};
@@ -100,11 +101,11 @@ static void the_courses_form_is_read(void **state)
     put_set(file, "test_set_x", "test_set_y", 4, 20, true);
     put(file, "list_classes", H5T_STD_I64LE, H5T_NATIVE_INT64, 1, (hsize_t[]){4}, classes);
     H5Fclose(file);
-    check("hdf5:", folder, CN_TRAIN, 5, 4, 10);
-    check("hdf5:", folder, CN_TEST, 4, 4, 20);
-    check("", folder, CN_TRAIN, 5, 4, 10);
-    check("hdf5:", files_join(path, folder, "train_hands.h5"), CN_TEST, 4, 4, 20);
-    check("hdf5:", files_join(path, folder, "test_hands.h5"), CN_TRAIN, 5, 4, 10);
+    check("hdf5:", folder, CN_SUBSET_TRAIN, 5, 4, 10);
+    check("hdf5:", folder, CN_SUBSET_TEST, 4, 4, 20);
+    check("", folder, CN_SUBSET_TRAIN, 5, 4, 10);
+    check("hdf5:", files_join(path, folder, "train_hands.h5"), CN_SUBSET_TEST, 4, 4, 20);
+    check("hdf5:", files_join(path, folder, "test_hands.h5"), CN_SUBSET_TRAIN, 5, 4, 10);
     files_remove_folder(folder);
 }
 
@@ -119,9 +120,9 @@ static void one_file_of_any_names_will_do(void **state)
     H5Gclose(H5Gcreate2(file, "group", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT));
     H5Lcreate_external("train.h5", "/x", file, "elsewhere", H5P_DEFAULT, H5P_DEFAULT);
     H5Fclose(file);
-    check("hdf5:", folder, CN_TRAIN, 8, 3, 5);
+    check("hdf5:", folder, CN_SUBSET_TRAIN, 8, 3, 5);
     cn_dataset *test = NULL;
-    assert_int_equal(load(&test, "", folder, CN_TEST, NULL), CN_OK);
+    assert_int_equal(load(&test, "", folder, CN_SUBSET_TEST, NULL), CN_OK);
     assert_int_equal(cn_dataset_size(test), 2);
     assert_int_equal(cn_dataset_label(test, 0), 4 % 3);
     cn_dataset_free(test);
@@ -129,8 +130,8 @@ static void one_file_of_any_names_will_do(void **state)
     put_set(file, "x_train", "y_train", 5, 1, true);
     put_set(file, "x_test", "y_test", 2, 2, true);
     H5Fclose(file);
-    check("hdf5:", path, CN_TRAIN, 5, 3, 1);
-    check("hdf5:", path, CN_TEST, 2, 3, 2);
+    check("hdf5:", path, CN_SUBSET_TRAIN, 5, 3, 1);
+    check("hdf5:", path, CN_SUBSET_TEST, 2, 3, 2);
     files_remove_folder(folder);
 }
 
@@ -152,7 +153,7 @@ static void classes_have_their_names(void **state)
             kind ? (const void *)varying : packed);
         H5Tclose(type);
         H5Fclose(file);
-        assert_int_equal(load(&data, "hdf5:", folder, CN_TRAIN, NULL), CN_OK);
+        assert_int_equal(load(&data, "hdf5:", folder, CN_SUBSET_TRAIN, NULL), CN_OK);
         assert_string_equal(cn_dataset_class_name(data, 0), "cat");
         assert_string_equal(cn_dataset_class_name(data, 2), "elk");
         cn_dataset_free(data);
@@ -186,7 +187,7 @@ static void elements_become_pixels(void **state)
         put(file, "x", cases[i].stored, cases[i].type, 4, shape, cases[i].values);
         put(file, "y", H5T_STD_U8LE, H5T_NATIVE_UINT8, 2, (hsize_t[]){5, 1}, labels);
         H5Fclose(file);
-        assert_int_equal(load(&data, "", folder, CN_TRAIN, NULL), CN_OK);
+        assert_int_equal(load(&data, "", folder, CN_SUBSET_TRAIN, NULL), CN_OK);
         cn_dataset_batch(data, (int[]){1}, 1, NULL, NULL, &x, &y);
         assert_float_equal(x, cases[i].second, 1e-7);
         assert_int_equal(y, 1);
@@ -196,7 +197,8 @@ static void elements_become_pixels(void **state)
     put(file, "x", H5T_STD_I32LE, H5T_NATIVE_DOUBLE, 4, shape, bad);
     put(file, "y", H5T_STD_U8LE, H5T_NATIVE_UINT8, 1, shape, labels);
     H5Fclose(file);
-    expect_failure(folder, CN_TRAIN, CN_ERR_FORMAT, "x: element 3 is 256, expected a pixel of");
+    expect_failure(folder, CN_SUBSET_TRAIN, CN_ERR_FORMAT,
+                   "x: element 3 is 256, expected a pixel of");
     files_remove_folder(folder);
 }
 
@@ -218,9 +220,9 @@ static void groups_hold_arrays(void **state)
     put_set(file, "data/val/images", "data/val/labels", 3, 60, true);
     H5Lcreate_hard(file, "data", file, "data/test/again", H5P_DEFAULT, H5P_DEFAULT); /* a circle */
     H5Fclose(file);
-    check("hdf5:", path, CN_TRAIN, 10, 3, 0);
-    check("hdf5:", path, CN_TEST, 4, 3, 30);
-    check("hdf5:", path, CN_VALIDATION, 3, 3, 60);
+    check("hdf5:", path, CN_SUBSET_TRAIN, 10, 3, 0);
+    check("hdf5:", path, CN_SUBSET_TEST, 4, 3, 30);
+    check("hdf5:", path, CN_SUBSET_VALIDATION, 3, 3, 60);
 
     H5Tenum_insert(boolean, "FALSE", &truths[0]);
     H5Tenum_insert(boolean, "TRUE", &truths[1]);
@@ -228,7 +230,7 @@ static void groups_hold_arrays(void **state)
     put(file, "x", boolean, boolean, 4, (hsize_t[]){5, 1, 1, 1}, labels);
     put(file, "y", boolean, boolean, 1, (hsize_t[]){5}, labels);
     H5Fclose(file);
-    assert_int_equal(load(&data, "hdf5:", path, CN_ALL, NULL), CN_OK);
+    assert_int_equal(load(&data, "hdf5:", path, CN_SUBSET_ALL, NULL), CN_OK);
     for (int i = 0; i < 5; i++) assert_int_equal(cn_dataset_label(data, i), labels[i]);
     cn_dataset_free(data);
 
@@ -238,7 +240,7 @@ static void groups_hold_arrays(void **state)
     put(file, "table", record, record, 1, (hsize_t[]){5}, NULL);
     put(file, "y", boolean, boolean, 1, (hsize_t[]){5}, labels);
     H5Fclose(file);
-    expect_failure(path, CN_TRAIN, CN_ERR_FORMAT,
+    expect_failure(path, CN_SUBSET_TRAIN, CN_ERR_FORMAT,
                    "found y (5) u1, and 1 of other kinds (table: records)");
     H5Tclose(record);
     H5Tclose(boolean);
@@ -258,7 +260,7 @@ static void a_later_version_is_libhdf5s_to_refuse(void **state)
     uint8_t *bytes = files_read(files_join(path, folder, "a.h5"), &size);
     bytes[8] = 99;
     files_write(path, bytes, size);
-    expect_failure(path, CN_TRAIN, CN_ERR_FORMAT,
+    expect_failure(path, CN_SUBSET_TRAIN, CN_ERR_FORMAT,
                    "a.h5: HDF5: the file cannot be read: bad superblock");
     free(bytes);
     files_remove_folder(folder);
@@ -293,40 +295,43 @@ static void lies_are_refused(void **state)
     char folder[FILES_PATH], path[FILES_PATH];
     size_t size;
     files_make_folder(folder);
-    expect_failure(folder, CN_TRAIN, CN_ERR_IO, "expected a file for hdf5, found none");
-    expect_failure(files_join(path, folder, "a.h5"), CN_TRAIN, CN_ERR_IO, "No such file");
+    expect_failure(folder, CN_SUBSET_TRAIN, CN_ERR_IO, "expected a file for hdf5, found none");
+    expect_failure(files_join(path, folder, "a.h5"), CN_SUBSET_TRAIN, CN_ERR_IO, "No such file");
     files_write(path, "not HDF5", 8);
-    expect_failure(folder, CN_TRAIN, CN_ERR_FORMAT, "file signature not found");
+    expect_failure(folder, CN_SUBSET_TRAIN, CN_ERR_FORMAT, "file signature not found");
     H5Fclose(create(folder, "a.h5"));
-    expect_failure(folder, CN_TRAIN, CN_ERR_FORMAT, "found no arrays");
+    expect_failure(folder, CN_SUBSET_TRAIN, CN_ERR_FORMAT, "found no arrays");
     put_lie(folder, 0);
-    expect_failure(files_join(path, folder, "lie.h5"), CN_TRAIN, CN_ERR_FORMAT, "found at most");
+    expect_failure(files_join(path, folder, "lie.h5"), CN_SUBSET_TRAIN, CN_ERR_FORMAT,
+                   "found at most");
     put_lie(folder, 1);
-    expect_failure(path, CN_TRAIN, CN_ERR_UNSUPPORTED, "x: its values lie in other files");
+    expect_failure(path, CN_SUBSET_TRAIN, CN_ERR_UNSUPPORTED, "x: its values lie in other files");
     put_lie(folder, 2);
-    expect_failure(path, CN_TRAIN, CN_ERR_FORMAT, "found at most 0 bytes");
-    expect_failure(folder, CN_TRAIN, CN_ERR_FORMAT, "2 files for hdf5, of which 0 say train");
+    expect_failure(path, CN_SUBSET_TRAIN, CN_ERR_FORMAT, "found at most 0 bytes");
+    expect_failure(folder, CN_SUBSET_TRAIN, CN_ERR_FORMAT,
+                   "2 files for hdf5, of which 0 say train");
     hid_t file = create(folder, "lie.h5");
     put_set(file, "x", "y", 10, 0, true);
     put(file, "z", H5T_STD_U8LE, H5T_NATIVE_UINT8, 1, (hsize_t[]){10}, "0123456789");
     H5Fclose(file);
-    expect_failure(path, CN_TRAIN, CN_ERR_FORMAT, "labels: expected one array, found y and z");
+    expect_failure(path, CN_SUBSET_TRAIN, CN_ERR_FORMAT,
+                   "labels: expected one array, found y and z");
     file = create(folder, "lie.h5");
     put_set(file, "x_test", "y_test", 10, 0, true);
     H5Fclose(file);
-    expect_failure(path, CN_TRAIN, CN_ERR_FORMAT,
+    expect_failure(path, CN_SUBSET_TRAIN, CN_ERR_FORMAT,
                    "to train on, found x_test (10, 3, 2, 3) u1, y_test");
     file = create(folder, "lie.h5");
     put_set(file, "x", "y", 10, 0, true);
     put(file, "list_classes", H5T_STD_I64LE, H5T_NATIVE_INT64, 1, (hsize_t[]){2}, NULL);
     H5Fclose(file);
-    expect_failure(path, CN_TRAIN, CN_ERR_FORMAT, "label 2 is 2, expected 0 to 1");
+    expect_failure(path, CN_SUBSET_TRAIN, CN_ERR_FORMAT, "label 2 is 2, expected 0 to 1");
     uint8_t *bytes = files_read(path, &size);
     for (size_t cut = 0; cut < size; cut += 61) {
         cn_dataset *data = NULL;
         cn_error err = {CN_OK, ""};
         files_write(path, bytes, cut);
-        assert_int_not_equal(load(&data, "hdf5:", path, CN_TRAIN, &err), CN_OK);
+        assert_int_not_equal(load(&data, "hdf5:", path, CN_SUBSET_TRAIN, &err), CN_OK);
         assert_says(err, "HDF5");
     }
     free(bytes);
@@ -348,7 +353,7 @@ static void the_library_is_silent(void **state)
     H5E_auto2_t report;
     void *user;
     H5Eset_auto2(H5E_DEFAULT, count_report, &reports);
-    expect_failure("/dev/null", CN_TRAIN, CN_ERR_FORMAT, "HDF5");
+    expect_failure("/dev/null", CN_SUBSET_TRAIN, CN_ERR_FORMAT, "HDF5");
     assert_int_equal(reports, 0);
     H5Eget_auto2(H5E_DEFAULT, &report, &user);
     assert_true(report == count_report && user == &reports);
@@ -361,13 +366,13 @@ static void signs_is_what_it_is(void **state)
     char folder[FILES_PATH];
     if (!files_shared(folder, "data/signs")) skip();
     cn_dataset *data = NULL;
-    assert_int_equal(load(&data, "hdf5:", folder, CN_TEST, NULL), CN_OK);
+    assert_int_equal(load(&data, "hdf5:", folder, CN_SUBSET_TEST, NULL), CN_OK);
     assert_int_equal(cn_dataset_size(data), 120);
     assert_int_equal(cn_dataset_classes(data), 6);
     assert_memory_equal(cn_dataset_shape(data), ((int[]){64, 64, 3}), 12);
     cn_dataset_free(data);
     data = NULL;
-    assert_int_equal(load(&data, "", folder, CN_TRAIN, NULL), CN_OK);
+    assert_int_equal(load(&data, "", folder, CN_SUBSET_TRAIN, NULL), CN_OK);
     assert_int_equal(cn_dataset_size(data), 1080);
     cn_dataset_free(data);
 }
@@ -393,7 +398,7 @@ int main(void)
 static void without_libhdf5_it_is_said(void **state)
 {
     (void)state;
-    expect_failure("train_signs.h5", CN_TRAIN, CN_ERR_UNSUPPORTED,
+    expect_failure("train_signs.h5", CN_SUBSET_TRAIN, CN_ERR_UNSUPPORTED,
                    "built without libhdf5 (CONVNET_HDF5");
 }
 

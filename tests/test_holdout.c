@@ -19,7 +19,7 @@ static cn_dataset *numbered(int n)
         pixels[i] = (uint8_t)i;
         labels[i] = i % 3;
     }
-    cn_tensor images = cn_tensor_view(CN_U8, 4, (int[]){n, 1, 1, 1}, pixels);
+    cn_tensor images = cn_tensor_view(CN_DTYPE_U8, 4, (int[]){n, 1, 1, 1}, pixels);
     assert_int_equal(cn_dataset_create(&data, &images, labels, 3, NULL), CN_OK);
     return data;
 }

@@ -73,7 +73,7 @@ static cn_node build_before(trial *t, cn_node x, const int *n)
     case 1: return cn_tanh(t->model, x);
     case 2:
         return cn_relu(t->model,
-                       cn_conv2d(t->model, x, (cn_conv2d_opts){.filters = 5, .kernel = {1}}));
+                       cn_conv2d(t->model, x, &(cn_conv2d_opts){.filters = 5, .kernel = {1}}));
     default: return x;
     }
 }
@@ -85,14 +85,14 @@ static cn_node build_after(trial *t, cn_node x)
     case 0: return cn_relu(t->model, x);
     case 1: return out->n[out->rank - 1] < 100 ? cn_softmax(t->model, x) : x;
     case 2: return cn_sigmoid(t->model, x);
-    case 3: return cn_dense(t->model, x, (cn_dense_opts){.units = 3});
+    case 3: return cn_dense(t->model, x, &(cn_dense_opts){.units = 3});
     case 4:
         return cn_relu(t->model,
-                       cn_dense(t->model, cn_relu(t->model, x), (cn_dense_opts){.units = 4}));
+                       cn_dense(t->model, cn_relu(t->model, x), &(cn_dense_opts){.units = 4}));
     case 5:
         if (out->rank == 3)
             return cn_max_pool(t->model, cn_relu(t->model, x),
-                               (cn_pool_opts){.size = {2, 2}, .pad = CN_SAME});
+                               &(cn_pool_opts){.size = {2, 2}, .pad = CN_PADDING_SAME});
         return x;
     default: return x;
     }
@@ -245,12 +245,13 @@ static void create_data(trial *t)
                             .input_gradient = true,
                             .loss = draw_loss_options(t, weights)};
     memcpy(shape + 1, cn_model_input_shape(t->model), 3 * sizeof *shape);
-    assert_int_equal(cn_tensor_create(&t->x, CN_F32, 4, shape, &err), CN_OK);
+    assert_int_equal(cn_tensor_create(&t->x, CN_DTYPE_F32, 4, shape, &err), CN_OK);
     memcpy(shape + 1, output->out.n, (size_t)output->out.rank * sizeof *shape);
-    assert_int_equal(cn_tensor_create(&t->y, CN_F32, output->out.rank + 1, shape, &err), CN_OK);
+    assert_int_equal(cn_tensor_create(&t->y, CN_DTYPE_F32, output->out.rank + 1, shape, &err),
+                     CN_OK);
     t->target = calloc(cn_tensor_count(&t->y), sizeof *t->target);
     assert_non_null(t->target);
-    if (cn_session_create(&t->session, t->model, opts, &err) != CN_OK) fail_msg("%s", err.text);
+    if (cn_session_create(&t->session, t->model, &opts, &err) != CN_OK) fail_msg("%s", err.text);
     assert_int_equal(cn_loss_choose(output, &opts.loss, &t->loss, &err), CN_OK);
     assert_int_equal(cn_twin_model_create(&t->twin, t->model, t->m, &err), CN_OK);
     t->twin->how =
@@ -303,7 +304,7 @@ static void draw_labels(trial *t)
     memcpy(shape + 1, out->n, (size_t)(rank - 1) * sizeof *shape);
     if (t->loss.columns == t->loss.size && draw(&t->random) % 2) rank = 1;
     cn_tensor_free(&t->y);
-    assert_int_equal(cn_tensor_create(&t->y, CN_I32, rank, shape, &err), CN_OK);
+    assert_int_equal(cn_tensor_create(&t->y, CN_DTYPE_I32, rank, shape, &err), CN_OK);
     size_t labels = cn_tensor_count(&t->y);
     memset(t->target, 0, labels * n * sizeof *t->target);
     for (size_t i = 0; i < labels; i++) {
@@ -367,24 +368,24 @@ static void compare_all(trial *t)
     double loss, want = cn_twin_model_loss(t->twin, t->loss.kind, t->target, true);
     int at = 0;
     cn_twin_model_backward(t->twin);
-    assert_int_equal(cn_forward(t->session, &t->x, &err), CN_OK);
-    cn_tensor y = cn_output(t->session);
+    assert_int_equal(cn_session_forward(t->session, &t->x, &err), CN_OK);
+    cn_tensor y = cn_session_output(t->session);
     const cn_twin_layer *output = &t->twin->layers[t->model->output];
     assert_int_equal(cn_tensor_count(&y), output->count);
     compare(t, "output", output->count, y.data, output->y, 0);
-    if (cn_loss(t->session, &t->y, &loss, &err) != CN_OK) fail_msg("%s", err.text);
+    if (cn_session_loss(t->session, &t->y, &loss, &err) != CN_OK) fail_msg("%s", err.text);
     if (!(fabs(loss - want) <= TOLERANCE * fmax(1, fabs(want)))) {
         if (t->failures++ == 0) describe(t);
         printf("    the loss is %.9g, the twin says %.9g\n", loss, want);
     }
-    assert_int_equal(cn_backward(t->session, &err), CN_OK);
-    cn_tensor dx = cn_input_gradient(t->session);
+    assert_int_equal(cn_session_backward(t->session, &err), CN_OK);
+    cn_tensor dx = cn_session_input_gradient(t->session);
     compare(t, "input gradient", t->twin->layers[0].count, dx.data, t->twin->layers[0].dy,
             normalised_terms(t));
     for (int i = 1; i < t->model->layer_count; i++)
         for (int j = 0; j < t->model->layers[i].weight_count; j++) {
-            bool trained = !t->model->layers[i].weights[j].statistic;
-            assert_int_equal(cn_gradient(t->session, at++, &g), trained);
+            bool trained = !t->model->layers[i].weights[j].buffer;
+            assert_int_equal(cn_session_gradient(t->session, at++, &g), trained);
             if (!trained) continue;
             const cn_twin_layer *layer = &t->twin->layers[i];
             const cn_shape *out = &t->model->layers[i].out;
@@ -396,7 +397,7 @@ static void compare_all(trial *t)
                                                   (norm ? summed : sqrt(summed));
             compare(t, g.name, cn_tensor_count(&g.value), g.value.data, layer->dw[j], terms);
         }
-    assert_false(cn_gradient(t->session, at, &g));
+    assert_false(cn_session_gradient(t->session, at, &g));
 }
 
 static int run_trial(const char *type, int number)

@@ -46,7 +46,7 @@ static void errors_have_decimal_points(void **state)
     cn_dataset *data = NULL;
     cn_error err;
     cn_fit_opts opts = {.schedule = {.end = 1.5}};
-    assert_int_equal(cn_dataset_load(&data, "digits", CN_TEST, &err), CN_OK);
+    assert_int_equal(cn_dataset_load(&data, "digits", CN_SUBSET_TEST, NULL, &err), CN_OK);
     assert_int_equal(cn_model_parse(&model, "dense 10", shape, 10, 1, &err), CN_OK);
     assert_int_equal(cn_fit(model, data, &opts, NULL, &err), CN_ERR_ARGUMENT);
     assert_non_null(strstr(err.text, "1.5"));
@@ -77,8 +77,8 @@ static void train(const char *name, char model_path[FILES_PATH])
                         .learning_rate = 0.00125,
                         .schedule = {.kind = CN_SCHEDULE_POLYNOMIAL, .end = 0.5},
                         .augment = {.rotate = 2.5},
-                        .checkpoint = checkpoint};
-    assert_int_equal(cn_dataset_load(&data, "digits", CN_TEST, &err), CN_OK);
+                        .checkpoint.path = checkpoint};
+    assert_int_equal(cn_dataset_load(&data, "digits", CN_SUBSET_TEST, NULL, &err), CN_OK);
     assert_int_equal(cn_model_parse(&model, "dropout 0.25, dense 10", shape, 10, 1, &err), CN_OK);
     float mean = 0.125f, deviation = 0.3333f;
     assert_int_equal(cn_model_set_normalization(model, &mean, &deviation, &err), CN_OK);

@@ -48,7 +48,8 @@ static cn_dataset *make_set(const group *groups, int count)
             snprintf(name, sizeof name, "%s/%d.pgm", groups[i].name, k);
             put_grey(folder, name, 1, 1, groups[i].value);
         }
-    if (cn_dataset_load(&data, folder, CN_ALL, &err) != CN_OK) fail_msg("%s", err.text);
+    if (cn_dataset_load(&data, folder, CN_SUBSET_ALL, NULL, &err) != CN_OK)
+        fail_msg("%s", err.text);
     remove_tree(folder);
     return data;
 }
@@ -61,8 +62,7 @@ static cn_metrics evaluate(cn_model *m, const cn_dataset *data, cn_tta tta, int 
     cn_metrics metrics;
     cn_error err = {CN_OK, ""};
     cn_evaluate_opts opts = {.batch = 3, .tta = tta};
-    if (cn_evaluate_with(m, data, &opts, &metrics, confusion, &err) != CN_OK)
-        fail_msg("%s", err.text);
+    if (cn_evaluate(m, data, &opts, &metrics, confusion, &err) != CN_OK) fail_msg("%s", err.text);
     return metrics;
 }
 
@@ -150,7 +150,8 @@ static void without_names_the_order_decides(void **state)
     (void)state;
     const int32_t labels[] = {1, 0};
     const uint8_t pixels[] = {128, 0};
-    cn_tensor images = cn_tensor_view(CN_U8, 4, (int[]){2, 1, 1, 1}, (void *)(uintptr_t)pixels);
+    cn_tensor images =
+        cn_tensor_view(CN_DTYPE_U8, 4, (int[]){2, 1, 1, 1}, (void *)(uintptr_t)pixels);
     cn_model *named = make_model(3, animals), *plain = make_model(3, NULL);
     for (int classes = 2; classes <= 3; classes++) {
         cn_dataset *data = NULL;

@@ -66,7 +66,7 @@ static void the_zoo_has_the_published_sizes(void **state)
 {
     static const struct {
         const char *name;
-        size_t parameters, statistics;
+        size_t parameters, buffers;
     } cases[] = {
         {"lenet5", 61706, 0},
         {"signs", 1310, 0},   /* the course's figure */
@@ -88,21 +88,21 @@ static void the_zoo_has_the_published_sizes(void **state)
     (void)state;
     for (int i = 0; i < (int)(sizeof cases / sizeof *cases); i++) {
         cn_model *m;
-        const cn_zoo_network *network = cn_zoo(i);
+        const cn_zoo_network *network = cn_zoo_at(i);
         assert_string_equal(network->name, cases[i].name);
         assert_non_null(network->text);
         assert_int_equal(
             cn_model_parse_outline(&m, network->name, network->shape, network->classes, NULL),
             CN_OK);
-        assert_int_equal(cn_model_parameter_count(m), cases[i].parameters);
-        assert_int_equal(cn_model_statistic_count(m), cases[i].statistics);
+        assert_int_equal(cn_model_parameter_elements(m), cases[i].parameters);
+        assert_int_equal(cn_model_buffer_elements(m), cases[i].buffers);
         int pixels = strcmp(network->name, "unet") ? 1 : 128 * 128;
         assert_int_equal(cn_model_output_size(m),
                          strcmp(network->name, "happy") ? pixels * network->classes : 1);
         cn_model_free(m);
     }
-    assert_null(cn_zoo((int)(sizeof cases / sizeof *cases)));
-    assert_null(cn_zoo(-1));
+    assert_null(cn_zoo_at((int)(sizeof cases / sizeof *cases)));
+    assert_null(cn_zoo_at(-1));
 }
 
 /* ---- the text form */
@@ -298,9 +298,10 @@ static void the_document_names_everything(void **state)
                 if (!strstr(text, o->words[j])) fail_msg("docs/models.md lacks %s", o->words[j]);
         }
     }
-    for (int i = 0; cn_zoo(i); i++) {
-        snprintf(quoted, sizeof quoted, cn_zoo(i)->layers ? "| `%s` | `%s` |" : "| `%s` | %s |",
-                 cn_zoo(i)->name, cn_zoo(i)->layers ? cn_zoo(i)->layers : cn_zoo(i)->text);
+    for (int i = 0; cn_zoo_at(i); i++) {
+        snprintf(quoted, sizeof quoted, cn_zoo_at(i)->layers ? "| `%s` | `%s` |" : "| `%s` | %s |",
+                 cn_zoo_at(i)->name,
+                 cn_zoo_at(i)->layers ? cn_zoo_at(i)->layers : cn_zoo_at(i)->text);
         if (!strstr(text, quoted)) fail_msg("docs/models.md lacks %s", quoted);
     }
     free(text);
@@ -370,11 +371,11 @@ static void json_brings_the_same_model_back(void **state)
         json_t *json = cn_model_to_json(a, NULL);
         char *text = json_dumps(json, 0);
         json_t *read = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
-        size_t count = cn_model_parameter_count(a);
+        size_t count = cn_model_parameter_elements(a);
         assert_int_equal(cn_model_from_json(&b, read, false, count, NULL), CN_OK);
         json_t *again = cn_model_to_json(b, NULL);
         assert_true(json_equal(json, again));
-        assert_int_equal(cn_model_parameter_count(b), count);
+        assert_int_equal(cn_model_parameter_elements(b), count);
         assert_string_equal(cn_model_class_name(b, 1), "n\"o");
         assert_null(cn_model_class_name(b, 2));
         assert_true(b->mean[0] == 0.1307F && b->std[0] == 0.3081F);
@@ -529,7 +530,7 @@ static void a_layer_is_added_by_its_name_and_text(void **state)
     assert_int_equal(cn_model_layer_option(m, b, "dilation", value), 2);
     assert_true(value[0] == 1 && value[1] == 1);
     assert_int_equal(cn_model_layer_option(m, a, "pad", value), 1);
-    assert_true(value[0] == CN_SAME);
+    assert_true(value[0] == CN_PADDING_SAME);
     assert_int_equal(cn_model_layer_option(m, a, "units", value), 0);
     assert_int_equal(cn_model_layer_option(m, 99, "kernel", value), 0);
 

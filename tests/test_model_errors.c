@@ -12,36 +12,38 @@ typedef cn_node build(cn_model *m);
 
 static cn_node large_kernel(cn_model *m)
 {
-    cn_node x = cn_max_pool(m, cn_input(m), (cn_pool_opts){.size = {2}});
-    x = cn_conv2d(m, x, (cn_conv2d_opts){.filters = 1, .kernel = {9}});
-    return cn_dense(m, x, (cn_dense_opts){.units = -3}); /* a later error is not the one */
+    cn_node x = cn_max_pool(m, cn_input(m), &(cn_pool_opts){.size = {2}});
+    x = cn_conv2d(m, x, &(cn_conv2d_opts){.filters = 1, .kernel = {9}});
+    return cn_dense(m, x, &(cn_dense_opts){.units = -3}); /* a later error is not the one */
 }
 static cn_node no_filters(cn_model *m)
 {
-    return cn_conv2d(m, cn_input(m), (cn_conv2d_opts){.kernel = {3}});
+    return cn_conv2d(m, cn_input(m), &(cn_conv2d_opts){.kernel = {3}});
 }
 static cn_node negative_stride(cn_model *m)
 {
-    return cn_conv2d(m, cn_input(m), (cn_conv2d_opts){.filters = 1, .kernel = {3}, .stride = {-2}});
+    return cn_conv2d(m, cn_input(m),
+                     &(cn_conv2d_opts){.filters = 1, .kernel = {3}, .stride = {-2}});
 }
 static cn_node pads_and_same(cn_model *m)
 {
-    return cn_conv2d(m, cn_input(m),
-                     (cn_conv2d_opts){.filters = 1, .kernel = {3}, .pad = CN_SAME, .pads = {0, 1}});
+    return cn_conv2d(
+        m, cn_input(m),
+        &(cn_conv2d_opts){.filters = 1, .kernel = {3}, .pad = CN_PADDING_SAME, .pads = {0, 1}});
 }
 static cn_node unknown_padding(cn_model *m)
 {
     return cn_conv2d(m, cn_input(m),
-                     (cn_conv2d_opts){.filters = 1, .kernel = {3}, .pad = (cn_padding)2});
+                     &(cn_conv2d_opts){.filters = 1, .kernel = {3}, .pad = (cn_padding)2});
 }
 static cn_node wide_pads(cn_model *m)
 {
-    return cn_max_pool(m, cn_input(m), (cn_pool_opts){.size = {2, 3}, .pads = {1, 2, 2, 2}});
+    return cn_max_pool(m, cn_input(m), &(cn_pool_opts){.size = {2, 3}, .pads = {1, 2, 2, 2}});
 }
 static cn_node pool_after_dense(cn_model *m)
 {
-    cn_node x = cn_dense(m, cn_input(m), (cn_dense_opts){.units = 5, .name = "head"});
-    return cn_max_pool(m, x, (cn_pool_opts){.size = {2}});
+    cn_node x = cn_dense(m, cn_input(m), &(cn_dense_opts){.units = 5, .name = "head"});
+    return cn_max_pool(m, x, &(cn_pool_opts){.size = {2}});
 }
 static cn_node foreign_input(cn_model *m)
 {
@@ -49,12 +51,12 @@ static cn_node foreign_input(cn_model *m)
 }
 static cn_node taken_name(cn_model *m)
 {
-    cn_node x = cn_dense(m, cn_input(m), (cn_dense_opts){.units = 5, .name = "head"});
-    return cn_dense(m, x, (cn_dense_opts){.units = 5, .name = "head"});
+    cn_node x = cn_dense(m, cn_input(m), &(cn_dense_opts){.units = 5, .name = "head"});
+    return cn_dense(m, x, &(cn_dense_opts){.units = 5, .name = "head"});
 }
 static cn_node bad_name(cn_model *m)
 {
-    return cn_dense(m, cn_input(m), (cn_dense_opts){.units = 5, .name = "a b"});
+    return cn_dense(m, cn_input(m), &(cn_dense_opts){.units = 5, .name = "a b"});
 }
 static cn_node forgotten_branch(cn_model *m)
 {
@@ -64,7 +66,7 @@ static cn_node forgotten_branch(cn_model *m)
 }
 static cn_node huge_output(cn_model *m)
 {
-    return cn_conv2d(m, cn_input(m), (cn_conv2d_opts){.filters = 1 << 30, .kernel = {1}});
+    return cn_conv2d(m, cn_input(m), &(cn_conv2d_opts){.filters = 1 << 30, .kernel = {1}});
 }
 static cn_node no_output(cn_model *m)
 {

@@ -148,7 +148,8 @@ static void tensors_that_do_not_fit_the_graph_are_refused_by_name(void **state)
     cn_named_tensor tensors[5], *owned = file.tensors;
     float weight = 0;
     memcpy(tensors, owned, 4 * sizeof *tensors);
-    tensors[4] = (cn_named_tensor){"left.over", cn_tensor_view(CN_F32, 1, (int[]){1}, &weight)};
+    tensors[4] =
+        (cn_named_tensor){"left.over", cn_tensor_view(CN_DTYPE_F32, 1, (int[]){1}, &weight)};
     file.tensors = tensors;
     file.tensor_count = 5;
     expect_refusal(&f, &file, CN_ERR_FORMAT, "5 tensors, but the graph has 4 parameters");
@@ -163,7 +164,7 @@ static void tensors_that_do_not_fit_the_graph_are_refused_by_name(void **state)
         tensors[i].name = "renamed";
         expect_refusal(&f, &file, CN_ERR_FORMAT, keep.name);
         tensors[i] = keep;
-        tensors[i].value.dtype = CN_I32;
+        tensors[i].value.dtype = CN_DTYPE_I32;
         expect_refusal(&f, &file, CN_ERR_FORMAT, "another dtype");
         tensors[i] = keep;
         if (keep.value.rank < CN_MAX_RANK) {
@@ -237,7 +238,7 @@ static void every_flipped_bit_of_the_header_is_an_error_or_harmless(void **state
             errors++;
             continue;
         }
-        assert_int_equal(cn_model_parameter_count(model), cn_model_parameter_count(f.model));
+        assert_int_equal(cn_model_parameter_elements(model), cn_model_parameter_elements(f.model));
         assert_int_equal(cn_model_output_size(model), 3);
         cn_model_free(model);
     }

@@ -25,10 +25,10 @@ static void twin_element(const twin *s, double g, double rate, double decay, ele
         e->w *= 1 - rate * decay;
     else
         g += decay * e->w;
-    if (o->kind == CN_SGD) {
+    if (o->kind == CN_OPTIMIZER_SGD) {
         e->m = s->t == 1 ? g : o->momentum * e->m + (1 - o->dampening) * g;
         e->w -= rate * (o->momentum == 0 ? g : o->nesterov ? g + o->momentum * e->m : e->m);
-    } else if (o->kind == CN_RMSPROP) {
+    } else if (o->kind == CN_OPTIMIZER_RMSPROP) {
         e->v = o->alpha * e->v + (1 - o->alpha) * g * g;
         e->m = o->momentum * e->m + g / (sqrt(e->v) + o->epsilon);
         e->w -= rate * e->m;
@@ -75,7 +75,7 @@ static double clip_scale(const pair *p)
     double squares = 0;
     cn_parameter g;
     for (int i = 0; i < p->model->parameter_count; i++) {
-        if (!cn_gradient(p->session, i, &g)) continue;
+        if (!cn_session_gradient(p->session, i, &g)) continue;
         for (size_t k = 0; k < cn_tensor_count(&g.value); k++)
             squares += pow((double)((float *)g.value.data)[k], 2);
     }
@@ -91,12 +91,12 @@ static void step(pair *p, const batch *b, factors *of)
     const cn_optimizer *o = &p->twin.o;
     cn_parameter g;
     forward_loss(p->session, b);
-    assert_int_equal(cn_backward(p->session, NULL), CN_OK);
+    assert_int_equal(cn_session_backward(p->session, NULL), CN_OK);
     double scale = clip_scale(p), limit = o->clip_value > 0 ? o->clip_value : INFINITY;
     p->twin.t++;
     for (int i = 0; i < p->model->parameter_count; i++) {
         double rate = 1, decay = 1;
-        if (!cn_gradient(p->session, i, &g)) continue;
+        if (!cn_session_gradient(p->session, i, &g)) continue;
         if (of) of(g.name, &rate, &decay);
         if (g.value.rank == 1 && !o->decay_all) decay = 0;
         size_t from = (size_t)((const float *)p->model->parameters[i].value.data - p->model->block);
@@ -106,7 +106,7 @@ static void step(pair *p, const batch *b, factors *of)
                          decay * o->weight_decay, &p->elements[from + k]);
         }
     }
-    assert_int_equal(cn_step(p->session, p->twin.rate, NULL), CN_OK);
+    assert_int_equal(cn_session_step(p->session, p->twin.rate, NULL), CN_OK);
 }
 
 /* Statistics, which no optimiser moves, are left out. */
@@ -122,22 +122,25 @@ static const struct {
     const char *name;
     cn_optimizer o;
 } cases[] = {
-    {"sgd", {.kind = CN_SGD}},
-    {"momentum", {.kind = CN_SGD, .momentum = 0.9}},
-    {"dampening", {.kind = CN_SGD, .momentum = 0.9, .dampening = 0.4}},
-    {"nesterov", {.kind = CN_SGD, .momentum = 0.8, .nesterov = true}},
-    {"decay", {.kind = CN_SGD, .momentum = 0.8, .weight_decay = 0.5}},
-    {"decay of all", {.kind = CN_SGD, .weight_decay = 0.5, .decay_all = true}},
-    {"decoupled", {.kind = CN_SGD, .momentum = 0.8, .weight_decay = 0.5, .decoupled = true}},
+    {"sgd", {.kind = CN_OPTIMIZER_SGD}},
+    {"momentum", {.kind = CN_OPTIMIZER_SGD, .momentum = 0.9}},
+    {"dampening", {.kind = CN_OPTIMIZER_SGD, .momentum = 0.9, .dampening = 0.4}},
+    {"nesterov", {.kind = CN_OPTIMIZER_SGD, .momentum = 0.8, .nesterov = true}},
+    {"decay", {.kind = CN_OPTIMIZER_SGD, .momentum = 0.8, .weight_decay = 0.5}},
+    {"decay of all", {.kind = CN_OPTIMIZER_SGD, .weight_decay = 0.5, .decay_all = true}},
+    {"decoupled",
+     {.kind = CN_OPTIMIZER_SGD, .momentum = 0.8, .weight_decay = 0.5, .decoupled = true}},
     {"adam", {.epsilon = 1e-4}},
     {"adam, other betas", {.beta1 = 0.5, .beta2 = 0.9, .epsilon = 1e-3, .weight_decay = 0.2}},
-    {"adamw", {.kind = CN_ADAMW, .epsilon = 1e-4}},
-    {"adamw, all", {.kind = CN_ADAMW, .epsilon = 1e-4, .weight_decay = 0.7, .decay_all = true}},
-    {"rmsprop", {.kind = CN_RMSPROP, .epsilon = 1e-3}},
-    {"rmsprop, momentum", {.kind = CN_RMSPROP, .epsilon = 1e-3, .alpha = 0.9, .momentum = 0.5}},
-    {"clip by norm", {.kind = CN_SGD, .clip_norm = 0.05}},
-    {"a norm that is not met", {.kind = CN_SGD, .clip_norm = 1e6}},
-    {"clip by value", {.kind = CN_SGD, .clip_value = 0.01}},
+    {"adamw", {.kind = CN_OPTIMIZER_ADAMW, .epsilon = 1e-4}},
+    {"adamw, all",
+     {.kind = CN_OPTIMIZER_ADAMW, .epsilon = 1e-4, .weight_decay = 0.7, .decay_all = true}},
+    {"rmsprop", {.kind = CN_OPTIMIZER_RMSPROP, .epsilon = 1e-3}},
+    {"rmsprop, momentum",
+     {.kind = CN_OPTIMIZER_RMSPROP, .epsilon = 1e-3, .alpha = 0.9, .momentum = 0.5}},
+    {"clip by norm", {.kind = CN_OPTIMIZER_SGD, .clip_norm = 0.05}},
+    {"a norm that is not met", {.kind = CN_OPTIMIZER_SGD, .clip_norm = 1e6}},
+    {"clip by value", {.kind = CN_OPTIMIZER_SGD, .clip_value = 0.01}},
     {"clip by both", {.epsilon = 1e-3, .clip_norm = 0.3, .clip_value = 0.02, .weight_decay = 0.1}},
 };
 enum { CASES = sizeof cases / sizeof *cases, STEPS = 6 };
@@ -198,7 +201,8 @@ static void what_is_frozen_neither_moves_nor_costs(void **state)
         assert_followed(&p, cases[i].name);
         cn_parameter g;
         for (int k = 0; k < p.model->parameter_count; k++) {
-            if (!cn_gradient(p.session, k, &g) || strncmp(g.name, "conv2d", 6) != 0) continue;
+            if (!cn_session_gradient(p.session, k, &g) || strncmp(g.name, "conv2d", 6) != 0)
+                continue;
             for (size_t j = 0; j < cn_tensor_count(&g.value); j++)
                 assert_true(((float *)g.value.data)[j] == 0);
         }
@@ -212,12 +216,12 @@ static void a_frozen_beginning_has_no_backward(void **state)
     cn_model *m = parse("conv 4 3x3 same, relu, conv 5 3x3, relu, dense 3");
     (void)state;
     assert_int_equal(cn_model_freeze(m, "conv*", true, NULL), CN_OK);
-    assert_int_equal(cn_plan_create(&plan, m, (cn_session_opts){.training = true}, NULL), CN_OK);
+    assert_int_equal(cn_plan_create(&plan, m, &(cn_session_opts){.training = true}, NULL), CN_OK);
     for (int i = 0; i < m->layer_count; i++)
         assert_int_equal(plan.steps[i].backward, strcmp(m->layers[i].name, "dense_1") == 0);
     cn_plan_free(&plan);
     assert_int_equal(cn_model_freeze(m, "*", false, NULL), CN_OK);
-    assert_int_equal(cn_plan_create(&plan, m, (cn_session_opts){.training = true}, NULL), CN_OK);
+    assert_int_equal(cn_plan_create(&plan, m, &(cn_session_opts){.training = true}, NULL), CN_OK);
     assert_true(plan.steps[1].backward && plan.steps[3].backward);
     cn_plan_free(&plan);
     cn_model_free(m);
@@ -234,8 +238,8 @@ static void gradients_through(const char *text, bool freeze, double first[8])
     if (freeze) assert_int_equal(cn_model_freeze(m, pattern, true, NULL), CN_OK);
     cn_session *s = create(m, (cn_session_opts){.batch = 8, .training = true});
     forward_loss(s, make_batch(&b, 8, 3));
-    assert_int_equal(cn_backward(s, NULL), CN_OK);
-    assert_true(cn_gradient(s, 0, &g));
+    assert_int_equal(cn_session_backward(s, NULL), CN_OK);
+    assert_true(cn_session_gradient(s, 0, &g));
     for (int i = 0; i < 8; i++) first[i] = (double)((float *)g.value.data)[i];
     cn_session_free(s);
     cn_model_free(m);
@@ -293,7 +297,8 @@ static cn_session *gradients_of(cn_model *m, cn_loss_opts loss, const int *parts
         b.X.data = b.x + from * EXAMPLE;
         b.Y.data = b.labels + from;
         forward_loss(s, &b);
-        assert_int_equal(i ? cn_backward_more(s, NULL) : cn_backward(s, NULL), CN_OK);
+        assert_int_equal(i ? cn_session_backward_accumulate(s, NULL) : cn_session_backward(s, NULL),
+                         CN_OK);
     }
     return s;
 }
@@ -312,8 +317,8 @@ static void parts_of_a_batch_add_up(void **state)
         cn_session *even = gradients_of(m, losses[l], (int[]){2, 2, 2, 2}, 4);
         cn_session *odd = gradients_of(m, losses[l], (int[]){5, 1, 2}, 3);
         cn_parameter a, b, c;
-        for (int i = 0; cn_gradient(all, i, &a); i++) {
-            assert_true(cn_gradient(even, i, &b) && cn_gradient(odd, i, &c));
+        for (int i = 0; cn_session_gradient(all, i, &a); i++) {
+            assert_true(cn_session_gradient(even, i, &b) && cn_session_gradient(odd, i, &c));
             for (size_t k = 0; k < cn_tensor_count(&a.value); k++) {
                 double want = (double)((float *)a.value.data)[k];
                 assert_true(fabs((double)((float *)b.value.data)[k] - want) <= 1e-6);
@@ -338,14 +343,15 @@ static void a_step_ends_what_adds_up(void **state)
         make_batch(&b, 8, 3);
         forward_loss(s, &b);
         forward_loss(t, &b);
-        assert_int_equal(cn_backward_more(s, NULL), CN_OK); /* the first of its step */
-        assert_int_equal(cn_backward(t, NULL), CN_OK);
-        assert_int_equal(cn_step(s, 0.1, NULL), CN_OK);
-        assert_int_equal(cn_step(t, 0.1, NULL), CN_OK);
+        assert_int_equal(cn_session_backward_accumulate(s, NULL),
+                         CN_OK); /* the first of its step */
+        assert_int_equal(cn_session_backward(t, NULL), CN_OK);
+        assert_int_equal(cn_session_step(s, 0.1, NULL), CN_OK);
+        assert_int_equal(cn_session_step(t, 0.1, NULL), CN_OK);
     }
     assert_memory_equal(m->block, same->block, m->block_size * sizeof *m->block);
-    assert_int_equal(cn_backward_more(s, NULL), CN_ERR_ARGUMENT);
-    assert_int_equal(cn_backward_more(NULL, NULL), CN_ERR_ARGUMENT);
+    assert_int_equal(cn_session_backward_accumulate(s, NULL), CN_ERR_ARGUMENT);
+    assert_int_equal(cn_session_backward_accumulate(NULL, NULL), CN_ERR_ARGUMENT);
     cn_session_free(s);
     cn_session_free(t);
     cn_model_free(m);
@@ -361,7 +367,7 @@ static void units_cover_what_is_trained_once(void **state)
     cn_model *m = parse("dense 700, batchnorm, dense 61, relu, dense 3");
     assert_int_equal(cn_model_freeze(m, "dense_2.weight", true, NULL), CN_OK);
     assert_int_equal(cn_model_scale_rate(m, "dense_3.bias", 2, NULL), CN_OK);
-    const cn_optimizer o = {.kind = CN_SGD, .weight_decay = 0.1};
+    const cn_optimizer o = {.kind = CN_OPTIMIZER_SGD, .weight_decay = 0.1};
     cn_update_plan plan = {0};
     assert_int_equal(cn_optimizer_plan(&plan, m, &o, NULL), CN_OK);
     int *covered = calloc(m->block_size, sizeof *covered);
@@ -372,7 +378,7 @@ static void units_cover_what_is_trained_once(void **state)
     }
     cn_parameter p;
     for (int i = 0; cn_model_parameter(m, i, &p); i++) {
-        bool moves = !p.statistic && strcmp(p.name, "dense_2.weight") != 0;
+        bool moves = !p.buffer && strcmp(p.name, "dense_2.weight") != 0;
         size_t from = (size_t)((float *)p.value.data - m->block);
         for (size_t k = 0; k < cn_tensor_count(&p.value); k++)
             assert_int_equal(covered[from + k], moves);
@@ -395,10 +401,10 @@ static void threads_change_no_bit(void **state)
                        .batch = 8, .threads = threads, .training = true, .optimizer = cases[i].o});
             for (int k = 0; k < 2; k++) {
                 forward_loss(s, make_batch(&b, 8, 3));
-                assert_int_equal(cn_backward(s, NULL), CN_OK);
+                assert_int_equal(cn_session_backward(s, NULL), CN_OK);
                 forward_loss(s, make_batch(&b, 5, 3));
-                assert_int_equal(cn_backward_more(s, NULL), CN_OK);
-                assert_int_equal(cn_step(s, 0.01, NULL), CN_OK);
+                assert_int_equal(cn_session_backward_accumulate(s, NULL), CN_OK);
+                assert_int_equal(cn_session_step(s, 0.01, NULL), CN_OK);
             }
             cn_session_free(s);
         }
@@ -421,21 +427,23 @@ static void wrong_options_are_named(void **state)
         {{.weight_decay = -1}, "session: weight decay -1, expected a number of 0 or more"},
         {{.clip_norm = NAN}, "session: clip norm nan, expected a number of 0 or more"},
         {{.clip_value = INFINITY}, "session: clip value inf, expected a number of 0 or more"},
-        {{.kind = CN_SGD, .nesterov = true},
+        {{.kind = CN_OPTIMIZER_SGD, .nesterov = true},
          "session: Nesterov's momentum with momentum 0 and dampening 0, expected momentum above 0 "
          "and no dampening"},
         {{.momentum = 0.9}, "session: optimizer: momentum goes with SGD and RMSprop"},
-        {{.kind = CN_RMSPROP, .momentum = 0.9, .dampening = 0.1},
+        {{.kind = CN_OPTIMIZER_RMSPROP, .momentum = 0.9, .dampening = 0.1},
          "session: optimizer: dampening goes with SGD with momentum"},
-        {{.kind = CN_RMSPROP, .momentum = 0.9, .nesterov = true},
+        {{.kind = CN_OPTIMIZER_RMSPROP, .momentum = 0.9, .nesterov = true},
          "session: optimizer: Nesterov's momentum goes with SGD"},
-        {{.kind = CN_SGD, .beta1 = 0.9}, "session: optimizer: beta1 goes with Adam and AdamW"},
-        {{.kind = CN_RMSPROP, .beta2 = 0.9}, "session: optimizer: beta2 goes with Adam and AdamW"},
+        {{.kind = CN_OPTIMIZER_SGD, .beta1 = 0.9},
+         "session: optimizer: beta1 goes with Adam and AdamW"},
+        {{.kind = CN_OPTIMIZER_RMSPROP, .beta2 = 0.9},
+         "session: optimizer: beta2 goes with Adam and AdamW"},
         {{.alpha = 0.9}, "session: optimizer: alpha goes with RMSprop"},
-        {{.kind = CN_SGD, .epsilon = 1e-6},
+        {{.kind = CN_OPTIMIZER_SGD, .epsilon = 1e-6},
          "session: optimizer: epsilon goes with Adam, AdamW and RMSprop"},
         {{.decoupled = true}, "session: optimizer: decoupled goes with weight decay"},
-        {{.kind = CN_SGD, .decay_all = true},
+        {{.kind = CN_OPTIMIZER_SGD, .decay_all = true},
          "session: optimizer: decay_all goes with weight decay"},
     };
     (void)state;
@@ -468,7 +476,7 @@ static void wrong_loss_options_are_named(void **state)
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         cn_error err;
         cn_session *s = NULL;
-        assert_int_equal(cn_session_create(&s, m, (cn_session_opts){.loss = wrong[i].o}, &err),
+        assert_int_equal(cn_session_create(&s, m, &(cn_session_opts){.loss = wrong[i].o}, &err),
                          CN_ERR_ARGUMENT);
         assert_string_equal(err.text, wrong[i].text);
     }

@@ -120,7 +120,7 @@ static void expect_shown(const uint8_t *bytes, size_t size, uint32_t orientation
     assert_memory_equal(t.shape, ((int[]){height * side, width * side, 1}), 12);
     for (int y = 0; y < height * side; y++)
         for (int x = 0; x < width * side; x++) {
-            int value = t.dtype == CN_U8
+            int value = t.dtype == CN_DTYPE_U8
                             ? ((uint8_t *)t.data)[y * width * side + x]
                             : (int)(((float *)t.data)[y * width * side + x] * 255.0f + 0.5f);
             assert_int_equal(value, shown[orientation].pixels[y / side * width + x / side]);

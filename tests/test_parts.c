@@ -11,19 +11,20 @@
 #include "trees.h"
 
 /* The set, or NULL where it has no such part. */
-static cn_dataset *load(const char *spec, cn_split split)
+static cn_dataset *load(const char *spec, cn_subset split)
 {
     cn_dataset *data = NULL;
     cn_error err = {CN_OK, ""};
-    if (cn_dataset_load(&data, spec, split, &err) != CN_OK) fail_msg("%s: %s", spec, err.text);
+    if (cn_dataset_load(&data, spec, split, NULL, &err) != CN_OK)
+        fail_msg("%s: %s", spec, err.text);
     return data;
 }
 
-static void expect_failure(const char *spec, cn_split split, const char *part)
+static void expect_failure(const char *spec, cn_subset split, const char *part)
 {
     cn_dataset *data = NULL;
     cn_error err = {CN_OK, ""};
-    assert_int_not_equal(cn_dataset_load(&data, spec, split, &err), CN_OK);
+    assert_int_not_equal(cn_dataset_load(&data, spec, split, NULL, &err), CN_OK);
     assert_null(data);
     assert_says(err, part);
 }
@@ -41,7 +42,7 @@ static const char *numbers(const cn_dataset *data, char text[256])
     return text;
 }
 
-static void expect_numbers(const char *spec, cn_split split, const char *expected,
+static void expect_numbers(const char *spec, cn_subset split, const char *expected,
                            const char *remarks)
 {
     char text[256];
@@ -79,11 +80,11 @@ static void a_folder_in_three_parts(void **state)
             snprintf(name, sizeof name, "%s/a", names[i][part]);
             put_class(folder, name, 10 * part, 10 * part + 5 - part);
         }
-        expect_numbers(folder, CN_TRAIN, "0 1 2 3 4 5 ", "");
-        expect_numbers(folder, CN_TEST, "10 11 12 13 14 ", "");
-        expect_numbers(folder, CN_TEST_OR_ALL, "10 11 12 13 14 ", "");
-        expect_numbers(folder, CN_VALIDATION, "20 21 22 23 ", "");
-        expect_numbers(folder, CN_ALL, "0 1 2 3 4 5 10 11 12 13 14 20 21 22 23 ", "");
+        expect_numbers(folder, CN_SUBSET_TRAIN, "0 1 2 3 4 5 ", "");
+        expect_numbers(folder, CN_SUBSET_TEST, "10 11 12 13 14 ", "");
+        expect_numbers(folder, CN_SUBSET_TEST_OR_ALL, "10 11 12 13 14 ", "");
+        expect_numbers(folder, CN_SUBSET_VALIDATION, "20 21 22 23 ", "");
+        expect_numbers(folder, CN_SUBSET_ALL, "0 1 2 3 4 5 10 11 12 13 14 20 21 22 23 ", "");
         remove_tree(folder);
     }
 }
@@ -95,10 +96,10 @@ static void the_validation_part_stands_in_for_a_missing_test_part(void **state)
     files_make_folder(folder);
     put_class(folder, "train/a", 0, 5);
     put_class(folder, "val/a", 7, 8);
-    expect_numbers(folder, CN_TRAIN, "0 1 2 3 4 5 ", stand_in);
-    expect_numbers(folder, CN_TEST, "7 8 ", stand_in);
-    expect_numbers(folder, CN_VALIDATION, "7 8 ", "");
-    expect_numbers(folder, CN_TEST_OR_ALL, "7 8 ", stand_in);
+    expect_numbers(folder, CN_SUBSET_TRAIN, "0 1 2 3 4 5 ", stand_in);
+    expect_numbers(folder, CN_SUBSET_TEST, "7 8 ", stand_in);
+    expect_numbers(folder, CN_SUBSET_VALIDATION, "7 8 ", "");
+    expect_numbers(folder, CN_SUBSET_TEST_OR_ALL, "7 8 ", stand_in);
     remove_tree(folder);
 }
 
@@ -109,12 +110,12 @@ static void without_parts_every_fifth_is_for_testing(void **state)
     files_make_folder(folder);
     put_class(folder, "a", 0, 5);
     put_class(folder, "b", 6, 6);
-    expect_numbers(folder, CN_TRAIN, "0 1 2 3 5 6 ", "");
-    expect_numbers(folder, CN_TEST, "4 ", "");
-    expect_numbers(folder, CN_ALL, "0 1 2 3 4 5 6 ", "");
-    expect_numbers(folder, CN_TEST_OR_ALL, "0 1 2 3 4 5 6 ",
+    expect_numbers(folder, CN_SUBSET_TRAIN, "0 1 2 3 5 6 ", "");
+    expect_numbers(folder, CN_SUBSET_TEST, "4 ", "");
+    expect_numbers(folder, CN_SUBSET_ALL, "0 1 2 3 4 5 6 ", "");
+    expect_numbers(folder, CN_SUBSET_TEST_OR_ALL, "0 1 2 3 4 5 6 ",
                    "no images set apart for testing: the figures are of all 7\n");
-    assert_null(load(folder, CN_VALIDATION));
+    assert_null(load(folder, CN_SUBSET_VALIDATION));
     remove_tree(folder);
 }
 
@@ -126,8 +127,8 @@ static void fewer_than_five_images_are_all_learnt_and_tested(void **state)
                        "same 4\n";
     files_make_folder(folder);
     put_class(folder, "a", 1, 4);
-    expect_numbers(folder, CN_TRAIN, "1 2 3 4 ", few);
-    expect_numbers(folder, CN_TEST, "1 2 3 4 ", few);
+    expect_numbers(folder, CN_SUBSET_TRAIN, "1 2 3 4 ", few);
+    expect_numbers(folder, CN_SUBSET_TEST, "1 2 3 4 ", few);
     remove_tree(folder);
 }
 
@@ -138,7 +139,7 @@ static void a_class_may_be_called_train(void **state)
     files_make_folder(folder);
     put_class(folder, "car", 0, 5);
     put_class(folder, "train", 6, 9);
-    cn_dataset *data = load(folder, CN_ALL);
+    cn_dataset *data = load(folder, CN_SUBSET_ALL);
     assert_int_equal(cn_dataset_size(data), 10);
     assert_string_equal(cn_dataset_class_name(data, 1), "train");
     cn_dataset_free(data);
@@ -154,7 +155,7 @@ static void a_part_must_be_there_once(void **state)
     put_class(folder, "val/a", 0, 5);
     put_class(folder, "validation/a", 0, 5);
     snprintf(spec, sizeof spec, "folder:%s", folder);
-    expect_failure(spec, CN_TRAIN, "validation: both the same part of the set");
+    expect_failure(spec, CN_SUBSET_TRAIN, "validation: both the same part of the set");
     remove_tree(folder);
 }
 
@@ -166,9 +167,9 @@ static void a_test_part_alone_is_enough_to_test_on(void **state)
     files_make_folder(folder);
     put_class(folder, "test/a", 0, 1);
     put_class(folder, "test/b", 2, 2);
-    expect_numbers(folder, CN_TEST_OR_ALL, "0 1 2 ", "");
+    expect_numbers(folder, CN_SUBSET_TEST_OR_ALL, "0 1 2 ", "");
     snprintf(spec, sizeof spec, "folder:%s", folder);
-    expect_failure(spec, CN_TRAIN, "expected images to train on, found 3 in all");
+    expect_failure(spec, CN_SUBSET_TRAIN, "expected images to train on, found 3 in all");
     remove_tree(folder);
 }
 
@@ -189,9 +190,9 @@ static void tables_come_in_three_parts(void **state)
         }
         for (int given = 0; given < 3; given++) {
             snprintf(spec, sizeof spec, "csv:%s/%s", folder, names[i][given]);
-            expect_numbers(spec, CN_TRAIN, "0 ", "");
-            expect_numbers(spec, CN_TEST, "1 ", "");
-            expect_numbers(spec, CN_VALIDATION, "2 ", "");
+            expect_numbers(spec, CN_SUBSET_TRAIN, "0 ", "");
+            expect_numbers(spec, CN_SUBSET_TEST, "1 ", "");
+            expect_numbers(spec, CN_SUBSET_VALIDATION, "2 ", "");
         }
         remove_tree(folder);
     }
@@ -200,11 +201,11 @@ static void tables_come_in_three_parts(void **state)
 static void digits_have_two_parts(void **state)
 {
     (void)state;
-    cn_dataset *all = load("digits", CN_ALL), *test = load("digits", CN_TEST_OR_ALL);
+    cn_dataset *all = load("digits", CN_SUBSET_ALL), *test = load("digits", CN_SUBSET_TEST_OR_ALL);
     assert_int_equal(cn_dataset_size(all), 1797);
     assert_int_equal(cn_dataset_size(test), 359);
     assert_string_equal(cn_dataset_remarks(test), "");
-    assert_null(load("digits", CN_VALIDATION));
+    assert_null(load("digits", CN_SUBSET_VALIDATION));
     cn_dataset_free(all);
     cn_dataset_free(test);
 }
@@ -250,12 +251,12 @@ static void files_of_other_kinds_are_counted(void **state)
     put_class(folder, "a/deeper", 7, 7);
     put_class(folder, "fish/.hidden", 7, 7);
     put_grey(folder, "stray.pgm", 1, 1, 9);
-    expect_numbers(folder, CN_TRAIN, "0 1 2 3 5 6 ",
+    expect_numbers(folder, CN_SUBSET_TRAIN, "0 1 2 3 5 6 ",
                    "passed over the folder fish, which has no images\n"
                    "passed over 1 image outside of any class\n"
                    "passed over 3 .webp, 1 without an ending, 1 .heic\n"
                    "passed over 1 folder below those of the classes\n");
-    cn_dataset *data = load(folder, CN_TRAIN);
+    cn_dataset *data = load(folder, CN_SUBSET_TRAIN);
     assert_int_equal(cn_dataset_classes(data), 2);
     cn_dataset_free(data);
     remove_tree(folder);
@@ -272,7 +273,7 @@ static void what_lies_beside_the_parts_is_said(void **state)
     put_class(folder, "val/a", 7, 7);
     put_class(folder, "val/c", 8, 8);
     put_class(folder, "test", 9, 9); /* without classes */
-    cn_dataset *data = load(folder, CN_VALIDATION);
+    cn_dataset *data = load(folder, CN_SUBSET_VALIDATION);
     assert_int_equal(cn_dataset_label(data, 1), 2);
     assert_string_equal(cn_dataset_remarks(data),
                         "class c has no images to train on\n"

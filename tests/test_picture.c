@@ -28,7 +28,7 @@ static void expect_image(const void *bytes, size_t size, const int *shape, const
     cn_tensor t = {0};
     cn_error err = {CN_OK, ""};
     if (decode(&t, bytes, size, &err) != CN_OK) fail_msg("%s", err.text);
-    assert_int_equal(t.dtype, CN_U8);
+    assert_int_equal(t.dtype, CN_DTYPE_U8);
     assert_int_equal(t.rank, 3);
     assert_memory_equal(t.shape, shape, 3 * sizeof *shape);
     assert_memory_equal(t.data, pixels, cn_tensor_count(&t));
@@ -360,7 +360,7 @@ static void a_picture_is_loaded_from_a_file(void **state)
 static void expect_fit_with(const cn_image_opts *opts, const int *from, const uint8_t *in,
                             const int *to, const uint8_t *want)
 {
-    cn_tensor image = cn_tensor_view(CN_U8, 3, from, (void *)(uintptr_t)in), out = {0};
+    cn_tensor image = cn_tensor_view(CN_DTYPE_U8, 3, from, (void *)(uintptr_t)in), out = {0};
     assert_int_equal(cn_image_fit(&image, to, opts, &out, NULL), CN_OK);
     assert_int_equal(out.rank, 4);
     assert_memory_equal(out.shape, ((int[]){1, to[0], to[1], to[2]}), 16);
@@ -424,7 +424,7 @@ static void alpha_is_composed_over_a_background(void **state)
     expect_fit_with(&(cn_image_opts){.fit = CN_FIT_STRETCH}, SHAPE(1, 2, 2), ink, SHAPE(1, 1, 3),
                     PIXELS(128, 128, 128));
     float x[4] = {0.25f, 0.5f, 1, 0.5f};
-    cn_tensor image = cn_tensor_view(CN_F32, 3, SHAPE(1, 2, 2), x), out = {0};
+    cn_tensor image = cn_tensor_view(CN_DTYPE_F32, 3, SHAPE(1, 2, 2), x), out = {0};
     assert_int_equal(cn_image_fit(&image, SHAPE(1, 2, 1), &black, &out, NULL), CN_OK);
     assert_memory_equal(out.data, ((float[]){0.125f, 0.5f}), 8);
     assert_int_equal(cn_image_fit(&image, SHAPE(1, 2, 1), &white, &out, NULL), CN_OK);
@@ -444,10 +444,11 @@ static void proportions_are_kept_by_cropping(void **state)
     expect_fit_with(NULL, SHAPE(2, 6, 1), wide, SHAPE(1, 3, 1), PIXELS(0, 150, 0));
     expect_fit_with(&stretch, SHAPE(2, 6, 1), wide, SHAPE(2, 2, 1), PIXELS(33, 67, 33, 67));
     /* Bytes that a model takes as floats are not rounded on the way. */
-    cn_tensor image = cn_tensor_view(CN_U8, 3, SHAPE(2, 6, 1), (void *)(uintptr_t)wide), out = {0};
+    cn_tensor image = cn_tensor_view(CN_DTYPE_U8, 3, SHAPE(2, 6, 1), (void *)(uintptr_t)wide),
+              out = {0};
     const cn_image_opts deep = {.fit = CN_FIT_STRETCH, .deep = true};
     assert_int_equal(cn_image_fit(&image, SHAPE(1, 1, 1), &deep, &out, NULL), CN_OK);
-    assert_int_equal(out.dtype, CN_F32);
+    assert_int_equal(out.dtype, CN_DTYPE_F32);
     assert_float_equal(*(float *)out.data, 50 / 255.0f, 1e-7f);
     cn_tensor_free(&out);
 }
@@ -456,7 +457,7 @@ static void a_wrong_fit_is_refused(void **state)
 {
     (void)state;
     uint8_t pixels[8] = {0};
-    cn_tensor image = cn_tensor_view(CN_U8, 3, SHAPE(1, 1, 5), pixels), out = {0};
+    cn_tensor image = cn_tensor_view(CN_DTYPE_U8, 3, SHAPE(1, 1, 5), pixels), out = {0};
     cn_error err;
     assert_int_equal(cn_image_fit(&image, SHAPE(1, 1, 1), NULL, &out, &err), CN_ERR_SHAPE);
     assert_says(err, "image (1, 1, 5)");
@@ -479,7 +480,7 @@ static void expect_saved(const char *folder, const char *name, int channels)
     uint8_t pixels[3 * 5 * 3];
     cn_error err = {CN_OK, ""};
     for (size_t i = 0; i < sizeof pixels; i++) pixels[i] = (uint8_t)(i * 41);
-    cn_tensor image = cn_tensor_view(CN_U8, 3, (int[]){3, 5, channels}, pixels), again = {0};
+    cn_tensor image = cn_tensor_view(CN_DTYPE_U8, 3, (int[]){3, 5, channels}, pixels), again = {0};
     files_join(path, folder, name);
     if (cn_image_save(&image, path, &err) != CN_OK) fail_msg("%s", err.text);
     if (cn_image_load(&again, path, &err) != CN_OK) fail_msg("%s", err.text);
@@ -494,9 +495,9 @@ static void a_picture_is_saved_to_a_file(void **state)
     uint8_t pixels[4] = {0};
     float values[4] = {0};
     cn_error err;
-    cn_tensor grey = cn_tensor_view(CN_U8, 3, (int[]){2, 2, 1}, pixels);
-    cn_tensor two = cn_tensor_view(CN_U8, 3, (int[]){2, 1, 2}, pixels);
-    cn_tensor floats = cn_tensor_view(CN_F32, 3, (int[]){2, 2, 1}, values);
+    cn_tensor grey = cn_tensor_view(CN_DTYPE_U8, 3, (int[]){2, 2, 1}, pixels);
+    cn_tensor two = cn_tensor_view(CN_DTYPE_U8, 3, (int[]){2, 1, 2}, pixels);
+    cn_tensor floats = cn_tensor_view(CN_DTYPE_F32, 3, (int[]){2, 2, 1}, values);
     (void)state;
     files_make_folder(folder);
     expect_saved(folder, "grey.pgm", 1);

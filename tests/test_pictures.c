@@ -15,15 +15,15 @@
 #endif
 
 static cn_status load(cn_dataset **data, const char *kind, const char *path, const char *options,
-                      cn_split split, cn_error *err)
+                      cn_subset split, cn_error *err)
 {
     char spec[FILES_PATH + 64];
     snprintf(spec, sizeof spec, "%s%s%s", kind, path, options);
-    return cn_dataset_load(data, spec, split, err);
+    return cn_dataset_load(data, spec, split, NULL, err);
 }
 
 static cn_dataset *expect_set(const char *kind, const char *path, const char *options,
-                              cn_split split)
+                              cn_subset split)
 {
     cn_dataset *data = NULL;
     cn_error err = {CN_OK, ""};
@@ -37,7 +37,7 @@ static void expect_failure(const char *kind, const char *path, const char *optio
 {
     cn_dataset *data = NULL;
     cn_error err = {CN_OK, ""};
-    assert_int_equal(load(&data, kind, path, options, CN_TRAIN, &err), status);
+    assert_int_equal(load(&data, kind, path, options, CN_SUBSET_TRAIN, &err), status);
     assert_null(data);
     assert_says(err, part);
 }
@@ -70,8 +70,8 @@ static void a_sub_folder_is_a_class(void **state)
     put_text(folder, "notes.txt", "no class");
     put_text(folder, ".hidden/1.pgm", "no class either");
     for (int by_name = 0; by_name < 2; by_name++) {
-        cn_dataset *train = expect_set(by_name ? "folder:" : "", folder, "", CN_TRAIN);
-        cn_dataset *test = expect_set(by_name ? "folder:" : "", folder, "", CN_TEST);
+        cn_dataset *train = expect_set(by_name ? "folder:" : "", folder, "", CN_SUBSET_TRAIN);
+        cn_dataset *test = expect_set(by_name ? "folder:" : "", folder, "", CN_SUBSET_TEST);
         assert_int_equal(cn_dataset_size(train), 4);
         assert_int_equal(cn_dataset_size(test), 1);
         assert_int_equal(cn_dataset_classes(test), 2);
@@ -101,8 +101,8 @@ static void splits_may_be_folders(void **state)
         put_grey(folder, "train/b/1.pgm", 1, 1, 2);
         snprintf(name, sizeof name, "%s/b/1.pgm", tests[i]);
         put_grey(folder, name, 4, 4, 3);
-        cn_dataset *train = expect_set("", folder, "", CN_TRAIN);
-        cn_dataset *test = expect_set("folder:", folder, "", CN_TEST);
+        cn_dataset *train = expect_set("", folder, "", CN_SUBSET_TRAIN);
+        cn_dataset *test = expect_set("folder:", folder, "", CN_SUBSET_TEST);
         assert_int_equal(cn_dataset_size(train), 2);
         assert_int_equal(cn_dataset_size(test), 1);
         assert_int_equal(cn_dataset_classes(test), 2);
@@ -128,7 +128,7 @@ static void pictures_are_cropped_and_resized(void **state)
     put_text(folder, "a/1.pgm", "P2 6 2 255 0 0 100 200 0 0  0 0 100 200 0 0 ");
     put_text(folder, "a/2.pgm", "P2 2 6 255 0 0  0 0  100 100  200 200  0 0  0 0 ");
     put_text(folder, "a/3.pgm", "P2 4 4 255 8 8 0 0 8 8 0 0 0 0 0 0 0 0 0 0 ");
-    cn_dataset *data = expect_set("folder:", folder, ",size=2x2,channels=1", CN_TRAIN);
+    cn_dataset *data = expect_set("folder:", folder, ",size=2x2,channels=1", CN_SUBSET_TRAIN);
     const int pixels[][4] = {
         {76, 76, 76, 76}, {100, 200, 100, 200}, {100, 100, 200, 200}, {8, 0, 0, 0}};
     assert_memory_equal(cn_dataset_shape(data), ((int[]){2, 2, 1}), 12);
@@ -139,10 +139,10 @@ static void pictures_are_cropped_and_resized(void **state)
         for (int k = 0; k < 4; k++) assert_close(x[k] * 255, pixels[i][k], 1e-4);
     }
     cn_dataset_free(data);
-    data = expect_set("folder:", folder, "", CN_TRAIN);
+    data = expect_set("folder:", folder, "", CN_SUBSET_TRAIN);
     assert_memory_equal(cn_dataset_shape(data), ((int[]){1, 1, 3}), 12);
     cn_dataset_free(data);
-    data = expect_set("folder:", folder, ",channels=4", CN_TRAIN);
+    data = expect_set("folder:", folder, ",channels=4", CN_SUBSET_TRAIN);
     assert_memory_equal(cn_dataset_shape(data), ((int[]){1, 1, 4}), 12);
     cn_dataset_free(data);
     remove_tree(folder);
@@ -158,14 +158,14 @@ static void sixteen_bits_are_kept(void **state)
     files_make_folder(folder);
     put_text(folder, "a/1.pgm", "P2 2 1 65535 1 257 ");
     put_text(folder, "a/2.pgm", "P2 2 1 255 1 1 ");
-    data = expect_set("folder:", folder, "", CN_TRAIN);
+    data = expect_set("folder:", folder, "", CN_SUBSET_TRAIN);
     assert_close(first_pixel(data, 0), 255.0 / 65535, 1e-9);
     assert_close(first_pixel(data, 1), 1, 1e-6);
     cn_dataset_statistics(data, &mean, &std);
     assert_close(mean, (1 + 257 + 257 + 257) / 4.0 / 65535, 1e-8);
     cn_dataset_free(data);
     put_text(folder, "a/0.pgm", "P2 2 1 255 1 1 ");
-    data = expect_set("folder:", folder, "", CN_TRAIN);
+    data = expect_set("folder:", folder, "", CN_SUBSET_TRAIN);
     assert_close(first_pixel(data, 0), 1, 1e-6);
     assert_close(first_pixel(data, 1), 255.0 / 65535, 1e-9);
     cn_dataset_free(data);
@@ -188,10 +188,10 @@ static void color_is_kept_whichever_image_has_it(void **state)
     put_grey(folder, "test/a/1.pgm", 1, 1, 51);
     for (int colored = 0; colored < 2; colored++) {
         if (colored) put_text(folder, "test/a/2.ppm", "P3 # a comment\n1 1 255 255 0 102 ");
-        for (cn_split split = CN_TRAIN; split <= CN_TEST; split++) {
+        for (cn_subset split = CN_SUBSET_TRAIN; split <= CN_SUBSET_TEST; split++) {
             cn_dataset *data = expect_set("", folder, "", split);
             assert_int_equal(cn_dataset_shape(data)[2], colored ? 3 : 1);
-            if (colored && split == CN_TEST) {
+            if (colored && split == CN_SUBSET_TEST) {
                 cn_dataset_batch(data, (int[]){1}, 1, NULL, NULL, x, &label);
                 assert_close(x[0], 1, 1e-6);
                 assert_close(x[1], 0, 1e-6);
@@ -276,9 +276,9 @@ static void damaged_images_may_be_skipped(void **state)
     put_text(folder, "a/2.pgm", "P5 2 2 255 ");
     put_grey(folder, "b/3.pgm", 2, 2, 3);
     put_text(folder, "b/4.pgm", "");
-    assert_int_equal(cn_dataset_load_with(&data, folder, CN_ALL, NULL, &err), CN_ERR_UNSUPPORTED);
+    assert_int_equal(cn_dataset_load(&data, folder, CN_SUBSET_ALL, NULL, &err), CN_ERR_UNSUPPORTED);
     assert_says(err, "a/0.png: byte 0");
-    assert_int_equal(cn_dataset_load_with(&data, folder, CN_ALL, &skip, &err), CN_OK);
+    assert_int_equal(cn_dataset_load(&data, folder, CN_SUBSET_ALL, &skip, &err), CN_OK);
     assert_int_equal(cn_dataset_size(data), 2);
     assert_memory_equal(cn_dataset_shape(data), ((int[]){2, 2, 1}), 12);
     assert_close(first_pixel(data, 0), 1, 1e-4);
@@ -295,7 +295,7 @@ static void damaged_images_may_be_skipped(void **state)
     data = NULL;
     put_text(folder, "a/1.pgm", "");
     put_text(folder, "b/3.pgm", "");
-    assert_int_not_equal(cn_dataset_load_with(&data, folder, CN_ALL, &skip, &err), CN_OK);
+    assert_int_not_equal(cn_dataset_load(&data, folder, CN_SUBSET_ALL, &skip, &err), CN_OK);
     assert_null(data);
     remove_tree(folder);
 }
@@ -315,7 +315,7 @@ static void png_of_sixteen_bits_is_kept(void **state)
     put_text(folder, "a/1.png", "");
     assert_true(
         png_image_write_to_file(&png, files_join(path, folder, "a/1.png"), 0, samples, 0, NULL));
-    cn_dataset *data = expect_set("", folder, "", CN_TRAIN);
+    cn_dataset *data = expect_set("", folder, "", CN_SUBSET_TRAIN);
     assert_memory_equal(cn_dataset_shape(data), ((int[]){2, 2, 3}), 12);
     cn_dataset_batch(data, (int[]){0}, 1, NULL, NULL, x, &label);
     for (int i = 0; i < 12; i++) assert_close(x[i], samples[i] / 65535.0, 1e-7);
@@ -367,8 +367,8 @@ static void paths_may_have_commas(void **state)
     files_make_folder(folder);
     put_grey(folder, "a, b/x/1.pgm", 2, 2, 1);
     files_join(path, folder, "a, b");
-    cn_dataset_free(expect_set("folder:", path, "", CN_TRAIN));
-    cn_dataset_free(expect_set("folder:", path, ",size=3x3", CN_TRAIN));
+    cn_dataset_free(expect_set("folder:", path, "", CN_SUBSET_TRAIN));
+    cn_dataset_free(expect_set("folder:", path, ",size=3x3", CN_SUBSET_TRAIN));
     remove_tree(folder);
 }
 
@@ -389,8 +389,8 @@ static void a_table_names_pictures(void **state)
     files_join(path, folder, "test.csv");
     for (int form = 0; form < 3; form++) {
         const char *kind = form == 0 ? "" : "csv:", *at = form == 2 ? path : folder;
-        cn_dataset *train = expect_set(kind, at, "", CN_TRAIN);
-        cn_dataset *test = expect_set(kind, at, ",size=2x2", CN_TEST);
+        cn_dataset *train = expect_set(kind, at, "", CN_SUBSET_TRAIN);
+        cn_dataset *test = expect_set(kind, at, ",size=2x2", CN_SUBSET_TEST);
         assert_int_equal(cn_dataset_size(train), 2);
         assert_int_equal(cn_dataset_size(test), 1);
         assert_int_equal(cn_dataset_classes(train), 2);
@@ -414,8 +414,8 @@ static void labels_may_be_numbers(void **state)
     files_make_folder(folder);
     put_grey(folder, "1.pgm", 1, 1, 1);
     put_text(folder, "labels.csv", "1.pgm,10\n1.pgm,2\n1.pgm,0\n1.pgm,0\n1.pgm,3\n");
-    cn_dataset *train = expect_set("", folder, "", CN_TRAIN);
-    cn_dataset *test = expect_set("", folder, "", CN_TEST);
+    cn_dataset *train = expect_set("", folder, "", CN_SUBSET_TRAIN);
+    cn_dataset *test = expect_set("", folder, "", CN_SUBSET_TEST);
     assert_int_equal(cn_dataset_size(train), 4);
     assert_int_equal(cn_dataset_classes(test), 4); /* not 11: they keep their names */
     assert_string_equal(cn_dataset_class_name(test, 3), "10");
@@ -449,7 +449,7 @@ static void labels_may_be_numbers(void **state)
     expect_failure("csv:", folder, "", CN_ERR_FORMAT, "expected text, found a byte of 0");
     /* Not numbers all of them, so names: the order is that of the bytes. */
     put_text(folder, "labels.csv", "1.pgm,-1\n1.pgm,5\n1.pgm,10\n");
-    train = expect_set("csv:", files_join(path, folder, "labels.csv"), "", CN_TRAIN);
+    train = expect_set("csv:", files_join(path, folder, "labels.csv"), "", CN_SUBSET_TRAIN);
     assert_int_equal(cn_dataset_classes(train), 3);
     assert_string_equal(cn_dataset_class_name(train, 1), "10");
     cn_dataset_free(train);
@@ -472,7 +472,7 @@ static void blanks_around_a_label_are_no_part_of_it(void **state)
     put_grey(folder, "1.pgm", 1, 1, 1);
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
         put_text(folder, "labels.csv", tables[i]);
-        cn_dataset *data = expect_set("csv:", folder, "", CN_ALL);
+        cn_dataset *data = expect_set("csv:", folder, "", CN_SUBSET_ALL);
         assert_int_equal(cn_dataset_size(data), 6);
         assert_int_equal(cn_dataset_classes(data), 2);
         assert_string_equal(cn_dataset_class_name(data, 0), "cat");
@@ -499,7 +499,7 @@ static void threads_change_nothing(void **state)
     for (int threads = 1; threads <= 3; threads++) {
         snprintf(name, sizeof name, "%d", threads);
         setenv("OMP_NUM_THREADS", name, 1);
-        cn_dataset *data = expect_set("folder:", folder, "", CN_TRAIN);
+        cn_dataset *data = expect_set("folder:", folder, "", CN_SUBSET_TRAIN);
         for (int i = 0, at = 0; i < COUNT; i++)
             if (i % 5 != 4) assert_close(first_pixel(data, at++), i, 1e-4);
         cn_dataset_free(data);

@@ -14,7 +14,7 @@ static void live_buffers_never_overlap(void **state)
             cn_plan plan;
             cn_model *m = model_number(i);
             cn_session_opts opts = {.batch = 5, .training = training, .input_gradient = training};
-            assert_int_equal(cn_plan_create(&plan, m, opts, NULL), CN_OK);
+            assert_int_equal(cn_plan_create(&plan, m, &opts, NULL), CN_OK);
             size_t sum = 0;
             for (int a = 0; a < plan.buffer_count; a++) {
                 const cn_buffer *p = &plan.buffers[a];
@@ -46,7 +46,7 @@ static void print_plan(const cn_model *m, cn_session_opts opts, char text[PLAN_T
     cn_plan plan;
     cn_plan_row row;
     size_t used = 0;
-    assert_int_equal(cn_plan_create(&plan, m, opts, NULL), CN_OK);
+    assert_int_equal(cn_plan_create(&plan, m, &opts, NULL), CN_OK);
     for (int i = 0; cn_plan_row_at(&plan, i, &row); i++)
         used += (size_t)snprintf(text + used, PLAN_TEXT - used, "%s\n",
                                  cn_plan_row_text(&plan, &row, line));
@@ -236,24 +236,25 @@ static void no_result_depends_on_dead_memory(void **state)
         cn_session_opts opts = {.batch = 5, .threads = 1, .training = true, .input_gradient = true};
         make_batch(&b, 5, cn_model_output_size(m));
         cn_session *clean = create(m, opts), *dirty = create(m, opts);
-        assert_int_equal(cn_plan_create(&plan, m, opts, NULL), CN_OK);
+        assert_int_equal(cn_plan_create(&plan, m, &opts, NULL), CN_OK);
         float *activations = activations_of(dirty, &plan);
         double loss = forward_loss(clean, &b), other;
         for (size_t j = 0; j < plan.activations / sizeof(float); j++) activations[j] = NAN;
-        assert_int_equal(cn_forward(dirty, &b.X, NULL), CN_OK);
+        assert_int_equal(cn_session_forward(dirty, &b.X, NULL), CN_OK);
         poison(&plan, activations, m->layer_count);
-        assert_int_equal(cn_loss(dirty, &b.Y, &other, NULL), CN_OK);
+        assert_int_equal(cn_session_loss(dirty, &b.Y, &other, NULL), CN_OK);
         assert_true(loss == other);
         poison(&plan, activations, m->layer_count);
-        assert_int_equal(cn_backward(clean, NULL), CN_OK);
-        assert_int_equal(cn_backward(dirty, NULL), CN_OK);
+        assert_int_equal(cn_session_backward(clean, NULL), CN_OK);
+        assert_int_equal(cn_session_backward(dirty, NULL), CN_OK);
         cn_parameter p, q;
-        for (int j = 0; cn_gradient(clean, j, &p) && cn_gradient(dirty, j, &q); j++)
+        for (int j = 0; cn_session_gradient(clean, j, &p) && cn_session_gradient(dirty, j, &q); j++)
             assert_memory_equal(p.value.data, q.value.data, cn_tensor_count(&p.value) * 4);
         poison(&plan, activations, 2 * m->layer_count + 1);
-        cn_tensor y = cn_output(clean), y_dirty = cn_output(dirty);
+        cn_tensor y = cn_session_output(clean), y_dirty = cn_session_output(dirty);
         assert_memory_equal(y.data, y_dirty.data, cn_tensor_count(&y) * sizeof(float));
-        cn_tensor dx = cn_input_gradient(clean), dx_dirty = cn_input_gradient(dirty);
+        cn_tensor dx = cn_session_input_gradient(clean),
+                  dx_dirty = cn_session_input_gradient(dirty);
         assert_memory_equal(dx.data, dx_dirty.data, 5 * EXAMPLE * sizeof(float));
         cn_plan_free(&plan);
         cn_session_free(clean);
@@ -270,17 +271,17 @@ static void a_memory_plan_is_what_a_session_takes(void **state)
     /* 144 x 4 + 4 x 3 + 3, each rounded up to 16 floats. */
     size_t block = (576 + 16 + 16) * sizeof(float);
     cn_session_opts opts = {.batch = 2, .threads = 1, .training = true};
-    assert_int_equal(cn_memory_plan(m, opts, &memory, NULL), CN_OK);
+    assert_int_equal(cn_session_memory(m, &opts, &memory, NULL), CN_OK);
     assert_int_equal(memory.parameters, block);
     assert_int_equal(memory.gradients, block);
     assert_int_equal(memory.optimizer, 2 * block);
     assert_true(memory.activations >= (2 * 144 + 4 * 16) * sizeof(float));
     assert_int_equal(memory.total, 4 * block + memory.activations + memory.workspace);
-    opts.optimizer.kind = CN_SGD;
-    assert_int_equal(cn_memory_plan(m, opts, &memory, NULL), CN_OK);
+    opts.optimizer.kind = CN_OPTIMIZER_SGD;
+    assert_int_equal(cn_session_memory(m, &opts, &memory, NULL), CN_OK);
     assert_int_equal(memory.optimizer, 0);
     opts.training = false;
-    assert_int_equal(cn_memory_plan(m, opts, &memory, NULL), CN_OK);
+    assert_int_equal(cn_session_memory(m, &opts, &memory, NULL), CN_OK);
     assert_int_equal(memory.gradients, 0);
     cn_model_free(m);
 }
@@ -295,11 +296,11 @@ static double slope_of(cn_session *s, const batch *b, float *w, const float *kep
     for (int side = 0; side < 2; side++) {
         for (size_t i = 0; i < n; i++)
             w[i] = kept[i] + (float)((side ? h : -h) * cn_counter_normal(17, stream, i));
-        cn_model_weights_changed(cn_session_model(s));
+        cn_model_weights_changed(cn_session_trained(s));
         loss[side] = forward_loss(s, b);
     }
     memcpy(w, kept, n * sizeof *w);
-    cn_model_weights_changed(cn_session_model(s));
+    cn_model_weights_changed(cn_session_trained(s));
     return (loss[1] - loss[0]) / (2 * h);
 }
 
@@ -350,8 +351,8 @@ static void gradients_are_those_of_the_loss(void **state)
             if (soft) b.Y = b.soft;
             for (int j = 0; cn_model_parameter(m, j, &w); j++) {
                 forward_loss(s, &b);
-                assert_int_equal(cn_backward(s, NULL), CN_OK);
-                assert_true(cn_gradient(s, j, &g));
+                assert_int_equal(cn_session_backward(s, NULL), CN_OK);
+                assert_true(cn_session_gradient(s, j, &g));
                 assert_string_equal(g.name, w.name);
                 size_t n = cn_tensor_count(&w.value);
                 float *copy = malloc(n * sizeof *copy);
@@ -361,9 +362,9 @@ static void gradients_are_those_of_the_loss(void **state)
                 free(copy);
             }
             forward_loss(s, &b);
-            assert_int_equal(cn_backward(s, NULL), CN_OK);
+            assert_int_equal(cn_session_backward(s, NULL), CN_OK);
             static float dx[4 * EXAMPLE];
-            memcpy(dx, cn_input_gradient(s).data, sizeof dx);
+            memcpy(dx, cn_session_input_gradient(s).data, sizeof dx);
             check_direction(s, &b, b.x, dx, 4 * EXAMPLE, 99, "input");
             cn_session_free(s);
             cn_model_free(m);

@@ -17,7 +17,7 @@ typedef struct sums {
 static void compare_gradients(const cn_session *exact, const cn_session *rounded, sums *s)
 {
     cn_parameter a, b;
-    for (int i = 0; cn_gradient(exact, i, &a) && cn_gradient(rounded, i, &b); i++)
+    for (int i = 0; cn_session_gradient(exact, i, &a) && cn_session_gradient(rounded, i, &b); i++)
         for (size_t k = 0; k < cn_tensor_count(&a.value); k++) {
             const double x = (double)((const float *)a.value.data)[k];
             const double y = (double)((const float *)b.value.data)[k];
@@ -46,8 +46,8 @@ static void gradients_are_float32s_but_for_roundings(void **state)
         cn_session *rounded = create(m, opts);
         make_batch(&b, MOST, 3);
         const double loss = forward_loss(exact, &b), other = forward_loss(rounded, &b);
-        assert_int_equal(cn_backward(exact, NULL), CN_OK);
-        assert_int_equal(cn_backward(rounded, NULL), CN_OK);
+        assert_int_equal(cn_session_backward(exact, NULL), CN_OK);
+        assert_int_equal(cn_session_backward(rounded, NULL), CN_OK);
         sums s = {0, 0};
         compare_gradients(exact, rounded, &s);
         const double error = sqrt(s.off / s.all);
@@ -74,8 +74,8 @@ static void threads_do_not_change_the_bits(void **state)
                                                     .precision = CN_PRECISION_BF16});
         for (int step = 0; step < 3; step++) {
             forward_loss(s, make_batch(&b, MOST - step, 3));
-            assert_int_equal(cn_backward(s, NULL), CN_OK);
-            assert_int_equal(cn_step(s, 0.1, NULL), CN_OK);
+            assert_int_equal(cn_session_backward(s, NULL), CN_OK);
+            assert_int_equal(cn_session_step(s, 0.1, NULL), CN_OK);
         }
         const size_t bytes = m->block_size * sizeof *m->block;
         if (!first) {
@@ -97,18 +97,18 @@ static void an_unknown_precision_is_refused(void **state)
     cn_model *m = parse("dense 3");
     (void)state;
     const cn_session_opts opts = {.precision = (cn_precision)2};
-    assert_int_equal(cn_session_create(&s, m, opts, &err), CN_ERR_ARGUMENT);
+    assert_int_equal(cn_session_create(&s, m, &opts, &err), CN_ERR_ARGUMENT);
     assert_string_equal(err.text, "session: precision 2, expected F32 (0) or BF16 (1)");
     cn_model_free(m);
 }
 
 /* ---- trainings */
 
-static cn_dataset *load(const char *spec, cn_split split, int most)
+static cn_dataset *load(const char *spec, cn_subset split, int most)
 {
     cn_dataset *all = NULL, *data = NULL;
     cn_error err;
-    if (cn_dataset_load(&all, spec, split, &err) != CN_OK) fail_msg("%s", err.text);
+    if (cn_dataset_load(&all, spec, split, NULL, &err) != CN_OK) fail_msg("%s", err.text);
     const int size = cn_dataset_size(all) < most ? cn_dataset_size(all) : most;
     assert_int_equal(cn_dataset_slice(&data, all, 0, size, NULL), CN_OK);
     cn_dataset_free(all);
@@ -135,11 +135,11 @@ static double accuracy(const char *text, const cn_dataset *data, const cn_datase
     const cn_fit_opts opts = {.epochs = epochs,
                               .seed = 1,
                               .learning_rate = 2e-3,
-                              .optimizer = {.kind = CN_ADAM},
+                              .optimizer = {.kind = CN_OPTIMIZER_ADAM},
                               .precision = precision};
     const cn_evaluate_opts evaluation = {.precision = precision};
     if (cn_fit(m, data, &opts, NULL, &err) != CN_OK ||
-        cn_evaluate_with(m, test, &evaluation, &metrics, NULL, &err) != CN_OK)
+        cn_evaluate(m, test, &evaluation, &metrics, NULL, &err) != CN_OK)
         fail_msg("%s", err.text);
     cn_model_free(m);
     return metrics.accuracy;
@@ -148,7 +148,8 @@ static double accuracy(const char *text, const cn_dataset *data, const cn_datase
 static void learns_as_well(const char *text, const char *spec, int pictures, int epochs,
                            double least, double margin)
 {
-    cn_dataset *data = load(spec, CN_TRAIN, pictures), *test = load(spec, CN_TEST, 2000);
+    cn_dataset *data = load(spec, CN_SUBSET_TRAIN, pictures),
+               *test = load(spec, CN_SUBSET_TEST, 2000);
     const double exact = accuracy(text, data, test, epochs, CN_PRECISION_F32);
     const double rounded = accuracy(text, data, test, epochs, CN_PRECISION_BF16);
     print_message("%s: accuracy %.4f in float32, %.4f with products of bf16\n", text, exact,
@@ -192,13 +193,13 @@ static void a_checkpoint_goes_on_with_its_precision_only(void **state)
     (void)state;
     files_make_folder(folder);
     files_join(file, folder, "bf16.checkpoint");
-    cn_dataset *data = load("digits", CN_TEST, 100);
+    cn_dataset *data = load("digits", CN_SUBSET_TEST, 100);
     cn_model *whole = network("conv 24 3x3, relu, dense classes", data);
     cn_model *parts = network("conv 24 3x3, relu, dense classes", data);
     cn_fit_opts opts = {.epochs = 2, .batch = 9, .precision = CN_PRECISION_BF16};
     assert_int_equal(cn_fit(whole, data, &opts, NULL, &err), CN_OK);
 
-    opts.checkpoint = file;
+    opts.checkpoint.path = file;
     opts.progress = stop;
     assert_int_equal(cn_fit(parts, data, &opts, NULL, &err), CN_ERR_STOPPED);
     opts.progress = NULL;

@@ -153,9 +153,9 @@ static void fill_randn_fills_in_order(void **state)
     cn_tensor wide = {0}, narrow = {0}, labels = {0}, empty = {0};
     const int shape[] = {2, 3};
     cn_error err;
-    assert_int_equal(cn_tensor_create(&wide, CN_F64, 2, shape, NULL), CN_OK);
-    assert_int_equal(cn_tensor_create(&narrow, CN_F32, 2, shape, NULL), CN_OK);
-    assert_int_equal(cn_tensor_create(&labels, CN_I32, 2, shape, NULL), CN_OK);
+    assert_int_equal(cn_tensor_create(&wide, CN_DTYPE_F64, 2, shape, NULL), CN_OK);
+    assert_int_equal(cn_tensor_create(&narrow, CN_DTYPE_F32, 2, shape, NULL), CN_OK);
+    assert_int_equal(cn_tensor_create(&labels, CN_DTYPE_I32, 2, shape, NULL), CN_OK);
     cn_rng_seed(&rng, 1);
     same = rng;
     assert_int_equal(cn_rng_fill_randn(&rng, &wide, NULL), CN_OK);

@@ -67,7 +67,7 @@ static void a_file_gives_tensors_and_texts(void **state)
     assert_int_equal(file.tensor_count, 2);
     assert_string_equal(file.tensors[0].name, "a");
     const cn_named_tensor *b = cn_safetensors_find(&file, "b");
-    assert_int_equal(b->value.dtype, CN_U8);
+    assert_int_equal(b->value.dtype, CN_DTYPE_U8);
     assert_memory_equal(b->value.data, "\10\11\12", 3);
     assert_int_equal(cn_safetensors_find(&file, "a")->value.shape[0], 2);
     assert_null(cn_safetensors_find(&file, "c"));
@@ -182,11 +182,12 @@ enum { TENSORS = 5 };
 static void fill(cn_safetensors *file, cn_named_tensor tensors[TENSORS], cn_text_pair *pair)
 {
     *pair = (cn_text_pair){"note", "caf\xc3\xa9 \"quoted\"\n"};
-    tensors[0] = (cn_named_tensor){"marks", cn_tensor_view(CN_U8, 1, (int[]){3}, marks)};
-    tensors[1] = (cn_named_tensor){"w.b", cn_tensor_view(CN_F32, 2, (int[]){2, 3}, weights)};
-    tensors[2] = (cn_named_tensor){"scales", cn_tensor_view(CN_F64, 1, (int[]){2}, scales)};
-    tensors[3] = (cn_named_tensor){"w.a", cn_tensor_view(CN_F32, 4, (int[]){1, 1, 3, 2}, weights)};
-    tensors[4] = (cn_named_tensor){"step", cn_tensor_view(CN_I32, 1, (int[]){1}, steps)};
+    tensors[0] = (cn_named_tensor){"marks", cn_tensor_view(CN_DTYPE_U8, 1, (int[]){3}, marks)};
+    tensors[1] = (cn_named_tensor){"w.b", cn_tensor_view(CN_DTYPE_F32, 2, (int[]){2, 3}, weights)};
+    tensors[2] = (cn_named_tensor){"scales", cn_tensor_view(CN_DTYPE_F64, 1, (int[]){2}, scales)};
+    tensors[3] =
+        (cn_named_tensor){"w.a", cn_tensor_view(CN_DTYPE_F32, 4, (int[]){1, 1, 3, 2}, weights)};
+    tensors[4] = (cn_named_tensor){"step", cn_tensor_view(CN_DTYPE_I32, 1, (int[]){1}, steps)};
     *file = (cn_safetensors){pair, 1, tensors, TENSORS, NULL};
 }
 

@@ -41,7 +41,7 @@ static cn_dataset *load(const char *descr, const char *shape, const void *values
     put_npy(folder, "x.npy", descr, shape, values, size);
     put_npy(folder, "y.npy", "|u1", "5,", labels, 5);
     snprintf(spec, sizeof spec, "npy:%s/x.npy%s", folder, options);
-    cn_status status = cn_dataset_load(&data, spec, CN_TRAIN, err);
+    cn_status status = cn_dataset_load(&data, spec, CN_SUBSET_TRAIN, NULL, err);
     assert_true((status == CN_OK) == (data != NULL));
     files_remove_folder(folder);
     return data;
@@ -202,12 +202,12 @@ static void ranges_meet_the_models(void **state)
     } ranges[] = {{0, 1}, {0, 255}, {-1, 1}, {-0.5, 0.5}, {0, 65535}};
     enum { RANGES = sizeof ranges / sizeof *ranges };
     cn_dataset *sets[RANGES + 1];
-    sets[RANGES] = make_set(CN_U8, bytes);
+    sets[RANGES] = make_set(CN_DTYPE_U8, bytes);
     for (int i = 0; i < RANGES; i++) {
         float x[8];
         for (int k = 0; k < 8; k++)
             x[k] = (float)(ranges[i].low + bytes[k] / 255.0 * (ranges[i].high - ranges[i].low));
-        sets[i] = make_set(CN_F32, x);
+        sets[i] = make_set(CN_DTYPE_F32, x);
     }
     double losses[RANGES + 1][RANGES + 1];
     for (int i = 0; i <= RANGES; i++) {
@@ -217,17 +217,20 @@ static void ranges_meet_the_models(void **state)
         train(model, sets[i]);
         for (int k = 0; k <= RANGES; k++) {
             cn_metrics metrics;
-            assert_int_equal(cn_evaluate(model, sets[k], 1, &metrics, NULL, NULL), CN_OK);
+            assert_int_equal(cn_evaluate(model, sets[k], &(cn_evaluate_opts){.threads = 1},
+                                         &metrics, NULL, NULL),
+                             CN_OK);
             losses[i][k] = metrics.loss;
             assert_close(metrics.loss, losses[0][0], 1e-5);
         }
-        cn_tensor pixels = cn_tensor_view(CN_U8, 4, (int[]){4, 1, 2, 1}, (void *)(uintptr_t)bytes);
-        cn_tensor one = cn_tensor_view(CN_U8, 3, (int[]){1, 2, 1}, (void *)(uintptr_t)bytes);
-        assert_int_equal(cn_session_create(&session, model, (cn_session_opts){.batch = 4}, NULL),
+        cn_tensor pixels =
+            cn_tensor_view(CN_DTYPE_U8, 4, (int[]){4, 1, 2, 1}, (void *)(uintptr_t)bytes);
+        cn_tensor one = cn_tensor_view(CN_DTYPE_U8, 3, (int[]){1, 2, 1}, (void *)(uintptr_t)bytes);
+        assert_int_equal(cn_session_create(&session, model, &(cn_session_opts){.batch = 4}, NULL),
                          CN_OK);
-        assert_int_equal(cn_predict(session, &pixels, &Y, NULL), CN_OK);
+        assert_int_equal(cn_session_predict(session, &pixels, &Y, NULL), CN_OK);
         assert_int_equal(cn_image_prepare(model, &one, &X, NULL), CN_OK);
-        assert_int_equal(cn_predict(session, &X, &y, NULL), CN_OK);
+        assert_int_equal(cn_session_predict(session, &X, &y, NULL), CN_OK);
         assert_memory_equal(Y.data, y.data, 2 * sizeof(float));
         double loss = 0;
         for (int k = 0; k < 4; k++) loss -= log((double)((float *)Y.data)[2 * k + k % 2]) / 4;
@@ -249,18 +252,18 @@ static void dark_arrays_have_the_models_range(void **state)
     const float dark[8] = {0, 20, 30, 10, 9, 16, 3, 22},
                 bare[8] = {-3, 2, 1, -1.5f, 0.5f, 1, 2, -2};
     double low, high;
-    cn_dataset *set = make_set(CN_F32, dark);
+    cn_dataset *set = make_set(CN_DTYPE_F32, dark);
     const cn_image_opts wide = {.low = 0, .high = 4000}, unit = {.low = 0, .high = 1};
     cn_dataset_range_for(set, &wide, &low, &high);
     assert_close(high, 4000, 0);
     cn_dataset_range_for(set, &unit, &low, &high);
     assert_close(high, 255, 0);
     cn_dataset_free(set);
-    set = make_set(CN_F32, bare);
+    set = make_set(CN_DTYPE_F32, bare);
     cn_dataset_range_for(set, &unit, &low, &high);
     assert_close(high, 1, 0);
     cn_dataset_free(set);
-    set = make_set(CN_F32, bright);
+    set = make_set(CN_DTYPE_F32, bright);
     cn_dataset_range_for(set, &unit, &low, &high);
     assert_close(high, 255, 0);
     cn_dataset_free(set);
@@ -297,7 +300,8 @@ static void a_prepared_file_is_what_evaluation_sees(void **state)
         files_make_folder(folder);
         put_images(folder, form & 4 ? 65535 : 255);
         snprintf(spec, sizeof spec, "folder:%s%s", folder, options[form & 3]);
-        if (cn_dataset_load(&data, spec, CN_TRAIN, &err) != CN_OK) fail_msg("%s", err.text);
+        if (cn_dataset_load(&data, spec, CN_SUBSET_TRAIN, NULL, &err) != CN_OK)
+            fail_msg("%s", err.text);
         model = make_model(cn_dataset_shape(data));
         train(model, data);
         files_join(saved, folder, "model.safetensors");
@@ -305,8 +309,8 @@ static void a_prepared_file_is_what_evaluation_sees(void **state)
         cn_model_free(model);
         assert_int_equal(cn_model_load(&model, saved, NULL), CN_OK);
         snprintf(spec, sizeof spec, "folder:%s", folder); /* the model knows the rest */
-        if (cn_dataset_load_with(&again, spec, CN_TRAIN, &(cn_dataset_opts){.model = model},
-                                 &err) != CN_OK)
+        if (cn_dataset_load(&again, spec, CN_SUBSET_TRAIN, &(cn_dataset_opts){.model = model},
+                            &err) != CN_OK)
             fail_msg("%s", err.text);
         for (int i = 0; i < 4; i++) {
             float x[256];

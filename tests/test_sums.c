@@ -17,7 +17,7 @@ typedef struct net {
 
 static cn_node apart(const net *n, cn_node x)
 {
-    return n->apart ? cn_average_pool(n->m, x, (cn_pool_opts){.size = {1}}) : x;
+    return n->apart ? cn_average_pool(n->m, x, &(cn_pool_opts){.size = {1}}) : x;
 }
 
 static cn_node sum(const net *n, cn_node a, cn_node b)
@@ -27,17 +27,18 @@ static cn_node sum(const net *n, cn_node a, cn_node b)
 
 static cn_node conv(const net *n, cn_node x, int filters)
 {
-    return cn_conv2d(n->m, x, (cn_conv2d_opts){.filters = filters, .kernel = {3}, .pad = CN_SAME});
+    return cn_conv2d(n->m, x,
+                     &(cn_conv2d_opts){.filters = filters, .kernel = {3}, .pad = CN_PADDING_SAME});
 }
 
 static cn_node norm(const net *n, cn_node x)
 {
-    return cn_batch_norm(n->m, x, (cn_batch_norm_opts){0});
+    return cn_batch_norm(n->m, x, NULL);
 }
 
 static cn_node dropout(const net *n, cn_node x)
 {
-    return cn_dropout(n->m, x, (cn_dropout_opts){.rate = 0.5});
+    return cn_dropout(n->m, x, &(cn_dropout_opts){.rate = 0.5});
 }
 
 /* ---- networks whose convolutions add */
@@ -148,34 +149,36 @@ static cn_node concatenation(const net *n)
 
 static cn_node groups(const net *n)
 {
-    return sum(
-        n,
-        cn_conv2d(n->m, n->h,
-                  (cn_conv2d_opts){.filters = 4, .kernel = {3}, .pad = CN_SAME, .groups = 2}),
-        n->x);
+    return sum(n,
+               cn_conv2d(n->m, n->h,
+                         &(cn_conv2d_opts){
+                             .filters = 4, .kernel = {3}, .pad = CN_PADDING_SAME, .groups = 2}),
+               n->x);
 }
 
 static cn_node dilation(const net *n)
 {
-    return sum(n,
-               cn_conv2d(n->m, n->h,
-                         (cn_conv2d_opts){
-                             .filters = 4, .kernel = {3}, .pad = CN_SAME, .dilation = {1, 2}}),
-               n->x);
+    return sum(
+        n,
+        cn_conv2d(n->m, n->h,
+                  &(cn_conv2d_opts){
+                      .filters = 4, .kernel = {3}, .pad = CN_PADDING_SAME, .dilation = {1, 2}}),
+        n->x);
 }
 
 static cn_node depthwise(const net *n)
 {
-    return sum(
-        n,
-        cn_depthwise_conv2d(n->m, n->h, (cn_depthwise_conv2d_opts){.kernel = {3}, .pad = CN_SAME}),
-        n->x);
+    return sum(n,
+               cn_depthwise_conv2d(
+                   n->m, n->h, &(cn_depthwise_conv2d_opts){.kernel = {3}, .pad = CN_PADDING_SAME}),
+               n->x);
 }
 
 static cn_node transposed(const net *n)
 {
     return sum(
-        n, cn_conv_transpose2d(n->m, n->h, (cn_conv_transpose2d_opts){.filters = 4, .kernel = {1}}),
+        n,
+        cn_conv_transpose2d(n->m, n->h, &(cn_conv_transpose2d_opts){.filters = 4, .kernel = {1}}),
         n->x);
 }
 
@@ -225,7 +228,7 @@ static cn_model *build(const example *e, bool sums_apart)
     for (int i = 0; cn_model_parameter(n.m, i, &p); i++)
         for (size_t k = 0; k < cn_tensor_count(&p.value); k++)
             ((float *)p.value.data)[k] =
-                (float)(0.3 * cn_counter_normal(7, (uint64_t)i, k) + (p.statistic ? 2 : 0));
+                (float)(0.3 * cn_counter_normal(7, (uint64_t)i, k) + (p.buffer ? 2 : 0));
     return n.m;
 }
 
@@ -240,7 +243,7 @@ static void only_what_may_add_does(void **state)
             cn_model *m = build(&examples[i], kind == 1);
             int adding = 0, sums = 0;
             cn_session_opts opts = {.training = kind == 2};
-            assert_int_equal(cn_plan_create(&plan, m, opts, NULL), CN_OK);
+            assert_int_equal(cn_plan_create(&plan, m, &opts, NULL), CN_OK);
             for (int k = 0; k < m->layer_count; k++) {
                 adding += plan.steps[k].add;
                 sums += m->layers[k].type == &cn_add_type && !plan.steps[k].forward;
@@ -257,14 +260,14 @@ static void only_what_may_add_does(void **state)
 static cn_tensor run(cn_session *s, const cn_model *m, cn_session_opts opts, const batch *b)
 {
     cn_plan plan;
-    assert_int_equal(cn_plan_create(&plan, m, opts, NULL), CN_OK);
+    assert_int_equal(cn_plan_create(&plan, m, &opts, NULL), CN_OK);
     for (int time = 0; time < 2; time++) {
         float *activations = activations_of(s, &plan);
         for (size_t k = 0; k < plan.activations / sizeof(float); k++) activations[k] = NAN;
-        assert_int_equal(cn_forward(s, &b->X, NULL), CN_OK);
+        assert_int_equal(cn_session_forward(s, &b->X, NULL), CN_OK);
     }
     cn_plan_free(&plan);
-    return cn_output(s);
+    return cn_session_output(s);
 }
 
 static void sums_have_the_same_bits(void **state)

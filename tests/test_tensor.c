@@ -14,7 +14,7 @@
 static void a_new_tensor_is_zero_and_aligned(void **state)
 {
     (void)state;
-    const cn_dtype dtypes[] = {CN_F32, CN_F64, CN_I32, CN_U8};
+    const cn_dtype dtypes[] = {CN_DTYPE_F32, CN_DTYPE_F64, CN_DTYPE_I32, CN_DTYPE_U8};
     for (int i = 0; i < 4; i++) {
         cn_tensor t = {0};
         assert_int_equal(cn_tensor_create(&t, dtypes[i], 3, (int[]){2, 3, 5}, NULL), CN_OK);
@@ -34,16 +34,16 @@ static void what_is_no_shape_is_refused(void **state)
     cn_tensor t = {0};
     cn_error err;
     const int most[4] = {INT_MAX, INT_MAX, INT_MAX, INT_MAX};
-    assert_int_equal(cn_tensor_create(&t, CN_F32, 0, most, &err), CN_ERR_SHAPE);
-    assert_int_equal(cn_tensor_create(&t, CN_F32, 5, most, &err), CN_ERR_SHAPE);
+    assert_int_equal(cn_tensor_create(&t, CN_DTYPE_F32, 0, most, &err), CN_ERR_SHAPE);
+    assert_int_equal(cn_tensor_create(&t, CN_DTYPE_F32, 5, most, &err), CN_ERR_SHAPE);
     assert_says(err, "tensor: rank 5, expected 1 to 4");
-    assert_int_equal(cn_tensor_create(&t, CN_F32, 2, (int[]){3, 0}, &err), CN_ERR_SHAPE);
+    assert_int_equal(cn_tensor_create(&t, CN_DTYPE_F32, 2, (int[]){3, 0}, &err), CN_ERR_SHAPE);
     assert_says(err, "tensor: shape (3, 0) has an extent below 1");
-    assert_int_equal(cn_tensor_create(&t, CN_F32, 4, most, &err), CN_ERR_SHAPE);
+    assert_int_equal(cn_tensor_create(&t, CN_DTYPE_F32, 4, most, &err), CN_ERR_SHAPE);
     assert_says(err, "overflows the address space");
-    assert_int_equal(cn_tensor_create(&t, CN_F64, 2, most, &err), CN_ERR_MEMORY);
+    assert_int_equal(cn_tensor_create(&t, CN_DTYPE_F64, 2, most, &err), CN_ERR_MEMORY);
     assert_int_equal(cn_tensor_create(&t, (cn_dtype)9, 1, most, &err), CN_ERR_ARGUMENT);
-    assert_int_equal(cn_tensor_create(NULL, CN_F32, 1, most, &err), CN_ERR_ARGUMENT);
+    assert_int_equal(cn_tensor_create(NULL, CN_DTYPE_F32, 1, most, &err), CN_ERR_ARGUMENT);
     assert_null(t.data);
 }
 
@@ -53,12 +53,12 @@ static void a_view_of_no_shape_is_empty(void **state)
     (void)state;
     float x[6] = {0};
     const int shape[5] = {2, 3, 1, 1, 1};
-    cn_tensor t = cn_tensor_view(CN_F32, 2, shape, x);
+    cn_tensor t = cn_tensor_view(CN_DTYPE_F32, 2, shape, x);
     assert_ptr_equal(t.data, x);
     assert_int_equal(cn_tensor_count(&t), 6);
     const int ranks[] = {5, 0, -1};
     for (int i = 0; i < 3; i++) {
-        t = cn_tensor_view(CN_F32, ranks[i], shape, x);
+        t = cn_tensor_view(CN_DTYPE_F32, ranks[i], shape, x);
         assert_null(t.data);
         assert_int_equal(t.rank, 0);
     }
@@ -70,18 +70,20 @@ static void an_output_is_allocated_or_kept(void **state)
     cn_tensor t = {0};
     cn_error err;
     const int shape[2] = {2, 3};
-    assert_int_equal(cn_tensor_output(&t, CN_F32, 2, shape, "layer: y", &err), CN_OK);
+    assert_int_equal(cn_tensor_output(&t, CN_DTYPE_F32, 2, shape, "layer: y", &err), CN_OK);
     void *data = t.data;
-    assert_int_equal(cn_tensor_output(&t, CN_F32, 2, shape, "layer: y", &err), CN_OK);
+    assert_int_equal(cn_tensor_output(&t, CN_DTYPE_F32, 2, shape, "layer: y", &err), CN_OK);
     assert_ptr_equal(t.data, data);
-    assert_int_equal(cn_tensor_output(&t, CN_F64, 2, shape, "layer: y", &err), CN_ERR_SHAPE);
+    assert_int_equal(cn_tensor_output(&t, CN_DTYPE_F64, 2, shape, "layer: y", &err), CN_ERR_SHAPE);
     assert_says(err, "layer: y: output has dtype 0, expected 1");
-    assert_int_equal(cn_tensor_output(&t, CN_F32, 1, shape, "layer: y", &err), CN_ERR_SHAPE);
+    assert_int_equal(cn_tensor_output(&t, CN_DTYPE_F32, 1, shape, "layer: y", &err), CN_ERR_SHAPE);
     assert_says(err, "layer: y: output has shape (2, 3), expected (2)");
     cn_tensor_free(&t);
-    assert_int_equal(cn_tensor_output(&t, CN_F32, 1, (int[]){-1}, "layer: y", &err), CN_ERR_SHAPE);
+    assert_int_equal(cn_tensor_output(&t, CN_DTYPE_F32, 1, (int[]){-1}, "layer: y", &err),
+                     CN_ERR_SHAPE);
     assert_says(err, "layer: y: shape (-1)");
-    assert_int_equal(cn_tensor_output(NULL, CN_F32, 2, shape, "layer: y", &err), CN_ERR_ARGUMENT);
+    assert_int_equal(cn_tensor_output(NULL, CN_DTYPE_F32, 2, shape, "layer: y", &err),
+                     CN_ERR_ARGUMENT);
 }
 
 int main(void)

@@ -32,7 +32,7 @@ static cn_dataset *halves(void)
                 (uint8_t)(cn_rng_randint(&rng, 0, 100) + (bright ? 80 : 0));
         }
     }
-    cn_tensor images = cn_tensor_view(CN_U8, 4, (int[]){PICTURES, SIDE, SIDE, 1}, pixels);
+    cn_tensor images = cn_tensor_view(CN_DTYPE_U8, 4, (int[]){PICTURES, SIDE, SIDE, 1}, pixels);
     assert_int_equal(cn_dataset_create(&data, &images, labels, 2, NULL), CN_OK);
     return data;
 }
@@ -50,7 +50,7 @@ static cn_model *network(void)
 /* All parameters, one after the other; the caller frees. */
 static float *weights(cn_model *model)
 {
-    float *all = malloc(cn_model_parameter_count(model) * sizeof *all), *out = all;
+    float *all = malloc(cn_model_parameter_elements(model) * sizeof *all), *out = all;
     cn_parameter p;
     assert_non_null(all);
     for (int i = 0; cn_model_parameter(model, i, &p); i++) {
@@ -63,8 +63,8 @@ static float *weights(cn_model *model)
 static void assert_same_weights(cn_model *a, cn_model *b)
 {
     float *x = weights(a), *y = weights(b);
-    assert_int_equal(cn_model_parameter_count(a), cn_model_parameter_count(b));
-    assert_memory_equal(x, y, cn_model_parameter_count(a) * sizeof *x);
+    assert_int_equal(cn_model_parameter_elements(a), cn_model_parameter_elements(b));
+    assert_memory_equal(x, y, cn_model_parameter_elements(a) * sizeof *x);
     free(x);
     free(y);
 }
@@ -76,18 +76,18 @@ static void train_by_hand(cn_model *model, const cn_dataset *data, int steps, do
     cn_session_opts opts = {.batch = BATCH, .training = true};
     float x[BATCH * SIDE * SIDE];
     int32_t labels[BATCH];
-    assert_int_equal(cn_session_create(&s, model, opts, NULL), CN_OK);
+    assert_int_equal(cn_session_create(&s, model, &opts, NULL), CN_OK);
     for (int step = 0; step < steps; step++) {
         int index[BATCH], first = step % STEPS * BATCH, m = 0;
         double loss;
         for (; m < BATCH && first + m < PICTURES; m++) index[m] = first + m;
         cn_dataset_batch(data, index, m, NULL, NULL, x, labels);
-        cn_tensor X = cn_tensor_view(CN_F32, 4, (int[]){m, SIDE, SIDE, 1}, x);
-        cn_tensor Y = cn_tensor_view(CN_I32, 1, (int[]){m}, labels);
-        assert_int_equal(cn_forward(s, &X, NULL), CN_OK);
-        assert_int_equal(cn_loss(s, &Y, &loss, NULL), CN_OK);
-        assert_int_equal(cn_backward(s, NULL), CN_OK);
-        assert_int_equal(cn_step(s, rate, NULL), CN_OK);
+        cn_tensor X = cn_tensor_view(CN_DTYPE_F32, 4, (int[]){m, SIDE, SIDE, 1}, x);
+        cn_tensor Y = cn_tensor_view(CN_DTYPE_I32, 1, (int[]){m}, labels);
+        assert_int_equal(cn_session_forward(s, &X, NULL), CN_OK);
+        assert_int_equal(cn_session_loss(s, &Y, &loss, NULL), CN_OK);
+        assert_int_equal(cn_session_backward(s, NULL), CN_OK);
+        assert_int_equal(cn_session_step(s, rate, NULL), CN_OK);
     }
     cn_session_free(s);
 }
@@ -185,7 +185,7 @@ static void augmentation_is_the_same_for_any_threads(void **state)
     }
     for (int i = 1; i < MODELS; i++) assert_same_weights(models[0], models[i]);
     float *x = weights(plain), *y = weights(models[0]);
-    assert_memory_not_equal(x, y, cn_model_parameter_count(plain) * sizeof *x);
+    assert_memory_not_equal(x, y, cn_model_parameter_elements(plain) * sizeof *x);
     free(x);
     free(y);
     cn_model_free(plain);
@@ -236,7 +236,8 @@ static void callbacks_see_every_step_and_epoch(void **state)
     assert_int_equal(seen.steps, 3 * STEPS);
     assert_int_equal(seen.epochs, 3);
     assert_true(last.epoch_end);
-    assert_int_equal(cn_evaluate(model, data, 1, &metrics, NULL, NULL), CN_OK);
+    assert_int_equal(
+        cn_evaluate(model, data, &(cn_evaluate_opts){.threads = 1}, &metrics, NULL, NULL), CN_OK);
     assert_float_equal(metrics.accuracy, last.valid_accuracy, 0);
     assert_float_equal(metrics.loss, last.valid_loss, 1e-6);
     cn_model_free(model);
@@ -315,7 +316,7 @@ static void what_cannot_be_trained_is_refused(void **state)
     assert_int_equal(cn_fit(NULL, data, NULL, &last, &err), CN_ERR_ARGUMENT);
     assert_int_equal(last.epoch, 77);
 
-    assert_int_equal(cn_dataset_load(&other, "digits", CN_TEST, NULL), CN_OK);
+    assert_int_equal(cn_dataset_load(&other, "digits", CN_SUBSET_TEST, NULL, NULL), CN_OK);
     assert_int_equal(cn_fit(model, other, NULL, NULL, &err), CN_ERR_SHAPE);
     assert_string_equal(err.text,
                         "fit: the model takes pictures of (4, 4, 1), the data has (8, 8, 1)");
@@ -352,7 +353,9 @@ static void confusions_add_up(void **state)
     assert_int_equal(cn_model_parse(&one, "dense 1, sigmoid", shape, 2, 1, NULL), CN_OK);
     cn_fit_opts opts = {.epochs = 40, .batch = BATCH, .learning_rate = 0.02};
     assert_int_equal(cn_fit(one, data, &opts, NULL, NULL), CN_OK);
-    assert_int_equal(cn_evaluate(one, data, 2, &metrics, confusion, NULL), CN_OK);
+    assert_int_equal(
+        cn_evaluate(one, data, &(cn_evaluate_opts){.threads = 2}, &metrics, confusion, NULL),
+        CN_OK);
     for (int i = 0; i < PICTURES; i++) labels[cn_dataset_label(data, i)]++;
     assert_int_equal(metrics.count, PICTURES);
     assert_int_equal(confusion[0] + confusion[1], labels[0]);
@@ -360,12 +363,13 @@ static void confusions_add_up(void **state)
     assert_int_equal(confusion[0] + confusion[3], metrics.correct);
     assert_float_equal(metrics.accuracy, (double)metrics.correct / PICTURES, 0);
     assert_true(metrics.accuracy > 0.9);
-    assert_int_equal(cn_evaluate(one, data, 1, NULL, NULL, NULL), CN_ERR_ARGUMENT);
+    assert_int_equal(cn_evaluate(one, data, &(cn_evaluate_opts){.threads = 1}, NULL, NULL, NULL),
+                     CN_ERR_ARGUMENT);
     cn_model_free(one);
     cn_dataset_free(data);
 }
 
-/* Averages of cn_predict's outputs over pictures that the test has moved itself. */
+/* Averages of cn_session_predict's outputs over pictures that the test has moved itself. */
 static void views_are_averaged(void **state)
 {
     static const char *const networks[] = {"conv 4 3x3 same, tanh, dense 2",
@@ -389,7 +393,7 @@ static void views_are_averaged(void **state)
         cn_dataset_batch(data, index, PICTURES, NULL, NULL, plain, labels);
         assert_int_equal(cn_model_parse(&model, networks[k / 2], shape, 2, 8, NULL), CN_OK);
         cn_session_opts opts = {.batch = PICTURES};
-        assert_int_equal(cn_session_create(&session, model, opts, NULL), CN_OK);
+        assert_int_equal(cn_session_create(&session, model, &opts, NULL), CN_OK);
         for (size_t v = 0; v < sizeof views / sizeof *views; v++) {
             for (int i = 0; i < PICTURES * EACH; i++) {
                 int r = i % EACH / SIDE + views[v].move, c = i % SIDE;
@@ -398,8 +402,9 @@ static void views_are_averaged(void **state)
                 c = c < 0 ? -c : c >= SIDE ? 2 * (SIDE - 1) - c : c;
                 x[i] = plain[i / EACH * EACH + r * SIDE + c];
             }
-            cn_tensor X = cn_tensor_view(CN_F32, 4, (int[]){PICTURES, SIDE, SIDE, 1}, x), Y = {0};
-            assert_int_equal(cn_predict(session, &X, &Y, NULL), CN_OK);
+            cn_tensor X = cn_tensor_view(CN_DTYPE_F32, 4, (int[]){PICTURES, SIDE, SIDE, 1}, x),
+                      Y = {0};
+            assert_int_equal(cn_session_predict(session, &X, &Y, NULL), CN_OK);
             const float *y = Y.data;
             for (int i = 0; i < PICTURES; i++)
                 logit[i] += views[v].weight[k % 2] *
@@ -413,7 +418,7 @@ static void views_are_averaged(void **state)
         }
         cn_metrics metrics;
         cn_evaluate_opts with = {.tta = k % 2 ? CN_TTA_SHIFT : CN_TTA_MIRROR, .batch = 10};
-        assert_int_equal(cn_evaluate_with(model, data, &with, &metrics, NULL, NULL), CN_OK);
+        assert_int_equal(cn_evaluate(model, data, &with, &metrics, NULL, NULL), CN_OK);
         assert_int_equal(metrics.correct, correct);
         assert_true(fabs(metrics.loss - loss) < 1e-5);
         cn_session_free(session);
@@ -430,15 +435,15 @@ static void evaluation_options_are_checked(void **state)
     cn_metrics a, b;
     cn_error err;
     cn_evaluate_opts opts = {.batch = 7};
-    assert_int_equal(cn_evaluate_with(model, data, &opts, &a, NULL, NULL), CN_OK);
-    assert_int_equal(cn_evaluate_with(model, data, NULL, &b, NULL, NULL), CN_OK);
+    assert_int_equal(cn_evaluate(model, data, &opts, &a, NULL, NULL), CN_OK);
+    assert_int_equal(cn_evaluate(model, data, NULL, &b, NULL, NULL), CN_OK);
     assert_int_equal(a.correct, b.correct);
     assert_true(fabs(a.loss - b.loss) < 1e-6);
     opts.batch = -1;
-    assert_int_equal(cn_evaluate_with(model, data, &opts, &a, NULL, &err), CN_ERR_ARGUMENT);
+    assert_int_equal(cn_evaluate(model, data, &opts, &a, NULL, &err), CN_ERR_ARGUMENT);
     assert_string_equal(err.text, "evaluate: a batch of -1, expected at least 1");
     opts = (cn_evaluate_opts){.tta = (cn_tta)3};
-    assert_int_equal(cn_evaluate_with(model, data, &opts, &a, NULL, &err), CN_ERR_ARGUMENT);
+    assert_int_equal(cn_evaluate(model, data, &opts, &a, NULL, &err), CN_ERR_ARGUMENT);
     assert_string_equal(err.text, "evaluate: unknown test-time augmentation 3");
     cn_model_free(model);
     cn_dataset_free(data);

@@ -13,7 +13,7 @@
 static cn_dataset *digits(void)
 {
     cn_dataset *data;
-    assert_int_equal(cn_dataset_load(&data, "digits", CN_TRAIN, NULL), CN_OK);
+    assert_int_equal(cn_dataset_load(&data, "digits", CN_SUBSET_TRAIN, NULL, NULL), CN_OK);
     return data;
 }
 
@@ -32,15 +32,15 @@ static void outputs_are_uncorrelated(void **state)
     assert_int_equal(cn_dataset_slice(&data, all, 0, PICTURES, NULL), CN_OK);
     assert_int_equal(cn_model_create(&m, (int[]){8, 8, 1}, NULL), CN_OK);
     cn_node y = cn_conv2d(m, cn_input(m),
-                          (cn_conv2d_opts){.name = "first", .filters = FILTERS, .kernel = {2}});
+                          &(cn_conv2d_opts){.name = "first", .filters = FILTERS, .kernel = {2}});
     assert_int_equal(cn_model_finish(m, y, 1, NULL), CN_OK);
     assert_int_equal(cn_model_whiten(m, "first", data, 1e-9, NULL), CN_OK);
 
-    assert_int_equal(cn_session_create(&s, m, (cn_session_opts){.batch = PICTURES}, NULL), CN_OK);
+    assert_int_equal(cn_session_create(&s, m, &(cn_session_opts){.batch = PICTURES}, NULL), CN_OK);
     cn_dataset_batch(data, index, PICTURES, NULL, NULL, x, labels);
-    cn_tensor X = cn_tensor_view(CN_F32, 4, (int[]){PICTURES, 8, 8, 1}, x);
-    assert_int_equal(cn_forward(s, &X, NULL), CN_OK);
-    const float *z = cn_output(s).data;
+    cn_tensor X = cn_tensor_view(CN_DTYPE_F32, 4, (int[]){PICTURES, 8, 8, 1}, x);
+    assert_int_equal(cn_session_forward(s, &X, NULL), CN_OK);
+    const float *z = cn_session_output(s).data;
     for (int i = 0; i < FILTERS; i++)
         for (int j = 0; j < FILTERS; j++) {
             double sum = 0;

@@ -26,8 +26,8 @@ cn_status cn_backend_find(const char *name, const cn_backend **backend, cn_error
 int cn_optimizer_moments(const cn_optimizer *o)
 {
     switch (o->kind) {
-    case CN_SGD: return o->momentum > 0;
-    case CN_RMSPROP: return o->momentum > 0 ? 2 : 1;
+    case CN_OPTIMIZER_SGD: return o->momentum > 0;
+    case CN_OPTIMIZER_RMSPROP: return o->momentum > 0 ? 2 : 1;
     default: return 2;
     }
 }

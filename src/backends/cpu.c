@@ -147,8 +147,8 @@ static void step_unit(void *argument, int unit, int worker)
     update.decay = o->decoupled ? 0 : (float)decay;
     update.keep = o->decoupled ? (float)(1 - rate * decay) : 1;
     switch (o->kind) {
-    case CN_SGD: job->kernels->optimizer->sgd(u->count, &update, g, first, w); break;
-    case CN_RMSPROP:
+    case CN_OPTIMIZER_SGD: job->kernels->optimizer->sgd(u->count, &update, g, first, w); break;
+    case CN_OPTIMIZER_RMSPROP:
         job->kernels->optimizer->rmsprop(u->count, &update, g, second, first, w);
         break;
     default: job->kernels->optimizer->adam(u->count, &update, g, first, second, w);
@@ -159,7 +159,7 @@ static void step(void *device, const cn_update_step *s)
 {
     const cpu *c = device;
     const cn_optimizer *o = s->optimizer;
-    bool adam = o->kind == CN_ADAM || o->kind == CN_ADAMW;
+    bool adam = o->kind == CN_OPTIMIZER_ADAM || o->kind == CN_OPTIMIZER_ADAMW;
     double c1 = adam ? 1 - cn_pow(o->beta1, (double)s->t) : 1;
     double root = adam ? sqrt(1 - cn_pow(o->beta2, (double)s->t)) : 1;
     step_job job = {
@@ -171,7 +171,7 @@ static void step(void *device, const cn_update_step *s)
                    .momentum = (float)o->momentum,
                    .take = s->t > 1 ? (float)(1 - o->dampening) : 1,
                    .beta1 = (float)o->beta1,
-                   .beta2 = (float)(o->kind == CN_RMSPROP ? o->alpha : o->beta2),
+                   .beta2 = (float)(o->kind == CN_OPTIMIZER_RMSPROP ? o->alpha : o->beta2),
                    .epsilon = (float)(o->epsilon * root),
                    .nesterov = o->nesterov},
     };
@@ -187,7 +187,7 @@ static void step(void *device, const cn_update_step *s)
 
 const cn_backend cn_cpu_backend = {
     .name = "cpu",
-    .dtype = CN_F32,
+    .dtype = CN_DTYPE_F32,
     .host = true,
     .open = open,
     .close = close,

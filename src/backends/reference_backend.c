@@ -232,7 +232,7 @@ static void fill_targets(const cn_loss_plan *p, size_t rows, const cn_tensor *Y,
 {
     const size_t n = (size_t)p->columns;
     for (size_t i = 0; i < rows * n; i++) {
-        if (Y->dtype == CN_F32) {
+        if (Y->dtype == CN_DTYPE_F32) {
             y[i] = (double)((const float *)Y->data)[i];
         } else {
             int label = ((const int32_t *)Y->data)[i / n];
@@ -302,7 +302,7 @@ static void step(void *device, const cn_update_step *s)
 
 const cn_backend cn_reference_backend = {
     .name = "reference",
-    .dtype = CN_F64,
+    .dtype = CN_DTYPE_F64,
     .plain = true,
     .open = open,
     .close = close,

@@ -33,7 +33,7 @@ static cn_status does_not_fit(const cn_window *w, int axis, int64_t padded, cons
 
 cn_status cn_window_fit(cn_window *w, cn_padding padding, const char *what, cn_error *err)
 {
-    if (padding != CN_VALID && padding != CN_SAME)
+    if (padding != CN_PADDING_VALID && padding != CN_PADDING_SAME)
         return cn_fail(err, CN_ERR_ARGUMENT, "%s: unknown padding %d", what, (int)padding);
     for (int axis = 0; axis < 2; axis++) {
         if (w->kernel[axis] < 1)
@@ -51,7 +51,7 @@ cn_status cn_window_fit(cn_window *w, cn_padding padding, const char *what, cn_e
         if (w->before[axis] < 0 || w->after[axis] < 0)
             return cn_fail(err, CN_ERR_ARGUMENT, "%s: pad %d, expected at least 0", what,
                            w->before[axis] < 0 ? w->before[axis] : w->after[axis]);
-        if (padding == CN_SAME) pad_same(w, axis);
+        if (padding == CN_PADDING_SAME) pad_same(w, axis);
         int64_t padded = (int64_t)w->in[axis] + w->before[axis] + w->after[axis];
         if (padded > INT32_MAX)
             return cn_fail(err, CN_ERR_SHAPE, "%s: a padded side of %lld elements is too long",

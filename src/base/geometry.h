@@ -19,7 +19,7 @@ typedef struct cn_window {
 int64_t cn_window_extent(const cn_window *window, int axis);
 
 /*
- * Fills in out, and with CN_SAME before and after, from in, kernel, stride and, with CN_VALID,
+ * Fills in out, and with CN_PADDING_SAME before and after, from in, kernel, stride and, with CN_PADDING_VALID,
  * before and after. The one place where an output's size is computed:
  *     out = floor((in + before + after - extent) / stride) + 1
  * `what` names the layer in errors: a kernel that does not fit, a stride below 1, a negative pad.

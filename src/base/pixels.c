@@ -54,7 +54,7 @@ void cn_pixels_normalize(const cn_tensor *pictures, float scale, const int *inde
             size_t from = (size_t)(index ? index[i] : i) * count, to = (size_t)i * count;
             for (size_t at = (size_t)first; at < count; at += step) {
                 size_t part = count - at < run ? count - at : run;
-                if (pictures->dtype == CN_U8)
+                if (pictures->dtype == CN_DTYPE_U8)
                     apply_u8(&p, (const uint8_t *)pictures->data + from + at, part, out + to + at);
                 else
                     apply_f32(&p, (const float *)pictures->data + from + at, part, out + to + at);

@@ -109,9 +109,9 @@ cn_status cn_rng_fill_randn(cn_rng *rng, cn_tensor *t, cn_error *err)
     size_t n = cn_tensor_count(t);
     if (!rng) return cn_fail(err, CN_ERR_ARGUMENT, "rng_fill_randn: NULL rng");
     if (n == 0) return cn_fail(err, CN_ERR_ARGUMENT, "rng_fill_randn: the tensor is empty");
-    if (t->dtype == CN_F64)
+    if (t->dtype == CN_DTYPE_F64)
         for (size_t i = 0; i < n; i++) ((double *)t->data)[i] = cn_rng_randn(rng);
-    else if (t->dtype == CN_F32)
+    else if (t->dtype == CN_DTYPE_F32)
         for (size_t i = 0; i < n; i++) ((float *)t->data)[i] = (float)cn_rng_randn(rng);
     else
         return cn_fail(err, CN_ERR_ARGUMENT, "rng_fill_randn: dtype %d, expected F32 or F64",

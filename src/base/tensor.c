@@ -7,10 +7,10 @@
 size_t cn_dtype_size(cn_dtype dtype)
 {
     switch (dtype) {
-    case CN_F32: return sizeof(float);
-    case CN_F64: return sizeof(double);
-    case CN_I32: return sizeof(int32_t);
-    case CN_U8: return sizeof(uint8_t);
+    case CN_DTYPE_F32: return sizeof(float);
+    case CN_DTYPE_F64: return sizeof(double);
+    case CN_DTYPE_I32: return sizeof(int32_t);
+    case CN_DTYPE_U8: return sizeof(uint8_t);
     }
     return 0;
 }

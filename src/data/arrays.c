@@ -191,7 +191,7 @@ static cn_status read_set(cn_dataset **data, const place *p, classes *c, int par
 /* Where the parts lie, in a file and those beside it. A file whose arrays say nothing is one to
  * train on, unless `split` would be content with any. */
 static cn_status find_places(place places[CN_PARTS], const cn_array_file *files, int count,
-                             cn_split split, cn_error *err)
+                             cn_subset split, cn_error *err)
 {
     bool any = false;
     for (int part = 0; part < CN_PARTS; part++)
@@ -200,9 +200,9 @@ static cn_status find_places(place places[CN_PARTS], const cn_array_file *files,
             if (status != CN_OK) return status;
             any = any || places[part].file;
         }
-    if (places[CN_TRAIN].file) return CN_OK;
-    cn_status status = find_place(&places[CN_TRAIN], &files[0], CN_SAYS_NOTHING, err);
-    if (status == CN_OK && !places[CN_TRAIN].file && (!any || split == CN_TRAIN))
+    if (places[CN_SUBSET_TRAIN].file) return CN_OK;
+    cn_status status = find_place(&places[CN_SUBSET_TRAIN], &files[0], CN_SAYS_NOTHING, err);
+    if (status == CN_OK && !places[CN_SUBSET_TRAIN].file && (!any || split == CN_SUBSET_TRAIN))
         status = nothing_found(&files[0], err);
     return status;
 }

@@ -54,8 +54,8 @@ static cn_status choose_dtype(cn_dtype *dtype, const cn_array *array, size_t cou
         if (value < least) least = value;
         if (value > most) most = value;
     }
-    *dtype = least >= 0 && most <= 255 ? CN_U8 : CN_F32;
-    if (*dtype == CN_U8 || any || array->about.element == CN_ELEMENT_U16 ||
+    *dtype = least >= 0 && most <= 255 ? CN_DTYPE_U8 : CN_DTYPE_F32;
+    if (*dtype == CN_DTYPE_U8 || any || array->about.element == CN_ELEMENT_U16 ||
         cn_is_range_of_whole_numbers(least, most, &low, &high))
         return CN_OK;
     return refuse(array, count, path, err);
@@ -69,13 +69,14 @@ cn_status cn_arrays_pictures(cn_tensor *images, cn_array *array, bool any, const
                               about->rank == 4 ? about->shape[3] : 1};
     cn_element e = about->element;
     if (e == CN_ELEMENT_U8 || e == CN_ELEMENT_F32) {
-        *images = cn_tensor_view(e == CN_ELEMENT_U8 ? CN_U8 : CN_F32, 4, shape, array->data);
+        *images =
+            cn_tensor_view(e == CN_ELEMENT_U8 ? CN_DTYPE_U8 : CN_DTYPE_F32, 4, shape, array->data);
         images->owned = array->data;
         array->data = NULL;
         return CN_OK;
     }
     cn_tensor t = {0};
-    cn_dtype dtype = CN_F32;
+    cn_dtype dtype = CN_DTYPE_F32;
     size_t count = 0;
     cn_status status = CN_OK;
     if (cn_array_count(about, &count) && !cn_element_is_float(e))
@@ -83,7 +84,7 @@ cn_status cn_arrays_pictures(cn_tensor *images, cn_array *array, bool any, const
     if (status == CN_OK) status = cn_tensor_create(&t, dtype, 4, shape, err);
     if (status != CN_OK) return status;
     for (size_t i = 0; i < count; i++)
-        if (dtype == CN_U8)
+        if (dtype == CN_DTYPE_U8)
             ((uint8_t *)t.data)[i] = (uint8_t)value_at(array, i);
         else
             ((float *)t.data)[i] = (float)value_at(array, i);
@@ -98,7 +99,7 @@ void cn_arrays_scale(cn_dataset_parts *parts)
     double low = parts->image_opts.low, high = parts->image_opts.high;
     size_t count = cn_tensor_count(&parts->images);
     float *x = parts->images.data;
-    if (parts->images.dtype != CN_F32) return;
+    if (parts->images.dtype != CN_DTYPE_F32) return;
     for (size_t i = 0; i < count; i++) x[i] = (float)(((double)x[i] - low) * (1 / (high - low)));
     parts->image_opts.low = 0;
     parts->image_opts.high = 1;
@@ -162,7 +163,7 @@ cn_status cn_arrays_labels(cn_tensor *labels, const cn_array *array, const char 
     if (!cn_array_count(a, &count) || count > INT32_MAX)
         return cn_fail(err, CN_ERR_FORMAT, "%.120s: %s: too many labels", path, a->name);
     if (rows) count = (size_t)a->shape[0];
-    cn_status status = cn_tensor_create(&t, CN_I32, 1, (int[]){(int)count}, err);
+    cn_status status = cn_tensor_create(&t, CN_DTYPE_I32, 1, (int[]){(int)count}, err);
     if (status == CN_OK)
         status = rows ? read_one_hot(t.data, array, path, err)
                       : read_list(t.data, array, count, path, err);

@@ -75,8 +75,8 @@ typedef struct pile {
 static cn_status set_room(pile *p, int room, cn_error *err)
 {
     cn_tensor images = {0}, labels = {0};
-    cn_status status = cn_tensor_create(&images, CN_U8, 4, (int[]){room, SIDE, SIDE, 3}, err);
-    if (status == CN_OK) status = cn_tensor_create(&labels, CN_I32, 1, &room, err);
+    cn_status status = cn_tensor_create(&images, CN_DTYPE_U8, 4, (int[]){room, SIDE, SIDE, 3}, err);
+    if (status == CN_OK) status = cn_tensor_create(&labels, CN_DTYPE_I32, 1, &room, err);
     if (status != CN_OK) {
         cn_tensor_free(&images);
         return status;
@@ -228,7 +228,7 @@ static cn_status finish(cn_dataset **data, pile *p, const form *f, const char *d
     return status;
 }
 
-static cn_status load(cn_dataset **data, const form *f, const char *dir, cn_split split,
+static cn_status load(cn_dataset **data, const form *f, const char *dir, cn_subset split,
                       cn_error *err)
 {
     pile p = {.count = 0};
@@ -237,9 +237,10 @@ static cn_status load(cn_dataset **data, const form *f, const char *dir, cn_spli
         return cn_fail(err, CN_ERR_ARGUMENT,
                        "%s: expected a folder's path after the colon, found nothing", f->name);
     if (f == &cifar_100)
-        status = read_named(&p, f, dir, split == CN_TRAIN ? "train.bin" : "test.bin", 1, err);
+        status =
+            read_named(&p, f, dir, split == CN_SUBSET_TRAIN ? "train.bin" : "test.bin", 1, err);
     else
-        status = split == CN_TRAIN ? read_batches(&p, dir, err) : read_tests(&p, dir, err);
+        status = split == CN_SUBSET_TRAIN ? read_batches(&p, dir, err) : read_tests(&p, dir, err);
     if (status == CN_OK) status = finish(data, &p, f, dir, err);
     cn_tensor_free(&p.images);
     cn_tensor_free(&p.labels);

@@ -20,11 +20,11 @@ struct cn_dataset {
 
 static cn_status check_images(const cn_tensor *images, const char *what, cn_error *err)
 {
-    if (images->rank != 4 || (images->dtype != CN_U8 && images->dtype != CN_F32))
+    if (images->rank != 4 || (images->dtype != CN_DTYPE_U8 && images->dtype != CN_DTYPE_F32))
         return cn_fail(err, CN_ERR_SHAPE,
                        "%s: images of rank %d and dtype %d, expected U8 or F32 (n, n_H, n_W, n_C)",
                        what, images->rank, (int)images->dtype);
-    if (images->dtype != CN_F32) return CN_OK;
+    if (images->dtype != CN_DTYPE_F32) return CN_OK;
     const float *x = images->data;
     size_t count = cn_tensor_count(images), each = count / (size_t)images->shape[0];
     for (size_t i = 0; i < count; i++)
@@ -41,7 +41,7 @@ static cn_status check_labels(const cn_dataset_parts *parts, const char *what, c
     if (parts->classes < 1)
         return cn_fail(err, CN_ERR_ARGUMENT, "%s: %d classes, expected at least 1", what,
                        parts->classes);
-    if (parts->labels.rank != 1 || parts->labels.dtype != CN_I32)
+    if (parts->labels.rank != 1 || parts->labels.dtype != CN_DTYPE_I32)
         return cn_fail(err, CN_ERR_SHAPE, "%s: labels of rank %d and dtype %d, expected I32 (n)",
                        what, parts->labels.rank, (int)parts->labels.dtype);
     if (parts->labels.shape[0] != n)
@@ -94,7 +94,7 @@ cn_status cn_dataset_adopt(cn_dataset **out, cn_dataset_parts *parts, const char
     data->known = parts->known ? parts->known : parts->classes;
     data->scale = parts->scale;
     data->image_opts = parts->image_opts;
-    if (parts->images.dtype == CN_U8) { /* what `scale` makes of them */
+    if (parts->images.dtype == CN_DTYPE_U8) { /* what `scale` makes of them */
         data->image_opts.low = 0;
         data->image_opts.high = 1;
     }
@@ -127,7 +127,8 @@ static cn_status copy_parts(cn_dataset **out, cn_dataset_parts parts, const char
     parts.images = parts.labels = (cn_tensor){0};
     cn_status status =
         cn_tensor_create(&parts.images, images.dtype, images.rank, images.shape, err);
-    if (status == CN_OK) status = cn_tensor_create(&parts.labels, CN_I32, 1, labels.shape, err);
+    if (status == CN_OK)
+        status = cn_tensor_create(&parts.labels, CN_DTYPE_I32, 1, labels.shape, err);
     if (status == CN_OK) {
         memcpy(parts.images.data, images.data,
                cn_tensor_count(&images) * cn_dtype_size(images.dtype));
@@ -145,9 +146,9 @@ cn_status cn_dataset_create(cn_dataset **out, const cn_tensor *images, const int
     if (!out || !images || !images->data || !labels)
         return cn_fail(err, CN_ERR_ARGUMENT, "dataset: NULL argument");
     cn_dataset_parts parts = {.images = *images, .classes = classes, .scale = 1.0f / 255.0f};
-    parts.labels = cn_tensor_view(CN_I32, 1, images->shape, (void *)(uintptr_t)labels);
+    parts.labels = cn_tensor_view(CN_DTYPE_I32, 1, images->shape, (void *)(uintptr_t)labels);
     cn_status status = check_images(images, "dataset", err);
-    if (status == CN_OK && images->dtype == CN_F32)
+    if (status == CN_OK && images->dtype == CN_DTYPE_F32)
         status = cn_find_range(&parts, NULL, "dataset", err);
     return status == CN_OK ? copy_parts(out, parts, "dataset", err) : status;
 }
@@ -166,7 +167,7 @@ cn_status cn_dataset_slice(cn_dataset **out, const cn_dataset *data, int first, 
     const int shape[4] = {count, all->shape[1], all->shape[2], all->shape[3]};
     cn_dataset_parts parts = parts_like(data);
     parts.images = cn_tensor_view(all->dtype, 4, shape, (char *)all->data + (size_t)first * bytes);
-    parts.labels = cn_tensor_view(CN_I32, 1, shape, (int32_t *)data->labels.data + first);
+    parts.labels = cn_tensor_view(CN_DTYPE_I32, 1, shape, (int32_t *)data->labels.data + first);
     return copy_parts(out, parts, "dataset slice", err);
 }
 
@@ -185,7 +186,7 @@ cn_status cn_dataset_select(cn_dataset **out, const cn_dataset *data, const int 
     const int shape[4] = {count, all->shape[1], all->shape[2], all->shape[3]};
     cn_dataset_parts parts = parts_like(data);
     cn_status status = cn_tensor_create(&parts.images, all->dtype, 4, shape, err);
-    if (status == CN_OK) status = cn_tensor_create(&parts.labels, CN_I32, 1, shape, err);
+    if (status == CN_OK) status = cn_tensor_create(&parts.labels, CN_DTYPE_I32, 1, shape, err);
     if (status == CN_OK) {
         int32_t *labels = parts.labels.data;
         for (int i = 0; i < count; i++) {
@@ -250,7 +251,7 @@ static cn_status join(cn_dataset **out, const cn_dataset *a, const cn_dataset *b
     const int shape[4] = {x->shape[0] + y->shape[0], x->shape[1], x->shape[2], x->shape[3]};
     cn_dataset_parts parts = parts_like(a);
     cn_status status = cn_tensor_create(&parts.images, x->dtype, 4, shape, err);
-    if (status == CN_OK) status = cn_tensor_create(&parts.labels, CN_I32, 1, shape, err);
+    if (status == CN_OK) status = cn_tensor_create(&parts.labels, CN_DTYPE_I32, 1, shape, err);
     if (status == CN_OK) {
         memcpy(parts.images.data, x->data, first);
         memcpy((char *)parts.images.data + first, y->data, second);
@@ -384,7 +385,7 @@ void cn_dataset_statistics(const cn_dataset *data, float *mean, float *std)
 {
     size_t channels = (size_t)data->images.shape[3];
     size_t pixels = cn_tensor_count(&data->images) / channels;
-    bool bytes = data->images.dtype == CN_U8;
+    bool bytes = data->images.dtype == CN_DTYPE_U8;
     double scale = bytes ? (double)data->scale : 1.0;
     for (size_t c = 0; c < channels; c++) {
         double sum, squares, origin = 0;
@@ -410,7 +411,7 @@ const cn_tensor *cn_dataset_images(const cn_dataset *data)
 
 float cn_dataset_scale(const cn_dataset *data)
 {
-    return data->images.dtype == CN_U8 ? data->scale : 1.0f;
+    return data->images.dtype == CN_DTYPE_U8 ? data->scale : 1.0f;
 }
 
 void cn_dataset_class_weights(const cn_dataset *data, float *weights)

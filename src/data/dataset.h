@@ -43,7 +43,7 @@ cn_status cn_data_opts_read(cn_data_opts *opts, const char *options, unsigned ta
 
 /* What a reader is asked for, and where it leaves remarks. */
 typedef struct cn_request {
-    cn_split split;
+    cn_subset split;
     bool skip_damaged; /* image files that cannot be read are left out, with a remark */
     cn_remarks *remarks;
     const cn_data_opts *opts;
@@ -63,9 +63,10 @@ typedef struct cn_reader {
     /* Does this directory hold such a set? By names only; NULL for never. */
     bool (*detects)(const char *path);
     unsigned takes; /* the options behind the path, as bits */
-    bool two_parts; /* it reads CN_TRAIN and CN_TEST alone: the others are made of these */
+    bool
+        two_parts; /* it reads CN_SUBSET_TRAIN and CN_SUBSET_TEST alone: the others are made of these */
     /* `path`, without options, is "" where the spec is the name alone. *data stays as it is where
-     * the set has no images for CN_VALIDATION. */
+     * the set has no images for CN_SUBSET_VALIDATION. */
     cn_status (*load)(cn_dataset **data, const char *path, const cn_request *request,
                       cn_error *err);
 } cn_reader;
@@ -134,17 +135,17 @@ void cn_dataset_set_remarks(cn_dataset *data, cn_remarks *remarks);
 /* What an image's value is multiplied by to lie in [0, 1]: 1 for F32. */
 float cn_dataset_scale(const cn_dataset *data);
 
-/* The parts that a set may come in, numbered as CN_TRAIN, CN_TEST and CN_VALIDATION. Does image i
+/* The parts that a set may come in, numbered as CN_SUBSET_TRAIN, CN_SUBSET_TEST and CN_SUBSET_VALIDATION. Does image i
  * of this part belong to the split, when the parts have so many images? */
 enum { CN_PARTS = 3 };
-bool cn_split_takes(const int counts[CN_PARTS], cn_split split, int part, int i);
+bool cn_split_takes(const int counts[CN_PARTS], cn_subset split, int part, int i);
 /* How many images of this part do. */
-int cn_split_count(const int counts[CN_PARTS], cn_split split, int part);
+int cn_split_count(const int counts[CN_PARTS], cn_subset split, int part);
 /* Says where a split is not what its name promises. */
 cn_status cn_split_remark(const int counts[CN_PARTS], const cn_request *request, cn_error *err);
 /* Copies what a split takes of this part, of which `all` is the whole. */
 cn_status cn_dataset_part(cn_dataset **data, const cn_dataset *all, const int counts[CN_PARTS],
-                          cn_split split, int part, cn_error *err);
+                          cn_subset split, int part, cn_error *err);
 /* The images of both, in a set of the first one's classes; frees both, also on failure. Either may
  * be NULL. */
 cn_status cn_dataset_join(cn_dataset **data, cn_dataset *first, cn_dataset *second, cn_error *err);

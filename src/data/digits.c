@@ -34,7 +34,8 @@ static cn_status load(cn_dataset **data, const char *path, const cn_request *req
     if (status == CN_OK)
         status =
             read_embedded(&digits, "digits: labels", cn_digits_labels, cn_digits_labels_size, err);
-    if (status == CN_OK) status = cn_tensor_create(&parts.labels, CN_I32, 1, digits.shape, err);
+    if (status == CN_OK)
+        status = cn_tensor_create(&parts.labels, CN_DTYPE_I32, 1, digits.shape, err);
     if (status == CN_OK) {
         parts.images.shape[parts.images.rank++] = 1; /* the channel */
         for (int i = 0; i < digits.shape[0]; i++)
@@ -42,7 +43,8 @@ static cn_status load(cn_dataset **data, const char *path, const cn_request *req
         status = cn_dataset_adopt(&all, &parts, "digits", err);
     }
     const int counts[CN_PARTS] = {all ? cn_dataset_size(all) : 0};
-    if (status == CN_OK) status = cn_dataset_part(data, all, counts, request->split, CN_TRAIN, err);
+    if (status == CN_OK)
+        status = cn_dataset_part(data, all, counts, request->split, CN_SUBSET_TRAIN, err);
     cn_dataset_free(all);
     cn_tensor_free(&digits);
     cn_tensor_free(&parts.images);

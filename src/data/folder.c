@@ -88,7 +88,7 @@ static cn_status find_parts(scan *s, const char *dir, cn_error *err)
     }
     if (status == CN_OK && !any) {
         if (strlen(dir) < CN_PATH_ROOM)
-            strcpy(s->dirs[CN_TRAIN], dir);
+            strcpy(s->dirs[CN_SUBSET_TRAIN], dir);
         else
             status = too_long(dir, err);
     }
@@ -101,7 +101,7 @@ static cn_status say_strays(const scan *s, const char *dir, cn_error *err)
 {
     cn_names names = {NULL, 0};
     int images = 0;
-    bool parted = strcmp(s->dirs[CN_TRAIN], dir) != 0;
+    bool parted = strcmp(s->dirs[CN_SUBSET_TRAIN], dir) != 0;
     cn_status status = list_folders(&names, dir, &images, err);
     for (int i = 0; status == CN_OK && parted && i < names.count; i++) {
         cn_said part = cn_name_is(names.names[i]);
@@ -175,14 +175,14 @@ static cn_status drop_empty(scan *s, cn_error *err)
     int *count = cn_allocate(2 * (size_t)s->classes.count + 1, sizeof *count, "classes", err);
     if (!count) return CN_ERR_MEMORY;
     int *label = count + s->classes.count;
-    const cn_picture_list *train = &s->set.parts[CN_TRAIN];
+    const cn_picture_list *train = &s->set.parts[CN_SUBSET_TRAIN];
     for (int i = 0; i < train->count; i++) count[train->labels[i]]++;
     for (int part = 1; part < CN_PARTS; part++)
         for (int i = 0; i < s->set.parts[part].count; i++) label[s->set.parts[part].labels[i]]++;
     for (int i = 0; i < s->classes.count; i++) {
         char *name = s->classes.names[i];
         bool empty = count[i] == 0 && label[i] == 0;
-        if (status == CN_OK && count[i] == 0 && (empty || s->dirs[CN_TRAIN][0]))
+        if (status == CN_OK && count[i] == 0 && (empty || s->dirs[CN_SUBSET_TRAIN][0]))
             status = cn_remark(s->request->remarks, err,
                                empty ? "passed over the folder %s, which has no images"
                                      : "class %s has no images to train on",

@@ -18,26 +18,27 @@
 typedef enum content { IMAGES, LABELS } content;
 
 /* The path of the file as it is spelled here, the usual way first; false where there is none. */
-static bool find(char path[CN_PATH_ROOM], const char *dir, cn_split split, content what)
+static bool find(char path[CN_PATH_ROOM], const char *dir, cn_subset split, content what)
 {
     char name[32];
     for (int i = 0; i < 2; i++) {
-        snprintf(name, sizeof name, "%s-%s%cidx%d-ubyte", split == CN_TRAIN ? "train" : "t10k",
-                 what == IMAGES ? "images" : "labels", "-."[i], what == IMAGES ? 3 : 1);
+        snprintf(name, sizeof name, "%s-%s%cidx%d-ubyte",
+                 split == CN_SUBSET_TRAIN ? "train" : "t10k", what == IMAGES ? "images" : "labels",
+                 "-."[i], what == IMAGES ? 3 : 1);
         if (cn_path_find(path, dir, name)) return true;
     }
     return false;
 }
 
-static cn_status read_file(cn_tensor *t, char path[CN_PATH_ROOM], const char *dir, cn_split split,
+static cn_status read_file(cn_tensor *t, char path[CN_PATH_ROOM], const char *dir, cn_subset split,
                            content what, cn_error *err)
 {
     cn_source *source = NULL;
     if (!find(path, dir, split, what))
         return cn_fail(err, CN_ERR_IO,
                        "%.120s: expected %s-%s-idx%d-ubyte (or .gz, .xz), found none", dir,
-                       split == CN_TRAIN ? "train" : "t10k", what == IMAGES ? "images" : "labels",
-                       what == IMAGES ? 3 : 1);
+                       split == CN_SUBSET_TRAIN ? "train" : "t10k",
+                       what == IMAGES ? "images" : "labels", what == IMAGES ? 3 : 1);
     cn_status status = cn_source_open(&source, path, CN_SOURCE_UNPACK, err);
     if (status == CN_OK) status = cn_idx_read(source, t, err);
     cn_source_close(source);
@@ -54,7 +55,7 @@ static cn_status read_images(cn_tensor *images, const char *dir, const cn_reques
     if (status != CN_OK) return status;
     bool flat = t.rank == 3;
     if (flat) t.shape[t.rank++] = 1;
-    if (t.rank != 4 || (t.dtype != CN_U8 && t.dtype != CN_F32)) {
+    if (t.rank != 4 || (t.dtype != CN_DTYPE_U8 && t.dtype != CN_DTYPE_F32)) {
         status = cn_fail(err, CN_ERR_FORMAT,
                          "%.120s: %zu-byte elements %s, expected bytes or floats of rank 3 or 4",
                          path, cn_dtype_size(t.dtype), cn_shape_text(t.rank, t.shape, shape));
@@ -68,20 +69,20 @@ static cn_status read_images(cn_tensor *images, const char *dir, const cn_reques
 }
 
 /* Labels as I32, each at most `most`. */
-static cn_status read_labels(cn_tensor *labels, const char *dir, cn_split split, int most,
+static cn_status read_labels(cn_tensor *labels, const char *dir, cn_subset split, int most,
                              cn_error *err)
 {
     char path[CN_PATH_ROOM], shape[CN_SHAPE_TEXT];
     cn_tensor t = {0}, out = {0};
     cn_status status = read_file(&t, path, dir, split, LABELS, err);
     if (status != CN_OK) return status;
-    if (t.rank != 1 || (t.dtype != CN_U8 && t.dtype != CN_I32))
+    if (t.rank != 1 || (t.dtype != CN_DTYPE_U8 && t.dtype != CN_DTYPE_I32))
         status = cn_fail(err, CN_ERR_FORMAT,
                          "%.120s: %zu-byte elements %s, expected bytes or int32 of rank 1", path,
                          cn_dtype_size(t.dtype), cn_shape_text(t.rank, t.shape, shape));
-    if (status == CN_OK) status = cn_tensor_create(&out, CN_I32, 1, t.shape, err);
+    if (status == CN_OK) status = cn_tensor_create(&out, CN_DTYPE_I32, 1, t.shape, err);
     for (int i = 0; status == CN_OK && i < t.shape[0]; i++) {
-        int label = t.dtype == CN_U8 ? ((uint8_t *)t.data)[i] : ((int32_t *)t.data)[i];
+        int label = t.dtype == CN_DTYPE_U8 ? ((uint8_t *)t.data)[i] : ((int32_t *)t.data)[i];
         if (label < 0 || label > most)
             status = cn_fail(err, CN_ERR_FORMAT, "%.120s: byte %zu: label %d, expected 0 to %d",
                              path, 8 + (size_t)i * cn_dtype_size(t.dtype), label, most);
@@ -98,7 +99,7 @@ static cn_status read_labels(cn_tensor *labels, const char *dir, cn_split split,
 static bool detects(const char *path)
 {
     char file[CN_PATH_ROOM];
-    return find(file, path, CN_TRAIN, IMAGES) || find(file, path, CN_TEST, IMAGES);
+    return find(file, path, CN_SUBSET_TRAIN, IMAGES) || find(file, path, CN_SUBSET_TEST, IMAGES);
 }
 
 /* The classes of the other split's labels count as well, so that both splits agree on how many
@@ -110,7 +111,8 @@ static cn_status load_classes(cn_dataset **data, const char *path, const cn_requ
     char **names = NULL;
     cn_dataset_parts parts = {.scale = 0};
     cn_tensor other = {0};
-    cn_split split = request->split, rest = split == CN_TRAIN ? CN_TEST : CN_TRAIN;
+    cn_subset split = request->split,
+              rest = split == CN_SUBSET_TRAIN ? CN_SUBSET_TEST : CN_SUBSET_TRAIN;
     int most = classes ? classes - 1 : INT32_MAX;
     if (!path[0])
         return cn_fail(err, CN_ERR_ARGUMENT,

@@ -14,23 +14,24 @@ static bool is_fifth(int i)
     return i % TEST_EVERY == TEST_EVERY - 1;
 }
 
-bool cn_split_takes(const int counts[CN_PARTS], cn_split split, int part, int i)
+bool cn_split_takes(const int counts[CN_PARTS], cn_subset split, int part, int i)
 {
-    bool alone = counts[CN_TEST] == 0 && counts[CN_VALIDATION] == 0;
-    bool few = counts[CN_TRAIN] < TEST_EVERY;
+    bool alone = counts[CN_SUBSET_TEST] == 0 && counts[CN_SUBSET_VALIDATION] == 0;
+    bool few = counts[CN_SUBSET_TRAIN] < TEST_EVERY;
     switch (split) {
-    case CN_TRAIN: return part == CN_TRAIN && (!alone || few || !is_fifth(i));
-    case CN_TEST:
+    case CN_SUBSET_TRAIN: return part == CN_SUBSET_TRAIN && (!alone || few || !is_fifth(i));
+    case CN_SUBSET_TEST:
         if (alone) return few || is_fifth(i);
-        return part == (counts[CN_TEST] ? CN_TEST : CN_VALIDATION);
-    case CN_VALIDATION: return part == CN_VALIDATION;
-    case CN_ALL: return true;
-    case CN_TEST_OR_ALL: return alone || part == (counts[CN_TEST] ? CN_TEST : CN_VALIDATION);
+        return part == (counts[CN_SUBSET_TEST] ? CN_SUBSET_TEST : CN_SUBSET_VALIDATION);
+    case CN_SUBSET_VALIDATION: return part == CN_SUBSET_VALIDATION;
+    case CN_SUBSET_ALL: return true;
+    case CN_SUBSET_TEST_OR_ALL:
+        return alone || part == (counts[CN_SUBSET_TEST] ? CN_SUBSET_TEST : CN_SUBSET_VALIDATION);
     }
     return false;
 }
 
-int cn_split_count(const int counts[CN_PARTS], cn_split split, int part)
+int cn_split_count(const int counts[CN_PARTS], cn_subset split, int part)
 {
     int count = 0;
     for (int i = 0; i < counts[part]; i++) count += cn_split_takes(counts, split, part, i);
@@ -39,13 +40,13 @@ int cn_split_count(const int counts[CN_PARTS], cn_split split, int part)
 
 cn_status cn_split_remark(const int counts[CN_PARTS], const cn_request *request, cn_error *err)
 {
-    int train = counts[CN_TRAIN];
-    bool testing = request->split != CN_VALIDATION && request->split != CN_ALL;
-    if (!testing || counts[CN_TEST] > 0) return CN_OK;
-    if (counts[CN_VALIDATION] > 0)
+    int train = counts[CN_SUBSET_TRAIN];
+    bool testing = request->split != CN_SUBSET_VALIDATION && request->split != CN_SUBSET_ALL;
+    if (!testing || counts[CN_SUBSET_TEST] > 0) return CN_OK;
+    if (counts[CN_SUBSET_VALIDATION] > 0)
         return cn_remark(request->remarks, err,
                          "no images to test on: those to validate on stand in for them");
-    if (request->split == CN_TEST_OR_ALL)
+    if (request->split == CN_SUBSET_TEST_OR_ALL)
         return cn_remark(request->remarks, err,
                          "no images set apart for testing: the figures are of all %d", train);
     if (train < TEST_EVERY)
@@ -57,7 +58,7 @@ cn_status cn_split_remark(const int counts[CN_PARTS], const cn_request *request,
 }
 
 cn_status cn_dataset_part(cn_dataset **data, const cn_dataset *all, const int counts[CN_PARTS],
-                          cn_split split, int part, cn_error *err)
+                          cn_subset split, int part, cn_error *err)
 {
     int *index = cn_allocate((size_t)counts[part] + 1, sizeof *index, "part of a set", err);
     if (!index) return CN_ERR_MEMORY;

@@ -27,9 +27,9 @@ const char *cn_spec_options(const char *spec);
 /* Which part of a set a name speaks of: train, test, or a word for validation stands in it, in
  * small or capital letters. */
 typedef enum cn_said {
-    CN_SAYS_TRAIN = CN_TRAIN,
-    CN_SAYS_TEST = CN_TEST,
-    CN_SAYS_VALIDATION = CN_VALIDATION,
+    CN_SAYS_TRAIN = CN_SUBSET_TRAIN,
+    CN_SAYS_TEST = CN_SUBSET_TEST,
+    CN_SAYS_VALIDATION = CN_SUBSET_VALIDATION,
     CN_SAYS_NOTHING
 } cn_said;
 cn_said cn_name_says(const char *name);

@@ -308,7 +308,7 @@ static cn_status tell(const reading *r, int count, const cn_request *request, co
 }
 
 /* The paths and, into `labels` where it is not NULL, the labels of what the split takes. */
-static int choose(const cn_picture_set *set, cn_split split, const char **paths, int32_t *labels)
+static int choose(const cn_picture_set *set, cn_subset split, const char **paths, int32_t *labels)
 {
     int counts[CN_PARTS], count = 0;
     for (int part = 0; part < CN_PARTS; part++) counts[part] = set->parts[part].count;
@@ -329,10 +329,10 @@ static cn_status make_parts(cn_dataset_parts *parts, const cn_picture_set *set, 
     int shape[4] = {count};
     cn_status status = find_form(shape + 1, &parts->image_opts, set, request, err);
     if (status != CN_OK) return status;
-    cn_dtype dtype = parts->image_opts.deep ? CN_F32 : CN_U8;
+    cn_dtype dtype = parts->image_opts.deep ? CN_DTYPE_F32 : CN_DTYPE_U8;
     status = check_memory(count, shape + 1, cn_dtype_size(dtype), what, err);
     if (status == CN_OK) status = cn_tensor_create(&parts->images, dtype, 4, shape, err);
-    if (status == CN_OK) status = cn_tensor_create(&parts->labels, CN_I32, 1, shape, err);
+    if (status == CN_OK) status = cn_tensor_create(&parts->labels, CN_DTYPE_I32, 1, shape, err);
     return status;
 }
 
@@ -342,9 +342,9 @@ static cn_status check_count(const cn_picture_set *set, int count, const cn_requ
 {
     int counts[CN_PARTS], all = 0;
     for (int part = 0; part < CN_PARTS; part++) all += counts[part] = set->parts[part].count;
-    if (count == 0 && request->split != CN_VALIDATION)
+    if (count == 0 && request->split != CN_SUBSET_VALIDATION)
         return cn_fail(err, CN_ERR_FORMAT, "%.120s: expected images to %s, found %d in all", what,
-                       request->split == CN_TRAIN ? "train on" : "test on", all);
+                       request->split == CN_SUBSET_TRAIN ? "train on" : "test on", all);
     return cn_split_remark(counts, request, err);
 }
 

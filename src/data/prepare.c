@@ -14,12 +14,12 @@ cn_status cn_image_prepare(const cn_model *model, const cn_tensor *image, cn_ten
     if (status != CN_OK) return status;
     size_t channels = (size_t)shape[2];
     float *mean = cn_allocate(2 * channels, sizeof *mean, "image_prepare", err);
-    status =
-        mean ? cn_tensor_output(X, CN_F32, 4, fitted.shape, "image_prepare", err) : CN_ERR_MEMORY;
+    status = mean ? cn_tensor_output(X, CN_DTYPE_F32, 4, fitted.shape, "image_prepare", err)
+                  : CN_ERR_MEMORY;
     if (status == CN_OK) {
         cn_model_normalization(model, 0, 1, mean, mean + channels);
-        cn_pixels_normalize(&fitted, fitted.dtype == CN_U8 ? 1.0f / 255.0f : 1.0f, NULL, 1, mean,
-                            mean + channels, X->data);
+        cn_pixels_normalize(&fitted, fitted.dtype == CN_DTYPE_U8 ? 1.0f / 255.0f : 1.0f, NULL, 1,
+                            mean, mean + channels, X->data);
     }
     cn_release(mean);
     cn_tensor_free(&fitted);

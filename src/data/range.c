@@ -62,7 +62,7 @@ static void find_ends(const cn_tensor *images, double *least, double *most)
     size_t count = cn_tensor_count(images);
     *least = INFINITY;
     *most = -INFINITY;
-    if (images->dtype == CN_U8) {
+    if (images->dtype == CN_DTYPE_U8) {
         const uint8_t *x = images->data;
         uint8_t low = UINT8_MAX, high = 0;
         for (size_t i = 0; i < count; i++) {
@@ -127,7 +127,7 @@ cn_status cn_find_range(cn_dataset_parts *parts, const cn_request *request, cons
 {
     const cn_tensor *images = &parts->images;
     const cn_data_opts *opts = request ? request->opts : NULL;
-    bool bytes = images->dtype == CN_U8;
+    bool bytes = images->dtype == CN_DTYPE_U8;
     range r = {.told = opts && opts->given & CN_OPTION_RANGE};
     find_ends(images, &r.least, &r.most);
     if (r.told) {
@@ -160,7 +160,8 @@ void cn_dataset_range_for(const cn_dataset *data, const cn_image_opts *model, do
     cn_image_opts mine = cn_dataset_image_opts(data);
     *low = mine.low;
     *high = mine.high;
-    if (model->low == model->high || images->dtype == CN_U8 || cn_dataset_range_is_certain(data))
+    if (model->low == model->high || images->dtype == CN_DTYPE_U8 ||
+        cn_dataset_range_is_certain(data))
         return;
     find_ends(images, &least, &most);
     double ignored[2];

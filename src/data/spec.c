@@ -63,12 +63,13 @@ static cn_status load_split(cn_dataset **data, const cn_reader *reader, const ch
 {
     cn_request part = *request;
     cn_dataset *train = NULL, *test = NULL;
-    if (!reader->two_parts || request->split <= CN_TEST)
+    if (!reader->two_parts || request->split <= CN_SUBSET_TEST)
         return reader->load(data, path, request, err);
-    if (request->split == CN_VALIDATION) return CN_OK;
-    part.split = CN_TRAIN;
-    cn_status status = request->split == CN_ALL ? reader->load(&train, path, &part, err) : CN_OK;
-    part.split = CN_TEST;
+    if (request->split == CN_SUBSET_VALIDATION) return CN_OK;
+    part.split = CN_SUBSET_TRAIN;
+    cn_status status =
+        request->split == CN_SUBSET_ALL ? reader->load(&train, path, &part, err) : CN_OK;
+    part.split = CN_SUBSET_TEST;
     if (status == CN_OK) status = reader->load(&test, path, &part, err);
     if (status == CN_OK) return cn_dataset_join(data, train, test, err);
     cn_dataset_free(train);
@@ -164,16 +165,11 @@ static cn_status load(cn_dataset **data, const char *spec, const cn_request *req
                    kinds(known));
 }
 
-cn_status cn_dataset_load(cn_dataset **data, const char *spec, cn_split split, cn_error *err)
-{
-    return cn_dataset_load_with(data, spec, split, NULL, err);
-}
-
-cn_status cn_dataset_load_with(cn_dataset **data, const char *spec, cn_split split,
-                               const cn_dataset_opts *opts, cn_error *err)
+cn_status cn_dataset_load(cn_dataset **data, const char *spec, cn_subset split,
+                          const cn_dataset_opts *opts, cn_error *err)
 {
     if (!data || !spec) return cn_fail(err, CN_ERR_ARGUMENT, "dataset: NULL argument");
-    if (split < CN_TRAIN || split > CN_TEST_OR_ALL)
+    if (split < CN_SUBSET_TRAIN || split > CN_SUBSET_TEST_OR_ALL)
         return cn_fail(err, CN_ERR_ARGUMENT, "%.80s: unknown split %d", spec, (int)split);
     cn_remarks remarks = {NULL};
     cn_dataset *loaded = NULL;

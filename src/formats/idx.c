@@ -24,10 +24,10 @@ static uint32_t big_endian(const uint8_t *p)
 static bool element_type(uint8_t code, cn_dtype *dtype)
 {
     switch (code) {
-    case 0x08: *dtype = CN_U8; return true;
-    case 0x0c: *dtype = CN_I32; return true;
-    case 0x0d: *dtype = CN_F32; return true;
-    case 0x0e: *dtype = CN_F64; return true;
+    case 0x08: *dtype = CN_DTYPE_U8; return true;
+    case 0x0c: *dtype = CN_DTYPE_I32; return true;
+    case 0x0d: *dtype = CN_DTYPE_F32; return true;
+    case 0x0e: *dtype = CN_DTYPE_F64; return true;
     }
     return false;
 }

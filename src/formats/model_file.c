@@ -118,11 +118,11 @@ static cn_status copy_parameter(const cn_parameter *p, const cn_safetensors *fil
         return cn_fail(err, CN_ERR_FORMAT, "%s: expected a tensor %.60s, found none", tail(path),
                        p->name);
     const int *shape = p->value.shape;
-    if (t->value.dtype != CN_F32 || t->value.rank != p->value.rank ||
+    if (t->value.dtype != CN_DTYPE_F32 || t->value.rank != p->value.rank ||
         memcmp(t->value.shape, shape, (size_t)p->value.rank * sizeof *shape) != 0)
         return cn_fail(err, CN_ERR_FORMAT, "%s: tensor %.50s: expected F32 %s, found %s %s",
                        tail(path), p->name, cn_shape_text(p->value.rank, shape, want),
-                       t->value.dtype == CN_F32 ? "F32" : "another dtype,",
+                       t->value.dtype == CN_DTYPE_F32 ? "F32" : "another dtype,",
                        cn_shape_text(t->value.rank, t->value.shape, found));
     if (p->value.data)
         memcpy(p->value.data, t->value.data, cn_tensor_count(&t->value) * sizeof(float));

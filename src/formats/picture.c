@@ -71,7 +71,7 @@ cn_status cn_image_load(cn_tensor *image, const char *path, cn_error *err)
     if (!image || !path) return cn_fail(err, CN_ERR_ARGUMENT, "image: NULL argument");
     cn_status status = cn_picture_load(&t, path, CN_PICTURE_BYTES, err);
     if (status == CN_OK && image->data) {
-        status = cn_tensor_output(image, CN_U8, 3, t.shape, path, err);
+        status = cn_tensor_output(image, CN_DTYPE_U8, 3, t.shape, path, err);
         if (status == CN_OK) memcpy(image->data, t.data, cn_tensor_count(&t));
     } else if (status == CN_OK) {
         *image = t;

@@ -82,7 +82,7 @@ static fitting plan(const cn_tensor *image, const int shape[3], const cn_image_o
                  .width = image->shape[1],
                  .channels = image->shape[2],
                  .composed = image->shape[2] % 2 == 0 && shape[2] % 2 != 0,
-                 .bytes = image->dtype == CN_U8 && !opts->deep};
+                 .bytes = image->dtype == CN_DTYPE_U8 && !opts->deep};
     f.opaque = f.bytes ? 255 : 1;
     f.background = opts->background == CN_BACKGROUND_BLACK ? 0 : f.opaque;
     if (f.composed) f.channels--;
@@ -94,7 +94,7 @@ static fitting plan(const cn_tensor *image, const int shape[3], const cn_image_o
 static double value_at(const fitting *f, size_t i)
 {
     if (f->bytes) return ((const uint8_t *)f->image->data)[i];
-    if (f->image->dtype == CN_F32) return (double)((const float *)f->image->data)[i];
+    if (f->image->dtype == CN_DTYPE_F32) return (double)((const float *)f->image->data)[i];
     return (double)((float)((const uint8_t *)f->image->data)[i] / 255.0f);
 }
 
@@ -180,8 +180,8 @@ cn_status cn_image_fit(const cn_tensor *image, const int shape[3], const cn_imag
     if (!image || !image->data || !shape || !out)
         return cn_fail(err, CN_ERR_ARGUMENT, "image_fit: NULL argument");
     const int *in = image->shape;
-    if ((image->dtype != CN_U8 && image->dtype != CN_F32) || image->rank != 3 || in[0] < 1 ||
-        in[1] < 1 || in[2] < 1 || in[2] > 4)
+    if ((image->dtype != CN_DTYPE_U8 && image->dtype != CN_DTYPE_F32) || image->rank != 3 ||
+        in[0] < 1 || in[1] < 1 || in[2] < 1 || in[2] > 4)
         return cn_fail(err, CN_ERR_SHAPE,
                        "image_fit: image %s of dtype %d, expected U8 or F32 (n_H, n_W, 1 to 4)",
                        cn_shape_text(image->rank, in, text), (int)image->dtype);
@@ -192,7 +192,7 @@ cn_status cn_image_fit(const cn_tensor *image, const int shape[3], const cn_imag
     double *line =
         cn_allocate((size_t)f.width * (size_t)f.channels, sizeof *line, "image_fit: a row", err);
     if (!line) return CN_ERR_MEMORY;
-    cn_status status = cn_tensor_output(out, f.bytes ? CN_U8 : CN_F32, 4,
+    cn_status status = cn_tensor_output(out, f.bytes ? CN_DTYPE_U8 : CN_DTYPE_F32, 4,
                                         (int[]){1, shape[0], shape[1], shape[2]}, "image_fit", err);
     for (int i = 0; status == CN_OK && i < shape[0]; i++) {
         mix_rows(&f, shape[0], i, line);

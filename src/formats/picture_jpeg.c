@@ -88,8 +88,8 @@ static cn_status check_header(reader *r)
     bool inks = r->jpeg.num_components == 4;
     r->jpeg.out_color_space = grey ? JCS_GRAYSCALE : inks ? JCS_CMYK : JCS_RGB;
     r->jpeg.dct_method = JDCT_ISLOW;
-    return cn_picture_create(&r->image, r->name, CN_U8, r->jpeg.image_height, r->jpeg.image_width,
-                             grey ? 1 : 3, most, r->err);
+    return cn_picture_create(&r->image, r->name, CN_DTYPE_U8, r->jpeg.image_height,
+                             r->jpeg.image_width, grey ? 1 : 3, most, r->err);
 }
 
 enum { EXIF_MARKER = JPEG_APP0 + 1 };

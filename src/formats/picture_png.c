@@ -106,7 +106,7 @@ static cn_status read_picture(reader *r)
     png_set_interlace_handling(r->png);
     png_read_update_info(r->png, r->info);
     size_t height = png_get_image_height(r->png, r->info);
-    r->status = cn_picture_create(&r->image, r->name, r->keep ? CN_F32 : CN_U8, height,
+    r->status = cn_picture_create(&r->image, r->name, r->keep ? CN_DTYPE_F32 : CN_DTYPE_U8, height,
                                   png_get_image_width(r->png, r->info),
                                   png_get_channels(r->png, r->info), most, r->err);
     if (r->status != CN_OK) return r->status;

@@ -53,7 +53,7 @@ static cn_status read_number(reader *r, const char *what, size_t low, size_t hig
 /* Element i of the picture = a sample of 0 to `most`. */
 static void set(cn_tensor *image, size_t i, size_t value, size_t most)
 {
-    if (image->dtype == CN_U8)
+    if (image->dtype == CN_DTYPE_U8)
         ((uint8_t *)image->data)[i] = (uint8_t)((value * 255 + most / 2) / most);
     else
         ((float *)image->data)[i] = (float)value / (float)most;
@@ -113,7 +113,8 @@ static cn_status decode(cn_tensor *image, const char *name, const uint8_t *bytes
     size_t sample = plain || most > 255 ? 2 : 1;
     size_t room = (size - r.at + (plain ? 1 : 0)) / sample / (size_t)channels;
     bool keep = depth == CN_PICTURE_AS_STORED && most > 255;
-    status = cn_picture_create(&t, name, keep ? CN_F32 : CN_U8, height, width, channels, room, err);
+    status = cn_picture_create(&t, name, keep ? CN_DTYPE_F32 : CN_DTYPE_U8, height, width, channels,
+                               room, err);
     if (status != CN_OK) return status;
     status = plain ? read_plain(&r, &t, most, err) : read_raw(&r, &t, most, err);
     skip_space(&r);

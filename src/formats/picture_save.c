@@ -76,7 +76,8 @@ cn_status cn_image_save(const cn_tensor *image, const char *path, cn_error *err)
     char text[CN_SHAPE_TEXT];
     if (!image || !image->data || !path)
         return cn_fail(err, CN_ERR_ARGUMENT, "image: NULL argument");
-    if (image->dtype != CN_U8 || image->rank != 3 || (image->shape[2] != 1 && image->shape[2] != 3))
+    if (image->dtype != CN_DTYPE_U8 || image->rank != 3 ||
+        (image->shape[2] != 1 && image->shape[2] != 3))
         return cn_fail(err, CN_ERR_SHAPE,
                        "%.120s: a picture of shape %s and dtype %d, expected U8 (n_H, n_W, 1 or 3)",
                        path, cn_shape_text(image->rank, image->shape, text), (int)image->dtype);

@@ -30,7 +30,8 @@ enum { HEADER_LIMIT = 100000000, HEADER_ALIGN = 8 };
 static const struct {
     const char *name;
     cn_dtype dtype;
-} dtypes[] = {{"F64", CN_F64}, {"F32", CN_F32}, {"I32", CN_I32}, {"U8", CN_U8}};
+} dtypes[] = {
+    {"F64", CN_DTYPE_F64}, {"F32", CN_DTYPE_F32}, {"I32", CN_DTYPE_I32}, {"U8", CN_DTYPE_U8}};
 enum { DTYPES = sizeof dtypes / sizeof *dtypes };
 
 static cn_status no_memory(const char *path, cn_error *err)

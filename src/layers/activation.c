@@ -139,9 +139,9 @@ static const cn_option leaky_relu_options[] = {
 };
 static const cn_layer_type leaky_relu_type = {.name = "leaky_relu", OPTIONS(leaky_relu), FROM_A};
 
-cn_node cn_leaky_relu(cn_model *model, cn_node x, cn_leaky_relu_opts opts)
+cn_node cn_leaky_relu(cn_model *model, cn_node x, const cn_leaky_relu_opts *opts)
 {
-    return cn_model_add(model, &leaky_relu_type, &opts, opts.name, &x, 1);
+    return cn_model_add(model, &leaky_relu_type, opts, opts ? opts->name : NULL, &x, 1);
 }
 
 /*
@@ -183,9 +183,9 @@ static const cn_option scale_options[] = {
 };
 static const cn_layer_type scale_type = {.name = "scale", OPTIONS(scale), ELEMENT_BY_ELEMENT};
 
-cn_node cn_scale(cn_model *model, cn_node x, cn_scale_opts opts)
+cn_node cn_scale(cn_model *model, cn_node x, const cn_scale_opts *opts)
 {
-    return cn_model_add(model, &scale_type, &opts, opts.name, &x, 1);
+    return cn_model_add(model, &scale_type, opts, opts ? opts->name : NULL, &x, 1);
 }
 
 /* ---- with an exponential */
@@ -229,9 +229,9 @@ static const cn_option elu_options[] = {
 };
 static const cn_layer_type elu_type = {.name = "elu", OPTIONS(elu), FROM_A};
 
-cn_node cn_elu(cn_model *model, cn_node x, cn_elu_opts opts)
+cn_node cn_elu(cn_model *model, cn_node x, const cn_elu_opts *opts)
 {
-    return cn_model_add(model, &elu_type, &opts, opts.name, &x, 1);
+    return cn_model_add(model, &elu_type, opts, opts ? opts->name : NULL, &x, 1);
 }
 
 /*
@@ -274,9 +274,9 @@ static const cn_option gelu_options[] = {
 };
 static const cn_layer_type gelu_type = {.name = "gelu", OPTIONS(gelu), FROM_Z};
 
-cn_node cn_gelu(cn_model *model, cn_node x, cn_gelu_opts opts)
+cn_node cn_gelu(cn_model *model, cn_node x, const cn_gelu_opts *opts)
 {
-    return cn_model_add(model, &gelu_type, &opts, opts.name, &x, 1);
+    return cn_model_add(model, &gelu_type, opts, opts ? opts->name : NULL, &x, 1);
 }
 
 /* ---- the table */

@@ -89,9 +89,10 @@ const cn_layer_ops cn_global_average_pool_cpu = {
     .backward = backward,
 };
 
-cn_node cn_adaptive_average_pool(cn_model *model, cn_node x, cn_adaptive_pool_opts opts)
+cn_node cn_adaptive_average_pool(cn_model *model, cn_node x, const cn_adaptive_pool_opts *opts)
 {
-    return cn_model_add(model, &cn_adaptive_average_pool_type, &opts, opts.name, &x, 1);
+    return cn_model_add(model, &cn_adaptive_average_pool_type, opts, opts ? opts->name : NULL, &x,
+                        1);
 }
 
 cn_node cn_global_average_pool(cn_model *model, cn_node x)

@@ -35,8 +35,8 @@ static cn_status infer(cn_layer *layer, const char *place, cn_error *err)
     (void)place, (void)err;
     if (!o->no_scale) *at++ = (cn_weight){.role = "weight", .shape = channels, .start = 1};
     if (!o->no_shift) *at++ = (cn_weight){.role = "bias", .shape = channels};
-    *at++ = (cn_weight){.role = "running_mean", .shape = channels, .statistic = true};
-    *at++ = (cn_weight){.role = "running_var", .shape = channels, .statistic = true, .start = 1};
+    *at++ = (cn_weight){.role = "running_mean", .shape = channels, .buffer = true};
+    *at++ = (cn_weight){.role = "running_var", .shape = channels, .buffer = true, .start = 1};
     layer->weight_count = (int)(at - layer->weights);
     return CN_OK;
 }
@@ -306,7 +306,7 @@ const cn_layer_ops cn_batch_norm_cpu = {
     .fold = fold,
 };
 
-cn_node cn_batch_norm(cn_model *model, cn_node x, cn_batch_norm_opts opts)
+cn_node cn_batch_norm(cn_model *model, cn_node x, const cn_batch_norm_opts *opts)
 {
-    return cn_model_add(model, &cn_batch_norm_type, &opts, opts.name, &x, 1);
+    return cn_model_add(model, &cn_batch_norm_type, opts, opts ? opts->name : NULL, &x, 1);
 }

@@ -15,10 +15,10 @@
 static const char *dtype_name(cn_dtype dtype)
 {
     switch (dtype) {
-    case CN_F32: return "F32";
-    case CN_F64: return "F64";
-    case CN_I32: return "I32";
-    case CN_U8: return "U8";
+    case CN_DTYPE_F32: return "F32";
+    case CN_DTYPE_F64: return "F64";
+    case CN_DTYPE_I32: return "I32";
+    case CN_DTYPE_U8: return "U8";
     }
     return "unknown";
 }
@@ -31,7 +31,7 @@ static cn_status check_tensor(const char *call, const char *name, const cn_tenso
     char text[CN_SHAPE_TEXT];
     if (!t) return cn_fail(err, CN_ERR_ARGUMENT, "%s: %s is NULL", call, name);
     if (!t->data) return cn_fail(err, CN_ERR_ARGUMENT, "%s: %s is empty", call, name);
-    if (t->dtype != CN_F32 && t->dtype != CN_F64)
+    if (t->dtype != CN_DTYPE_F32 && t->dtype != CN_DTYPE_F64)
         return cn_fail(err, CN_ERR_ARGUMENT, "%s: %s has dtype %s, expected F32 or F64", call, name,
                        dtype_name(t->dtype));
     if (t->rank < 1 || t->rank > CN_MAX_RANK || (rank != 0 && t->rank != rank))
@@ -85,7 +85,7 @@ static cn_status fit(const char *call, const cn_tensor *A_prev, int f, int strid
                         .stride = {stride, stride},
                         .before = {pad, pad},
                         .after = {pad, pad}};
-    TRY(cn_window_fit(&window, CN_VALID, call, err));
+    TRY(cn_window_fit(&window, CN_PADDING_VALID, call, err));
     *s = (cn_conv_problem){.m = A_prev->shape[0],
                            .h = A_prev->shape[1],
                            .w = A_prev->shape[2],
@@ -216,7 +216,7 @@ cn_status cn_zero_pad(const cn_tensor *X, int pad, cn_tensor *X_pad, cn_error *e
                         .stride = {1, 1},
                         .before = {pad, pad},
                         .after = {pad, pad}};
-    TRY(cn_window_fit(&window, CN_VALID, call, err));
+    TRY(cn_window_fit(&window, CN_PADDING_VALID, call, err));
     const int shape[] = {X->shape[0], window.out[0], window.out[1], X->shape[3]};
     TRY(prepare(&out, X_pad, X->dtype, 4, shape, "zero_pad: X_pad", err));
     cn_status status = check_apart(call, &out, 1, &X, 1, err);
@@ -278,7 +278,7 @@ cn_status cn_conv_forward(const cn_tensor *A_prev, const cn_tensor *W, const cn_
     const int shape[] = {s.m, s.oh, s.ow, s.oc};
     TRY(prepare(&out, Z, A_prev->dtype, 4, shape, "conv_forward: Z", err));
     cn_status status = check_apart(call, &out, 1, (const cn_tensor *[]){A_prev, W, b}, 3, err);
-    if (status == CN_OK && A_prev->dtype == CN_F64)
+    if (status == CN_OK && A_prev->dtype == CN_DTYPE_F64)
         cn_course_conv_forward(A_prev, W, b, hparameters, &out.made);
     else if (status == CN_OK)
         status = engine_conv_forward(&s, A_prev, W, b, &out.made, err);
@@ -314,7 +314,7 @@ cn_status cn_pool_forward(const cn_tensor *A_prev, cn_hparameters hparameters, c
     const int shape[] = {s.m, s.oh, s.ow, s.oc};
     TRY(prepare(&out, A, A_prev->dtype, 4, shape, "pool_forward: A", err));
     cn_status status = check_apart(call, &out, 1, &A_prev, 1, err);
-    if (status == CN_OK && A_prev->dtype == CN_F64)
+    if (status == CN_OK && A_prev->dtype == CN_DTYPE_F64)
         cn_course_pool_forward(A_prev, hparameters, mode, &out.made);
     else if (status == CN_OK)
         status = engine_pool_forward(&s, A_prev, mode, &out.made, err);
@@ -378,7 +378,7 @@ cn_status cn_conv_backward(const cn_tensor *dZ, const cn_conv_cache *cache, cn_t
         status = prepare(&out[2], db, dtype, 4, b->shape, "conv_backward: db", err);
     if (status == CN_OK)
         status = check_apart(call, out, 3, (const cn_tensor *[]){dZ, A_prev, W}, 3, err);
-    if (status == CN_OK && dtype == CN_F64)
+    if (status == CN_OK && dtype == CN_DTYPE_F64)
         cn_course_conv_backward(dZ, A_prev, W, cache->hparameters, &out[0].made, &out[1].made,
                                 &out[2].made);
     else if (status == CN_OK)
@@ -394,7 +394,7 @@ cn_status cn_create_mask_from_window(const cn_tensor *x, cn_tensor *mask, cn_err
     const char *call = "create_mask_from_window";
     output out;
     TRY(check_tensor(call, "x", x, 0, "1 to 4", err));
-    TRY(prepare(&out, mask, CN_U8, x->rank, x->shape, "create_mask_from_window: mask", err));
+    TRY(prepare(&out, mask, CN_DTYPE_U8, x->rank, x->shape, "create_mask_from_window: mask", err));
     cn_status status = check_apart(call, &out, 1, &x, 1, err);
     if (status == CN_OK) cn_course_create_mask_from_window(x, &out.made);
     finish(&out, status);
@@ -409,7 +409,7 @@ cn_status cn_distribute_value(double dz, int n_H, int n_W, cn_tensor *a, cn_erro
                        "distribute_value: shape (%d, %d), expected at least "
                        "(1, 1)",
                        n_H, n_W);
-    cn_dtype dtype = a && a->data && a->dtype == CN_F32 ? CN_F32 : CN_F64;
+    cn_dtype dtype = a && a->data && a->dtype == CN_DTYPE_F32 ? CN_DTYPE_F32 : CN_DTYPE_F64;
     TRY(prepare(&out, a, dtype, 2, (const int[]){n_H, n_W}, "distribute_value: a", err));
     cn_course_distribute_value(dz, &out.made);
     finish(&out, CN_OK);
@@ -462,7 +462,7 @@ cn_status cn_pool_backward(const cn_tensor *dA, const cn_pool_cache *cache, cn_p
     TRY(check_shape(call, "dA", dA, 4, (const int[]){s.m, s.oh, s.ow, s.oc}, err));
     TRY(prepare(&out, dA_prev, dA->dtype, 4, A_prev->shape, "pool_backward: dA_prev", err));
     cn_status status = check_apart(call, &out, 1, (const cn_tensor *[]){dA, A_prev}, 2, err);
-    if (status == CN_OK && dA->dtype == CN_F64)
+    if (status == CN_OK && dA->dtype == CN_DTYPE_F64)
         cn_course_pool_backward(dA, A_prev, cache->hparameters, mode, &out.made);
     else if (status == CN_OK)
         status = engine_pool_backward(&s, dA, A_prev, mode, &out.made, err);

@@ -202,12 +202,12 @@ const cn_layer_ops cn_depthwise_conv2d_cpu = {
     .describe = cn_conv2d_describe,
 };
 
-cn_node cn_conv2d(cn_model *model, cn_node x, cn_conv2d_opts opts)
+cn_node cn_conv2d(cn_model *model, cn_node x, const cn_conv2d_opts *opts)
 {
-    return cn_model_add(model, &cn_conv2d_type, &opts, opts.name, &x, 1);
+    return cn_model_add(model, &cn_conv2d_type, opts, opts ? opts->name : NULL, &x, 1);
 }
 
-cn_node cn_depthwise_conv2d(cn_model *model, cn_node x, cn_depthwise_conv2d_opts opts)
+cn_node cn_depthwise_conv2d(cn_model *model, cn_node x, const cn_depthwise_conv2d_opts *opts)
 {
-    return cn_model_add(model, &cn_depthwise_conv2d_type, &opts, opts.name, &x, 1);
+    return cn_model_add(model, &cn_depthwise_conv2d_type, opts, opts ? opts->name : NULL, &x, 1);
 }

@@ -51,7 +51,7 @@ static cn_status fit_window(cn_layer *layer, const char *place, cn_error *err)
                            w.stride[1]);
         int64_t full = (int64_t)(n_prev - 1) * w.stride[axis] + cn_window_extent(&w, axis);
         int64_t n = full - w.before[axis] - w.after[axis] + more;
-        if (o->pad == CN_SAME) n = (int64_t)n_prev * w.stride[axis];
+        if (o->pad == CN_PADDING_SAME) n = (int64_t)n_prev * w.stride[axis];
         if (n < 1)
             return cn_fail(err, CN_ERR_SHAPE,
                            "%s: pads %d and %d leave nothing of the output's %lld %s", place,
@@ -73,7 +73,7 @@ static cn_status infer(cn_layer *layer, const char *place, cn_error *err)
         return cn_fail(err, CN_ERR_SHAPE, "%s: input has shape %s, expected (n_H, n_W, n_C)", place,
                        cn_shape_text(layer->in.rank, layer->in.n, text));
     bool padded = o->pads[0] || o->pads[1] || o->pads[2] || o->pads[3];
-    if (o->pad == CN_SAME && (padded || o->output_padding[0] || o->output_padding[1]))
+    if (o->pad == CN_PADDING_SAME && (padded || o->output_padding[0] || o->output_padding[1]))
         return cn_fail(err, CN_ERR_ARGUMENT, "%s: %s, but \"same\" finds the output's size itself",
                        place, padded ? "pads are given" : "output_padding is given");
     int n_C_prev = layer->in.n[2], n_C = o->filters, K = n_C / o->groups;
@@ -232,7 +232,7 @@ const cn_layer_ops cn_conv_transpose2d_cpu = {
     .describe = describe,
 };
 
-cn_node cn_conv_transpose2d(cn_model *model, cn_node x, cn_conv_transpose2d_opts opts)
+cn_node cn_conv_transpose2d(cn_model *model, cn_node x, const cn_conv_transpose2d_opts *opts)
 {
-    return cn_model_add(model, &cn_conv_transpose2d_type, &opts, opts.name, &x, 1);
+    return cn_model_add(model, &cn_conv_transpose2d_type, opts, opts ? opts->name : NULL, &x, 1);
 }

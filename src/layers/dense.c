@@ -70,7 +70,7 @@ const cn_layer_ops cn_dense_cpu = {
     .describe = cn_conv2d_describe,
 };
 
-cn_node cn_dense(cn_model *model, cn_node x, cn_dense_opts opts)
+cn_node cn_dense(cn_model *model, cn_node x, const cn_dense_opts *opts)
 {
-    return cn_model_add(model, &cn_dense_type, &opts, opts.name, &x, 1);
+    return cn_model_add(model, &cn_dense_type, opts, opts ? opts->name : NULL, &x, 1);
 }

@@ -71,7 +71,7 @@ const cn_layer_ops cn_dropout_cpu = {
     .backward = backward,
 };
 
-cn_node cn_dropout(cn_model *model, cn_node x, cn_dropout_opts opts)
+cn_node cn_dropout(cn_model *model, cn_node x, const cn_dropout_opts *opts)
 {
-    return cn_model_add(model, &cn_dropout_type, &opts, opts.name, &x, 1);
+    return cn_model_add(model, &cn_dropout_type, opts, opts ? opts->name : NULL, &x, 1);
 }

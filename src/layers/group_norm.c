@@ -207,7 +207,7 @@ const cn_layer_ops cn_group_norm_cpu = {
     .backward = backward,
 };
 
-cn_node cn_group_norm(cn_model *model, cn_node x, cn_group_norm_opts opts)
+cn_node cn_group_norm(cn_model *model, cn_node x, const cn_group_norm_opts *opts)
 {
-    return cn_model_add(model, &cn_group_norm_type, &opts, opts.name, &x, 1);
+    return cn_model_add(model, &cn_group_norm_type, opts, opts ? opts->name : NULL, &x, 1);
 }

@@ -15,7 +15,7 @@ size_t cn_shape_count(const cn_shape *shape)
 bool cn_layer_learns(const cn_layer *layer)
 {
     for (int k = 0; k < layer->weight_count; k++)
-        if (!layer->weights[k].frozen && !layer->weights[k].statistic) return true;
+        if (!layer->weights[k].frozen && !layer->weights[k].buffer) return true;
     return false;
 }
 
@@ -27,7 +27,7 @@ cn_status cn_layer_window(cn_layer *layer, const int kernel[2], const int stride
     if (layer->in.rank != 3)
         return cn_fail(err, CN_ERR_SHAPE, "%s: input has shape %s, expected (n_H, n_W, n_C)", place,
                        cn_shape_text(layer->in.rank, layer->in.n, text));
-    if (padding == CN_SAME && (pads[0] || pads[1] || pads[2] || pads[3]))
+    if (padding == CN_PADDING_SAME && (pads[0] || pads[1] || pads[2] || pads[3]))
         return cn_fail(err, CN_ERR_ARGUMENT, "%s: pads are given, but \"same\" finds them itself",
                        place);
     layer->window = (cn_window){

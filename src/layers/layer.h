@@ -58,11 +58,11 @@ enum { CN_MAX_INPUTS = 8, CN_MAX_PARAMETERS = 4, CN_NAME_SIZE = 64 };
 
 typedef struct cn_layer_type cn_layer_type;
 
-/* A parameter of a layer: trained, or a statistic that the layer's forward gathers in training. */
+/* A parameter of a layer: trained, or a buffer that the layer's forward gathers in training. */
 typedef struct cn_weight {
     const char *role; /* "weight": the last part of its name */
     cn_shape shape;
-    bool statistic;
+    bool buffer;
     size_t offset; /* floats from the start of the model's parameter block, and of the gradients */
     cn_init init;
     double fan_in, fan_out; /* 0: every element begins as `start` */
@@ -245,7 +245,7 @@ const cn_layer_ops *cn_layer_cpu_ops(const cn_layer_type *type);
 
 /* ---- what layer files share (layer.c) */
 
-/* Has it a weight that training moves: neither frozen nor a statistic? */
+/* Has it a weight that training moves: neither frozen nor a buffer? */
 bool cn_layer_learns(const cn_layer *layer);
 
 /* layer->window from these options; dilation may be NULL. Rank 3 input. */

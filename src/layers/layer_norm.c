@@ -167,7 +167,7 @@ const cn_layer_ops cn_layer_norm_cpu = {
     .backward = backward,
 };
 
-cn_node cn_layer_norm(cn_model *model, cn_node x, cn_layer_norm_opts opts)
+cn_node cn_layer_norm(cn_model *model, cn_node x, const cn_layer_norm_opts *opts)
 {
-    return cn_model_add(model, &cn_layer_norm_type, &opts, opts.name, &x, 1);
+    return cn_model_add(model, &cn_layer_norm_type, opts, opts ? opts->name : NULL, &x, 1);
 }

@@ -139,8 +139,8 @@ cn_status cn_loss_check(const cn_loss_plan *p, int m, const cn_tensor *Y, cn_err
         return cn_fail(err, CN_ERR_ARGUMENT,
                        "loss: cross-entropy needs 2 outputs or more, the model has 1: end it in a "
                        "sigmoid, for binary cross-entropy");
-    if (Y->dtype == CN_I32) return check_labels(p, m, Y, err);
-    if (Y->dtype != CN_F32)
+    if (Y->dtype == CN_DTYPE_I32) return check_labels(p, m, Y, err);
+    if (Y->dtype != CN_DTYPE_F32)
         return cn_fail(err, CN_ERR_ARGUMENT,
                        "loss: Y has dtype %d, expected I32 labels or F32 targets", (int)Y->dtype);
     const cn_shape *out = &p->output->out;
@@ -158,7 +158,8 @@ cn_status cn_loss_check(const cn_loss_plan *p, int m, const cn_tensor *Y, cn_err
 /* y[j] of a row. */
 static double target(const cn_tensor *Y, size_t row, int columns, int j)
 {
-    if (Y->dtype == CN_F32) return ((const float *)Y->data)[row * (size_t)columns + (size_t)j];
+    if (Y->dtype == CN_DTYPE_F32)
+        return ((const float *)Y->data)[row * (size_t)columns + (size_t)j];
     int32_t label = ((const int32_t *)Y->data)[row];
     return columns == 1 ? label : j == label;
 }

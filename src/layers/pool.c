@@ -94,12 +94,12 @@ const cn_layer_ops cn_average_pool_cpu = {
     .backward = average_backward,
 };
 
-cn_node cn_max_pool(cn_model *model, cn_node x, cn_pool_opts opts)
+cn_node cn_max_pool(cn_model *model, cn_node x, const cn_pool_opts *opts)
 {
-    return cn_model_add(model, &cn_max_pool_type, &opts, opts.name, &x, 1);
+    return cn_model_add(model, &cn_max_pool_type, opts, opts ? opts->name : NULL, &x, 1);
 }
 
-cn_node cn_average_pool(cn_model *model, cn_node x, cn_pool_opts opts)
+cn_node cn_average_pool(cn_model *model, cn_node x, const cn_pool_opts *opts)
 {
-    return cn_model_add(model, &cn_average_pool_type, &opts, opts.name, &x, 1);
+    return cn_model_add(model, &cn_average_pool_type, opts, opts ? opts->name : NULL, &x, 1);
 }

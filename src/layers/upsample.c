@@ -128,7 +128,7 @@ const cn_layer_ops cn_upsample2d_cpu = {
     .backward = backward,
 };
 
-cn_node cn_upsample2d(cn_model *model, cn_node x, cn_upsample_opts opts)
+cn_node cn_upsample2d(cn_model *model, cn_node x, const cn_upsample_opts *opts)
 {
-    return cn_model_add(model, &cn_upsample2d_type, &opts, opts.name, &x, 1);
+    return cn_model_add(model, &cn_upsample2d_type, opts, opts ? opts->name : NULL, &x, 1);
 }

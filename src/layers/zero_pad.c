@@ -130,12 +130,12 @@ const cn_layer_ops cn_crop2d_cpu = {
     .backward = crop_backward,
 };
 
-cn_node cn_zero_pad2d(cn_model *model, cn_node x, cn_pads_opts opts)
+cn_node cn_zero_pad2d(cn_model *model, cn_node x, const cn_pads_opts *opts)
 {
-    return cn_model_add(model, &cn_zero_pad2d_type, &opts, opts.name, &x, 1);
+    return cn_model_add(model, &cn_zero_pad2d_type, opts, opts ? opts->name : NULL, &x, 1);
 }
 
-cn_node cn_crop2d(cn_model *model, cn_node x, cn_pads_opts opts)
+cn_node cn_crop2d(cn_model *model, cn_node x, const cn_pads_opts *opts)
 {
-    return cn_model_add(model, &cn_crop2d_type, &opts, opts.name, &x, 1);
+    return cn_model_add(model, &cn_crop2d_type, opts, opts ? opts->name : NULL, &x, 1);
 }

@@ -11,7 +11,7 @@
  * of the tensor's gradients: an element that is tiny beside its neighbours is held to their
  * accuracy, since it is a sum of terms like theirs, and where all are zero, rounding is no error.
  *
- * Batch norm's running statistics are put back to what they were.
+ * Batch norm's running buffers are put back to what they were.
  *
  * The step. L is known to about 2^-52, which the difference divides by h, and the formula is off by
  * h^2 L'''/6: h = 2^-15 max(1, |w|) keeps both below 1e-9.
@@ -111,9 +111,9 @@ typedef struct check {
     cn_loss_plan loss;
     cn_twin_model *twin;
     cn_session *session;
-    float *statistics; /* as they were */
-    cn_tensor x, y;    /* the batch and its targets */
-    double *target;    /* y in double */
+    float *buffers; /* as they were */
+    cn_tensor x, y; /* the batch and its targets */
+    double *target; /* y in double */
 } check;
 
 /* Fills the batch from a stream; returns how many decisions are about to turn. */
@@ -167,33 +167,31 @@ static cn_status create(check *c, cn_error *err)
     if (status != CN_OK) return status;
     status = cn_twin_model_create(&c->twin, c->model, c->opts.batch, err);
     if (status != CN_OK) return status;
-    status = cn_session_create_on(
-        &c->session, c->model,
-        (cn_session_opts){
-            .batch = c->opts.batch, .training = true, .input_gradient = true, .loss = loss},
-        c->backend, err);
+    const cn_session_opts opts = {
+        .batch = c->opts.batch, .training = true, .input_gradient = true, .loss = loss};
+    status = cn_session_create_on(&c->session, c->model, &opts, c->backend, err);
     if (status != CN_OK) return status;
     memcpy(shape + 1, cn_model_input_shape(c->model), 3 * sizeof *shape);
-    status = cn_tensor_create(&c->x, CN_F32, 4, shape, err);
+    status = cn_tensor_create(&c->x, CN_DTYPE_F32, 4, shape, err);
     if (status != CN_OK) return status;
     memcpy(shape + 1, output->out.n, (size_t)output->out.rank * sizeof *shape);
-    status = cn_tensor_create(&c->y, CN_F32, output->out.rank + 1, shape, err);
+    status = cn_tensor_create(&c->y, CN_DTYPE_F32, output->out.rank + 1, shape, err);
     if (status != CN_OK) return status;
     c->target = cn_allocate(cn_tensor_count(&c->y), sizeof *c->target, "gradcheck", err);
     if (!c->target) return CN_ERR_MEMORY;
     size_t n = c->model->block_size - c->model->trained_size;
-    c->statistics = cn_allocate(n, sizeof *c->statistics, "gradcheck", err);
-    if (!c->statistics) return CN_ERR_MEMORY;
-    memcpy(c->statistics, c->model->block + c->model->trained_size, n * sizeof *c->statistics);
+    c->buffers = cn_allocate(n, sizeof *c->buffers, "gradcheck", err);
+    if (!c->buffers) return CN_ERR_MEMORY;
+    memcpy(c->buffers, c->model->block + c->model->trained_size, n * sizeof *c->buffers);
     return CN_OK;
 }
 
 static void destroy(check *c)
 {
     size_t n = c->model->block_size - c->model->trained_size;
-    if (c->statistics)
-        memcpy(c->model->block + c->model->trained_size, c->statistics, n * sizeof *c->statistics);
-    cn_release(c->statistics);
+    if (c->buffers)
+        memcpy(c->model->block + c->model->trained_size, c->buffers, n * sizeof *c->buffers);
+    cn_release(c->buffers);
     cn_twin_model_free(c->twin);
     cn_session_free(c->session);
     cn_tensor_free(&c->x);
@@ -214,9 +212,9 @@ static cn_status run_both(check *c, cn_error *err)
                        "of %s?",
                        loss, c->model->layers[c->model->output].name);
     cn_twin_model_backward(c->twin);
-    cn_status status = cn_forward(c->session, &c->x, err);
-    if (status == CN_OK) status = cn_loss(c->session, &c->y, &engine_loss, err);
-    if (status == CN_OK) status = cn_backward(c->session, err);
+    cn_status status = cn_session_forward(c->session, &c->x, err);
+    if (status == CN_OK) status = cn_session_loss(c->session, &c->y, &engine_loss, err);
+    if (status == CN_OK) status = cn_session_backward(c->session, err);
     return status;
 }
 
@@ -254,13 +252,13 @@ static void report_all(check *c, cn_gradcheck_row *worst)
         cn_twin_layer *at = &c->twin->layers[i];
         for (int j = 0; j < c->model->layers[i].weight_count; j++, parameter++) {
             cn_parameter gradient;
-            if (!cn_gradient(c->session, parameter, &gradient)) continue; /* a statistic */
+            if (!cn_session_gradient(c->session, parameter, &gradient)) continue; /* a buffer */
             const cn_twin_array array = {gradient.name, i,         cn_tensor_count(&gradient.value),
                                          at->w[j],      at->dw[j], bias_floor(at, &gradient.value)};
             report(c, &array, (uint64_t)parameter + 1, gradient.value.data, worst);
         }
     }
-    cn_tensor dx = cn_input_gradient(c->session);
+    cn_tensor dx = cn_session_input_gradient(c->session);
     cn_twin_layer *input = &c->twin->layers[0];
     const cn_twin_array array = {"input", 0, input->count, input->y, input->dy, 0};
     report(c, &array, 0, dx.data, worst);

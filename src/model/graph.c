@@ -108,7 +108,7 @@ static cn_status copy_options(cn_layer *layer, const void *options, const char *
     if (type->options) {
         layer->options = cn_allocate(1, type->options_size, place, err);
         if (!layer->options) return CN_ERR_MEMORY;
-        memcpy(layer->options, options, type->options_size);
+        if (options) memcpy(layer->options, options, type->options_size);
         /* Every options struct begins with its name, which is the caller's memory. */
         *(const char **)layer->options = NULL;
         cn_status status = cn_options_settle(type, layer->options, place, err);
@@ -239,7 +239,7 @@ static cn_status check_graph(const cn_model *m, cn_node output, cn_error *err)
     return CN_OK;
 }
 
-/* Finds the place in the block of every weight that is trained, or of every statistic; adds up
+/* Finds the place in the block of every weight that is trained, or of every buffer; adds up
  * their elements. */
 static cn_status place_weights(cn_model *m, bool statistics, size_t most, size_t *elements,
                                cn_error *err)
@@ -248,8 +248,8 @@ static cn_status place_weights(cn_model *m, bool statistics, size_t most, size_t
         for (int j = 0; j < m->layers[i].weight_count; j++) {
             cn_weight *weight = &m->layers[i].weights[j];
             size_t count = cn_shape_count(&weight->shape);
-            if (weight->statistic != statistics) continue;
-            if (count > most - m->parameter_elements - m->statistic_elements)
+            if (weight->buffer != statistics) continue;
+            if (count > most - m->parameter_elements - m->buffer_elements)
                 return cn_fail(err, CN_ERR_SHAPE,
                                "model: more than the %zu parameters that may be, at %s.%s", most,
                                m->layers[i].name, weight->role);
@@ -264,11 +264,11 @@ static cn_status place_weights(cn_model *m, bool statistics, size_t most, size_t
 
 static cn_status place_all_weights(cn_model *m, size_t most, cn_error *err)
 {
-    m->block_size = m->parameter_elements = m->statistic_elements = 0;
+    m->block_size = m->parameter_elements = m->buffer_elements = 0;
     m->parameter_count = 0;
     cn_status status = place_weights(m, false, most, &m->parameter_elements, err);
     m->trained_size = m->block_size;
-    return status == CN_OK ? place_weights(m, true, most, &m->statistic_elements, err) : status;
+    return status == CN_OK ? place_weights(m, true, most, &m->buffer_elements, err) : status;
 }
 
 static void list_parameters(cn_model *m)
@@ -281,9 +281,9 @@ static void list_parameters(cn_model *m)
                      m->layers[i].name, weight->role);
             m->parameters[at] = (cn_parameter){
                 .name = m->parameter_names[at],
-                .value = cn_tensor_view(CN_F32, weight->shape.rank, weight->shape.n,
+                .value = cn_tensor_view(CN_DTYPE_F32, weight->shape.rank, weight->shape.n,
                                         m->outline ? NULL : m->block + weight->offset),
-                .statistic = weight->statistic,
+                .buffer = weight->buffer,
             };
         }
 }

@@ -151,14 +151,14 @@ bool cn_model_parameter(const cn_model *m, int i, cn_parameter *out)
     return true;
 }
 
-size_t cn_model_parameter_count(const cn_model *m)
+size_t cn_model_parameter_elements(const cn_model *m)
 {
     return m ? m->parameter_elements : 0;
 }
 
-size_t cn_model_statistic_count(const cn_model *m)
+size_t cn_model_buffer_elements(const cn_model *m)
 {
-    return m ? m->statistic_elements : 0;
+    return m ? m->buffer_elements : 0;
 }
 
 int cn_model_layer_option(const cn_model *m, int i, const char *name, double value[4])
@@ -184,7 +184,7 @@ bool cn_model_layer(const cn_model *m, int i, cn_layer_info *out)
     memcpy(out->shape, layer->out.n, sizeof out->shape);
     for (int j = 0; j < layer->weight_count; j++) {
         size_t count = cn_shape_count(&layer->weights[j].shape);
-        *(layer->weights[j].statistic ? &out->statistics : &out->parameters) += count;
+        *(layer->weights[j].buffer ? &out->buffers : &out->parameters) += count;
     }
     return true;
 }

@@ -27,7 +27,7 @@ struct cn_model {
     cn_parameter *parameters;        /* views of the block, in layer order */
     char (*parameter_names)[CN_NAME_SIZE + 16];
     int parameter_count;
-    size_t parameter_elements, statistic_elements; /* without the zeros between */
+    size_t parameter_elements, buffer_elements; /* without the zeros between */
 
     /* Sessions pack weights for their loops, and do so again when this has moved on: by a step, or
      * by cn_model_weights_changed. */

@@ -11,6 +11,15 @@
 
 /* ---- options */
 
+double cn_optimizer_default_rate(cn_optimizer_kind kind)
+{
+    switch (kind) {
+    case CN_OPTIMIZER_SGD: return 0.05;
+    case CN_OPTIMIZER_RMSPROP: return 0.001;
+    default: return 0.002;
+    }
+}
+
 static double or_default(double value, double fallback)
 {
     return value == 0 ? fallback : value;
@@ -30,8 +39,8 @@ static cn_status refuse(cn_error *err, const char *what, double value, const cha
 /* What this kind would not look at. */
 static cn_status check_unused(const cn_optimizer *o, cn_error *err)
 {
-    const bool sgd = o->kind == CN_SGD, rmsprop = o->kind == CN_RMSPROP;
-    const bool decays = o->weight_decay > 0 || o->kind == CN_ADAMW;
+    const bool sgd = o->kind == CN_OPTIMIZER_SGD, rmsprop = o->kind == CN_OPTIMIZER_RMSPROP;
+    const bool decays = o->weight_decay > 0 || o->kind == CN_OPTIMIZER_ADAMW;
     const struct {
         bool given, used;
         const char *what, *goes_with;
@@ -56,10 +65,10 @@ static cn_status check_unused(const cn_optimizer *o, cn_error *err)
 cn_status cn_optimizer_settle(cn_optimizer *o, cn_error *err)
 {
     static const char fraction[] = "from 0 to less than 1", number[] = "a number of 0 or more";
-    if (o->kind < CN_ADAM || o->kind > CN_RMSPROP)
+    if (o->kind < CN_OPTIMIZER_ADAM || o->kind > CN_OPTIMIZER_RMSPROP)
         return cn_fail(err, CN_ERR_ARGUMENT, "session: unknown optimizer %d", (int)o->kind);
     const cn_optimizer given = *o;
-    if (o->kind == CN_ADAMW) {
+    if (o->kind == CN_OPTIMIZER_ADAMW) {
         o->decoupled = true;
         o->weight_decay = or_default(o->weight_decay, 0.01);
     }
@@ -122,7 +131,7 @@ static void cut(cutter *c, const cn_model *m, const cn_optimizer *o)
         for (int j = 0; j < m->layers[i].weight_count; j++) {
             const cn_weight *weight = &m->layers[i].weights[j];
             size_t size = cn_shape_count(&weight->shape), count;
-            if (weight->frozen || weight->statistic) continue;
+            if (weight->frozen || weight->buffer) continue;
             for (size_t from = 0; from < size; from += count) {
                 count = size - from < CN_MAP_CHUNK ? size - from : CN_MAP_CHUNK;
                 put(c, (cn_update_unit){.from = weight->offset + from,

@@ -268,8 +268,8 @@ static cn_status unknown_layer(reader *r)
         take_nearer(r->word, cn_layer_type_at(i)->name, &least, &nearest);
         take_nearer(r->word, cn_layer_type_at(i)->word, &least, &nearest);
     }
-    for (int i = 0; r->number == 1 && cn_zoo(i); i++)
-        take_nearer(r->word, cn_zoo(i)->name, &least, &nearest);
+    for (int i = 0; r->number == 1 && cn_zoo_at(i); i++)
+        take_nearer(r->word, cn_zoo_at(i)->name, &least, &nearest);
     if (!nearest || at_end_of_layer(r))
         return unexpected(r, r->number == 1 ? "a layer such as conv, relu, maxpool or dense, or a "
                                               "network such as lenet5"

@@ -92,7 +92,7 @@ static cn_status settle_options(cn_session_opts *o, const cn_backend *backend, c
         return cn_fail(err, CN_ERR_ARGUMENT,
                        "session: precision %d, expected F32 (%d) or BF16 (%d)", (int)o->precision,
                        (int)CN_PRECISION_F32, (int)CN_PRECISION_BF16);
-    if (o->precision != CN_PRECISION_F32 && backend->dtype != CN_F32)
+    if (o->precision != CN_PRECISION_F32 && backend->dtype != CN_DTYPE_F32)
         return cn_fail(err, CN_ERR_UNSUPPORTED,
                        "session: precision BF16 with the backend %s, which computes in double "
                        "precision",
@@ -129,9 +129,10 @@ static cn_status run_passes(cn_planner *p)
     return p->status;
 }
 
-cn_status cn_plan_create_on(cn_plan *plan, const cn_model *model, cn_session_opts opts,
+cn_status cn_plan_create_on(cn_plan *plan, const cn_model *model, const cn_session_opts *given,
                             const cn_backend *backend, cn_error *err)
 {
+    cn_session_opts opts = *given;
     if (!model || !model->finished)
         return cn_fail(err, CN_ERR_ARGUMENT, "session: the model is NULL or not finished");
     cn_status status = settle_options(&opts, backend, err);
@@ -155,10 +156,11 @@ cn_status cn_plan_create_on(cn_plan *plan, const cn_model *model, cn_session_opt
     return status;
 }
 
-cn_status cn_plan_create(cn_plan *plan, const cn_model *model, cn_session_opts opts, cn_error *err)
+cn_status cn_plan_create(cn_plan *plan, const cn_model *model, const cn_session_opts *opts,
+                         cn_error *err)
 {
     const cn_backend *backend = NULL;
-    cn_status status = cn_backend_find(opts.backend, &backend, err);
+    cn_status status = cn_backend_find(opts->backend, &backend, err);
     return status == CN_OK ? cn_plan_create_on(plan, model, opts, backend, err) : status;
 }
 
@@ -179,11 +181,13 @@ size_t cn_plan_copies(const cn_plan *plan)
     return ((size_t)plan->opts.batch * (2 * input + output) + plan->gradients) * sizeof(float);
 }
 
-cn_status cn_memory_plan(const cn_model *model, cn_session_opts opts, cn_memory *out, cn_error *err)
+cn_status cn_session_memory(const cn_model *model, const cn_session_opts *opts, cn_memory *out,
+                            cn_error *err)
 {
+    const cn_session_opts defaults = {0};
     cn_plan plan;
     if (!out) return cn_fail(err, CN_ERR_ARGUMENT, "memory plan: NULL output");
-    cn_status status = cn_plan_create(&plan, model, opts, err);
+    cn_status status = cn_plan_create(&plan, model, opts ? opts : &defaults, err);
     if (status != CN_OK) return status;
     const size_t size = cn_dtype_size(plan.backend->dtype);
     *out = (cn_memory){

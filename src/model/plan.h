@@ -59,9 +59,10 @@ typedef struct cn_plan {
     size_t activations, packed, kept, scratch;
 } cn_plan;
 
-cn_status cn_plan_create(cn_plan *plan, const cn_model *model, cn_session_opts opts, cn_error *err);
+cn_status cn_plan_create(cn_plan *plan, const cn_model *model, const cn_session_opts *opts,
+                         cn_error *err);
 /* The same for this backend, whatever the options name. */
-cn_status cn_plan_create_on(cn_plan *plan, const cn_model *model, cn_session_opts opts,
+cn_status cn_plan_create_on(cn_plan *plan, const cn_model *model, const cn_session_opts *opts,
                             const cn_backend *backend, cn_error *err);
 void cn_plan_free(cn_plan *plan);
 

@@ -44,7 +44,7 @@ void cn_plan_lifetimes(cn_planner *p)
     for (int i = 0; i < p->n; i++) touch_forward(p, i);
     touch(p, output->y, end);
     if (plan->loss.fused) touch(p, output->x[0], p->n);
-    /* Kept to the end, so that a step that went wrong can be looked at: cn_session_replay. */
+    /* Kept to the end, so that a step that went wrong can be looked at: cn_session_rerun. */
     if (plan->opts.training) touch(p, plan->steps[0].y, end);
 
     touch(p, plan->loss_gradient, p->n);

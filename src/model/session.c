@@ -5,11 +5,10 @@
 #include "model/session.h"
 
 #include "backends/backend.h"
-#include "base/pixels.h"
 #include "model/averages.h"
+#include "model/nonfinite.h"
 #include "model/optimizer.h"
 #include "model/plan.h"
-#include "model/trouble.h"
 
 #include <math.h>
 #include <string.h>
@@ -19,7 +18,8 @@ typedef enum progress { NOTHING, FORWARD, LOSS, BACKWARD } progress;
 
 struct cn_session {
     cn_plan plan;
-    cn_model *model;
+    const cn_model *model;
+    cn_model *trained; /* the same where the session trains, else NULL: nothing writes to it */
     const cn_backend *backend;
     void *device;   /* the backend's */
     cn_call *calls; /* one per layer */
@@ -29,7 +29,7 @@ struct cn_session {
     /* What callers fill and read: the backend's own arrays where its memory is the host's, else
      * copies in one block. */
     float *input, *output, *host_gradients, *input_gradient, *copies;
-    float *mean, *std;                   /* n_C of each, for pixels */
+    float *normalization;                /* room for n_C means, then n_C deviations */
     int m;                               /* examples of the last forward */
     double loss_weight, gradient_weight; /* what the mean of the last loss divides by, and that of
                                             the gradients */
@@ -102,7 +102,7 @@ static void fill_call(cn_session *s, int i)
     }
     for (int k = 0; k < layer->weight_count; k++) {
         call->w[k] = at_element(s, s->parameters, layer->weights[k].offset);
-        if (s->gradients && !layer->weights[k].statistic && cn_layer_learns(layer))
+        if (s->gradients && !layer->weights[k].buffer && cn_layer_learns(layer))
             call->dw[k] = at_element(s, s->gradients, layer->weights[k].offset);
     }
     if (step->norm) call->w[1] = at_byte(s->workspace, step->bias);
@@ -154,7 +154,7 @@ static cn_status place_on_host(cn_session *s, cn_error *err)
     return CN_OK;
 }
 
-static cn_status create(cn_session *s, cn_model *model, cn_error *err)
+static cn_status create(cn_session *s, const cn_model *model, cn_error *err)
 {
     if (model->outline)
         return cn_fail(err, CN_ERR_ARGUMENT, "session: the model is an outline, without weights");
@@ -168,18 +168,19 @@ static cn_status create(cn_session *s, cn_model *model, cn_error *err)
     if (!s->calls) return CN_ERR_MEMORY;
     for (int i = 0; i < model->layer_count; i++) fill_call(s, i);
     size_t channels = (size_t)model->layers[0].out.n[2];
-    s->mean = cn_allocate(2 * channels, sizeof *s->mean, "session: normalisation", err);
-    if (!s->mean) return CN_ERR_MEMORY;
-    s->std = s->mean + channels;
-    return place_on_host(s, err);
+    s->normalization = cn_allocate(2 * channels, sizeof(float), "session: normalization", err);
+    return s->normalization ? place_on_host(s, err) : CN_ERR_MEMORY;
 }
 
-cn_status cn_session_create_on(cn_session **session, cn_model *model, cn_session_opts opts,
-                               const cn_backend *backend, cn_error *err)
+/* `trained` is the model where the session trains it, else NULL. */
+static cn_status create_session(cn_session **session, const cn_model *model, cn_model *trained,
+                                const cn_session_opts *opts, const cn_backend *backend,
+                                cn_error *err)
 {
     cn_session *s = cn_allocate(1, sizeof *s, "session", err);
     if (!s) return CN_ERR_MEMORY;
     s->model = model;
+    s->trained = trained;
     s->backend = backend;
     cn_status status = cn_plan_create_on(&s->plan, model, opts, backend, err);
     if (status == CN_OK) status = create(s, model, err);
@@ -190,13 +191,33 @@ cn_status cn_session_create_on(cn_session **session, cn_model *model, cn_session
     return status;
 }
 
-cn_status cn_session_create(cn_session **session, cn_model *model, cn_session_opts opts,
+cn_status cn_session_create_on(cn_session **session, cn_model *model, const cn_session_opts *opts,
+                               const cn_backend *backend, cn_error *err)
+{
+    return create_session(session, model, opts->training ? model : NULL, opts, backend, err);
+}
+
+cn_status cn_session_create(cn_session **session, cn_model *model, const cn_session_opts *opts,
                             cn_error *err)
 {
+    const cn_session_opts chosen = opts ? *opts : (cn_session_opts){0};
     const cn_backend *backend = NULL;
     if (!session) return cn_fail(err, CN_ERR_ARGUMENT, "session: NULL output");
-    cn_status status = cn_backend_find(opts.backend, &backend, err);
-    return status == CN_OK ? cn_session_create_on(session, model, opts, backend, err) : status;
+    cn_status status = cn_backend_find(chosen.backend, &backend, err);
+    return status == CN_OK ? cn_session_create_on(session, model, &chosen, backend, err) : status;
+}
+
+cn_status cn_session_create_inference(cn_session **session, const cn_model *model,
+                                      const cn_session_opts *opts, cn_error *err)
+{
+    const cn_session_opts chosen = opts ? *opts : (cn_session_opts){0};
+    const cn_backend *backend = NULL;
+    if (!session) return cn_fail(err, CN_ERR_ARGUMENT, "session: NULL output");
+    if (chosen.training)
+        return cn_fail(err, CN_ERR_ARGUMENT,
+                       "session: .training = true, but an inference session never trains");
+    cn_status status = cn_backend_find(chosen.backend, &backend, err);
+    return status == CN_OK ? create_session(session, model, NULL, &chosen, backend, err) : status;
 }
 
 void cn_session_free(cn_session *s)
@@ -212,7 +233,7 @@ void cn_session_free(cn_session *s)
     cn_plan_free(&s->plan);
     cn_release(s->calls);
     cn_release(s->copies);
-    cn_release(s->mean);
+    cn_release(s->normalization);
     cn_release(s);
 }
 
@@ -261,7 +282,7 @@ static void run_layer_forward(cn_session *s, int i)
 /* Gives the model the parameters from `first` on, as the backend has changed them. */
 static void give_parameters(cn_session *s, size_t first)
 {
-    cn_model *model = s->model;
+    cn_model *model = s->trained;
     to_host(s, model->block_size - first, at_element(s, s->parameters, first),
             model->block + first);
 }
@@ -271,9 +292,12 @@ static void synchronize(const cn_session *s)
     if (s->backend->synchronize) s->backend->synchronize(s->device);
 }
 
-/* Over the m examples that lie in the input buffer. */
-static void run_forward(cn_session *s, int m)
+/* Over the m examples that lie in the input buffer; false where the visitor, which may be NULL,
+ * stopped it. */
+static bool run_forward(cn_session *s, int m, cn_visitor *visit, void *user)
 {
+    s->m = m;
+    s->done = NOTHING;
     take_weights(s);
     if (!s->backend->host)
         s->backend->upload(s->device, (size_t)m * cn_shape_count(&s->model->layers[0].out),
@@ -282,12 +306,13 @@ static void run_forward(cn_session *s, int m)
         s->calls[i].m = m;
         s->calls[i].step = s->forwards;
         run_layer_forward(s, i);
+        if (visit && visit(&s->calls[i], false, user)) return false;
     }
     synchronize(s);
-    if (s->plan.opts.training) give_parameters(s, s->model->trained_size); /* the statistics */
-    s->m = m;
+    if (s->trained) give_parameters(s, s->model->trained_size); /* the buffers */
     s->forwards++;
     s->done = FORWARD;
+    return true;
 }
 
 float *cn_session_input(cn_session *s)
@@ -295,9 +320,16 @@ float *cn_session_input(cn_session *s)
     return s->input;
 }
 
+void cn_session_normalization(const cn_session *s, float **mean, float **std)
+{
+    *mean = s->normalization;
+    *std = s->normalization + s->model->layers[0].out.n[2];
+    cn_model_normalization(s->model, 0, 1, *mean, *std);
+}
+
 /* An (m, n_H, n_W, n_C) of the model's examples. */
-static cn_status check_examples(const cn_session *s, const cn_tensor *X, const char *what,
-                                cn_error *err)
+cn_status cn_session_check_examples(const cn_session *s, const cn_tensor *X, const char *what,
+                                    cn_error *err)
 {
     char found[CN_SHAPE_TEXT];
     const int *n = s->model->layers[0].out.n;
@@ -308,23 +340,33 @@ static cn_status check_examples(const cn_session *s, const cn_tensor *X, const c
     return CN_OK;
 }
 
-cn_status cn_forward(cn_session *s, const cn_tensor *X, cn_error *err)
+static cn_status check_forward(const cn_session *s, const cn_tensor *X, cn_error *err)
 {
     if (!s) return cn_fail(err, CN_ERR_ARGUMENT, "forward: NULL session");
-    cn_status status = check_examples(s, X, "forward", err);
+    cn_status status = cn_session_check_examples(s, X, "forward", err);
     if (status != CN_OK) return status;
-    if (X->dtype != CN_F32)
+    if (X->dtype != CN_DTYPE_F32)
         return cn_fail(err, CN_ERR_ARGUMENT, "forward: X has dtype %d, expected F32 (%d)",
-                       (int)X->dtype, (int)CN_F32);
+                       (int)X->dtype, (int)CN_DTYPE_F32);
     if (X->shape[0] > s->plan.opts.batch)
         return cn_fail(err, CN_ERR_SHAPE, "forward: %d examples, expected at most the batch of %d",
                        X->shape[0], s->plan.opts.batch);
-    if (s->plan.opts.training) status = cn_check_averages(s->model, X->shape[0], "forward", err);
+    return s->trained ? cn_check_averages(s->model, X->shape[0], "forward", err) : CN_OK;
+}
+
+static cn_status forward(cn_session *s, const cn_tensor *X, cn_visitor *visit, void *user,
+                         cn_error *err)
+{
+    cn_status status = check_forward(s, X, err);
     if (status != CN_OK) return status;
-    if (X->data != cn_session_input(s))
-        memcpy(cn_session_input(s), X->data, cn_tensor_count(X) * sizeof(float));
-    run_forward(s, X->shape[0]);
-    return CN_OK;
+    if (X->data != s->input) memcpy(s->input, X->data, cn_tensor_count(X) * sizeof(float));
+    if (run_forward(s, X->shape[0], visit, user)) return CN_OK;
+    return cn_fail(err, CN_ERR_STOPPED, "forward: stopped by the visitor");
+}
+
+cn_status cn_session_forward(cn_session *s, const cn_tensor *X, cn_error *err)
+{
+    return forward(s, X, NULL, NULL, err);
 }
 
 /* A view of the last m values of a layer. */
@@ -332,10 +374,10 @@ static cn_tensor view_of(const cn_session *s, const cn_layer *layer, float *data
 {
     int shape[CN_MAX_RANK] = {s->m};
     memcpy(shape + 1, layer->out.n, (size_t)layer->out.rank * sizeof *shape);
-    return cn_tensor_view(CN_F32, layer->out.rank + 1, shape, data);
+    return cn_tensor_view(CN_DTYPE_F32, layer->out.rank + 1, shape, data);
 }
 
-cn_tensor cn_output(const cn_session *s)
+cn_tensor cn_session_output(const cn_session *s)
 {
     if (!s || s->done == NOTHING) return (cn_tensor){0};
     const cn_layer *layer = &s->model->layers[s->model->output];
@@ -344,53 +386,10 @@ cn_tensor cn_output(const cn_session *s)
                            s->calls[s->model->output].y, s->output));
 }
 
-/* Examples from .. from+m-1 into the input buffer. */
-static void take_examples(cn_session *s, const cn_tensor *X, int from, int m)
-{
-    size_t example = cn_shape_count(&s->model->layers[0].out);
-    cn_tensor part = *X;
-    part.shape[0] = m;
-    part.data = (char *)X->data + (size_t)from * example * cn_dtype_size(X->dtype);
-    if (X->dtype == CN_U8)
-        cn_pixels_normalize(&part, 1.0F / 255, NULL, m, s->mean, s->std, cn_session_input(s));
-    else
-        memcpy(cn_session_input(s), part.data, (size_t)m * example * sizeof(float));
-}
-
 bool cn_session_output_finite(const cn_session *s)
 {
     size_t count = (size_t)s->m * (size_t)cn_model_output_size(s->model);
     return cn_session_count_not_finite(s, count, s->calls[s->model->output].y, NULL) == 0;
-}
-
-cn_status cn_predict(cn_session *s, const cn_tensor *X, cn_tensor *Y, cn_error *err)
-{
-    if (!s) return cn_fail(err, CN_ERR_ARGUMENT, "predict: NULL session");
-    cn_status status = check_examples(s, X, "predict", err);
-    if (status != CN_OK) return status;
-    if (X->dtype != CN_F32 && X->dtype != CN_U8)
-        return cn_fail(err, CN_ERR_ARGUMENT, "predict: X has dtype %d, expected F32 or U8",
-                       (int)X->dtype);
-    int count = X->shape[0], size = cn_model_output_size(s->model);
-    bool given = Y && Y->data;
-    status = cn_tensor_output(Y, CN_F32, 2, (int[]){count, size}, "predict: Y", err);
-    if (status != CN_OK) return status;
-
-    cn_model_normalization(s->model, 0, 1, s->mean, s->std);
-    for (int from = 0; from < count; from += s->m) {
-        int m = count - from < s->plan.opts.batch ? count - from : s->plan.opts.batch;
-        take_examples(s, X, from, m);
-        run_forward(s, m);
-        if (!cn_session_output_finite(s)) {
-            take_examples(s, X, from, m);
-            status = cn_session_not_finite(s, "predict", err);
-            break;
-        }
-        memcpy((float *)Y->data + (size_t)from * (size_t)size, cn_output(s).data,
-               (size_t)m * (size_t)size * sizeof(float));
-    }
-    if (status != CN_OK && !given) cn_tensor_free(Y);
-    return status;
 }
 
 /* ---- loss and backward */
@@ -410,11 +409,11 @@ static double run_loss(cn_session *s, const cn_tensor *Y, double *weight)
     return s->backend->loss(s->device, &call);
 }
 
-cn_status cn_loss(cn_session *s, const cn_tensor *Y, double *loss, cn_error *err)
+cn_status cn_session_loss(cn_session *s, const cn_tensor *Y, double *loss, cn_error *err)
 {
     if (!s || !loss) return cn_fail(err, CN_ERR_ARGUMENT, "loss: NULL argument");
     if (s->done == NOTHING)
-        return cn_fail(err, CN_ERR_ARGUMENT, "loss: no outputs yet, call cn_forward first");
+        return cn_fail(err, CN_ERR_ARGUMENT, "loss: no outputs yet, call cn_session_forward first");
     cn_status status = cn_loss_check(&s->plan.loss, s->m, Y, err);
     if (status != CN_OK) return status;
     *loss = run_loss(s, Y, &s->loss_weight);
@@ -446,8 +445,9 @@ static cn_status check_backward(const cn_session *s, cn_error *err)
         return cn_fail(err, CN_ERR_ARGUMENT,
                        "backward: the session was not created with .training = true");
     if (s->done != LOSS)
-        return cn_fail(err, CN_ERR_ARGUMENT,
-                       "backward: no loss to start from, call cn_forward and cn_loss first");
+        return cn_fail(
+            err, CN_ERR_ARGUMENT,
+            "backward: no loss to start from, call cn_session_forward and cn_session_loss first");
     return CN_OK;
 }
 
@@ -459,7 +459,7 @@ static void run_backward(cn_session *s)
     s->done = BACKWARD;
 }
 
-cn_status cn_backward(cn_session *s, cn_error *err)
+cn_status cn_session_backward(cn_session *s, cn_error *err)
 {
     cn_status status = check_backward(s, err);
     if (status != CN_OK) return status;
@@ -471,9 +471,9 @@ cn_status cn_backward(cn_session *s, cn_error *err)
 
 /* The mean over both parts: (a A + b B) / (a + b) for the means A and B over the weights a and b.
  */
-cn_status cn_backward_more(cn_session *s, cn_error *err)
+cn_status cn_session_backward_accumulate(cn_session *s, cn_error *err)
 {
-    if (s && s->gradient_weight == 0) return cn_backward(s, err);
+    if (s && s->gradient_weight == 0) return cn_session_backward(s, err);
     cn_status status = check_backward(s, err);
     if (status != CN_OK) return status;
     double before = s->gradient_weight, both = before + s->loss_weight;
@@ -485,10 +485,10 @@ cn_status cn_backward_more(cn_session *s, cn_error *err)
     return CN_OK;
 }
 
-bool cn_gradient(const cn_session *s, int i, cn_parameter *out)
+bool cn_session_gradient(const cn_session *s, int i, cn_parameter *out)
 {
     if (!s || !out || !s->gradients || i < 0 || i >= s->model->parameter_count) return false;
-    if (s->model->parameters[i].statistic) return false;
+    if (s->model->parameters[i].buffer) return false;
     *out = s->model->parameters[i];
     size_t at = (size_t)((const float *)out->value.data - s->model->block);
     out->value.data = to_host(s, cn_tensor_count(&out->value), at_element(s, s->gradients, at),
@@ -496,7 +496,7 @@ bool cn_gradient(const cn_session *s, int i, cn_parameter *out)
     return true;
 }
 
-cn_tensor cn_input_gradient(const cn_session *s)
+cn_tensor cn_session_input_gradient(const cn_session *s)
 {
     if (!s || s->done != BACKWARD || s->plan.input_gradient == CN_NO_BUFFER) return (cn_tensor){0};
     const cn_layer *layer = &s->model->layers[0];
@@ -505,17 +505,59 @@ cn_tensor cn_input_gradient(const cn_session *s)
                            buffer(s, s->plan.input_gradient), s->input_gradient));
 }
 
+/* ---- visiting each layer */
+
+typedef struct outputs {
+    const cn_session *session;
+    bool (*visit)(int layer, const cn_tensor *y, void *user);
+    void *user;
+    float *copy; /* room for any layer's output, where the backend's memory is not the host's */
+} outputs;
+
+static bool visit_output(const cn_call *call, bool backward, void *user)
+{
+    const outputs *o = user;
+    const cn_session *s = o->session;
+    int last = call->index; /* of the layers that it has computed */
+    (void)backward;
+    if (!s->plan.steps[call->index].forward) return false;
+    for (int i = last + 1; i < s->model->layer_count; i++)
+        if (s->plan.steps[i].by == call->index) last = i;
+    const cn_layer *layer = &s->model->layers[last];
+    size_t n = (size_t)s->m * cn_shape_count(&layer->out);
+    float *data = s->backend->host ? call->y : o->copy;
+    const cn_tensor y = view_of(s, layer, to_host(s, n, call->y, data));
+    return o->visit(last, &y, o->user);
+}
+
+cn_status cn_session_visit(cn_session *s, const cn_tensor *X,
+                           bool (*visit)(int layer, const cn_tensor *y, void *user), void *user,
+                           cn_error *err)
+{
+    outputs o = {.session = s, .visit = visit, .user = user};
+    size_t most = 0;
+    if (!s || !visit) return cn_fail(err, CN_ERR_ARGUMENT, "visit: NULL argument");
+    for (int i = 0; i < s->model->layer_count && !s->backend->host; i++)
+        if (batch_elements(s, i) > most) most = batch_elements(s, i);
+    if (most) o.copy = cn_allocate(most, sizeof *o.copy, "visit: a layer's output", err);
+    if (most && !o.copy) return CN_ERR_MEMORY;
+    cn_status status = forward(s, X, visit_output, &o, err);
+    cn_release(o.copy);
+    return status;
+}
+
 /* ---- looking at what has been computed */
 
-cn_status cn_session_can_replay(const cn_session *s, const cn_tensor *Y, cn_error *err)
+cn_status cn_session_can_rerun(const cn_session *s, const cn_tensor *Y, cn_error *err)
 {
     if (!s || !s->plan.opts.training || s->done == NOTHING)
-        return cn_fail(err, CN_ERR_ARGUMENT,
-                       "trouble: expected a session with .training = true, after cn_forward");
+        return cn_fail(
+            err, CN_ERR_ARGUMENT,
+            "find_nonfinite: expected a session with .training = true, after cn_session_forward");
     return Y ? cn_loss_check(&s->plan.loss, s->m, Y, err) : CN_OK;
 }
 
-bool cn_session_replay(cn_session *s, const cn_tensor *Y, cn_look *look, void *user)
+bool cn_session_rerun(cn_session *s, const cn_tensor *Y, cn_visitor *visit, void *user)
 {
     int n = s->model->layer_count;
     s->done = FORWARD; /* what the loss left is overwritten */
@@ -524,7 +566,7 @@ bool cn_session_replay(cn_session *s, const cn_tensor *Y, cn_look *look, void *u
     for (int i = 0; i < n; i++) {
         s->calls[i].step = s->forwards - 1;
         run_layer_forward(s, i);
-        if (look(&s->calls[i], false, user)) return true;
+        if (visit(&s->calls[i], false, user)) return true;
     }
     if (!Y) return false;
     run_loss(s, Y, NULL);
@@ -532,7 +574,7 @@ bool cn_session_replay(cn_session *s, const cn_tensor *Y, cn_look *look, void *u
     for (int i = n - 1; i > 0; i--) {
         if (!s->plan.steps[i].backward) continue;
         run_layer_backward(s, i);
-        if (look(&s->calls[i], true, user)) return true;
+        if (visit(&s->calls[i], true, user)) return true;
     }
     s->done = BACKWARD;
     return false;
@@ -548,19 +590,29 @@ bool cn_session_gradients_finite(const cn_session *s)
     return cn_session_count_not_finite(s, s->plan.gradients, s->gradients, NULL) == 0;
 }
 
-cn_model *cn_session_model(const cn_session *s)
+const cn_model *cn_session_model(const cn_session *s)
 {
     return s->model;
 }
 
+cn_model *cn_session_trained(const cn_session *s)
+{
+    return s->trained;
+}
+
+int cn_session_batch(const cn_session *s)
+{
+    return s->plan.opts.batch;
+}
+
 /* ---- the optimiser */
 
-cn_status cn_step(cn_session *s, double learning_rate, cn_error *err)
+cn_status cn_session_step(cn_session *s, double learning_rate, cn_error *err)
 {
     if (!s) return cn_fail(err, CN_ERR_ARGUMENT, "step: NULL session");
     if (s->done != BACKWARD)
         return cn_fail(err, CN_ERR_ARGUMENT,
-                       "step: no gradients to follow, call cn_backward first");
+                       "step: no gradients to follow, call cn_session_backward first");
     if (!(learning_rate >= 0) || !isfinite(learning_rate))
         return cn_fail(err, CN_ERR_ARGUMENT, "step: learning rate %g, expected 0 or more",
                        learning_rate);
@@ -575,7 +627,7 @@ cn_status cn_step(cn_session *s, double learning_rate, cn_error *err)
     s->backend->step(s->device, &step);
     synchronize(s);
     give_parameters(s, 0);
-    s->taken_version = ++s->model->version;
+    s->taken_version = ++s->trained->version;
     s->gradient_weight = 0;
     s->done = FORWARD; /* the outputs are still there; gradients and weights no longer match */
     return CN_OK;

@@ -7,12 +7,12 @@
 #include "model/state.h"
 
 /* cn_session_create for this backend, whatever the options name. */
-cn_status cn_session_create_on(cn_session **session, cn_model *model, cn_session_opts opts,
+cn_status cn_session_create_on(cn_session **session, cn_model *model, const cn_session_opts *opts,
                                const cn_backend *backend, cn_error *err);
 
 /*
  * The session's own input buffer, (batch, n_H, n_W, n_C). Fill it and hand a tensor over it to
- * cn_forward, and nothing is copied.
+ * cn_session_forward, and nothing is copied.
  */
 float *cn_session_input(cn_session *session);
 
@@ -23,16 +23,16 @@ void cn_session_state(cn_session *session, cn_state *state);
 /* average += part (w - average) over the whole block of the model's parameters w. */
 void cn_session_blend(cn_session *session, double part, float *average);
 
+/* Called after each layer's forward and backward; returns true to stop. */
+typedef bool cn_visitor(const cn_call *call, bool backward, void *user);
 /*
- * The last forward once more, layer by layer, and, unless Y is NULL, the loss and the backward that
- * belong to it: the same numbers, at a leisure at which they can be looked at. `look` is called
- * after each layer, forward and then backward, and ends it by returning true, which is what this
- * returns, too. For a session that trains, after cn_forward and before cn_step.
+ * Repeats the last forward and, unless Y is NULL, its loss and backward: the same values, pausing
+ * after each layer so that they can be inspected. Returns whether the visitor stopped it. For a
+ * session that trains, after cn_session_forward and before cn_session_step.
  */
-typedef bool cn_look(const cn_call *call, bool backward, void *user);
-bool cn_session_replay(cn_session *session, const cn_tensor *Y, cn_look *look, void *user);
-/* What cn_find_trouble asks before: CN_ERR_ARGUMENT unless there is such a forward. */
-cn_status cn_session_can_replay(const cn_session *session, const cn_tensor *Y, cn_error *err);
+bool cn_session_rerun(cn_session *session, const cn_tensor *Y, cn_visitor *visit, void *user);
+/* What cn_session_find_nonfinite checks first: CN_ERR_ARGUMENT unless there is such a forward. */
+cn_status cn_session_can_rerun(const cn_session *session, const cn_tensor *Y, cn_error *err);
 /* False where an output of the last forward is NaN or infinite. */
 bool cn_session_output_finite(const cn_session *session);
 /* How many of n elements of an array of a call are NaN or infinite; *nan (may be NULL) becomes true
@@ -40,7 +40,14 @@ bool cn_session_output_finite(const cn_session *session);
 size_t cn_session_count_not_finite(const cn_session *session, size_t n, const void *x, bool *nan);
 /* False where a gradient is NaN or infinite. */
 bool cn_session_gradients_finite(const cn_session *session);
-/* The model that it runs. */
-cn_model *cn_session_model(const cn_session *session);
+/* The model's normalization of pixels, n_C numbers each, in the session's memory. */
+void cn_session_normalization(const cn_session *session, float **mean, float **std);
+/* CN_OK for (m, n_H, n_W, n_C) of the model's examples; `what` begins the message. */
+cn_status cn_session_check_examples(const cn_session *session, const cn_tensor *X, const char *what,
+                                    cn_error *err);
+/* The model that it runs; the same where it trains that model, else NULL; the most examples. */
+const cn_model *cn_session_model(const cn_session *session);
+cn_model *cn_session_trained(const cn_session *session);
+int cn_session_batch(const cn_session *session);
 
 #endif

@@ -42,7 +42,7 @@ static cn_status set_matching(cn_model *m, const char *what, const char *pattern
         for (int j = 0; j < m->layers[i].weight_count; j++) {
             cn_weight *weight = &m->layers[i].weights[j];
             snprintf(name, sizeof name, "%s.%s", m->layers[i].name, weight->role);
-            if (weight->statistic || !matches(pattern, name)) continue;
+            if (weight->buffer || !matches(pattern, name)) continue;
             set(weight, value);
             matched++;
         }

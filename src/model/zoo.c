@@ -100,7 +100,7 @@ static const zoo_entry zoo[] = {
 
 enum { ZOO_SIZE = sizeof zoo / sizeof *zoo };
 
-const cn_zoo_network *cn_zoo(int i)
+const cn_zoo_network *cn_zoo_at(int i)
 {
     return i >= 0 && i < ZOO_SIZE ? &zoo[i].network : NULL;
 }

@@ -19,13 +19,13 @@ static cn_node conv_norm(cn_model *m, cn_node x, int filters, int f, int stride)
 {
     int pad = (f - 1) / 2;
     x = cn_conv2d(m, x,
-                  (cn_conv2d_opts){.filters = filters,
-                                   .kernel = {f},
-                                   .stride = {stride},
-                                   .pads = {pad, pad, pad, pad},
-                                   .no_bias = true,
-                                   .init = CN_INIT_HE_NORMAL});
-    return cn_batch_norm(m, x, (cn_batch_norm_opts){0});
+                  &(cn_conv2d_opts){.filters = filters,
+                                    .kernel = {f},
+                                    .stride = {stride},
+                                    .pads = {pad, pad, pad, pad},
+                                    .no_bias = true,
+                                    .init = CN_INIT_HE_NORMAL});
+    return cn_batch_norm(m, x, NULL);
 }
 
 static cn_node conv_norm_relu(cn_model *m, cn_node x, int filters, int f, int stride)
@@ -35,7 +35,7 @@ static cn_node conv_norm_relu(cn_model *m, cn_node x, int filters, int f, int st
 
 static cn_node classify(cn_model *m, cn_node x, int classes)
 {
-    return cn_dense(m, cn_global_average_pool(m, x), (cn_dense_opts){.units = classes});
+    return cn_dense(m, cn_global_average_pool(m, x), &(cn_dense_opts){.units = classes});
 }
 
 /* ---- residual networks (He et al. 2015), as PyTorch's torchvision has them: the stride is in the
@@ -79,7 +79,7 @@ static cn_node stages(cn_model *m, cn_node x, block *add_block, int filters, int
 static cn_node large_stem(cn_model *m, cn_node x)
 {
     x = conv_norm_relu(m, x, 64, 7, 2);
-    return cn_max_pool(m, x, (cn_pool_opts){.size = {3}, .stride = {2}, .pads = {1, 1, 1, 1}});
+    return cn_max_pool(m, x, &(cn_pool_opts){.size = {3}, .stride = {2}, .pads = {1, 1, 1, 1}});
 }
 
 cn_node cn_zoo_resnet20(cn_model *m, cn_node x, int classes)
@@ -113,8 +113,9 @@ static cn_node course_conv(cn_model *m, cn_node x, int filters, int f, int strid
 {
     x = cn_conv2d(
         m, x,
-        (cn_conv2d_opts){.filters = filters, .kernel = {f}, .stride = {stride}, .pad = CN_SAME});
-    return cn_batch_norm(m, x, (cn_batch_norm_opts){.momentum = 0.99, .epsilon = 1e-3});
+        &(cn_conv2d_opts){
+            .filters = filters, .kernel = {f}, .stride = {stride}, .pad = CN_PADDING_SAME});
+    return cn_batch_norm(m, x, &(cn_batch_norm_opts){.momentum = 0.99, .epsilon = 1e-3});
 }
 
 static cn_node course_block(cn_model *m, cn_node x, int filters, int stride)
@@ -129,12 +130,12 @@ static cn_node course_block(cn_model *m, cn_node x, int filters, int stride)
 cn_node cn_zoo_resnet50_course(cn_model *m, cn_node x, int classes)
 {
     x = cn_conv2d(
-        m, x, (cn_conv2d_opts){.filters = 64, .kernel = {7}, .stride = {2}, .pads = {3, 3, 3, 3}});
-    x = cn_relu(m, cn_batch_norm(m, x, (cn_batch_norm_opts){.momentum = 0.99, .epsilon = 1e-3}));
-    x = cn_max_pool(m, x, (cn_pool_opts){.size = {3}, .stride = {2}});
+        m, x, &(cn_conv2d_opts){.filters = 64, .kernel = {7}, .stride = {2}, .pads = {3, 3, 3, 3}});
+    x = cn_relu(m, cn_batch_norm(m, x, &(cn_batch_norm_opts){.momentum = 0.99, .epsilon = 1e-3}));
+    x = cn_max_pool(m, x, &(cn_pool_opts){.size = {3}, .stride = {2}});
     x = stages(m, x, course_block, 64, 4, (int[]){3, 4, 6, 3});
-    x = cn_average_pool(m, x, (cn_pool_opts){.size = {2}, .pad = CN_SAME});
-    return cn_dense(m, x, (cn_dense_opts){.units = classes});
+    x = cn_average_pool(m, x, &(cn_pool_opts){.size = {2}, .pad = CN_PADDING_SAME});
+    return cn_dense(m, x, &(cn_dense_opts){.units = classes});
 }
 
 /* ---- MobileNets: a depthwise and a 1 x 1 convolution in place of a dense one */
@@ -142,12 +143,12 @@ cn_node cn_zoo_resnet50_course(cn_model *m, cn_node x, int classes)
 static cn_node depthwise_norm(cn_model *m, cn_node x, int stride)
 {
     x = cn_depthwise_conv2d(m, x,
-                            (cn_depthwise_conv2d_opts){.kernel = {3},
-                                                       .stride = {stride},
-                                                       .pads = {1, 1, 1, 1},
-                                                       .no_bias = true,
-                                                       .init = CN_INIT_HE_NORMAL});
-    return cn_batch_norm(m, x, (cn_batch_norm_opts){0});
+                            &(cn_depthwise_conv2d_opts){.kernel = {3},
+                                                        .stride = {stride},
+                                                        .pads = {1, 1, 1, 1},
+                                                        .no_bias = true,
+                                                        .init = CN_INIT_HE_NORMAL});
+    return cn_batch_norm(m, x, NULL);
 }
 
 /* Howard et al. 2017. */
@@ -188,8 +189,8 @@ cn_node cn_zoo_mobilenet_v2(cn_model *m, cn_node x, int classes)
             x = inverted_residual(m, x, stage[i].expansion, stage[i].filters,
                                   j == 0 ? stage[i].stride : 1);
     x = cn_global_average_pool(m, cn_relu6(m, conv_norm(m, x, 1280, 1, 1)));
-    x = cn_dropout(m, x, (cn_dropout_opts){.rate = 0.2});
-    return cn_dense(m, x, (cn_dense_opts){.units = classes});
+    x = cn_dropout(m, x, &(cn_dropout_opts){.rate = 0.2});
+    return cn_dense(m, x, &(cn_dense_opts){.units = classes});
 }
 
 /* ---- U-Net (Ronneberger et al. 2015), padded and with batch norm: a class for every pixel */
@@ -206,14 +207,14 @@ cn_node cn_zoo_unet(cn_model *m, cn_node x, int classes)
     int filters = 64;
     for (int i = 0; i < LEVELS; i++, filters *= 2) {
         skip[i] = double_conv(m, x, filters);
-        x = cn_max_pool(m, skip[i], (cn_pool_opts){.size = {2}});
+        x = cn_max_pool(m, skip[i], &(cn_pool_opts){.size = {2}});
     }
     x = double_conv(m, x, filters);
     for (int i = LEVELS - 1; i >= 0; i--) {
         filters /= 2;
         x = cn_conv_transpose2d(
-            m, x, (cn_conv_transpose2d_opts){.filters = filters, .kernel = {2}, .stride = {2}});
+            m, x, &(cn_conv_transpose2d_opts){.filters = filters, .kernel = {2}, .stride = {2}});
         x = double_conv(m, cn_concat(m, (cn_node[]){skip[i], x}, 2), filters);
     }
-    return cn_conv2d(m, x, (cn_conv2d_opts){.filters = classes, .kernel = {1}});
+    return cn_conv2d(m, x, &(cn_conv2d_opts){.filters = classes, .kernel = {1}});
 }

@@ -20,7 +20,8 @@ static double *at(const cn_tensor *t, int i, int j, int k, int l)
 /* Element i, in C order, of an F32 or F64 tensor. */
 static double value(const cn_tensor *t, size_t i)
 {
-    return t->dtype == CN_F32 ? (double)((const float *)t->data)[i] : ((const double *)t->data)[i];
+    return t->dtype == CN_DTYPE_F32 ? (double)((const float *)t->data)[i]
+                                    : ((const double *)t->data)[i];
 }
 
 static void clear(const cn_tensor *t)
@@ -216,7 +217,7 @@ void cn_course_distribute_value(double dz, const cn_tensor *a)
 {
     size_t n = cn_tensor_count(a);
     double average = dz / (double)n;
-    if (a->dtype == CN_F32)
+    if (a->dtype == CN_DTYPE_F32)
         for (size_t j = 0; j < n; j++) ((float *)a->data)[j] = (float)average;
     else
         for (size_t j = 0; j < n; j++) ((double *)a->data)[j] = average;

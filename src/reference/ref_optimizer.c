@@ -57,8 +57,8 @@ void cn_ref_update_weights(const cn_ref_update *u, size_t n, const double *gradi
         else
             g += u->decay * w[i];
         switch (o->kind) {
-        case CN_SGD: d = sgd(u, g, first ? &first[i] : NULL); break;
-        case CN_RMSPROP: d = rmsprop(u, g, &first[i], second ? &second[i] : NULL); break;
+        case CN_OPTIMIZER_SGD: d = sgd(u, g, first ? &first[i] : NULL); break;
+        case CN_OPTIMIZER_RMSPROP: d = rmsprop(u, g, &first[i], second ? &second[i] : NULL); break;
         default: d = adam(u, g, &first[i], &second[i]);
         }
         w[i] -= u->rate * d;

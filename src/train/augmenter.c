@@ -116,7 +116,7 @@ static void change(const cn_augmenter *a, const cn_augment_draws *draws, const v
 {
     const int *shape = cn_dataset_shape(a->data);
     const size_t count = picture_count(a->data);
-    const bool bytes = cn_dataset_images(a->data)->dtype == CN_U8;
+    const bool bytes = cn_dataset_images(a->data)->dtype == CN_DTYPE_U8;
     float *plain = a->single ? a->single : out;
     if (bytes)
         widen(in, count, plain);
@@ -169,7 +169,7 @@ static void make(const cn_augmenter *a, int epoch, const int *index, int n, floa
     }
     if (a->floats) {
         from.data = a->floats;
-        from.dtype = CN_F32;
+        from.dtype = CN_DTYPE_F32;
     }
     cn_pixels_normalize(&from, cn_dataset_scale(a->data), from.data == all->data ? index : NULL, n,
                         a->mean, a->std, x);

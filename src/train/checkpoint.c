@@ -52,12 +52,12 @@ static bool next_tensor(const cn_state_item *item, const cn_model *model, int *a
     if (item->kind == CN_STATE_FLOATS) {
         if ((*at)++ > 0 || item->count == 0) return false;
         snprintf(name, TENSOR_NAME, CN_TRAINING_PREFIX "%s", item->name);
-        *view = cn_tensor_view(CN_F32, 1, (int[]){(int)item->count}, item->value);
+        *view = cn_tensor_view(CN_DTYPE_F32, 1, (int[]){(int)item->count}, item->value);
         return true;
     }
     while (is_tensor(item) && *at < model->parameter_count) {
         const cn_parameter *p = &model->parameters[(*at)++];
-        if (p->statistic && item->kind == CN_STATE_TRAINED) continue;
+        if (p->buffer && item->kind == CN_STATE_TRAINED) continue;
         snprintf(name, TENSOR_NAME, CN_TRAINING_PREFIX "%s:%s", item->name, p->name);
         *view = p->value;
         view->dtype = item->dtype;

@@ -7,12 +7,13 @@
  */
 #include "train/train.h"
 
-#include "model/trouble.h"
+#include "model/nonfinite.h"
 
 enum { ADVICE = 96 };
 
 /* What may help against it. */
-static const char *advise(const cn_trouble *t, const cn_progress *p, double rate, char text[ADVICE])
+static const char *advise(const cn_nonfinite *t, const cn_progress *p, double rate,
+                          char text[ADVICE])
 {
     bool first = p->epoch == 1 && p->step == 1;
     if (t->layer && t->index == 0)
@@ -26,7 +27,7 @@ static const char *advise(const cn_trouble *t, const cn_progress *p, double rate
 }
 
 /* "12 of 400 NaN" */
-static cn_status report(const cn_trouble *t, const cn_progress *p, const char *what, double rate,
+static cn_status report(const cn_nonfinite *t, const cn_progress *p, const char *what, double rate,
                         cn_error *err)
 {
     char advice[ADVICE];
@@ -46,15 +47,15 @@ static cn_status report(const cn_trouble *t, const cn_progress *p, const char *w
 cn_status cn_diverged(cn_session *session, const cn_tensor *Y, const cn_progress *progress,
                       const char *what, double rate, cn_error *err)
 {
-    cn_trouble trouble;
-    cn_status status = cn_find_trouble(session, Y, &trouble, err);
-    return status == CN_OK ? report(&trouble, progress, what, rate, err) : status;
+    cn_nonfinite found;
+    cn_status status = cn_session_find_nonfinite(session, Y, &found, err);
+    return status == CN_OK ? report(&found, progress, what, rate, err) : status;
 }
 
 cn_status cn_check_parameters(const cn_model *model, const cn_progress *progress, double rate,
                               cn_error *err)
 {
-    cn_trouble trouble;
-    if (!cn_model_find_trouble(model, &trouble)) return CN_OK;
-    return report(&trouble, progress, "the model", rate, err);
+    cn_nonfinite found;
+    if (!cn_model_find_nonfinite(model, &found)) return CN_OK;
+    return report(&found, progress, "the model", rate, err);
 }

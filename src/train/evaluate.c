@@ -3,15 +3,16 @@
 #include "train/train.h"
 
 #include "layers/loss.h"
+#include "model/nonfinite.h"
 #include "model/session.h"
-#include "model/trouble.h"
 
 #include <math.h>
 #include <string.h>
 
 enum { EVALUATION_BATCH = 64 };
 
-cn_status cn_evaluator_create(cn_evaluator *e, cn_model *model, cn_session_opts opts, cn_error *err)
+cn_status cn_evaluator_create(cn_evaluator *e, const cn_model *model, cn_session_opts opts,
+                              cn_error *err)
 {
     size_t batch = (size_t)opts.batch;
     const cn_layer *output = &model->layers[model->output];
@@ -19,7 +20,7 @@ cn_status cn_evaluator_create(cn_evaluator *e, cn_model *model, cn_session_opts 
         .model = model, .batch = opts.batch, .loss = cn_loss_resolve(output, opts.loss.kind)};
     opts.training = false;
 
-    cn_status status = cn_session_create(&made.session, model, opts, err);
+    cn_status status = cn_session_create_inference(&made.session, model, &opts, err);
     if (status != CN_OK) return status;
     made.index = cn_allocate(batch, sizeof *made.index, "evaluate: order", err);
     if (made.index) made.labels = cn_allocate(batch, sizeof *made.labels, "evaluate: labels", err);
@@ -80,15 +81,15 @@ static cn_status run_plain(cn_evaluator *e, const cn_dataset *data, int first, i
 
     for (int i = 0; i < m; i++) e->index[i] = first + i;
     cn_dataset_batch(data, e->index, m, e->mean, e->std, x, e->labels);
-    cn_tensor X = cn_tensor_view(CN_F32, 4, (int[]){m, shape[0], shape[1], shape[2]}, x);
-    cn_tensor Y = cn_tensor_view(CN_I32, 1, (int[]){m}, e->labels);
-    cn_status status = cn_forward(e->session, &X, err);
+    cn_tensor X = cn_tensor_view(CN_DTYPE_F32, 4, (int[]){m, shape[0], shape[1], shape[2]}, x);
+    cn_tensor Y = cn_tensor_view(CN_DTYPE_I32, 1, (int[]){m}, e->labels);
+    cn_status status = cn_session_forward(e->session, &X, err);
     if (status == CN_OK && !cn_session_output_finite(e->session)) {
         cn_dataset_batch(data, e->index, m, e->mean, e->std, x, e->labels);
         return cn_session_not_finite(e->session, "evaluate", err);
     }
-    if (status == CN_OK && known) status = cn_loss(e->session, &Y, &out->loss, err);
-    out->y = cn_output(e->session).data;
+    if (status == CN_OK && known) status = cn_session_loss(e->session, &Y, &out->loss, err);
+    out->y = cn_session_output(e->session).data;
     return status;
 }
 
@@ -98,20 +99,20 @@ static cn_status run_views(cn_evaluator *e, const cn_dataset *data, int first, i
     const int *shape = cn_model_input_shape(e->model);
     size_t n = (size_t)m * (size_t)cn_model_output_size(e->model);
     float *x = cn_session_input(e->session);
-    cn_tensor X = cn_tensor_view(CN_F32, 4, (int[]){m, shape[0], shape[1], shape[2]}, x);
+    cn_tensor X = cn_tensor_view(CN_DTYPE_F32, 4, (int[]){m, shape[0], shape[1], shape[2]}, x);
 
     for (int i = 0; i < m; i++) e->labels[i] = cn_dataset_label(data, first + i);
     memset(e->sum, 0, n * sizeof *e->sum);
     for (int i = 0; i < cn_tta_views(e->tta); i++) {
         cn_view view = cn_tta_view(e->tta, i);
         cn_tta_look(data, &view, first, m, e->mean, e->std, e->moved, x);
-        cn_status status = cn_forward(e->session, &X, err);
+        cn_status status = cn_session_forward(e->session, &X, err);
         if (status != CN_OK) return status;
         if (!cn_session_output_finite(e->session)) {
             cn_tta_look(data, &view, first, m, e->mean, e->std, e->moved, x);
             return cn_session_not_finite(e->session, "evaluate", err);
         }
-        cn_tta_add(e->model, n, cn_output(e->session).data, view.weight, e->sum);
+        cn_tta_add(e->model, n, cn_session_output(e->session).data, view.weight, e->sum);
     }
     cn_tta_finish(e->model, n, e->sum, e->y);
     if (known) out->loss = cn_tta_loss(e->model, e->loss, m, e->y, e->labels);
@@ -152,8 +153,8 @@ cn_status cn_evaluator_run(cn_evaluator *e, const cn_dataset *data, cn_metrics *
     return CN_OK;
 }
 
-cn_status cn_evaluate_with(cn_model *model, const cn_dataset *data, const cn_evaluate_opts *opts,
-                           cn_metrics *metrics, int *confusion, cn_error *err)
+cn_status cn_evaluate(const cn_model *model, const cn_dataset *data, const cn_evaluate_opts *opts,
+                      cn_metrics *metrics, int *confusion, cn_error *err)
 {
     if (!model || !data || !metrics)
         return cn_fail(err, CN_ERR_ARGUMENT, "evaluate: model, data or metrics is NULL");
@@ -185,11 +186,4 @@ cn_status cn_evaluate_with(cn_model *model, const cn_dataset *data, const cn_eva
     cn_release(counts);
     cn_evaluator_free(&evaluator);
     return status;
-}
-
-cn_status cn_evaluate(cn_model *model, const cn_dataset *data, int threads, cn_metrics *metrics,
-                      int *confusion, cn_error *err)
-{
-    cn_evaluate_opts opts = {.threads = threads};
-    return cn_evaluate_with(model, data, &opts, metrics, confusion, err);
 }

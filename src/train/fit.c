@@ -77,7 +77,7 @@ static cn_status prepare(fit *f, cn_error *err)
                             .optimizer = o->optimizer,
                             .backend = o->backend};
     int threads = 1;
-    cn_status status = cn_session_create(&f->session, f->model, opts, err);
+    cn_status status = cn_session_create(&f->session, f->model, &opts, err);
     opts.loss = (cn_loss_opts){.kind = o->loss.kind};
     if (status == CN_OK && o->valid)
         status = cn_evaluator_create(&f->evaluator, f->model, opts, err);
@@ -184,7 +184,7 @@ static cn_status prepare_checkpoints(fit *f, cn_error *err)
 {
     const cn_fit_opts *o = &f->opts;
     f->saved_at = cn_seconds();
-    if (!o->checkpoint && !o->resume) return CN_OK;
+    if (!o->checkpoint.path && !o->resume) return CN_OK;
     f->train_digest = digest(f, f->data);
     f->valid_digest = o->valid ? digest(f, o->valid) : 0;
     f->tuning_digest = digest_tuning(f->model);
@@ -200,11 +200,12 @@ static cn_status prepare_checkpoints(fit *f, cn_error *err)
 static cn_status save_checkpoint(fit *f, cn_error *err)
 {
     cn_error result = {CN_OK, ""};
-    if (!f->opts.checkpoint) return CN_OK;
+    if (!f->opts.checkpoint.path) return CN_OK;
     cn_status status = cn_check_parameters(f->model, &f->progress, f->opts.learning_rate, err);
     if (status != CN_OK) return status;
-    cn_checkpoint_save(f->model, &f->state, f->opts.checkpoint_note, f->opts.checkpoint, &result);
-    if (f->opts.checkpoint_written) f->opts.checkpoint_written(&result, f->opts.user);
+    cn_checkpoint_save(f->model, &f->state, f->opts.checkpoint.note, f->opts.checkpoint.path,
+                       &result);
+    if (f->opts.checkpoint.written) f->opts.checkpoint.written(&result, f->opts.user);
     f->unsaved_steps = f->unsaved_epochs = 0;
     f->saved_at = cn_seconds();
     return CN_OK;
@@ -213,9 +214,9 @@ static cn_status save_checkpoint(fit *f, cn_error *err)
 static cn_status save_if_due(fit *f, cn_error *err)
 {
     const cn_fit_opts *o = &f->opts;
-    bool due = (o->checkpoint_steps && f->unsaved_steps >= o->checkpoint_steps) ||
-               (o->checkpoint_epochs && f->unsaved_epochs >= o->checkpoint_epochs) ||
-               (o->checkpoint_seconds > 0 && cn_seconds() - f->saved_at >= o->checkpoint_seconds);
+    bool due = (o->checkpoint.steps && f->unsaved_steps >= o->checkpoint.steps) ||
+               (o->checkpoint.epochs && f->unsaved_epochs >= o->checkpoint.epochs) ||
+               (o->checkpoint.seconds > 0 && cn_seconds() - f->saved_at >= o->checkpoint.seconds);
     return due ? save_checkpoint(f, err) : CN_OK;
 }
 
@@ -253,7 +254,7 @@ static cn_tensor targets_of(const fit *f, const cn_batch *batch)
     const cn_shape *out = &f->model->layers[f->model->output].out;
     int shape[CN_MAX_RANK] = {batch->m};
     memcpy(shape + 1, out->n, (size_t)out->rank * sizeof *shape);
-    return cn_tensor_view(CN_F32, out->rank + 1, shape, batch->targets);
+    return cn_tensor_view(CN_DTYPE_F32, out->rank + 1, shape, batch->targets);
 }
 
 /* The gradients of a batch, the first of a step or one more of it. */
@@ -264,19 +265,21 @@ static cn_status learn_batch(fit *f, const cn_batch *batch, bool more, cn_error 
     int m = batch->m;
     double loss;
 
-    cn_tensor X = cn_tensor_view(CN_F32, 4, (int[]){m, shape[0], shape[1], shape[2]}, batch->x);
+    cn_tensor X =
+        cn_tensor_view(CN_DTYPE_F32, 4, (int[]){m, shape[0], shape[1], shape[2]}, batch->x);
     cn_tensor Y = batch->targets ? targets_of(f, batch)
-                                 : cn_tensor_view(CN_I32, 1, (int[]){m}, batch->labels);
-    cn_status status = cn_forward(f->session, &X, err);
-    if (status == CN_OK) status = cn_loss(f->session, &Y, &loss, err);
+                                 : cn_tensor_view(CN_DTYPE_I32, 1, (int[]){m}, batch->labels);
+    cn_status status = cn_session_forward(f->session, &X, err);
+    if (status == CN_OK) status = cn_session_loss(f->session, &Y, &loss, err);
     if (status != CN_OK) return status;
     if (!isfinite(loss))
         return cn_diverged(f->session, &Y, p, "the loss", f->opts.learning_rate, err);
     f->loss_sum += loss * m;
-    f->correct += cn_count_correct(cn_output(f->session).data, m, cn_model_output_size(f->model),
-                                   batch->labels);
+    f->correct += cn_count_correct(cn_session_output(f->session).data, m,
+                                   cn_model_output_size(f->model), batch->labels);
     f->seen += m;
-    status = more ? cn_backward_more(f->session, err) : cn_backward(f->session, err);
+    status = more ? cn_session_backward_accumulate(f->session, err)
+                  : cn_session_backward(f->session, err);
     if (status != CN_OK || cn_session_gradients_finite(f->session)) return status;
     return cn_diverged(f->session, &Y, p, "the gradient", f->opts.learning_rate, err);
 }
@@ -295,7 +298,7 @@ static cn_status train_step(fit *f, cn_error *err)
         cn_status status = learn_batch(f, cn_feed_next(f->feed), i > 0, err);
         if (status != CN_OK) return status;
     }
-    cn_status status = cn_step(f->session, p->learning_rate, err);
+    cn_status status = cn_session_step(f->session, p->learning_rate, err);
     if (status == CN_OK)
         cn_averager_step(&f->averager, f->session, done + 1,
                          (int64_t)f->schedule_epochs * p->steps);

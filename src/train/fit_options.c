@@ -10,7 +10,6 @@
 #include <stddef.h>
 
 enum { DEFAULT_BATCH = 64 };
-static const double default_rate = 1e-3;
 
 /* An option that the training would not look at is a mistake, and nobody would hear of it. */
 static cn_status check_unused(const cn_fit_opts *o, cn_error *err)
@@ -41,8 +40,8 @@ static cn_status check_unused(const cn_fit_opts *o, cn_error *err)
         {o->best.min_delta > 0, compares, "best: min_delta", "keep, patience or a plateau"},
         {o->best.monitor == CN_MONITOR_ACCURACY, compares, "best: monitor",
          "keep, patience or a plateau"},
-        {o->checkpoint_epochs || o->checkpoint_steps || o->checkpoint_seconds > 0,
-         o->checkpoint != NULL, "an interval of checkpoints", "a file for them"},
+        {o->checkpoint.epochs || o->checkpoint.steps || o->checkpoint.seconds > 0,
+         o->checkpoint.path != NULL, "an interval of checkpoints", "a file for them"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         if (rows[i].given && !rows[i].used)
@@ -87,11 +86,11 @@ cn_status cn_fit_options_check(const cn_fit_opts *o, cn_error *err)
     if (!(o->learning_rate >= 0) || isinf(o->learning_rate))
         return cn_fail(err, CN_ERR_ARGUMENT, "fit: learning rate %g, expected a positive number",
                        o->learning_rate);
-    if (o->checkpoint_epochs < 0 || o->checkpoint_steps < 0 || !(o->checkpoint_seconds >= 0))
+    if (o->checkpoint.epochs < 0 || o->checkpoint.steps < 0 || !(o->checkpoint.seconds >= 0))
         return cn_fail(err, CN_ERR_ARGUMENT,
                        "fit: a checkpoint every %d epochs, %d steps or %g seconds, expected 0 or "
                        "more",
-                       o->checkpoint_epochs, o->checkpoint_steps, o->checkpoint_seconds);
+                       o->checkpoint.epochs, o->checkpoint.steps, o->checkpoint.seconds);
     const char *wants = o->best.keep                              ? "keeping the best epoch"
                         : o->best.patience > 0                    ? "early stopping"
                         : o->schedule.kind == CN_SCHEDULE_PLATEAU ? "the plateau schedule"
@@ -110,9 +109,9 @@ void cn_fit_options_complete(cn_fit_opts *o, int size)
     if (o->batch == 0) o->batch = DEFAULT_BATCH;
     if (o->batch > size) o->batch = size;
     if (o->accumulate == 0) o->accumulate = 1;
-    if (o->learning_rate == 0) o->learning_rate = default_rate;
-    if (o->checkpoint_steps == 0 && o->checkpoint_seconds == 0 && o->checkpoint_epochs == 0)
-        o->checkpoint_epochs = 1;
+    if (o->learning_rate == 0) o->learning_rate = cn_optimizer_default_rate(o->optimizer.kind);
+    if (o->checkpoint.steps == 0 && o->checkpoint.seconds == 0 && o->checkpoint.epochs == 0)
+        o->checkpoint.epochs = 1;
 }
 
 static const cn_state_member terms[] = {

@@ -83,7 +83,7 @@ cn_status cn_check_fit(const cn_model *model, const cn_dataset *data, const char
 /* Seconds of a clock that never goes back. */
 double cn_seconds(void);
 
-/* ---- trouble (diverged.c) */
+/* ---- divergence (diverged.c) */
 
 /* CN_ERR_DIVERGED with a text that says where it began. `what` is no longer finite: "the loss". The
  * session has just run the batch with the labels Y; `rate` is the one that was asked for. */
@@ -126,7 +126,7 @@ cn_image_opts cn_learned_image_opts(const cn_model *model, const cn_dataset *dat
 
 /* A session with room for a batch, made once and used for every pass over a data set. */
 typedef struct cn_evaluator {
-    cn_model *model;
+    const cn_model *model;
     cn_session *session;
     cn_loss_kind loss; /* not CN_LOSS_DEFAULT */
     int batch;
@@ -140,7 +140,7 @@ typedef struct cn_evaluator {
 } cn_evaluator;
 
 /* `opts` may be those of the training: it is the session's that stands beside this one. */
-cn_status cn_evaluator_create(cn_evaluator *evaluator, cn_model *model, cn_session_opts opts,
+cn_status cn_evaluator_create(cn_evaluator *evaluator, const cn_model *model, cn_session_opts opts,
                               cn_error *err);
 void cn_evaluator_free(cn_evaluator *evaluator);
 /* Allocates nothing. `confusion` (classes x classes) is added to, and may be NULL. */

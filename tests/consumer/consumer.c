@@ -8,7 +8,7 @@ int main(void)
     const int shape[2] = {2, 3};
     cn_tensor t;
     cn_error err;
-    if (cn_tensor_create(&t, CN_F32, 2, shape, &err) != CN_OK) {
+    if (cn_tensor_create(&t, CN_DTYPE_F32, 2, shape, &err) != CN_OK) {
         fprintf(stderr, "%s\n", err.text);
         return 1;
     }

@@ -1,11 +1,11 @@
 /*
- * trouble.c - finds where NaN or infinity begins.
+ * nonfinite.c - finds where NaN or infinity begins.
  *
  * A sum, a maximum and a ReLU hand a NaN on, so by the time that a loss is NaN nearly everything
  * is. What tells is which number is the first: the step is run again, and every array looked at as
  * soon as it is computed, before another takes its memory.
  */
-#include "model/trouble.h"
+#include "model/nonfinite.h"
 
 #include "base/math.h"
 #include "model/session.h"
@@ -16,7 +16,7 @@
 /* What is looked through: a session's arrays or, where that is NULL, the host's floats. */
 typedef struct search {
     const cn_session *session;
-    cn_trouble *found;
+    cn_nonfinite *found;
 } search;
 
 /* Fills in what was found where there is anything; `what` names x. */
@@ -24,11 +24,11 @@ static bool examine(const search *s, const cn_layer *layer, int index, const cha
                     const void *x)
 {
     bool nan = false;
-    cn_trouble *t = s->found;
+    cn_nonfinite *t = s->found;
     size_t count = s->session ? cn_session_count_not_finite(s->session, n, x, &nan)
                               : cn_count_not_finite(n, x, &nan);
     if (count == 0) return false;
-    *t = (cn_trouble){
+    *t = (cn_nonfinite){
         .layer = layer->name, .index = index, .nan = nan, .count = count, .elements = n};
     snprintf(t->what, sizeof t->what, "%s", what);
     return true;
@@ -72,40 +72,41 @@ static bool look(const cn_call *call, bool backward, void *user)
 
 cn_status cn_session_not_finite(cn_session *s, const char *what, cn_error *err)
 {
-    cn_trouble t = {.layer = NULL};
+    cn_nonfinite t = {.layer = NULL};
     search looked = {s, &t};
-    if (!cn_model_find_trouble(cn_session_model(s), &t)) cn_session_replay(s, NULL, look, &looked);
+    if (!cn_model_find_nonfinite(cn_session_model(s), &t)) cn_session_rerun(s, NULL, look, &looked);
     if (!t.layer) return cn_fail(err, CN_ERR_DIVERGED, "%s: the output is not finite", what);
     return cn_fail(err, CN_ERR_DIVERGED,
                    "%s: the output is not finite; the first %s is in %.95s (%zu of %zu numbers)",
                    what, t.nan ? "NaN" : "infinity", t.what, t.count, t.elements);
 }
 
-cn_status cn_find_trouble(cn_session *s, const cn_tensor *Y, cn_trouble *trouble, cn_error *err)
+cn_status cn_session_find_nonfinite(cn_session *s, const cn_tensor *Y, cn_nonfinite *nonfinite,
+                                    cn_error *err)
 {
-    if (!trouble) return cn_fail(err, CN_ERR_ARGUMENT, "trouble: NULL output");
-    cn_status status = cn_session_can_replay(s, Y, err);
+    if (!nonfinite) return cn_fail(err, CN_ERR_ARGUMENT, "find_nonfinite: NULL output");
+    cn_status status = cn_session_can_rerun(s, Y, err);
     if (status != CN_OK) return status;
 
-    /* A forward of a training moves the statistics: once is enough. */
-    cn_model *model = cn_session_model(s);
+    /* A forward of a training updates the buffers: once is enough. */
+    cn_model *model = cn_session_trained(s);
     size_t count = model->block_size - model->trained_size;
-    float *statistics = cn_allocate(count, sizeof *statistics, "trouble: statistics", err);
-    if (!statistics) return CN_ERR_MEMORY;
-    memcpy(statistics, model->block + model->trained_size, count * sizeof *statistics);
-    cn_trouble found = {.layer = NULL};
+    float *buffers = cn_allocate(count, sizeof *buffers, "find_nonfinite: buffers", err);
+    if (!buffers) return CN_ERR_MEMORY;
+    memcpy(buffers, model->block + model->trained_size, count * sizeof *buffers);
+    cn_nonfinite found = {.layer = NULL};
     search looked = {s, &found};
-    cn_session_replay(s, Y, look, &looked);
-    memcpy(model->block + model->trained_size, statistics, count * sizeof *statistics);
-    cn_release(statistics);
-    *trouble = found;
+    cn_session_rerun(s, Y, look, &looked);
+    memcpy(model->block + model->trained_size, buffers, count * sizeof *buffers);
+    cn_release(buffers);
+    *nonfinite = found;
     return CN_OK;
 }
 
-bool cn_model_find_trouble(const cn_model *model, cn_trouble *trouble)
+bool cn_model_find_nonfinite(const cn_model *model, cn_nonfinite *nonfinite)
 {
     void *arrays[CN_MAX_PARAMETERS];
-    const search s = {NULL, trouble};
+    const search s = {NULL, nonfinite};
     for (int i = 0; i < model->layer_count; i++) {
         const cn_layer *layer = &model->layers[i];
         for (int k = 0; k < layer->weight_count; k++)

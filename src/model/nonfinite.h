@@ -1,11 +1,11 @@
-/* trouble.h - numbers that are not finite. */
+/* nonfinite.h - numbers that are not finite. */
 #ifndef CN_TROUBLE_H
 #define CN_TROUBLE_H
 
 #include "model/model.h"
 
 /* The first parameter that holds such a number; false where all are finite. */
-bool cn_model_find_trouble(const cn_model *model, cn_trouble *trouble);
+bool cn_model_find_nonfinite(const cn_model *model, cn_nonfinite *nonfinite);
 
 /* CN_ERR_DIVERGED that names the first parameter, or else the first layer's output, that is not
  * finite. The session's last forward gave such an output; its input buffer holds the examples

@@ -13,7 +13,7 @@
 #include "base/math.h"
 #include "files.h"
 #include "model/model.h"
-#include "model/trouble.h"
+#include "model/nonfinite.h"
 #include "train/train.h"
 
 enum { M = 3, SIDE = 6, CLASSES = 4 };
@@ -33,11 +33,11 @@ static void begin(step *s, const char *layers)
     if (cn_model_parse(&s->model, layers, (int[]){SIDE, SIDE, 1}, CLASSES, 1, &err) != CN_OK)
         fail_msg("%s", err.text);
     cn_session_opts opts = {.batch = M, .training = true, .threads = 2, .input_gradient = true};
-    assert_int_equal(cn_session_create(&s->session, s->model, opts, NULL), CN_OK);
+    assert_int_equal(cn_session_create(&s->session, s->model, &opts, NULL), CN_OK);
     for (int i = 0; i < M * SIDE * SIDE; i++) s->x[i] = 0.1f * (float)(i % 7);
     for (int i = 0; i < M; i++) s->labels[i] = i;
-    s->X = cn_tensor_view(CN_F32, 4, (int[]){M, SIDE, SIDE, 1}, s->x);
-    s->Y = cn_tensor_view(CN_I32, 1, (int[]){M}, s->labels);
+    s->X = cn_tensor_view(CN_DTYPE_F32, 4, (int[]){M, SIDE, SIDE, 1}, s->x);
+    s->Y = cn_tensor_view(CN_DTYPE_I32, 1, (int[]){M}, s->labels);
 }
 
 static void end(step *s)
@@ -46,12 +46,12 @@ static void end(step *s)
     cn_model_free(s->model);
 }
 
-static cn_trouble find(step *s)
+static cn_nonfinite find(step *s)
 {
-    cn_trouble trouble = {.index = 77};
-    assert_int_equal(cn_forward(s->session, &s->X, NULL), CN_OK);
-    assert_int_equal(cn_find_trouble(s->session, &s->Y, &trouble, NULL), CN_OK);
-    return trouble;
+    cn_nonfinite found = {.index = 77};
+    assert_int_equal(cn_session_forward(s->session, &s->X, NULL), CN_OK);
+    assert_int_equal(cn_session_find_nonfinite(s->session, &s->Y, &found, NULL), CN_OK);
+    return found;
 }
 
 static const char layers[] = "conv 3 3x3 same, relu, maxpool 2, dense 5, tanh, dense classes";
@@ -114,7 +114,7 @@ static void names_the_first_array_of_all(void **state)
                 if (j < cn_tensor_count(&p.value)) ((float *)p.value.data)[j] = cases[i].value;
         if (strcmp(cases[i].what, "the output of dense_1") == 0)
             for (int k = 0; k < M * SIDE * SIDE; k++) s.x[k] *= 1000;
-        cn_trouble t = find(&s);
+        cn_nonfinite t = find(&s);
         assert_non_null(t.layer);
         assert_string_equal(t.layer, cases[i].layer);
         assert_string_equal(t.what, cases[i].what);
@@ -135,7 +135,7 @@ static void names_a_gradient_that_overflows(void **state)
     for (int k = 0; cn_model_parameter(s.model, k, &p); k++)
         for (size_t j = 0; j < cn_tensor_count(&p.value); j++)
             ((float *)p.value.data)[j] = k == 0 ? 0 : (j % 2 ? 1e20f : -1e20f);
-    cn_trouble t = find(&s);
+    cn_nonfinite t = find(&s);
     assert_non_null(t.layer);
     assert_string_equal(t.what, "the gradient of dense_1.weight");
     end(&s);
@@ -151,11 +151,11 @@ static void looking_is_a_loss_and_a_backward(void **state)
     begin(&b, layers);
     for (int i = 0; i < 3; i++) {
         find(&a);
-        assert_int_equal(cn_step(a.session, 0.1, NULL), CN_OK);
-        assert_int_equal(cn_forward(b.session, &b.X, NULL), CN_OK);
-        assert_int_equal(cn_loss(b.session, &b.Y, &loss, NULL), CN_OK);
-        assert_int_equal(cn_backward(b.session, NULL), CN_OK);
-        assert_int_equal(cn_step(b.session, 0.1, NULL), CN_OK);
+        assert_int_equal(cn_session_step(a.session, 0.1, NULL), CN_OK);
+        assert_int_equal(cn_session_forward(b.session, &b.X, NULL), CN_OK);
+        assert_int_equal(cn_session_loss(b.session, &b.Y, &loss, NULL), CN_OK);
+        assert_int_equal(cn_session_backward(b.session, NULL), CN_OK);
+        assert_int_equal(cn_session_step(b.session, 0.1, NULL), CN_OK);
     }
     assert_memory_equal(a.model->block, b.model->block, a.model->block_size * sizeof(float));
     end(&a);
@@ -166,16 +166,16 @@ static void what_cannot_be_looked_at_is_refused(void **state)
 {
     (void)state;
     step s;
-    cn_trouble t;
+    cn_nonfinite t;
     cn_error err;
     begin(&s, layers);
-    assert_int_equal(cn_find_trouble(s.session, &s.Y, &t, &err), CN_ERR_ARGUMENT);
-    assert_says(err, "after cn_forward");
-    assert_int_equal(cn_find_trouble(NULL, &s.Y, &t, &err), CN_ERR_ARGUMENT);
-    assert_int_equal(cn_forward(s.session, &s.X, NULL), CN_OK);
-    assert_int_equal(cn_find_trouble(s.session, &s.Y, NULL, &err), CN_ERR_ARGUMENT);
+    assert_int_equal(cn_session_find_nonfinite(s.session, &s.Y, &t, &err), CN_ERR_ARGUMENT);
+    assert_says(err, "after cn_session_forward");
+    assert_int_equal(cn_session_find_nonfinite(NULL, &s.Y, &t, &err), CN_ERR_ARGUMENT);
+    assert_int_equal(cn_session_forward(s.session, &s.X, NULL), CN_OK);
+    assert_int_equal(cn_session_find_nonfinite(s.session, &s.Y, NULL, &err), CN_ERR_ARGUMENT);
     s.labels[1] = CLASSES;
-    assert_int_equal(cn_find_trouble(s.session, &s.Y, &t, &err), CN_ERR_ARGUMENT);
+    assert_int_equal(cn_session_find_nonfinite(s.session, &s.Y, &t, &err), CN_ERR_ARGUMENT);
     end(&s);
 }
 
@@ -203,16 +203,16 @@ static void an_infinite_weight_that_hides_is_found(void **state)
     cn_error err;
     files_make_folder(folder);
     files_join(file, folder, "a.checkpoint");
-    assert_int_equal(cn_dataset_load(&data, "digits", CN_TEST, NULL), CN_OK);
+    assert_int_equal(cn_dataset_load(&data, "digits", CN_SUBSET_TEST, NULL, NULL), CN_OK);
     assert_int_equal(
         cn_model_parse(&model, "dense 8, tanh, dense classes", (int[]){8, 8, 1}, 10, 1, NULL),
         CN_OK);
-    cn_fit_opts opts = {.epochs = 3, .progress = spoil, .user = model, .checkpoint = file};
+    cn_fit_opts opts = {.epochs = 3, .progress = spoil, .user = model, .checkpoint.path = file};
     assert_int_equal(cn_fit(model, data, &opts, NULL, &err), CN_ERR_DIVERGED);
     assert_says(err, "fit: the model became infinite in epoch 2 at step 6 of 6; the first is "
-                     "dense_1.bias, 1 of 8 numbers; a learning rate below 0.001");
+                     "dense_1.bias, 1 of 8 numbers; a learning rate below 0.002");
     assert_int_equal(cn_model_load(&kept, file, &err), CN_OK);
-    assert_false(cn_model_find_trouble(kept, &(cn_trouble){0}));
+    assert_false(cn_model_find_nonfinite(kept, &(cn_nonfinite){0}));
     cn_model_free(kept);
     cn_model_free(model);
     cn_dataset_free(data);
