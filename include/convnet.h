@@ -1128,6 +1128,24 @@ CN_API cn_status cn_evaluate(const cn_model *model, const cn_dataset *data,
 CN_API cn_status cn_model_save(const cn_model *model, const char *path, cn_error *err);
 CN_API cn_status cn_model_load(cn_model **model, const char *path, cn_error *err);
 
+/*
+ * Writes a model for other programs, in the format that the name's ending says:
+ *
+ *   .onnx    the graph and its parameters as ONNX 1.22 (operator set 27), images as (batch, n_C,
+ *            n_H, n_W) with any batch; class names and normalization in its metadata, as JSON. The
+ *            input is what cn_session_forward takes, and the output what it gives.
+ *
+ * docs/files.md has the details. Atomic. CN_ERR_UNSUPPORTED for another ending, and for layers that
+ * the format cannot express.
+ */
+typedef struct cn_export_opts {
+    bool normalize; /* .onnx: the graph takes values in the range that the model learned from
+                       (pixels: from 0 to 1) and normalizes them itself */
+} cn_export_opts;
+/* `opts` may be NULL. */
+CN_API cn_status cn_model_export(const cn_model *model, const char *path,
+                                 const cn_export_opts *opts, cn_error *err);
+
 /* ---- 10. Tools -------------------------------------------------------------------------- */
 
 /* One layer of a model, for tables; strings belong to the model. */

@@ -65,6 +65,10 @@ static void files_are_known(void **state)
         if (!s) fail_msg("file %zu is not known", i);
         assert_string_equal(s->name, files[i].name);
     }
+    /* A header of 896 bytes, whose length begins as a pickle does. */
+    assert_string_equal(
+        cn_signature_find((const uint8_t *)"\x80\x03\0\0\0\0\0\0{\"a\":{}}", 16)->name,
+        "a safetensors file");
     assert_null(cn_signature_find((const uint8_t *)"", 0));
     assert_null(cn_signature_find((const uint8_t *)"P", 1));
     assert_null(cn_signature_find((const uint8_t *)"Photograph", 10));

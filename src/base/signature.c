@@ -15,8 +15,11 @@
 #define BEGINS(bytes, name) AT(0, bytes, name, OTHER)
 #define IMAGE(bytes, name)  AT(0, bytes, name, IMAGE)
 
-/* The longer before the shorter: an ONNX model begins with no more than a small number. */
+/* The longer before the shorter: an ONNX model begins with no more than a small number. Any bytes
+ * may begin a safetensors file, whose header's length comes first, so it is known by what follows.
+ */
 static const cn_signature table[] = {
+    AT(8, "{\"", "a safetensors file", MODEL),
     BEGINS("version https://git-lfs", "a Git LFS pointer, which \"git lfs pull\" replaces"),
     BEGINS("<!doctype html", "an HTML page"),
     BEGINS("<html", "an HTML page"),
@@ -40,7 +43,6 @@ static const cn_signature table[] = {
     BEGINS("\x80\x05", "a Python pickle"),
     BEGINS("GGUF", "a GGUF model"),
     AT(4, "TFL3", "a TensorFlow Lite model", OTHER),
-    AT(8, "{\"", "a safetensors file", MODEL),
     IMAGE("\x89PNG\r\n\x1a\n", "a PNG image"),
     IMAGE("\xff\xd8\xff", "a JPEG image"),
     IMAGE("GIF8", "a GIF image"),

@@ -4,53 +4,25 @@
 #include <math.h>
 #include <string.h>
 
-/* 1 bit of sign, 5 of an exponent that is 15 too large, 10 of a fraction. */
-static double half_value(uint16_t half)
-{
-    int exponent = half >> 10 & 31;
-    double fraction = half & 1023, sign = half >> 15 ? -1.0 : 1.0;
-    if (exponent == 31) return fraction > 0 ? (double)NAN : sign * (double)INFINITY;
-    return sign * (exponent ? ldexp(1024 + fraction, exponent - 25) : ldexp(fraction, -24));
-}
-
-/* Element i as a double, which holds every label and every pixel exactly. */
-static double value_at(const cn_array *array, size_t i)
-{
-    switch (array->about.element) {
-    case CN_ELEMENT_U8: return ((const uint8_t *)array->data)[i];
-    case CN_ELEMENT_U16: return ((const uint16_t *)array->data)[i];
-    case CN_ELEMENT_I32: return ((const int32_t *)array->data)[i];
-    case CN_ELEMENT_I64: return (double)((const int64_t *)array->data)[i];
-    case CN_ELEMENT_F32: return (double)((const float *)array->data)[i];
-    case CN_ELEMENT_F64: return ((const double *)array->data)[i];
-    case CN_ELEMENT_I8: return ((const int8_t *)array->data)[i];
-    case CN_ELEMENT_I16: return ((const int16_t *)array->data)[i];
-    case CN_ELEMENT_U32: return ((const uint32_t *)array->data)[i];
-    case CN_ELEMENT_U64: return (double)((const uint64_t *)array->data)[i];
-    case CN_ELEMENT_F16: return half_value(((const uint16_t *)array->data)[i]);
-    }
-    return 0;
-}
-
 /* Whole numbers beyond bytes that are of no usual range: the first is named. */
 static cn_status refuse(const cn_array *array, size_t count, const char *path, cn_error *err)
 {
     size_t i = 0;
-    while (i + 1 < count && value_at(array, i) >= 0 && value_at(array, i) <= 255) i++;
+    while (i + 1 < count && cn_array_value(array, i) >= 0 && cn_array_value(array, i) <= 255) i++;
     return cn_fail(
         err, CN_ERR_FORMAT,
         "%.120s: %s: element %zu is %.17g, expected a pixel of 0 to 255; range=LOW..HIGH "
         "names another range",
-        path, array->about.name, i, value_at(array, i));
+        path, array->about.name, i, cn_array_value(array, i));
 }
 
 /* U8 or F32 for the values that there are. */
 static cn_status choose_dtype(cn_dtype *dtype, const cn_array *array, size_t count, bool any,
                               const char *path, cn_error *err)
 {
-    double least = value_at(array, 0), most = least, low, high;
+    double least = cn_array_value(array, 0), most = least, low, high;
     for (size_t i = 0; i < count; i++) {
-        double value = value_at(array, i);
+        double value = cn_array_value(array, i);
         if (value < least) least = value;
         if (value > most) most = value;
     }
@@ -85,9 +57,9 @@ cn_status cn_arrays_pictures(cn_tensor *images, cn_array *array, bool any, const
     if (status != CN_OK) return status;
     for (size_t i = 0; i < count; i++)
         if (dtype == CN_DTYPE_U8)
-            ((uint8_t *)t.data)[i] = (uint8_t)value_at(array, i);
+            ((uint8_t *)t.data)[i] = (uint8_t)cn_array_value(array, i);
         else
-            ((float *)t.data)[i] = (float)value_at(array, i);
+            ((float *)t.data)[i] = (float)cn_array_value(array, i);
     cn_release(array->data);
     array->data = NULL;
     *images = t;
@@ -116,7 +88,7 @@ static int32_t place_of_one(const cn_array *array, size_t row, int columns)
 {
     int32_t place = -1;
     for (int k = 0; k < columns; k++) {
-        double value = value_at(array, row * (size_t)columns + (size_t)k);
+        double value = cn_array_value(array, row * (size_t)columns + (size_t)k);
         if (value == 0) continue;
         if (value != 1 || place >= 0) return -1;
         place = k;
@@ -143,7 +115,7 @@ static cn_status read_list(int32_t *labels, const cn_array *array, size_t count,
                            cn_error *err)
 {
     for (size_t i = 0; i < count; i++) {
-        double value = value_at(array, i);
+        double value = cn_array_value(array, i);
         if (!(value >= 0 && value <= INT32_MAX) || value != (double)(int32_t)value)
             return cn_fail(err, CN_ERR_FORMAT,
                            "%.120s: %s: label %zu is %.17g, expected a whole number of 0 to %d",

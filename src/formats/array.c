@@ -1,6 +1,7 @@
 /* array.c - what all files of arrays have in common. */
 #include "formats/array.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -29,6 +30,33 @@ void cn_array_file_pass(cn_array_file *file, const char *name, const char *why)
 {
     if (file->passed_over++ == 0)
         snprintf(file->passed, sizeof file->passed, "%.40s: %.50s", name, why);
+}
+
+/* 1 bit of sign, 5 of an exponent that is 15 too large, 10 of a fraction. */
+static double half_value(uint16_t half)
+{
+    int exponent = half >> 10 & 31;
+    double fraction = half & 1023, sign = half >> 15 ? -1.0 : 1.0;
+    if (exponent == 31) return fraction > 0 ? (double)NAN : sign * (double)INFINITY;
+    return sign * (exponent ? ldexp(1024 + fraction, exponent - 25) : ldexp(fraction, -24));
+}
+
+double cn_array_value(const cn_array *array, size_t i)
+{
+    switch (array->about.element) {
+    case CN_ELEMENT_U8: return ((const uint8_t *)array->data)[i];
+    case CN_ELEMENT_U16: return ((const uint16_t *)array->data)[i];
+    case CN_ELEMENT_I32: return ((const int32_t *)array->data)[i];
+    case CN_ELEMENT_I64: return (double)((const int64_t *)array->data)[i];
+    case CN_ELEMENT_F32: return (double)((const float *)array->data)[i];
+    case CN_ELEMENT_F64: return ((const double *)array->data)[i];
+    case CN_ELEMENT_I8: return ((const int8_t *)array->data)[i];
+    case CN_ELEMENT_I16: return ((const int16_t *)array->data)[i];
+    case CN_ELEMENT_U32: return ((const uint32_t *)array->data)[i];
+    case CN_ELEMENT_U64: return (double)((const uint64_t *)array->data)[i];
+    case CN_ELEMENT_F16: return half_value(((const uint16_t *)array->data)[i]);
+    }
+    return 0;
 }
 
 bool cn_array_count(const cn_array_about *about, size_t *count)

@@ -58,6 +58,8 @@ bool cn_element_is_float(cn_element element);
 const char *cn_element_name(cn_element element); /* as NumPy has it: "u1" */
 /* The elements of the shape; false where that overflows. */
 bool cn_array_count(const cn_array_about *about, size_t *count);
+/* Element i as a double, which holds every label and every pixel exactly. */
+double cn_array_value(const cn_array *array, size_t i);
 /* Counts an array that is passed over; `why` is "strings", or what the library beneath says. */
 void cn_array_file_pass(cn_array_file *file, const char *name, const char *why);
 /* Adds to a list that grows by doubling, and is freed with cn_release. */

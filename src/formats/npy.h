@@ -1,7 +1,8 @@
-/* npy.h - reads NumPy's form of arrays, by itself and as a member of .npz. */
+/* npy.h - NumPy's form of arrays, by itself and as a member of .npz. */
 #ifndef CN_NPY_H
 #define CN_NPY_H
 
+#include "base/sink.h"
 #include "base/source.h"
 #include "formats/array.h"
 
@@ -11,5 +12,7 @@ cn_status cn_npy_header(cn_source *source, cn_array_about *about, cn_error *err)
 /* Reads an array, to the end, into C order and this machine's order of bytes; out->about.name is
  * the name given. */
 cn_status cn_npy_read(cn_source *source, const char *name, cn_array *out, cn_error *err);
+/* Writes a tensor of any dtype. */
+cn_status cn_npy_write(cn_sink *sink, const cn_tensor *tensor, cn_error *err);
 
 #endif

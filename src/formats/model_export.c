@@ -1,0 +1,42 @@
+/* model_export.c - which writer a model's new file gets, by the ending of its name. */
+#include "formats/onnx_export.h"
+
+#include <string.h>
+
+typedef struct writer {
+    const char *ending;
+    cn_status (*write)(const cn_model *model, const char *path, const cn_export_opts *opts,
+                       cn_error *err);
+} writer;
+
+static cn_status write_onnx(const cn_model *model, const char *path, const cn_export_opts *opts,
+                            cn_error *err)
+{
+    return cn_onnx_save(model, path, opts->normalize, err);
+}
+
+static const writer writers[] = {
+    {".onnx", write_onnx},
+};
+
+static bool ends_in(const char *path, const char *ending)
+{
+    size_t length = strlen(path), tail = strlen(ending);
+    return length > tail && strcmp(path + length - tail, ending) == 0;
+}
+
+cn_status cn_model_export(const cn_model *model, const char *path, const cn_export_opts *opts,
+                          cn_error *err)
+{
+    static const cn_export_opts usual;
+    if (!model || !path) return cn_fail(err, CN_ERR_ARGUMENT, "model_export: NULL argument");
+    if (!model->finished || model->outline)
+        return cn_fail(err, CN_ERR_ARGUMENT, "model_export: the model is not finished");
+    for (size_t i = 0; i < sizeof writers / sizeof *writers; i++)
+        if (ends_in(path, writers[i].ending))
+            return writers[i].write(model, path, opts ? opts : &usual, err);
+    return cn_fail(err, CN_ERR_UNSUPPORTED,
+                   "%.120s: a model is not written in this format; expected a name that ends in "
+                   ".onnx",
+                   path);
+}

@@ -1,0 +1,47 @@
+/* onnx_export.h - writes a model as an ONNX file. */
+#ifndef CN_ONNX_EXPORT_H
+#define CN_ONNX_EXPORT_H
+
+#include "formats/protobuf_write.h"
+#include "model/model.h"
+
+/* The version of the operators and of the file's own form: those of ONNX 1.22. */
+enum { CN_ONNX_OPSET = 27, CN_ONNX_IR = 13 };
+
+/* With `normalize` the graph takes values in the model's range (pixels: from 0 to 1) and normalizes
+ * them itself. Atomic. CN_ERR_UNSUPPORTED names layers that ONNX has no operator for. */
+cn_status cn_onnx_save(const cn_model *model, const char *path, bool normalize, cn_error *err);
+
+/* ---- what onnx_export.c and onnx_layers.c share */
+
+/* A graph that is being written. A value has the name of the layer that makes it. */
+typedef struct cn_onnx_graph {
+    cn_proto *out; /* inside the message GraphProto */
+    const cn_model *model;
+    const cn_shape **order; /* of flattened images (channels_first.h) */
+    cn_error error;         /* the first lack of memory */
+    const char *source;     /* the name of the value that the input layer makes */
+} cn_onnx_graph;
+
+enum { CN_ONNX_NAME = 2 * CN_NAME_SIZE };
+
+/* A node between its inputs and its attributes: returns where it begins, for cn_onnx_end. Inputs
+ * end with NULL; "" leaves one out. */
+size_t cn_onnx_node(cn_onnx_graph *g, const char *op, const char *name, const char *const *inputs,
+                    const char *output);
+void cn_onnx_end(cn_onnx_graph *g, size_t begin);
+void cn_onnx_int(cn_onnx_graph *g, const char *name, int64_t value);
+void cn_onnx_ints(cn_onnx_graph *g, const char *name, int count, const int *values);
+void cn_onnx_float(cn_onnx_graph *g, const char *name, double value);
+void cn_onnx_text(cn_onnx_graph *g, const char *name, const char *value);
+
+/* An initializer: constants and parameters. Rank 0 is one number. */
+void cn_onnx_floats(cn_onnx_graph *g, const char *name, int rank, const int *shape,
+                    const float *values);
+void cn_onnx_integers(cn_onnx_graph *g, const char *name, int count, const int *values);
+
+/* Writes layer i as nodes and initializers; false where its type has no row. */
+bool cn_onnx_layer(cn_onnx_graph *g, int i);
+bool cn_onnx_has_layer(const cn_layer_type *type);
+
+#endif

@@ -1,0 +1,76 @@
+#!/usr/bin/env bash
+# `convnet run` and `convnet convert` as their users meet them.
+#
+#   test_convert.sh SOURCE_DIR BUILD_DIR
+set -u
+
+convnet=$(cd "$2" && pwd)/convnet
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work" || exit 1
+export LC_ALL=C
+
+failures=0
+fail() {
+    echo "FAILED: $*" >&2
+    failures=$((failures + 1))
+}
+succeeds() { "$convnet" "$@" >out.txt 2>err.txt || fail "convnet $*: $(cat err.txt)"; }
+# fails STATUS TEXT ARGUMENT...
+fails() {
+    local expected=$1 text=$2 status
+    shift 2
+    "$convnet" "$@" >out.txt 2>err.txt
+    status=$?
+    [ $status = "$expected" ] || fail "convnet $*: exit status $status, expected $expected"
+    [[ $(cat err.txt) == *"$text"* ]] || fail "convnet $*: said \"$(cat err.txt)\", not \"$text\""
+}
+
+# npy SHAPE VALUE...: an array of bytes, in NumPy's format, on standard output.
+npy() {
+    local header="{'descr': '|u1', 'fortran_order': False, 'shape': ($1), }" value
+    shift
+    printf '\223NUMPY\1\0'
+    printf "\\$(printf %o $((${#header} + 1)))\\0%s\n" "$header"
+    for value in "$@"; do printf %b "\\0$(printf %03o "$value")"; done
+}
+# The floats of a .npy file that NumPy's version 1.0 header of 118 bytes begins.
+floats() { tail -c +129 "$1" | od -An -v -tf4 | tr -s ' \n' ' '; }
+
+numbers() {
+    npy '1, 2, 3, 1' 0 1 2 3 4 5 >x.npy
+    npy '2, 1, 2, 2' 0 1 2 3 10 20 30 40 >y.npy
+    # Two channels: the numbers that make of either layout the other.
+    succeeds run "scale 2, relu, crop 0x0x0x1, flatten, softmax" --help
+    succeeds convert "scale 2, relu" s.safetensors --shape 2x3x1
+    fails 1 "x.npy: shape (1, 2, 3, 1), expected (m, 28, 28, 1)" run lenet5 x.npy --out z.npy
+    fails 1 "x.npy: shape (1, 2, 3, 1), expected (m, 1, 2, 3): it is --layout nhwc" \
+        run s.safetensors x.npy --layout nchw --out z.npy
+    succeeds convert "zeropad 0" two.safetensors --shape 1x2x2
+    succeeds run two.safetensors y.npy --out z.npy
+    # A softmax ends it: of each pixel's two channels.
+    [ "$(floats z.npy | wc -w)" = 8 ] || fail "two.safetensors: $(floats z.npy)"
+    succeeds run two.safetensors --input input=y.npy --batch-size 1 --out w.npy
+    cmp -s z.npy w.npy || fail "a batch of 1 gives other numbers"
+    fails 1 'the model has no input "image", only "input"' \
+        run two.safetensors --input image=y.npy --out w.npy
+    fails 2 "--out is required" run two.safetensors y.npy
+    fails 2 "expected one input" run two.safetensors --out w.npy
+    fails 1 "none.npy" run two.safetensors none.npy --out w.npy
+}
+
+formats() {
+    succeeds convert digits d.safetensors --seed 4
+    succeeds convert d.safetensors e.safetensors
+    cmp -s d.safetensors e.safetensors || fail "a model file is another one after a conversion"
+    succeeds convert d.safetensors d.onnx
+    succeeds convert d.safetensors e.onnx
+    cmp -s d.onnx e.onnx || fail "the same model, exported twice, differs"
+    fails 1 "d.xyz: a model is not written in this format" convert d.safetensors d.xyz
+    fails 1 "the model has no normalization" convert d.safetensors n.onnx --normalize
+    [ ! -e n.onnx ] || fail "n.onnx is there"
+}
+
+numbers
+formats
+[ $failures = 0 ]
