@@ -315,7 +315,12 @@ class Writer:
         lines += ["}", ""]
         for s in self.order():
             lines += ["", self.struct(s), ""]
-        lines += ["", "PROTOTYPES: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {"]
+        lines += ["", "# The enum of a member that has one.", "MEMBERS: Dict[str, Dict[str, str]] = {"]
+        for s in self.header.structs:
+            known = {m.name: m.c_type for m in s.members if m.c_type in self.header.enums}
+            if known:
+                lines.append(f'    "{s.name}": {known!r},')
+        lines += ["}", "", "PROTOTYPES: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {"]
         for f in self.header.functions:
             result = "None" if f.result == "void" else self.ctype(f.result)
             made = [self.ctype(p.c_type) for p in f.parameters]

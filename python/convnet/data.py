@@ -1,0 +1,172 @@
+"""Sets of labeled images: from numpy, and from what --data of the command reads."""
+from __future__ import annotations
+
+import ctypes
+from ctypes import byref, c_void_p
+from typing import Any, List, Optional, Tuple, Union
+
+import numpy as np
+
+from . import _interface as c
+from ._arrays import F32, Array, as_array, prepare, tensor, view
+from ._library import ArgumentError, ShapeError, call, library, number, path_bytes, text
+
+
+class Handle:
+    """A pointer that frees what it points at with the last reference to it."""
+
+    def __init__(self, free: Any) -> None:
+        self.pointer, self._free = c_void_p(), free
+
+    def __del__(self) -> None:
+        if self.pointer:
+            self._free(self.pointer)
+            self.pointer = c_void_p()
+
+
+def images_of(x: Any) -> Array:
+    """(n, n_H, n_W, n_C) uint8 or float32; (n, n_H, n_W) gets one channel."""
+    a = as_array(x, "x")
+    if a.ndim == 3:
+        a = a.reshape(*a.shape, 1)
+    if a.ndim != 4:
+        raise ShapeError(f"x has shape {a.shape}, expected (n, n_H, n_W, n_C) or (n, n_H, n_W)")
+    return prepare(a, "x", a.dtype if a.dtype == np.uint8 else F32)
+
+
+def labels_of(y: Any, count: int) -> Array:
+    """(n,) int32, from whole numbers or from rows with a single 1."""
+    a = as_array(y, "y")
+    if a.ndim == 2 and a.shape[1] == 1:
+        a = a.reshape(-1)
+    if a.ndim == 2:
+        if not ((a == 0) | (a == 1)).all() or not (a.sum(1) == 1).all():
+            raise ArgumentError("y has rows that are not a single 1 among zeros")
+        a = a.argmax(1)
+    if a.shape != (count,):
+        raise ShapeError(f"y has shape {a.shape}, expected ({count},): a label for each image")
+    whole = a.astype(np.int32)
+    if not np.array_equal(whole, a):
+        raise ArgumentError("y has labels that are not whole numbers")
+    return np.ascontiguousarray(whole)
+
+
+class Dataset:
+    """Images (n, n_H, n_W, n_C), uint8 pixels or float32, with a label each. Immutable.
+
+    Dataset(x, y) copies arrays; Dataset.load reads what --data of the command reads."""
+
+    def __init__(self, x: Any, y: Any, classes: int = 0) -> None:
+        x = images_of(x)
+        y = labels_of(y, len(x))
+        if len(y) == 0:
+            raise ShapeError("x and y are empty")
+        classes = classes or max(int(y.max()) + 1, 1)
+        self._handle = Handle(library.cn_dataset_free)
+        labels = y.ctypes.data_as(ctypes.POINTER(ctypes.c_int32))
+        call(library.cn_dataset_create, byref(self._handle.pointer), tensor(x, "x"), labels, classes)
+
+    @classmethod
+    def _of(cls, handle: Handle) -> Dataset:
+        made = cls.__new__(cls)
+        made._handle = handle
+        return made
+
+    @classmethod
+    def load(cls, spec: Any, subset: str = "train") -> Optional[Dataset]:
+        """What a spec such as "mnist:DIR", "hdf5:FILE" or a folder holds (docs/data.md); subset is
+        "train", "test", "validation" (None where the data bring none), "all" or "test_or_all"."""
+        handle = Handle(library.cn_dataset_free)
+        which = number("cn_subset", subset, "subset")
+        call(library.cn_dataset_load, byref(handle.pointer), path_bytes(spec), which, None)
+        return cls._of(handle) if handle.pointer else None
+
+    def __len__(self) -> int:
+        return int(library.cn_dataset_size(self._handle.pointer))
+
+    @property
+    def shape(self) -> Tuple[int, int, int]:
+        """(n_H, n_W, n_C) of an image."""
+        n = library.cn_dataset_shape(self._handle.pointer)
+        return n[0], n[1], n[2]
+
+    @property
+    def classes(self) -> int:
+        return int(library.cn_dataset_classes(self._handle.pointer))
+
+    @property
+    def class_names(self) -> List[str]:
+        at = self._handle.pointer
+        return [text(library.cn_dataset_class_name(at, i)) for i in range(self.classes)]
+
+    @property
+    def remarks(self) -> str:
+        """What there is to say about how the set was read."""
+        return text(library.cn_dataset_remarks(self._handle.pointer))
+
+    @property
+    def images(self) -> Array:
+        """(n, n_H, n_W, n_C), uint8 or float32, a view that may not be written to."""
+        return view(library.cn_dataset_images(self._handle.pointer)[0], self._handle)
+
+    @property
+    def labels(self) -> Array:
+        """(n,) int32, a view that may not be written to."""
+        t = c.cn_tensor(rank=1, data=ctypes.cast(
+            library.cn_dataset_labels(self._handle.pointer), c_void_p).value)  # fmt: skip
+        t.dtype, t.shape[0] = c.CN_DTYPE_I32, len(self)
+        return view(t, self._handle)
+
+    def statistics(self) -> Tuple[Array, Array]:
+        """Mean and standard deviation of each channel, (n_C,) float32, pixels as [0, 1]."""
+        mean, std = np.empty(self.shape[2], F32), np.empty(self.shape[2], F32)
+        library.cn_dataset_statistics(self._handle.pointer, _floats(mean), _floats(std))
+        return mean, std
+
+    def select(self, index: Any) -> Dataset:
+        """A copy of the images `index`, in that order."""
+        at = np.ascontiguousarray(np.arange(len(self))[index], np.int32).reshape(-1)
+        handle = Handle(library.cn_dataset_free)
+        call(library.cn_dataset_select, byref(handle.pointer), self._handle.pointer,
+             at.ctypes.data_as(ctypes.POINTER(ctypes.c_int)), len(at))  # fmt: skip
+        return self._of(handle)
+
+    __getitem__ = select
+
+    def hold_out(self, fraction: float = 0.1, seed: int = 0) -> Tuple[Dataset, Dataset]:
+        """Two parts, the second with this fraction of the images: evenly from the whole, or with
+        another seed than 0 at random, in proportion from each class."""
+        kept, held = Handle(library.cn_dataset_free), Handle(library.cn_dataset_free)
+        given = (byref(kept.pointer), byref(held.pointer), self._handle.pointer, fraction)
+        if seed:
+            call(library.cn_dataset_split, *given, seed)
+        else:
+            call(library.cn_dataset_hold_out, *given)
+        return self._of(kept), self._of(held)
+
+    def __repr__(self) -> str:
+        n_h, n_w, n_c = self.shape
+        return f"<Dataset of {len(self)} images, {n_h} x {n_w} x {n_c}, {self.classes} classes>"
+
+
+def _floats(a: Array) -> Any:
+    return a.ctypes.data_as(ctypes.POINTER(ctypes.c_float))
+
+
+Source = Union[Dataset, str, Tuple[Any, Any]]
+
+
+def dataset_of(x: Any, y: Any = None, subset: str = "train", classes: int = 0) -> Dataset:
+    """A Dataset from itself, a spec, or arrays."""
+    if isinstance(x, Dataset):
+        if y is not None:
+            raise ArgumentError("y is given beside a Dataset, which has labels of its own")
+        return x
+    if isinstance(x, str):
+        loaded = Dataset.load(x, subset)
+        if loaded is None:
+            raise ArgumentError(f'"{x}" has no {subset} set of its own')
+        return loaded
+    if y is None:
+        raise ArgumentError("y is missing: a label for each image")
+    return Dataset(x, y, classes)
