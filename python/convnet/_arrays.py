@@ -14,10 +14,10 @@ from ._library import ArgumentError, ShapeError
 Array = np.ndarray[Any, Any]
 
 DTYPES: Dict[str, int] = {
-    "<f4": c.CN_F32,
-    "<f8": c.CN_F64,
-    "<i4": c.CN_I32,
-    "|u1": c.CN_U8,
+    "<f4": c.CN_DTYPE_F32,
+    "<f8": c.CN_DTYPE_F64,
+    "<i4": c.CN_DTYPE_I32,
+    "|u1": c.CN_DTYPE_U8,
 }
 _NUMPY = {number: np.dtype(name) for name, number in DTYPES.items()}
 F32, F64 = np.dtype(np.float32), np.dtype(np.float64)

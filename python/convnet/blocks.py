@@ -106,7 +106,7 @@ def zero_pad(X: Any, pad: int) -> Array:
     if X.ndim != 4:
         _ranks("zero_pad", X=(X, 4, "(m, n_H, n_W, n_C)"))
     pad = _number({"pad": pad}, "pad", "zero_pad")
-    dtype = c.CN_F32 if X.dtype == F32 else c.CN_F64
+    dtype = c.CN_DTYPE_F32 if X.dtype == F32 else c.CN_DTYPE_F64
     m, h, w, n_c = X.shape
     extra = 2 * max(pad, 0)
     made = np.empty((m, h + extra, w + extra, n_c), X.dtype)
@@ -122,7 +122,7 @@ def conv_single_step(a_slice_prev: Any, W: Any, b: Any) -> float:
     """sum(a_slice_prev * W) + b, in double precision. Shapes (f, f, n_C_prev) twice, (1, 1, 1)."""
     a = prepare(a_slice_prev, "a_slice_prev")
     W, b = prepare(W, "W", a.dtype), prepare(b, "b", a.dtype)
-    dtype = c.CN_F32 if a.dtype == F32 else c.CN_F64
+    dtype = c.CN_DTYPE_F32 if a.dtype == F32 else c.CN_DTYPE_F64
     call, Z = _Call(), c_double()
     at = _at(call)
     for i, (name, array) in enumerate((("a_slice_prev", a), ("W", W), ("b", b))):
@@ -151,7 +151,7 @@ def conv_forward(A_prev: Any, W: Any, b: Any, hparameters: HParameters) -> Tuple
         raise
     shape = (m, _extent(h, f, stride, pad), _extent(w, f, stride, pad), n_c)
     Z = np.empty(shape, A_prev.dtype)
-    dtype = c.CN_F32 if A_prev.dtype == F32 else c.CN_F64
+    dtype = c.CN_DTYPE_F32 if A_prev.dtype == F32 else c.CN_DTYPE_F64
     call = _Call()
     at = _at(call)
     pack_four(call, dtype, A_prev, W, b, Z)
@@ -178,7 +178,7 @@ def pool_forward(
     m, h, w, n_c = A_prev.shape
     shape = (m, _extent(h, f, stride, 0), _extent(w, f, stride, 0), n_c)
     A = np.empty(shape, A_prev.dtype)
-    dtype = c.CN_F32 if A_prev.dtype == F32 else c.CN_F64
+    dtype = c.CN_DTYPE_F32 if A_prev.dtype == F32 else c.CN_DTYPE_F64
     call = _Call()
     at = _at(call)
     pack(call, 0, A_prev, dtype, "A_prev")
@@ -196,7 +196,7 @@ def conv_backward(dZ: Any, cache: ConvCache) -> Tuple[Array, Array, Array]:
     dZ (m, n_H, n_W, n_C); the cache is conv_forward's, or any (A_prev, W, b, hparameters)."""
     A_prev, W, b, hparameters = cache
     A_prev = prepare(A_prev, "A_prev")
-    dtype = c.CN_F32 if A_prev.dtype == F32 else c.CN_F64
+    dtype = c.CN_DTYPE_F32 if A_prev.dtype == F32 else c.CN_DTYPE_F64
     given = [A_prev, prepare(W, "W", A_prev.dtype), prepare(b, "b", A_prev.dtype)]
     dZ = prepare(dZ, "dZ", A_prev.dtype)
     kept = c.cn_conv_cache()
@@ -222,8 +222,8 @@ def create_mask_from_window(x: Any) -> Array:
     mask = np.empty(x.shape, np.uint8)
     call = _Call()
     at = _at(call)
-    pack(call, 0, x, c.CN_F32 if x.dtype == F32 else c.CN_F64, "create_mask_from_window: x")
-    pack(call, TENSOR, mask, c.CN_U8, "mask")
+    pack(call, 0, x, c.CN_DTYPE_F32 if x.dtype == F32 else c.CN_DTYPE_F64, "create_mask_from_window: x")
+    pack(call, TENSOR, mask, c.CN_DTYPE_U8, "mask")
     _check(_mask(at, at + TENSOR, at + _ERROR), call)
     return mask.view(np.bool_)
 
@@ -235,7 +235,7 @@ def distribute_value(dz: float, shape: Tuple[int, int]) -> Array:
     a = np.empty((max(n_h, 1), max(n_w, 1)), kind)
     call = _Call()
     at = _at(call)
-    pack(call, 0, a, c.CN_F32 if kind == F32 else c.CN_F64, "a")
+    pack(call, 0, a, c.CN_DTYPE_F32 if kind == F32 else c.CN_DTYPE_F64, "a")
     _check(_distribute(float(dz), n_h, n_w, at, at + _ERROR), call)
     return a
 
@@ -248,7 +248,7 @@ def pool_backward(dA: Any, cache: PoolCache, mode: str = "max") -> Array:
     A_prev, hparameters = cache
     A_prev = prepare(A_prev, "A_prev")
     dA = prepare(dA, "dA", A_prev.dtype)
-    dtype = c.CN_F32 if A_prev.dtype == F32 else c.CN_F64
+    dtype = c.CN_DTYPE_F32 if A_prev.dtype == F32 else c.CN_DTYPE_F64
     kept = c.cn_pool_cache()
     pack(kept, c.cn_pool_cache.A_prev.offset, A_prev, dtype, "pool_backward: A_prev")
     kept.hparameters.stride = _number(hparameters, "stride", "pool_backward")
