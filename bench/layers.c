@@ -291,7 +291,7 @@ static int bench(const options *o, bench_machine *m, peer *p)
         const cn_conv_problem s = bench_shape(entry, o->batch);
         bench_conv conv;
         if (o->layer && !strstr(entry->name, o->layer)) continue;
-        /* Training packs the weights anew for every batch; whoever runs one picture packed them
+        /* Training packs the weights anew for every batch; whoever runs one image packed them
          * before. */
         if (bench_conv_open(&conv, m, &s, (cn_conv_options){0}, s.m > 1, &rng, &err) != CN_OK)
             return fail(err.text);
@@ -318,7 +318,7 @@ static const char usage[] =
     "repeats, quartiles of the ratio.\n"
     "\n"
     "  --layer TEXT     only the layers whose name contains it\n"
-    "  --batch N        pictures at once (32)\n"
+    "  --batch N        images at once (32)\n"
     "  --threads N      of both (1)\n"
     "  --repeats N      of at least 10 ms each (11)\n"
     "  --json           an object a line\n";

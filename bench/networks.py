@@ -4,7 +4,7 @@
     script/bench networks [--network NAME] [--what train|run] [--threads N] [--repeats N]
                           [--quick] [--no-compile] [--json]
 
-Training steps (forward, cross-entropy, backward, SGD with momentum 0.9) and inference, one picture
+Training steps (forward, cross-entropy, backward, SGD with momentum 0.9) and inference, one image
 at a time. All run the same function: every library gets the graph and the parameters of our model
 file, and the outputs, or the first step's loss, are compared before anything is measured.
 

@@ -22,7 +22,7 @@ struct peer_conv {
 
 static const struct way {
     const char *name;
-    dnnl_format_tag_t layout; /* of the pictures; any is oneDNN's own choice, mostly blocked */
+    dnnl_format_tag_t layout; /* of the images; any is oneDNN's own choice, mostly blocked */
     dnnl_alg_kind_t method;
 } ways[] = {
     {"own layout", dnnl_format_tag_any, dnnl_convolution_direct},

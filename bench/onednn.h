@@ -20,7 +20,7 @@ void peer_close(peer *p);
 /* "3.13.1". */
 const char *peer_version(peer *p);
 
-/* Ways to run a convolution: a layout of the pictures and a method. NULL past the end. */
+/* Ways to run a convolution: a layout of the images and a method. NULL past the end. */
 const char *peer_way(int way);
 /*
  * The convolution of `s`, ready to run on memory of its own. Forward adds a bias and applies ReLU,

@@ -55,7 +55,7 @@ def columns_of(weight, x):
 
 
 def symmetric(layer):
-    """The zeros above and left of the picture, which are as many as those below and right."""
+    """The zeros above and left of the image, which are as many as those below and right."""
     if layer.get("pad") == "same":
         if layer.get("stride", [1, 1]) != [1, 1] or layer["kernel"][0] % 2 == 0:
             sys.exit(f"peers: {layer['name']}: same padding that is not symmetric")
@@ -234,11 +234,11 @@ def ncnn_runner(graph, parameters, x, threads, folder):
     if (found.returncode != 0 or net.load_param(f"{path}.ncnn.param") != 0
             or net.load_model(f"{path}.ncnn.bin") != 0):
         sys.exit(f"peers: pnnx: {found.stderr[-500:]}")
-    picture = ncnn.Mat(given[0]).clone()
+    image = ncnn.Mat(given[0]).clone()
 
     def run():
         extractor = net.create_extractor()
-        extractor.input("in0", picture)
+        extractor.input("in0", image)
         return np.array(extractor.extract("out0")[1])
 
     return run

@@ -11,14 +11,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { SAMPLES = 4000, SIDE = 12, PICTURES = 8 };
+enum { SAMPLES = 4000, SIDE = 12, IMAGES = 8 };
 
 typedef struct data {
     cn_conv_problem s;
     cn_tensor x, w, y, dy, dx, dw, packed, scratch;
 } data;
 
-/* The double sums. Windows of 3 x 3 with one zero around the picture. */
+/* The double sums. Windows of 3 x 3 with one zero around the image. */
 static double x_at(const float *x, const cn_conv_problem *s, int i, int r, int q, int j)
 {
     if (r < 0 || r >= s->h || q < 0 || q >= s->w) return 0;
@@ -99,7 +99,7 @@ static const struct method {
 /* A row of the table. False where memory is short. */
 static bool print_errors(int channels, const struct method *way)
 {
-    const cn_conv_problem s = {.m = PICTURES,
+    const cn_conv_problem s = {.m = IMAGES,
                                .h = SIDE,
                                .w = SIDE,
                                .c = channels,
@@ -119,7 +119,7 @@ static bool print_errors(int channels, const struct method *way)
     cn_conv_plan plan;
     cn_conv_plan_make(&plan, cn_kernels_get()->conv->methods, &s, how);
     data d = {.s = s};
-    const size_t pixels = (size_t)PICTURES * SIDE * SIDE, c = (size_t)channels;
+    const size_t pixels = (size_t)IMAGES * SIDE * SIDE, c = (size_t)channels;
     cn_rng rng;
     cn_rng_seed(&rng, 1);
     /* The 16 floats beyond are for kernels that read a whole vector. */
@@ -129,8 +129,7 @@ static bool print_errors(int channels, const struct method *way)
                        floats(&d.packed, plan.packed, NULL) &&
                        floats(&d.scratch, plan.scratch, NULL);
     if (ready) {
-        const int picture[] = {PICTURES, SIDE, SIDE, channels},
-                  filter[] = {3, 3, channels, channels};
+        const int image[] = {IMAGES, SIDE, SIDE, channels}, filter[] = {3, 3, channels, channels};
         cn_conv_args args = {.m = s.m,
                              .x = d.x.data,
                              .w = d.packed.data,
@@ -145,7 +144,7 @@ static bool print_errors(int channels, const struct method *way)
         cn_conv_run(&plan, CN_CONV_BACKWARD_DATA, &args);
         cn_conv_run(&plan, CN_CONV_BACKWARD_WEIGHTS, &args);
         printf("%8d  %-8s  %8.1e  %8.1e  %8.1e\n", channels, way->name,
-               error_of(&d, &d.y, picture, y_element), error_of(&d, &d.dx, picture, dx_element),
+               error_of(&d, &d.y, image, y_element), error_of(&d, &d.dx, image, dx_element),
                error_of(&d, &d.dw, filter, dw_element));
     }
     cn_tensor *const all[] = {&d.x, &d.w, &d.y, &d.dy, &d.dx, &d.dw, &d.packed, &d.scratch};
@@ -156,8 +155,8 @@ static bool print_errors(int channels, const struct method *way)
 int main(void)
 {
     static const int channels[] = {64, 128, 256, 512};
-    printf("Relative error, %s, %d pictures of %d x %d\n%8s  %-8s  %8s  %8s  %8s\n", cn_isa(),
-           PICTURES, SIDE, SIDE, "channels", "method", "forward", "data", "weights");
+    printf("Relative error, %s, %d images of %d x %d\n%8s  %-8s  %8s  %8s  %8s\n", cn_isa(), IMAGES,
+           SIDE, SIDE, "channels", "method", "forward", "data", "weights");
     bool printed = true;
     for (size_t i = 0; i < sizeof channels / sizeof *channels; i++)
         for (size_t j = 0; j < sizeof methods / sizeof *methods && printed; j++)

@@ -1,7 +1,7 @@
 /*
- * augment.c - `convnet augment`: a sheet of pictures as a network sees them while it is trained.
+ * augment.c - `convnet augment`: a sheet of images as a network sees them while it is trained.
  *
- * A row of the sheet is a picture of the data: first as it is, then as it looks in one epoch after
+ * A row of the sheet is an image of the data: first as it is, then as it looks in one epoch after
  * the other. The seed makes it what `convnet train` would show with that seed.
  */
 #include "train/augment.h"
@@ -15,29 +15,29 @@
 typedef struct options {
     cli_common common;
     const char *data, *augment, *out;
-    int pictures, epochs;
+    int images, epochs;
 } options;
 
 static const cli_option augment_options[] = {
     {"data", CLI_TEXT, offsetof(options, data), "SPEC", "digits", 0, 0,
-     "the pictures, as for convnet train"},
+     "the images, as for convnet train"},
     {"augment", CLI_TEXT, offsetof(options, augment), "WORDS", "crop=1 rotate=15", 0, 0,
      "how they are changed, as for convnet train"},
     {"out", CLI_TEXT, offsetof(options, out), "FILE", "augment.png", 0, 0,
      "the sheet to write: .png or .pnm"},
-    {"pictures", CLI_WHOLE, offsetof(options, pictures), "N", "8", 1, 1000,
-     "rows of the sheet: pictures, spread over the data"},
+    {"images", CLI_WHOLE, offsetof(options, images), "N", "8", 1, 1000,
+     "rows of the sheet: images, spread over the data"},
     {"epochs", CLI_WHOLE, offsetof(options, epochs), "N", "9", 1, 1000,
      "how often each is shown changed"},
     {.name = NULL},
 };
 
-/* Small pictures are shown larger, `zoom` pixels for one; a frame of white lies around each. */
+/* Small images are shown larger, `zoom` pixels for one; a frame of white lies around each. */
 enum { WANTED_SIDE = 64, GAP = 4 };
 
 typedef struct sheet {
     cn_tensor image;
-    int rows, columns, channels; /* of a picture in the data */
+    int rows, columns, channels; /* of an image in the data */
     int zoom;
 } sheet;
 
@@ -52,7 +52,7 @@ static cn_status make_sheet(sheet *s, const int shape[3], int down, int across, 
     const double width = (double)across * (shape[1] * s->zoom + GAP) + GAP;
     if (height > 30000 || width > 30000) {
         snprintf(err->text, sizeof err->text,
-                 "a sheet of %.0f x %.0f pixels, expected at most 30000 x 30000: fewer pictures or "
+                 "a sheet of %.0f x %.0f pixels, expected at most 30000 x 30000: fewer images or "
                  "epochs",
                  height, width);
         return err->status = CN_ERR_ARGUMENT;
@@ -63,7 +63,7 @@ static cn_status make_sheet(sheet *s, const int shape[3], int down, int across, 
     return status;
 }
 
-/* Draws x (less the mean, which is added) in a row and column of the sheet. Of pictures that have
+/* Draws x (less the mean, which is added) in a row and column of the sheet. Of images that have
  * neither 1 nor 3 channels the first is shown. */
 static void draw(const sheet *s, int row, int column, const float *x, const float *mean)
 {
@@ -95,12 +95,12 @@ static cn_status fill(const options *o, const cn_dataset *data, const cn_augment
     cn_status status =
         cn_augmenter_create(&augmenter, data, augment, o->common.seed, mean, NULL, outputs, err);
     if (status != CN_OK) return status;
-    for (int row = 0; row < o->pictures; row++) {
-        int picture = (int)((int64_t)row * size / o->pictures);
-        cn_dataset_batch(data, &picture, 1, mean, NULL, x, &label);
+    for (int row = 0; row < o->images; row++) {
+        int image = (int)((int64_t)row * size / o->images);
+        cn_dataset_batch(data, &image, 1, mean, NULL, x, &label);
         draw(s, row, 0, x, mean);
         for (int epoch = 1; epoch <= o->epochs; epoch++) {
-            cn_augmenter_run(&augmenter, epoch, &picture, 1, x, &label, targets);
+            cn_augmenter_run(&augmenter, epoch, &image, 1, x, &label, targets);
             draw(s, row, epoch, x, mean);
         }
     }
@@ -111,13 +111,13 @@ static cn_status fill(const options *o, const cn_dataset *data, const cn_augment
 static void report(const options *o)
 {
     if (!o->common.json) {
-        printf("%d image%s, each as it is and in %d epoch%s: %s\n", o->pictures,
-               cn_plural(o->pictures), o->epochs, cn_plural(o->epochs), o->out);
+        printf("%d image%s, each as it is and in %d epoch%s: %s\n", o->images, cn_plural(o->images),
+               o->epochs, cn_plural(o->epochs), o->out);
         return;
     }
     json_t *object = json_object();
     cli_put_text(object, "file", o->out);
-    cli_put_whole(object, "pictures", (size_t)o->pictures);
+    cli_put_whole(object, "images", (size_t)o->images);
     cli_put_whole(object, "epochs", (size_t)o->epochs);
     cli_print_json(object);
 }
@@ -139,7 +139,7 @@ static int run(const void *given, int count, char *const *operands)
     if (status == CN_OK) cli_say_remarks(&o->common, "augment", data, NULL);
     if (status != CN_OK) goto done;
     const int *shape = cn_dataset_shape(data);
-    status = make_sheet(&s, shape, o->pictures, o->epochs + 1, &err);
+    status = make_sheet(&s, shape, o->images, o->epochs + 1, &err);
     if (status != CN_OK) goto done;
     room = malloc(((size_t)shape[0] * (size_t)shape[1] * (size_t)shape[2] + 2 * (size_t)shape[2] +
                    (size_t)cn_dataset_classes(data)) *
@@ -163,9 +163,9 @@ done:
 
 const cli_command cli_augment = {
     .name = "augment",
-    .summary = "draws a sheet of pictures, changed as in training",
-    .help = "Shows what --augment makes of the training pictures, before a network is trained on "
-            "them: a row for each picture, first as it is, then as it looks in one epoch after the "
+    .summary = "draws a sheet of images, changed as in training",
+    .help = "Shows what --augment makes of the training images, before a network is trained on "
+            "them: a row for each image, first as it is, then as it looks in one epoch after the "
             "other. The same seed shows what convnet train would.\n"
             "\n"
             "Examples\n"

@@ -21,7 +21,7 @@ static const cli_option bench_options[] = {
     {"layer", CLI_TEXT, offsetof(options, layer), "NAME", NULL, 0, 0,
      "only the layers of the table whose name contains this"},
     {"batch-size", CLI_WHOLE, offsetof(options, batch), "N", NULL, 1, 4096,
-     "pictures at once (default: 32 for layers, 64 to train a network, 1 to run it)"},
+     "images at once (default: 32 for layers, 64 to train a network, 1 to run it)"},
     {"repeats", CLI_WHOLE, offsetof(options, repeats), "N", "11", 1, MAX_REPEATS,
      "measurements of at least 10 ms each, of which the median counts"},
     {"no-winograd", CLI_FLAG, offsetof(options, direct), NULL, NULL, 0, 0,
@@ -179,7 +179,7 @@ static void network_forward(void *argument)
     r->status = cn_session_forward(r->session, &r->x, &r->err);
 }
 
-/* Measures training steps or forward passes of `batch` pictures; prints a row. */
+/* Measures training steps or forward passes of `batch` images; prints a row. */
 static cn_status bench_network(const options *o, cn_model *model, const char *name, bool training,
                                int batch, cn_error *err)
 {

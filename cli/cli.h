@@ -51,7 +51,7 @@ typedef struct cli_common {
 typedef struct cli_command {
     const char *name;
     const char *summary;  /* one line */
-    const char *operands; /* as usage shows them: "FILE PICTURE..." */
+    const char *operands; /* as usage shows them: "FILE IMAGE..." */
     int min_operands, max_operands;
     const char *help; /* paragraphs, a line each, which --help wraps, and indented examples, which
                          it does not; the options follow */
@@ -146,7 +146,7 @@ double cli_seconds(void);
 
 /* The data's shape and classes for a zoo name, and what any other text gets: 28 x 28 x 1, 10. */
 void cli_natural_shape(const char *model, int shape[3], int *classes);
-/* A zoo network for pictures of this shape, or layers that suit any. */
+/* A zoo network for images of this shape, or layers that suit any. */
 const char *cli_default_model(const int shape[3]);
 /* True for a zoo name. */
 bool cli_is_zoo(const char *text);

@@ -1,4 +1,4 @@
-/* evaluate.c - `convnet evaluate`: how good a model is on a set of pictures. */
+/* evaluate.c - `convnet evaluate`: how good a model is on a set of images. */
 #include "cli.h"
 
 #include <math.h>
@@ -15,12 +15,12 @@ typedef struct options {
 
 static const cli_option evaluate_options[] = {
     {"data", CLI_TEXT, offsetof(options, data), "SPEC", "digits", 0, 0,
-     "the pictures: digits, a folder or KIND:PATH, as for convnet train"},
+     "the images: digits, a folder or KIND:PATH, as for convnet train"},
     {"split", CLI_CHOICE, offsetof(options, split), "auto|test|train|valid|all", "auto", 0, 0,
      "which part of them: auto is the images set apart for testing, or all where none are; with "
      "test, every fifth where none are"},
     {"tta", CLI_CHOICE, offsetof(options, tta), "none|mirror|shift", "none", 0, 0,
-     "average over views of each picture: it and its mirror image, or both moved by a pixel, too"},
+     "average over views of each image: it and its mirror image, or both moved by a pixel, too"},
     {"precision", CLI_CHOICE, offsetof(options, precision), CLI_PRECISIONS, "f32", 0, 0,
      CLI_PRECISION_HELP},
     {"loss", CLI_CHOICE, offsetof(options, loss), CLI_LOSSES, "auto", 0, 0,
@@ -80,8 +80,7 @@ static void print_confusions(const confusion *c)
             if (digits_of(at(c, i, k)) > cells) cells = digits_of(at(c, i, k));
     }
     bool matrix = c->classes <= TABLE_CLASSES;
-    printf("\n%-*s  %8s  %7s%s\n", names, "class", "pictures", "recall",
-           matrix ? "  taken for" : "");
+    printf("\n%-*s  %8s  %7s%s\n", names, "class", "images", "recall", matrix ? "  taken for" : "");
     if (matrix) {
         printf("%*s  %8s  %7s ", names, "", "", "");
         for (int k = 0; k < c->classes; k++)

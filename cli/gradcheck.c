@@ -14,12 +14,12 @@ static const cli_option gradcheck_options[] = {
     {"model", CLI_TEXT, offsetof(options, model), "NAME|LAYERS|FILE", "digits", 0, 0,
      "the network"},
     {"shape", CLI_SHAPE, offsetof(options, shape), "HxWxC", NULL, 0, 0,
-     "one picture's rows, columns and channels (default: what the network was made for, else "
+     "one image's rows, columns and channels (default: what the network was made for, else "
      "28x28x1)"},
     {"classes", CLI_WHOLE, offsetof(options, classes), "N", NULL, 1, 1000000,
      "the classes that a named network tells apart (default: what it was made for)"},
     {"batch-size", CLI_WHOLE, offsetof(options, batch), "N", "2", 1, 1000,
-     "pictures, made at random"},
+     "images, made at random"},
     {"samples", CLI_WHOLE, offsetof(options, samples), "N", "64", 1, 1000000,
      "elements to check of each tensor"},
     {.name = NULL},
@@ -85,7 +85,7 @@ static int run(const void *given, int count, char *const *operands)
 const cli_command cli_gradcheck = {
     .name = "gradcheck",
     .summary = "checks every gradient of a network against differences of its loss",
-    .help = "Runs the network forward and backward on random pictures, and compares each "
+    .help = "Runs the network forward and backward on random images, and compares each "
             "parameter's gradient, and the input's, three ways: central differences of the "
             "loss, a plain double-precision implementation, and the float32 engine that "
             "trains. The columns are relative errors: \"double\" of the plain implementation "

@@ -17,7 +17,7 @@ void cli_natural_shape(const char *model, int shape[3], int *classes)
     }
 }
 
-/* The network that a newcomer is given for pictures of this shape. */
+/* The network that a newcomer is given for images of this shape. */
 const char *cli_default_model(const int shape[3])
 {
     static const char *const small[] = {"digits", "lenet5", "signs"};

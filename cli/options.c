@@ -163,9 +163,13 @@ const char *cli_nearest(const char *word, const char *(*next)(const void *list, 
 static const struct {
     const char *alias, *name;
 } aliases[] = {
-    {"batch", "batch-size"},           {"learningrate", "learning-rate"},
-    {"lr", "learning-rate"},           {"plateau", "plateau-patience"},
-    {"rate", "learning-rate"},         {"valid", "validation-split"},
+    {"images", "images"},
+    {"batch", "batch-size"},
+    {"learningrate", "learning-rate"},
+    {"lr", "learning-rate"},
+    {"plateau", "plateau-patience"},
+    {"rate", "learning-rate"},
+    {"valid", "validation-split"},
     {"valid-seed", "validation-seed"},
 };
 

@@ -1,4 +1,4 @@
-/* predict.c - `convnet predict`: what a model sees in pictures. */
+/* predict.c - `convnet predict`: what a model sees in images. */
 #include "cli.h"
 
 #include "base/base.h"
@@ -17,7 +17,7 @@ typedef struct options {
 
 static const cli_option predict_options[] = {
     {"top", CLI_WHOLE, offsetof(options, top), "N", "3", 1, 1000000,
-     "how many classes to show for each picture, the most probable first"},
+     "how many classes to show for each image, the most probable first"},
     {"precision", CLI_CHOICE, offsetof(options, precision), CLI_PRECISIONS, "f32", 0, 0,
      CLI_PRECISION_HELP},
     {"skip-damaged", CLI_FLAG, offsetof(options, skip_damaged), NULL, NULL, 0, 0,
@@ -40,7 +40,7 @@ static int compare(const void *a, const void *b)
     return x->class_index - y->class_index;
 }
 
-/* What predicting needs, made once for all pictures. */
+/* What predicting needs, made once for all images. */
 typedef struct predictor {
     const options *o;
     cn_model *model;
@@ -127,15 +127,15 @@ static int predict_file(predictor *p, const char *file)
 }
 
 /* Says that the arguments are in the wrong order, where they are. */
-static bool are_swapped(const char *model, const char *picture)
+static bool are_swapped(const char *model, const char *image)
 {
     const cn_signature *first = cn_signature_of_file(model);
-    const cn_signature *second = cn_signature_of_file(picture);
+    const cn_signature *second = cn_signature_of_file(image);
     if (!first || !second || first->kind != CN_SIGNATURE_IMAGE ||
         second->kind != CN_SIGNATURE_MODEL)
         return false;
     cli_error("predict", "%s is %s, and %s the model: the model comes first", model, first->name,
-              picture);
+              image);
     return true;
 }
 
@@ -177,17 +177,17 @@ done:
 
 const cli_command cli_predict = {
     .name = "predict",
-    .summary = "says what a model sees in pictures",
-    .operands = "FILE PICTURE...",
+    .summary = "says what a model sees in images",
+    .operands = "FILE IMAGE...",
     .min_operands = 2,
     .max_operands = 1 << 30,
-    .help = "FILE is what convnet train wrote; each PICTURE is a PNG, JPEG or PNM file, which"
-            " is made what the model takes as its training pictures were: turned as Exif says, "
+    .help = "FILE is what convnet train wrote; each IMAGE is a PNG, JPEG or PNM file, which"
+            " is made what the model takes as its training images were: turned as Exif says, "
             "cropped around its center, resized, in colour or grey. Prints the "
-            "most probable classes of each. A picture that cannot be read is named, the "
+            "most probable classes of each. An image that cannot be read is named, the "
             "others are still looked at, and the exit status is 1, or 0 with --skip-damaged.\n"
             "\n"
-            "A model knows pictures like those it has learnt from: MNIST's digits are white "
+            "A model knows images like those it has learnt from: MNIST's digits are white "
             "on black, so a black digit on white paper has to be inverted before.\n"
             "\n"
             "Examples\n"

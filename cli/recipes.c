@@ -7,8 +7,8 @@
 enum { MOST = 24 };
 
 /*
- * cifar10: Jordan, "94% on CIFAR-10 in 3.29 Seconds on a Single GPU" (2024), for 45,000 pictures.
- * The rate is per picture of the batch there; here, where the loss is the batch's mean, 1.5 is its
+ * cifar10: Jordan, "94% on CIFAR-10 in 3.29 Seconds on a Single GPU" (2024), for 45,000 images.
+ * The rate is per image of the batch there; here, where the loss is the batch's mean, 1.5 is its
  * 11.5 / (1 + 1 / (1 - 0.85)), and the decay its 0.0153 x 1024 / 7851 / 1.5.
  */
 static const struct {

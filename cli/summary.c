@@ -16,12 +16,12 @@ typedef struct options {
 
 static const cli_option summary_options[] = {
     {"shape", CLI_SHAPE, offsetof(options, shape), "HxWxC", NULL, 0, 0,
-     "one picture's rows, columns and channels (default: what the network was made for, else "
+     "one image's rows, columns and channels (default: what the network was made for, else "
      "28x28x1)"},
     {"classes", CLI_WHOLE, offsetof(options, classes), "N", NULL, 1, 1000000,
      "the classes that a named network tells apart (default: what it was made for)"},
     {"batch-size", CLI_WHOLE, offsetof(options, batch), "N", "64", 1, 1000000,
-     "pictures at once, for the memory that training takes, and for the plan"},
+     "images at once, for the memory that training takes, and for the plan"},
     {"plan", CLI_FLAG, offsetof(options, plan), NULL, NULL, 0, 0,
      "show how a session runs it instead: each step with the layers fused into it, how it is "
      "computed, and where its results lie"},
@@ -129,7 +129,7 @@ static void print_table(const cn_model *model, const options *o, const totals *t
     snprintf(text, sizeof text, "to train, batch %d", o->batch);
     printf("%-20s  %11s  %11s  %11s  %11s  %11s  %11s\n", "memory", "total", "activations",
            "parameters", "gradients", "optimiser", "workspace");
-    print_memory("to run, one picture", &t->run);
+    print_memory("to run, one image", &t->run);
     print_memory(text, &t->train);
     if (knows_images(model)) printf("\nimages  %s\n", images_text(model, text));
 }
@@ -279,7 +279,7 @@ const cli_command cli_summary = {
     .min_operands = 1,
     .max_operands = 1,
     .help = "Shows each layer with the shape of its output, its parameters and the multiply-"
-            "adds of one picture, then the memory that predicting and training take. Nothing "
+            "adds of one image, then the memory that predicting and training take. Nothing "
             "runs, and no weights are made or read.\n"
             "\n"
             "Examples\n"

@@ -2,7 +2,7 @@
  * train.c - `convnet train`: data and a network in, a model file out.
  *
  * The test set steers nothing: it is looked at once, after training. What an epoch is judged by is
- * held out of the training set, every k-th picture, whatever the seed (--validation-seed is
+ * held out of the training set, every k-th image, whatever the seed (--validation-seed is
  * another): so a training that is continued with another seed does not validate on what it has
  * learnt from.
  */
@@ -37,25 +37,25 @@ typedef struct options {
 static const cli_option train_options[] = {
     {.name = "Options", .kind = CLI_HEADING},
     {"data", CLI_TEXT, offsetof(options, data), "SPEC", "digits", 0, 0,
-     "pictures to learn: digits (8 x 8 handwriting, built in), a folder with a sub-folder a class, "
+     "images to learn: digits (8 x 8 handwriting, built in), a folder with a sub-folder a class, "
      "or KIND:PATH with a kind of those above"},
     {"model", CLI_TEXT, offsetof(options, model), "NAME|LAYERS|FILE", NULL, 0, 0,
      "a known network, layers in order, or a model file to continue from (default: what suits the "
-     "pictures)"},
+     "images)"},
     {"out", CLI_TEXT, offsetof(options, out), "FILE", NULL, 0, 0,
      "the model file to write (default: NAME.safetensors, model.safetensors for layers, or the "
      "file continued from)"},
     {"epochs", CLI_WHOLE, offsetof(options, epochs), "N", "20", 1, 1000000,
-     "passes over the training pictures"},
-    {"batch-size", CLI_WHOLE, offsetof(options, batch), "N", "64", 1, 1000000, "pictures a step"},
+     "passes over the training images"},
+    {"batch-size", CLI_WHOLE, offsetof(options, batch), "N", "64", 1, 1000000, "images a step"},
     {"learning-rate", CLI_NUMBER, RECIPE(rate), "X", NULL, 1e-12, 1e6,
      "learning rate (default: 0.05 with sgd, 0.001 with rmsprop, else 0.002)"},
     {"skip-damaged", CLI_FLAG, offsetof(options, skip_damaged), NULL, NULL, 0, 0, CLI_SKIP_HELP},
     {"augment", CLI_TEXT, offsetof(options, augment), "WORDS", NULL, 0, 0,
-     "how training pictures are changed at random, as in \"flip crop=4 border=reflect\" (default: "
+     "how training images are changed at random, as in \"flip crop=4 border=reflect\" (default: "
      "not at all)"},
     {"tta", CLI_CHOICE, offsetof(options, tta), "none|mirror|shift", "none", 0, 0,
-     "test by the average over views of each picture, as convnet evaluate does"},
+     "test by the average over views of each image, as convnet evaluate does"},
     {"precision", CLI_CHOICE, offsetof(options, precision), CLI_PRECISIONS, "f32", 0, 0,
      CLI_PRECISION_HELP},
     {"backend", CLI_TEXT, offsetof(options, backend), "NAME", "cpu", 0, 0, CLI_BACKEND_HELP},
@@ -63,7 +63,7 @@ static const cli_option train_options[] = {
      "part of the training images to hold out and measure after each epoch; 0 trains on all; a "
      "validation set that the data brings is left out then"},
     {"validation-seed", CLI_SEED, offsetof(options, valid_seed), "N", "0", 0, 0,
-     "which pictures those are: 0 takes them evenly from the whole, another number at random, the "
+     "which images those are: 0 takes them evenly from the whole, another number at random, the "
      "same part of each class"},
     {"from", CLI_TEXT, offsetof(options, from), "FILE", NULL, 0, 0,
      "begin with the network and the weights of this model file; for other classes its last layer "
@@ -104,7 +104,7 @@ static const cli_option train_options[] = {
     {"freeze", CLI_TEXT, RECIPE(freeze), "PATTERN", NULL, 0, 0,
      "parameters to leave as they are, as in \"conv2d_*\"; several between commas"},
     {"whiten", CLI_TEXT, offsetof(options, whiten), "LAYER", NULL, 0, 0,
-     "set a first convolution so that what it makes of the pictures is uncorrelated, instead of at "
+     "set a first convolution so that what it makes of the images is uncorrelated, instead of at "
      "random"},
     {.name = "The learning rate over time", .kind = CLI_HEADING},
     {"schedule", CLI_CHOICE, RECIPE(schedule), CLI_SCHEDULES, "cosine", 0, 0,
@@ -130,7 +130,7 @@ static const cli_option train_options[] = {
     {"label-smoothing", CLI_NUMBER, RECIPE(smoothing), "X", "0", 0, 0.999999,
      "part of every label that is given to all classes"},
     {"class-weights", CLI_TEXT, RECIPE(class_weights), "WEIGHTS", NULL, 0, 0,
-     "how much a picture of each class counts: balanced, or numbers between commas (default: all "
+     "how much an image of each class counts: balanced, or numbers between commas (default: all "
      "alike)"},
     {.name = "Which weights the model ends with", .kind = CLI_HEADING},
     {"keep", CLI_CHOICE, RECIPE(keep), "last|best|best-accuracy", "last", 0, 0,
@@ -151,7 +151,7 @@ static const cli_option train_options[] = {
     {.name = NULL},
 };
 
-/* Jordan 2024: what no picture has much of is not blown up. */
+/* Jordan 2024: what no image has much of is not blown up. */
 static const double WHITEN_EPSILON = 5e-4;
 
 /* All that a training needs and makes. */
@@ -575,14 +575,14 @@ static int run(const void *given, int count, char *const *operands)
 
 const cli_command cli_train = {
     .name = "train",
-    .summary = "trains a network on pictures and writes a model file",
+    .summary = "trains a network on images and writes a model file",
     .help =
         "Without any option, a small network learns to read handwritten digits, in "
         "seconds.\n"
         "\n"
         "Part of the training images, every tenth unless --validation-split says otherwise, is "
         "held out: what is learnt is measured on them after each epoch, or on the validation "
-        "set that the data brings. The test pictures"
+        "set that the data brings. The test images"
         " are used once, at the end, and change nothing. The same seed writes the same "
         "file, byte for byte, with any number of threads.\n"
         "\n"
@@ -597,7 +597,7 @@ const cli_command cli_train = {
         "will do "
         "where it is recognised; docs/data.md has the details. To folder and csv one may add how "
         "large the "
-        "pictures get, their channels, how they are fitted and what shows through where they are "
+        "images get, their channels, how they are fitted and what shows through where they are "
         "transparent: folder:DIR,size=64x64,channels=3,fit=stretch,background=black. To arrays "
         "one may add layout=nchw, for channels that come first, and the range of their values, "
         "as in range=-1..1.\n"

@@ -48,7 +48,7 @@ static cn_status compare_classes(cn_model **other, const cn_model *from, cn_data
     return status;
 }
 
-/* The network of the file, for these pictures and classes. */
+/* The network of the file, for these images and classes. */
 static cn_status adapt(cn_model **model, const cn_model *from, const cn_dataset *data,
                        uint64_t seed, const cli_common *common, cn_error *err)
 {

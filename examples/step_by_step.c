@@ -104,14 +104,14 @@ static void zero_padding(void)
     cn_rng rng;
     cn_tensor x_pad = {0};
     section("3.1", "Zero-padding",
-            "A window centred on a border pixel needs neighbours that the picture does not have.\n"
-            "Zeros around it let pictures keep their size from layer to layer, and let the border\n"
-            "count as much as the middle. Four pictures of 3 x 3 pixels with 2 channels, pad 2:\n");
+            "A window centred on a border pixel needs neighbours that the image does not have.\n"
+            "Zeros around it let images keep their size from layer to layer, and let the border\n"
+            "count as much as the middle. Four images of 3 x 3 pixels with 2 channels, pad 2:\n");
     cn_rng_seed(&rng, 1);
     cn_tensor x = randn(&rng, 4, (int[]){4, 3, 3, 2});
     ok(cn_zero_pad(&x, 2, &x_pad, &err));
 
-    printf("  x_pad[0,:,:,0], the first picture's first channel:\n");
+    printf("  x_pad[0,:,:,0], the first image's first channel:\n");
     for (int h = 0; h < x_pad.shape[1]; h++) {
         printf("   ");
         for (int w = 0; w < x_pad.shape[2]; w++) {
@@ -152,7 +152,7 @@ static void single_step(void)
     cn_tensor_free(&b);
 }
 
-/* What both sections on convolution start from: ten 4 x 4 pictures, eight 2 x 2 filters. */
+/* What both sections on convolution start from: ten 4 x 4 images, eight 2 x 2 filters. */
 typedef struct convolution {
     cn_tensor A_prev, W, b, Z;
     cn_conv_cache cache;
@@ -182,11 +182,11 @@ static void convolution_forward(void)
 {
     convolution conv;
     section("3.3", "Convolution, forward",
-            "Slide the window over the padded picture, `stride` pixels at a time, and take the\n"
+            "Slide the window over the padded image, `stride` pixels at a time, and take the\n"
             "single step everywhere with every filter: each filter paints one channel of Z. Of\n"
             "n_prev pixels a side are left\n\n"
             "    n = floor((n_prev - f + 2 pad) / stride) + 1\n\n"
-            "Ten 4 x 4 pictures with 3 channels, eight 2 x 2 filters, pad 2, stride 2:\n");
+            "Ten 4 x 4 images with 3 channels, eight 2 x 2 filters, pad 2, stride 2:\n");
     convolve(&conv);
     double mean_Z = mean(&conv.Z);
     compare_shape("Z.shape", &conv.Z, "10 4 4 8");
@@ -204,8 +204,8 @@ static void pooling_forward(void)
     cn_rng rng;
     cn_tensor max = {0}, average = {0};
     section("4.1", "Pooling, forward",
-            "Pooling makes pictures smaller and keeps what matters: of each window the largest\n"
-            "value, or the mean. It has no weights, and channels do not mix. Two 5 x 5 pictures\n"
+            "Pooling makes images smaller and keeps what matters: of each window the largest\n"
+            "value, or the mean. It has no weights, and channels do not mix. Two 5 x 5 images\n"
             "with 3 channels, a 3 x 3 window, stride 1:\n");
     cn_rng_seed(&rng, 1);
     cn_tensor A_prev = randn(&rng, 4, (int[]){2, 5, 5, 3});
@@ -297,7 +297,7 @@ static void pooling_backward(void)
     cn_pool_cache cache;
     section("5.2.3", "Pooling, backward",
             "For each window: the gradient through the mask, or in equal shares, added to what\n"
-            "other windows have left there. Five 5 x 3 pictures, 2 channels, 2 x 2 windows:\n");
+            "other windows have left there. Five 5 x 3 images, 2 channels, 2 x 2 windows:\n");
     cn_rng_seed(&rng, 1);
     cn_tensor A_prev = randn(&rng, 4, (int[]){5, 5, 3, 2});
     ok(cn_pool_forward(&A_prev, (cn_hparameters){.stride = 1, .f = 2}, CN_POOL_MAX, &A, &cache,

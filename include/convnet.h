@@ -9,10 +9,10 @@
  *   4. building blocks            the eight functions a CNN is made of, forward and backward
  *   5. models                     a graph, built with one call a layer
  *   6. sessions                   a model made ready to run: forward, loss, backward, step
- *   7. data                       sets of pictures with labels
+ *   7. data                       sets of images with labels
  *   8. training                   cn_fit, cn_evaluate
  *   9. files                      save and load
- *  10. tools                      summary, memory plan, gradient check, pictures
+ *  10. tools                      summary, memory plan, gradient check, images
  *
  * Conventions, stated once
  *   Layout      Activations are (m, n_H, n_W, n_C): example, row, column, channel, the last axis
@@ -84,7 +84,7 @@ typedef enum cn_dtype {
     CN_DTYPE_F32 = 0, /* float */
     CN_DTYPE_F64 = 1, /* double */
     CN_DTYPE_I32 = 2, /* int32_t: labels */
-    CN_DTYPE_U8 = 3,  /* uint8_t: pictures, and masks of 0 and 1 */
+    CN_DTYPE_U8 = 3,  /* uint8_t: images, and masks of 0 and 1 */
 } cn_dtype;
 
 enum { CN_MAX_RANK = 4 };
@@ -171,7 +171,7 @@ typedef struct cn_pool_cache {
     cn_hparameters hparameters;
 } cn_pool_cache;
 
-/* X (m, n_H, n_W, n_C) -> X_pad (m, n_H + 2 pad, n_W + 2 pad, n_C), zeros around each picture. */
+/* X (m, n_H, n_W, n_C) -> X_pad (m, n_H + 2 pad, n_W + 2 pad, n_C), zeros around each image. */
 CN_API cn_status cn_zero_pad(const cn_tensor *X, int pad, cn_tensor *X_pad, cn_error *err);
 
 /* Z = sum(a_slice_prev * W) + b, summed in double precision. Shapes (f, f, n_C_prev),
@@ -311,7 +311,7 @@ typedef struct cn_pool_opts {
     int size[2];    /* window, required */
     int stride[2];  /* default: the window */
     cn_padding pad; /* padding takes no part: a maximum ignores it, an average divides by the
-                       elements inside the picture (as TensorFlow does) */
+                       elements inside the image (as TensorFlow does) */
     int pads[4];    /* as in cn_conv2d_opts; less than the window */
 } cn_pool_opts;
 
@@ -430,7 +430,7 @@ CN_API cn_node cn_global_average_pool(cn_model *model, cn_node x);
  * AdaptiveAvgPool2d: element p from floor(p n_prev / n) up to ceil((p + 1) n_prev / n). */
 CN_API cn_node cn_adaptive_average_pool(cn_model *model, cn_node x,
                                         const cn_adaptive_pool_opts *opts);
-/* Zeros around each picture; and so many rows and columns cut off it. */
+/* Zeros around each image; and so many rows and columns cut off it. */
 CN_API cn_node cn_zero_pad2d(cn_model *model, cn_node x, const cn_pads_opts *opts);
 CN_API cn_node cn_crop2d(cn_model *model, cn_node x, const cn_pads_opts *opts);
 /* Larger by a whole factor; bilinear with the centres of pixels as half coordinates, as PyTorch's
@@ -508,7 +508,7 @@ CN_API const cn_zoo_network *cn_zoo_at(int i);
  * and shape. `copied` (may be NULL) is how many tensors these are, and `left` (may be NULL) is
  * called for each other one of `to`, which stays as it is. CN_ERR_ARGUMENT where nothing matches.
  *
- * cn_model_adapt makes the network of `from` for pictures of another shape or for other classes.
+ * cn_model_adapt makes the network of `from` for images of another shape or for other classes.
  * Where it has another number of outputs, the last layer that chooses it, a dense or a
  * convolutional one, gets `classes` of them. What has kept its shape is copied, the rest drawn from
  * the seed; the normalisation is kept, class names are not. CN_ERR_SHAPE where the shape does not
@@ -737,13 +737,13 @@ CN_API bool cn_session_gradient(const cn_session *session, int i, cn_parameter *
 CN_API cn_tensor cn_session_input_gradient(const cn_session *session);
 /*
  * Where NaN or infinity comes up first: runs the last forward again, layer by layer, and, unless Y
- * (as in cn_session_loss) is NULL, the loss and the backward. Looks at the pictures, then at each layer's
+ * (as in cn_session_loss) is NULL, the loss and the backward. Looks at the images, then at each layer's
  * parameters and output, then at each layer's gradients, from the last to the first. For a session
  * that trains, after cn_session_forward and before cn_session_step. Where everything is finite, it leaves what
  * cn_session_loss and cn_session_backward leave; else only a new cn_session_forward may follow.
  */
 typedef struct cn_nonfinite {
-    const char *layer;      /* its name, "input" for the pictures; NULL: everything is finite */
+    const char *layer;      /* its name, "input" for the images; NULL: everything is finite */
     int index;              /* of the layer in the model, the input's is 0 */
     char what[96];          /* "conv2d_2.weight", "the output of relu_1", "the gradient of
                                conv2d_2.weight" */
@@ -773,7 +773,7 @@ CN_API cn_status cn_session_visit(cn_session *session, const cn_tensor *X,
 
 /* ---- 7. Data ---------------------------------------------------------------------------- */
 
-/* Pictures (n, n_H, n_W, n_C) with a label each, in memory. Immutable, so it may be shared. */
+/* Images (n, n_H, n_W, n_C) with a label each, in memory. Immutable, so it may be shared. */
 typedef struct cn_dataset cn_dataset;
 
 typedef enum cn_subset {
@@ -802,32 +802,32 @@ typedef struct cn_dataset_opts {
  *   "cifar10:DIR", "cifar100:DIR"   the binary versions
  *   "hdf5:PATH"                     the course's form, or any other (CONVNET_HDF5)
  *   "npz:PATH", "npy:PATH"          NumPy's arrays
- *   "folder:DIR"                    pictures, a sub-folder a class
- *   "csv:PATH"                      a table of pictures and labels
+ *   "folder:DIR"                    images, a sub-folder a class
+ *   "csv:PATH"                      a table of images and labels
  * docs/data.md tells what each of them looks for. Where there is no test set, the validation set
  * stands in; where there is neither, CN_SUBSET_TEST is every fifth image, or with fewer than five all that
- * CN_SUBSET_TRAIN has. Pictures are U8 in memory where the files have 8 bits, F32 otherwise. `opts` may be NULL.
+ * CN_SUBSET_TRAIN has. Images are U8 in memory where the files have 8 bits, F32 otherwise. `opts` may be NULL.
  */
 CN_API cn_status cn_dataset_load(cn_dataset **data, const char *spec, cn_subset subset,
                                  const cn_dataset_opts *opts, cn_error *err);
 /* Copies images (n, n_H, n_W, n_C), U8 pixels or F32, and labels (n) in 0..classes-1. */
 CN_API cn_status cn_dataset_create(cn_dataset **data, const cn_tensor *images,
                                    const int32_t *labels, int classes, cn_error *err);
-/* Copies of pictures first..first+count-1: a part to hold out. */
+/* Copies of images first..first+count-1: a part to hold out. */
 CN_API cn_status cn_dataset_slice(cn_dataset **part, const cn_dataset *data, int first, int count,
                                   cn_error *err);
-/* Copies of pictures index[0..count-1], in that order. */
+/* Copies of images index[0..count-1], in that order. */
 CN_API cn_status cn_dataset_select(cn_dataset **part, const cn_dataset *data, const int *index,
                                    int count, cn_error *err);
 /*
- * Two parts: `held` gets every (1 / fraction)-th picture, spread evenly over the set, and `kept`
+ * Two parts: `held` gets every (1 / fraction)-th image, spread evenly over the set, and `kept`
  * the others. No seed takes part, so a training that is continued never learns from what it was
  * validated on. CN_ERR_ARGUMENT where a part would be empty.
  */
 CN_API cn_status cn_dataset_hold_out(cn_dataset **kept, cn_dataset **held, const cn_dataset *data,
                                      double fraction, cn_error *err);
 /*
- * The same at random: every class is held out in proportion, give or take a picture. The parts
+ * The same at random: every class is held out in proportion, give or take an image. The parts
  * depend on this seed alone, so give a training that is continued the same one. Both parts keep
  * the set's order.
  */
@@ -859,9 +859,9 @@ CN_API const int32_t *cn_dataset_labels(const cn_dataset *data);
  * channel's deviation is given as 1, so that dividing by it is safe. */
 CN_API void cn_dataset_statistics(const cn_dataset *data, float *mean, float *std);
 /* One weight a class for cn_loss_opts, that let every class of the set count as much as any other:
- * n / (classes n_c) for the n_c pictures of class c, and 0 for a class that has none. */
+ * n / (classes n_c) for the n_c images of class c, and 0 for a class that has none. */
 CN_API void cn_dataset_class_weights(const cn_dataset *data, float *weights);
-/* Pictures index[0..n-1] as floats, pixels scaled to [0, 1] and then normalised with mean and std
+/* Images index[0..n-1] as floats, pixels scaled to [0, 1] and then normalised with mean and std
  * (both may be NULL): x (n, n_H, n_W, n_C), labels (n). Every index must be valid. */
 CN_API void cn_dataset_batch(const cn_dataset *data, const int *index, int n, const float *mean,
                              const float *std, float *x, int32_t *labels);
@@ -874,21 +874,21 @@ typedef enum cn_flip {
     CN_FLIP_ALTERNATING = 2, /* in every other epoch, beginning at random; Jordan 2024 */
 } cn_flip;
 
-/* What lies beyond a picture's border: pixels of value 0, or the picture mirrored at its outermost
+/* What lies beyond an image's border: pixels of value 0, or the image mirrored at its outermost
  * pixel, which is not repeated. */
 typedef enum cn_border { CN_BORDER_ZERO = 0, CN_BORDER_REFLECT = 1 } cn_border;
 
 /*
- * How training pictures are changed at random each time they are shown, U8 or F32, of any number
+ * How training images are changed at random each time they are shown, U8 or F32, of any number
  * of channels. Zero means not at all.
  *
  * The members are applied in their order; shift, rotate and scale at once, with bilinear
- * interpolation. "Up to x" is uniform from -x to x. What a picture is changed by is a function of
- * the seed, the epoch and the picture's index in the data set, and of nothing else: neither of
- * threads, nor of the batch that the picture is in.
+ * interpolation. "Up to x" is uniform from -x to x. What an image is changed by is a function of
+ * the seed, the epoch and the image's index in the data set, and of nothing else: neither of
+ * threads, nor of the batch that the image is in.
  */
 typedef struct cn_augment {
-    cn_border border; /* where crop, shift, rotate and scale look beyond the picture */
+    cn_border border; /* where crop, shift, rotate and scale look beyond the image */
     int crop;         /* moved by up to so many whole pixels, down and to the right; less than n_H
                          and n_W */
     cn_flip flip;
@@ -896,13 +896,13 @@ typedef struct cn_augment {
     double rotate;     /* turned by up to so many degrees, at most 180 */
     double scale;      /* enlarged by a factor of 1 and up to so much, at most 0.9 */
     double brightness; /* pixels multiplied by 1 and up to so much, at most 1, as are the next */
-    double contrast;   /* their distance from the picture's mean grey multiplied */
+    double contrast;   /* their distance from the image's mean grey multiplied */
     double saturation; /* their distance from the grey of the pixel multiplied; U8 pixels then end
                           at 0 and 255 */
     int cutout;   /* a square of that side, centred anywhere, set to the mean colour of the model's
                      normalisation; DeVries and Taylor 2017 */
-    double mixup; /* mixed with another picture of the set, and its truth with that one's; the part
-                     is drawn from Beta(mixup, mixup), and the picture's own is the larger; Zhang
+    double mixup; /* mixed with another image of the set, and its truth with that one's; the part
+                     is drawn from Beta(mixup, mixup), and the image's own is the larger; Zhang
                      2018 */
 } cn_augment;
 
@@ -1005,7 +1005,7 @@ typedef struct cn_progress {
     int epoch, epochs;     /* counted from 1 */
     int step, steps;       /* in this epoch, of the optimiser */
     double train_loss;     /* mean over this epoch so far */
-    double train_accuracy; /* of the pictures as they were trained on */
+    double train_accuracy; /* of the images as they were trained on */
     double valid_loss, valid_accuracy;
     int best_epoch; /* the best so far, as cn_best says; 0: none yet, or no validation set */
     double learning_rate;
@@ -1045,7 +1045,7 @@ typedef struct cn_fit_opts {
                             is resumed, what it was */
     cn_optimizer optimizer;
     cn_loss_opts loss;  /* validation measures it without smoothing and class weights */
-    cn_augment augment; /* of the training pictures only; drawn from `seed` */
+    cn_augment augment; /* of the training images only; drawn from `seed` */
     cn_average average;
     cn_best best;
     const cn_dataset *valid;
@@ -1075,7 +1075,7 @@ CN_API cn_status cn_fit(cn_model *model, const cn_dataset *data, const cn_fit_op
  * uncorrelated and of variance 1: whitening, a first layer that need not be trained (Jordan 2024).
  * Filter i is the patches' i-th principal direction divided by the root of its variance +
  * `epsilon`, and filter f_H f_W n_C_prev + i its negative: there may be at most twice as many
- * filters as a patch has values. Patches are those of the first 5,000 pictures, normalised as the
+ * filters as a patch has values. Patches are those of the first 5,000 images, normalised as the
  * model says. The bias, if there is one, becomes zero.
  */
 CN_API cn_status cn_model_whiten(cn_model *model, const char *layer, const cn_dataset *data,
@@ -1092,12 +1092,12 @@ typedef struct cn_metrics {
     double seconds;
 } cn_metrics;
 
-/* Test-time augmentation: the logits averaged over several views of a picture, as in the speed
+/* Test-time augmentation: the logits averaged over several views of an image, as in the speed
  * records on CIFAR-10. */
 typedef enum cn_tta {
     CN_TTA_NONE = 0,
-    CN_TTA_MIRROR = 1, /* the picture and its mirror image, half each */
-    CN_TTA_SHIFT = 2,  /* so for half, and for a quarter each so the picture moved by a pixel down
+    CN_TTA_MIRROR = 1, /* the image and its mirror image, half each */
+    CN_TTA_SHIFT = 2,  /* so for half, and for a quarter each so the image moved by a pixel down
                           and right, up and left, the border mirrored */
 } cn_tta;
 
@@ -1196,7 +1196,7 @@ typedef struct cn_gradcheck_opts {
 CN_API cn_status cn_gradcheck(cn_model *model, const cn_gradcheck_opts *opts,
                               cn_gradcheck_row *worst, cn_error *err);
 
-/* Reads a PNG, JPEG or PNM (P2, P3, P5, P6) picture as U8 (n_H, n_W, n_C), n_C 1 to 4, recognised
+/* Reads a PNG, JPEG or PNM (P2, P3, P5, P6) image as U8 (n_H, n_W, n_C), n_C 1 to 4, recognised
  * by its first bytes, and turned as its Exif data say: as a viewer shows it. PNG and JPEG are read
  * where the library was built with them. */
 CN_API cn_status cn_image_load(cn_tensor *image, const char *path, cn_error *err);

@@ -11,7 +11,7 @@
 
 enum { CASE_TEXT = 80 };
 
-/* The kernel's geometry from "m2h5x7c3k4f3x2s1x2p1x0x2x1": batch, picture, channels in and out,
+/* The kernel's geometry from "m2h5x7c3k4f3x2s1x2p1x0x2x1": batch, image, channels in and out,
  * kernel, stride, pads above, left, below, right; behind it "d2x1g3", dilation and groups, may
  * follow; or from "n5c10": rows and columns. */
 static bool parse_case(const char *text, cn_conv_problem *s)
@@ -85,7 +85,7 @@ static void draw_case(uint64_t *random, bool pooling, char text[CASE_TEXT])
 
 static const char *const corners[] = {
     "m1h1x1c1k1f1x1s1x1p0x0x0x0",    /* one of everything */
-    "m1h1x1c1k1f3x3s1x1p1x1x1x1",    /* a kernel larger than the picture */
+    "m1h1x1c1k1f3x3s1x1p1x1x1x1",    /* a kernel larger than the image */
     "m1h1x1c3k2f7x7s1x1p3x3x3x3",    /* and much larger */
     "m2h5x7c3k4f1x1s3x3p0x0x0x0",    /* stride > kernel */
     "m2h9x9c2k3f2x2s4x3p0x0x1x1",    /* and rows that no window sees */
@@ -101,18 +101,18 @@ static const char *const corners[] = {
     "m1h1x1c30k120f1x1s1x1p0x0x0x0", /* 8 and 7 */
     "m1h1x1c9k36f1x1s1x1p0x0x0x0",   /* 5 */
     "m1h1x1c9k7f1x1s1x1p0x0x0x0",    /* less than 1 */
-    "m2h3x1c9k57f1x1s2x2p1x0x1x0",   /* rows of one pixel, some outside the picture */
+    "m2h3x1c9k57f1x1s2x2p1x0x1x0",   /* rows of one pixel, some outside the image */
     "m1h4x1c30k112f3x1s1x1p1x0x1x0", /* several kernel rows */
     "m1h40x1c5k6f11x1s1x1p5x0x5x0",  /* a column */
-    "m2h3x2c4k5f5x4s2x3p4x3x4x3",    /* more padding than picture */
-    "m3h2x4c1k23f4x1s2x3p0x1x5x0",   /* several rows, or pictures, in one vector */
+    "m2h3x2c4k5f5x4s2x3p4x3x4x3",    /* more padding than image */
+    "m3h2x4c1k23f4x1s2x3p0x1x5x0",   /* several rows, or images, in one vector */
     "m9h3x1c1k6f3x3s1x1p1x1x1x1",
     "m5h12x13c6k16f5x5s1x1p0x0x0x0", /* LeNet-5 */
     "m1h28x28c1k6f5x5s1x1p2x2x2x2",
     "m1h15x15c16k32f3x3s2x2p0x0x1x1",
     "m2h13x12c32k48f3x3s1x1p1x1x1x1", /* Winograd's */
     "m3h9x17c40k32f3x3s1x1p0x2x2x1",
-    "m3h16x20c32k32f3x3s1x1p1x1x1x1", /* two blocks of 30 tiles; of two pictures one of 40 */
+    "m3h16x20c32k32f3x3s1x1p1x1x1x1", /* two blocks of 30 tiles; of two images one of 40 */
     "m25h3x5c32k32f3x3s1x1p0x0x0x0",
     "m1h40x40c64k80f3x3s1x1p1x1x1x1",
     "m1h6x6c32k48f3x3s1x1p1x1x1x1", /* his smaller tiles */
@@ -126,7 +126,7 @@ static const char *const corners[] = {
     "m2h11x8c530k20f1x1s2x3p0x0x0x0",
     "m40h6x5c23k70f1x1s1x1p0x0x0x0",
     "m14h9x9c20k264f3x3s2x2p1x1x1x1",
-    "m14h8x14c20k40f3x3s2x2p0x0x1x1", /* rows of 7 and of 8 pixels, and pictures that fill tiles */
+    "m14h8x14c20k40f3x3s2x2p0x0x1x1", /* rows of 7 and of 8 pixels, and images that fill tiles */
     "m13h5x8c9k23f3x2s1x1p1x1x1x0",
     "m30h2x1c7k3f2x1s1x1p0x0x0x0",
     "m2h21x36c70k264f3x2s2x1p0x2x1x0",

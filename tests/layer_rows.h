@@ -15,8 +15,8 @@ typedef cn_node builder(cn_model *m, cn_node x, const int *n, uint64_t *random);
 
 /* ---- options that several types have */
 
-/* A kernel, a stride and pads for a picture n: the window fits, with more padding than picture now
- * and then, and stays with at least one element in the picture where `pooling`. */
+/* A kernel, a stride and pads for an image n: the window fits, with more padding than image now
+ * and then, and stays with at least one element in the image where `pooling`. */
 static void draw_window(uint64_t *random, const int *n, bool pooling, int kernel[2], int stride[2],
                         cn_padding *pad, int pads[4])
 {
@@ -31,7 +31,7 @@ static void draw_window(uint64_t *random, const int *n, bool pooling, int kernel
     if (kernel[0] == kernel[1] && draw(random) % 2) kernel[1] = 0;
 }
 
-/* Gaps for a window that fits without: below the picture there is always room for them. */
+/* Gaps for a window that fits without: below the image there is always room for them. */
 static void draw_dilation(uint64_t *random, const int kernel[2], cn_padding pad, int dilation[2],
                           int pads[4])
 {

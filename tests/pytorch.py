@@ -23,7 +23,7 @@ def double(array, gradient=True):
     return torch.tensor(np.asarray(array), dtype=torch.float64, requires_grad=gradient)
 
 
-# ---- the layers in PyTorch's words: pictures are (m, n_C, n_H, n_W) there
+# ---- the layers in PyTorch's words: images are (m, n_C, n_H, n_W) there
 
 
 def nchw(x):
@@ -168,7 +168,7 @@ def other_convolutions(random):
 
 def by_words(p):
     """Layers that PyTorch has under one name each: text, and the function of x (m, n_H, n_W, n_C)."""
-    def picture(f):
+    def image(f):
         return lambda x: nhwc(f(nchw(x)))
 
     def group_norm(x):
@@ -191,12 +191,12 @@ def by_words(p):
         "hard_sigmoid": F.hardsigmoid,
         "hard_swish": F.hardswish,
         "gap": lambda x: x.mean((1, 2)),
-        "adaptiveavgpool 3x4": picture(lambda x: F.adaptive_avg_pool2d(x, (3, 4))),
-        "adaptiveavgpool 11x2": picture(lambda x: F.adaptive_avg_pool2d(x, (11, 2))),
-        "zeropad 1x2x3x4": picture(lambda x: F.pad(x, (2, 4, 1, 3))),
+        "adaptiveavgpool 3x4": image(lambda x: F.adaptive_avg_pool2d(x, (3, 4))),
+        "adaptiveavgpool 11x2": image(lambda x: F.adaptive_avg_pool2d(x, (11, 2))),
+        "zeropad 1x2x3x4": image(lambda x: F.pad(x, (2, 4, 1, 3))),
         "crop 1x2x3x0": lambda x: x[:, 1:-3, 2:],
-        "upsample 2x3": picture(lambda x: F.interpolate(x, scale_factor=(2, 3))),
-        "upsample 3x2 bilinear": picture(lambda x: F.interpolate(
+        "upsample 2x3": image(lambda x: F.interpolate(x, scale_factor=(2, 3))),
+        "upsample 3x2 bilinear": image(lambda x: F.interpolate(
             x, scale_factor=(3, 2), mode="bilinear", align_corners=False)),
         "layernorm": layer_norm,
         "layernorm all_axes": layer_norm,

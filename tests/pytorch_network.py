@@ -4,10 +4,10 @@
 
 Rounding makes any two trainings in float32 part, faster the larger the learning rate: a ReLU that
 decides otherwise changes the next gradient, and so on. So three run side by side, convnet and
-PyTorch twice, with pictures as NCHW and as NHWC, whose sums round differently: convnet must
+PyTorch twice, with images as NCHW and as NHWC, whose sums round differently: convnet must
 not be further from either than a few times their own distance. The rates are small, so that 100
 steps can be compared at all. PyTorch in float64 shows over the first steps (with --double over all
-of them, which takes minutes) who is how far from exact. The pictures are made up, or with --cifar10
+of them, which takes minutes) who is how far from exact. The images are made up, or with --cifar10
 those of data_batch_1.bin.xz there, on which trainings part sooner.
 
 Prints a table of the largest relative differences of the loss. Exits with 0, or with 1 after saying
@@ -93,7 +93,7 @@ def read_safetensors(path):
 
 
 def cifar10(count, folder):
-    """Its first pictures, halved and normalised, and labels."""
+    """Its first images, halved and normalised, and labels."""
     with lzma.open(os.path.join(folder, "data_batch_1.bin.xz")) as file:
         rows = np.frombuffer(file.read(count * 3073), np.uint8).reshape(count, 3073)
     x = rows[:, 1:].reshape(count, 3, SIDE, 2, SIDE, 2).mean((3, 5)).transpose(0, 2, 3, 1)
@@ -101,7 +101,7 @@ def cifar10(count, folder):
 
 
 def made_up(count):
-    """Noise around one picture a class."""
+    """Noise around one image a class."""
     random = np.random.default_rng(1)
     y = random.integers(0, 10, count)
     centres = random.standard_normal((10, SIDE, SIDE, 3))
@@ -226,7 +226,7 @@ def main():
     y = np.ascontiguousarray(y, np.int32).reshape(-1, BATCH)
     batches, seen = list(zip(x[:-1], y[:-1])), x[-1]
     exact_steps = STEPS if asked.double else 3
-    print(f"{'CIFAR-10' if asked.cifar10 else 'made-up pictures'}, PyTorch {torch.__version__}")
+    print(f"{'CIFAR-10' if asked.cifar10 else 'made-up images'}, PyTorch {torch.__version__}")
     fine = True
     for name, optimizer, steps, rate in (
         ("SGD", Optimizer(SGD, momentum=0.9, weight_decay=0.5), sgd, 1e-4),

@@ -107,7 +107,7 @@ int __wrap_inflateInit2_(z_stream *z, int bits, const char *version, int size)
 /* ---- what the scenarios work on, made while memory is plenty */
 
 static struct {
-    char folder[FILES_PATH], model_file[FILES_PATH], picture_file[FILES_PATH];
+    char folder[FILES_PATH], model_file[FILES_PATH], image_file[FILES_PATH];
     cn_dataset *digits, *few;
     cn_model *model;
     cn_session *session;
@@ -119,12 +119,11 @@ static int prepare(void **state)
 {
     (void)state;
     static const float mean = 0.3f, std = 0.4f;
-    static const char picture[] = "P2 3 3 9  1 2 3  4 5 6  7 8 9\n";
+    static const char image[] = "P2 3 3 9  1 2 3  4 5 6  7 8 9\n";
     json_set_alloc_funcs(__wrap_malloc, __wrap_free);
     files_make_folder(given.folder);
     files_join(given.model_file, given.folder, "model.safetensors");
-    files_write(files_join(given.picture_file, given.folder, "picture.pgm"), picture,
-                sizeof picture - 1);
+    files_write(files_join(given.image_file, given.folder, "image.pgm"), image, sizeof image - 1);
     assert_int_equal(cn_dataset_load(&given.digits, "digits", CN_SUBSET_TEST, NULL, NULL), CN_OK);
     assert_int_equal(cn_dataset_slice(&given.few, given.digits, 0, 20, NULL), CN_OK);
     assert_int_equal(cn_model_parse(&given.model, layers, (int[]){8, 8, 1}, 10, 1, NULL), CN_OK);
@@ -333,10 +332,10 @@ static cn_status load(cn_error *err)
     return status;
 }
 
-static cn_status load_picture(cn_error *err)
+static cn_status load_image(cn_error *err)
 {
     cn_tensor image = {0}, fitted = {0};
-    cn_status status = cn_image_load(&image, given.picture_file, err);
+    cn_status status = cn_image_load(&image, given.image_file, err);
     assert_true((image.data != NULL) == (status == CN_OK));
     if (status == CN_OK) {
         status = cn_image_fit(&image, (int[]){8, 8, 1}, NULL, &fitted, err);
@@ -389,7 +388,7 @@ static void try(scenario *call)
 #define SCENARIOS(X)                                                        \
     X(parse) X(build) X(load_digits) X(hold_out) X(create_session)          \
     X(create_reference) X(plan_memory) X(fit) X(checkpoint) X(evaluate) X(predict) X(save) X(load)            \
-    X(load_picture) X(check_gradients)
+    X(load_image) X(check_gradients)
 /* clang-format on */
 
 #define TEST(name)                        \

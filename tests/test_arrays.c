@@ -293,8 +293,8 @@ static bytes make_zip(const member *members, int count, bool zip64)
     return b;
 }
 
-/* n pictures of 2 x 3 whose pixels begin at `first`. */
-static bytes make_pictures(int n, int first)
+/* n images of 2 x 3 whose pixels begin at `first`. */
+static bytes make_images(int n, int first)
 {
     char header[128];
     uint8_t data[256];
@@ -355,10 +355,10 @@ static void archives_hold_both_splits(void **state)
     files_join(path, folder, "mnist.npz");
     for (int form = 0; form < 8; form++) {
         bool pack = form & 1, wide = form & 2, zip64 = form & 4;
-        const member members[] = {{"x_test.npy", make_pictures(4, 50), pack, wide},
+        const member members[] = {{"x_test.npy", make_images(4, 50), pack, wide},
                                   {"notes.txt", make_labels(1), false, false},
                                   {"y_test.npy", make_labels(4), !pack, wide},
-                                  {"x_train.npy", make_pictures(7, 10), pack, !wide},
+                                  {"x_train.npy", make_images(7, 10), pack, !wide},
                                   {"y_train.npy", make_labels(7), pack, wide}};
         bytes b = make_zip(members, 5, zip64);
         files_write(path, b.at, b.size);
@@ -369,13 +369,13 @@ static void archives_hold_both_splits(void **state)
     files_remove_folder(folder);
 }
 
-/* Without a word of testing, every fifth picture is for that: number 4 is the first. */
+/* Without a word of testing, every fifth image is for that: number 4 is the first. */
 static void other_names_will_do(void **state)
 {
     (void)state;
     char folder[FILES_PATH], path[FILES_PATH];
     files_make_folder(folder);
-    const member members[] = {{"arr_0.npy", make_pictures(10, 0), true, true},
+    const member members[] = {{"arr_0.npy", make_images(10, 0), true, true},
                               {"arr_1.npy", make_labels(10), true, true}};
     bytes b = make_zip(members, 2, false);
     files_write(files_join(path, folder, "all.npz"), b.at, b.size);
@@ -383,7 +383,7 @@ static void other_names_will_do(void **state)
     check("npz:", path, CN_SUBSET_TEST, 2, 24);
     /* What a file says by its name. */
     files_write(files_join(path, folder, "test_all.npz"), b.at, b.size);
-    const member more[] = {{"images.npy", make_pictures(6, 100), true, true},
+    const member more[] = {{"images.npy", make_images(6, 100), true, true},
                            {"labels.npy", make_labels(6), true, true}};
     b = make_zip(more, 2, false);
     files_write(files_join(path, folder, "train_all.npz"), b.at, b.size);
@@ -400,7 +400,7 @@ static void damaged_archives_are_refused(void **state)
     files_make_folder(folder);
     files_join(path, folder, "a.npz");
     for (int form = 0; form < 2; form++) {
-        const member members[] = {{"x.npy", make_pictures(10, 0), form, form},
+        const member members[] = {{"x.npy", make_images(10, 0), form, form},
                                   {"y.npy", make_labels(10), form, form}};
         bytes b = make_zip(members, 2, form);
         for (size_t size = 0; size < b.size; size++) {
@@ -433,7 +433,7 @@ static void lying_archives_are_refused(void **state)
     char folder[FILES_PATH], path[FILES_PATH];
     files_make_folder(folder);
     files_join(path, folder, "a.npz");
-    member members[] = {{"x.npy", make_pictures(10, 0), false, false},
+    member members[] = {{"x.npy", make_images(10, 0), false, false},
                         {"y.npy", make_labels(10), false, false}};
     bytes good = make_zip(members, 2, false), b = good;
     size_t row = 0;
@@ -472,7 +472,7 @@ static void lying_archives_are_refused(void **state)
     files_remove_folder(folder);
 }
 
-static void labels_lie_beside_their_pictures(void **state)
+static void labels_lie_beside_their_images(void **state)
 {
     (void)state;
     const char *names[][2] = {{"x_train.npy", "y_train.npy"},
@@ -482,7 +482,7 @@ static void labels_lie_beside_their_pictures(void **state)
                               {"train_set_x.npy", "train_set_y.npy"}};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         char folder[FILES_PATH], path[FILES_PATH];
-        bytes images = make_pictures(10, 0), labels = make_labels(10);
+        bytes images = make_images(10, 0), labels = make_labels(10);
         files_make_folder(folder);
         files_write(files_join(path, folder, names[i][1]), labels.at, labels.size);
         files_write(files_join(path, folder, names[i][0]), images.at, images.size);
@@ -492,7 +492,7 @@ static void labels_lie_beside_their_pictures(void **state)
         files_remove_folder(folder);
     }
     char folder[FILES_PATH], path[FILES_PATH];
-    bytes images = make_pictures(10, 0), labels = make_labels(9);
+    bytes images = make_images(10, 0), labels = make_labels(9);
     files_make_folder(folder);
     files_write(files_join(path, folder, "x.npy"), images.at, images.size);
     expect_failure("npy:", path, CN_ERR_IO, "expected labels beside it");
@@ -612,11 +612,11 @@ static void parts_are_told_by_their_names(void **state)
                                     {"X_valid.npy", "Y_valid.npy", "a.npz"}};
     files_make_folder(folder);
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        const member members[] = {{"x_train.npy", make_pictures(6, 0), false, false},
+        const member members[] = {{"x_train.npy", make_images(6, 0), false, false},
                                   {"y_train.npy", make_labels(6), false, false},
-                                  {"x_test.npy", make_pictures(2, 50), false, false},
+                                  {"x_test.npy", make_images(2, 50), false, false},
                                   {"y_test.npy", make_labels(2), false, false},
-                                  {names[i][0], make_pictures(3, 100), false, false},
+                                  {names[i][0], make_images(3, 100), false, false},
                                   {names[i][1], make_labels(3), false, false}};
         bytes b = make_zip(members, 6, false);
         files_write(files_join(path, folder, names[i][2]), b.at, b.size);
@@ -628,7 +628,7 @@ static void parts_are_told_by_their_names(void **state)
     remove(path);
     const char *files[] = {"x_train.npy", "y_train.npy", "x_val.npy", "y_val.npy"};
     for (int i = 0; i < 4; i++) {
-        bytes b = i % 2 ? make_labels(3 + i) : make_pictures(4 + i, 10 * i);
+        bytes b = i % 2 ? make_labels(3 + i) : make_images(4 + i, 10 * i);
         files_write(files_join(path, folder, files[i]), b.at, b.size);
     }
     check("npy:", folder, CN_SUBSET_TRAIN, 4, 0);
@@ -734,10 +734,9 @@ static void files_are_told_by_their_endings(void **state)
 {
     (void)state;
     char folder[FILES_PATH], path[FILES_PATH];
-    const member members[] = {{"x.npy", make_pictures(10, 0), true, false},
+    const member members[] = {{"x.npy", make_images(10, 0), true, false},
                               {"y.npy", make_labels(10), true, false}};
-    bytes zip = make_zip(members, 2, false), images = make_pictures(10, 0),
-          labels = make_labels(10);
+    bytes zip = make_zip(members, 2, false), images = make_images(10, 0), labels = make_labels(10);
     files_make_folder(folder);
     files_write(files_join(path, folder, "Set.NPZ"), zip.at, zip.size);
     check("", path, CN_SUBSET_TRAIN, 8, 0);
@@ -793,7 +792,7 @@ int main(void)
         cmocka_unit_test(other_names_will_do),
         cmocka_unit_test(damaged_archives_are_refused),
         cmocka_unit_test(lying_archives_are_refused),
-        cmocka_unit_test(labels_lie_beside_their_pictures),
+        cmocka_unit_test(labels_lie_beside_their_images),
         cmocka_unit_test(floats_are_normalised_like_bytes),
         cmocka_unit_test(labels_with_gaps_keep_their_names),
         cmocka_unit_test(parts_are_told_by_their_names),

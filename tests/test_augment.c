@@ -173,7 +173,7 @@ static void a_hole_may_be_centred_anywhere(void **state)
 
 /* ---- batches */
 
-/* Random pictures of rows x columns x channels. */
+/* Random images of rows x columns x channels. */
 static cn_dataset *noise(int n, cn_dtype dtype, int rows, int columns, int channels)
 {
     int shape[4] = {n, rows, columns, channels};
@@ -211,7 +211,7 @@ static const cn_augment everything = {.border = CN_BORDER_REFLECT,
                                       .cutout = 4,
                                       .mixup = 0.5};
 
-/* Whatever the batches, a picture of an epoch is the same floats. */
+/* Whatever the batches, an image of an epoch is the same floats. */
 static void batches_change_no_bit(void **state)
 {
     enum { N = 150, ROWS = 9, COLUMNS = 11, CHANNELS = 3, EACH = ROWS * COLUMNS * CHANNELS };
@@ -243,7 +243,7 @@ static void batches_change_no_bit(void **state)
     }
 }
 
-/* The augmented pictures first .. first+n-1 of epoch 1. */
+/* The augmented images first .. first+n-1 of epoch 1. */
 static void run(const cn_dataset *data, const cn_augment *augment, int n, const float *mean,
                 const float *std, float *x, float *targets)
 {
@@ -281,9 +281,9 @@ static void operations_follow_one_another(void **state)
                         .down = d.down,
                         .right = d.right,
                         .flip = d.flip};
-        cn_crop_picture(&crop, plain + i * EACH, moved);
-        cn_warp_picture(&d.warp, shape, a.border, moved, warped);
-        cn_jitter_picture(&d.jitter, shape, 0, 1, warped);
+        cn_crop_image(&crop, plain + i * EACH, moved);
+        cn_warp_image(&d.warp, shape, a.border, moved, warped);
+        cn_jitter_image(&d.jitter, shape, 0, 1, warped);
         for (int k = 0; k < EACH; k++)
             assert_float_equal(x[i * EACH + k], (warped[k] - mean[k % 3]) / std[k % 3], 1e-5);
     }
@@ -291,7 +291,7 @@ static void operations_follow_one_another(void **state)
 }
 
 /* Floats may be anything, so a jitter does not cut them off. */
-static void float_pictures_keep_their_range(void **state)
+static void float_images_keep_their_range(void **state)
 {
     enum { N = 64, EACH = 16 };
     const cn_augment a = {.brightness = 1};
@@ -335,8 +335,8 @@ static void a_cutout_is_a_square_of_zeros(void **state)
     cn_dataset_free(data);
 }
 
-/* Both pictures are as the epoch shows them, and the truth is mixed like they are. */
-static void mixup_mixes_pictures_and_truth(void **state)
+/* Both images are as the epoch shows them, and the truth is mixed like they are. */
+static void mixup_mixes_images_and_truth(void **state)
 {
     enum { N = 40, EACH = 5 * 4 * 2 };
     cn_augment a = {.crop = 2, .flip = CN_FLIP_RANDOM, .cutout = 2};
@@ -485,24 +485,24 @@ static void wrong_texts_are_named(void **state)
     assert_int_equal(cn_augment_parse(&a, NULL, &err), CN_ERR_ARGUMENT);
 }
 
-static void what_does_not_suit_the_pictures_is_refused(void **state)
+static void what_does_not_suit_the_images_is_refused(void **state)
 {
     static const struct {
         cn_augment augment;
         const char *error;
     } wrong[] = {
-        {{.crop = 8}, "fit: crop is 8, expected 0 to 7 for pictures of 8 x 12"},
-        {{.crop = -1}, "fit: crop is -1, expected 0 to 7 for pictures of 8 x 12"},
-        {{.flip = (cn_flip)3}, "fit: flip is 3, expected 0 to 2 for pictures of 8 x 12"},
-        {{.border = (cn_border)2}, "fit: border is 2, expected 0 to 1 for pictures of 8 x 12"},
-        {{.shift = 7.5}, "fit: shift is 7.5, expected 0 to 7 for pictures of 8 x 12"},
-        {{.rotate = 181}, "fit: rotate is 181, expected 0 to 180 for pictures of 8 x 12"},
-        {{.scale = 1}, "fit: scale is 1, expected 0 to 0.9 for pictures of 8 x 12"},
-        {{.brightness = 2}, "fit: brightness is 2, expected 0 to 1 for pictures of 8 x 12"},
-        {{.contrast = -0.5}, "fit: contrast is -0.5, expected 0 to 1 for pictures of 8 x 12"},
-        {{.saturation = NAN}, "fit: saturation is nan, expected 0 to 1 for pictures of 8 x 12"},
-        {{.cutout = 9}, "fit: cutout is 9, expected 0 to 8 for pictures of 8 x 12"},
-        {{.mixup = INFINITY}, "fit: mixup is inf, expected 0 to 1000 for pictures of 8 x 12"},
+        {{.crop = 8}, "fit: crop is 8, expected 0 to 7 for images of 8 x 12"},
+        {{.crop = -1}, "fit: crop is -1, expected 0 to 7 for images of 8 x 12"},
+        {{.flip = (cn_flip)3}, "fit: flip is 3, expected 0 to 2 for images of 8 x 12"},
+        {{.border = (cn_border)2}, "fit: border is 2, expected 0 to 1 for images of 8 x 12"},
+        {{.shift = 7.5}, "fit: shift is 7.5, expected 0 to 7 for images of 8 x 12"},
+        {{.rotate = 181}, "fit: rotate is 181, expected 0 to 180 for images of 8 x 12"},
+        {{.scale = 1}, "fit: scale is 1, expected 0 to 0.9 for images of 8 x 12"},
+        {{.brightness = 2}, "fit: brightness is 2, expected 0 to 1 for images of 8 x 12"},
+        {{.contrast = -0.5}, "fit: contrast is -0.5, expected 0 to 1 for images of 8 x 12"},
+        {{.saturation = NAN}, "fit: saturation is nan, expected 0 to 1 for images of 8 x 12"},
+        {{.cutout = 9}, "fit: cutout is 9, expected 0 to 8 for images of 8 x 12"},
+        {{.mixup = INFINITY}, "fit: mixup is inf, expected 0 to 1000 for images of 8 x 12"},
     };
     const int shape[3] = {8, 12, 1};
     const cn_augment most = {.crop = 7,
@@ -534,14 +534,14 @@ int main(void)
         cmocka_unit_test(a_hole_may_be_centred_anywhere),
         cmocka_unit_test(batches_change_no_bit),
         cmocka_unit_test(operations_follow_one_another),
-        cmocka_unit_test(float_pictures_keep_their_range),
+        cmocka_unit_test(float_images_keep_their_range),
         cmocka_unit_test(a_cutout_is_a_square_of_zeros),
-        cmocka_unit_test(mixup_mixes_pictures_and_truth),
+        cmocka_unit_test(mixup_mixes_images_and_truth),
         cmocka_unit_test(a_single_output_has_one_target),
         cmocka_unit_test(nothing_asked_for_is_the_plain_batch),
         cmocka_unit_test(the_text_form_is_read),
         cmocka_unit_test(wrong_texts_are_named),
-        cmocka_unit_test(what_does_not_suit_the_pictures_is_refused),
+        cmocka_unit_test(what_does_not_suit_the_images_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -97,7 +97,7 @@ static void a_session_that_does_not_train_uses_them(void **state)
     cn_model_free(m);
 }
 
-/* The output for some picture of a model whose parameters are drawn. */
+/* The output for some image of a model whose parameters are drawn. */
 static cn_tensor run(const char *text, cn_model **m, cn_session **s)
 {
     static float x[N];

@@ -15,7 +15,7 @@
 #include "model/model.h"
 #include "train/checkpoint.h"
 
-enum { BATCH = 10, EPOCHS = 3, PICTURES = 87, STEPS = 9 };
+enum { BATCH = 10, EPOCHS = 3, IMAGES = 87, STEPS = 9 };
 
 typedef struct fixture {
     char folder[FILES_PATH], file[FILES_PATH], first[FILES_PATH];
@@ -30,8 +30,8 @@ static int set_up(void **state)
     files_join(f.file, f.folder, "a.checkpoint");
     files_join(f.first, f.folder, "first.checkpoint");
     assert_int_equal(cn_dataset_load(&all, "digits", CN_SUBSET_TEST, NULL, NULL), CN_OK);
-    assert_int_equal(cn_dataset_slice(&f.data, all, 0, PICTURES, NULL), CN_OK);
-    assert_int_equal(cn_dataset_slice(&f.valid, all, PICTURES, 30, NULL), CN_OK);
+    assert_int_equal(cn_dataset_slice(&f.data, all, 0, IMAGES, NULL), CN_OK);
+    assert_int_equal(cn_dataset_slice(&f.valid, all, IMAGES, 30, NULL), CN_OK);
     cn_dataset_free(all);
     *state = &f;
     return 0;
@@ -397,10 +397,10 @@ static void another_training_is_refused_by_name(void **state)
             "augment: flip: the training began with \"none\", found \"random\"");
     REFUSED(best.keep, true, "best: keep: the training began with no, found yes");
     REFUSED(loss.label_smoothing, 0.1, "label smoothing: ");
-    REFUSED(valid, f->data, "validation pictures: not those that the training began with");
-    REFUSED(valid, NULL, "validation pictures: not those");
+    REFUSED(valid, f->data, "validation images: not those that the training began with");
+    REFUSED(valid, NULL, "validation images: not those");
 #undef REFUSED
-    expect_refused(f, network(), f->valid, same, "training pictures: not those");
+    expect_refused(f, network(), f->valid, same, "training images: not those");
     expect_refused(f, network_of("conv 4 3x3 same, relu, maxpool 2, dense 10, softmax"), f->data,
                    (cn_fit_opts){.epochs = 2}, "epochs");
     expect_refused(

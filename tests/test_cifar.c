@@ -10,14 +10,14 @@
 #include "convnet.h"
 #include "files.h"
 
-enum { PLANE = 1024, PICTURE = 3 * PLANE, MOST_RECORDS = 6 };
+enum { PLANE = 1024, IMAGE = 3 * PLANE, MOST_RECORDS = 6 };
 
 typedef struct records {
-    uint8_t at[MOST_RECORDS * (PICTURE + 2)];
+    uint8_t at[MOST_RECORDS * (IMAGE + 2)];
     size_t size;
 } records;
 
-/* What a picture of the file `file` holds at plane c, element i. */
+/* What an image of the file `file` holds at plane c, element i. */
 static uint8_t pixel(int file, int record, int c, int i)
 {
     return (uint8_t)(file * 31 + record * 7 + c * 100 + i);
@@ -72,9 +72,9 @@ static void expect_failure(const char *kind, const char *folder, cn_subset split
     assert_says(err, part);
 }
 
-static void check_picture(const cn_dataset *data, int i, int file, int record)
+static void check_image(const cn_dataset *data, int i, int file, int record)
 {
-    static float x[PICTURE];
+    static float x[IMAGE];
     int32_t label;
     cn_dataset_batch(data, &i, 1, NULL, NULL, x, &label);
     for (int k = 0; k < PLANE; k++)
@@ -98,7 +98,7 @@ static void five_batches_are_one_set(void **state)
         for (int i = 0; i < 10; i++) {
             int file = 1 + i / 2;
             assert_int_equal(cn_dataset_label(data, i), i % 2 ? 9 - file : file);
-            check_picture(data, i, file, i % 2);
+            check_image(data, i, file, i % 2);
         }
         assert_string_equal(cn_dataset_class_name(data, 0), "airplane");
         assert_string_equal(cn_dataset_class_name(data, 9), "truck");
@@ -107,7 +107,7 @@ static void five_batches_are_one_set(void **state)
         assert_int_equal(load(&data, by_name ? "cifar10:" : "", folder, CN_SUBSET_TEST, NULL),
                          CN_OK);
         assert_int_equal(cn_dataset_size(data), 2);
-        check_picture(data, 1, 6, 1);
+        check_image(data, 1, 6, 1);
         cn_dataset_free(data);
     }
     files_remove_folder(folder);
@@ -129,14 +129,14 @@ static void parts_of_the_test_set_will_do(void **state)
     write_records(folder, "test_batch.txt", &more);
     assert_int_equal(load(&data, "cifar10:", folder, CN_SUBSET_TEST, NULL), CN_OK);
     assert_int_equal(cn_dataset_size(data), 5);
-    check_picture(data, 0, 6, 0);
-    check_picture(data, 4, 7, 2);
+    check_image(data, 0, 6, 0);
+    check_image(data, 4, 7, 2);
     cn_dataset_free(data);
     data = NULL;
     remove(files_join(path, folder, "test_batch_rest.bin"));
     assert_int_equal(load(&data, "cifar10:", folder, CN_SUBSET_TEST, NULL), CN_OK);
     assert_int_equal(cn_dataset_size(data), 5);
-    check_picture(data, 4, 7, 2);
+    check_image(data, 4, 7, 2);
     cn_dataset_free(data);
     data = NULL;
     write_records(folder, "test_batch.bin", &more);
@@ -165,7 +165,7 @@ static void the_hundred_classes_have_fine_labels(void **state)
     assert_int_equal(cn_dataset_label(data, 1), 1);
     assert_string_equal(cn_dataset_class_name(data, 99), "worm");
     assert_string_equal(cn_dataset_class_name(data, 1), "aquarium_fish");
-    check_picture(data, 1, 0, 1);
+    check_image(data, 1, 0, 1);
     cn_dataset_free(data);
     r.at[1] = 100;
     write_records(folder, "train.bin", &r);
@@ -189,11 +189,11 @@ static void what_is_wrong_is_said(void **state)
     remove(files_join(path, folder, "data_batch_4.bin"));
     expect_failure("", folder, CN_SUBSET_TRAIN, CN_ERR_IO, "expected data_batch_4.bin");
     records r = make_records(4, "ab", false);
-    r.at[PICTURE + 1] = 10;
+    r.at[IMAGE + 1] = 10;
     write_records(folder, "data_batch_4.bin", &r);
     expect_failure("cifar10:", folder, CN_SUBSET_TRAIN, CN_ERR_FORMAT,
                    "data_batch_4.bin: byte 3073: label 10, expected 0 to 9");
-    const size_t cuts[] = {0, 1, PICTURE, PICTURE + 2, 2 * PICTURE + 1};
+    const size_t cuts[] = {0, 1, IMAGE, IMAGE + 2, 2 * IMAGE + 1};
     const char *found[] = {"byte 0: expected a record of 3073 bytes, found 0",
                            "byte 0: expected a record of 3073 bytes, found 1",
                            "byte 0: expected a record of 3073 bytes, found 3072",
@@ -212,12 +212,12 @@ static void what_is_wrong_is_said(void **state)
     expect_failure("cifar10:", folder, CN_SUBSET_TEST, CN_ERR_IO, "No such file or directory");
 }
 
-/* Zeros without end are pictures of airplanes without end: gzip's members, one after the other, 300
+/* Zeros without end are images of airplanes without end: gzip's members, one after the other, 300
  * kB that would unpack to 307 MB. */
 static void a_bomb_is_stopped(void **state)
 {
     (void)state;
-    enum { MEMBER = 1 << 20, MEMBERS = 100001LL * (PICTURE + 1) / MEMBER + 1 };
+    enum { MEMBER = 1 << 20, MEMBERS = 100001LL * (IMAGE + 1) / MEMBER + 1 };
     char folder[FILES_PATH], path[FILES_PATH];
     size_t size;
     files_make_folder(folder);
@@ -234,7 +234,7 @@ static void a_bomb_is_stopped(void **state)
     free(member);
     free(zeros);
     expect_failure("cifar10:", folder, CN_SUBSET_TEST, CN_ERR_UNSUPPORTED,
-                   "more than 100000 pictures");
+                   "more than 100000 images");
     files_remove_folder(folder);
 }
 
@@ -255,7 +255,7 @@ static void xz_is_unpacked(void **state)
     files_make_folder(folder);
     files_write(files_join(path, folder, "test_batch.bin.xz"), xz_record, sizeof xz_record);
 #ifdef CONVNET_HAVE_LZMA
-    static float x[PICTURE];
+    static float x[IMAGE];
     int32_t label, harmless = 0;
     cn_dataset *data = NULL;
     assert_int_equal(load(&data, "cifar10:", folder, CN_SUBSET_TEST, NULL), CN_OK);
@@ -281,7 +281,7 @@ static void xz_is_unpacked(void **state)
         }
         assert_int_equal(cn_dataset_size(data), 1);
         cn_dataset_batch(data, (int[]){0}, 1, NULL, NULL, x, &label);
-        for (int i = 0; i < PICTURE; i++) assert_true(x[i] == 0 && label == 0);
+        for (int i = 0; i < IMAGE; i++) assert_true(x[i] == 0 && label == 0);
         cn_dataset_free(data);
         data = NULL;
         harmless++;

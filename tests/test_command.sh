@@ -135,7 +135,7 @@ usage_errors() {
         train --json=1
     wrong_usage 'convnet train: what is "digits" for?; convnet train --help tells more' train digits
     wrong_usage 'convnet evaluate: FILE is missing; convnet evaluate --help tells more' evaluate
-    wrong_usage 'convnet predict: FILE PICTURE... is missing; convnet predict --help tells more' \
+    wrong_usage 'convnet predict: FILE IMAGE... is missing; convnet predict --help tells more' \
         predict model.safetensors
     wrong_usage 'convnet summary: --shape wants rows x columns x channels, as in 28x28x1, not "28"' \
         summary lenet5 --shape 28
@@ -308,7 +308,7 @@ recipes() {
 }
 
 # Writes digit.pgm: what the model trained above has seen of a 7 or so does not matter here.
-pictures() {
+images() {
     printf 'P2 8 8 16\n%s\n' "0 0 7 8 13 16 15 1 0 0 7 7 4 11 12 0 0 0 0 0 8 13 1 0 0 4 8 8 15 15 6 0
         0 2 11 15 15 4 0 0 0 0 0 16 5 0 0 0 0 0 9 15 1 0 0 0 0 0 13 5 0 0 0 0" >seven.pgm
     mkdir folder.png
@@ -340,7 +340,7 @@ continuing() {
     [ -f model.safetensors ] || fail "$last: no model.safetensors"
 }
 
-# Four pictures of 2 x 2: label 1 where the left column is bright.
+# Four images of 2 x 2: label 1 where the left column is bright.
 other_data() {
     mkdir tiny
     local set pixel
@@ -368,9 +368,9 @@ other_data() {
     run evaluate model.safetensors --data tiny
     expect_status 0
     expect_out_has "100.00 % (4 of 4)"
-    fails "a.safetensors on idx:tiny: evaluate: the model takes pictures of (8, 8, 1), the data has (2, 2, 1)" \
+    fails "a.safetensors on idx:tiny: evaluate: the model takes images of (8, 8, 1), the data has (2, 2, 1)" \
         evaluate a.safetensors --data idx:tiny
-    fails "the model takes pictures of (8, 8, 1), the data has (2, 2, 1)" \
+    fails "the model takes images of (8, 8, 1), the data has (2, 2, 1)" \
         train --model a.safetensors --data idx:tiny --validation-split 0 --quiet
     fails "has 5 outputs, the data 2 classes" train --data idx:tiny --validation-split 0 --model "dense 5" --quiet
     fails "idx:tiny: --validation-split 0.1 of 4 images would hold out none; --validation-split 0 trains on all of them" \
@@ -532,21 +532,21 @@ size_of() {
 }
 
 augmenting() {
-    run augment --augment "crop=2 rotate=20 cutout=3" --pictures 3 --epochs 4 --out sheet.pnm --json
+    run augment --augment "crop=2 rotate=20 cutout=3" --images 3 --epochs 4 --out sheet.pnm --json
     expect_status 0
-    expect_keys "$out" file pictures epochs
+    expect_keys "$out" file images epochs
     # 8 times as large, with frames of 4.
     [ "$(size_of sheet.pnm)" = "344 208" ] || fail "$last: a sheet of $(size_of sheet.pnm)"
     cp sheet.pnm other.pnm
-    run augment --augment "crop=2 rotate=20 cutout=3" --pictures 3 --epochs 4 --out sheet.pnm
+    run augment --augment "crop=2 rotate=20 cutout=3" --images 3 --epochs 4 --out sheet.pnm
     cmp -s sheet.pnm other.pnm || fail "$last: another sheet the second time"
-    run augment --augment "crop=2 rotate=20 cutout=3" --pictures 3 --epochs 4 --out sheet.pnm --seed 1
+    run augment --augment "crop=2 rotate=20 cutout=3" --images 3 --epochs 4 --out sheet.pnm --seed 1
     ! cmp -s sheet.pnm other.pnm || fail "$last: the seed changes nothing"
     fails "expected crop=PIXELS, found \"crop=x\"" augment --augment crop=x
-    fails "crop is 8, expected 0 to 7 for pictures of 8 x 8" augment --augment crop=8
+    fails "crop is 8, expected 0 to 7 for images of 8 x 8" augment --augment crop=8
     fails "sheet.gif: expected a name that ends in .png, .pnm or .pgm" augment --out sheet.gif
     fails "no/such/sheet.pnm" augment --out no/such/sheet.pnm
-    fails "expected at most 30000 x 30000" augment --pictures 1000
+    fails "expected at most 30000 x 30000" augment --images 1000
 
     # What is seen in training does not depend on threads, and is another training.
     local words="crop=1 shift=0.5 rotate=10 scale=0.1 jitter=0.2 cutout=2 mixup=0.2 border=reflect"
@@ -833,7 +833,7 @@ gradients
 training
 recipes
 same_bytes
-pictures
+images
 continuing
 other_data
 parts_of_a_set

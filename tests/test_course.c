@@ -156,9 +156,8 @@ static void distribute(const course_case *c, cn_tensor r[RESULTS], cn_dtype dtyp
 
 static void run(const course_case *c, cn_tensor r[RESULTS], cn_dtype dtype)
 {
-    const bool is_picture = c->function == ZERO_PAD || c->function == CREATE_MASK_FROM_WINDOW;
-    const result inputs[] = {is_picture ? X : A_PREV, c->function == POOL_BACKWARD ? DA : W, B, W,
-                             B};
+    const bool is_image = c->function == ZERO_PAD || c->function == CREATE_MASK_FROM_WINDOW;
+    const result inputs[] = {is_image ? X : A_PREV, c->function == POOL_BACKWARD ? DA : W, B, W, B};
     cn_conv_cache conv_cache;
     cn_pool_cache pool_cache;
     cn_rng rng;

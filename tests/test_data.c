@@ -190,15 +190,15 @@ static void every_flipped_bit_of_idx_is_noticed(void **state)
 
 /* ---- Folders */
 
-enum { PICTURES = 6, SIDE = 2 };
+enum { IMAGES = 6, SIDE = 2 };
 
-/* A complete set: 6 pictures of 2 x 2 to train on, labels 0..5, and 2 to test on. */
+/* A complete set: 6 images of 2 x 2 to train on, labels 0..5, and 2 to test on. */
 static void write_set(const char *folder, bool packed, char mark)
 {
     const char *splits[] = {"train", "t10k"};
     for (int i = 0; i < 2; i++) {
         char name[64], path[FILES_PATH];
-        uint32_t n = i == 0 ? PICTURES : 2;
+        uint32_t n = i == 0 ? IMAGES : 2;
         bytes images = make_idx(0x08, 3, (uint32_t[]){n, SIDE, SIDE}, n * SIDE * SIDE);
         bytes labels = make_idx(0x08, 1, (uint32_t[]){n}, n);
         if (packed) images = pack(&images), labels = pack(&labels);
@@ -224,7 +224,7 @@ static void the_four_files_are_found_in_every_spelling(void **state)
     const struct {
         const char *kind;
         int classes;
-    } kinds[] = {{"mnist:", 10}, {"idx:", PICTURES}, {"", PICTURES}};
+    } kinds[] = {{"mnist:", 10}, {"idx:", IMAGES}, {"", IMAGES}};
     for (int spelling = 0; spelling < 4; spelling++) {
         char folder[FILES_PATH];
         files_make_folder(folder);
@@ -232,7 +232,7 @@ static void the_four_files_are_found_in_every_spelling(void **state)
         for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
             cn_dataset *data = NULL;
             assert_int_equal(load(&data, kinds[k].kind, folder, NULL), CN_OK);
-            assert_int_equal(cn_dataset_size(data), PICTURES);
+            assert_int_equal(cn_dataset_size(data), IMAGES);
             assert_int_equal(cn_dataset_classes(data), kinds[k].classes);
             assert_memory_equal(cn_dataset_shape(data), ((int[]){SIDE, SIDE, 1}), 12);
             assert_int_equal(cn_dataset_label(data, 3), 3);
@@ -351,7 +351,7 @@ static void digits_are_embedded(void **state)
     assert_int_equal(cn_dataset_classes(test), 10);
     assert_memory_equal(cn_dataset_shape(test), ((int[]){8, 8, 1}), 12);
     assert_string_equal(cn_dataset_class_name(test, 7), "7");
-    /* Pictures 0 to 4 show 0 to 4; number 4 is the first for testing. */
+    /* Images 0 to 4 show 0 to 4; number 4 is the first for testing. */
     for (int i = 0; i < 4; i++) assert_int_equal(cn_dataset_label(train, i), i);
     assert_int_equal(cn_dataset_label(train, 4), 5);
     assert_int_equal(cn_dataset_label(test, 0), 4);
@@ -411,7 +411,7 @@ static void a_wrong_set_is_refused(void **state)
     cn_dataset *data = NULL;
     cn_error err;
     assert_int_equal(cn_dataset_create(&data, &images, labels, 3, &err), CN_ERR_FORMAT);
-    assert_says(err, "picture 1: element 0 is inf");
+    assert_says(err, "image 1: element 0 is inf");
     pixels[2] = 0;
     assert_int_equal(cn_dataset_create(&data, &images, labels, 3, &err), CN_ERR_FORMAT);
     assert_says(err, "label 1 is 3, expected 0 to 2");
@@ -516,7 +516,7 @@ static bool begins_with_p(const uint8_t *head, size_t size)
     return size > 0 && head[0] == 'p';
 }
 
-/* A device without an end is not read to its limit to find that it is no picture. */
+/* A device without an end is not read to its limit to find that it is no image. */
 static void what_is_not_accepted_is_not_read(void **state)
 {
     char folder[FILES_PATH], path[FILES_PATH];

@@ -185,7 +185,7 @@ static void nothing_is_made_of_nan(void **state)
         cn_model_free(model);
     }
     cn_model *model = make_model(text);
-    expect_error(model, NAN, "predict: the output is not finite; the first NaN is in the pictures");
+    expect_error(model, NAN, "predict: the output is not finite; the first NaN is in the images");
     cn_model_free(model);
 }
 

@@ -19,7 +19,7 @@
 enum { N = 23, SIDE = 5, EACH = SIDE * SIDE, BATCH = 4, STEPS = 6, EPOCHS = 3 };
 static const float mean[1] = {0.5f}, std[1] = {0.25f};
 
-/* Picture i has the label i; its pixels tell it, too. */
+/* Image i has the label i; its pixels tell it, too. */
 static cn_dataset *numbered(void)
 {
     uint8_t pixels[N * EACH];
@@ -131,7 +131,7 @@ static void it_may_end_at_any_time(void **state)
     cn_dataset_free(data);
 }
 
-static void pictures_may_keep_their_order(void **state)
+static void images_may_keep_their_order(void **state)
 {
     float x[BATCH * EACH];
     cn_dataset *data = numbered();
@@ -195,7 +195,7 @@ int main(void)
         cmocka_unit_test(batches_are_the_same_in_the_background),
         cmocka_unit_test(a_batch_stays_until_the_next_is_asked_for),
         cmocka_unit_test(it_may_end_at_any_time),
-        cmocka_unit_test(pictures_may_keep_their_order),
+        cmocka_unit_test(images_may_keep_their_order),
         cmocka_unit_test(a_child_goes_on_alone),
         cmocka_unit_test(a_wrong_augmentation_starts_nothing),
     };

@@ -29,7 +29,7 @@ static void expect_failure(const char *path, cn_subset split, cn_status status, 
 
 #include <hdf5.h>
 
-enum { ROWS = 3, COLUMNS = 2, CHANNELS = 3, PICTURE = ROWS * COLUMNS * CHANNELS, MOST = 16 };
+enum { ROWS = 3, COLUMNS = 2, CHANNELS = 3, IMAGE = ROWS * COLUMNS * CHANNELS, MOST = 16 };
 
 static void put(hid_t file, const char *name, hid_t stored, hid_t type, int rank,
                 const hsize_t *shape, const void *data)
@@ -50,14 +50,14 @@ static hid_t create(const char *folder, const char *name)
     return file;
 }
 
-/* n pictures of bytes first, first + 1 ... and labels 0, 1, 2, 0 ... as (n), or as (1, n). */
+/* n images of bytes first, first + 1 ... and labels 0, 1, 2, 0 ... as (n), or as (1, n). */
 static void put_set(hid_t file, const char *images, const char *labels, hsize_t n, int first,
                     bool flat)
 {
-    uint8_t pixels[MOST * PICTURE];
+    uint8_t pixels[MOST * IMAGE];
     int64_t numbers[MOST];
     assert_true(n <= MOST);
-    for (size_t i = 0; i < n * PICTURE; i++) pixels[i] = (uint8_t)((size_t)first + i);
+    for (size_t i = 0; i < n * IMAGE; i++) pixels[i] = (uint8_t)((size_t)first + i);
     for (size_t i = 0; i < n; i++) numbers[i] = (int64_t)i % 3;
     put(file, images, H5T_STD_U8LE, H5T_NATIVE_UINT8, 4, (hsize_t[]){n, ROWS, COLUMNS, CHANNELS},
         pixels);
@@ -72,7 +72,7 @@ static void check(const char *kind, const char *path, cn_subset split, int n, in
 {
     cn_dataset *data = NULL;
     cn_error err = {CN_OK, ""};
-    float x[PICTURE];
+    float x[IMAGE];
     int32_t label;
     if (load(&data, kind, path, split, &err) != CN_OK) fail_msg("%s%s: %s", kind, path, err.text);
     assert_int_equal(cn_dataset_size(data), n);
@@ -80,8 +80,8 @@ static void check(const char *kind, const char *path, cn_subset split, int n, in
     assert_memory_equal(cn_dataset_shape(data), ((int[]){ROWS, COLUMNS, CHANNELS}), 12);
     cn_dataset_batch(data, (int[]){1}, 1, NULL, NULL, x, &label);
     assert_int_equal(label, 1);
-    for (int i = 0; i < PICTURE; i++)
-        assert_float_equal(x[i], (float)(first + PICTURE + i) / 255, 1e-6);
+    for (int i = 0; i < IMAGE; i++)
+        assert_float_equal(x[i], (float)(first + IMAGE + i) / 255, 1e-6);
     cn_dataset_free(data);
 }
 
@@ -97,7 +97,7 @@ static void the_courses_form_is_read(void **state)
     put(file, "list_classes", H5T_STD_I64LE, H5T_NATIVE_INT64, 1, (hsize_t[]){4}, classes);
     H5Fclose(file);
     file = create(folder, "test_hands.h5");
-    /* As many test pictures as classes: the list of classes is not taken for labels. */
+    /* As many test images as classes: the list of classes is not taken for labels. */
     put_set(file, "test_set_x", "test_set_y", 4, 20, true);
     put(file, "list_classes", H5T_STD_I64LE, H5T_NATIVE_INT64, 1, (hsize_t[]){4}, classes);
     H5Fclose(file);
@@ -266,7 +266,7 @@ static void a_later_version_is_libhdf5s_to_refuse(void **state)
     files_remove_folder(folder);
 }
 
-/* A dataset of 2^31 pictures of which nothing is stored; one whose values lie in another file; one
+/* A dataset of 2^31 images of which nothing is stored; one whose values lie in another file; one
  * whose chunks compress better than deflate can. */
 static void put_lie(const char *folder, int kind)
 {

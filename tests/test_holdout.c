@@ -9,7 +9,7 @@
 
 #include "convnet.h"
 
-/* n pictures of one pixel, picture i of brightness i, label i % 3. */
+/* n images of one pixel, image i of brightness i, label i % 3. */
 static cn_dataset *numbered(int n)
 {
     uint8_t pixels[250];
@@ -70,7 +70,7 @@ static void any_fraction_divides_without_loss(void **state)
     cn_dataset_free(data);
 }
 
-/* Of 84 or 83 pictures a class, each gives its share, and the seed says which. */
+/* Of 84 or 83 images a class, each gives its share, and the seed says which. */
 static void a_split_takes_a_share_of_every_class(void **state)
 {
     static const double fractions[] = {0.02, 0.1, 1.0 / 3, 0.9};
@@ -156,7 +156,7 @@ static void a_selection_may_repeat_and_must_exist(void **state)
     part = NULL;
     cn_error err;
     assert_int_equal(cn_dataset_select(&part, data, (int[]){3, 10}, 2, &err), CN_ERR_ARGUMENT);
-    assert_string_equal(err.text, "dataset selection: picture 10, expected 0 to 9");
+    assert_string_equal(err.text, "dataset selection: image 10, expected 0 to 9");
     assert_int_equal(cn_dataset_select(&part, data, (int[]){3}, 0, NULL), CN_ERR_SHAPE);
     assert_null(part);
     cn_dataset_free(data);

@@ -40,7 +40,7 @@ enum {
  * 2^-24 = 6e-8 add up to less than this. PyTorch's gradcheck, in double, allows 1e-3.
  *
  * Models with branches have up to twelve layers one behind the other instead of three, and a dense
- * layer behind a picture sums thousands of products: how much of their rounding stays depends on
+ * layer behind an image sums thousands of products: how much of their rounding stays depends on
  * the order that the compiler sums in, too.
  *
  * The gradient behind a softmax sums to zero over each row, behind a batch norm over each channel:

@@ -98,8 +98,8 @@ static void names_the_first_array_of_all(void **state)
         const char *layer, *what;
         bool nan;
     } cases[] = {
-        {NULL, NAN, "input", "the pictures", true},
-        {NULL, INFINITY, "input", "the pictures", false},
+        {NULL, NAN, "input", "the images", true},
+        {NULL, INFINITY, "input", "the images", false},
         {"conv2d_1.bias", NAN, "conv2d_1", "conv2d_1.bias", true},
         {"dense_2.weight", INFINITY, "dense_2", "dense_2.weight", false},
         {"dense_1.weight", 3e38f, "dense_1", "the output of dense_1", false},

@@ -6,7 +6,7 @@
 #include <cmocka.h>
 
 #include "files.h"
-#include "formats/picture.h"
+#include "formats/image.h"
 
 #ifdef CONVNET_HAVE_PNG
 #include <png.h>
@@ -114,7 +114,7 @@ static void expect_shown(const uint8_t *bytes, size_t size, uint32_t orientation
 {
     cn_tensor t = {0};
     cn_error err = {CN_OK, ""};
-    if (cn_picture_decode(&t, "image", bytes, size, CN_PICTURE_AS_STORED, &err) != CN_OK)
+    if (cn_image_decode(&t, "image", bytes, size, CN_IMAGE_AS_STORED, &err) != CN_OK)
         fail_msg("%s", err.text);
     int height = shown[orientation].height, width = 6 / height;
     assert_memory_equal(t.shape, ((int[]){height * side, width * side, 1}), 12);

@@ -145,10 +145,10 @@ static double accuracy(const char *text, const cn_dataset *data, const cn_datase
     return metrics.accuracy;
 }
 
-static void learns_as_well(const char *text, const char *spec, int pictures, int epochs,
-                           double least, double margin)
+static void learns_as_well(const char *text, const char *spec, int images, int epochs, double least,
+                           double margin)
 {
-    cn_dataset *data = load(spec, CN_SUBSET_TRAIN, pictures),
+    cn_dataset *data = load(spec, CN_SUBSET_TRAIN, images),
                *test = load(spec, CN_SUBSET_TEST, 2000);
     const double exact = accuracy(text, data, test, epochs, CN_PRECISION_F32);
     const double rounded = accuracy(text, data, test, epochs, CN_PRECISION_BF16);

@@ -1,5 +1,5 @@
 #!/bin/sh
-# The recipe for CIFAR-10, cut short: 900 pictures and three epochs, where the data lies beside the
+# The recipe for CIFAR-10, cut short: 900 images and three epochs, where the data lies beside the
 # source tree (see test_readme.sh). The loss must fall as it did when the recipe was made; another
 # instruction set rounds otherwise, which over these steps makes less than the 5 % that are allowed.
 #

@@ -109,7 +109,7 @@ refused "k.checkpoint: epochs: the training began with 60, found 7" --epochs 7
 refused "k.checkpoint: batch: the training began with 8, found 16" --batch 16
 refused "k.checkpoint: precision: the training began with \"f32\", found \"bf16\"" --precision bf16
 refused "learning rate: the training began with 0.002, found 0.5" --rate 0.5
-refused "k.checkpoint: training pictures: not those that the training began with" --valid 0.2
+refused "k.checkpoint: training images: not those that the training began with" --valid 0.2
 refused "leave --model out" --model lenet5
 refused "a.txt" --resume a.txt
 refused "t.safetensors: no checkpoint" --resume t.safetensors

@@ -13,18 +13,18 @@
 
 #include "train/train.h"
 
-enum { PICTURES = 37, SIDE = 4, BATCH = 8, STEPS = 5 };
+enum { IMAGES = 37, SIDE = 4, BATCH = 8, STEPS = 5 };
 static const int shape[3] = {SIDE, SIDE, 1};
 
-/* Pictures of noise whose upper (class 0) or lower half (class 1) is brighter. */
+/* Images of noise whose upper (class 0) or lower half (class 1) is brighter. */
 static cn_dataset *halves(void)
 {
-    uint8_t pixels[PICTURES * SIDE * SIDE];
-    int32_t labels[PICTURES];
+    uint8_t pixels[IMAGES * SIDE * SIDE];
+    int32_t labels[IMAGES];
     cn_dataset *data = NULL;
     cn_rng rng;
     cn_rng_seed(&rng, 5);
-    for (int i = 0; i < PICTURES; i++) {
+    for (int i = 0; i < IMAGES; i++) {
         labels[i] = (int32_t)cn_rng_randint(&rng, 0, 2);
         for (int k = 0; k < SIDE * SIDE; k++) {
             bool bright = (k >= SIDE * SIDE / 2) == (labels[i] == 1);
@@ -32,7 +32,7 @@ static cn_dataset *halves(void)
                 (uint8_t)(cn_rng_randint(&rng, 0, 100) + (bright ? 80 : 0));
         }
     }
-    cn_tensor images = cn_tensor_view(CN_DTYPE_U8, 4, (int[]){PICTURES, SIDE, SIDE, 1}, pixels);
+    cn_tensor images = cn_tensor_view(CN_DTYPE_U8, 4, (int[]){IMAGES, SIDE, SIDE, 1}, pixels);
     assert_int_equal(cn_dataset_create(&data, &images, labels, 2, NULL), CN_OK);
     return data;
 }
@@ -80,7 +80,7 @@ static void train_by_hand(cn_model *model, const cn_dataset *data, int steps, do
     for (int step = 0; step < steps; step++) {
         int index[BATCH], first = step % STEPS * BATCH, m = 0;
         double loss;
-        for (; m < BATCH && first + m < PICTURES; m++) index[m] = first + m;
+        for (; m < BATCH && first + m < IMAGES; m++) index[m] = first + m;
         cn_dataset_batch(data, index, m, NULL, NULL, x, labels);
         cn_tensor X = cn_tensor_view(CN_DTYPE_F32, 4, (int[]){m, SIDE, SIDE, 1}, x);
         cn_tensor Y = cn_tensor_view(CN_DTYPE_I32, 1, (int[]){m}, labels);
@@ -303,7 +303,7 @@ static void what_cannot_be_trained_is_refused(void **state)
         {{.batch = -2}, "fit: a batch of -2, expected at least 1"},
         {{.learning_rate = -0.5}, "fit: learning rate -0.5, expected a positive number"},
         {{.schedule = {.kind = (cn_schedule_kind)9}}, "fit: unknown schedule 9"},
-        {{.augment.crop = 4}, "augmentation: crop is 4, expected 0 to 3 for pictures of 4 x 4"},
+        {{.augment.crop = 4}, "augmentation: crop is 4, expected 0 to 3 for images of 4 x 4"},
     };
     cn_dataset *data = halves(), *other = NULL;
     cn_model *model = network(), *three = NULL;
@@ -319,7 +319,7 @@ static void what_cannot_be_trained_is_refused(void **state)
     assert_int_equal(cn_dataset_load(&other, "digits", CN_SUBSET_TEST, NULL, NULL), CN_OK);
     assert_int_equal(cn_fit(model, other, NULL, NULL, &err), CN_ERR_SHAPE);
     assert_string_equal(err.text,
-                        "fit: the model takes pictures of (4, 4, 1), the data has (8, 8, 1)");
+                        "fit: the model takes images of (4, 4, 1), the data has (8, 8, 1)");
     assert_int_equal(cn_model_parse(&three, "dense 3", shape, 3, 0, NULL), CN_OK);
     assert_int_equal(cn_fit(three, data, NULL, NULL, &err), CN_ERR_SHAPE);
     assert_string_equal(err.text, "fit: the model has 3 outputs, the data 2 classes");
@@ -334,7 +334,7 @@ static void a_batch_may_exceed_the_data(void **state)
     (void)state;
     cn_dataset *data = halves();
     cn_model *a = network(), *b = network();
-    cn_fit_opts exact = {.batch = PICTURES}, large = {.batch = INT32_MAX};
+    cn_fit_opts exact = {.batch = IMAGES}, large = {.batch = INT32_MAX};
     assert_int_equal(cn_fit(a, data, &exact, NULL, NULL), CN_OK);
     assert_int_equal(cn_fit(b, data, &large, NULL, NULL), CN_OK);
     assert_same_weights(a, b);
@@ -356,12 +356,12 @@ static void confusions_add_up(void **state)
     assert_int_equal(
         cn_evaluate(one, data, &(cn_evaluate_opts){.threads = 2}, &metrics, confusion, NULL),
         CN_OK);
-    for (int i = 0; i < PICTURES; i++) labels[cn_dataset_label(data, i)]++;
-    assert_int_equal(metrics.count, PICTURES);
+    for (int i = 0; i < IMAGES; i++) labels[cn_dataset_label(data, i)]++;
+    assert_int_equal(metrics.count, IMAGES);
     assert_int_equal(confusion[0] + confusion[1], labels[0]);
     assert_int_equal(confusion[2] + confusion[3], labels[1]);
     assert_int_equal(confusion[0] + confusion[3], metrics.correct);
-    assert_float_equal(metrics.accuracy, (double)metrics.correct / PICTURES, 0);
+    assert_float_equal(metrics.accuracy, (double)metrics.correct / IMAGES, 0);
     assert_true(metrics.accuracy > 0.9);
     assert_int_equal(cn_evaluate(one, data, &(cn_evaluate_opts){.threads = 1}, NULL, NULL, NULL),
                      CN_ERR_ARGUMENT);
@@ -369,7 +369,7 @@ static void confusions_add_up(void **state)
     cn_dataset_free(data);
 }
 
-/* Averages of cn_session_predict's outputs over pictures that the test has moved itself. */
+/* Averages of cn_session_predict's outputs over images that the test has moved itself. */
 static void views_are_averaged(void **state)
 {
     static const char *const networks[] = {"conv 4 3x3 same, tanh, dense 2",
@@ -385,36 +385,36 @@ static void views_are_averaged(void **state)
     for (int k = 0; k < 4; k++) {
         cn_model *model = NULL;
         cn_session *session = NULL;
-        float plain[PICTURES * EACH], x[PICTURES * EACH];
-        int index[PICTURES], correct = 0;
-        int32_t labels[PICTURES];
-        double logit[PICTURES] = {0}, loss = 0;
-        for (int i = 0; i < PICTURES; i++) index[i] = i;
-        cn_dataset_batch(data, index, PICTURES, NULL, NULL, plain, labels);
+        float plain[IMAGES * EACH], x[IMAGES * EACH];
+        int index[IMAGES], correct = 0;
+        int32_t labels[IMAGES];
+        double logit[IMAGES] = {0}, loss = 0;
+        for (int i = 0; i < IMAGES; i++) index[i] = i;
+        cn_dataset_batch(data, index, IMAGES, NULL, NULL, plain, labels);
         assert_int_equal(cn_model_parse(&model, networks[k / 2], shape, 2, 8, NULL), CN_OK);
-        cn_session_opts opts = {.batch = PICTURES};
+        cn_session_opts opts = {.batch = IMAGES};
         assert_int_equal(cn_session_create(&session, model, &opts, NULL), CN_OK);
         for (size_t v = 0; v < sizeof views / sizeof *views; v++) {
-            for (int i = 0; i < PICTURES * EACH; i++) {
+            for (int i = 0; i < IMAGES * EACH; i++) {
                 int r = i % EACH / SIDE + views[v].move, c = i % SIDE;
                 c = (views[v].flip ? SIDE - 1 - c : c) + views[v].move;
                 r = r < 0 ? -r : r >= SIDE ? 2 * (SIDE - 1) - r : r;
                 c = c < 0 ? -c : c >= SIDE ? 2 * (SIDE - 1) - c : c;
                 x[i] = plain[i / EACH * EACH + r * SIDE + c];
             }
-            cn_tensor X = cn_tensor_view(CN_DTYPE_F32, 4, (int[]){PICTURES, SIDE, SIDE, 1}, x),
+            cn_tensor X = cn_tensor_view(CN_DTYPE_F32, 4, (int[]){IMAGES, SIDE, SIDE, 1}, x),
                       Y = {0};
             assert_int_equal(cn_session_predict(session, &X, &Y, NULL), CN_OK);
             const float *y = Y.data;
-            for (int i = 0; i < PICTURES; i++)
+            for (int i = 0; i < IMAGES; i++)
                 logit[i] += views[v].weight[k % 2] *
                             (k < 2 ? log(y[2 * i + 1]) - log(y[2 * i]) : log(y[i] / (1.0 - y[i])));
             cn_tensor_free(&Y);
         }
-        for (int i = 0; i < PICTURES; i++) {
+        for (int i = 0; i < IMAGES; i++) {
             double p = 1 / (1 + exp(-logit[i]));
             correct += (p > 0.5) == (labels[i] == 1);
-            loss -= log(labels[i] ? p : 1 - p) / PICTURES;
+            loss -= log(labels[i] ? p : 1 - p) / IMAGES;
         }
         cn_metrics metrics;
         cn_evaluate_opts with = {.tta = k % 2 ? CN_TTA_SHIFT : CN_TTA_MIRROR, .batch = 10};

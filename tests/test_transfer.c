@@ -114,7 +114,7 @@ static void the_head_is_replaced_and_the_rest_kept(void **state)
     }
 }
 
-static void pictures_may_have_another_size(void **state)
+static void images_may_have_another_size(void **state)
 {
     (void)state;
     cn_model *from = parse(layers, small, 10, 1), *made = NULL;
@@ -149,7 +149,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(equal_names_and_shapes_are_copied),
         cmocka_unit_test(the_head_is_replaced_and_the_rest_kept),
-        cmocka_unit_test(pictures_may_have_another_size),
+        cmocka_unit_test(images_may_have_another_size),
         cmocka_unit_test(a_network_without_a_head_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

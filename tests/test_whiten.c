@@ -17,28 +17,28 @@ static cn_dataset *digits(void)
     return data;
 }
 
-/* The outputs' covariance over all patches of 200 pictures. */
+/* The outputs' covariance over all patches of 200 images. */
 static void outputs_are_uncorrelated(void **state)
 {
-    enum { PICTURES = 200, N = 4, FILTERS = 7, PATCHES = PICTURES * 7 * 7 };
-    static float x[PICTURES * 64];
-    static int index[PICTURES];
-    static int32_t labels[PICTURES];
+    enum { IMAGES = 200, N = 4, FILTERS = 7, PATCHES = IMAGES * 7 * 7 };
+    static float x[IMAGES * 64];
+    static int index[IMAGES];
+    static int32_t labels[IMAGES];
     cn_dataset *all = digits(), *data;
     cn_model *m;
     cn_session *s;
     (void)state;
-    for (int i = 0; i < PICTURES; i++) index[i] = i;
-    assert_int_equal(cn_dataset_slice(&data, all, 0, PICTURES, NULL), CN_OK);
+    for (int i = 0; i < IMAGES; i++) index[i] = i;
+    assert_int_equal(cn_dataset_slice(&data, all, 0, IMAGES, NULL), CN_OK);
     assert_int_equal(cn_model_create(&m, (int[]){8, 8, 1}, NULL), CN_OK);
     cn_node y = cn_conv2d(m, cn_input(m),
                           &(cn_conv2d_opts){.name = "first", .filters = FILTERS, .kernel = {2}});
     assert_int_equal(cn_model_finish(m, y, 1, NULL), CN_OK);
     assert_int_equal(cn_model_whiten(m, "first", data, 1e-9, NULL), CN_OK);
 
-    assert_int_equal(cn_session_create(&s, m, &(cn_session_opts){.batch = PICTURES}, NULL), CN_OK);
-    cn_dataset_batch(data, index, PICTURES, NULL, NULL, x, labels);
-    cn_tensor X = cn_tensor_view(CN_DTYPE_F32, 4, (int[]){PICTURES, 8, 8, 1}, x);
+    assert_int_equal(cn_session_create(&s, m, &(cn_session_opts){.batch = IMAGES}, NULL), CN_OK);
+    cn_dataset_batch(data, index, IMAGES, NULL, NULL, x, labels);
+    cn_tensor X = cn_tensor_view(CN_DTYPE_F32, 4, (int[]){IMAGES, 8, 8, 1}, x);
     assert_int_equal(cn_session_forward(s, &X, NULL), CN_OK);
     const float *z = cn_session_output(s).data;
     for (int i = 0; i < FILTERS; i++)

@@ -17,7 +17,7 @@ static inline void put(const char *folder, const char *name, const void *bytes, 
     files_write(path, bytes, size);
 }
 
-/* A grey picture of one value. */
+/* A grey image of one value. */
 static inline void put_grey(const char *folder, const char *name, int height, int width, int value)
 {
     uint8_t bytes[4096];

@@ -59,7 +59,7 @@ typedef struct cn_backend {
     const char *name; /* "cpu" */
     cn_dtype dtype;   /* of all arrays */
     bool host;        /* they are floats in the host's memory: the model's parameters, the caller's
-                         pictures and all results are used where they lie */
+                         images and all results are used where they lie */
     bool plain; /* layers run one by one, as the model has them: nothing is fused or computed in
                    place, and no two arrays share memory */
 

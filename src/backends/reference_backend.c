@@ -103,21 +103,21 @@ cn_conv_problem cn_twin_shape(const cn_layer *layer, int m)
 {
     const cn_window *w = &layer->window;
     const int *in = layer->in.n, *out = layer->out.n;
-    bool picture_in = layer->in.rank == 3, picture_out = layer->out.rank == 3;
+    bool image_in = layer->in.rank == 3, image_out = layer->out.rank == 3;
     return (cn_conv_problem){
         .m = m,
-        .h = picture_in ? in[0] : 1,
-        .w = picture_in ? in[1] : 1,
-        .c = picture_in ? in[2] : in[0],
+        .h = image_in ? in[0] : 1,
+        .w = image_in ? in[1] : 1,
+        .c = image_in ? in[2] : in[0],
         .fh = w->kernel[0],
         .fw = w->kernel[1],
         .sh = w->stride[0],
         .sw = w->stride[1],
         .pt = w->before[0],
         .pl = w->before[1],
-        .oh = picture_out ? out[0] : 1,
-        .ow = picture_out ? out[1] : 1,
-        .oc = picture_out ? out[2] : out[0],
+        .oh = image_out ? out[0] : 1,
+        .ow = image_out ? out[1] : 1,
+        .oc = image_out ? out[2] : out[0],
         .dilation_h = w->dilation[0],
         .dilation_w = w->dilation[1],
         .groups = layer->groups,

@@ -3,7 +3,7 @@
 
 #include <stdio.h>
 
-/* TensorFlow's SAME: out = ceil(in / stride); what the windows reach beyond the picture is padded,
+/* TensorFlow's SAME: out = ceil(in / stride); what the windows reach beyond the image is padded,
  * half before (rounded down), the rest after. */
 static void pad_same(cn_window *w, int axis)
 {

@@ -7,7 +7,7 @@
 /* ---- windows (geometry.c) */
 
 /*
- * A window sliding over a picture, along both axes: [0] vertical, [1] horizontal. The output's
+ * A window sliding over an image, along both axes: [0] vertical, [1] horizontal. The output's
  * element i looks at the input's elements i stride - before + u dilation, u = 0 .. kernel - 1.
  */
 typedef struct cn_window {

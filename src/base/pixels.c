@@ -1,5 +1,5 @@
 /*
- * pixels.c - scaling and normalising, on the way of every picture into training.
+ * pixels.c - scaling and normalising, on the way of every image into training.
  *
  *     (v scale - mean) / std  =  v slope + shift,   slope = scale / std,   shift = -mean / std
  *
@@ -38,12 +38,12 @@ static void apply_f32(const pattern *p, const float *restrict in, size_t n, floa
     for (size_t i = 0; i < n; i++) out[i] = in[i] * p->slope[i] + p->shift[i];
 }
 
-void cn_pixels_normalize(const cn_tensor *pictures, float scale, const int *index, int n,
+void cn_pixels_normalize(const cn_tensor *images, float scale, const int *index, int n,
                          const float *mean, const float *std, float *out)
 {
     pattern p;
-    int all = pictures->shape[3];
-    size_t count = cn_tensor_count(pictures) / (size_t)pictures->shape[0];
+    int all = images->shape[3];
+    size_t count = cn_tensor_count(images) / (size_t)images->shape[0];
     /* More channels than the pattern holds are done in parts: a step is then one pixel. */
     for (int first = 0; first < all; first += PATTERN) {
         int channels = all - first < PATTERN ? all - first : PATTERN;
@@ -54,10 +54,10 @@ void cn_pixels_normalize(const cn_tensor *pictures, float scale, const int *inde
             size_t from = (size_t)(index ? index[i] : i) * count, to = (size_t)i * count;
             for (size_t at = (size_t)first; at < count; at += step) {
                 size_t part = count - at < run ? count - at : run;
-                if (pictures->dtype == CN_DTYPE_U8)
-                    apply_u8(&p, (const uint8_t *)pictures->data + from + at, part, out + to + at);
+                if (images->dtype == CN_DTYPE_U8)
+                    apply_u8(&p, (const uint8_t *)images->data + from + at, part, out + to + at);
                 else
-                    apply_f32(&p, (const float *)pictures->data + from + at, part, out + to + at);
+                    apply_f32(&p, (const float *)images->data + from + at, part, out + to + at);
             }
         }
     }

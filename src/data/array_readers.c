@@ -10,7 +10,7 @@
 /* How the kinds differ. */
 typedef struct kind {
     const char *name;
-    /* Does a file of this name in the folder hold pictures, in this form? */
+    /* Does a file of this name in the folder hold images, in this form? */
     bool (*wanted)(const char *dir, const char *name);
     cn_array_opener open;
 } kind;
@@ -33,7 +33,7 @@ static bool is_npz(const char *dir, const char *name)
     return is_plain(name, ".npz");
 }
 
-/* Pictures are told from labels by the labels that lie beside them. Of a file that is there packed
+/* Images are told from labels by the labels that lie beside them. Of a file that is there packed
  * and unpacked, the latter counts. */
 static bool is_npy(const char *dir, const char *name)
 {

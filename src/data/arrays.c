@@ -1,4 +1,4 @@
-/* arrays.c - finds pictures and labels among the arrays of a file, and of the file beside it. */
+/* arrays.c - finds images and labels among the arrays of a file, and of the file beside it. */
 #include "data/arrays.h"
 #include "data/labels.h"
 #include "data/paths.h"
@@ -119,14 +119,14 @@ static cn_status read_labels(cn_tensor *labels, const place *p, cn_error *err)
 }
 
 /* The images, channels last, and the range of their values. */
-static cn_status read_pictures(cn_dataset_parts *parts, const place *p, const cn_request *request,
-                               cn_error *err)
+static cn_status read_images(cn_dataset_parts *parts, const place *p, const cn_request *request,
+                             cn_error *err)
 {
     const char *path = p->file->path;
     bool any = request->opts->given & CN_OPTION_RANGE;
     cn_array array = {.data = NULL};
     cn_status status = p->file->read(p->file, p->images, &array, err);
-    if (status == CN_OK) status = cn_arrays_pictures(&parts->images, &array, any, path, err);
+    if (status == CN_OK) status = cn_arrays_images(&parts->images, &array, any, path, err);
     if (status == CN_OK && array.about.rank == 4)
         status = cn_settle_layout(&parts->images, request, path, err);
     if (status == CN_OK) status = cn_find_range(parts, request, path, err);
@@ -181,7 +181,7 @@ static cn_status read_set(cn_dataset **data, const place *p, classes *c, int par
     cn_dataset_parts parts = {
         .classes = c->count, .labels = c->labels[part], .class_names = (const char *const *)names};
     c->labels[part] = (cn_tensor){0};
-    cn_status status = read_pictures(&parts, p, request, err);
+    cn_status status = read_images(&parts, p, request, err);
     if (status == CN_OK) status = cn_dataset_adopt(data, &parts, p->file->path, err);
     cn_tensor_free(&parts.images);
     cn_tensor_free(&parts.labels);

@@ -10,7 +10,7 @@ typedef cn_status (*cn_array_opener)(cn_array_file *file, const char *path, cn_e
 /*
  * Which array is what is told by shapes and names, so that most files need no explanation:
  *
- *   pictures   the array of rank 3 (n, n_H, n_W) or 4 (n, n_H, n_W, n_C)
+ *   images   the array of rank 3 (n, n_H, n_W) or 4 (n, n_H, n_W, n_C)
  *   labels     the array (n), (1, n) or (n, 1), or one-hot (n, classes)
  *   part       "train", "test" or "val" in an array's name, or else in the file's
  *
@@ -20,13 +20,13 @@ typedef cn_status (*cn_array_opener)(cn_array_file *file, const char *path, cn_e
 cn_status cn_arrays_load(cn_dataset **data, const char *path, const cn_request *request,
                          cn_array_opener open, cn_error *err);
 
-/* Pictures and labels of any element as a set's tensors, whose memory the array gives up or frees.
+/* Images and labels of any element as a set's tensors, whose memory the array gives up or frees.
  * U8 stays; floats become F32 as they are. Whole numbers of 0 to 255 become U8, whatever the
  * element, and others F32, which cn_arrays_scale then brings from their range to [0, 1]. They have
  * to be of a usual range (range.c), or of 0 to 65535 for U16; `any`: of any. `path` is for errors.
  */
-cn_status cn_arrays_pictures(cn_tensor *images, cn_array *array, bool any, const char *path,
-                             cn_error *err);
+cn_status cn_arrays_images(cn_tensor *images, cn_array *array, bool any, const char *path,
+                           cn_error *err);
 void cn_arrays_scale(cn_dataset_parts *parts);
 /* Whole numbers from 0 on, in a list (n), (1, n) or (n, 1); or one-hot, (n, classes) with a 1 in
  * every row and 0 beside it. */

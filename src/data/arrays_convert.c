@@ -1,4 +1,4 @@
-/* arrays_convert.c - arrays of any element made into pictures and labels. */
+/* arrays_convert.c - arrays of any element made into images and labels. */
 #include "data/arrays.h"
 
 #include <math.h>
@@ -33,8 +33,8 @@ static cn_status choose_dtype(cn_dtype *dtype, const cn_array *array, size_t cou
     return refuse(array, count, path, err);
 }
 
-cn_status cn_arrays_pictures(cn_tensor *images, cn_array *array, bool any, const char *path,
-                             cn_error *err)
+cn_status cn_arrays_images(cn_tensor *images, cn_array *array, bool any, const char *path,
+                           cn_error *err)
 {
     const cn_array_about *about = &array->about;
     int shape[CN_MAX_RANK] = {about->shape[0], about->shape[1], about->shape[2],

@@ -2,7 +2,7 @@
  * cifar.c - CIFAR-10 and CIFAR-100 in their binary version (A. Krizhevsky: Learning Multiple Layers
  * of Features from Tiny Images, 2009; https://www.cs.toronto.edu/~kriz/cifar.html).
  *
- * A file is records without a header, pictures of 32 x 32 in colour:
+ * A file is records without a header, images of 32 x 32 in colour:
  *
  *   CIFAR-10    byte   size   what
  *               0      1      label, 0 to 9
@@ -23,17 +23,17 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { SIDE = 32, PLANE = SIDE * SIDE, PICTURE = 3 * PLANE };
+enum { SIDE = 32, PLANE = SIDE * SIDE, IMAGE = 3 * PLANE };
 
-/* Of pictures in one file: twice what the largest holds, so that a packed file cannot grow without
+/* Of images in one file: twice what the largest holds, so that a packed file cannot grow without
  * end. */
-enum { MOST_PICTURES = 100000 };
+enum { MOST_IMAGES = 100000 };
 
 /* How the two differ. */
 typedef struct form {
     const char *name;
     int classes, label_bytes; /* the last of these is the label */
-    int usual;                /* pictures in a file, to make room for at once */
+    int usual;                /* images in a file, to make room for at once */
     const char *const *class_names;
 } form;
 
@@ -66,7 +66,7 @@ static const form cifar_100 = {"cifar100", 100, 2, 50000, names_100};
 _Static_assert(sizeof names_10 / sizeof *names_10 == 10, "a name a class");
 _Static_assert(sizeof names_100 / sizeof *names_100 == 100, "a name a class");
 
-/* Pictures and labels as they come in: the tensors have room for more than `count`. */
+/* Images and labels as they come in: the tensors have room for more than `count`. */
 typedef struct pile {
     cn_tensor images, labels;
     int count;
@@ -82,7 +82,7 @@ static cn_status set_room(pile *p, int room, cn_error *err)
         return status;
     }
     if (p->count) {
-        memcpy(images.data, p->images.data, (size_t)p->count * PICTURE);
+        memcpy(images.data, p->images.data, (size_t)p->count * IMAGE);
         memcpy(labels.data, p->labels.data, (size_t)p->count * sizeof(int32_t));
     }
     cn_tensor_free(&p->images);
@@ -106,8 +106,8 @@ static void interleave(const uint8_t *restrict planes, uint8_t *restrict pixels)
 static cn_status read_records(pile *p, const form *f, cn_source *s, cn_error *err)
 {
     enum { MOST_LABELS = 2 };
-    uint8_t record[MOST_LABELS + PICTURE];
-    size_t size = (size_t)f->label_bytes + PICTURE, got;
+    uint8_t record[MOST_LABELS + IMAGE];
+    size_t size = (size_t)f->label_bytes + IMAGE, got;
     int before = p->count;
     for (;;) {
         size_t at = cn_source_offset(s);
@@ -123,12 +123,12 @@ static cn_status read_records(pile *p, const form *f, cn_source *s, cn_error *er
             return cn_fail(err, CN_ERR_FORMAT, "%s: byte %zu: label %d, expected 0 to %d",
                            cn_source_name(s), at + (size_t)f->label_bytes - 1, label,
                            f->classes - 1);
-        if (p->count - before == MOST_PICTURES)
-            return cn_fail(err, CN_ERR_UNSUPPORTED, "%s: more than %d pictures", cn_source_name(s),
-                           MOST_PICTURES);
+        if (p->count - before == MOST_IMAGES)
+            return cn_fail(err, CN_ERR_UNSUPPORTED, "%s: more than %d images", cn_source_name(s),
+                           MOST_IMAGES);
         if (p->count == p->images.shape[0]) status = set_room(p, 2 * p->count, err);
         if (status != CN_OK) return status;
-        interleave(record + f->label_bytes, (uint8_t *)p->images.data + (size_t)p->count * PICTURE);
+        interleave(record + f->label_bytes, (uint8_t *)p->images.data + (size_t)p->count * IMAGE);
         ((int32_t *)p->labels.data)[p->count++] = label;
     }
 }
@@ -139,7 +139,7 @@ static cn_status read_file(pile *p, const form *f, const char *path, int files, 
     cn_source *s = NULL;
     cn_status status = cn_source_open(&s, path, CN_SOURCE_UNPACK, err);
     if (status != CN_OK) return status;
-    size_t most = cn_source_capacity(s) / ((size_t)f->label_bytes + PICTURE);
+    size_t most = cn_source_capacity(s) / ((size_t)f->label_bytes + IMAGE);
     int expected = most < 1 ? 1 : most < (size_t)f->usual ? (int)most : f->usual;
     if (!p->images.data || p->images.shape[0] - p->count < expected)
         status = set_room(p, p->count + files * expected, err);

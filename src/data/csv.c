@@ -1,5 +1,5 @@
 /*
- * csv.c - a table of pictures and their labels (RFC 4180):
+ * csv.c - a table of images and their labels (RFC 4180):
  *
  *   path,label                 a first line whose path is no image's is a heading
  *   photos/0001.png,cat        paths are relative to the table's folder
@@ -10,8 +10,8 @@
  * in the one that says test, and its validation set in the one that says val or valid.
  */
 #include "base/signature.h"
+#include "data/images.h"
 #include "data/labels.h"
-#include "data/pictures.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,14 +27,14 @@ typedef struct table {
     const char *path;
     char *text;
     int count, room;
-    char **pictures, **labels;
+    char **images, **labels;
     int *lines; /* where each stands, from 1 on */
 } table;
 
 static void free_table(table *t)
 {
     cn_release(t->text);
-    cn_release(t->pictures);
+    cn_release(t->images);
     cn_release(t->labels);
     cn_release(t->lines);
     *t = (table){.path = NULL};
@@ -76,24 +76,24 @@ static char *take_field(char **at, char *ending)
 static cn_status grow(table *t, cn_error *err)
 {
     size_t room = t->room ? 2 * (size_t)t->room : 64, used = (size_t)t->count;
-    char **pictures = cn_allocate(room, sizeof *pictures, t->path, err);
+    char **images = cn_allocate(room, sizeof *images, t->path, err);
     char **labels = cn_allocate(room, sizeof *labels, t->path, err);
     int *lines = cn_allocate(room, sizeof *lines, t->path, err);
-    if (!pictures || !labels || !lines) {
-        cn_release(pictures);
+    if (!images || !labels || !lines) {
+        cn_release(images);
         cn_release(labels);
         cn_release(lines);
         return CN_ERR_MEMORY;
     }
     if (used) {
-        memcpy(pictures, t->pictures, used * sizeof *pictures);
+        memcpy(images, t->images, used * sizeof *images);
         memcpy(labels, t->labels, used * sizeof *labels);
         memcpy(lines, t->lines, used * sizeof *lines);
     }
-    cn_release(t->pictures);
+    cn_release(t->images);
     cn_release(t->labels);
     cn_release(t->lines);
-    t->pictures = pictures;
+    t->images = images;
     t->labels = labels;
     t->lines = lines;
     t->room = (int)room;
@@ -101,19 +101,18 @@ static cn_status grow(table *t, cn_error *err)
 }
 
 /* Where a path of the table leads; false where that has no room. */
-static bool find_picture(char path[CN_PATH_ROOM], const table *t, const char *picture)
+static bool find_image(char path[CN_PATH_ROOM], const table *t, const char *image)
 {
     const char *slash = strrchr(t->path, '/');
-    int folder = slash && picture[0] != '/' ? (int)(slash - t->path + 1) : 0;
-    return snprintf(path, CN_PATH_ROOM, "%.*s%s", folder, t->path, picture) < CN_PATH_ROOM;
+    int folder = slash && image[0] != '/' ? (int)(slash - t->path + 1) : 0;
+    return snprintf(path, CN_PATH_ROOM, "%.*s%s", folder, t->path, image) < CN_PATH_ROOM;
 }
 
 /* Its first field neither ends as an image's name, nor is there such a file. */
-static bool is_heading(const table *t, const char *picture)
+static bool is_heading(const table *t, const char *image)
 {
     char path[CN_PATH_ROOM];
-    return !cn_is_picture_name(picture) &&
-           !(find_picture(path, t, picture) && access(path, F_OK) == 0);
+    return !cn_is_image_name(image) && !(find_image(path, t, image) && access(path, F_OK) == 0);
 }
 
 static cn_status read_lines(table *t, cn_error *err)
@@ -128,15 +127,15 @@ static cn_status read_lines(table *t, cn_error *err)
             at += blank + (at[blank] == '\n');
             continue;
         }
-        char *picture = take_field(&at, &ending);
-        char *label = picture && ending == ',' ? take_field(&at, &ending) : NULL;
-        if (!label || ending == ',' || !*picture || !*label)
+        char *image = take_field(&at, &ending);
+        char *label = image && ending == ',' ? take_field(&at, &ending) : NULL;
+        if (!label || ending == ',' || !*image || !*label)
             return cn_fail(err, CN_ERR_FORMAT, "%.120s: line %d: expected path,label%s%s", t->path,
                            line, other ? ", found " : "", other ? other->name : "");
-        if (line == 1 && is_heading(t, picture)) continue;
+        if (line == 1 && is_heading(t, image)) continue;
         cn_status status = t->count == t->room ? grow(t, err) : CN_OK;
         if (status != CN_OK) return status;
-        t->pictures[t->count] = picture;
+        t->images[t->count] = image;
         t->labels[t->count] = label;
         t->lines[t->count++] = line;
     }
@@ -214,8 +213,8 @@ static bool are_numbers(const table tables[CN_PARTS])
 }
 
 /* Sets classes and class_names, and the labels of what the tables list. */
-static cn_status find_classes(cn_picture_set *set, const table tables[CN_PARTS],
-                              cn_remarks *remarks, const char *what, cn_error *err)
+static cn_status find_classes(cn_image_set *set, const table tables[CN_PARTS], cn_remarks *remarks,
+                              const char *what, cn_error *err)
 {
     int32_t *labels[CN_PARTS];
     int counts[CN_PARTS];
@@ -237,19 +236,19 @@ static cn_status find_classes(cn_picture_set *set, const table tables[CN_PARTS],
     return status;
 }
 
-/* ---- The pictures */
+/* ---- The images */
 
-static cn_status add_pictures(cn_picture_list *list, const table *t, cn_error *err)
+static cn_status add_images(cn_image_list *list, const table *t, cn_error *err)
 {
     char path[CN_PATH_ROOM];
     cn_status status = CN_OK;
     for (int i = 0; status == CN_OK && i < t->count; i++) {
-        const char *picture = t->pictures[i];
-        if (!find_picture(path, t, picture) || access(path, R_OK) != 0)
-            status = cn_fail(err, CN_ERR_IO, "%.100s: line %d: no picture %.100s", t->path,
-                             t->lines[i], picture);
+        const char *image = t->images[i];
+        if (!find_image(path, t, image) || access(path, R_OK) != 0)
+            status = cn_fail(err, CN_ERR_IO, "%.100s: line %d: no image %.100s", t->path,
+                             t->lines[i], image);
         else
-            status = cn_picture_list_add(list, path, 0, err);
+            status = cn_image_list_add(list, path, 0, err);
     }
     return status;
 }
@@ -297,7 +296,7 @@ static cn_status load(cn_dataset **data, const char *given, const cn_request *re
                       cn_error *err)
 {
     char path[CN_PATH_ROOM], others[CN_PARTS][CN_PATH_ROOM];
-    cn_picture_set set = {.classes = 0};
+    cn_image_set set = {.classes = 0};
     table tables[CN_PARTS] = {{.path = NULL}};
     cn_status status = CN_OK;
     if (!find_table(path, given))
@@ -305,10 +304,10 @@ static cn_status load(cn_dataset **data, const char *given, const cn_request *re
             cn_fail(err, CN_ERR_IO, "%.120s: expected train.csv or labels.csv, found none", given);
     if (status == CN_OK) status = read_tables(tables, others, path, err);
     for (int part = 0; status == CN_OK && part < CN_PARTS; part++)
-        if (tables[part].path) status = add_pictures(&set.parts[part], &tables[part], err);
+        if (tables[part].path) status = add_images(&set.parts[part], &tables[part], err);
     if (status == CN_OK) status = find_classes(&set, tables, request->remarks, path, err);
-    if (status == CN_OK) status = cn_pictures_load(data, &set, request, path, err);
-    cn_picture_set_free(&set);
+    if (status == CN_OK) status = cn_images_load(data, &set, request, path, err);
+    cn_image_set_free(&set);
     cn_release(set.class_names);
     for (int part = 0; part < CN_PARTS; part++) free_table(&tables[part]);
     return status;

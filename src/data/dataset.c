@@ -1,4 +1,4 @@
-/* dataset.c - sets of labelled pictures: made, kept in memory, looked at, fed to training. */
+/* dataset.c - sets of labelled images: made, kept in memory, looked at, fed to training. */
 #include "data/dataset.h"
 #include "base/pixels.h"
 
@@ -29,8 +29,8 @@ static cn_status check_images(const cn_tensor *images, const char *what, cn_erro
     size_t count = cn_tensor_count(images), each = count / (size_t)images->shape[0];
     for (size_t i = 0; i < count; i++)
         if (!isfinite(x[i]))
-            return cn_fail(err, CN_ERR_FORMAT, "%s: picture %zu: element %zu is %g, not finite",
-                           what, i / each, i % each, (double)x[i]);
+            return cn_fail(err, CN_ERR_FORMAT, "%s: image %zu: element %zu is %g, not finite", what,
+                           i / each, i % each, (double)x[i]);
     return CN_OK;
 }
 
@@ -179,7 +179,7 @@ cn_status cn_dataset_select(cn_dataset **out, const cn_dataset *data, const int 
     int size = cn_dataset_size(data);
     for (int i = 0; i < count; i++)
         if (index[i] < 0 || index[i] >= size)
-            return cn_fail(err, CN_ERR_ARGUMENT, "dataset selection: picture %d, expected 0 to %d",
+            return cn_fail(err, CN_ERR_ARGUMENT, "dataset selection: image %d, expected 0 to %d",
                            index[i], size - 1);
     const cn_tensor *all = &data->images;
     size_t bytes = cn_tensor_count(all) / (size_t)size * cn_dtype_size(all->dtype);

@@ -76,7 +76,7 @@ extern const cn_reader cn_reader_digits, cn_reader_mnist, cn_reader_idx, cn_read
     cn_reader_folder;
 
 /*
- * What a set is made of. Pictures are U8 or F32 (n, n_H, n_W, n_C); a U8 value times `scale` lies
+ * What a set is made of. Images are U8 or F32 (n, n_H, n_W, n_C); a U8 value times `scale` lies
  * in [0, 1], F32 values stay as they are. `class_names` may be NULL: "0", "1" and so on.
  */
 typedef struct cn_dataset_parts {

@@ -9,8 +9,8 @@
  * order of the bytes of their names, whatever the file system says. What is no image by its ending
  * is passed over, and so is a class without images; both are said.
  */
+#include "data/images.h"
 #include "data/passed.h"
-#include "data/pictures.h"
 
 #include <string.h>
 #include <sys/stat.h>
@@ -20,7 +20,7 @@ typedef struct scan {
     const cn_request *request;
     char dirs[CN_PARTS][CN_PATH_ROOM]; /* of the parts; "" for none */
     cn_names classes;
-    cn_picture_set set;
+    cn_image_set set;
     cn_passed passed;
     int folders; /* below those of classes */
 } scan;
@@ -49,7 +49,7 @@ static cn_status list_folders(cn_names *folders, const char *dir, int *images, c
     for (int i = 0; i < names.count; i++) {
         char *name = names.names[i];
         bool folder = cn_path_join(path, dir, name) && is_folder(path);
-        if (!folder && images) *images += cn_is_picture_name(name);
+        if (!folder && images) *images += cn_is_image_name(name);
         if (folder && !cn_is_litter(name))
             names.names[kept++] = name;
         else
@@ -127,7 +127,7 @@ static int find_class(const cn_names *classes, const char *name)
     return -1;
 }
 
-static cn_status add_pictures(scan *s, int part, const char *dir, int32_t label, cn_error *err)
+static cn_status add_images(scan *s, int part, const char *dir, int32_t label, cn_error *err)
 {
     char path[CN_PATH_ROOM];
     cn_names names = {NULL, 0};
@@ -138,8 +138,8 @@ static cn_status add_pictures(scan *s, int part, const char *dir, int32_t label,
             status = too_long(dir, err);
         else if (is_folder(path))
             s->folders += !cn_is_litter(name);
-        else if (cn_is_picture_name(name))
-            status = cn_picture_list_add(&s->set.parts[part], path, label, err);
+        else if (cn_is_image_name(name))
+            status = cn_image_list_add(&s->set.parts[part], path, label, err);
         else
             cn_passed_add(&s->passed, name);
     }
@@ -157,7 +157,7 @@ static cn_status add_classes(scan *s, int part, cn_error *err)
     for (int i = 0; status == CN_OK && i < here.count; i++) {
         int label = find_class(&s->classes, here.names[i]), before = s->set.parts[part].count;
         if (!cn_path_join(path, dir, here.names[i])) status = too_long(dir, err);
-        if (status == CN_OK) status = add_pictures(s, part, path, label, err);
+        if (status == CN_OK) status = add_images(s, part, path, label, err);
         if (status == CN_OK && label < 0 && s->set.parts[part].count > before)
             status = cn_fail(err, CN_ERR_FORMAT,
                              "%.100s: %.60s is no class to train on: expected the same sub-folders",
@@ -175,7 +175,7 @@ static cn_status drop_empty(scan *s, cn_error *err)
     int *count = cn_allocate(2 * (size_t)s->classes.count + 1, sizeof *count, "classes", err);
     if (!count) return CN_ERR_MEMORY;
     int *label = count + s->classes.count;
-    const cn_picture_list *train = &s->set.parts[CN_SUBSET_TRAIN];
+    const cn_image_list *train = &s->set.parts[CN_SUBSET_TRAIN];
     for (int i = 0; i < train->count; i++) count[train->labels[i]]++;
     for (int part = 1; part < CN_PARTS; part++)
         for (int i = 0; i < s->set.parts[part].count; i++) label[s->set.parts[part].labels[i]]++;
@@ -237,8 +237,8 @@ static cn_status load(cn_dataset **data, const char *dir, const cn_request *requ
     if (status == CN_OK) status = find_classes(s, dir, err);
     s->set.classes = s->classes.count;
     s->set.class_names = s->classes.names;
-    if (status == CN_OK) status = cn_pictures_load(data, &s->set, request, dir, err);
-    cn_picture_set_free(&s->set);
+    if (status == CN_OK) status = cn_images_load(data, &s->set, request, dir, err);
+    cn_image_set_free(&s->set);
     cn_names_free(&s->classes);
     cn_release(s);
     return status;
@@ -252,11 +252,10 @@ static bool has_class(const char *dir)
     bool found = false;
     if (list_folders(&classes, dir, NULL, NULL) != CN_OK) return false;
     for (int i = 0; i < classes.count && !found; i++) {
-        cn_names pictures = {NULL, 0};
+        cn_names images = {NULL, 0};
         found = cn_path_join(path, dir, classes.names[i]) &&
-                cn_names_list(&pictures, path, cn_is_picture_name, NULL) == CN_OK &&
-                pictures.count > 0;
-        cn_names_free(&pictures);
+                cn_names_list(&images, path, cn_is_image_name, NULL) == CN_OK && images.count > 0;
+        cn_names_free(&images);
     }
     cn_names_free(&classes);
     return found;

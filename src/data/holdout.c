@@ -1,17 +1,17 @@
 /*
  * holdout.c - divides a set into a part to learn from and a part to be measured on.
  *
- * Both ways walk through the pictures in some order and hold out those at which i * fraction passes
+ * Both ways walk through the images in some order and hold out those at which i * fraction passes
  * a whole number: one in 1 / fraction, spread evenly. The order is the set's own, or, with a seed,
  * class by class and at random within each: so every class is held out in proportion, give or take
- * one picture.
+ * one image.
  */
 #include "base/base.h"
 #include "base/counter.h"
 
 static const uint64_t split_stream = UINT64_C(0x73706c6974) << 24; /* "split" */
 
-/* order[0 .. size-1]: the pictures by class, each class shuffled. `first` has room for a number a
+/* order[0 .. size-1]: the images by class, each class shuffled. `first` has room for a number a
  * class. */
 static void order_by_class(const cn_dataset *data, uint64_t seed, int *shuffled, int *first,
                            int *order)

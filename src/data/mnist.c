@@ -1,7 +1,7 @@
 /*
  * mnist.c - sets in MNIST's four IDX files: MNIST, Fashion-MNIST, KMNIST, EMNIST and your own.
  *
- *   train-images-idx3-ubyte   pictures (n, n_H, n_W), or (n, n_H, n_W, n_C): bytes, or floats
+ *   train-images-idx3-ubyte   images (n, n_H, n_W), or (n, n_H, n_W, n_C): bytes, or floats
  *   train-labels-idx1-ubyte   (n) bytes or 32-bit integers
  *   t10k-images-idx3-ubyte    the same for testing
  *   t10k-labels-idx1-ubyte

@@ -1,4 +1,4 @@
-/* npy_pair.c - pictures in a .npy file, and labels in the one beside it. */
+/* npy_pair.c - images in a .npy file, and labels in the one beside it. */
 #include "data/npy_pair.h"
 #include "formats/npy.h"
 

@@ -1,4 +1,4 @@
-/* npy_pair.h - two .npy files as one file of arrays: pictures, and labels beside them. */
+/* npy_pair.h - two .npy files as one file of arrays: images, and labels beside them. */
 #ifndef CN_NPY_PAIR_H
 #define CN_NPY_PAIR_H
 
@@ -6,7 +6,7 @@
 #include "formats/array.h"
 
 /*
- * Where the labels of the pictures in `path` lie: the same name with "labels" for "images", with y
+ * Where the labels of the images in `path` lie: the same name with "labels" for "images", with y
  * for an x that stands alone (x_train.npy, X.npy, train_set_x.npy), or with _labels added. False
  * where there is no such file.
  */

@@ -1,6 +1,6 @@
 /* prepare.c - an image file, or an image in memory, made what a model takes. */
 #include "base/pixels.h"
-#include "formats/picture.h"
+#include "formats/image.h"
 #include "model/model.h"
 
 cn_status cn_image_prepare(const cn_model *model, const cn_tensor *image, cn_tensor *X,
@@ -31,8 +31,8 @@ cn_status cn_image_load_for(const cn_model *model, const char *path, cn_tensor *
     cn_tensor image = {0};
     if (!model || !path || !X)
         return cn_fail(err, CN_ERR_ARGUMENT, "image_load_for: NULL argument");
-    cn_picture_depth depth = model->images.deep ? CN_PICTURE_AS_STORED : CN_PICTURE_BYTES;
-    cn_status status = cn_picture_load(&image, path, depth, err);
+    cn_image_depth depth = model->images.deep ? CN_IMAGE_AS_STORED : CN_IMAGE_BYTES;
+    cn_status status = cn_image_read(&image, path, depth, err);
     if (status == CN_OK) status = cn_image_prepare(model, &image, X, err);
     cn_tensor_free(&image);
     return status;

@@ -1,6 +1,6 @@
 /*
  * adaptive_pool.c - the mean over windows that are as large as the output's size asks for, as
- * PyTorch's AdaptiveAvgPool2d chooses them; and the mean over the whole picture.
+ * PyTorch's AdaptiveAvgPool2d chooses them; and the mean over the whole image.
  *
  *     A[i,p,q,c] = mean of A_prev[i,r,s,c] over floor(p n_H_prev / n_H) <= r < ceil((p + 1)
  *                  n_H_prev / n_H), and columns s alike

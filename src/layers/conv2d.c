@@ -5,7 +5,7 @@
  *     Z[i,p,q,c] = b[c] + sum over u,v,k of W[u,v,k,c]
  *                  A_prev[i, p s_H + u d_H - pad_top, q s_W + v d_W - pad_left, g(c) K + k]
  *
- *     A_prev (m, n_H_prev, n_W_prev, n_C_prev), zero outside the picture; W (f_H, f_W, K, n_C) with
+ *     A_prev (m, n_H_prev, n_W_prev, n_C_prev), zero outside the image; W (f_H, f_W, K, n_C) with
  *     K = n_C_prev / groups; b (n_C); Z (m, n_H, n_W, n_C) with
  *     n = floor((n_prev + pads - (f - 1) d - 1) / s) + 1; g(c) = floor(c groups / n_C), c's group.
  *

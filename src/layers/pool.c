@@ -2,7 +2,7 @@
  * pool.c - maximum and average pooling.
  *
  *     maximum   A[i,p,q,c] = max over u,v of A_prev[i, p s_H + u - pad_top, q s_W + v - pad_left,
- * c] average   A[i,p,q,c] = 1/N sum over u,v of the same, N the elements inside the picture
+ * c] average   A[i,p,q,c] = 1/N sum over u,v of the same, N the elements inside the image
  *
  *     A_prev (m, n_H_prev, n_W_prev, n_C); A (m, n_H, n_W, n_C) with
  *     n = floor((n_prev + pads - f) / s) + 1; u < f_H, v < f_W.

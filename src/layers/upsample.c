@@ -1,5 +1,5 @@
 /*
- * upsample.c - larger pictures by a whole factor f along each axis, which may differ.
+ * upsample.c - larger images by a whole factor f along each axis, which may differ.
  *
  *     nearest     Y[i,p,q,c] = X[i, floor(p / f_H), floor(q / f_W), c]
  *     bilinear    Y[i,p,q,c] = the surface through the centres of X's pixels, at the centre of
@@ -53,8 +53,8 @@ static float between(cn_upsample_method method, int p, int factor, int n, int at
     return (float)(centre - at[0]);
 }
 
-/* One picture, forward or backward: calls for every pixel of Y with its four pixels of X. */
-static void run_picture(const cn_call *call, int image, bool backward)
+/* One image, forward or backward: calls for every pixel of Y with its four pixels of X. */
+static void run_image(const cn_call *call, int image, bool backward)
 {
     const cn_upsample_opts *o = call->layer->options;
     const int *in = call->layer->in.n, *out = call->layer->out.n;
@@ -93,13 +93,13 @@ static void run_picture(const cn_call *call, int image, bool backward)
 static void forward_unit(void *argument, int unit, int worker)
 {
     (void)worker;
-    run_picture(argument, unit, false);
+    run_image(argument, unit, false);
 }
 
 static void backward_unit(void *argument, int unit, int worker)
 {
     (void)worker;
-    run_picture(argument, unit, true);
+    run_image(argument, unit, true);
 }
 
 static void forward(const cn_call *call)

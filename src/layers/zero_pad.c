@@ -1,5 +1,5 @@
 /*
- * zero_pad.c - zeros around each picture, and the opposite: its edges cut off.
+ * zero_pad.c - zeros around each image, and the opposite: its edges cut off.
  *
  *     zero_pad2d   Y[i, above + r, left + s, c] = X[i,r,s,c], and 0 elsewhere
  *     crop2d       Y[i,r,s,c] = X[i, above + r, left + s, c]
@@ -56,7 +56,7 @@ typedef struct copy_job {
     bool pad; /* from small to large */
 } copy_job;
 
-/* One picture. */
+/* One image. */
 static void copy_unit(void *argument, int unit, int worker)
 {
     const copy_job *job = argument;

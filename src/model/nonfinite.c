@@ -56,7 +56,7 @@ static bool look(const cn_call *call, bool backward, void *user)
     size_t m = (size_t)call->m;
     if (!backward) {
         if (examine_weights(s, layer, call->index, call->w, "")) return true;
-        snprintf(what, sizeof what, call->index == 0 ? "the pictures" : "the output of %s",
+        snprintf(what, sizeof what, call->index == 0 ? "the images" : "the output of %s",
                  layer->name);
         return call->y &&
                examine(s, layer, call->index, what, m * cn_shape_count(&layer->out), call->y);

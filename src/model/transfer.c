@@ -1,7 +1,7 @@
 /*
  * transfer.c - what one network has learnt as the beginning of another (transfer learning).
  *
- * The layers that come first see edges and textures, which most pictures have; the last one names
+ * The layers that come first see edges and textures, which most images have; the last one names
  * classes. So a network for other classes keeps all but its last layer of weights.
  */
 #include "model/model.h"
@@ -101,11 +101,10 @@ cn_status cn_model_adapt(cn_model **model, const cn_model *from, const int shape
         status = add_layer(m, from, i, i == head, classes, err);
     if (status == CN_OK) status = cn_model_finish(m, from->output, seed, err);
     if (status == CN_OK && cn_model_output_size(m) != classes)
-        status =
-            cn_fail(err, CN_ERR_SHAPE,
-                    "adapt: with pictures of (%d, %d, %d) the network has %d outputs, expected "
-                    "%d",
-                    shape[0], shape[1], shape[2], cn_model_output_size(m), classes);
+        status = cn_fail(err, CN_ERR_SHAPE,
+                         "adapt: with images of (%d, %d, %d) the network has %d outputs, expected "
+                         "%d",
+                         shape[0], shape[1], shape[2], cn_model_output_size(m), classes);
     if (status == CN_OK) status = cn_model_transfer(m, from, NULL, NULL, NULL, err);
     if (status == CN_OK && from->mean && shape[2] == from->layers[0].out.n[2])
         status = cn_model_set_normalization(m, from->mean, from->std, err);

@@ -14,7 +14,7 @@ static int channels(const cn_model *m, cn_node x)
     return x < 0 ? 1 : m->layers[x].out.n[2];
 }
 
-/* Convolution with (f - 1) / 2 zeros around the picture, and batch norm. */
+/* Convolution with (f - 1) / 2 zeros around the image, and batch norm. */
 static cn_node conv_norm(cn_model *m, cn_node x, int filters, int f, int stride)
 {
     int pad = (f - 1) / 2;
@@ -64,7 +64,7 @@ static cn_node bottleneck_block(cn_model *m, cn_node x, int filters, int stride)
     return cn_relu(m, cn_add(m, y, shortcut(m, x, 4 * filters, stride)));
 }
 
-/* Stages of `count` blocks each; every stage but the first halves the picture and doubles the
+/* Stages of `count` blocks each; every stage but the first halves the image and doubles the
  * filters. */
 static cn_node stages(cn_model *m, cn_node x, block *add_block, int filters, int stage_count,
                       const int *count)
@@ -75,7 +75,7 @@ static cn_node stages(cn_model *m, cn_node x, block *add_block, int filters, int
     return x;
 }
 
-/* The beginning for pictures of 224 x 224: a quarter of the side. */
+/* The beginning for images of 224 x 224: a quarter of the side. */
 static cn_node large_stem(cn_model *m, cn_node x)
 {
     x = conv_norm_relu(m, x, 64, 7, 2);

@@ -3,7 +3,7 @@
  *
  * Indices: example i, row h and column w of the output, channel c of the output; u and v count the
  * rows and columns of a window, k the channels of the input. Where a window reaches into the
- * padding, the input's row or column falls outside the picture and the product is zero.
+ * padding, the input's row or column falls outside the image and the product is zero.
  */
 #include "reference/course.h"
 

@@ -1,6 +1,6 @@
 /*
  * ref_pool.c - pooling, from its equations, over the elements of each window that lie in the
- * picture (padding takes no part):
+ * image (padding takes no part):
  *
  *     maximum    y[i,p,q,k] = max over u, v of x[i, p sh + u - pt, q sw + v - pl, k]
  *     average    y[i,p,q,k] = (sum over u, v of the same elements) / their number
@@ -13,7 +13,7 @@
 #include <math.h>
 #include <string.h>
 
-/* The elements of window (p, q) that lie in the picture: rows [top, bottom), columns [left,
+/* The elements of window (p, q) that lie in the image: rows [top, bottom), columns [left,
  * right). */
 typedef struct inside {
     int top, bottom, left, right;

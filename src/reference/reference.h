@@ -102,7 +102,7 @@ void cn_ref_set_norm_backward(const cn_ref_set *s, double epsilon, const double 
                               const double *gamma, const double *dy, double *dx, double *d_gamma,
                               double *d_beta);
 
-/* ---- sizes of pictures, and dropout (ref_picture.c) */
+/* ---- sizes of images, and dropout (ref_image.c) */
 
 void cn_ref_adaptive_pool_forward(const cn_conv_problem *s, const double *x, double *y);
 void cn_ref_adaptive_pool_backward(const cn_conv_problem *s, const double *dy, double *dx);
@@ -173,7 +173,7 @@ typedef enum cn_twin_mode {
 
 /*
  * What one call of a twin works on. Every layer maps x (m, h, w, c) to y (m, oh, ow, oc); examples
- * of rank 1 are 1 x 1 pictures. `w` and `dw` are in the layer's order (weight, bias), NULL where it
+ * of rank 1 are 1 x 1 images. `w` and `dw` are in the layer's order (weight, bias), NULL where it
  * has none; a twin only reads w, but for the running statistics of a training.
  */
 typedef struct cn_twin_call {

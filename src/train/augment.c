@@ -1,7 +1,7 @@
 /*
- * augment.c - what a picture is changed by, drawn from (seed, epoch, index in the data set).
+ * augment.c - what an image is changed by, drawn from (seed, epoch, index in the data set).
  *
- * So a picture looks the same in an epoch whatever batch it is in, however many threads there are,
+ * So an image looks the same in an epoch whatever batch it is in, however many threads there are,
  * and whether or not the training was resumed in between.
  */
 #include "train/augment.h"
@@ -11,7 +11,7 @@
 
 #include <math.h>
 
-/* A stream of random numbers an epoch; in it, the index of a draw tells the picture and the use.
+/* A stream of random numbers an epoch; in it, the index of a draw tells the image and the use.
  * The high word keeps them apart from the streams of the order and of the initialisation. */
 static const uint64_t streams = UINT64_C(0x6175676d) << 32; /* "augm" */
 
@@ -32,7 +32,7 @@ typedef enum use {
     WEIGHT, /* and from here on, two for each attempt at each of two gamma variates */
 } use;
 
-/* The draws of a picture in an epoch. */
+/* The draws of an image in an epoch. */
 typedef struct source {
     uint64_t seed, stream;
     int index;
@@ -78,7 +78,7 @@ static double log_gamma_variate(const source *s, double alpha, uint64_t first)
     }
 }
 
-/* Beta(alpha, alpha), folded to its upper half: the picture itself is the larger part. */
+/* Beta(alpha, alpha), folded to its upper half: the image itself is the larger part. */
 static float mix_weight(const source *s, double alpha)
 {
     enum { DRAWS = 1 << 16 };
@@ -157,7 +157,7 @@ cn_status cn_augment_check(const cn_augment *a, const int shape[3], const char *
     for (size_t i = 0; i < sizeof members / sizeof *members; i++)
         if (!(members[i].value >= 0 && members[i].value <= members[i].most))
             return cn_fail(err, CN_ERR_ARGUMENT,
-                           "%s: %s is %g, expected 0 to %g for pictures of %d x %d", what,
+                           "%s: %s is %g, expected 0 to %g for images of %d x %d", what,
                            members[i].name, members[i].value, members[i].most, shape[0], shape[1]);
     return CN_OK;
 }

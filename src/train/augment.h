@@ -1,21 +1,21 @@
 /*
- * augment.h - training pictures changed at random, and the operations that change them.
+ * augment.h - training images changed at random, and the operations that change them.
  *
- * Nothing here keeps a state of random numbers: what a picture is changed by is a function of the
- * seed, the epoch and the picture's index in its data set.
+ * Nothing here keeps a state of random numbers: what an image is changed by is a function of the
+ * seed, the epoch and the image's index in its data set.
  */
 #ifndef CN_AUGMENT_H
 #define CN_AUGMENT_H
 
 #include "base/base.h"
 
-/* ---- the operations, on one picture each */
+/* ---- the operations, on one image each */
 
-/* Where a position beyond 0 .. n-1 looks in a picture mirrored at its outermost pixels. */
+/* Where a position beyond 0 .. n-1 looks in an image mirrored at its outermost pixels. */
 int cn_reflect(int64_t i, int n);
 
-/* crop.c: out[r][c] = in[r + down][c + right], read from right to left where `flip`. Pictures of
- * rows x columns pixels of `pixel` bytes; `down` and `right` are smaller than the picture. */
+/* crop.c: out[r][c] = in[r + down][c + right], read from right to left where `flip`. Images of
+ * rows x columns pixels of `pixel` bytes; `down` and `right` are smaller than the image. */
 typedef struct cn_crop {
     int rows, columns;
     size_t pixel;
@@ -23,24 +23,24 @@ typedef struct cn_crop {
     int down, right;
     bool flip;
 } cn_crop;
-void cn_crop_picture(const cn_crop *crop, const void *in, void *out);
+void cn_crop_image(const cn_crop *crop, const void *in, void *out);
 
-/* warp.c: the picture turned by `angle` (radians, counter-clockwise), enlarged by `scale`, both
- * about its centre, and moved by `down` and `right` pixels; `out` is another picture than `in`. */
+/* warp.c: the image turned by `angle` (radians, counter-clockwise), enlarged by `scale`, both
+ * about its centre, and moved by `down` and `right` pixels; `out` is another image than `in`. */
 typedef struct cn_warp {
     double angle, scale, down, right;
 } cn_warp;
-void cn_warp_picture(const cn_warp *warp, const int shape[3], cn_border border, const float *in,
-                     float *out);
+void cn_warp_image(const cn_warp *warp, const int shape[3], cn_border border, const float *in,
+                   float *out);
 
 /* jitter.c: factors; values end up from `least` to `most`. */
 typedef struct cn_jitter {
     float brightness, contrast, saturation;
 } cn_jitter;
-void cn_jitter_picture(const cn_jitter *jitter, const int shape[3], float least, float most,
-                       float *x);
+void cn_jitter_image(const cn_jitter *jitter, const int shape[3], float least, float most,
+                     float *x);
 
-/* ---- what one picture is changed by (augment.c) */
+/* ---- what one image is changed by (augment.c) */
 
 typedef struct cn_augment_draws {
     int down, right; /* of the crop: each from -crop to crop */
@@ -49,21 +49,21 @@ typedef struct cn_augment_draws {
     cn_jitter jitter;
     int hole[2];  /* row and column of the cutout's first pixel; may lie outside */
     int partner;  /* of mixup: an index in the data set, */
-    float weight; /* and the picture's own part, from 0.5 to 1 */
+    float weight; /* and the image's own part, from 0.5 to 1 */
 } cn_augment_draws;
 
-/* For picture `index` of `size`, of this shape; epochs count from 1. */
+/* For image `index` of `size`, of this shape; epochs count from 1. */
 void cn_augment_draw(const cn_augment *augment, uint64_t seed, int epoch, int index, int size,
                      const int shape[3], cn_augment_draws *draws);
 
-/* CN_ERR_ARGUMENT where a member is out of its range, or too large for pictures of this shape.
+/* CN_ERR_ARGUMENT where a member is out of its range, or too large for images of this shape.
  * `what` names the caller. */
 cn_status cn_augment_check(const cn_augment *augment, const int shape[3], const char *what,
                            cn_error *err);
 
 /* ---- batches (augmenter.c) */
 
-/* The memory that augmenting takes, made once: for a chunk of pictures, which are worked on
+/* The memory that augmenting takes, made once: for a chunk of images, which are worked on
  * together. What an augmentation does not need is NULL. */
 typedef struct cn_augmenter {
     const cn_dataset *data;
@@ -74,9 +74,9 @@ typedef struct cn_augmenter {
     int chunk;
     cn_augment_draws *draws;
     void *cropped;  /* as the data set has them */
-    float *single;  /* one picture, before it is warped */
+    float *single;  /* one image, before it is warped */
     float *floats;  /* warped and jittered */
-    float *partner; /* one picture to mix with */
+    float *partner; /* one image to mix with */
 } cn_augmenter;
 
 /* `mean` and `std` may be NULL, and must outlive it, as `data` must. `outputs` counts the model's:
@@ -85,7 +85,7 @@ cn_status cn_augmenter_create(cn_augmenter *augmenter, const cn_dataset *data,
                               const cn_augment *augment, uint64_t seed, const float *mean,
                               const float *std, int outputs, cn_error *err);
 void cn_augmenter_free(cn_augmenter *augmenter);
-/* cn_dataset_batch with the pictures changed as the seed and the epoch say. With mixup the truth is
+/* cn_dataset_batch with the images changed as the seed and the epoch say. With mixup the truth is
  * in targets (n, outputs), which may be NULL without it. Allocates nothing. */
 void cn_augmenter_run(cn_augmenter *augmenter, int epoch, const int *index, int n, float *x,
                       int32_t *labels, float *targets);

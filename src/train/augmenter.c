@@ -1,5 +1,5 @@
 /*
- * augmenter.c - augmented batches: a few pictures at a time are changed while they lie in the
+ * augmenter.c - augmented batches: a few images at a time are changed while they lie in the
  * cache, then normalised straight into the floats that a model takes.
  *
  *     pixels --crop, flip--> pixels --warp, jitter--> floats --normalise, cutout, mixup--> x
@@ -14,7 +14,7 @@
 #include <math.h>
 #include <string.h>
 
-/* Half of a first-level cache; several pictures, so that normalising has its factors ready once
+/* Half of a first-level cache; several images, so that normalising has its factors ready once
  * for them all. */
 enum { CHUNK_BYTES = 16 * 1024 };
 
@@ -35,7 +35,7 @@ static bool is_jittered(const cn_augment *a)
     return a->brightness > 0 || a->contrast > 0 || a->saturation > 0;
 }
 
-static size_t picture_count(const cn_dataset *data)
+static size_t image_count(const cn_dataset *data)
 {
     const int *shape = cn_dataset_shape(data);
     return (size_t)shape[0] * (size_t)shape[1] * (size_t)shape[2];
@@ -54,7 +54,7 @@ cn_status cn_augmenter_create(cn_augmenter *augmenter, const cn_dataset *data,
                               const cn_augment *augment, uint64_t seed, const float *mean,
                               const float *std, int outputs, cn_error *err)
 {
-    const size_t count = picture_count(data), floats = count * sizeof(float);
+    const size_t count = image_count(data), floats = count * sizeof(float);
     const size_t bytes = count * cn_dtype_size(cn_dataset_images(data)->dtype);
     const size_t chunk = bytes < CHUNK_BYTES ? CHUNK_BYTES / bytes : 1;
     const bool warped = is_warped(augment), jittered = is_jittered(augment);
@@ -91,7 +91,7 @@ void cn_augmenter_free(cn_augmenter *a)
     *a = (cn_augmenter){0};
 }
 
-/* ---- a picture */
+/* ---- an image */
 
 static void crop(const cn_augmenter *a, const cn_augment_draws *draws, const void *in, void *out)
 {
@@ -103,7 +103,7 @@ static void crop(const cn_augmenter *a, const cn_augment_draws *draws, const voi
                  .down = draws->down,
                  .right = draws->right,
                  .flip = draws->flip};
-    cn_crop_picture(&c, in, out);
+    cn_crop_image(&c, in, out);
 }
 
 static void widen(const uint8_t *restrict in, size_t n, float *restrict out)
@@ -115,21 +115,21 @@ static void widen(const uint8_t *restrict in, size_t n, float *restrict out)
 static void change(const cn_augmenter *a, const cn_augment_draws *draws, const void *in, float *out)
 {
     const int *shape = cn_dataset_shape(a->data);
-    const size_t count = picture_count(a->data);
+    const size_t count = image_count(a->data);
     const bool bytes = cn_dataset_images(a->data)->dtype == CN_DTYPE_U8;
     float *plain = a->single ? a->single : out;
     if (bytes)
         widen(in, count, plain);
     else
         memcpy(plain, in, count * sizeof *plain);
-    if (a->single) cn_warp_picture(&draws->warp, shape, a->augment.border, plain, out);
+    if (a->single) cn_warp_image(&draws->warp, shape, a->augment.border, plain, out);
     /* Bytes stand for 0 to 1, which is what a camera gives; floats may be anything. */
     if (is_jittered(&a->augment))
-        cn_jitter_picture(&draws->jitter, shape, bytes ? 0 : -INFINITY,
-                          bytes ? 1 / cn_dataset_scale(a->data) : INFINITY, out);
+        cn_jitter_image(&draws->jitter, shape, bytes ? 0 : -INFINITY,
+                        bytes ? 1 / cn_dataset_scale(a->data) : INFINITY, out);
 }
 
-/* A square of the mean colour, which is 0 once pictures are normalised. */
+/* A square of the mean colour, which is 0 once images are normalised. */
 static void cut_out(const cn_augmenter *a, const cn_augment_draws *draws, float *x)
 {
     const int *shape = cn_dataset_shape(a->data);
@@ -146,26 +146,26 @@ static void cut_out(const cn_augmenter *a, const cn_augment_draws *draws, float 
     }
 }
 
-/* ---- a chunk of pictures */
+/* ---- a chunk of images */
 
-/* Pictures index[0..n-1], but for mixup. What they were changed by is then in a->draws. */
+/* Images index[0..n-1], but for mixup. What they were changed by is then in a->draws. */
 static void make(const cn_augmenter *a, int epoch, const int *index, int n, float *x)
 {
     const cn_tensor *all = cn_dataset_images(a->data);
-    const size_t count = picture_count(a->data), bytes = count * cn_dtype_size(all->dtype);
+    const size_t count = image_count(a->data), bytes = count * cn_dtype_size(all->dtype);
     cn_tensor from = *all;
     if (a->cropped) from.data = a->cropped;
     for (int i = 0; i < n; i++) {
         cn_augment_draws *draws = &a->draws[i];
-        const char *picture = (const char *)all->data + (size_t)index[i] * bytes;
+        const char *image = (const char *)all->data + (size_t)index[i] * bytes;
         cn_augment_draw(&a->augment, a->seed, epoch, index[i], all->shape[0], all->shape + 1,
                         draws);
         if (a->cropped) {
             char *cropped = (char *)a->cropped + (size_t)i * bytes;
-            crop(a, draws, picture, cropped);
-            picture = cropped;
+            crop(a, draws, image, cropped);
+            image = cropped;
         }
-        if (a->floats) change(a, draws, picture, a->floats + (size_t)i * count);
+        if (a->floats) change(a, draws, image, a->floats + (size_t)i * count);
     }
     if (a->floats) {
         from.data = a->floats;
@@ -182,9 +182,9 @@ static void blend(float weight, size_t n, const float *restrict other, float *re
     for (size_t i = 0; i < n; i++) x[i] = weight * x[i] + (1 - weight) * other[i];
 }
 
-static void add_target(const cn_augmenter *a, int picture, float weight, float *target)
+static void add_target(const cn_augmenter *a, int image, float weight, float *target)
 {
-    int32_t label = cn_dataset_label(a->data, picture);
+    int32_t label = cn_dataset_label(a->data, image);
     if (a->outputs == 1)
         target[0] += weight * (float)label;
     else
@@ -193,20 +193,20 @@ static void add_target(const cn_augmenter *a, int picture, float weight, float *
 
 /* x = weight x + (1 - weight) partner, and so the truth. The partner looks as it does in this
  * epoch itself. */
-static void mix(const cn_augmenter *a, int epoch, int picture, cn_augment_draws draws, float *x,
+static void mix(const cn_augmenter *a, int epoch, int image, cn_augment_draws draws, float *x,
                 float *target)
 {
     make(a, epoch, &draws.partner, 1, a->partner);
-    blend(draws.weight, picture_count(a->data), a->partner, x);
+    blend(draws.weight, image_count(a->data), a->partner, x);
     memset(target, 0, (size_t)a->outputs * sizeof *target);
-    add_target(a, picture, draws.weight, target);
+    add_target(a, image, draws.weight, target);
     add_target(a, draws.partner, 1 - draws.weight, target);
 }
 
 void cn_augmenter_run(cn_augmenter *a, int epoch, const int *index, int n, float *x,
                       int32_t *labels, float *targets)
 {
-    const size_t count = picture_count(a->data);
+    const size_t count = image_count(a->data);
     for (int from = 0, m; from < n; from += m) {
         m = n - from < a->chunk ? n - from : a->chunk;
         make(a, epoch, index + from, m, x + (size_t)from * count);

@@ -291,7 +291,7 @@ static void close_checkpoint(checkpoint *c)
     cn_model_free(c->model);
 }
 
-/* The networks are the same, layer by layer, and so is what they know of the pictures. */
+/* The networks are the same, layer by layer, and so is what they know of the images. */
 static cn_status check_model(const checkpoint *c, const cn_model *model, cn_error *err)
 {
     const cn_model *was = c->model;

@@ -1,5 +1,5 @@
 /*
- * crop.c - a picture moved by whole pixels and mirrored: copies of rows, exact for every type.
+ * crop.c - an image moved by whole pixels and mirrored: copies of rows, exact for every type.
  *
  *     out[r][c] = in[reflect(r + down)][reflect(c + right)]      or zero beyond the border
  *     out[r][c] = out[r][columns - 1 - c]                        where it is flipped
@@ -49,7 +49,7 @@ static void crop_row(const cn_crop *crop, const uint8_t *in, uint8_t *out)
     }
 }
 
-void cn_crop_picture(const cn_crop *crop, const void *in, void *out)
+void cn_crop_image(const cn_crop *crop, const void *in, void *out)
 {
     const size_t row = (size_t)crop->columns * crop->pixel;
     for (int r = 0; r < crop->rows; r++) {

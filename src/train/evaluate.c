@@ -36,7 +36,7 @@ cn_status cn_evaluator_create(cn_evaluator *e, const cn_model *model, cn_session
     return CN_OK;
 }
 
-/* From now on its runs average over several views of each picture. */
+/* From now on its runs average over several views of each image. */
 static cn_status use_tta(cn_evaluator *e, cn_tta tta, cn_error *err)
 {
     const int *shape = cn_model_input_shape(e->model);
@@ -66,7 +66,7 @@ void cn_evaluator_free(cn_evaluator *e)
     *e = (cn_evaluator){0};
 }
 
-/* What is found for pictures first .. first+m-1: the mean loss and the outputs. */
+/* What is found for images first .. first+m-1: the mean loss and the outputs. */
 typedef struct result {
     double loss;
     const float *y;

@@ -27,7 +27,7 @@ typedef struct cn_feed_opts {
     bool no_shuffle;
     /* Make each batch in a thread of its own while the one before it is trained on. */
     bool background;
-    /* Where every batch's pictures go that is not made in the background. */
+    /* Where every batch's images go that is not made in the background. */
     float *x;
 } cn_feed_opts;
 

@@ -4,7 +4,7 @@
  *     for every epoch                              order = shuffle(seed, epoch)
  *         for every step                           the last one of an epoch may be smaller
  *             for every batch of the step          one, unless gradients are accumulated
- *                 X, Y = pictures, labels          augmented, normalised as the model says
+ *                 X, Y = images, labels          augmented, normalised as the model says
  *                 L = loss(forward(X), Y)          L must be finite
  *                 g = dL/dw                        the mean over the step's examples
  *             w = optimizer(w, g, rate(step))
@@ -108,14 +108,14 @@ static cn_status prepare(fit *f, cn_error *err)
 
 /* ---- checkpoints */
 
-/* FNV-1a over the labels and some of the pictures, spread evenly: enough to tell another data set,
- * or other pixels, at no cost that shows. The session's input holds a picture meanwhile. */
+/* FNV-1a over the labels and some of the images, spread evenly: enough to tell another data set,
+ * or other pixels, at no cost that shows. The session's input holds an image meanwhile. */
 static uint64_t digest(const fit *f, const cn_dataset *data)
 {
-    enum { PICTURES = 64 };
+    enum { IMAGES = 64 };
     const int *shape = cn_dataset_shape(data);
     size_t bytes = (size_t)shape[0] * (size_t)shape[1] * (size_t)shape[2] * sizeof(float);
-    int size = cn_dataset_size(data), stride = (size + PICTURES - 1) / PICTURES;
+    int size = cn_dataset_size(data), stride = (size + IMAGES - 1) / IMAGES;
     uint64_t hash = UINT64_C(14695981039346656037);
     for (int i = 0; i < size; i++) {
         const uint8_t *x = (const uint8_t *)cn_session_input(f->session);
@@ -168,8 +168,8 @@ static void list_state(fit *f)
 
     cn_fit_options_terms(&f->opts, cn_dataset_classes(f->data), s);
     cn_state_term(s, "frozen or scaled parameters", CN_STATE_DIGEST, &f->tuning_digest);
-    cn_state_term(s, "training pictures", CN_STATE_DIGEST, &f->train_digest);
-    cn_state_term(s, "validation pictures", CN_STATE_DIGEST, &f->valid_digest);
+    cn_state_term(s, "training images", CN_STATE_DIGEST, &f->train_digest);
+    cn_state_term(s, "validation images", CN_STATE_DIGEST, &f->valid_digest);
 }
 
 /* What cn_evaluate measures later; the usual loss need not be told. */

@@ -1,8 +1,8 @@
 /*
- * jitter.c - the colours of a picture changed by three factors, one after the other:
+ * jitter.c - the colours of an image changed by three factors, one after the other:
  *
  *     brightness b   x = b x
- *     contrast c     x = c x + (1 - c) mean     the mean grey of the picture
+ *     contrast c     x = c x + (1 - c) mean     the mean grey of the image
  *     saturation s   x = s x + (1 - s) grey     the grey of the pixel
  *
  * The grey of a pixel is its luma (ITU-R BT.601) where there are three channels, else the mean of
@@ -39,7 +39,7 @@ INLINE void jitter(const cn_jitter *j, size_t pixels, int channels, float least,
     }
 }
 
-void cn_jitter_picture(const cn_jitter *j, const int shape[3], float least, float most, float *x)
+void cn_jitter_image(const cn_jitter *j, const int shape[3], float least, float most, float *x)
 {
     const size_t pixels = (size_t)shape[0] * (size_t)shape[1];
     switch (shape[2]) {

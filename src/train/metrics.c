@@ -30,8 +30,8 @@ cn_status cn_check_fit(const cn_model *model, const cn_dataset *data, const char
     const int *shape = cn_dataset_shape(data);
     int outputs = cn_model_output_size(model), classes = cn_dataset_known_classes(data);
     if (memcmp(in, shape, 3 * sizeof *in) != 0)
-        return cn_fail(err, CN_ERR_SHAPE, "%s: the model takes pictures of %s, the data has %s",
-                       what, cn_shape_text(3, in, want), cn_shape_text(3, shape, got));
+        return cn_fail(err, CN_ERR_SHAPE, "%s: the model takes images of %s, the data has %s", what,
+                       cn_shape_text(3, in, want), cn_shape_text(3, shape, got));
     if (outputs != classes && !(outputs == 1 && classes == 2))
         return cn_fail(err, CN_ERR_SHAPE, "%s: the model has %d output%s, the data %d class%s",
                        what, outputs, cn_plural(outputs), classes, classes == 1 ? "" : "es");

@@ -9,7 +9,7 @@
 
 /* Those that can be checked without the model and the data. */
 cn_status cn_fit_options_check(const cn_fit_opts *opts, cn_error *err);
-/* Puts defaults where nothing is given, for so many pictures. */
+/* Puts defaults where nothing is given, for so many images. */
 void cn_fit_options_complete(cn_fit_opts *opts, int size);
 /* Adds the options that the result depends on, all but those that cn_fit_opts.resume names. */
 void cn_fit_options_terms(const cn_fit_opts *opts, int classes, cn_state *state);
@@ -75,7 +75,7 @@ void cn_order_shuffle(uint64_t seed, int epoch, int n, int *order);
 int cn_predicted_class(const float *y, int columns);
 /* How many of the rows of y (rows, columns) name their label. */
 int cn_count_correct(const float *y, int rows, int columns, const int32_t *labels);
-/* CN_ERR_SHAPE unless the model takes the data's pictures and has an output a class (or one output
+/* CN_ERR_SHAPE unless the model takes the data's images and has an output a class (or one output
  * for two classes). `what` names the caller. */
 cn_status cn_check_fit(const cn_model *model, const cn_dataset *data, const char *what,
                        cn_error *err);
@@ -95,7 +95,7 @@ cn_status cn_check_parameters(const cn_model *model, const cn_progress *progress
 
 /* ---- test-time augmentation (tta.c) */
 
-/* A picture seen from `down` and `right` pixels aside, mirrored or not. */
+/* An image seen from `down` and `right` pixels aside, mirrored or not. */
 typedef struct cn_view {
     int down, right;
     bool flip;
@@ -104,7 +104,7 @@ typedef struct cn_view {
 
 int cn_tta_views(cn_tta tta);
 cn_view cn_tta_view(cn_tta tta, int i);
-/* Pictures first .. first+m-1 seen so, normalised, in x; `moved` has room for them as the data set
+/* Images first .. first+m-1 seen so, normalised, in x; `moved` has room for them as the data set
  * has them. */
 void cn_tta_look(const cn_dataset *data, const cn_view *view, int first, int m, const float *mean,
                  const float *std, void *moved, float *x);

@@ -1,8 +1,8 @@
 /*
- * tta.c - test-time augmentation: outputs averaged over several views of each picture.
+ * tta.c - test-time augmentation: outputs averaged over several views of each image.
  *
  * Averaged are the logits z. A model that ends in a softmax has them as z = log y_hat, but for a
- * constant a picture that the softmax takes away again; one that ends in a sigmoid as
+ * constant an image that the softmax takes away again; one that ends in a sigmoid as
  * z = log(y_hat / (1 - y_hat)). The outputs of any other are averaged as they are.
  */
 #include "train/train.h"
@@ -51,7 +51,7 @@ void cn_tta_look(const cn_dataset *data, const cn_view *view, int first, int m, 
     const size_t bytes = (size_t)crop.rows * (size_t)crop.columns * crop.pixel;
     const char *from = (const char *)all->data + (size_t)first * bytes;
     for (size_t i = 0; i < (size_t)m; i++)
-        cn_crop_picture(&crop, from + i * bytes, (char *)moved + i * bytes);
+        cn_crop_image(&crop, from + i * bytes, (char *)moved + i * bytes);
     cn_tensor seen = *all;
     seen.data = moved;
     cn_pixels_normalize(&seen, cn_dataset_scale(data), NULL, m, mean, std, x);

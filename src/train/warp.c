@@ -1,7 +1,7 @@
 /*
- * warp.c - a picture turned, enlarged and moved at once: one bilinear look-up a pixel.
+ * warp.c - an image turned, enlarged and moved at once: one bilinear look-up a pixel.
  *
- * With positions relative to the centre of the picture, rows counted downwards, the pixel of `out`
+ * With positions relative to the centre of the image, rows counted downwards, the pixel of `out`
  * at (r, c) comes from
  *
  *     r_in = ( cos(angle) (r - down) + sin(angle) (c - right)) / scale
@@ -85,8 +85,8 @@ static int64_t fixed(double x)
     return llround(x * ONE);
 }
 
-void cn_warp_picture(const cn_warp *warp, const int shape[3], cn_border border, const float *in,
-                     float *out)
+void cn_warp_image(const cn_warp *warp, const int shape[3], cn_border border, const float *in,
+                   float *out)
 {
     const plane p = {.x = in, .rows = shape[0], .columns = shape[1], .border = border};
     const double cosine = cn_cos(warp->angle) / warp->scale,

@@ -13,7 +13,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { PICTURES = 5000, MOST = 512 /* values of a patch */ };
+enum { IMAGES = 5000, MOST = 512 /* values of a patch */ };
 
 /* ---- the eigenvectors of a symmetric matrix */
 
@@ -54,7 +54,7 @@ static void diagonalise(int n, double *a, double *v)
 
 /* ---- patches */
 
-/* Adds the patches of the picture x to the sums of their products. */
+/* Adds the patches of the image x to the sums of their products. */
 static void add_patches(const cn_layer *layer, const float *x, double *sums)
 {
     const cn_window *w = &layer->window;
@@ -70,11 +70,11 @@ static void add_patches(const cn_layer *layer, const float *x, double *sums)
         }
 }
 
-/* The sums over the first pictures, as a full symmetric matrix; divided by how many there are. */
+/* The sums over the first images, as a full symmetric matrix; divided by how many there are. */
 static cn_status covariance(const cn_model *m, const cn_layer *layer, const cn_dataset *data, int n,
                             double *sums, cn_error *err)
 {
-    int count = cn_dataset_size(data) < PICTURES ? cn_dataset_size(data) : PICTURES;
+    int count = cn_dataset_size(data) < IMAGES ? cn_dataset_size(data) : IMAGES;
     const int *in = layer->in.n;
     float *x = cn_allocate(cn_shape_count(&layer->in), sizeof *x, "whiten", err);
     if (!x) return CN_ERR_MEMORY;
@@ -120,7 +120,7 @@ static void set_filters(const cn_layer *layer, int n, const double *a, const dou
 static cn_status find_layer(const cn_model *m, const char *name, const cn_dataset *data,
                             const cn_layer **found, cn_error *err)
 {
-    char in[CN_SHAPE_TEXT], pictures[CN_SHAPE_TEXT];
+    char in[CN_SHAPE_TEXT], images[CN_SHAPE_TEXT];
     const cn_layer *layer = NULL;
     for (int i = 0; i < m->layer_count; i++)
         if (strcmp(m->layers[i].name, name) == 0) layer = &m->layers[i];
@@ -137,9 +137,9 @@ static cn_status find_layer(const cn_model *m, const char *name, const cn_datase
                        "as the values of a patch, which may be %d, and one group",
                        name, f[3], f[0], f[1], f[2], MOST);
     if (memcmp(layer->in.n, cn_dataset_shape(data), 3 * sizeof *f) != 0)
-        return cn_fail(err, CN_ERR_SHAPE, "whiten: %s reads %s, but pictures are %s", name,
+        return cn_fail(err, CN_ERR_SHAPE, "whiten: %s reads %s, but images are %s", name,
                        cn_shape_text(3, layer->in.n, in),
-                       cn_shape_text(3, cn_dataset_shape(data), pictures));
+                       cn_shape_text(3, cn_dataset_shape(data), images));
     *found = layer;
     return CN_OK;
 }

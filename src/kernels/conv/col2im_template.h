@@ -50,7 +50,7 @@ static void pack_transposed(const cn_conv_problem *s, const float *w, float *pac
 }
 
 /* x[0..n-1] += t[0..n-1]. In whole vectors, which add 0 to what lies behind, unless `last`: what
- * lies behind a image may be another thread's. */
+ * lies behind an image may be another thread's. */
 INLINE void add_run(float *x, const float *t, int n, vi tail, bool last)
 {
     int j = 0;
@@ -110,7 +110,7 @@ static void col2im_task(void *argument, int task, int worker)
     }
 }
 
-/* Whether the products take fewer vector operations a image than the phases: a sum is counted as
+/* Whether the products take fewer vector operations an image than the phases: a sum is counted as
  * 5 multiply-adds (it loads, adds and stores), tiles of one vector as in fold. */
 PLANNING bool col2im_pays(const cn_conv_problem *s)
 {

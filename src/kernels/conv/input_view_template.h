@@ -2,7 +2,7 @@
  * input_view_template.h - the rows of images that windows slide over, padded or in place.
  *
  * In a row of x the taps (v, j) of a window are one run of fw c neighbours, so that a convolution
- * needs no column matrix. Rows of a image with padding are copied, a band at a time, into rows
+ * needs no column matrix. Rows of an image with padding are copied, a band at a time, into rows
  * that hold their zeros; kernel rows outside the image are left out of the sums, so a band needs
  * no zeros above and below. Without padding rows are read where they are. Rows of pairs of bf16 are
  * always copied: that is where they are rounded.

@@ -24,7 +24,7 @@ enum {
 
 typedef struct block_rows {
     const cn_conv_problem *s;
-    const float *x, *zeros; /* a image; a row, which stands for those outside */
+    const float *x, *zeros; /* an image; a row, which stands for those outside */
     const float *packed, *bias;
     cn_activation activation;
     float *y;     /* of the image */
@@ -161,7 +161,7 @@ typedef struct blocks_job {
     block_rows rows; /* but for the image and the slice */
     const float *x;
     float *y;
-    int pairs, bands, slices; /* DEEP rows each; bands a image; slices a band */
+    int pairs, bands, slices; /* DEEP rows each; bands an image; slices a band */
 } blocks_job;
 
 static void blocks_task(void *argument, int task, int worker)

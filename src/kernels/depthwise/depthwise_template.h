@@ -257,7 +257,7 @@ typedef struct depthwise {
     const float *in, *dy, *packed, *bias; /* in: x, or backward data's dy */
     float *out;                           /* y or dx */
     cn_activation activation;
-    int band, bands; /* rows of `out` a task, and tasks a image */
+    int band, bands; /* rows of `out` a task, and tasks an image */
     int parts;       /* backward weights: of the rows of all images */
     int partitions;  /* parts of the planes that are dealt out */
     float *scratch, *tap_sums;

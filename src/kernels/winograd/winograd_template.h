@@ -43,7 +43,7 @@ typedef struct winograd {
     float *y;
     int m, h, w, c, pt, pl, oh, ow, oc;
     int side, planes;              /* a tile has side x side outputs, (side + 2)^2 planes */
-    int across, down, count;       /* tiles of a image's row and column; of all images */
+    int across, down, count;       /* tiles of an image's row and column; of all images */
     int block, most;               /* tiles at a time; the most, with fewer images, too */
     ptrdiff_t pitch_in, pitch_out; /* floats from one transformed tile to the next */
     bool add;

@@ -1,4 +1,4 @@
-/* Sets of picture files: folders of classes, and tables of labels. */
+/* Sets of image files: folders of classes, and tables of labels. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -7,7 +7,7 @@
 #include <cmocka.h>
 
 #include "convnet.h"
-#include "formats/picture.h"
+#include "formats/image.h"
 #include "trees.h"
 
 #ifdef CONVNET_HAVE_PNG
@@ -44,7 +44,7 @@ static void expect_failure(const char *kind, const char *path, const char *optio
 
 #define assert_close(a, b, tolerance) assert_true(fabs((double)(a) - (double)(b)) <= tolerance)
 
-/* The value of the first pixel of picture i, of 255. */
+/* The value of the first pixel of image i, of 255. */
 static double first_pixel(const cn_dataset *data, int i)
 {
     static float x[4096];
@@ -66,7 +66,7 @@ static void a_sub_folder_is_a_class(void **state)
         snprintf(name, sizeof name, "ant/%d.pgm", 9 - i); /* written from the last to the first */
         put_grey(folder, name, 2, 3, 9 - i);
     }
-    put_text(folder, "ant/notes.txt", "no picture");
+    put_text(folder, "ant/notes.txt", "no image");
     put_text(folder, "notes.txt", "no class");
     put_text(folder, ".hidden/1.pgm", "no class either");
     for (int by_name = 0; by_name < 2; by_name++) {
@@ -117,8 +117,8 @@ static void splits_may_be_folders(void **state)
     }
 }
 
-/* Columns 0 to 5 of a wide picture: what a square is cut out of are columns 2 and 3. */
-static void pictures_are_cropped_and_resized(void **state)
+/* Columns 0 to 5 of a wide image: what a square is cut out of are columns 2 and 3. */
+static void images_are_cropped_and_resized(void **state)
 {
     (void)state;
     char folder[FILES_PATH];
@@ -223,13 +223,13 @@ static void headers_tell_color_and_depth(void **state)
         {"RIFF....WEBP", false, false, false},
     };
     char folder[FILES_PATH], path[FILES_PATH];
-    cn_picture_form form;
+    cn_image_form form;
     files_make_folder(folder);
     files_join(path, folder, "x");
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         files_write(path, cases[i].text, strlen(cases[i].text));
-        form = (cn_picture_form){false, false};
-        assert_int_equal(cn_picture_find_form(&form, path), cases[i].found);
+        form = (cn_image_form){false, false};
+        assert_int_equal(cn_image_find_form(&form, path), cases[i].found);
         if (!cases[i].found) continue;
         assert_int_equal(form.color, cases[i].color);
         assert_int_equal(form.deep, cases[i].deep);
@@ -242,7 +242,7 @@ static void headers_tell_color_and_depth(void **state)
             bytes[24] = depth;
             bytes[25] = type;
             files_write(path, bytes, sizeof bytes);
-            assert_true(cn_picture_find_form(&form, path));
+            assert_true(cn_image_find_form(&form, path));
             assert_int_equal(form.color, colors[type]);
             assert_int_equal(form.deep, depth == 16);
         }
@@ -251,14 +251,14 @@ static void headers_tell_color_and_depth(void **state)
         memcpy(bytes, jpeg, sizeof jpeg);
         bytes[sizeof jpeg - 1] = parts;
         files_write(path, bytes, sizeof bytes);
-        assert_true(cn_picture_find_form(&form, path));
+        assert_true(cn_image_find_form(&form, path));
         assert_int_equal(form.color, parts > 1);
     }
     for (size_t cut = 0; cut < sizeof jpeg; cut++) {
         files_write(path, jpeg, cut);
-        assert_false(cn_picture_find_form(&form, path));
+        assert_false(cn_image_find_form(&form, path));
         files_write(path, png, cut);
-        assert_false(cn_picture_find_form(&form, path));
+        assert_false(cn_image_find_form(&form, path));
     }
     files_remove_folder(folder);
 }
@@ -286,8 +286,8 @@ static void damaged_images_may_be_skipped(void **state)
     assert_int_equal(cn_dataset_label(data, 0), 0);
     assert_int_equal(cn_dataset_label(data, 1), 1);
     const char *remarks = cn_dataset_remarks(data);
-    const char *const lines[] = {"a/0.png: byte 0: expected a PNG", "a/2.pgm: a picture of 2 x 2",
-                                 "b/4.pgm: byte 0: expected a picture, found an empty file",
+    const char *const lines[] = {"a/0.png: byte 0: expected a PNG", "a/2.pgm: an image of 2 x 2",
+                                 "b/4.pgm: byte 0: expected an image, found an empty file",
                                  "skipped 3 damaged images of 5\n"};
     for (int i = 0; i < 4; i++)
         if (!strstr(remarks, lines[i])) fail_msg("no \"%s\" in \"%s\"", lines[i], remarks);
@@ -338,7 +338,7 @@ static void bad_folders_are_refused(void **state)
     put_grey(folder, "a/1.pgm", 2, 2, 1);
     put_text(folder, "a/2.png", "P5 2 2 255 ");
     put_text(folder, "a/3.png", "neither");
-    expect_failure("folder:", folder, "", CN_ERR_FORMAT, "a/2.png: a picture of 2 x 2 in a file");
+    expect_failure("folder:", folder, "", CN_ERR_FORMAT, "a/2.png: an image of 2 x 2 in a file");
     put_grey(folder, "a/2.png", 2, 2, 1); /* what a file is, is told by its first bytes */
     expect_failure("folder:", folder, "", CN_ERR_UNSUPPORTED, "a/3.png: byte 0: expected a PNG");
     put_text(folder, "a/3.png", "P5 2147483647 2147483647 255 ");
@@ -374,7 +374,7 @@ static void paths_may_have_commas(void **state)
 
 /* ---- Tables */
 
-static void a_table_names_pictures(void **state)
+static void a_table_names_images(void **state)
 {
     (void)state;
     char folder[FILES_PATH], path[FILES_PATH];
@@ -438,8 +438,8 @@ static void labels_may_be_numbers(void **state)
         {",0\n", CN_ERR_FORMAT, "line 1: expected path,label"},
         {"\"1.pgm,0\n", CN_ERR_FORMAT, "line 1: expected path,label"},
         {"\"1.pgm\"x,0\n", CN_ERR_FORMAT, "line 1: expected path,label"},
-        {"1.pgm,0\n2.pgm,0\n", CN_ERR_IO, "labels.csv: line 2: no picture 2.pgm"},
-        {"heading.pgm,0\n", CN_ERR_IO, "line 1: no picture heading.pgm"},
+        {"1.pgm,0\n2.pgm,0\n", CN_ERR_IO, "labels.csv: line 2: no image 2.pgm"},
+        {"heading.pgm,0\n", CN_ERR_IO, "line 1: no image heading.pgm"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         put_text(folder, "labels.csv", cases[i].text);
@@ -485,7 +485,7 @@ static void blanks_around_a_label_are_no_part_of_it(void **state)
     remove_tree(folder);
 }
 
-/* Whatever the number of threads, the same pictures, and the error of the first that is wrong. */
+/* Whatever the number of threads, the same images, and the error of the first that is wrong. */
 static void threads_change_nothing(void **state)
 {
     (void)state;
@@ -516,7 +516,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_sub_folder_is_a_class),
         cmocka_unit_test(splits_may_be_folders),
-        cmocka_unit_test(pictures_are_cropped_and_resized),
+        cmocka_unit_test(images_are_cropped_and_resized),
         cmocka_unit_test(sixteen_bits_are_kept),
         cmocka_unit_test(color_is_kept_whichever_image_has_it),
         cmocka_unit_test(headers_tell_color_and_depth),
@@ -526,7 +526,7 @@ int main(void)
 #endif
         cmocka_unit_test(bad_folders_are_refused),
         cmocka_unit_test(paths_may_have_commas),
-        cmocka_unit_test(a_table_names_pictures),
+        cmocka_unit_test(a_table_names_images),
         cmocka_unit_test(labels_may_be_numbers),
         cmocka_unit_test(blanks_around_a_label_are_no_part_of_it),
         cmocka_unit_test(threads_change_nothing),

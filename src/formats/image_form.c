@@ -1,5 +1,5 @@
 /*
- * picture_form.c - whether an image file has color and more than 8 bits, from its header alone.
+ * image_form.c - whether an image file has color and more than 8 bits, from its header alone.
  *
  *   PNG    byte 24: bits per sample; byte 25: 0 gray, 2 color, 3 palette, 4 gray and alpha, 6 color
  *          and alpha (PNG 1.2, 11.2.2)
@@ -8,7 +8,7 @@
  *   PNM    P2, P5 gray, P3, P6 color; more than 8 bits where the greatest value is above 255
  */
 #include "base/source.h"
-#include "formats/picture.h"
+#include "formats/image.h"
 
 #include <string.h>
 
@@ -33,7 +33,7 @@ static bool skip(cn_source *s, size_t count)
 }
 
 /* From the second byte on. */
-static bool read_jpeg(cn_source *s, cn_picture_form *form)
+static bool read_jpeg(cn_source *s, cn_image_form *form)
 {
     uint8_t b[8];
     for (;;) {
@@ -50,7 +50,7 @@ static bool read_jpeg(cn_source *s, cn_picture_form *form)
             continue;
         }
         if (length < 8 || cn_source_read(s, b, 6, "frame", NULL) != CN_OK) return false;
-        *form = (cn_picture_form){.color = b[5] != 1};
+        *form = (cn_image_form){.color = b[5] != 1};
         return true;
     }
 }
@@ -61,7 +61,7 @@ static bool is_space(uint8_t c)
 }
 
 /* The third number behind the magic, beyond comments. */
-static bool read_pnm(const head *h, cn_picture_form *form)
+static bool read_pnm(const head *h, cn_image_form *form)
 {
     size_t at = 2, most = 0;
     for (int i = 0; i < 3; i++) {
@@ -74,28 +74,27 @@ static bool read_pnm(const head *h, cn_picture_form *form)
         for (; at < h->size && h->bytes[at] >= '0' && h->bytes[at] <= '9'; at++)
             if (most <= UINT16_MAX) most = 10 * most + (size_t)(h->bytes[at] - '0');
     }
-    *form =
-        (cn_picture_form){.color = h->bytes[1] == '3' || h->bytes[1] == '6', .deep = most > 255};
+    *form = (cn_image_form){.color = h->bytes[1] == '3' || h->bytes[1] == '6', .deep = most > 255};
     return at < h->size;
 }
 
-bool cn_picture_find_form(cn_picture_form *form, const char *path)
+bool cn_image_find_form(cn_image_form *form, const char *path)
 {
     head h = {.size = 0};
     bool found = false;
     if (cn_source_open(&h.source, path, CN_SOURCE_PLAIN, NULL) != CN_OK) return false;
     if (cn_source_read(h.source, h.bytes, 2, "header", NULL) != CN_OK) goto done;
-    if (cn_picture_jpeg.detects((const uint8_t[]){h.bytes[0], h.bytes[1], 0xff}, 3)) {
+    if (cn_image_jpeg.detects((const uint8_t[]){h.bytes[0], h.bytes[1], 0xff}, 3)) {
         found = read_jpeg(h.source, form);
         goto done;
     }
     if (cn_source_read_some(h.source, h.bytes + 2, PNM_HEADER - 2, &h.size, NULL) != CN_OK)
         goto done;
     h.size += 2;
-    if (h.size >= PNG_HEADER && cn_picture_png.detects(h.bytes, h.size)) {
-        *form = (cn_picture_form){.color = h.bytes[25] & 2, .deep = h.bytes[24] == 16};
+    if (h.size >= PNG_HEADER && cn_image_png.detects(h.bytes, h.size)) {
+        *form = (cn_image_form){.color = h.bytes[25] & 2, .deep = h.bytes[24] == 16};
         found = true;
-    } else if (cn_picture_pnm.detects(h.bytes, h.size)) {
+    } else if (cn_image_pnm.detects(h.bytes, h.size)) {
         found = read_pnm(&h, form);
     }
 done:

@@ -1,7 +1,7 @@
-/* pictures.c - picture files of any sizes brought to one size, and made a set. */
-#include "data/pictures.h"
+/* images.c - image files of any sizes brought to one size, and made a set. */
+#include "data/images.h"
 #include "base/threads.h"
-#include "formats/picture.h"
+#include "formats/image.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,11 +10,11 @@
 
 /* ---- The list */
 
-cn_status cn_picture_list_add(cn_picture_list *list, const char *path, int32_t label, cn_error *err)
+cn_status cn_image_list_add(cn_image_list *list, const char *path, int32_t label, cn_error *err)
 {
     enum { MOST = 1 << 28 };
     if (list->count == MOST)
-        return cn_fail(err, CN_ERR_UNSUPPORTED, "%.120s: more than %d pictures", path, MOST);
+        return cn_fail(err, CN_ERR_UNSUPPORTED, "%.120s: more than %d images", path, MOST);
     if (list->count == list->room) {
         int room = list->room ? 2 * list->room : 64;
         char **paths = cn_allocate((size_t)room, sizeof *paths, path, err);
@@ -41,18 +41,18 @@ cn_status cn_picture_list_add(cn_picture_list *list, const char *path, int32_t l
     return CN_OK;
 }
 
-void cn_picture_set_free(cn_picture_set *set)
+void cn_image_set_free(cn_image_set *set)
 {
     for (int part = 0; part < CN_PARTS; part++) {
-        cn_picture_list *list = &set->parts[part];
+        cn_image_list *list = &set->parts[part];
         for (int i = 0; i < list->count; i++) cn_release(list->paths[i]);
         cn_release(list->paths);
         cn_release(list->labels);
-        *list = (cn_picture_list){.count = 0};
+        *list = (cn_image_list){.count = 0};
     }
 }
 
-bool cn_is_picture_name(const char *name)
+bool cn_is_image_name(const char *name)
 {
     static const char *const endings[] = {".png", ".jpg", ".jpeg", ".pgm", ".ppm", ".pnm"};
     const char *dot = strrchr(name, '.');
@@ -65,12 +65,12 @@ bool cn_is_picture_name(const char *name)
 
 /* Files of all parts, one after the other, whose headers are looked at. */
 typedef struct look {
-    const cn_picture_set *set;
+    const cn_image_set *set;
     int first;
-    cn_picture_form *forms;
+    cn_image_form *forms;
 } look;
 
-static const char *path_of(const cn_picture_set *set, int i)
+static const char *path_of(const cn_image_set *set, int i)
 {
     int part = 0;
     while (i >= set->parts[part].count) i -= set->parts[part++].count;
@@ -81,18 +81,17 @@ static void look_unit(void *argument, int unit, int worker)
 {
     const look *l = argument;
     (void)worker;
-    cn_picture_find_form(&l->forms[l->first + unit], path_of(l->set, l->first + unit));
+    cn_image_find_form(&l->forms[l->first + unit], path_of(l->set, l->first + unit));
 }
 
 /* What the images of all parts have: color, or more than 8 bits, where any one has. A file whose
  * header says nothing has neither; decoding it tells why. */
-static cn_status look_at_all(cn_picture_form *form, const cn_picture_set *set, int count,
-                             cn_error *err)
+static cn_status look_at_all(cn_image_form *form, const cn_image_set *set, int count, cn_error *err)
 {
     enum { BLOCK = 1024 };
     cn_pool *pool = NULL;
     look l = {.set = set};
-    *form = (cn_picture_form){false, false};
+    *form = (cn_image_form){false, false};
     l.forms = cn_allocate((size_t)count, sizeof *l.forms, "images", err);
     cn_status status = l.forms ? cn_pool_create(&pool, 0, err) : CN_ERR_MEMORY;
     for (; status == CN_OK && l.first < count && !(form->color && form->deep); l.first += BLOCK) {
@@ -116,13 +115,13 @@ static bool is_skipped(cn_status status, const cn_request *request)
 }
 
 /* The size of the first image to train on, or else of another part. */
-static cn_status find_size(int shape[3], const cn_picture_set *set, int count,
+static cn_status find_size(int shape[3], const cn_image_set *set, int count,
                            const cn_request *request, cn_error *err)
 {
     cn_tensor first = {0};
     cn_status status;
     int i = 0;
-    do status = cn_picture_load(&first, path_of(set, i), CN_PICTURE_BYTES, err);
+    do status = cn_image_read(&first, path_of(set, i), CN_IMAGE_BYTES, err);
     while (is_skipped(status, request) && ++i < count);
     if (status != CN_OK) return status;
     memcpy(shape, first.shape, 2 * sizeof *shape);
@@ -132,11 +131,11 @@ static cn_status find_size(int shape[3], const cn_picture_set *set, int count,
 
 /* What all images of all parts become, from the options, the first image's size and the samples of
  * all. */
-static cn_status find_form(int shape[3], cn_image_opts *form, const cn_picture_set *set,
+static cn_status find_form(int shape[3], cn_image_opts *form, const cn_image_set *set,
                            const cn_request *request, cn_error *err)
 {
     const cn_data_opts opts = *request->opts;
-    cn_picture_form found = {false, false};
+    cn_image_form found = {false, false};
     cn_status status = CN_OK;
     int count = 0;
     for (int part = 0; part < CN_PARTS; part++) count += set->parts[part].count;
@@ -174,7 +173,7 @@ static cn_status check_memory(int count, const int shape[3], size_t element, con
                    what, count, cn_plural(count), cn_shape_text(3, shape, text));
 }
 
-/* What became of a picture. */
+/* What became of an image. */
 typedef struct outcome {
     cn_status status;
     bool composed, cropped;
@@ -187,9 +186,9 @@ static bool is_cropped(const int *from, const int *to)
     return across >= to[1] || -across >= to[0];
 }
 
-/* Reads one picture into its place among the others. */
-static outcome read_picture(cn_tensor *images, int i, const char *path, const cn_image_opts *form,
-                            cn_error *err)
+/* Reads one image into its place among the others. */
+static outcome read_image(cn_tensor *images, int i, const char *path, const cn_image_opts *form,
+                          cn_error *err)
 {
     cn_tensor image = {0};
     size_t each = cn_tensor_count(images) / (size_t)images->shape[0];
@@ -197,8 +196,8 @@ static outcome read_picture(cn_tensor *images, int i, const char *path, const cn
         cn_tensor_view(images->dtype, 4, images->shape,
                        (char *)images->data + (size_t)i * each * cn_dtype_size(images->dtype));
     to.shape[0] = 1;
-    cn_picture_depth depth = form->deep ? CN_PICTURE_AS_STORED : CN_PICTURE_BYTES;
-    outcome o = {.status = cn_picture_load(&image, path, depth, err)};
+    cn_image_depth depth = form->deep ? CN_IMAGE_AS_STORED : CN_IMAGE_BYTES;
+    outcome o = {.status = cn_image_read(&image, path, depth, err)};
     if (o.status != CN_OK) return o;
     o.composed = image.shape[2] % 2 == 0 && to.shape[3] % 2 != 0;
     o.cropped = form->fit == CN_FIT_CROP && is_cropped(image.shape, to.shape + 1);
@@ -209,7 +208,7 @@ static outcome read_picture(cn_tensor *images, int i, const char *path, const cn
 
 /* ---- Many at once */
 
-/* Pictures on their way into a tensor. */
+/* Images on their way into a tensor. */
 typedef struct reading {
     const char **paths;
     int first;
@@ -225,7 +224,7 @@ static void read_unit(void *argument, int unit, int worker)
     const reading *r = argument;
     int i = r->first + unit;
     (void)worker;
-    r->outcomes[i] = read_picture(r->images, i, r->paths[i], &r->form, NULL);
+    r->outcomes[i] = read_image(r->images, i, r->paths[i], &r->form, NULL);
 }
 
 /* An image that has an error is read again for its text: the end, or a remark. */
@@ -233,7 +232,7 @@ static cn_status handle_error(reading *r, int i, cn_error *err)
 {
     enum { MOST_NAMED = 10 };
     cn_error own = {CN_OK, ""};
-    r->outcomes[i] = read_picture(r->images, i, r->paths[i], &r->form, &own);
+    r->outcomes[i] = read_image(r->images, i, r->paths[i], &r->form, &own);
     cn_status status = r->outcomes[i].status;
     if (status == CN_OK) return CN_OK; /* there was no memory before */
     if (!is_skipped(status, r->request)) return cn_fail(err, status, "%s", own.text);
@@ -308,7 +307,7 @@ static cn_status tell(const reading *r, int count, const cn_request *request, co
 }
 
 /* The paths and, into `labels` where it is not NULL, the labels of what the split takes. */
-static int choose(const cn_picture_set *set, cn_subset split, const char **paths, int32_t *labels)
+static int choose(const cn_image_set *set, cn_subset split, const char **paths, int32_t *labels)
 {
     int counts[CN_PARTS], count = 0;
     for (int part = 0; part < CN_PARTS; part++) counts[part] = set->parts[part].count;
@@ -322,8 +321,8 @@ static int choose(const cn_picture_set *set, cn_subset split, const char **paths
     return count;
 }
 
-/* Tensors for pictures and labels, once it is known what all pictures become. */
-static cn_status make_parts(cn_dataset_parts *parts, const cn_picture_set *set, int count,
+/* Tensors for images and labels, once it is known what all images become. */
+static cn_status make_parts(cn_dataset_parts *parts, const cn_image_set *set, int count,
                             const cn_request *request, const char *what, cn_error *err)
 {
     int shape[4] = {count};
@@ -337,7 +336,7 @@ static cn_status make_parts(cn_dataset_parts *parts, const cn_picture_set *set, 
 }
 
 /* There is nothing to read: no error where nothing has to be there. */
-static cn_status check_count(const cn_picture_set *set, int count, const cn_request *request,
+static cn_status check_count(const cn_image_set *set, int count, const cn_request *request,
                              const char *what, cn_error *err)
 {
     int counts[CN_PARTS], all = 0;
@@ -348,8 +347,8 @@ static cn_status check_count(const cn_picture_set *set, int count, const cn_requ
     return cn_split_remark(counts, request, err);
 }
 
-cn_status cn_pictures_load(cn_dataset **data, const cn_picture_set *set, const cn_request *request,
-                           const char *what, cn_error *err)
+cn_status cn_images_load(cn_dataset **data, const cn_image_set *set, const cn_request *request,
+                         const char *what, cn_error *err)
 {
     cn_dataset_parts parts = {.classes = set->classes,
                               .scale = 1.0f / 255.0f,

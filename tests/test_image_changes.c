@@ -21,7 +21,7 @@ static int mirrored(int i, int n)
     return i;
 }
 
-/* The byte that cn_crop_picture should write at (r, c), byte k of the pixel. */
+/* The byte that cn_crop_image should write at (r, c), byte k of the pixel. */
 static uint8_t cropped(const cn_crop *crop, const uint8_t *in, int r, int c, size_t k)
 {
     int row = r + crop->down, column = (crop->flip ? crop->columns - 1 - c : c) + crop->right;
@@ -54,7 +54,7 @@ static void a_crop_moves_mirrors_and_fills(void **state)
                                         .flip = flip};
                         size_t bytes = ROWS * COLUMNS * pixels[p];
                         memset(out, 0xee, sizeof out);
-                        cn_crop_picture(&crop, in, out);
+                        cn_crop_image(&crop, in, out);
                         for (size_t i = 0; i < bytes; i++) {
                             int at = (int)(i / pixels[p]);
                             assert_int_equal(out[i], cropped(&crop, in, at / COLUMNS, at % COLUMNS,
@@ -64,14 +64,14 @@ static void a_crop_moves_mirrors_and_fills(void **state)
                     }
 }
 
-static void a_flip_twice_is_the_picture(void **state)
+static void a_flip_twice_is_the_image(void **state)
 {
     uint8_t in[3 * 4 * 3], once[sizeof in], twice[sizeof in];
     cn_crop flip = {.rows = 3, .columns = 4, .pixel = 3, .flip = true};
     (void)state;
     for (size_t i = 0; i < sizeof in; i++) in[i] = (uint8_t)i;
-    cn_crop_picture(&flip, in, once);
-    cn_crop_picture(&flip, once, twice);
+    cn_crop_image(&flip, in, once);
+    cn_crop_image(&flip, once, twice);
     assert_memory_equal(twice, in, sizeof in);
     assert_memory_equal(once, in + 9, 3);
 }
@@ -88,7 +88,7 @@ static void fill(float *x, size_t n, uint32_t seed)
     for (size_t i = 0; i < n; i++) x[i] = (float)cn_rng_randint(&rng, -64, 65) / 8.0f;
 }
 
-static void a_warp_by_nothing_is_the_picture(void **state)
+static void a_warp_by_nothing_is_the_image(void **state)
 {
     static const int shapes[][3] = {{1, 1, 1}, {5, 8, 3}, {13, 4, 2}};
     float in[MOST_FLOATS], out[MOST_FLOATS];
@@ -99,7 +99,7 @@ static void a_warp_by_nothing_is_the_picture(void **state)
         fill(in, count, 1);
         for (int border = 0; border < 2; border++) {
             memset(out, 0xff, sizeof out);
-            cn_warp_picture(&(cn_warp){.scale = 1}, n, (cn_border)border, in, out);
+            cn_warp_image(&(cn_warp){.scale = 1}, n, (cn_border)border, in, out);
             assert_memory_equal(out, in, count * sizeof *in);
         }
     }
@@ -116,7 +116,7 @@ static void quarter_turns_are_exact(void **state)
                 size_t count = (size_t)(n * n * channels);
                 fill(in, count, 2);
                 cn_warp warp = {.angle = turns * 3.141592653589793 / 2, .scale = 1};
-                cn_warp_picture(&warp, (int[]){n, n, channels}, CN_BORDER_ZERO, in, out);
+                cn_warp_image(&warp, (int[]){n, n, channels}, CN_BORDER_ZERO, in, out);
                 for (int r = 0; r < n; r++)
                     for (int c = 0; c < n; c++) {
                         int row = r, column = c;
@@ -135,7 +135,7 @@ static void quarter_turns_are_exact(void **state)
 static void whole_shifts_are_crops(void **state)
 {
     enum { ROWS = 6, COLUMNS = 7, CHANNELS = 3, COUNT = ROWS * COLUMNS * CHANNELS };
-    float in[COUNT], warped[COUNT], cropped_picture[COUNT];
+    float in[COUNT], warped[COUNT], cropped_image[COUNT];
     (void)state;
     fill(in, COUNT, 3);
     for (int border = 0; border < 2; border++)
@@ -148,11 +148,10 @@ static void whole_shifts_are_crops(void **state)
                                 .border = (cn_border)border,
                                 .down = -down,
                                 .right = -right};
-                cn_warp_picture(&warp, (int[]){ROWS, COLUMNS, CHANNELS}, (cn_border)border, in,
-                                warped);
-                cn_crop_picture(&crop, in, cropped_picture);
-                for (int i = 0; i < COUNT; i++)
-                    assert_float_equal(warped[i], cropped_picture[i], 0);
+                cn_warp_image(&warp, (int[]){ROWS, COLUMNS, CHANNELS}, (cn_border)border, in,
+                              warped);
+                cn_crop_image(&crop, in, cropped_image);
+                for (int i = 0; i < COUNT; i++) assert_float_equal(warped[i], cropped_image[i], 0);
             }
 }
 
@@ -190,7 +189,7 @@ static void any_warp_is_what_its_formula_says(void **state)
                      .down = 10 * (cn_rng_rand(&rng) - 0.5),
                      .right = 10 * (cn_rng_rand(&rng) - 0.5)};
         fill(in, sizeof in / sizeof *in, (uint32_t)round);
-        cn_warp_picture(&w, n, border, in, out);
+        cn_warp_image(&w, n, border, in, out);
         /* Positions are off by up to 2^-17 a column, neighbours by up to 16. */
         for (int i = 0; i < n[0] * n[1] * n[2]; i++)
             assert_float_equal(
@@ -234,8 +233,8 @@ static void jitter_is_three_steps_and_a_limit(void **state)
                 fill(x, (size_t)(PIXELS * channels), 6);
                 for (int i = 0; i < PIXELS * channels; i++) y[i] = x[i];
                 jitter_steps(&jitters[t], PIXELS, channels, y);
-                cn_jitter_picture(&jitters[t], (int[]){ROWS, COLUMNS, channels}, (float)least,
-                                  (float)most, x);
+                cn_jitter_image(&jitters[t], (int[]){ROWS, COLUMNS, channels}, (float)least,
+                                (float)most, x);
                 for (int i = 0; i < PIXELS * channels; i++)
                     assert_float_equal(x[i], fmin(fmax(y[i], least), most), 1e-5);
             }
@@ -245,8 +244,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_crop_moves_mirrors_and_fills),
-        cmocka_unit_test(a_flip_twice_is_the_picture),
-        cmocka_unit_test(a_warp_by_nothing_is_the_picture),
+        cmocka_unit_test(a_flip_twice_is_the_image),
+        cmocka_unit_test(a_warp_by_nothing_is_the_image),
         cmocka_unit_test(quarter_turns_are_exact),
         cmocka_unit_test(whole_shifts_are_crops),
         cmocka_unit_test(any_warp_is_what_its_formula_says),

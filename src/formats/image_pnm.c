@@ -1,5 +1,5 @@
 /*
- * picture_pnm.c - the portable grey and colour maps of netpbm (pgm(5), ppm(5)).
+ * image_pnm.c - the portable grey and colour maps of netpbm (pgm(5), ppm(5)).
  *
  *   "P2" grey or "P3" colour, samples as decimal numbers; "P5", "P6" the same, samples as bytes
  *   white space, width, white space, height, white space, greatest value (1 to 65535)
@@ -8,7 +8,7 @@
  * From # to the end of a line is a comment, in the header and between decimal numbers. Samples are
  * scaled to 0..255, rounded to the nearest, or kept as floats where 255 is not enough.
  */
-#include "formats/picture.h"
+#include "formats/image.h"
 
 typedef struct reader {
     const char *name;
@@ -50,7 +50,7 @@ static cn_status read_number(reader *r, const char *what, size_t low, size_t hig
     return CN_OK;
 }
 
-/* Element i of the picture = a sample of 0 to `most`. */
+/* Element i of the image = a sample of 0 to `most`. */
 static void set(cn_tensor *image, size_t i, size_t value, size_t most)
 {
     if (image->dtype == CN_DTYPE_U8)
@@ -95,7 +95,7 @@ static bool detects(const uint8_t *bytes, size_t size)
 }
 
 static cn_status decode(cn_tensor *image, const char *name, const uint8_t *bytes, size_t size,
-                        cn_picture_depth depth, cn_error *err)
+                        cn_image_depth depth, cn_error *err)
 {
     reader r = {.name = name, .bytes = bytes, .size = size, .at = 2};
     bool plain = bytes[1] <= '3';
@@ -112,9 +112,9 @@ static cn_status decode(cn_tensor *image, const char *name, const uint8_t *bytes
     /* A decimal sample takes two bytes, but for the last. */
     size_t sample = plain || most > 255 ? 2 : 1;
     size_t room = (size - r.at + (plain ? 1 : 0)) / sample / (size_t)channels;
-    bool keep = depth == CN_PICTURE_AS_STORED && most > 255;
-    status = cn_picture_create(&t, name, keep ? CN_DTYPE_F32 : CN_DTYPE_U8, height, width, channels,
-                               room, err);
+    bool keep = depth == CN_IMAGE_AS_STORED && most > 255;
+    status = cn_image_create(&t, name, keep ? CN_DTYPE_F32 : CN_DTYPE_U8, height, width, channels,
+                             room, err);
     if (status != CN_OK) return status;
     status = plain ? read_plain(&r, &t, most, err) : read_raw(&r, &t, most, err);
     skip_space(&r);
@@ -128,7 +128,7 @@ static cn_status decode(cn_tensor *image, const char *name, const uint8_t *bytes
     return status;
 }
 
-const cn_picture_format cn_picture_pnm = {
+const cn_image_format cn_image_pnm = {
     .name = "PNM",
     .detects = detects,
     .decode = decode,

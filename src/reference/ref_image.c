@@ -1,5 +1,5 @@
 /*
- * ref_picture.c - what changes a picture's size or leaves parts of it out, from the equations:
+ * ref_image.c - what changes an image's size or leaves parts of it out, from the equations:
  *
  *     adaptive pool    y[i,p,q,k] = mean of x[i,r,s,k], floor(p h / oh) <= r < ceil((p + 1) h /
  * oh), and s alike pad, crop        y[i,r,s,k] = x[i, r - above, s - left, k], 0 outside x; crops

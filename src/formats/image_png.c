@@ -1,11 +1,11 @@
 /*
- * picture_png.c - PNG through libpng's classic interface, with limits set before reading.
+ * image_png.c - PNG through libpng's classic interface, with limits set before reading.
  *
  * Palettes and fewer than 8 bits are expanded, 16 bits are scaled to 8 or kept as floats, a
  * transparent colour becomes an alpha channel; gamma and colour profiles are left alone. Exif lies
  * in a chunk eXIf, before the pixels or after them (PNG 3, 11.3.4.5).
  */
-#include "formats/picture.h"
+#include "formats/image.h"
 
 #include <string.h>
 
@@ -60,7 +60,7 @@ static void read_bytes(png_structp png, png_bytep out, size_t count)
 static void set_limits(png_structp png)
 {
     enum { OTHER_CHUNKS = 128, CHUNK_BYTES = 8 << 20 };
-    png_set_user_limits(png, CN_PICTURE_PIXELS, CN_PICTURE_PIXELS);
+    png_set_user_limits(png, CN_IMAGE_PIXELS, CN_IMAGE_PIXELS);
     png_set_chunk_cache_max(png, OTHER_CHUNKS);
     png_set_chunk_malloc_max(png, CHUNK_BYTES);
 }
@@ -93,7 +93,7 @@ static int find_orientation(const reader *r)
     return 1;
 }
 
-static cn_status read_picture(reader *r)
+static cn_status read_image(reader *r)
 {
     if (setjmp(r->jump)) return r->status;
     set_limits(r->png);
@@ -106,9 +106,9 @@ static cn_status read_picture(reader *r)
     png_set_interlace_handling(r->png);
     png_read_update_info(r->png, r->info);
     size_t height = png_get_image_height(r->png, r->info);
-    r->status = cn_picture_create(&r->image, r->name, r->keep ? CN_DTYPE_F32 : CN_DTYPE_U8, height,
-                                  png_get_image_width(r->png, r->info),
-                                  png_get_channels(r->png, r->info), most, r->err);
+    r->status = cn_image_create(&r->image, r->name, r->keep ? CN_DTYPE_F32 : CN_DTYPE_U8, height,
+                                png_get_image_width(r->png, r->info),
+                                png_get_channels(r->png, r->info), most, r->err);
     if (r->status != CN_OK) return r->status;
     r->rows = cn_allocate(height, sizeof *r->rows, r->name, r->err);
     if (!r->rows) return CN_ERR_MEMORY;
@@ -118,17 +118,17 @@ static cn_status read_picture(reader *r)
     png_read_image(r->png, r->rows);
     png_read_end(r->png, r->info);
     for (size_t i = 0; r->keep && i < height; i++) to_floats(r->rows[i], row);
-    return cn_picture_orient(&r->image, find_orientation(r), r->name, r->err);
+    return cn_image_orient(&r->image, find_orientation(r), r->name, r->err);
 }
 
 static cn_status decode(cn_tensor *image, const char *name, const uint8_t *bytes, size_t size,
-                        cn_picture_depth depth, cn_error *err)
+                        cn_image_depth depth, cn_error *err)
 {
     reader r = {.name = name, .bytes = bytes, .size = size, .err = err};
-    r.keep = depth == CN_PICTURE_AS_STORED;
+    r.keep = depth == CN_IMAGE_AS_STORED;
     r.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &r, failed, warned);
     r.info = r.png ? png_create_info_struct(r.png) : NULL;
-    r.status = r.info ? read_picture(&r)
+    r.status = r.info ? read_image(&r)
                       : cn_fail(err, CN_ERR_MEMORY, "%.120s: no memory to read a PNG", name);
     png_destroy_read_struct(&r.png, &r.info, NULL);
     cn_release(r.rows);
@@ -142,21 +142,21 @@ static cn_status decode(cn_tensor *image, const char *name, const uint8_t *bytes
 #else
 
 static cn_status decode(cn_tensor *image, const char *name, const uint8_t *bytes, size_t size,
-                        cn_picture_depth depth, cn_error *err)
+                        cn_image_depth depth, cn_error *err)
 {
     (void)depth;
     (void)image;
     (void)bytes;
     (void)size;
     return cn_fail(err, CN_ERR_UNSUPPORTED,
-                   "%.120s: a PNG picture, but this library was built without libpng "
+                   "%.120s: a PNG image, but this library was built without libpng "
                    "(CONVNET_PNG)",
                    name);
 }
 
 #endif
 
-const cn_picture_format cn_picture_png = {
+const cn_image_format cn_image_png = {
     .name = "PNG",
     .detects = detects,
     .decode = decode,

@@ -1,4 +1,4 @@
-/* Pictures: PNM, PNG and JPEG, true and damaged, and their fitting to a model's input. */
+/* Images: PNM, PNG and JPEG, true and damaged, and their fitting to a model's input. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -6,7 +6,7 @@
 #include <cmocka.h>
 
 #include "files.h"
-#include "formats/picture.h"
+#include "formats/image.h"
 
 #ifdef CONVNET_HAVE_PNG
 #include <png.h>
@@ -18,7 +18,7 @@
 static cn_status decode(cn_tensor *t, const void *bytes, size_t size, cn_error *err)
 {
     uint8_t *exact = files_exact(bytes, size);
-    cn_status status = cn_picture_decode(t, "seed", exact, size, CN_PICTURE_BYTES, err);
+    cn_status status = cn_image_decode(t, "seed", exact, size, CN_IMAGE_BYTES, err);
     free(exact);
     return status;
 }
@@ -45,7 +45,7 @@ static void expect_failure(const void *bytes, size_t size, cn_status status, con
     assert_says(err, part);
 }
 
-/* Cut or with a bit flipped, a picture is an error or some other picture, never a crash. */
+/* Cut or with a bit flipped, an image is an error or some other image, never a crash. */
 static void survive_damage(const uint8_t *bytes, size_t size, size_t flipped)
 {
     cn_tensor t = {0};
@@ -89,7 +89,7 @@ static void pnm_in_all_its_forms(void **state)
 static void pnm_lies_are_refused(void **state)
 {
     (void)state;
-    EXPECT_LIE("", CN_ERR_FORMAT, "expected a picture, found an empty file");
+    EXPECT_LIE("", CN_ERR_FORMAT, "expected an image, found an empty file");
     EXPECT_LIE("P1 1 1 0", CN_ERR_UNSUPPORTED, "P2, P3, P5, P6");
     EXPECT_LIE("P5", CN_ERR_FORMAT, "byte 2: width: expected a number, found the end");
     EXPECT_LIE("P5 x", CN_ERR_FORMAT, "byte 3: width: expected a number, found something else");
@@ -331,7 +331,7 @@ static void jpeg_is_refused_by_name(void **state)
 
 /* ---- Files */
 
-static void a_picture_is_loaded_from_a_file(void **state)
+static void a_image_is_loaded_from_a_file(void **state)
 {
     (void)state;
     char folder[FILES_PATH], path[FILES_PATH];
@@ -489,7 +489,7 @@ static void expect_saved(const char *folder, const char *name, int channels)
     cn_tensor_free(&again);
 }
 
-static void a_picture_is_saved_to_a_file(void **state)
+static void a_image_is_saved_to_a_file(void **state)
 {
     char folder[FILES_PATH], path[FILES_PATH];
     uint8_t pixels[4] = {0};
@@ -514,9 +514,9 @@ static void a_picture_is_saved_to_a_file(void **state)
     assert_says(err, "without libpng");
     assert_int_equal(files_count(folder), 3);
 #endif
-    files_join(path, folder, "picture.ppm");
+    files_join(path, folder, "image.ppm");
     assert_int_equal(cn_image_save(&grey, path, &err), CN_ERR_ARGUMENT);
-    assert_says(err, "picture.ppm: expected a name that ends in .png, .pnm or .pgm");
+    assert_says(err, "image.ppm: expected a name that ends in .png, .pnm or .pgm");
     assert_int_equal(cn_image_save(&two, path, &err), CN_ERR_SHAPE);
     assert_says(err, "(2, 1, 2)");
     assert_int_equal(cn_image_save(&floats, path, &err), CN_ERR_SHAPE);
@@ -545,8 +545,8 @@ int main(void)
 #else
         cmocka_unit_test(jpeg_is_refused_by_name),
 #endif
-        cmocka_unit_test(a_picture_is_loaded_from_a_file),
-        cmocka_unit_test(a_picture_is_saved_to_a_file),
+        cmocka_unit_test(a_image_is_loaded_from_a_file),
+        cmocka_unit_test(a_image_is_saved_to_a_file),
         cmocka_unit_test(shrinking_takes_the_mean_over_the_area),
         cmocka_unit_test(growing_is_linear_between_pixels),
         cmocka_unit_test(channels_are_converted),

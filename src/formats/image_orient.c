@@ -1,5 +1,5 @@
 /*
- * picture_orient.c - which way up an image is: Exif's orientation (CIPA DC-008, Exif 2.3, 4.6.4).
+ * image_orient.c - which way up an image is: Exif's orientation (CIPA DC-008, Exif 2.3, 4.6.4).
  *
  * Exif is a TIFF file (TIFF 6.0, section 2) inside of an image file, of which one entry counts
  * here:
@@ -21,7 +21,7 @@
  *
  * What is damaged says nothing: the image is then as it is stored.
  */
-#include "formats/picture.h"
+#include "formats/image.h"
 
 #include <string.h>
 
@@ -63,7 +63,7 @@ int cn_exif_orientation(const uint8_t *bytes, size_t size)
     return 1;
 }
 
-cn_status cn_picture_orient(cn_tensor *image, int orientation, const char *name, cn_error *err)
+cn_status cn_image_orient(cn_tensor *image, int orientation, const char *name, cn_error *err)
 {
     if (orientation <= 1) return CN_OK;
     bool turned = orientation >= 5; /* rows and columns change places */

@@ -1,12 +1,12 @@
 /*
- * picture_jpeg.c - JPEG through libjpeg, with an error manager of ours: its own one exits.
+ * image_jpeg.c - JPEG through libjpeg, with an error manager of ours: its own one exits.
  *
  * Exif lies in a marker APP1 that begins with "Exif" and two zeros.
  *
  * Grey stays grey, everything else becomes RGB. libjpeg does not convert CMYK, so we do. A file
  * cut short is an error here, where libjpeg would fill up with grey and warn.
  */
-#include "formats/picture.h"
+#include "formats/image.h"
 
 static bool detects(const uint8_t *bytes, size_t size)
 {
@@ -49,7 +49,7 @@ static _Noreturn void failed(j_common_ptr jpeg)
     longjmp(r->jump, 1);
 }
 
-/* Level -1 is a warning. Missing data is no picture; other oddities are common and harmless. */
+/* Level -1 is a warning. Missing data is no image; other oddities are common and harmless. */
 static void noted(j_common_ptr jpeg, int level)
 {
     int code = jpeg->err->msg_code;
@@ -88,8 +88,8 @@ static cn_status check_header(reader *r)
     bool inks = r->jpeg.num_components == 4;
     r->jpeg.out_color_space = grey ? JCS_GRAYSCALE : inks ? JCS_CMYK : JCS_RGB;
     r->jpeg.dct_method = JDCT_ISLOW;
-    return cn_picture_create(&r->image, r->name, CN_DTYPE_U8, r->jpeg.image_height,
-                             r->jpeg.image_width, grey ? 1 : 3, most, r->err);
+    return cn_image_create(&r->image, r->name, CN_DTYPE_U8, r->jpeg.image_height,
+                           r->jpeg.image_width, grey ? 1 : 3, most, r->err);
 }
 
 enum { EXIF_MARKER = JPEG_APP0 + 1 };
@@ -105,7 +105,7 @@ static int find_orientation(const struct jpeg_decompress_struct *jpeg)
     return 1;
 }
 
-static cn_status read_picture(reader *r)
+static cn_status read_image(reader *r)
 {
     if (setjmp(r->jump)) return r->status;
     struct jpeg_decompress_struct *jpeg = &r->jpeg;
@@ -127,11 +127,11 @@ static cn_status read_picture(reader *r)
     }
     int orientation = find_orientation(jpeg); /* finishing forgets the markers */
     jpeg_finish_decompress(jpeg);
-    return cn_picture_orient(&r->image, orientation, r->name, r->err);
+    return cn_image_orient(&r->image, orientation, r->name, r->err);
 }
 
 /* In a frame of its own, as jpeg_create_decompress may fail already. */
-static cn_status open_picture(reader *r, const uint8_t *bytes)
+static cn_status open_image(reader *r, const uint8_t *bytes)
 {
     if (setjmp(r->jump)) return r->status;
     jpeg_create_decompress(&r->jpeg);
@@ -141,7 +141,7 @@ static cn_status open_picture(reader *r, const uint8_t *bytes)
 }
 
 static cn_status decode(cn_tensor *image, const char *name, const uint8_t *bytes, size_t size,
-                        cn_picture_depth depth, cn_error *err)
+                        cn_image_depth depth, cn_error *err)
 {
     (void)depth; /* 8 bits are all there are */
     reader r = {.name = name, .size = size, .err = err};
@@ -149,8 +149,8 @@ static cn_status decode(cn_tensor *image, const char *name, const uint8_t *bytes
     r.manager.error_exit = failed;
     r.manager.emit_message = noted;
     r.progress.progress_monitor = progressed;
-    r.status = open_picture(&r, bytes);
-    if (r.status == CN_OK) r.status = read_picture(&r);
+    r.status = open_image(&r, bytes);
+    if (r.status == CN_OK) r.status = read_image(&r);
     jpeg_destroy_decompress(&r.jpeg);
     cn_release(r.line);
     if (r.status == CN_OK)
@@ -163,21 +163,21 @@ static cn_status decode(cn_tensor *image, const char *name, const uint8_t *bytes
 #else
 
 static cn_status decode(cn_tensor *image, const char *name, const uint8_t *bytes, size_t size,
-                        cn_picture_depth depth, cn_error *err)
+                        cn_image_depth depth, cn_error *err)
 {
     (void)depth;
     (void)image;
     (void)bytes;
     (void)size;
     return cn_fail(err, CN_ERR_UNSUPPORTED,
-                   "%.120s: a JPEG picture, but this library was built without libjpeg "
+                   "%.120s: a JPEG image, but this library was built without libjpeg "
                    "(CONVNET_JPEG)",
                    name);
 }
 
 #endif
 
-const cn_picture_format cn_picture_jpeg = {
+const cn_image_format cn_image_jpeg = {
     .name = "JPEG",
     .detects = detects,
     .decode = decode,

@@ -1,10 +1,10 @@
 /*
- * picture_save.c - writes a picture as PNG, or as PNM (pgm(5), ppm(5)):
+ * image_save.c - writes an image as PNG, or as PNM (pgm(5), ppm(5)):
  *
  *   "P5" (grey) or "P6" (colour), newline, width, space, height, newline, "255", newline, samples
  */
 #include "base/sink.h"
-#include "formats/picture.h"
+#include "formats/image.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -64,7 +64,7 @@ static cn_status save_png(const cn_tensor *image, const char *path, cn_error *er
 {
     (void)image;
     return cn_fail(err, CN_ERR_UNSUPPORTED,
-                   "%.120s: a PNG picture, but this library was built without libpng "
+                   "%.120s: a PNG image, but this library was built without libpng "
                    "(CONVNET_PNG); .ppm it can write",
                    path);
 }
@@ -79,7 +79,7 @@ cn_status cn_image_save(const cn_tensor *image, const char *path, cn_error *err)
     if (image->dtype != CN_DTYPE_U8 || image->rank != 3 ||
         (image->shape[2] != 1 && image->shape[2] != 3))
         return cn_fail(err, CN_ERR_SHAPE,
-                       "%.120s: a picture of shape %s and dtype %d, expected U8 (n_H, n_W, 1 or 3)",
+                       "%.120s: an image of shape %s and dtype %d, expected U8 (n_H, n_W, 1 or 3)",
                        path, cn_shape_text(image->rank, image->shape, text), (int)image->dtype);
     if (ends_with(path, ".png")) return save_png(image, path, err);
     if (ends_with(path, ".pnm") || ends_with(path, image->shape[2] == 1 ? ".pgm" : ".ppm"))

@@ -1,5 +1,5 @@
 /*
- * picture_fit.c - the one way in which an image comes to a model's size and channels, in training
+ * image_fit.c - the one way in which an image comes to a model's size and channels, in training
  * and evaluation, for `convnet predict` and for whoever calls cn_image_fit.
  *
  * Orientation is the decoder's. Then, in this order:

@@ -1,0 +1,37 @@
+/* images.h - a data set out of image files of any sizes. */
+#ifndef CN_IMAGES_H
+#define CN_IMAGES_H
+
+#include "data/dataset.h"
+#include "data/paths.h"
+
+/* Files and their labels, in the order in which they were added. */
+typedef struct cn_image_list {
+    int count, room;
+    char **paths;
+    int32_t *labels;
+} cn_image_list;
+
+cn_status cn_image_list_add(cn_image_list *list, const char *path, int32_t label, cn_error *err);
+
+/* By the ending of a file's name, which images are listed by. */
+bool cn_is_image_name(const char *name);
+
+/* Where the images of each part are, and what they show. */
+typedef struct cn_image_set {
+    cn_image_list parts[CN_PARTS];
+    int classes;
+    char **class_names; /* NULL: numbers */
+} cn_image_set;
+
+void cn_image_set_free(cn_image_set *set); /* the lists */
+
+/*
+ * Reads the images of a split, each brought to one shape by cn_image_fit: that of the request's
+ * options or, what they leave open, of the first image to train on. They are U8 or, where that
+ * one has more than 8 bits, F32 in [0, 1]. `what` stands for the set in errors.
+ */
+cn_status cn_images_load(cn_dataset **data, const cn_image_set *set, const cn_request *request,
+                         const char *what, cn_error *err);
+
+#endif

@@ -1,0 +1,82 @@
+/* image.c - reads an image of any format the library was built with. */
+#include "formats/image.h"
+#include "base/signature.h"
+
+#include <string.h>
+
+static const cn_image_format *const formats[] = {
+    &cn_image_png,
+    &cn_image_jpeg,
+    &cn_image_pnm,
+    NULL,
+};
+
+/* Above any image within the budget: 2^28 pixels of 16-bit RGBA. */
+#define FILE_LIMIT (8 * CN_IMAGE_PIXELS)
+
+cn_status cn_image_create(cn_tensor *image, const char *name, cn_dtype dtype, size_t height,
+                          size_t width, int channels, size_t most, cn_error *err)
+{
+    size_t pixels;
+    if (height < 1 || width < 1)
+        return cn_fail(err, CN_ERR_FORMAT, "%.120s: an image of %zu x %zu, expected 1 x 1 or more",
+                       name, height, width);
+    if (!cn_multiply(height, width, &pixels) || pixels > CN_IMAGE_PIXELS)
+        return cn_fail(err, CN_ERR_UNSUPPORTED,
+                       "%.120s: an image of %zu x %zu, expected at most %zu pixels", name, height,
+                       width, CN_IMAGE_PIXELS);
+    if (pixels > most)
+        return cn_fail(err, CN_ERR_FORMAT,
+                       "%.120s: an image of %zu x %zu in a file that can hold %zu pixels at most",
+                       name, height, width, most);
+    return cn_tensor_create(image, dtype, 3, (int[]){(int)height, (int)width, channels}, err);
+}
+
+cn_status cn_image_decode(cn_tensor *image, const char *name, const uint8_t *bytes, size_t size,
+                          cn_image_depth depth, cn_error *err)
+{
+    char found[CN_FOUND_TEXT];
+    for (int i = 0; formats[i]; i++)
+        if (formats[i]->detects(bytes, size))
+            return formats[i]->decode(image, name, bytes, size, depth, err);
+    if (size == 0)
+        return cn_fail(err, CN_ERR_FORMAT, "%.120s: byte 0: expected an image, found an empty file",
+                       name);
+    return cn_fail(err, CN_ERR_UNSUPPORTED,
+                   "%.120s: byte 0: expected a PNG, JPEG or PNM (P2, P3, P5, P6) image, "
+                   "found %s",
+                   name, cn_bytes_found(bytes, size, found));
+}
+
+static bool is_image(const uint8_t *bytes, size_t size)
+{
+    for (int i = 0; formats[i]; i++)
+        if (formats[i]->detects(bytes, size)) return true;
+    return false;
+}
+
+cn_status cn_image_read(cn_tensor *image, const char *path, cn_image_depth depth, cn_error *err)
+{
+    uint8_t *bytes = NULL;
+    size_t size = 0;
+    cn_status status = cn_file_read(path, FILE_LIMIT, is_image, &bytes, &size, err);
+    if (status == CN_OK) status = cn_image_decode(image, path, bytes, size, depth, err);
+    cn_release(bytes);
+    return status;
+}
+
+cn_status cn_image_load(cn_tensor *image, const char *path, cn_error *err)
+{
+    cn_tensor t = {0};
+    if (!image || !path) return cn_fail(err, CN_ERR_ARGUMENT, "image: NULL argument");
+    cn_status status = cn_image_read(&t, path, CN_IMAGE_BYTES, err);
+    if (status == CN_OK && image->data) {
+        status = cn_tensor_output(image, CN_DTYPE_U8, 3, t.shape, path, err);
+        if (status == CN_OK) memcpy(image->data, t.data, cn_tensor_count(&t));
+    } else if (status == CN_OK) {
+        *image = t;
+        t = (cn_tensor){0};
+    }
+    cn_tensor_free(&t);
+    return status;
+}

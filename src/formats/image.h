@@ -1,0 +1,49 @@
+/* image.h - images as files: one format a file, one row of the table in image.c. */
+#ifndef CN_IMAGE_H
+#define CN_IMAGE_H
+
+#include "base/base.h"
+
+/* An image with more pixels than this is refused before anything is allocated for it. */
+#define CN_IMAGE_PIXELS ((size_t)1 << 28)
+
+/* CN_IMAGE_BYTES is U8 whatever the file has; CN_IMAGE_AS_STORED keeps more than 8 bits a
+ * sample as F32 in [0, 1]. */
+typedef enum cn_image_depth { CN_IMAGE_BYTES, CN_IMAGE_AS_STORED } cn_image_depth;
+
+typedef struct cn_image_format {
+    const char *name;
+    bool (*detects)(const uint8_t *bytes, size_t size);
+    /* A tensor (n_H, n_W, n_C) as a viewer shows it, the caller's to free; `name` is the file's. */
+    cn_status (*decode)(cn_tensor *image, const char *name, const uint8_t *bytes, size_t size,
+                        cn_image_depth depth, cn_error *err);
+} cn_image_format;
+
+extern const cn_image_format cn_image_png, cn_image_jpeg, cn_image_pnm;
+
+/* Decodes a file's bytes, whatever format they are. */
+cn_status cn_image_decode(cn_tensor *image, const char *name, const uint8_t *bytes, size_t size,
+                          cn_image_depth depth, cn_error *err);
+/* Decodes a file into an empty tensor. */
+cn_status cn_image_read(cn_tensor *image, const char *path, cn_image_depth depth, cn_error *err);
+
+/* What a file's header says of its samples; false where it cannot be read, which decoding explains.
+ */
+typedef struct cn_image_form {
+    bool color; /* and not gray */
+    bool deep;  /* more than 8 bits */
+} cn_image_form;
+bool cn_image_find_form(cn_image_form *form, const char *path);
+
+/* For decoders: allocates an image after checking its size against the budget, and against
+ * `most`, the pixels that so small a file can hold. */
+cn_status cn_image_create(cn_tensor *image, const char *name, cn_dtype dtype, size_t height,
+                          size_t width, int channels, size_t most, cn_error *err);
+
+/* For decoders: the orientation that Exif data (a TIFF file) speaks of, 1 to 8; 1 for data that are
+ * damaged or do not say. */
+int cn_exif_orientation(const uint8_t *bytes, size_t size);
+/* For decoders: turns and mirrors an image that is stored so into what a viewer shows. */
+cn_status cn_image_orient(cn_tensor *image, int orientation, const char *name, cn_error *err);
+
+#endif
