@@ -46,7 +46,8 @@ def as_array(value: Any, name: str) -> Array:
         return value
     if hasattr(value, "__dlpack__") and hasattr(np, "from_dlpack"):
         try:
-            return np.from_dlpack(value)
+            made: Array = np.from_dlpack(value)
+            return made
         except (BufferError, RuntimeError, TypeError, ValueError):
             pass  # on another device, say: what __array__ makes of it, or its own error
     made = np.asarray(value)
@@ -71,24 +72,28 @@ def prepare(value: Any, name: str, dtype: Optional[np.dtype[Any]] = None) -> Arr
             raise ArgumentError(f"{name} has dtype {a.dtype}, expected numbers")
         if isinstance(value, np.ndarray):
             say_copy(name, f"its dtype is {a.dtype}, and {wanted} is computed with")
-        return np.ascontiguousarray(a, wanted).reshape(a.shape)
+        converted: Array = np.ascontiguousarray(a, wanted).reshape(a.shape)
+        return converted
     if not a.flags.c_contiguous:
         say_copy(name, "its elements do not lie in C order, one after another")
-        return np.ascontiguousarray(a)
+        ordered: Array = np.ascontiguousarray(a)
+        return ordered
     if not a.flags.aligned:
         say_copy(name, "its elements are not aligned")
         return a.copy()
     return a
 
 
+_fields: Any = c.cn_tensor._fields_
 _CODES = "".join(
     f"{kind._length_}{kind._type_._type_}" if hasattr(kind, "_length_") else kind._type_
-    for kind in (field[1] for field in c.cn_tensor._fields_)
+    for kind in (field[1] for field in _fields)
 )
 _pack_into = struct.Struct("@" + _CODES).pack_into
 TENSOR = ctypes.sizeof(c.cn_tensor)
 assert struct.calcsize("@" + _CODES) == TENSOR
-_byte, _address = ctypes.c_char, ctypes.addressof
+_byte: Any = ctypes.c_char
+_address = ctypes.addressof
 _ZEROS = tuple((0,) * n for n in range(c.CN_MAX_RANK + 1))
 
 

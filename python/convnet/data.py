@@ -73,13 +73,16 @@ class Dataset:
         return made
 
     @classmethod
-    def load(cls, spec: Any, subset: str = "train") -> Optional[Dataset]:
+    def load(cls, spec: Any, subset: str = "train") -> Dataset:
         """What a spec such as "mnist:DIR", "hdf5:FILE" or a folder holds (docs/data.md); subset is
-        "train", "test", "validation" (None where the data bring none), "all" or "test_or_all"."""
+        "train", "test", "validation" (an ArgumentError where the data bring none of their own),
+        "all" or "test_or_all"."""
         handle = Handle(library.cn_dataset_free)
         which = number("cn_subset", subset, "subset")
         call(library.cn_dataset_load, byref(handle.pointer), path_bytes(spec), which, None)
-        return cls._of(handle) if handle.pointer else None
+        if not handle.pointer:
+            raise ArgumentError(f'"{spec}" has no {subset} set of its own')
+        return cls._of(handle)
 
     def __len__(self) -> int:
         return int(library.cn_dataset_size(self._handle.pointer))
@@ -106,7 +109,8 @@ class Dataset:
 
     @property
     def images(self) -> Array:
-        """(n, n_H, n_W, n_C), uint8 or float32, a view that may not be written to."""
+        """(n, n_H, n_W, n_C), uint8 or float32, a view that may not be written to: the values that
+        the files have, such as 0 to 16 in "digits"."""
         return view(library.cn_dataset_images(self._handle.pointer)[0], self._handle)
 
     @property
@@ -122,6 +126,22 @@ class Dataset:
         mean, std = np.empty(self.shape[2], F32), np.empty(self.shape[2], F32)
         library.cn_dataset_statistics(self._handle.pointer, _floats(mean), _floats(std))
         return mean, std
+
+    def batch(
+        self, index: Any = None, normalization: Optional[Tuple[Any, Any]] = None
+    ) -> Array:
+        """The images `index` (default: all) as training sees them, float32: pixels as [0, 1], and
+        where mean and standard deviation of each channel are given normalized by them."""
+        at = np.arange(len(self))
+        chosen = np.ascontiguousarray(at if index is None else at[np.asarray(index)], np.int32)
+        made = np.empty((chosen.size, *self.shape), F32)
+        labels = np.empty(chosen.size, np.int32)
+        mean, std = normalization or (None, None)
+        given = [None if v is None else _floats(np.ascontiguousarray(v, F32)) for v in (mean, std)]
+        library.cn_dataset_batch(
+            self._handle.pointer, chosen.ctypes.data_as(ctypes.POINTER(ctypes.c_int)), chosen.size,
+            *given, _floats(made), labels.ctypes.data_as(ctypes.POINTER(ctypes.c_int32)))  # fmt: skip
+        return made
 
     def select(self, index: Any) -> Dataset:
         """A copy of the images `index`, in that order."""
@@ -163,10 +183,7 @@ def dataset_of(x: Any, y: Any = None, subset: str = "train", classes: int = 0) -
             raise ArgumentError("y is given beside a Dataset, which has labels of its own")
         return x
     if isinstance(x, str):
-        loaded = Dataset.load(x, subset)
-        if loaded is None:
-            raise ArgumentError(f'"{x}" has no {subset} set of its own')
-        return loaded
+        return Dataset.load(x, subset)
     if y is None:
         raise ArgumentError("y is missing: a label for each image")
     return Dataset(x, y, classes)

@@ -39,7 +39,7 @@ class Metrics(NamedTuple):
     loss: float
     accuracy: float
     correct: int
-    count: int
+    total: int
     seconds: float
     confusion: Array
 
@@ -127,7 +127,7 @@ def _natural(name: str) -> Tuple[Optional[Tuple[int, int, int]], int]:
     for i in range(len(zoo())):
         network = library.cn_zoo_at(i)[0]
         if text(network.name) == name:
-            return tuple(network.shape), network.classes  # type: ignore[return-value]
+            return tuple(network.shape), network.classes
     return None, 0
 
 
@@ -205,7 +205,8 @@ class Model:
 
     @property
     def layers(self) -> List[Layer]:
-        found, info = [], c.cn_layer_info()
+        found: List[Layer] = []
+        info = c.cn_layer_info()
         while library.cn_model_layer(self._handle.pointer, len(found), byref(info)):
             found.append(Layer(text(info.name), text(info.type), text(info.options),
                                tuple(info.inputs[: info.input_count]),
@@ -325,17 +326,19 @@ class Model:
         if validation_split:
             if validation_data is not None:
                 raise ArgumentError("validation_split goes without validation_data")
-            train, valid = train.hold_out(validation_split)
+            train, held = train.hold_out(validation_split)
+            valid: Optional[Dataset] = held
         else:
             valid = self._set_of(validation_data, train.classes)
         self._learn_from(train, normalize)
-        train, valid = self._matched(train), self._matched(valid) if valid else None
+        train = self._matched(train)
+        valid = self._matched(valid) if valid is not None else None
         opts = c.cn_fit_opts(
             epochs=epochs, batch=batch_size, accumulate=accumulate, threads=threads, seed=seed,
             no_shuffle=not shuffle, precision=number("cn_precision", precision, "precision"),
             learning_rate=learning_rate, backend=backend.encode() if backend else None,
             resume=path_bytes(resume) if resume else None,
-            valid=valid._handle.pointer if valid else None)  # fmt: skip
+            valid=None if valid is None else valid._handle.pointer)  # fmt: skip
         opts.optimizer = fill(c.cn_optimizer, _options(optimizer))
         opts.schedule = fill(c.cn_schedule, _options(schedule))
         opts.average = fill(c.cn_average, _options(average))
@@ -443,39 +446,29 @@ class Model:
     ) -> Array:  # fmt: skip
         """The output for each image, (m, classes) or (m, n_H, n_W, classes) float32. x is
         (m, n_H, n_W, n_C) or (m, n_H, n_W), uint8 or floats in the range that the model learned
-        from; floats that are normalized already are taken as they lie with normalized=True.
-        verbose=1 shows a bar."""
-        x = images_of(x)
+        from, or a Dataset; floats that are normalized already are taken as they lie with
+        normalized=True. verbose=1 shows a bar."""
+        data = x if isinstance(x, Dataset) else None
+        if data is None:
+            x = images_of(x)
+            if x.dtype != np.uint8 and not normalized and self.normalization is not None and len(x):
+                data = Dataset(x, np.zeros(len(x), np.int32))
         m = len(x)
         out = np.empty((m, *self.output_shape), F32)
-        raw = x.dtype != np.uint8 and not normalized and self.normalization is not None
         bar = Bar(verbose)
         with self._lock:
             session = self._session((min(batch_size, max(m, 1)), threads, precision,
                                      backend.encode() if backend else None)).pointer  # fmt: skip
             step = batch_size if bar.live or m <= batch_size else 16 * batch_size
             for begin in range(0, m, step):
-                some = x[begin : begin + step]
-                if raw:
-                    some = self._normalized(some)
-                made = tensor(out[begin : begin + step].reshape(len(some), -1), "Y")
+                end = min(begin + step, m)
+                some = x[begin:end] if data is None else data.batch(
+                    range(begin, end), self.normalization)  # fmt: skip
+                made = tensor(out[begin:end].reshape(end - begin, -1), "Y")
                 call(library.cn_session_predict, session, byref(tensor(some, "x")), byref(made))
-                bar.step(begin + len(some), m, lambda: f"{begin + len(some):,} of {m:,} images")
+                bar.step(end, m, lambda: f"{end:,} of {m:,} images")
         bar.clear()
         return out
-
-    def _normalized(self, x: Array) -> Array:
-        """Floats as cn_fit shows them to the network: the same bits."""
-        made, labels = np.empty_like(x), np.empty(len(x), np.int32)
-        data = Dataset(x, np.zeros(len(x), np.int32))
-        index = np.arange(len(x), dtype=np.int32)
-        mean, std = self.normalization  # type: ignore[misc]
-        floats, ints = ctypes.POINTER(ctypes.c_float), ctypes.POINTER(ctypes.c_int32)
-        library.cn_dataset_batch(
-            data._handle.pointer, index.ctypes.data_as(ctypes.POINTER(c_int)), len(x),
-            mean.ctypes.data_as(floats), std.ctypes.data_as(floats), made.ctypes.data_as(floats),
-            labels.ctypes.data_as(ints))  # fmt: skip
-        return made
 
     __call__ = predict
 

@@ -1,6 +1,7 @@
 """What a training shows and obeys: callbacks, the history, the progress bar, Ctrl-C."""
 from __future__ import annotations
 
+import importlib
 import math
 import signal
 import sys
@@ -162,9 +163,7 @@ def _notebook() -> Any:
     shell = modules.get_ipython() if modules else None
     if shell is None or shell.__class__.__name__ != "ZMQInteractiveShell":
         return None
-    from IPython.display import display
-
-    return display
+    return importlib.import_module("IPython.display").display
 
 
 class Bar:
@@ -175,10 +174,12 @@ class Bar:
 
     def __init__(self, verbose: int, stream: Any = None) -> None:
         self.stream = stream or sys.stderr
-        self.display = _notebook() if verbose == 1 else None
-        self.live = verbose == 1 and (self.display or getattr(self.stream, "isatty", bool)())
+        self.display: Any = _notebook() if verbose == 1 else None
+        terminal = getattr(self.stream, "isatty", bool)
+        self.live: bool = verbose == 1 and bool(self.display or terminal())
         self.lines = verbose > 0
-        self.shown, self.last, self.handle = 0, 0.0, None  # type: ignore[var-annotated]
+        self.shown, self.last = 0, 0.0
+        self.handle: Any = None
         self.kept: List[str] = []
 
     def step(self, done: int, total: int, words: Callable[[], str]) -> None:
