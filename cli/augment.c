@@ -4,7 +4,7 @@
  * A row of the sheet is an image of the data: first as it is, then as it looks in one epoch after
  * the other. The seed makes it what `convnet train` would show with that seed.
  */
-#include "train/augment.h"
+#include "augment/augment.h"
 #include "cli.h"
 
 #include "base/base.h"

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "train/augment.h"
+#include "augment/augment.h"
 
 /* ---- draws */
 

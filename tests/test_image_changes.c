@@ -10,7 +10,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "train/augment.h"
+#include "augment/augment.h"
 
 /* ---- crop and flip */
 

@@ -8,10 +8,10 @@
 
 enum { PLATEAU_PATIENCE = 5 };
 
-cn_status cn_judge_create(cn_judge *j, cn_model *model, cn_best opts, const cn_schedule *schedule,
-                          cn_error *err)
+cn_status cn_best_tracker_create(cn_best_tracker *j, cn_model *model, cn_best opts,
+                                 const cn_schedule *schedule, cn_error *err)
 {
-    cn_judge made = {.opts = opts, .model = model};
+    cn_best_tracker made = {.opts = opts, .model = model};
     if (opts.monitor < CN_MONITOR_LOSS || opts.monitor > CN_MONITOR_ACCURACY)
         return cn_fail(err, CN_ERR_ARGUMENT, "fit: unknown monitor %d", (int)opts.monitor);
     if (opts.patience < 0)
@@ -30,13 +30,13 @@ cn_status cn_judge_create(cn_judge *j, cn_model *model, cn_best opts, const cn_s
     return CN_OK;
 }
 
-void cn_judge_free(cn_judge *j)
+void cn_best_tracker_free(cn_best_tracker *j)
 {
     cn_release(j->block);
-    *j = (cn_judge){0};
+    *j = (cn_best_tracker){0};
 }
 
-void cn_judge_epoch(cn_judge *j, int epoch, double loss, double accuracy)
+void cn_best_tracker_epoch(cn_best_tracker *j, int epoch, double loss, double accuracy)
 {
     /* The larger, the better. */
     double score = j->opts.monitor == CN_MONITOR_LOSS ? -loss : accuracy;
@@ -54,12 +54,12 @@ void cn_judge_epoch(cn_judge *j, int epoch, double loss, double accuracy)
     }
 }
 
-bool cn_judge_stops(const cn_judge *j)
+bool cn_best_tracker_stops(const cn_best_tracker *j)
 {
     return j->opts.patience > 0 && j->stale >= j->opts.patience;
 }
 
-void cn_judge_state(cn_judge *j, int epochs, cn_state *state)
+void cn_best_tracker_state(cn_best_tracker *j, int epochs, cn_state *state)
 {
     if (j->block) cn_state_add(state, "best", CN_STATE_BLOCK, j->block);
     cn_state_add(state, "best_score", CN_STATE_NUMBER, &j->score);
@@ -69,7 +69,7 @@ void cn_judge_state(cn_judge *j, int epochs, cn_state *state)
     cn_state_add_int(state, "falls", &j->falls, 0, epochs);
 }
 
-void cn_judge_restore(const cn_judge *j)
+void cn_best_tracker_restore(const cn_best_tracker *j)
 {
     if (!j->block || j->epoch == 0) return;
     memcpy(j->model->block, j->block, j->model->block_size * sizeof *j->block);

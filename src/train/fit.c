@@ -26,7 +26,7 @@
 #include "model/averages.h"
 #include "model/session.h"
 #include "train/checkpoint.h"
-#include "train/feed.h"
+#include "train/loader.h"
 
 #include <limits.h>
 #include <math.h>
@@ -41,8 +41,8 @@ typedef struct fit {
     float *mean, *std;      /* of the data's values, n_C of each */
     cn_evaluator evaluator; /* empty without a validation set */
     cn_averager averager;
-    cn_judge judge;
-    cn_feed *feed;
+    cn_best_tracker best;
+    cn_loader *loader;
     cn_progress progress;
     int schedule_epochs; /* how long the schedule is */
     double loss_sum;     /* this epoch's, so are the next three */
@@ -82,7 +82,8 @@ static cn_status prepare(fit *f, cn_error *err)
     if (status == CN_OK && o->valid)
         status = cn_evaluator_create(&f->evaluator, f->model, opts, err);
     if (status == CN_OK) status = cn_averager_create(&f->averager, f->model, o->average, err);
-    if (status == CN_OK) status = cn_judge_create(&f->judge, f->model, o->best, &o->schedule, err);
+    if (status == CN_OK)
+        status = cn_best_tracker_create(&f->best, f->model, o->best, &o->schedule, err);
     if (status == CN_OK) status = cn_thread_count(o->threads, &threads, err);
     if (status != CN_OK) return status;
     size_t channels = (size_t)cn_model_input_shape(f->model)[2];
@@ -91,19 +92,19 @@ static cn_status prepare(fit *f, cn_error *err)
     f->std = f->mean + channels;
     cn_normalization_of(f->model, f->data, f->mean, f->std);
     /* One thread means one processor: there is nobody to make a batch while it trains. */
-    cn_feed_opts feed = {.data = f->data,
-                         .augment = o->augment,
-                         .mean = f->mean,
-                         .std = f->std,
-                         .outputs = cn_model_output_size(f->model),
-                         .batch = o->batch,
-                         .least = cn_least_batch(f->model),
-                         .epochs = o->epochs,
-                         .seed = o->seed,
-                         .no_shuffle = o->no_shuffle,
-                         .background = threads > 1,
-                         .x = cn_session_input(f->session)};
-    return cn_feed_create(&f->feed, &feed, err);
+    cn_loader_opts batches = {.data = f->data,
+                              .augment = o->augment,
+                              .mean = f->mean,
+                              .std = f->std,
+                              .outputs = cn_model_output_size(f->model),
+                              .batch = o->batch,
+                              .least = cn_least_batch(f->model),
+                              .epochs = o->epochs,
+                              .seed = o->seed,
+                              .no_shuffle = o->no_shuffle,
+                              .background = threads > 1,
+                              .x = cn_session_input(f->session)};
+    return cn_loader_create(&f->loader, &batches, err);
 }
 
 /* ---- checkpoints */
@@ -151,7 +152,7 @@ static void list_state(fit *f)
     int size = cn_dataset_size(f->data);
     cn_session_state(f->session, s);
     cn_averager_state(&f->averager, s);
-    cn_judge_state(&f->judge, p->epochs, s);
+    cn_best_tracker_state(&f->best, p->epochs, s);
     cn_state_add_int(s, "epoch", &p->epoch, 1, p->epochs);
     cn_state_add_int(s, "step", &p->step, 0, p->steps);
     cn_state_add(s, "epoch_end", CN_STATE_FLAG, &p->epoch_end);
@@ -224,11 +225,11 @@ static cn_status save_if_due(fit *f, cn_error *err)
 
 static void release(fit *f)
 {
-    cn_feed_free(f->feed);
+    cn_loader_free(f->loader);
     cn_session_free(f->session);
     cn_evaluator_free(&f->evaluator);
     cn_averager_free(&f->averager);
-    cn_judge_free(&f->judge);
+    cn_best_tracker_free(&f->best);
     cn_release(f->mean);
 }
 
@@ -290,12 +291,12 @@ static cn_status train_step(fit *f, cn_error *err)
     cn_progress *p = &f->progress;
     const cn_fit_opts *o = &f->opts;
     int64_t done = (int64_t)(p->epoch - 1) * p->steps + p->step - 1;
-    int64_t batches = cn_feed_steps(f->feed) - (int64_t)(p->step - 1) * o->accumulate;
+    int64_t batches = cn_loader_steps(f->loader) - (int64_t)(p->step - 1) * o->accumulate;
     p->learning_rate =
         cn_schedule_rate(&o->schedule, o->learning_rate, done, p->steps, f->schedule_epochs) *
-        cn_schedule_plateau(&o->schedule, f->judge.falls);
+        cn_schedule_plateau(&o->schedule, f->best.falls);
     for (int i = 0; i < o->accumulate && i < batches; i++) {
-        cn_status status = learn_batch(f, cn_feed_next(f->feed), i > 0, err);
+        cn_status status = learn_batch(f, cn_loader_next(f->loader), i > 0, err);
         if (status != CN_OK) return status;
     }
     cn_status status = cn_session_step(f->session, p->learning_rate, err);
@@ -343,7 +344,7 @@ static cn_status train_epoch(fit *f, cn_error *err)
 static bool ended(const fit *f)
 {
     const cn_progress *p = &f->progress;
-    return p->epoch_end && (p->epoch == p->epochs || cn_judge_stops(&f->judge));
+    return p->epoch_end && (p->epoch == p->epochs || cn_best_tracker_stops(&f->best));
 }
 
 /* Measures the validation set, with the average in the model's place where there is one. */
@@ -356,8 +357,8 @@ static cn_status validate(fit *f, cn_error *err)
     if (status == CN_OK) {
         p->valid_loss = metrics.loss;
         p->valid_accuracy = metrics.accuracy;
-        cn_judge_epoch(&f->judge, p->epoch, metrics.loss, metrics.accuracy);
-        p->best_epoch = f->judge.epoch;
+        cn_best_tracker_epoch(&f->best, p->epoch, metrics.loss, metrics.accuracy);
+        p->best_epoch = f->best.epoch;
     }
     cn_averager_swap(&f->averager);
     return status;
@@ -384,11 +385,12 @@ static cn_status run(fit *f, cn_error *err)
     cn_progress *p = &f->progress;
     cn_status status = CN_OK;
     if (p->epoch > 0) tally(f); /* going on, maybe from the very end */
-    p->best_epoch = f->judge.epoch;
+    p->best_epoch = f->best.epoch;
     int64_t epochs_before = p->epoch_end ? p->epoch : p->epoch - 1;
     int64_t batches = p->epoch_end ? 0 : (int64_t)p->step * f->opts.accumulate;
-    if (batches > cn_feed_steps(f->feed)) batches = cn_feed_steps(f->feed); /* a short last step */
-    cn_feed_start(f->feed, epochs_before * cn_feed_steps(f->feed) + batches);
+    if (batches > cn_loader_steps(f->loader))
+        batches = cn_loader_steps(f->loader); /* a short last step */
+    cn_loader_start(f->loader, epochs_before * cn_loader_steps(f->loader) + batches);
     while (status == CN_OK && !ended(f)) {
         if (p->epoch_end) begin_epoch(f);
         status = train_epoch(f, err);
@@ -431,7 +433,7 @@ cn_status cn_fit(cn_model *model, const cn_dataset *data, const cn_fit_opts *opt
     if (status != CN_OK) goto done;
     f.progress = (cn_progress){.epoch_end = true,
                                .epochs = f.opts.epochs,
-                               .steps = (cn_feed_steps(f.feed) - 1) / f.opts.accumulate + 1};
+                               .steps = (cn_loader_steps(f.loader) - 1) / f.opts.accumulate + 1};
     f.schedule_epochs = f.opts.schedule_epochs > 0 ? f.opts.schedule_epochs : f.opts.epochs;
     status = prepare_checkpoints(&f, err);
     if (status == CN_OK) {
@@ -440,7 +442,7 @@ cn_status cn_fit(cn_model *model, const cn_dataset *data, const cn_fit_opts *opt
     }
     if (status == CN_OK || status == CN_ERR_STOPPED) {
         cn_averager_swap(&f.averager);
-        cn_judge_restore(&f.judge);
+        cn_best_tracker_restore(&f.best);
         if (last) *last = f.progress;
     }
 done:

@@ -3,6 +3,7 @@
 #ifndef CN_TRAIN_H
 #define CN_TRAIN_H
 
+#include "augment/tta.h"
 #include "model/state.h"
 
 /* ---- options of a training (fit_options.c) */
@@ -41,7 +42,7 @@ void cn_averager_state(cn_averager *averager, cn_state *state);
 
 /* ---- the best epoch (best.c) */
 
-typedef struct cn_judge {
+typedef struct cn_best_tracker {
     cn_best opts;
     cn_model *model;
     float *block; /* the best epoch's parameters; NULL unless they are kept */
@@ -49,21 +50,21 @@ typedef struct cn_judge {
     int epoch;    /* the best; 0: none yet */
     int stale;    /* epochs since then */
     int plateau_patience, plateau, falls; /* the schedule's: epochs since the last fall, falls */
-} cn_judge;
+} cn_best_tracker;
 
-cn_status cn_judge_create(cn_judge *judge, cn_model *model, cn_best opts,
-                          const cn_schedule *schedule, cn_error *err);
-void cn_judge_free(cn_judge *judge);
+cn_status cn_best_tracker_create(cn_best_tracker *best, cn_model *model, cn_best opts,
+                                 const cn_schedule *schedule, cn_error *err);
+void cn_best_tracker_free(cn_best_tracker *best);
 /* After an epoch that the model, as it stands, has been validated in. */
-void cn_judge_epoch(cn_judge *judge, int epoch, double loss, double accuracy);
+void cn_best_tracker_epoch(cn_best_tracker *best, int epoch, double loss, double accuracy);
 /* Has its patience run out? */
-bool cn_judge_stops(const cn_judge *judge);
+bool cn_best_tracker_stops(const cn_best_tracker *best);
 /* Adds what it remembers from epoch to epoch, of so many. */
-void cn_judge_state(cn_judge *judge, int epochs, cn_state *state);
+void cn_best_tracker_state(cn_best_tracker *best, int epochs, cn_state *state);
 /* Gives the model the best epoch's parameters where they were kept. */
-void cn_judge_restore(const cn_judge *judge);
+void cn_best_tracker_restore(const cn_best_tracker *best);
 
-/* ---- order of the examples (order.c) */
+/* ---- order of the examples (loader.c) */
 
 /* Fills order[0..n-1] with 0..n-1, shuffled as (seed, epoch) say and nothing else. */
 void cn_order_shuffle(uint64_t seed, int epoch, int n, int *order);
@@ -92,28 +93,6 @@ cn_status cn_diverged(cn_session *session, const cn_tensor *Y, const cn_progress
 /* CN_OK where all parameters are finite, else CN_ERR_DIVERGED that names the first that is not. */
 cn_status cn_check_parameters(const cn_model *model, const cn_progress *progress, double rate,
                               cn_error *err);
-
-/* ---- test-time augmentation (tta.c) */
-
-/* An image seen from `down` and `right` pixels aside, mirrored or not. */
-typedef struct cn_view {
-    int down, right;
-    bool flip;
-    double weight; /* of what the model says of it; all of a kind sum to 1 */
-} cn_view;
-
-int cn_tta_views(cn_tta tta);
-cn_view cn_tta_view(cn_tta tta, int i);
-/* Images first .. first+m-1 seen so, normalised, in x; `moved` has room for them as the data set
- * has them. */
-void cn_tta_look(const cn_dataset *data, const cn_view *view, int first, int m, const float *mean,
-                 const float *std, void *moved, float *x);
-/* Adds n outputs, as logits, to sum; makes outputs of the sum. */
-void cn_tta_add(const cn_model *model, size_t n, const float *y, double weight, double *sum);
-void cn_tta_finish(const cn_model *model, size_t n, const double *sum, float *y);
-/* The mean loss of m rows of outputs, of a kind that is not CN_LOSS_DEFAULT. */
-double cn_tta_loss(const cn_model *model, cn_loss_kind loss, int m, const float *y,
-                   const int32_t *labels);
 
 /* ---- values (values.c) */
 

@@ -1,11 +1,11 @@
 /*
- * course.c - the course's functions as textbook loops.
+ * textbook.c - the course's functions as textbook loops.
  *
  * Indices: example i, row h and column w of the output, channel c of the output; u and v count the
  * rows and columns of a window, k the channels of the input. Where a window reaches into the
  * padding, the input's row or column falls outside the image and the product is zero.
  */
-#include "reference/course.h"
+#include "course/textbook.h"
 
 #include <math.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /*
- * feed.c - makes the batches of a training, in line or ahead of time in a thread.
+ * loader.c - makes the batches of a training, in line or ahead of time in a thread.
  *
  * Batches are numbered over the whole training, and what is in one is a function of its number. In
  * the background two lie in memory: the trainer holds number taken - 1, and the maker works on the
@@ -11,8 +11,9 @@
  * A batch of number k lies in slot k % 2. The maker is at most at number `taken`, whose slot is the
  * one that the trainer does not hold.
  */
-#include "train/feed.h"
+#include "train/loader.h"
 
+#include "base/counter.h"
 #include "train/train.h"
 
 #include <pthread.h>
@@ -21,8 +22,18 @@
 
 enum { SLOTS = 2 };
 
-struct cn_feed {
-    cn_feed_opts opts;
+/* The high word keeps these streams apart from those of a model's initialisation, which may well
+ * start from the same seed. */
+static const uint64_t order_streams = UINT64_C(0x6f72646572) << 24; /* "order" */
+
+void cn_order_shuffle(uint64_t seed, int epoch, int n, int *order)
+{
+    for (int i = 0; i < n; i++) order[i] = i;
+    cn_counter_shuffle(seed, order_streams + (uint64_t)epoch, n, order);
+}
+
+struct cn_loader {
+    cn_loader_opts opts;
     int steps;
     int64_t end; /* number of the first batch that there is not */
     cn_augmenter augmenter;
@@ -40,7 +51,7 @@ struct cn_feed {
 
 /* ---- a batch */
 
-static void make(cn_feed *f, int64_t number)
+static void make(cn_loader *f, int64_t number)
 {
     int size = cn_dataset_size(f->opts.data), batch = f->opts.batch;
     int epoch = (int)(number / f->steps) + 1, step = (int)(number % f->steps) + 1;
@@ -58,14 +69,14 @@ static void make(cn_feed *f, int64_t number)
 
 /* ---- the maker */
 
-static bool may_make(const cn_feed *f)
+static bool may_make(const cn_loader *f)
 {
     return f->made <= f->taken && f->made < f->end;
 }
 
 static void *maker_main(void *argument)
 {
-    cn_feed *f = argument;
+    cn_loader *f = argument;
     pthread_mutex_lock(&f->mutex);
     while (!f->stop) {
         if (!may_make(f)) {
@@ -84,7 +95,7 @@ static void *maker_main(void *argument)
 }
 
 /* Signals are the caller's business: the maker blocks them all. */
-static cn_status start_maker(cn_feed *f, cn_error *err)
+static cn_status start_maker(cn_loader *f, cn_error *err)
 {
     sigset_t all, before;
     pthread_mutex_init(&f->mutex, NULL);
@@ -104,9 +115,9 @@ static cn_status start_maker(cn_feed *f, cn_error *err)
 
 /* ---- life and death */
 
-static cn_status make_room(cn_feed *f, cn_error *err)
+static cn_status make_room(cn_loader *f, cn_error *err)
 {
-    const cn_feed_opts *o = &f->opts;
+    const cn_loader_opts *o = &f->opts;
     const int *shape = cn_dataset_shape(o->data);
     size_t batch = (size_t)o->batch, size = (size_t)cn_dataset_size(o->data);
     size_t example = (size_t)shape[0] * (size_t)shape[1] * (size_t)shape[2];
@@ -128,9 +139,9 @@ static cn_status make_room(cn_feed *f, cn_error *err)
     return CN_OK;
 }
 
-cn_status cn_feed_create(cn_feed **feed, const cn_feed_opts *opts, cn_error *err)
+cn_status cn_loader_create(cn_loader **loader, const cn_loader_opts *opts, cn_error *err)
 {
-    cn_feed *f = cn_allocate(1, sizeof *f, "fit: batches", err);
+    cn_loader *f = cn_allocate(1, sizeof *f, "fit: batches", err);
     if (!f) return CN_ERR_MEMORY;
     f->opts = *opts;
     int size = cn_dataset_size(opts->data), rest = size % opts->batch;
@@ -141,14 +152,14 @@ cn_status cn_feed_create(cn_feed **feed, const cn_feed_opts *opts, cn_error *err
     if (status == CN_OK) status = make_room(f, err);
     if (status == CN_OK && opts->background) status = start_maker(f, err);
     if (status == CN_OK) {
-        *feed = f;
+        *loader = f;
         f = NULL;
     }
-    cn_feed_free(f);
+    cn_loader_free(f);
     return status;
 }
 
-void cn_feed_free(cn_feed *f)
+void cn_loader_free(cn_loader *f)
 {
     if (!f) return;
     /* In a child after fork there is no maker to join. */
@@ -173,12 +184,12 @@ void cn_feed_free(cn_feed *f)
 
 /* ---- the trainer */
 
-int cn_feed_steps(const cn_feed *f)
+int cn_loader_steps(const cn_loader *f)
 {
     return f->steps;
 }
 
-void cn_feed_start(cn_feed *f, int64_t done)
+void cn_loader_start(cn_loader *f, int64_t done)
 {
     if (f->owner) pthread_mutex_lock(&f->mutex);
     f->made = f->taken = done;
@@ -188,7 +199,7 @@ void cn_feed_start(cn_feed *f, int64_t done)
     }
 }
 
-const cn_batch *cn_feed_next(cn_feed *f)
+const cn_batch *cn_loader_next(cn_loader *f)
 {
     int64_t number = f->taken;
     if (f->owner == getpid()) {

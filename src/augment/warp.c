@@ -15,7 +15,7 @@
  * Positions are whole multiples of 2^-16: so quarter turns and moves by whole pixels are exact, and
  * a row is walked through by adding.
  */
-#include "train/augment.h"
+#include "augment/augment.h"
 
 #include "base/math.h"
 

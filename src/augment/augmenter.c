@@ -6,7 +6,7 @@
  *
  * A step that an augmentation does not ask for is left out.
  */
-#include "train/augment.h"
+#include "augment/augment.h"
 
 #include "base/pixels.h"
 #include "data/dataset.h"

@@ -1,9 +1,9 @@
 /*
- * course.h - the functions of "Convolutional Neural Networks: Step by Step" as textbook loops in
+ * textbook.h - the functions of "Convolutional Neural Networks: Step by Step" as textbook loops in
  * double precision.
  *
  * The names and letters are the course's: convnet.h says what each function computes. The
- * arguments have been checked and the outputs have their shapes already (src/layers/blocks.c does
+ * arguments have been checked and the outputs have their shapes already (src/course/blocks.c does
  * both); outputs are overwritten. Tensors are F64; where a line says so, F32 as well.
  */
 #ifndef CN_COURSE_H

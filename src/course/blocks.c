@@ -5,8 +5,8 @@
  * Every function goes the same way: check the inputs, fit the window, prepare the outputs and the
  * scratch memory; from there on nothing can fail, so the outputs are handed over at the end.
  */
+#include "course/textbook.h"
 #include "kernels/kernels.h"
-#include "reference/course.h"
 
 #include <string.h>
 

@@ -4,7 +4,7 @@
  * So an image looks the same in an epoch whatever batch it is in, however many threads there are,
  * and whether or not the training was resumed in between.
  */
-#include "train/augment.h"
+#include "augment/augment.h"
 
 #include "base/counter.h"
 #include "base/math.h"

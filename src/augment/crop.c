@@ -6,7 +6,7 @@
  *
  * reflect mirrors at the outermost pixel, without repeating it: -1 is 1, and n is n - 2.
  */
-#include "train/augment.h"
+#include "augment/augment.h"
 
 #include <string.h>
 

@@ -5,13 +5,13 @@
  * constant an image that the softmax takes away again; one that ends in a sigmoid as
  * z = log(y_hat / (1 - y_hat)). The outputs of any other are averaged as they are.
  */
-#include "train/train.h"
+#include "augment/tta.h"
 
+#include "augment/augment.h"
 #include "base/math.h"
 #include "base/pixels.h"
 #include "data/dataset.h"
 #include "model/session.h"
-#include "train/augment.h"
 
 #include <math.h>
 #include <string.h>

@@ -10,7 +10,7 @@
  *
  *     x = b c s x + b c (1 - s) grey + b (1 - c) mean        grey and mean of the x before
  */
-#include "train/augment.h"
+#include "augment/augment.h"
 
 #define INLINE static inline __attribute__((always_inline))
 

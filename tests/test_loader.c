@@ -13,7 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "train/feed.h"
+#include "train/loader.h"
 #include "train/train.h"
 
 enum { N = 23, SIDE = 5, EACH = SIDE * SIDE, BATCH = 4, STEPS = 6, EPOCHS = 3 };
@@ -32,18 +32,19 @@ static cn_dataset *numbered(void)
     return data;
 }
 
-static cn_feed_opts options(const cn_dataset *data, bool background, float *x)
+static cn_loader_opts options(const cn_dataset *data, bool background, float *x)
 {
-    return (cn_feed_opts){.data = data,
-                          .augment = {.crop = 2, .flip = CN_FLIP_RANDOM, .cutout = 1, .mixup = 0.3},
-                          .mean = mean,
-                          .std = std,
-                          .outputs = N,
-                          .batch = BATCH,
-                          .epochs = EPOCHS,
-                          .seed = 4,
-                          .background = background,
-                          .x = background ? NULL : x};
+    return (cn_loader_opts){
+        .data = data,
+        .augment = {.crop = 2, .flip = CN_FLIP_RANDOM, .cutout = 1, .mixup = 0.3},
+        .mean = mean,
+        .std = std,
+        .outputs = N,
+        .batch = BATCH,
+        .epochs = EPOCHS,
+        .seed = 4,
+        .background = background,
+        .x = background ? NULL : x};
 }
 
 /* Batch by batch what the head comments promise: order, then augmentation. */
@@ -54,7 +55,7 @@ static void expect(const cn_dataset *data, const cn_batch *b, int epoch, int ste
     float targets[BATCH * N];
     int32_t labels[BATCH];
     cn_augmenter a;
-    cn_feed_opts o = options(data, false, NULL);
+    cn_loader_opts o = options(data, false, NULL);
     assert_int_equal(b->epoch, epoch);
     assert_int_equal(b->step, step);
     assert_int_equal(b->m, step == STEPS ? N - (STEPS - 1) * BATCH : BATCH);
@@ -69,11 +70,11 @@ static void expect(const cn_dataset *data, const cn_batch *b, int epoch, int ste
 }
 
 /* From a batch to the end; a trainer that is at times slower than the maker. */
-static void walk(cn_feed *feed, const cn_dataset *data, int epoch, int step)
+static void walk(cn_loader *loader, const cn_dataset *data, int epoch, int step)
 {
     while (epoch <= EPOCHS) {
         if (step % 3 == 0) nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
-        expect(data, cn_feed_next(feed), epoch, step);
+        expect(data, cn_loader_next(loader), epoch, step);
         epoch += step == STEPS;
         step = step % STEPS + 1;
     }
@@ -87,13 +88,13 @@ static void batches_are_the_same_in_the_background(void **state)
     (void)state;
     for (int background = 0; background < 2; background++)
         for (size_t i = 0; i < sizeof from / sizeof *from; i++) {
-            cn_feed *feed = NULL;
-            cn_feed_opts opts = options(data, background, x);
-            assert_int_equal(cn_feed_create(&feed, &opts, NULL), CN_OK);
-            assert_int_equal(cn_feed_steps(feed), STEPS);
-            cn_feed_start(feed, (from[i][0] - 1) * STEPS + from[i][1] - 1);
-            walk(feed, data, from[i][0], from[i][1]);
-            cn_feed_free(feed);
+            cn_loader *loader = NULL;
+            cn_loader_opts opts = options(data, background, x);
+            assert_int_equal(cn_loader_create(&loader, &opts, NULL), CN_OK);
+            assert_int_equal(cn_loader_steps(loader), STEPS);
+            cn_loader_start(loader, (from[i][0] - 1) * STEPS + from[i][1] - 1);
+            walk(loader, data, from[i][0], from[i][1]);
+            cn_loader_free(loader);
         }
     cn_dataset_free(data);
 }
@@ -101,17 +102,17 @@ static void batches_are_the_same_in_the_background(void **state)
 static void a_batch_stays_until_the_next_is_asked_for(void **state)
 {
     cn_dataset *data = numbered();
-    cn_feed *feed = NULL;
-    cn_feed_opts opts = options(data, true, NULL);
+    cn_loader *loader = NULL;
+    cn_loader_opts opts = options(data, true, NULL);
     (void)state;
-    assert_int_equal(cn_feed_create(&feed, &opts, NULL), CN_OK);
-    cn_feed_start(feed, 0);
+    assert_int_equal(cn_loader_create(&loader, &opts, NULL), CN_OK);
+    cn_loader_start(loader, 0);
     for (int step = 1; step <= STEPS; step++) {
-        const cn_batch *b = cn_feed_next(feed);
+        const cn_batch *b = cn_loader_next(loader);
         nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL); /* the maker goes on meanwhile */
         expect(data, b, 1, step);
     }
-    cn_feed_free(feed);
+    cn_loader_free(loader);
     cn_dataset_free(data);
 }
 
@@ -120,14 +121,14 @@ static void it_may_end_at_any_time(void **state)
     cn_dataset *data = numbered();
     (void)state;
     for (int taken = -1; taken < 8; taken++) {
-        cn_feed *feed = NULL;
-        cn_feed_opts opts = options(data, true, NULL);
-        assert_int_equal(cn_feed_create(&feed, &opts, NULL), CN_OK);
-        if (taken >= 0) cn_feed_start(feed, 0);
-        for (int i = 0; i < taken; i++) cn_feed_next(feed);
-        cn_feed_free(feed);
+        cn_loader *loader = NULL;
+        cn_loader_opts opts = options(data, true, NULL);
+        assert_int_equal(cn_loader_create(&loader, &opts, NULL), CN_OK);
+        if (taken >= 0) cn_loader_start(loader, 0);
+        for (int i = 0; i < taken; i++) cn_loader_next(loader);
+        cn_loader_free(loader);
     }
-    cn_feed_free(NULL);
+    cn_loader_free(NULL);
     cn_dataset_free(data);
 }
 
@@ -135,18 +136,18 @@ static void images_may_keep_their_order(void **state)
 {
     float x[BATCH * EACH];
     cn_dataset *data = numbered();
-    cn_feed *feed = NULL;
-    cn_feed_opts opts = options(data, false, x);
+    cn_loader *loader = NULL;
+    cn_loader_opts opts = options(data, false, x);
     (void)state;
     opts.no_shuffle = true;
-    assert_int_equal(cn_feed_create(&feed, &opts, NULL), CN_OK);
-    cn_feed_start(feed, STEPS);
+    assert_int_equal(cn_loader_create(&loader, &opts, NULL), CN_OK);
+    cn_loader_start(loader, STEPS);
     for (int step = 1; step <= STEPS; step++) {
-        const cn_batch *b = cn_feed_next(feed);
+        const cn_batch *b = cn_loader_next(loader);
         assert_ptr_equal(b->x, x);
         for (int i = 0; i < b->m; i++) assert_int_equal(b->labels[i], (step - 1) * BATCH + i);
     }
-    cn_feed_free(feed);
+    cn_loader_free(loader);
     cn_dataset_free(data);
 }
 
@@ -155,24 +156,24 @@ static void a_child_goes_on_alone(void **state)
 {
     int status = -1;
     cn_dataset *data = numbered();
-    cn_feed *feed = NULL;
-    cn_feed_opts opts = options(data, true, NULL);
+    cn_loader *loader = NULL;
+    cn_loader_opts opts = options(data, true, NULL);
     (void)state;
-    assert_int_equal(cn_feed_create(&feed, &opts, NULL), CN_OK);
-    cn_feed_start(feed, 0);
-    expect(data, cn_feed_next(feed), 1, 1);
+    assert_int_equal(cn_loader_create(&loader, &opts, NULL), CN_OK);
+    cn_loader_start(loader, 0);
+    expect(data, cn_loader_next(loader), 1, 1);
     pid_t child = fork();
     assert_true(child >= 0);
     if (child == 0) {
         alarm(20);
-        walk(feed, data, 1, 2);
-        cn_feed_free(feed);
+        walk(loader, data, 1, 2);
+        cn_loader_free(loader);
         _exit(0);
     }
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_int_equal(status, 0);
-    walk(feed, data, 1, 2);
-    cn_feed_free(feed);
+    walk(loader, data, 1, 2);
+    cn_loader_free(loader);
     cn_dataset_free(data);
 }
 
@@ -180,12 +181,12 @@ static void a_wrong_augmentation_starts_nothing(void **state)
 {
     cn_error err;
     cn_dataset *data = numbered();
-    cn_feed *feed = NULL;
-    cn_feed_opts opts = options(data, true, NULL);
+    cn_loader *loader = NULL;
+    cn_loader_opts opts = options(data, true, NULL);
     (void)state;
     opts.augment.crop = SIDE;
-    assert_int_equal(cn_feed_create(&feed, &opts, &err), CN_ERR_ARGUMENT);
-    assert_null(feed);
+    assert_int_equal(cn_loader_create(&loader, &opts, &err), CN_ERR_ARGUMENT);
+    assert_null(loader);
     cn_dataset_free(data);
 }
 

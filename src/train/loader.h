@@ -1,10 +1,10 @@
 /*
- * feed.h - the batches of a training, one after the other: shuffled, augmented, normalised.
+ * loader.h - the batches of a training, one after the other: shuffled, augmented, normalised.
  */
-#ifndef CN_FEED_H
-#define CN_FEED_H
+#ifndef CN_LOADER_H
+#define CN_LOADER_H
 
-#include "train/augment.h"
+#include "augment/augment.h"
 
 /* Batch `step` of an epoch, both counted from 1: m examples. */
 typedef struct cn_batch {
@@ -14,9 +14,9 @@ typedef struct cn_batch {
     float *targets;  /* (m, outputs); NULL where the labels are the truth */
 } cn_batch;
 
-typedef struct cn_feed cn_feed;
+typedef struct cn_loader cn_loader;
 
-typedef struct cn_feed_opts {
+typedef struct cn_loader_opts {
     const cn_dataset *data;
     cn_augment augment;
     const float *mean, *std; /* NULL or n_C of each */
@@ -29,20 +29,20 @@ typedef struct cn_feed_opts {
     bool background;
     /* Where every batch's images go that is not made in the background. */
     float *x;
-} cn_feed_opts;
+} cn_loader_opts;
 
-/* What the options point to must outlive the feed. */
-cn_status cn_feed_create(cn_feed **feed, const cn_feed_opts *opts, cn_error *err);
+/* What the options point to must outlive the loader. */
+cn_status cn_loader_create(cn_loader **loader, const cn_loader_opts *opts, cn_error *err);
 /* Ends the thread, whatever it is doing. */
-void cn_feed_free(cn_feed *feed);
+void cn_loader_free(cn_loader *loader);
 
 /* The steps of an epoch. */
-int cn_feed_steps(const cn_feed *feed);
+int cn_loader_steps(const cn_loader *loader);
 /* To be called once, before the first batch is asked for: how many, counted over all epochs, have
  * been trained on before. */
-void cn_feed_start(cn_feed *feed, int64_t done);
+void cn_loader_start(cn_loader *loader, int64_t done);
 /* The next batch, which stays as it is until the one after it is asked for; there must be one.
  * Allocates nothing. The same bits in the background and not. */
-const cn_batch *cn_feed_next(cn_feed *feed);
+const cn_batch *cn_loader_next(cn_loader *loader);
 
 #endif

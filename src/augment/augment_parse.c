@@ -6,7 +6,7 @@
  *
  * The table has the names, and what each takes.
  */
-#include "train/augment.h"
+#include "augment/augment.h"
 
 #include <limits.h>
 #include <math.h>
