@@ -1,240 +1,21 @@
 /*
- * session.c - runs a plan: forward, loss, backward, step. Nothing here allocates after
- * cn_session_create, and nothing fails but by a wrong argument.
+ * session.c - runs a plan: forward, loss, backward, step. Nothing here allocates but cn_session_visit,
+ * and nothing else fails but by a wrong argument.
  */
-#include "model/session.h"
+#include "model/session_struct.h"
 
-#include "backends/backend.h"
 #include "model/averages.h"
 #include "model/nonfinite.h"
 #include "model/optimizer.h"
-#include "model/plan.h"
 
 #include <math.h>
 #include <string.h>
-
-/* What the session holds results of; each needs the one before it. */
-typedef enum progress { NOTHING, FORWARD, LOSS, BACKWARD } progress;
-
-struct cn_session {
-    cn_plan plan;
-    const cn_model *model;
-    cn_model *trained; /* the same where the session trains, else NULL: nothing writes to it */
-    const cn_backend *backend;
-    void *device;   /* the backend's */
-    cn_call *calls; /* one per layer */
-    /* In the backend's memory; the parameters are the model's own block where that is the host's.
-     */
-    void *activations, *workspace, *gradients, *moments, *parameters;
-    /* What callers fill and read: the backend's own arrays where its memory is the host's, else
-     * copies in one block. */
-    float *input, *output, *host_gradients, *input_gradient, *copies;
-    float *normalization;                /* room for n_C means, then n_C deviations */
-    int m;                               /* examples of the last forward */
-    double loss_weight, gradient_weight; /* what the mean of the last loss divides by, and that of
-                                            the gradients */
-    progress done;
-    bool packed;
-    uint64_t packed_version; /* model->version that the packed weights belong to */
-    uint64_t taken_version;  /* and that of the backend's parameters */
-    uint64_t updates;        /* steps of the optimizer */
-    uint64_t forwards;       /* in training: the step of layers that draw numbers */
-};
-
-static void *at_byte(void *base, size_t offset)
-{
-    return (char *)base + offset;
-}
-
-static void *at_element(const cn_session *s, void *base, size_t index)
-{
-    return at_byte(base, index * cn_dtype_size(s->backend->dtype));
-}
-
-static void *buffer(const cn_session *s, int index)
-{
-    if (index == CN_NO_BUFFER) return NULL;
-    return at_byte(s->activations, s->plan.buffers[index].offset);
-}
-
-/* Elements of a batch at a layer's output. */
-static size_t batch_elements(const cn_session *s, int layer)
-{
-    return (size_t)s->plan.opts.batch * cn_shape_count(&s->model->layers[layer].out);
-}
 
 /* n elements to the host, unless they are there. */
 static float *to_host(const cn_session *s, size_t n, const void *from, float *to)
 {
     if (!s->backend->host) s->backend->download(s->device, n, from, to);
     return to;
-}
-
-/* ---- making */
-
-static void fill_call(cn_session *s, int i)
-{
-    const cn_layer *layer = &s->model->layers[i];
-    const cn_plan_step *step = &s->plan.steps[i];
-    cn_call *call = &s->calls[i];
-    *call = (cn_call){
-        .layer = layer,
-        .m = s->plan.opts.batch,
-        .batch = s->plan.opts.batch,
-        .no_winograd = s->plan.opts.no_winograd,
-        .precision = s->plan.opts.precision,
-        .training = s->plan.opts.training,
-        .add = step->add,
-        .activation = step->activation,
-        .seed = s->plan.opts.seed,
-        .index = i,
-        .y = buffer(s, step->y),
-        .dy = buffer(s, step->dy),
-        .conv = &step->requirements.conv,
-        .packed = at_byte(s->workspace, step->packed),
-        .kept = at_byte(s->workspace, s->plan.packed + step->kept),
-        .scratch = at_byte(s->workspace, s->plan.packed + s->plan.kept),
-    };
-    s->backend->prepare(s->device, &s->plan.opts, step->alone, call);
-    for (int k = 0; k < layer->input_count; k++) {
-        call->x[k] = buffer(s, step->x[k]);
-        call->dx[k] = buffer(s, step->dx[k]);
-    }
-    for (int k = 0; k < layer->weight_count; k++) {
-        call->w[k] = at_element(s, s->parameters, layer->weights[k].offset);
-        if (s->gradients && !layer->weights[k].buffer && cn_layer_learns(layer))
-            call->dw[k] = at_element(s, s->gradients, layer->weights[k].offset);
-    }
-    if (step->norm) call->w[1] = at_byte(s->workspace, step->bias);
-}
-
-static void *allocate(const cn_session *s, size_t bytes, const char *what, cn_error *err)
-{
-    return s->backend->allocate(s->device, bytes, what, err);
-}
-
-/* The backend's arrays. */
-static cn_status allocate_arrays(cn_session *s, cn_error *err)
-{
-    const cn_plan *plan = &s->plan;
-    const size_t size = cn_dtype_size(s->backend->dtype);
-    s->activations = allocate(s, plan->activations, "session: activations", err);
-    if (!s->activations) return CN_ERR_MEMORY;
-    s->workspace =
-        allocate(s, plan->packed + plan->kept + plan->scratch, "session: workspace", err);
-    if (!s->workspace) return CN_ERR_MEMORY;
-    s->parameters = s->model->block;
-    if (!s->backend->host)
-        s->parameters = allocate(s, s->model->block_size * size, "session: parameters", err);
-    if (!s->parameters) return CN_ERR_MEMORY;
-    if (!plan->opts.training) return CN_OK;
-    s->gradients = allocate(s, plan->gradients * size, "session: gradients", err);
-    if (!s->gradients) return CN_ERR_MEMORY;
-    s->moments = allocate(s, plan->moments * size, "session: optimizer", err);
-    return s->moments ? CN_OK : CN_ERR_MEMORY;
-}
-
-/* What callers fill and read. */
-static cn_status place_on_host(cn_session *s, cn_error *err)
-{
-    const size_t input = batch_elements(s, 0);
-    if (s->backend->host) {
-        s->input = s->calls[0].y;
-        s->output = s->calls[s->model->output].y;
-        s->host_gradients = s->gradients;
-        s->input_gradient = buffer(s, s->plan.input_gradient);
-        return CN_OK;
-    }
-    s->copies = cn_allocate(cn_plan_copies(&s->plan), 1, "session: copies for the host", err);
-    if (!s->copies) return CN_ERR_MEMORY;
-    s->input = s->copies;
-    s->input_gradient = s->input + input;
-    s->output = s->input_gradient + input;
-    s->host_gradients = s->output + batch_elements(s, s->model->output);
-    return CN_OK;
-}
-
-static cn_status create(cn_session *s, const cn_model *model, cn_error *err)
-{
-    if (model->outline)
-        return cn_fail(err, CN_ERR_ARGUMENT, "session: the model is an outline, without weights");
-    cn_status status = CN_OK;
-    if (s->plan.opts.training)
-        status = cn_check_averages(model, s->plan.opts.batch, "session", err);
-    if (status == CN_OK) status = s->backend->open(&s->plan.opts, &s->device, err);
-    if (status == CN_OK) status = allocate_arrays(s, err);
-    if (status != CN_OK) return status;
-    s->calls = cn_allocate((size_t)model->layer_count, sizeof *s->calls, "session", err);
-    if (!s->calls) return CN_ERR_MEMORY;
-    for (int i = 0; i < model->layer_count; i++) fill_call(s, i);
-    size_t channels = (size_t)model->layers[0].out.n[2];
-    s->normalization = cn_allocate(2 * channels, sizeof(float), "session: normalization", err);
-    return s->normalization ? place_on_host(s, err) : CN_ERR_MEMORY;
-}
-
-/* `trained` is the model where the session trains it, else NULL. */
-static cn_status create_session(cn_session **session, const cn_model *model, cn_model *trained,
-                                const cn_session_opts *opts, const cn_backend *backend,
-                                cn_error *err)
-{
-    cn_session *s = cn_allocate(1, sizeof *s, "session", err);
-    if (!s) return CN_ERR_MEMORY;
-    s->model = model;
-    s->trained = trained;
-    s->backend = backend;
-    cn_status status = cn_plan_create_on(&s->plan, model, opts, backend, err);
-    if (status == CN_OK) status = create(s, model, err);
-    if (status == CN_OK)
-        *session = s;
-    else
-        cn_session_free(s);
-    return status;
-}
-
-cn_status cn_session_create_on(cn_session **session, cn_model *model, const cn_session_opts *opts,
-                               const cn_backend *backend, cn_error *err)
-{
-    return create_session(session, model, opts->training ? model : NULL, opts, backend, err);
-}
-
-cn_status cn_session_create(cn_session **session, cn_model *model, const cn_session_opts *opts,
-                            cn_error *err)
-{
-    const cn_session_opts chosen = opts ? *opts : (cn_session_opts){0};
-    const cn_backend *backend = NULL;
-    if (!session) return cn_fail(err, CN_ERR_ARGUMENT, "session: NULL output");
-    cn_status status = cn_backend_find(chosen.backend, &backend, err);
-    return status == CN_OK ? cn_session_create_on(session, model, &chosen, backend, err) : status;
-}
-
-cn_status cn_session_create_inference(cn_session **session, const cn_model *model,
-                                      const cn_session_opts *opts, cn_error *err)
-{
-    const cn_session_opts chosen = opts ? *opts : (cn_session_opts){0};
-    const cn_backend *backend = NULL;
-    if (!session) return cn_fail(err, CN_ERR_ARGUMENT, "session: NULL output");
-    if (chosen.training)
-        return cn_fail(err, CN_ERR_ARGUMENT,
-                       "session: .training = true, but an inference session never trains");
-    cn_status status = cn_backend_find(chosen.backend, &backend, err);
-    return status == CN_OK ? create_session(session, model, NULL, &chosen, backend, err) : status;
-}
-
-void cn_session_free(cn_session *s)
-{
-    if (!s) return;
-    const cn_backend *b = s->backend;
-    b->free(s->device, s->activations);
-    b->free(s->device, s->workspace);
-    b->free(s->device, s->gradients);
-    b->free(s->device, s->moments);
-    if (!b->host) b->free(s->device, s->parameters);
-    if (s->device) b->close(s->device);
-    cn_plan_free(&s->plan);
-    cn_release(s->calls);
-    cn_release(s->copies);
-    cn_release(s->normalization);
-    cn_release(s);
 }
 
 /* ---- forward */
@@ -247,7 +28,7 @@ static void fold_norm(cn_session *s, int i, cn_call *call)
     const int norm = s->plan.steps[i].norm;
     const void *bias = NULL;
     size_t channels = (size_t)layer->out.n[layer->out.rank - 1];
-    if (layer->weight_count > 1) bias = at_element(s, s->parameters, layer->weights[1].offset);
+    if (layer->weight_count > 1) bias = cn_at_element(s, s->parameters, layer->weights[1].offset);
     s->plan.steps[norm].ops->fold(&s->calls[norm],
                                   cn_shape_count(&layer->weights[0].shape) / channels, call->w[0],
                                   bias, call->scratch, call->w[1]);
@@ -283,7 +64,7 @@ static void run_layer_forward(cn_session *s, int i)
 static void give_parameters(cn_session *s, size_t first)
 {
     cn_model *model = s->trained;
-    to_host(s, model->block_size - first, at_element(s, s->parameters, first),
+    to_host(s, model->block_size - first, cn_at_element(s, s->parameters, first),
             model->block + first);
 }
 
@@ -297,7 +78,7 @@ static void synchronize(const cn_session *s)
 static bool run_forward(cn_session *s, int m, cn_visitor *visit, void *user)
 {
     s->m = m;
-    s->done = NOTHING;
+    s->done = CN_STAGE_NONE;
     take_weights(s);
     if (!s->backend->host)
         s->backend->upload(s->device, (size_t)m * cn_shape_count(&s->model->layers[0].out),
@@ -311,7 +92,7 @@ static bool run_forward(cn_session *s, int m, cn_visitor *visit, void *user)
     synchronize(s);
     if (s->trained) give_parameters(s, s->model->trained_size); /* the buffers */
     s->forwards++;
-    s->done = FORWARD;
+    s->done = CN_STAGE_FORWARD;
     return true;
 }
 
@@ -379,7 +160,7 @@ static cn_tensor view_of(const cn_session *s, const cn_layer *layer, float *data
 
 cn_tensor cn_session_output(const cn_session *s)
 {
-    if (!s || s->done == NOTHING) return (cn_tensor){0};
+    if (!s || s->done == CN_STAGE_NONE) return (cn_tensor){0};
     const cn_layer *layer = &s->model->layers[s->model->output];
     return view_of(s, layer,
                    to_host(s, (size_t)s->m * cn_shape_count(&layer->out),
@@ -403,7 +184,7 @@ static double run_loss(cn_session *s, const cn_tensor *Y, double *weight)
                                .z = output->x[0],
                                .y_hat = output->y,
                                .Y = Y,
-                               .gradient = buffer(s, s->plan.loss_gradient),
+                               .gradient = cn_session_buffer(s, s->plan.loss_gradient),
                                .scratch = output->scratch,
                                .weight = weight};
     return s->backend->loss(s->device, &call);
@@ -412,12 +193,12 @@ static double run_loss(cn_session *s, const cn_tensor *Y, double *weight)
 cn_status cn_session_loss(cn_session *s, const cn_tensor *Y, double *loss, cn_error *err)
 {
     if (!s || !loss) return cn_fail(err, CN_ERR_ARGUMENT, "loss: NULL argument");
-    if (s->done == NOTHING)
+    if (s->done == CN_STAGE_NONE)
         return cn_fail(err, CN_ERR_ARGUMENT, "loss: no outputs yet, call cn_session_forward first");
     cn_status status = cn_loss_check(&s->plan.loss, s->m, Y, err);
     if (status != CN_OK) return status;
     *loss = run_loss(s, Y, &s->loss_weight);
-    s->done = LOSS;
+    s->done = CN_STAGE_LOSS;
     return CN_OK;
 }
 
@@ -425,12 +206,12 @@ static void run_layer_backward(cn_session *s, int i)
 {
     const cn_plan_step *step = &s->plan.steps[i];
     const cn_call *call = &s->calls[i];
-    if (step->mask) s->backend->mask_relu(call, buffer(s, step->dy));
+    if (step->mask) s->backend->mask_relu(call, cn_session_buffer(s, step->dy));
     step->ops->backward(call);
     for (int k = 0; k < call->layer->input_count; k++)
         if (step->sum[k] != CN_NO_BUFFER)
             s->backend->add(s->device, (size_t)s->m * cn_shape_count(&call->layer->inputs_of[k]),
-                            call->dx[k], buffer(s, step->sum[k]));
+                            call->dx[k], cn_session_buffer(s, step->sum[k]));
 }
 
 static void scale(cn_session *s, size_t n, double factor, void *x)
@@ -444,7 +225,7 @@ static cn_status check_backward(const cn_session *s, cn_error *err)
     if (!s->plan.opts.training)
         return cn_fail(err, CN_ERR_ARGUMENT,
                        "backward: the session was not created with .training = true");
-    if (s->done != LOSS)
+    if (s->done != CN_STAGE_LOSS)
         return cn_fail(
             err, CN_ERR_ARGUMENT,
             "backward: no loss to start from, call cn_session_forward and cn_session_loss first");
@@ -456,7 +237,7 @@ static void run_backward(cn_session *s)
     for (int i = s->model->layer_count - 1; i > 0; i--)
         if (s->plan.steps[i].backward) run_layer_backward(s, i);
     synchronize(s);
-    s->done = BACKWARD;
+    s->done = CN_STAGE_BACKWARD;
 }
 
 cn_status cn_session_backward(cn_session *s, cn_error *err)
@@ -479,7 +260,7 @@ cn_status cn_session_backward_accumulate(cn_session *s, cn_error *err)
     double before = s->gradient_weight, both = before + s->loss_weight;
     size_t rows = (size_t)s->m * (size_t)s->plan.loss.size;
     scale(s, s->plan.gradients, before / both, s->gradients);
-    scale(s, rows, s->loss_weight / both, buffer(s, s->plan.loss_gradient));
+    scale(s, rows, s->loss_weight / both, cn_session_buffer(s, s->plan.loss_gradient));
     s->gradient_weight = both;
     run_backward(s);
     return CN_OK;
@@ -491,18 +272,19 @@ bool cn_session_gradient(const cn_session *s, int i, cn_parameter *out)
     if (s->model->parameters[i].buffer) return false;
     *out = s->model->parameters[i];
     size_t at = (size_t)((const float *)out->value.data - s->model->block);
-    out->value.data = to_host(s, cn_tensor_count(&out->value), at_element(s, s->gradients, at),
+    out->value.data = to_host(s, cn_tensor_count(&out->value), cn_at_element(s, s->gradients, at),
                               s->host_gradients + at);
     return true;
 }
 
 cn_tensor cn_session_input_gradient(const cn_session *s)
 {
-    if (!s || s->done != BACKWARD || s->plan.input_gradient == CN_NO_BUFFER) return (cn_tensor){0};
+    if (!s || s->done != CN_STAGE_BACKWARD || s->plan.input_gradient == CN_NO_BUFFER)
+        return (cn_tensor){0};
     const cn_layer *layer = &s->model->layers[0];
     return view_of(s, layer,
                    to_host(s, (size_t)s->m * cn_shape_count(&layer->out),
-                           buffer(s, s->plan.input_gradient), s->input_gradient));
+                           cn_session_buffer(s, s->plan.input_gradient), s->input_gradient));
 }
 
 /* ---- visiting each layer */
@@ -538,7 +320,7 @@ cn_status cn_session_visit(cn_session *s, const cn_tensor *X,
     size_t most = 0;
     if (!s || !visit) return cn_fail(err, CN_ERR_ARGUMENT, "visit: NULL argument");
     for (int i = 0; i < s->model->layer_count && !s->backend->host; i++)
-        if (batch_elements(s, i) > most) most = batch_elements(s, i);
+        if (cn_batch_elements(s, i) > most) most = cn_batch_elements(s, i);
     if (most) o.copy = cn_allocate(most, sizeof *o.copy, "visit: a layer's output", err);
     if (most && !o.copy) return CN_ERR_MEMORY;
     cn_status status = forward(s, X, visit_output, &o, err);
@@ -550,7 +332,7 @@ cn_status cn_session_visit(cn_session *s, const cn_tensor *X,
 
 cn_status cn_session_can_rerun(const cn_session *s, const cn_tensor *Y, cn_error *err)
 {
-    if (!s || !s->plan.opts.training || s->done == NOTHING)
+    if (!s || !s->plan.opts.training || s->done == CN_STAGE_NONE)
         return cn_fail(
             err, CN_ERR_ARGUMENT,
             "find_nonfinite: expected a session with .training = true, after cn_session_forward");
@@ -560,7 +342,7 @@ cn_status cn_session_can_rerun(const cn_session *s, const cn_tensor *Y, cn_error
 bool cn_session_rerun(cn_session *s, const cn_tensor *Y, cn_visitor *visit, void *user)
 {
     int n = s->model->layer_count;
-    s->done = FORWARD; /* what the loss left is overwritten */
+    s->done = CN_STAGE_FORWARD; /* what the loss left is overwritten */
     if (!s->backend->host)
         s->packed = false; /* the backend's statistics move, the model's do not */
     for (int i = 0; i < n; i++) {
@@ -576,7 +358,7 @@ bool cn_session_rerun(cn_session *s, const cn_tensor *Y, cn_visitor *visit, void
         run_layer_backward(s, i);
         if (visit(&s->calls[i], true, user)) return true;
     }
-    s->done = BACKWARD;
+    s->done = CN_STAGE_BACKWARD;
     return false;
 }
 
@@ -610,7 +392,7 @@ int cn_session_batch(const cn_session *s)
 cn_status cn_session_step(cn_session *s, double learning_rate, cn_error *err)
 {
     if (!s) return cn_fail(err, CN_ERR_ARGUMENT, "step: NULL session");
-    if (s->done != BACKWARD)
+    if (s->done != CN_STAGE_BACKWARD)
         return cn_fail(err, CN_ERR_ARGUMENT,
                        "step: no gradients to follow, call cn_session_backward first");
     if (!(learning_rate >= 0) || !isfinite(learning_rate))
@@ -629,7 +411,8 @@ cn_status cn_session_step(cn_session *s, double learning_rate, cn_error *err)
     give_parameters(s, 0);
     s->taken_version = ++s->trained->version;
     s->gradient_weight = 0;
-    s->done = FORWARD; /* the outputs are still there; gradients and weights no longer match */
+    s->done =
+        CN_STAGE_FORWARD; /* the outputs are still there; gradients and weights no longer match */
     return CN_OK;
 }
 
@@ -639,7 +422,7 @@ void cn_session_state(cn_session *s, cn_state *state)
     size_t size = s->model->trained_size;
     for (size_t i = 0; i * size < s->plan.moments; i++)
         cn_state_add_array(state, names[i], CN_STATE_TRAINED, s->backend->dtype,
-                           at_element(s, s->moments, i * size));
+                           cn_at_element(s, s->moments, i * size));
     if (!s->backend->host)
         cn_state_add_array(state, "parameters", CN_STATE_BLOCK, s->backend->dtype, s->parameters);
     cn_state_add(state, "updates", CN_STATE_COUNT, &s->updates);

@@ -1,0 +1,172 @@
+/*
+ * session_create.c - makes a session: its plan, its arrays in the backend's memory, one call per layer.
+ * All that can fail fails here.
+ */
+#include "model/session_struct.h"
+
+#include "model/averages.h"
+
+static void fill_call(cn_session *s, int i)
+{
+    const cn_layer *layer = &s->model->layers[i];
+    const cn_plan_step *step = &s->plan.steps[i];
+    cn_call *call = &s->calls[i];
+    *call = (cn_call){
+        .layer = layer,
+        .m = s->plan.opts.batch,
+        .batch = s->plan.opts.batch,
+        .no_winograd = s->plan.opts.no_winograd,
+        .precision = s->plan.opts.precision,
+        .training = s->plan.opts.training,
+        .add = step->add,
+        .activation = step->activation,
+        .seed = s->plan.opts.seed,
+        .index = i,
+        .y = cn_session_buffer(s, step->y),
+        .dy = cn_session_buffer(s, step->dy),
+        .conv = &step->requirements.conv,
+        .packed = cn_at_byte(s->workspace, step->packed),
+        .kept = cn_at_byte(s->workspace, s->plan.packed + step->kept),
+        .scratch = cn_at_byte(s->workspace, s->plan.packed + s->plan.kept),
+    };
+    s->backend->prepare(s->device, &s->plan.opts, step->alone, call);
+    for (int k = 0; k < layer->input_count; k++) {
+        call->x[k] = cn_session_buffer(s, step->x[k]);
+        call->dx[k] = cn_session_buffer(s, step->dx[k]);
+    }
+    for (int k = 0; k < layer->weight_count; k++) {
+        call->w[k] = cn_at_element(s, s->parameters, layer->weights[k].offset);
+        if (s->gradients && !layer->weights[k].buffer && cn_layer_learns(layer))
+            call->dw[k] = cn_at_element(s, s->gradients, layer->weights[k].offset);
+    }
+    if (step->norm) call->w[1] = cn_at_byte(s->workspace, step->bias);
+}
+
+static void *allocate(const cn_session *s, size_t bytes, const char *what, cn_error *err)
+{
+    return s->backend->allocate(s->device, bytes, what, err);
+}
+
+/* The backend's arrays. */
+static cn_status allocate_arrays(cn_session *s, cn_error *err)
+{
+    const cn_plan *plan = &s->plan;
+    const size_t size = cn_dtype_size(s->backend->dtype);
+    s->activations = allocate(s, plan->activations, "session: activations", err);
+    if (!s->activations) return CN_ERR_MEMORY;
+    s->workspace =
+        allocate(s, plan->packed + plan->kept + plan->scratch, "session: workspace", err);
+    if (!s->workspace) return CN_ERR_MEMORY;
+    s->parameters = s->model->block;
+    if (!s->backend->host)
+        s->parameters = allocate(s, s->model->block_size * size, "session: parameters", err);
+    if (!s->parameters) return CN_ERR_MEMORY;
+    if (!plan->opts.training) return CN_OK;
+    s->gradients = allocate(s, plan->gradients * size, "session: gradients", err);
+    if (!s->gradients) return CN_ERR_MEMORY;
+    s->moments = allocate(s, plan->moments * size, "session: optimizer", err);
+    return s->moments ? CN_OK : CN_ERR_MEMORY;
+}
+
+/* What callers fill and read. */
+static cn_status place_on_host(cn_session *s, cn_error *err)
+{
+    const size_t input = cn_batch_elements(s, 0);
+    if (s->backend->host) {
+        s->input = s->calls[0].y;
+        s->output = s->calls[s->model->output].y;
+        s->host_gradients = s->gradients;
+        s->input_gradient = cn_session_buffer(s, s->plan.input_gradient);
+        return CN_OK;
+    }
+    s->copies = cn_allocate(cn_plan_copies(&s->plan), 1, "session: copies for the host", err);
+    if (!s->copies) return CN_ERR_MEMORY;
+    s->input = s->copies;
+    s->input_gradient = s->input + input;
+    s->output = s->input_gradient + input;
+    s->host_gradients = s->output + cn_batch_elements(s, s->model->output);
+    return CN_OK;
+}
+
+static cn_status create(cn_session *s, const cn_model *model, cn_error *err)
+{
+    if (model->outline)
+        return cn_fail(err, CN_ERR_ARGUMENT, "session: the model is an outline, without weights");
+    cn_status status = CN_OK;
+    if (s->plan.opts.training)
+        status = cn_check_averages(model, s->plan.opts.batch, "session", err);
+    if (status == CN_OK) status = s->backend->open(&s->plan.opts, &s->device, err);
+    if (status == CN_OK) status = allocate_arrays(s, err);
+    if (status != CN_OK) return status;
+    s->calls = cn_allocate((size_t)model->layer_count, sizeof *s->calls, "session", err);
+    if (!s->calls) return CN_ERR_MEMORY;
+    for (int i = 0; i < model->layer_count; i++) fill_call(s, i);
+    size_t channels = (size_t)model->layers[0].out.n[2];
+    s->normalization = cn_allocate(2 * channels, sizeof(float), "session: normalization", err);
+    return s->normalization ? place_on_host(s, err) : CN_ERR_MEMORY;
+}
+
+/* `trained` is the model where the session trains it, else NULL. */
+static cn_status create_session(cn_session **session, const cn_model *model, cn_model *trained,
+                                const cn_session_opts *opts, const cn_backend *backend,
+                                cn_error *err)
+{
+    cn_session *s = cn_allocate(1, sizeof *s, "session", err);
+    if (!s) return CN_ERR_MEMORY;
+    s->model = model;
+    s->trained = trained;
+    s->backend = backend;
+    cn_status status = cn_plan_create_on(&s->plan, model, opts, backend, err);
+    if (status == CN_OK) status = create(s, model, err);
+    if (status == CN_OK)
+        *session = s;
+    else
+        cn_session_free(s);
+    return status;
+}
+
+cn_status cn_session_create_on(cn_session **session, cn_model *model, const cn_session_opts *opts,
+                               const cn_backend *backend, cn_error *err)
+{
+    return create_session(session, model, opts->training ? model : NULL, opts, backend, err);
+}
+
+cn_status cn_session_create(cn_session **session, cn_model *model, const cn_session_opts *opts,
+                            cn_error *err)
+{
+    const cn_session_opts chosen = opts ? *opts : (cn_session_opts){0};
+    const cn_backend *backend = NULL;
+    if (!session) return cn_fail(err, CN_ERR_ARGUMENT, "session: NULL output");
+    cn_status status = cn_backend_find(chosen.backend, &backend, err);
+    return status == CN_OK ? cn_session_create_on(session, model, &chosen, backend, err) : status;
+}
+
+cn_status cn_session_create_inference(cn_session **session, const cn_model *model,
+                                      const cn_session_opts *opts, cn_error *err)
+{
+    const cn_session_opts chosen = opts ? *opts : (cn_session_opts){0};
+    const cn_backend *backend = NULL;
+    if (!session) return cn_fail(err, CN_ERR_ARGUMENT, "session: NULL output");
+    if (chosen.training)
+        return cn_fail(err, CN_ERR_ARGUMENT,
+                       "session: .training = true, but an inference session never trains");
+    cn_status status = cn_backend_find(chosen.backend, &backend, err);
+    return status == CN_OK ? create_session(session, model, NULL, &chosen, backend, err) : status;
+}
+
+void cn_session_free(cn_session *s)
+{
+    if (!s) return;
+    const cn_backend *b = s->backend;
+    b->free(s->device, s->activations);
+    b->free(s->device, s->workspace);
+    b->free(s->device, s->gradients);
+    b->free(s->device, s->moments);
+    if (!b->host) b->free(s->device, s->parameters);
+    if (s->device) b->close(s->device);
+    cn_plan_free(&s->plan);
+    cn_release(s->calls);
+    cn_release(s->copies);
+    cn_release(s->normalization);
+    cn_release(s);
+}

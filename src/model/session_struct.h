@@ -1,0 +1,64 @@
+/* session_struct.h - what a session is made of, for the files that make it and run it. */
+#ifndef CN_SESSION_STRUCT_H
+#define CN_SESSION_STRUCT_H
+
+#include "backends/backend.h"
+#include "model/plan.h"
+#include "model/session.h"
+
+/* The last stage whose results are valid. Stages run in this order. */
+typedef enum cn_stage {
+    CN_STAGE_NONE,
+    CN_STAGE_FORWARD,
+    CN_STAGE_LOSS,
+    CN_STAGE_BACKWARD,
+} cn_stage;
+
+struct cn_session {
+    cn_plan plan;
+    const cn_model *model;
+    cn_model *trained; /* the same where the session trains, else NULL: nothing writes to it */
+    const cn_backend *backend;
+    void *device;   /* the backend's */
+    cn_call *calls; /* one per layer */
+    /* In the backend's memory; the parameters are the model's own block where that is the host's.
+     */
+    void *activations, *workspace, *gradients, *moments, *parameters;
+    /* What callers fill and read: the backend's own arrays where its memory is the host's, else
+     * copies in one block. */
+    float *input, *output, *host_gradients, *input_gradient, *copies;
+    float *normalization;                /* room for n_C means, then n_C deviations */
+    int m;                               /* examples of the last forward */
+    double loss_weight, gradient_weight; /* what the mean of the last loss divides by, and that of
+                                            the gradients */
+    cn_stage done;
+    bool packed;
+    uint64_t packed_version; /* model->version that the packed weights belong to */
+    uint64_t taken_version;  /* and that of the backend's parameters */
+    uint64_t updates;        /* steps of the optimizer */
+    uint64_t forwards;       /* in training: the step of layers that draw numbers */
+};
+
+static inline void *cn_at_byte(void *base, size_t offset)
+{
+    return (char *)base + offset;
+}
+
+static inline void *cn_at_element(const cn_session *s, void *base, size_t index)
+{
+    return cn_at_byte(base, index * cn_dtype_size(s->backend->dtype));
+}
+
+static inline void *cn_session_buffer(const cn_session *s, int index)
+{
+    if (index == CN_NO_BUFFER) return NULL;
+    return cn_at_byte(s->activations, s->plan.buffers[index].offset);
+}
+
+/* Elements of a batch at a layer's output. */
+static inline size_t cn_batch_elements(const cn_session *s, int layer)
+{
+    return (size_t)s->plan.opts.batch * cn_shape_count(&s->model->layers[layer].out);
+}
+
+#endif
