@@ -6,6 +6,7 @@
 #   ```console   what follows a line "$ COMMAND" must be its output; "..." stands for the rest of
 #                a line, and on a line of its own for any lines
 #   ```c         becomes the file that its first line names: /* NAME.c ...
+#   ```python    a program; skipped where no Python has numpy
 #   ```long      takes longer than a test may: test_recipe.sh runs it, cut short
 #
 # Blocks with mnist:DIR run where MNIST lies beside the source tree, in ../shared/data/mnist (or
@@ -100,6 +101,14 @@ check_command() {
     : >expected
 }
 
+python=''
+for candidate in ${CONVNET_PYTHON:-python3 /usr/bin/python3}; do
+    if [ -z "$python" ] && [ -e "$build_tree/python/convnet/_interface.py" ] &&
+        "$candidate" -c 'import numpy' 2>/dev/null; then
+        python=$candidate
+    fi
+done
+
 ran=0 skipped=0
 for block in "$work"/blocks/*; do
     name="block ${block##*/}"
@@ -117,6 +126,18 @@ for block in "$work"/blocks/*; do
     case $block in
     *.sh)
         sh -eu "$block" >log 2>&1 || {
+            cat "$block" log
+            fail "$name"
+        }
+        ran=$((ran + 1))
+        ;;
+    *.python)
+        if [ -z "$python" ]; then
+            echo "skipped: $name: no Python with numpy"
+            skipped=$((skipped + 1))
+            continue
+        fi
+        PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=build/release/python "$python" "$block" >log 2>&1 || {
             cat "$block" log
             fail "$name"
         }
