@@ -180,7 +180,7 @@ class Errors(unittest.TestCase):
         with self.assertRaises(ValueError):
             convnet.conv_forward(x, w[:, :, :2].copy(), b, {"stride": 0, "pad": 0})
         with self.assertRaisesRegex(convnet.ArgumentError, 'hparameters lack "pad"'):
-            convnet.conv_forward(x, w[:, :, :2], b, {"stride": 1})
+            convnet.conv_forward(x, w[:, :, :2].copy(), b, {"stride": 1})
         with self.assertRaisesRegex(convnet.ShapeError, "b has rank 3"):
             convnet.conv_forward(x, w, b[0], {"stride": 1, "pad": 0})
         with self.assertRaisesRegex(convnet.ShapeError, "A_prev has rank 3"):

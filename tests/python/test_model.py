@@ -3,6 +3,7 @@ import importlib.util
 import io
 import os
 import pickle
+import shutil
 import signal
 import subprocess
 import sys
@@ -389,7 +390,11 @@ class Package(unittest.TestCase):
 
     @unittest.skipUnless(importlib.util.find_spec("mypy"), "no mypy")
     def test_hints_are_clean(self):
-        package = os.path.dirname(convnet.__file__)
+        # Away from site-packages, whose other modules mypy would take for ours.
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        package = os.path.join(folder.name, "convnet")
+        shutil.copytree(os.path.dirname(convnet.__file__), package)
         found = subprocess.run(
             [sys.executable, "-m", "mypy", "--strict", "--cache-dir", os.devnull, package],
             stdout=subprocess.PIPE, universal_newlines=True)
