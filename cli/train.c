@@ -25,7 +25,7 @@ typedef struct options {
     uint64_t valid_seed;
     const char *data, *model, *out, *augment;
     const char *from, *whiten, *named, *checkpoint, *checkpoint_every, *resume;
-    int epochs, batch;
+    int epochs, batch, shards;
     double valid;
     int tta, precision;
     bool stretch, skip_damaged;
@@ -101,6 +101,9 @@ static const cli_option train_options[] = {
      "batches whose gradients make one step: 4 of 16 are as good as 1 of 64, in less memory"},
     {"bias-rate", CLI_NUMBER, RECIPE(bias_rate), "X", "1", 0, 1e6,
      "the rate of biases, as a multiple of the others'"},
+    {"shards", CLI_WHOLE, offsetof(options, shards), "N", NULL, 1, 4096,
+     "cut each batch into N shards, each with batch norms' statistics of its own, that several "
+     "processes can share out; the result depends on N (default: 1)"},
     {"freeze", CLI_TEXT, RECIPE(freeze), "PATTERN", NULL, 0, 0,
      "parameters to leave as they are, as in \"conv2d_*\"; several between commas"},
     {"whiten", CLI_TEXT, offsetof(options, whiten), "LAYER", NULL, 0, 0,
@@ -428,6 +431,7 @@ static int train(job *j)
     cn_fit_opts opts = {
         .epochs = o->epochs,
         .batch = o->batch,
+        .shards = o->shards,
         .threads = o->common.threads,
         .seed = o->common.seed,
         .precision = (cn_precision)o->precision,

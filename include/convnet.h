@@ -1029,6 +1029,38 @@ typedef struct cn_checkpoint_opts {
     void (*written)(const cn_error *result, void *user);
 } cn_checkpoint_opts;
 
+/*
+ * Training on several processes at once, on one machine or on many. They are called ranks, as in
+ * MPI: every rank calls cn_fit with the same model, data and options, and ends with the same model.
+ *
+ * The communicator moves bytes between the ranks and computes nothing: every sum is made by the
+ * library, in an order that does not depend on the number of ranks. All ranks call its functions in
+ * the same order, from one thread each. A failure is an error of the library's kind (CN_ERR_IO,
+ * say); the training then ends on this rank, and the others must not wait for it.
+ */
+typedef struct cn_part {
+    void *data;
+    size_t bytes;
+} cn_part;
+
+typedef struct cn_communicator {
+    int rank, size; /* this rank of 0 .. size-1 */
+    int threads;    /* what cn_fit_opts.threads = 0 means on this rank; 0: the same as elsewhere */
+    void *self;
+    /* Sends send[r] to every other rank r and receives receive[r] from it; both arrays have `size`
+     * entries, whose sizes in bytes agree between any two ranks and may be 0. The own entries are
+     * ignored. Returns once all has arrived and what was sent may be overwritten. */
+    cn_status (*exchange)(void *self, const cn_part *send, const cn_part *receive, cn_error *err);
+    /* The same in the background, so that gradients travel while others are computed: `start`
+     * returns at once, and *done becomes true in a call of `test` when the exchange has ended,
+     * until when `data` must stay. Several may be under way: `tag`, 0 or more, tells which is
+     * which. Only their tags have to agree between ranks, not their order. NULL, both: everything
+     * is exchanged after backward. */
+    cn_status (*start)(void *self, int tag, const cn_part *send, const cn_part *receive,
+                       cn_error *err);
+    cn_status (*test)(void *self, int tag, bool *done, cn_error *err);
+} cn_communicator;
+
 typedef struct cn_fit_opts {
     int epochs;     /* default 1; early stopping may end after fewer */
     int batch;      /* default 64; a last smaller batch is trained on, too, but for a single example
@@ -1055,12 +1087,24 @@ typedef struct cn_fit_opts {
     bool (*progress)(const cn_progress *progress, void *user);
     void *user;
 
+    /* Each batch is cut into so many shards of equal size, which are trained on one by one, each
+     * with statistics of batch norms of its own; gradients and statistics are then combined in an
+     * order that depends on the shards alone. The number of shards, which divides `batch`, is
+     * part of the result; how many ranks share them out is not. Default 1: no shards. */
+    int shards;
+    /* The ranks that share the shards out, as many or fewer; NULL: this process alone. All of them
+     * call cn_fit alike, and all get the same model and the same progress; rank 0 alone writes
+     * checkpoints. Where `progress` asks one rank to stop, all stop. An error of one is an error of
+     * all, and says the rank. */
+    const cn_communicator *communicator;
+
     cn_checkpoint_opts checkpoint;
     /* A checkpoint to go on from, with the same bits; NULL: none. The model must be of the same
      * graph; its parameters are overwritten. Data and options must be the same, but for `threads`,
-     * `progress`, `user` and the checkpoint's: CN_ERR_ARGUMENT names one that is not. There may
-     * be more `epochs`, even after the last: what has been trained stays, and the others are those
-     * of a training that began with these `epochs` and the old `schedule_epochs`, bit for bit. */
+     * `communicator`, `progress`, `user` and the checkpoint's: CN_ERR_ARGUMENT names one that is
+     * not. There may be more `epochs`, even after the last: what has been trained stays, and the
+     * others are those of a training that began with these `epochs` and the old `schedule_epochs`,
+     * bit for bit. */
     const char *resume;
 } cn_fit_opts;
 

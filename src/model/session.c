@@ -433,3 +433,75 @@ void cn_session_blend(cn_session *s, double part, float *average)
 {
     s->backend->blend(s->device, s->model->block_size, part, s->model->block, average);
 }
+
+/* ---- a batch in shards */
+
+cn_status cn_session_backward_sum(cn_session *s, bool first, cn_gradients_final *final, void *user,
+                                  cn_error *err)
+{
+    cn_status status = check_backward(s, err);
+    if (status != CN_OK) return status;
+    if (first) s->backend->zero(s->device, s->plan.gradients, s->gradients);
+    scale(s, (size_t)s->m * (size_t)s->plan.loss.size, s->loss_weight,
+          cn_session_buffer(s, s->plan.loss_gradient));
+    size_t from = s->plan.gradients;
+    for (int i = s->model->layer_count - 1; i > 0; i--) {
+        const cn_layer *layer = &s->model->layers[i];
+        if (s->plan.steps[i].backward) run_layer_backward(s, i);
+        if (layer->weight_count > 0 && !layer->weights[0].buffer) from = layer->weights[0].offset;
+        if (!final) continue;
+        synchronize(s);
+        final(from, user);
+    }
+    synchronize(s);
+    s->done = CN_STAGE_BACKWARD;
+    return CN_OK;
+}
+
+double cn_session_loss_weight(const cn_session *s)
+{
+    return s->loss_weight;
+}
+
+const float *cn_session_gradients(const cn_session *s, size_t from, size_t count)
+{
+    return to_host(s, count, cn_at_element(s, s->gradients, from), s->host_gradients + from);
+}
+
+/* An upload leaves what rounds to the host's float as it is; here the float is the number. */
+static void overwrite(cn_session *s, size_t n, const float *from, void *to)
+{
+    s->backend->zero(s->device, n, to);
+    s->backend->upload(s->device, n, from, to);
+}
+
+void cn_session_set_gradients(cn_session *s, const float *sum, double factor)
+{
+    if (s->backend->host)
+        memcpy(s->gradients, sum, s->plan.gradients * sizeof *sum);
+    else
+        overwrite(s, s->plan.gradients, sum, s->gradients);
+    scale(s, s->plan.gradients, factor, s->gradients);
+    s->done = CN_STAGE_BACKWARD;
+}
+
+void cn_session_set_buffers(cn_session *s, const float *from)
+{
+    const size_t first = s->model->trained_size, count = s->model->block_size - first;
+    memcpy(s->trained->block + first, from, count * sizeof *from);
+    if (!s->backend->host) overwrite(s, count, from, cn_at_element(s, s->parameters, first));
+}
+
+void cn_session_number_forward(cn_session *s, uint64_t number)
+{
+    s->forwards = number;
+}
+
+void cn_session_add(const cn_session *s, size_t n, const float *x, float *y)
+{
+    if (s->backend->host) {
+        s->backend->add(s->device, n, x, y);
+        return;
+    }
+    for (size_t i = 0; i < n; i++) y[i] += x[i];
+}

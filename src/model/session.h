@@ -50,4 +50,25 @@ const cn_model *cn_session_model(const cn_session *session);
 cn_model *cn_session_trained(const cn_session *session);
 int cn_session_batch(const cn_session *session);
 
+/* ---- a batch in shards (src/train/shards.h): gradients that are sums over examples, not means */
+
+/* All gradients from element `from` of the block on are what they will be. */
+typedef void cn_gradients_final(size_t from, void *user);
+/* cn_session_backward with the weights of the loss's mean left in: adds to the gradients, which the
+ * `first` sets to zero before. `final` (may be NULL) is called after every layer. */
+cn_status cn_session_backward_sum(cn_session *session, bool first, cn_gradients_final *final,
+                                  void *user, cn_error *err);
+/* What the mean of the last loss divides by. */
+double cn_session_loss_weight(const cn_session *session);
+/* `count` gradients from element `from` of the block on, as floats of the host. */
+const float *cn_session_gradients(const cn_session *session, size_t from, size_t count);
+/* The gradients that cn_session_step follows: a whole block of sums, times the factor. */
+void cn_session_set_gradients(cn_session *session, const float *sum, double factor);
+/* The model's buffers, such as running means, from as many floats. */
+void cn_session_set_buffers(cn_session *session, const float *from);
+/* The next forward is this one, counted from 0: what layers that draw numbers go by. */
+void cn_session_number_forward(cn_session *session, uint64_t number);
+/* y += x, arrays of the host, by the session's threads. */
+void cn_session_add(const cn_session *session, size_t n, const float *x, float *y);
+
 #endif

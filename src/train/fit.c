@@ -27,6 +27,7 @@
 #include "model/session.h"
 #include "train/checkpoint.h"
 #include "train/loader.h"
+#include "train/shards.h"
 
 #include <limits.h>
 #include <math.h>
@@ -43,6 +44,10 @@ typedef struct fit {
     cn_averager averager;
     cn_best_tracker best;
     cn_loader *loader;
+    cn_group group;
+    cn_shards shards;
+    uint8_t *decisions; /* one per rank */
+    bool due;           /* a checkpoint, as rank 0 says */
     cn_progress progress;
     int schedule_epochs; /* how long the schedule is */
     double loss_sum;     /* this epoch's, so are the next three */
@@ -64,11 +69,11 @@ static cn_status check_frozen(const cn_model *model, cn_error *err)
     return cn_fail(err, CN_ERR_ARGUMENT, "fit: every parameter is frozen, nothing can be learnt");
 }
 
-/* Sessions, buffers and threads: the only part of a training that allocates. */
+/* Sessions, memory and threads: the only part of a training that allocates. */
 static cn_status prepare(fit *f, cn_error *err)
 {
     const cn_fit_opts *o = &f->opts;
-    cn_session_opts opts = {.batch = o->batch,
+    cn_session_opts opts = {.batch = o->batch / o->shards,
                             .threads = o->threads,
                             .training = true,
                             .seed = o->seed,
@@ -78,6 +83,9 @@ static cn_status prepare(fit *f, cn_error *err)
                             .backend = o->backend};
     int threads = 1;
     cn_status status = cn_session_create(&f->session, f->model, &opts, err);
+    if (status == CN_OK)
+        status = cn_shards_create(&f->shards, &f->group, f->session, o->shards, o->accumulate, err);
+    opts.batch = o->batch;
     opts.loss = (cn_loss_opts){.kind = o->loss.kind};
     if (status == CN_OK && o->valid)
         status = cn_evaluator_create(&f->evaluator, f->model, opts, err);
@@ -88,7 +96,8 @@ static cn_status prepare(fit *f, cn_error *err)
     if (status != CN_OK) return status;
     size_t channels = (size_t)cn_model_input_shape(f->model)[2];
     f->mean = cn_allocate(2 * channels, sizeof *f->mean, "fit: normalisation", err);
-    if (!f->mean) return CN_ERR_MEMORY;
+    f->decisions = cn_allocate((size_t)f->group.size, 1, "fit: ranks", err);
+    if (!f->mean || !f->decisions) return CN_ERR_MEMORY;
     f->std = f->mean + channels;
     cn_normalization_of(f->model, f->data, f->mean, f->std);
     /* One thread means one processor: there is nobody to make a batch while it trains. */
@@ -100,6 +109,10 @@ static cn_status prepare(fit *f, cn_error *err)
                               .batch = o->batch,
                               .least = cn_least_batch(f->model),
                               .epochs = o->epochs,
+                              .shards = o->shards,
+                              .first = f->shards.first,
+                              .count = f->shards.end - f->shards.first,
+                              .accumulate = o->accumulate,
                               .seed = o->seed,
                               .no_shuffle = o->no_shuffle,
                               .background = threads > 1,
@@ -204,21 +217,27 @@ static cn_status save_checkpoint(fit *f, cn_error *err)
     if (!f->opts.checkpoint.path) return CN_OK;
     cn_status status = cn_check_parameters(f->model, &f->progress, f->opts.learning_rate, err);
     if (status != CN_OK) return status;
-    cn_checkpoint_save(f->model, &f->state, f->opts.checkpoint.note, f->opts.checkpoint.path,
-                       &result);
-    if (f->opts.checkpoint.written) f->opts.checkpoint.written(&result, f->opts.user);
+    if (f->group.rank == 0) {
+        cn_checkpoint_save(f->model, &f->state, f->opts.checkpoint.note, f->opts.checkpoint.path,
+                           &result);
+        if (f->opts.checkpoint.written) f->opts.checkpoint.written(&result, f->opts.user);
+    }
     f->unsaved_steps = f->unsaved_epochs = 0;
     f->saved_at = cn_seconds();
     return CN_OK;
 }
 
+static bool is_due(const fit *f)
+{
+    const cn_checkpoint_opts *c = &f->opts.checkpoint;
+    return (c->steps && f->unsaved_steps >= c->steps) ||
+           (c->epochs && f->unsaved_epochs >= c->epochs) ||
+           (c->seconds > 0 && cn_seconds() - f->saved_at >= c->seconds);
+}
+
 static cn_status save_if_due(fit *f, cn_error *err)
 {
-    const cn_fit_opts *o = &f->opts;
-    bool due = (o->checkpoint.steps && f->unsaved_steps >= o->checkpoint.steps) ||
-               (o->checkpoint.epochs && f->unsaved_epochs >= o->checkpoint.epochs) ||
-               (o->checkpoint.seconds > 0 && cn_seconds() - f->saved_at >= o->checkpoint.seconds);
-    return due ? save_checkpoint(f, err) : CN_OK;
+    return f->due ? save_checkpoint(f, err) : CN_OK;
 }
 
 /* ---- the loop */
@@ -226,11 +245,14 @@ static cn_status save_if_due(fit *f, cn_error *err)
 static void release(fit *f)
 {
     cn_loader_free(f->loader);
+    cn_shards_free(&f->shards);
+    cn_group_free(&f->group);
     cn_session_free(f->session);
     cn_evaluator_free(&f->evaluator);
     cn_averager_free(&f->averager);
     cn_best_tracker_free(&f->best);
     cn_release(f->mean);
+    cn_release(f->decisions);
 }
 
 /* The means over this epoch so far. */
@@ -242,11 +264,22 @@ static void tally(fit *f)
     p->images_per_second = f->epoch_seconds > 0 ? f->seen / f->epoch_seconds : 0;
 }
 
-/* True when the callback asks to stop. */
-static bool report(fit *f)
+/* What the ranks decide after a step: one that asks to stop stops all; rank 0 has the clock. */
+enum { STOP = 1, SAVE = 2 };
+
+/* *stop becomes true when a callback asks for it. */
+static cn_status report(fit *f, bool *stop, cn_error *err)
 {
     tally(f);
-    return f->opts.progress && f->opts.progress(&f->progress, f->opts.user);
+    *stop = f->opts.progress && f->opts.progress(&f->progress, f->opts.user);
+    f->due = is_due(f);
+    if (f->group.size == 1) return CN_OK;
+    f->decisions[f->group.rank] = (uint8_t)((*stop ? STOP : 0) | (f->due ? SAVE : 0));
+    cn_status status = cn_group_gather(&f->group, 1, f->decisions, err);
+    f->due = f->decisions[0] & SAVE;
+    for (int i = 0; i < f->group.size; i++)
+        if (f->decisions[i] & STOP) *stop = true;
+    return status;
 }
 
 /* The batch's truth in the shape of the model's output. */
@@ -258,8 +291,8 @@ static cn_tensor targets_of(const fit *f, const cn_batch *batch)
     return cn_tensor_view(CN_DTYPE_F32, out->rank + 1, shape, batch->targets);
 }
 
-/* The gradients of a batch, the first of a step or one more of it. */
-static cn_status learn_batch(fit *f, const cn_batch *batch, bool more, cn_error *err)
+/* The gradients of batch i of a step, or of a shard of it. */
+static cn_status learn_batch(fit *f, const cn_batch *batch, int i, cn_error *err)
 {
     const cn_progress *p = &f->progress;
     const int *shape = cn_model_input_shape(f->model);
@@ -275,14 +308,38 @@ static cn_status learn_batch(fit *f, const cn_batch *batch, bool more, cn_error 
     if (status != CN_OK) return status;
     if (!isfinite(loss))
         return cn_diverged(f->session, &Y, p, "the loss", f->opts.learning_rate, err);
-    f->loss_sum += loss * m;
-    f->correct += cn_count_correct(cn_session_output(f->session).data, m,
-                                   cn_model_output_size(f->model), batch->labels);
-    f->seen += m;
-    status = more ? cn_session_backward_accumulate(f->session, err)
-                  : cn_session_backward(f->session, err);
+    *cn_shards_result(&f->shards, batch->shard, i) = (cn_shard_result){
+        .loss = loss * m,
+        .correct = cn_count_correct(cn_session_output(f->session).data, m,
+                                    cn_model_output_size(f->model), batch->labels),
+        .examples = m,
+    };
+    status = cn_shards_backward(&f->shards, batch->shard, i, err);
     if (status != CN_OK || cn_session_gradients_finite(f->session)) return status;
     return cn_diverged(f->session, &Y, p, "the gradient", f->opts.learning_rate, err);
+}
+
+/* The gradients of so many batches, the first of which is batch `number` of the training. */
+static cn_status learn_batches(fit *f, int batches, int64_t number, cn_error *err)
+{
+    cn_shards *s = &f->shards;
+    cn_status status = CN_OK;
+    cn_shards_begin(s, batches);
+    for (int k = s->first; k < s->end && status == CN_OK; k++) {
+        for (int i = 0; i < batches && status == CN_OK; i++) {
+            const cn_batch *batch = cn_loader_next(f->loader);
+            cn_shards_begin_batch(s, k, i, number + i);
+            if (batch->m > 0) status = learn_batch(f, batch, i, err);
+        }
+        if (status == CN_OK) cn_shards_end_shard(s);
+    }
+    status = cn_shards_finish(s, status, number + batches, err);
+    for (int i = 0; status == CN_OK && i < s->count * batches; i++) {
+        f->loss_sum += s->results[i].loss;
+        f->correct += s->results[i].correct;
+        f->seen += s->results[i].examples;
+    }
+    return status;
 }
 
 /* One step of the optimiser. */
@@ -291,15 +348,13 @@ static cn_status train_step(fit *f, cn_error *err)
     cn_progress *p = &f->progress;
     const cn_fit_opts *o = &f->opts;
     int64_t done = (int64_t)(p->epoch - 1) * p->steps + p->step - 1;
-    int64_t batches = cn_loader_steps(f->loader) - (int64_t)(p->step - 1) * o->accumulate;
+    int first = (p->step - 1) * o->accumulate, left = cn_loader_steps(f->loader) - first;
     p->learning_rate =
         cn_schedule_rate(&o->schedule, o->learning_rate, done, p->steps, f->schedule_epochs) *
         cn_schedule_plateau(&o->schedule, f->best.falls);
-    for (int i = 0; i < o->accumulate && i < batches; i++) {
-        cn_status status = learn_batch(f, cn_loader_next(f->loader), i > 0, err);
-        if (status != CN_OK) return status;
-    }
-    cn_status status = cn_session_step(f->session, p->learning_rate, err);
+    int64_t number = (int64_t)(p->epoch - 1) * cn_loader_steps(f->loader) + first;
+    cn_status status = learn_batches(f, left < o->accumulate ? left : o->accumulate, number, err);
+    if (status == CN_OK) status = cn_session_step(f->session, p->learning_rate, err);
     if (status == CN_OK)
         cn_averager_step(&f->averager, f->session, done + 1,
                          (int64_t)f->schedule_epochs * p->steps);
@@ -322,6 +377,7 @@ static void begin_epoch(fit *f)
 static cn_status train_epoch(fit *f, cn_error *err)
 {
     cn_progress *p = &f->progress;
+    bool stop;
     while (p->step < p->steps) {
         double start = cn_seconds();
         p->step++;
@@ -331,7 +387,9 @@ static cn_status train_epoch(fit *f, cn_error *err)
         f->epoch_seconds += spent;
         p->seconds += spent;
         f->unsaved_steps++;
-        if (report(f))
+        status = report(f, &stop, err);
+        if (status != CN_OK) return status;
+        if (stop)
             return cn_fail(err, CN_ERR_STOPPED, "fit: stopped in epoch %d after step %d of %d",
                            p->epoch, p->step, p->steps);
         if (p->step < p->steps) status = save_if_due(f, err); /* else behind the epoch's end */
@@ -368,12 +426,15 @@ static cn_status validate(fit *f, cn_error *err)
 static cn_status finish_epoch(fit *f, cn_error *err)
 {
     cn_progress *p = &f->progress;
+    bool stop;
     cn_status status = cn_check_parameters(f->model, p, f->opts.learning_rate, err);
     if (status == CN_OK && f->opts.valid) status = validate(f, err);
     if (status != CN_OK) return status;
     p->epoch_end = true;
     f->unsaved_epochs++;
-    if (report(f))
+    status = report(f, &stop, err);
+    if (status != CN_OK) return status;
+    if (stop)
         return cn_fail(err, CN_ERR_STOPPED, "fit: stopped after epoch %d of %d", p->epoch,
                        p->epochs);
     return ended(f) ? CN_OK : save_if_due(f, err); /* the last: at the very end */
@@ -411,31 +472,44 @@ static cn_status check_known(const cn_dataset *data, cn_error *err)
                    cn_dataset_class_name(data, known), classes - known > 1 ? ", ..." : "");
 }
 
+static cn_status check(const fit *f, cn_error *err)
+{
+    const cn_dataset *valid = f->opts.valid;
+    cn_status status = cn_fit_options_check(&f->opts, err);
+    if (status == CN_OK) status = check_known(f->data, err);
+    if (status == CN_OK && valid) status = check_known(valid, err);
+    if (status == CN_OK) status = cn_check_fit(f->model, f->data, "fit", err);
+    if (status == CN_OK && valid) status = cn_check_fit(f->model, valid, "fit: validation", err);
+    return status == CN_OK ? check_frozen(f->model, err) : status;
+}
+
+/* Everything up to the first step. */
+static cn_status begin(fit *f, cn_error *err)
+{
+    cn_status status = check(f, err);
+    if (status != CN_OK) return status;
+    cn_fit_options_complete(&f->opts, cn_dataset_size(f->data));
+    status = cn_fit_options_check_shards(&f->opts, err);
+    if (status != CN_OK) return status;
+    f->model->images = cn_learned_image_opts(f->model, f->data);
+    status = prepare(f, err);
+    if (status != CN_OK) return status;
+    f->progress = (cn_progress){.epoch_end = true,
+                                .epochs = f->opts.epochs,
+                                .steps = (cn_loader_steps(f->loader) - 1) / f->opts.accumulate + 1};
+    f->schedule_epochs = f->opts.schedule_epochs > 0 ? f->opts.schedule_epochs : f->opts.epochs;
+    return prepare_checkpoints(f, err);
+}
+
 cn_status cn_fit(cn_model *model, const cn_dataset *data, const cn_fit_opts *opts,
                  cn_progress *last, cn_error *err)
 {
     if (!model || !data) return cn_fail(err, CN_ERR_ARGUMENT, "fit: model or data is NULL");
     fit f = {.model = model, .data = data};
     if (opts) f.opts = *opts;
-    cn_status status = cn_fit_options_check(&f.opts, err);
-    if (status == CN_OK) status = check_known(data, err);
-    if (status == CN_OK && f.opts.valid) status = check_known(f.opts.valid, err);
-    if (status == CN_OK) status = cn_check_fit(model, data, "fit", err);
-    if (status == CN_OK && f.opts.valid)
-        status = cn_check_fit(model, f.opts.valid, "fit: validation", err);
-    if (status == CN_OK) status = check_frozen(model, err);
-    if (status != CN_OK) return status;
-
-    cn_fit_options_complete(&f.opts, cn_dataset_size(data));
-    cn_image_opts before = model->images;
-    model->images = cn_learned_image_opts(model, data);
-    status = prepare(&f, err);
-    if (status != CN_OK) goto done;
-    f.progress = (cn_progress){.epoch_end = true,
-                               .epochs = f.opts.epochs,
-                               .steps = (cn_loader_steps(f.loader) - 1) / f.opts.accumulate + 1};
-    f.schedule_epochs = f.opts.schedule_epochs > 0 ? f.opts.schedule_epochs : f.opts.epochs;
-    status = prepare_checkpoints(&f, err);
+    const cn_image_opts before = model->images;
+    cn_status status = cn_group_create(&f.group, f.opts.communicator, err);
+    if (status == CN_OK) status = cn_group_agree(&f.group, begin(&f, err), err);
     if (status == CN_OK) {
         remember_loss(model, f.opts.loss.kind);
         status = run(&f, err);
@@ -445,7 +519,6 @@ cn_status cn_fit(cn_model *model, const cn_dataset *data, const cn_fit_opts *opt
         cn_best_tracker_restore(&f.best);
         if (last) *last = f.progress;
     }
-done:
     if (f.progress.epoch == 0) model->images = before; /* nothing was trained */
     release(&f);
     return status;

@@ -5,6 +5,7 @@
 #include "train/train.h"
 
 #include "backends/backend.h"
+#include "train/shards.h"
 
 #include <math.h>
 #include <stddef.h>
@@ -80,6 +81,9 @@ cn_status cn_fit_options_check(const cn_fit_opts *o, cn_error *err)
         return cn_fail(err, CN_ERR_ARGUMENT, "fit: %d epochs, expected at least 1", o->epochs);
     if (o->batch < 0)
         return cn_fail(err, CN_ERR_ARGUMENT, "fit: a batch of %d, expected at least 1", o->batch);
+    if (o->shards < 0 || o->shards > CN_MOST_SHARDS)
+        return cn_fail(err, CN_ERR_ARGUMENT, "fit: %d shards, expected 1 to %d", o->shards,
+                       CN_MOST_SHARDS);
     if (o->accumulate < 0)
         return cn_fail(err, CN_ERR_ARGUMENT, "fit: %d batches a step, expected at least 1",
                        o->accumulate);
@@ -109,13 +113,29 @@ void cn_fit_options_complete(cn_fit_opts *o, int size)
     if (o->batch == 0) o->batch = DEFAULT_BATCH;
     if (o->batch > size) o->batch = size;
     if (o->accumulate == 0) o->accumulate = 1;
+    if (o->shards == 0) o->shards = 1;
     if (o->learning_rate == 0) o->learning_rate = cn_optimizer_default_rate(o->optimizer.kind);
     if (o->checkpoint.steps == 0 && o->checkpoint.seconds == 0 && o->checkpoint.epochs == 0)
         o->checkpoint.epochs = 1;
 }
 
+cn_status cn_fit_options_check_shards(const cn_fit_opts *o, cn_error *err)
+{
+    const int ranks = o->communicator ? o->communicator->size : 1;
+    if (o->batch % o->shards != 0)
+        return cn_fail(err, CN_ERR_ARGUMENT,
+                       "fit: a batch of %d cannot be cut into %d shards of equal size", o->batch,
+                       o->shards);
+    if (ranks > o->shards)
+        return cn_fail(err, CN_ERR_ARGUMENT,
+                       "fit: %d ranks share out %d shard%s, expected as many shards or more", ranks,
+                       o->shards, cn_plural(o->shards));
+    return CN_OK;
+}
+
 static const cn_state_member terms[] = {
     {"batch", CN_STATE_INT, offsetof(cn_fit_opts, batch)},
+    {"shards", CN_STATE_INT, offsetof(cn_fit_opts, shards)},
     {"seed", CN_STATE_COUNT, offsetof(cn_fit_opts, seed)},
     {"no shuffle", CN_STATE_FLAG, offsetof(cn_fit_opts, no_shuffle)},
     {"backend", CN_STATE_TEXT, offsetof(cn_fit_opts, backend)},

@@ -14,6 +14,7 @@
 #include "train/loader.h"
 
 #include "base/counter.h"
+#include "train/group.h"
 #include "train/train.h"
 
 #include <pthread.h>
@@ -51,18 +52,37 @@ struct cn_loader {
 
 /* ---- a batch */
 
+/* The batch of an epoch, from 0, and the shard in it that are the `at`-th to be made: shard after
+ * shard of a step's batches, of which the last step may have fewer. */
+static int find_batch(const cn_loader *f, int64_t at, int *shard)
+{
+    const cn_loader_opts *o = &f->opts;
+    int64_t per_step = (int64_t)o->accumulate * o->count;
+    int first = (int)(at / per_step) * o->accumulate, left = f->steps - first;
+    int batches = left < o->accumulate ? left : o->accumulate;
+    *shard = o->first + (int)(at % per_step) / batches;
+    return first + (int)(at % per_step) % batches;
+}
+
 static void make(cn_loader *f, int64_t number)
 {
-    int size = cn_dataset_size(f->opts.data), batch = f->opts.batch;
-    int epoch = (int)(number / f->steps) + 1, step = (int)(number % f->steps) + 1;
-    int first = (step - 1) * batch, m = size - first < batch ? size - first : batch;
+    const cn_loader_opts *o = &f->opts;
+    int size = cn_dataset_size(o->data), shard;
+    int64_t epoch_length = (int64_t)f->steps * o->count;
+    int epoch = (int)(number / epoch_length) + 1;
+    int step = find_batch(f, number % epoch_length, &shard);
+    int from = step * o->batch, whole = size - from < o->batch ? size - from : o->batch;
+    int first = from + cn_group_first(whole, shard, o->shards);
+    int m = from + cn_group_first(whole, shard + 1, o->shards) - first;
     cn_batch *made = &f->slots[number % SLOTS];
     if (f->order_epoch != epoch && !f->opts.no_shuffle)
         cn_order_shuffle(f->opts.seed, epoch, size, f->order);
     f->order_epoch = epoch;
     made->epoch = epoch;
-    made->step = step;
+    made->step = step + 1;
+    made->shard = shard;
     made->m = m;
+    if (m == 0) return;
     cn_augmenter_run(&f->augmenter, epoch, f->order + first, m, made->x, made->labels,
                      made->targets);
 }
@@ -119,7 +139,7 @@ static cn_status make_room(cn_loader *f, cn_error *err)
 {
     const cn_loader_opts *o = &f->opts;
     const int *shape = cn_dataset_shape(o->data);
-    size_t batch = (size_t)o->batch, size = (size_t)cn_dataset_size(o->data);
+    size_t batch = (size_t)(o->batch / o->shards), size = (size_t)cn_dataset_size(o->data);
     size_t example = (size_t)shape[0] * (size_t)shape[1] * (size_t)shape[2];
     size_t outputs = (size_t)o->outputs;
     f->order = cn_allocate(size, sizeof *f->order, "fit: order", err);
@@ -144,9 +164,13 @@ cn_status cn_loader_create(cn_loader **loader, const cn_loader_opts *opts, cn_er
     cn_loader *f = cn_allocate(1, sizeof *f, "fit: batches", err);
     if (!f) return CN_ERR_MEMORY;
     f->opts = *opts;
+    if (opts->shards == 0) f->opts.shards = f->opts.count = 1;
+    if (opts->accumulate == 0) f->opts.accumulate = 1;
     int size = cn_dataset_size(opts->data), rest = size % opts->batch;
-    f->steps = size / opts->batch + (rest > 0 && rest >= opts->least);
-    f->end = f->made = f->taken = (int64_t)opts->epochs * f->steps;
+    /* Where one example will do, a shard may be empty, too. */
+    int least = opts->least > 1 ? opts->least * f->opts.shards : 1;
+    f->steps = size / opts->batch + (rest >= least);
+    f->end = f->made = f->taken = (int64_t)opts->epochs * f->steps * f->opts.count;
     cn_status status = cn_augmenter_create(&f->augmenter, opts->data, &opts->augment, opts->seed,
                                            opts->mean, opts->std, opts->outputs, err);
     if (status == CN_OK) status = make_room(f, err);
@@ -192,7 +216,7 @@ int cn_loader_steps(const cn_loader *f)
 void cn_loader_start(cn_loader *f, int64_t done)
 {
     if (f->owner) pthread_mutex_lock(&f->mutex);
-    f->made = f->taken = done;
+    f->made = f->taken = done * f->opts.count;
     if (f->owner) {
         pthread_cond_broadcast(&f->changed);
         pthread_mutex_unlock(&f->mutex);

@@ -6,9 +6,9 @@
 
 #include "augment/augment.h"
 
-/* Batch `step` of an epoch, both counted from 1: m examples. */
+/* Shard `shard` of batch `step` of an epoch, the last two counted from 1: m examples, maybe none. */
 typedef struct cn_batch {
-    int epoch, step, m;
+    int epoch, step, shard, m;
     float *x;        /* (m, n_H, n_W, n_C), normalised */
     int32_t *labels; /* (m) */
     float *targets;  /* (m, outputs); NULL where the labels are the truth */
@@ -22,7 +22,11 @@ typedef struct cn_loader_opts {
     const float *mean, *std; /* NULL or n_C of each */
     int outputs;             /* of the model: classes, or 1 */
     int batch, epochs;       /* the last batch of an epoch may be smaller, but is left out where */
-    int least;               /* it is smaller than this */
+    int least;               /* a shard of it would be smaller than this */
+    /* Of each batch's `shards` (train/shards.h; 0: one) the `count` from `first` on are made, each
+     * as a batch of its own; of a step of `accumulate` batches (0: one) all that are in one shard,
+     * then all that are in the next. */
+    int shards, first, count, accumulate;
     uint64_t seed;
     bool no_shuffle;
     /* Make each batch in a thread of its own while the one before it is trained on. */
@@ -36,7 +40,7 @@ cn_status cn_loader_create(cn_loader **loader, const cn_loader_opts *opts, cn_er
 /* Ends the thread, whatever it is doing. */
 void cn_loader_free(cn_loader *loader);
 
-/* The steps of an epoch. */
+/* The batches of an epoch, whole ones. */
 int cn_loader_steps(const cn_loader *loader);
 /* To be called once, before the first batch is asked for: how many, counted over all epochs, have
  * been trained on before. */

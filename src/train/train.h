@@ -12,6 +12,8 @@
 cn_status cn_fit_options_check(const cn_fit_opts *opts, cn_error *err);
 /* Puts defaults where nothing is given, for so many images. */
 void cn_fit_options_complete(cn_fit_opts *opts, int size);
+/* That the shards divide the batch, and are enough for the ranks; once the defaults are in. */
+cn_status cn_fit_options_check_shards(const cn_fit_opts *opts, cn_error *err);
 /* Adds the options that the result depends on, all but those that cn_fit_opts.resume names. */
 void cn_fit_options_terms(const cn_fit_opts *opts, int classes, cn_state *state);
 

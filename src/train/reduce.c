@@ -1,0 +1,400 @@
+/*
+ * reduce.c - sums of gradients and buffers over all shards, in the order of a tree.
+ *
+ * The gradients and, after them, the buffers are one array of n floats, cut into buckets from its
+ * end to its beginning, which is the order in which backward finishes them. Of each bucket:
+ *
+ *     1. Every rank adds the blocks of its shards as far as its part of the tree goes. What is left
+ *        are the sums of one or more nodes; with R and S powers of two it is a single one.
+ *     2. Rank r looks after the r-th of `size` equal segments: it gets the other ranks' sums of it
+ *        and adds them all, as the tree says.
+ *     3. It sends the result to all others.
+ *
+ * With one sum per rank each of 2 and 3 sends (R - 1) / R of the array. Sums in step 2 are made
+ * where they arrive; nothing here asks who computed what, so the bits are those of one rank.
+ *
+ * While the last of the rank's shards runs its backward, a bucket goes on its way as soon as its
+ * gradients are final, where the communicator can do that in the background.
+ */
+#include "train/shards.h"
+
+#include <sched.h>
+#include <string.h>
+#include <time.h>
+
+enum { BUCKET = 1 << 20 }; /* floats: 4 MB take milliseconds to send, and microseconds to start */
+
+/* What becomes of a bucket, once the last shard is in it. */
+typedef enum stage { WAITING, SCATTERING, GATHERING, DONE } stage;
+
+typedef struct bucket {
+    size_t from, count;
+    size_t received; /* where the other ranks' sums of this rank's segment begin */
+    stage stage;
+} bucket;
+
+struct cn_reducer {
+    cn_group *group;
+    cn_session *session;
+    const float *buffers; /* the model's */
+    size_t gradients, n;
+    int shards, count; /* of all ranks, and of this one */
+    /* What is left of each rank's shards: nodes[first_node[r]] to nodes[first_node[r + 1] - 1]. */
+    cn_tree_node *nodes;
+    int *first_node;
+    cn_tree local; /* over this rank's shards of this step */
+    int added;     /* of them */
+    bool open;     /* the next one is being added: */
+    int at, merges;
+    int in; /* the buckets that it is in */
+    float *slots[CN_TREE_DEPTH];
+    float *memory, *packed, *received, *sum;
+    bucket *buckets;
+    int bucket_count;
+    cn_status status; /* of the exchanges of this step */
+    cn_error error;
+};
+
+/* ---- the tree */
+
+/* Where there are no leaves to the right of a left child, it is its parent. */
+static void promote(cn_tree_node *node, int leaves)
+{
+    while (node->index % 2 == 0 && (int64_t)(node->index + 1) << node->level >= leaves &&
+           (node->index > 0 || 1 << node->level < leaves)) {
+        node->level++;
+        node->index /= 2;
+    }
+}
+
+int cn_tree_push(cn_tree *t, cn_tree_node node)
+{
+    int merges = 0;
+    promote(&node, t->leaves);
+    while (t->depth > 0) {
+        const cn_tree_node left = t->open[t->depth - 1];
+        if (left.level != node.level || left.index % 2 != 0 || left.index + 1 != node.index) break;
+        node = (cn_tree_node){node.level + 1, node.index / 2};
+        promote(&node, t->leaves);
+        t->depth--;
+        merges++;
+    }
+    t->open[t->depth++] = node;
+    return merges;
+}
+
+/* ---- life and death */
+
+/* Lists what is left of each rank's shards. Returns the most sums that a rank holds at a time; with
+ * `nodes` NULL it only counts. */
+static void list_nodes(cn_reducer *r, cn_tree_node *nodes, int *slots)
+{
+    const int size = r->group->size;
+    r->first_node[0] = 0;
+    *slots = 1;
+    for (int rank = 0; rank < size; rank++) {
+        cn_tree tree = {.leaves = r->shards};
+        int end = cn_group_first(r->shards, rank + 1, size);
+        for (int k = cn_group_first(r->shards, rank, size); k < end; k++) {
+            int merges = cn_tree_push(&tree, (cn_tree_node){0, k});
+            if (rank == r->group->rank && merges == 0 && tree.depth > *slots) *slots = tree.depth;
+        }
+        r->first_node[rank + 1] = r->first_node[rank] + tree.depth;
+        if (nodes)
+            memcpy(nodes + r->first_node[rank], tree.open, (size_t)tree.depth * sizeof *nodes);
+    }
+}
+
+static int nodes_of(const cn_reducer *r, int rank)
+{
+    return r->first_node[rank + 1] - r->first_node[rank];
+}
+
+/* Where the segment of a rank begins in a bucket. */
+static size_t segment(const cn_reducer *r, const bucket *b, int rank)
+{
+    return b->count * (size_t)rank / (size_t)r->group->size;
+}
+
+static size_t segment_length(const cn_reducer *r, const bucket *b, int rank)
+{
+    return segment(r, b, rank + 1) - segment(r, b, rank);
+}
+
+/* From the end to the beginning. Returns how many floats this rank receives. */
+static size_t cut(cn_reducer *r)
+{
+    const int foreign = r->first_node[r->group->size] - nodes_of(r, r->group->rank);
+    size_t end = r->n, received = 0;
+    for (int i = 0; i < r->bucket_count; i++) {
+        bucket *b = &r->buckets[i];
+        b->count = end < BUCKET ? end : BUCKET;
+        b->from = end -= b->count;
+        b->received = received;
+        received += segment_length(r, b, r->group->rank) * (size_t)foreign;
+    }
+    return received;
+}
+
+static cn_status allocate(cn_reducer *r, cn_error *err)
+{
+    const int size = r->group->size;
+    int slots;
+    r->first_node = cn_allocate((size_t)size + 1, sizeof *r->first_node, "fit: shards", err);
+    if (!r->first_node) return CN_ERR_MEMORY;
+    list_nodes(r, NULL, &slots);
+    r->nodes = cn_allocate((size_t)r->first_node[size], sizeof *r->nodes, "fit: shards", err);
+    r->bucket_count = (int)((r->n + BUCKET - 1) / BUCKET);
+    r->buckets = cn_allocate((size_t)r->bucket_count, sizeof *r->buckets, "fit: shards", err);
+    if (!r->nodes || !r->buckets) return CN_ERR_MEMORY;
+    list_nodes(r, r->nodes, &slots);
+    /* Each sum begins at a multiple of CN_ALIGN bytes, as the kernels like it. */
+    const size_t block = (r->n + 15) / 16 * 16, received = (cut(r) + 15) / 16 * 16;
+    const int own = nodes_of(r, r->group->rank);
+    const size_t packed = own > 1 && size > 1 ? block * (size_t)own : 0;
+    size_t floats = block * (size_t)slots + packed + (size > 1 ? received + block : 0);
+    r->memory = cn_allocate(floats + 16, sizeof *r->memory, "fit: sums of gradients", err);
+    if (!r->memory) return CN_ERR_MEMORY;
+    for (int i = 0; i < slots; i++) r->slots[i] = r->memory + block * (size_t)i;
+    r->packed = r->memory + block * (size_t)slots;
+    r->received = r->packed + packed;
+    r->sum = size > 1 ? r->received + received : r->slots[0];
+    return CN_OK;
+}
+
+cn_status cn_reducer_create(cn_reducer **reducer, cn_group *group, int shards, cn_session *session,
+                            cn_error *err)
+{
+    const cn_model *model = cn_session_model(session);
+    cn_reducer *r = cn_allocate(1, sizeof *r, "fit: shards", err);
+    if (!r) return CN_ERR_MEMORY;
+    *r = (cn_reducer){.group = group,
+                      .session = session,
+                      .shards = shards,
+                      .gradients = model->trained_size,
+                      .n = model->block_size,
+                      .buffers = model->block + model->trained_size};
+    r->count = cn_group_first(shards, group->rank + 1, group->size) -
+               cn_group_first(shards, group->rank, group->size);
+    cn_status status = allocate(r, err);
+    if (status == CN_OK)
+        *reducer = r;
+    else
+        cn_reducer_free(r);
+    return status;
+}
+
+void cn_reducer_free(cn_reducer *r)
+{
+    if (!r) return;
+    cn_release(r->nodes);
+    cn_release(r->first_node);
+    cn_release(r->buckets);
+    cn_release(r->memory);
+    cn_release(r);
+}
+
+/* ---- between ranks */
+
+/* Sends part of a bucket to every rank and receives as much. */
+static void start(cn_reducer *r, int index, bool gather)
+{
+    const cn_communicator *c = r->group->comm;
+    if (r->status != CN_OK) return;
+    if (c->start)
+        r->status =
+            c->start(c->self, 2 * index + gather, r->group->send, r->group->receive, &r->error);
+    else
+        r->status = c->exchange(c->self, r->group->send, r->group->receive, &r->error);
+}
+
+static float *packed_at(const cn_reducer *r, const bucket *b, size_t offset)
+{
+    const int own = nodes_of(r, r->group->rank);
+    return own == 1 ? r->slots[0] + b->from + offset : r->packed + (b->from + offset) * (size_t)own;
+}
+
+static void start_scatter(cn_reducer *r, int index)
+{
+    bucket *b = &r->buckets[index];
+    const int own = nodes_of(r, r->group->rank);
+    const size_t mine = segment_length(r, b, r->group->rank);
+    float *received = r->received + b->received;
+    for (int i = 0; i < r->group->size; i++) {
+        const size_t at = segment(r, b, i), length = segment_length(r, b, i);
+        float *out = packed_at(r, b, at);
+        const bool other = i != r->group->rank;
+        for (int j = 0; j < own && own > 1 && other; j++)
+            memcpy(out + length * (size_t)j, r->slots[j] + b->from + at, length * sizeof *out);
+        const size_t coming = other ? mine * (size_t)nodes_of(r, i) : 0;
+        r->group->send[i] = (cn_part){out, other ? length * (size_t)own * sizeof *out : 0};
+        r->group->receive[i] = (cn_part){received, coming * sizeof *received};
+        received += coming;
+    }
+    b->stage = SCATTERING;
+    start(r, index, false);
+}
+
+/* Adds all ranks' sums of this rank's segment. */
+static void add_segment(cn_reducer *r, const bucket *b)
+{
+    const int me = r->group->rank;
+    const size_t at = b->from + segment(r, b, me), length = segment_length(r, b, me);
+    float *received = r->received + b->received, *open[CN_TREE_DEPTH];
+    cn_tree tree = {.leaves = r->shards};
+    for (int rank = 0, i = 0; rank < r->group->size; rank++)
+        for (int j = 0; j < nodes_of(r, rank); j++, i++) {
+            float *sum = rank == me ? r->slots[j] + at : received;
+            if (rank != me) received += length;
+            open[tree.depth] = sum;
+            int last = tree.depth;
+            for (int k = cn_tree_push(&tree, r->nodes[i]); k > 0; k--, last--)
+                cn_session_add(r->session, length, open[last], open[last - 1]);
+        }
+    memcpy(r->sum + at, open[0], length * sizeof *r->sum);
+}
+
+static void start_gather(cn_reducer *r, int index)
+{
+    bucket *b = &r->buckets[index];
+    const int me = r->group->rank;
+    add_segment(r, b);
+    for (int i = 0; i < r->group->size; i++) {
+        const bool other = i != me;
+        const size_t mine = segment_length(r, b, me), theirs = segment_length(r, b, i);
+        r->group->send[i] =
+            (cn_part){r->sum + b->from + segment(r, b, me), other ? mine * sizeof *r->sum : 0};
+        r->group->receive[i] =
+            (cn_part){r->sum + b->from + segment(r, b, i), other ? theirs * sizeof *r->sum : 0};
+    }
+    b->stage = GATHERING;
+    start(r, index, true);
+}
+
+/* Takes note of the exchanges that have ended. False where none has. */
+static bool poll(cn_reducer *r)
+{
+    const cn_communicator *c = r->group->comm;
+    bool moved = false;
+    for (int i = 0; i < r->bucket_count && r->status == CN_OK; i++) {
+        bucket *b = &r->buckets[i];
+        bool done = false;
+        if (b->stage != SCATTERING && b->stage != GATHERING) continue;
+        r->status = c->test(c->self, 2 * i + (b->stage == GATHERING), &done, &r->error);
+        if (r->status != CN_OK || !done) continue;
+        moved = true;
+        if (b->stage == SCATTERING)
+            start_gather(r, i);
+        else
+            b->stage = DONE;
+    }
+    return moved;
+}
+
+/* ---- a step */
+
+void cn_reducer_begin(cn_reducer *r)
+{
+    r->local = (cn_tree){.leaves = r->shards};
+    r->added = 0;
+    r->open = false;
+    r->status = CN_OK;
+    for (int i = 0; i < r->bucket_count; i++) r->buckets[i].stage = WAITING;
+}
+
+/* The next shard's place in the tree. */
+static void open_shard(cn_reducer *r)
+{
+    if (r->open) return;
+    int k = cn_group_first(r->shards, r->group->rank, r->group->size) + r->added;
+    r->open = true;
+    r->in = 0;
+    r->at = r->local.depth;
+    r->merges = cn_tree_push(&r->local, (cn_tree_node){0, k});
+}
+
+/* The shard's own numbers: into `sum`, or added to it. */
+static void take(cn_reducer *r, size_t from, size_t count, float *sum)
+{
+    const size_t end = from + count;
+    const size_t middle = end < r->gradients ? end : from > r->gradients ? from : r->gradients;
+    const float *g = cn_session_gradients(r->session, from, middle - from);
+    if (r->merges == 0) {
+        memcpy(sum, g, (middle - from) * sizeof *sum);
+        memcpy(sum + (middle - from), r->buffers + middle - r->gradients,
+               (end - middle) * sizeof *sum);
+        return;
+    }
+    cn_session_add(r->session, middle - from, g, sum);
+    cn_session_add(r->session, end - middle, r->buffers + middle - r->gradients,
+                   sum + (middle - from));
+}
+
+static void add_to_bucket(cn_reducer *r, int index, bool empty)
+{
+    const bucket *b = &r->buckets[index];
+    float *sum = r->slots[r->merges ? r->at - 1 : r->at] + b->from;
+    if (!empty)
+        take(r, b->from, b->count, sum);
+    else if (r->merges == 0)
+        memset(sum, 0, b->count * sizeof *sum);
+    for (int i = 1; i < r->merges; i++)
+        cn_session_add(r->session, b->count, r->slots[r->at - i] + b->from,
+                       r->slots[r->at - i - 1] + b->from);
+    if (r->added + 1 == r->count && r->group->size > 1) {
+        if (r->group->comm->start) start_scatter(r, index);
+    }
+}
+
+void cn_reducer_final(size_t from, void *reducer)
+{
+    cn_reducer *r = reducer;
+    open_shard(r);
+    while (r->in < r->bucket_count && r->buckets[r->in].from >= from)
+        add_to_bucket(r, r->in++, false);
+    poll(r);
+}
+
+void cn_reducer_add(cn_reducer *r, bool empty)
+{
+    open_shard(r);
+    while (r->in < r->bucket_count) add_to_bucket(r, r->in++, empty);
+    r->open = false;
+    r->added++;
+}
+
+/* Others have to compute first: the processor is theirs. */
+static void idle(int *turns)
+{
+    enum { PATIENT = 64 };
+    const struct timespec pause = {.tv_nsec = 20000};
+    if (++*turns < PATIENT)
+        sched_yield();
+    else
+        nanosleep(&pause, NULL);
+}
+
+static bool all_done(const cn_reducer *r)
+{
+    for (int i = 0; i < r->bucket_count; i++)
+        if (r->buckets[i].stage != DONE) return false;
+    return true;
+}
+
+cn_status cn_reducer_finish(cn_reducer *r, const float **sums, cn_error *err)
+{
+    *sums = r->sum;
+    if (r->group->size == 1) return CN_OK;
+    for (int i = 0; !r->group->comm->start && i < r->bucket_count && r->status == CN_OK; i++) {
+        start_scatter(r, i);
+        start_gather(r, i);
+        r->buckets[i].stage = DONE;
+    }
+    for (int turns = 0; r->status == CN_OK && !all_done(r);)
+        if (poll(r))
+            turns = 0;
+        else
+            idle(&turns);
+    if (r->status != CN_OK) return cn_fail(err, r->status, "%s", r->error.text);
+    return CN_OK;
+}
