@@ -7,7 +7,7 @@
  *   2. tensors                    shape, element type, memory
  *   3. random numbers             numpy's legacy stream, bit for bit
  *   4. building blocks            the eight functions a CNN is made of, forward and backward
- *   5. models                     a graph, built with one call a layer
+ *   5. models                     a graph, built with one call per layer
  *   6. sessions                   a model made ready to run: forward, loss, backward, step
  *   7. data                       sets of images with labels
  *   8. training                   cn_fit, cn_evaluate
@@ -68,8 +68,7 @@ typedef enum cn_status {
 #undef CN_STATUS_ENUM
 } cn_status;
 
-/* Filled by the deepest function that failed: names the thing, what was expected, what was found.
- */
+/* Filled by the deepest function that failed: the thing, what was expected, what was found. */
 typedef struct cn_error {
     cn_status status;
     char text[256];
@@ -94,8 +93,8 @@ enum { CN_MAX_RANK = 4 };
  * copy (cn_tensor_view). `owned` is what cn_tensor_free frees: NULL for a view.
  *
  * As an output argument a tensor is either empty ({0}), and is then allocated, or already has the
- * right dtype and shape, and is then filled. Anything else is CN_ERR_SHAPE: nothing is ever
- * reallocated behind your back.
+ * right dtype and shape, and is then filled. Anything else is CN_ERR_SHAPE: a tensor is never
+ * reallocated silently.
  */
 typedef struct cn_tensor {
     cn_dtype dtype;
@@ -108,7 +107,7 @@ typedef struct cn_tensor {
 /* A new tensor of zeros, 64-byte aligned. Every extent must be at least 1. */
 CN_API cn_status cn_tensor_create(cn_tensor *t, cn_dtype dtype, int rank, const int *shape,
                                   cn_error *err);
-/* A tensor over memory of yours, which must outlive it; empty where the rank is not 1 to 4. */
+/* A tensor over the caller's memory, which must outlive it; empty where the rank is not 1 to 4. */
 CN_API cn_tensor cn_tensor_view(cn_dtype dtype, int rank, const int *shape, void *data);
 /* Frees what the tensor owns and makes it empty. */
 CN_API void cn_tensor_free(cn_tensor *t);
@@ -147,8 +146,8 @@ CN_API cn_status cn_rng_fill_randn(cn_rng *rng, cn_tensor *t, cn_error *err);
 /*
  * The eight functions of "Convolutional Neural Networks: Step by Step", with its names, argument
  * order, cache contents and results. F64 tensors run textbook loops; F32 tensors run the engine's
- * kernels, with the same semantics. All tensors of a call share one dtype. An output has memory of
- * its own: it may overlap neither an input nor another output.
+ * kernels, with the same semantics. All tensors of a call share one dtype. An output may overlap
+ * neither an input nor another output.
  */
 
 typedef struct cn_hparameters {
@@ -159,8 +158,8 @@ typedef struct cn_hparameters {
 
 typedef enum cn_pool_mode { CN_POOL_MAX = 0, CN_POOL_AVERAGE = 1 } cn_pool_mode;
 
-/* What backward needs. The tensors are views of the forward's inputs, which must outlive it;
- * there is nothing to free. Pass NULL to a forward that no backward follows. */
+/* What backward needs. The tensors are views of the forward's inputs, which must outlive the cache;
+ * there is nothing to free. Pass NULL where no backward follows. */
 typedef struct cn_conv_cache {
     cn_tensor A_prev, W, b;
     cn_hparameters hparameters;
@@ -208,17 +207,17 @@ CN_API cn_status cn_create_mask_from_window(const cn_tensor *x, cn_tensor *mask,
 CN_API cn_status cn_distribute_value(double dz, int n_H, int n_W, cn_tensor *a, cn_error *err);
 
 /* dA_prev, with the shape of the cache's A_prev. Max: every element equal to its window's maximum
- * receives the whole gradient (ties share nothing, each gets all: the course's rule; a model's
- * pooling layer gives it to the first). Average: dA spread evenly over the window. */
+ * receives the whole gradient, also where several are equal (the course's rule; a model's pooling
+ * layer gives it to the first). Average: dA distributed evenly over the window. */
 CN_API cn_status cn_pool_backward(const cn_tensor *dA, const cn_pool_cache *cache,
                                   cn_pool_mode mode, cn_tensor *dA_prev, cn_error *err);
 
 /* ---- 5. Models -------------------------------------------------------------------------- */
 
 /*
- * A model is a graph of layers with its parameters. Build it with one call a layer; each returns a
- * node that later layers take as input. A wrong option does not interrupt the building: the model
- * remembers the first error and cn_model_finish reports it.
+ * A model is a graph of layers with its parameters. Build it with one call per layer; each returns
+ * a node that later layers take as input. A wrong option does not interrupt the building: the model
+ * remembers the first error, and cn_model_finish reports it.
  *
  *   cn_model *m = NULL;
  *   cn_model_create(&m, (int[]){28, 28, 1}, &err);
@@ -231,15 +230,19 @@ CN_API cn_status cn_pool_backward(const cn_tensor *dA, const cn_pool_cache *cach
  *   if (cn_model_finish(m, x, 1, &err) != CN_OK) puts(err.text);
  *
  * In every options struct zero means the default, and an array's zero second element means "as the
- * first": .kernel = {3} is 3 x 3. A finished model is not changed by running it, only by training.
+ * first": .kernel = {3} is 3 x 3. Options may be NULL where none is required. Running a finished
+ * model does not change it; training does.
  */
 typedef struct cn_model cn_model;
 typedef int cn_node; /* negative: an earlier error */
 
 /*
- * Padding. CN_PADDING_VALID adds none (or .pads, if given). CN_PADDING_SAME makes n = ceil(n_prev / stride), as
- * TensorFlow does: total = max((n - 1) stride + f - n_prev, 0), half before, rounded down, the
- * rest after.
+ * Padding. CN_PADDING_VALID adds none, or .pads if given. CN_PADDING_SAME makes
+ *
+ *     n = ceil(n_prev / stride)
+ *
+ * as TensorFlow does: of the total max((n - 1) stride + f - n_prev, 0), half, rounded down, comes
+ * before, the rest after.
  */
 typedef enum cn_padding { CN_PADDING_VALID = 0, CN_PADDING_SAME = 1 } cn_padding;
 
@@ -249,8 +252,8 @@ typedef enum cn_init {
     CN_INIT_GLOROT_NORMAL = 2,  /* N(0, 2 / (fan_in + fan_out)) */
     CN_INIT_HE_UNIFORM = 3,     /* U(-l, l), l = sqrt(6 / fan_in); He 2015 */
     CN_INIT_HE_NORMAL = 4,      /* N(0, 2 / fan_in) */
-    CN_INIT_DIRAC = 5, /* filter k passes channel k on, as far as there are both; the other filters
-                          are U(-l, l), l = 1 / sqrt(fan_in); Jordan 2024 */
+    CN_INIT_DIRAC = 5,          /* filter k passes channel k through, while there are both; further
+                                   filters are U(-l, l), l = 1 / sqrt(fan_in); Jordan 2024 */
 } cn_init;
 
 typedef struct cn_conv2d_opts {
@@ -262,10 +265,10 @@ typedef struct cn_conv2d_opts {
     int pads[4]; /* zeros above, left, below, right; with CN_PADDING_VALID only */
     bool no_bias;
     cn_init init;
-    int dilation[2]; /* pixels from one tap of the window to the next; default 1 */
-    int groups;      /* default 1: parts of the channels, each seen by its part of the filters only;
-                        divides n_C_prev and n_C. The filters are (f_H, f_W, n_C_prev / groups,
-                        n_C), and a group's are neighbours */
+    int dilation[2]; /* pixels from one element of the window to the next; default 1 */
+    int groups;      /* default 1; divides n_C_prev and n_C. Each group of filters sees its group of
+                        channels only: the filters are (f_H, f_W, n_C_prev / groups, n_C), those of
+                        one group adjacent */
 } cn_conv2d_opts;
 
 /* A convolution of every channel by itself: cn_conv2d with groups = n_C_prev, and
@@ -279,12 +282,12 @@ typedef struct cn_depthwise_conv2d_opts {
     bool no_bias;
     cn_init init;
     int dilation[2];
-    int depth_multiplier; /* outputs a channel, neighbours in Z; default 1 */
+    int depth_multiplier; /* outputs per channel, adjacent in Z; default 1 */
 } cn_depthwise_conv2d_opts;
 
 /*
- * A transposed convolution ("deconvolution"): what a convolution of these options does backwards.
- * Each pixel of A_prev is spread over a window of Z, and windows that overlap are added. Along each
+ * A transposed convolution ("deconvolution"): the backward pass of a convolution of these options.
+ * Each pixel of A_prev is distributed over a window of Z; overlapping windows add up. Along each
  * axis
  *
  *     n = (n_prev - 1) stride + (f - 1) dilation + 1 - pads + output_padding
@@ -298,9 +301,9 @@ typedef struct cn_conv_transpose2d_opts {
     int kernel[2];
     int stride[2]; /* default 1 */
     cn_padding pad;
-    int pads[4];           /* what is taken away from Z above, left, below, right */
-    int output_padding[2]; /* rows below and columns on the right that Z has more; less than the
-                              stride, default 0, with CN_PADDING_VALID only */
+    int pads[4];           /* rows and columns removed from Z above, left, below, right */
+    int output_padding[2]; /* rows added to Z below and columns on the right; less than the stride,
+                              default 0, with CN_PADDING_VALID only */
     bool no_bias;
     cn_init init;
     int dilation[2], groups; /* as in cn_conv2d_opts */
@@ -310,21 +313,23 @@ typedef struct cn_pool_opts {
     const char *name;
     int size[2];    /* window, required */
     int stride[2];  /* default: the window */
-    cn_padding pad; /* padding takes no part: a maximum ignores it, an average divides by the
+    cn_padding pad; /* does not count: a maximum ignores it, an average divides by the number of
                        elements inside the image (as TensorFlow does) */
     int pads[4];    /* as in cn_conv2d_opts; less than the window */
 } cn_pool_opts;
 
 /*
- * Batch normalisation (Ioffe and Szegedy 2015) of each channel: in a training session with the
- * batch's mean and variance, else with the running ones, which move by
- *     running = momentum running + (1 - momentum) batch.
- * Keras's convention: its defaults are momentum 0.99 and epsilon 1e-3. PyTorch calls 1 - momentum
- * "momentum": its defaults, and ours, are 0.9 (0.1 there) and 1e-5. The running variance is the
- * unbiased one, as there. A session that trains refuses a batch with one value per channel, such as
- * one example after a global average pool; cn_fit leaves such a last batch of an epoch out.
- * Parameters "weight" (gamma, from 1) and "bias" (beta, from 0); statistics "running_mean" and
- * "running_var".
+ * Batch normalization (Ioffe and Szegedy 2015) of each channel: in a training session with the
+ * batch's mean and variance, else with the running ones, which are updated by
+ *
+ *     running = momentum running + (1 - momentum) batch
+ *
+ * This is Keras's convention, whose defaults are momentum 0.99 and epsilon 1e-3. PyTorch calls
+ * 1 - momentum "momentum": its defaults, and ours, are 0.9 (0.1 there) and 1e-5. The running
+ * variance is the unbiased one, as in PyTorch. A session that trains refuses a batch with one value
+ * per channel, such as one example after a global average pool; cn_fit leaves out such a last batch
+ * of an epoch. Parameters "weight" (gamma, from 1) and "bias" (beta, from 0); buffers
+ * "running_mean" and "running_var".
  */
 typedef struct cn_batch_norm_opts {
     const char *name;
@@ -358,9 +363,9 @@ typedef struct cn_elu_opts {
 
 typedef struct cn_gelu_opts {
     const char *name;
-    bool
-        approximate; /* (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2 in place of the integral, as
-                 some networks were trained with; it differs by up to 5e-4 and is no faster here */
+    /* (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2 in place of the integral, as some networks
+     * were trained with; it differs by up to 5e-4 and is no faster here. */
+    bool approximate;
 } cn_gelu_opts;
 
 typedef struct cn_adaptive_pool_opts {
@@ -386,13 +391,13 @@ typedef struct cn_upsample_opts {
 
 typedef struct cn_dropout_opts {
     const char *name;
-    double rate; /* the part to leave out, above 0 and below 1, required */
+    double rate; /* probability of zeroing an element, above 0 and below 1, required */
 } cn_dropout_opts;
 
 typedef struct cn_layer_norm_opts {
     const char *name;
     bool all_axes;  /* over a whole example, as PyTorch's LayerNorm of its shape; default: over the
-                       last axis, as Keras's */
+                       last axis, as in Keras */
     double epsilon; /* added to the variance; default 1e-5 */
     bool no_scale;  /* no gamma */
     bool no_shift;  /* no beta */
@@ -430,22 +435,21 @@ CN_API cn_node cn_global_average_pool(cn_model *model, cn_node x);
  * AdaptiveAvgPool2d: element p from floor(p n_prev / n) up to ceil((p + 1) n_prev / n). */
 CN_API cn_node cn_adaptive_average_pool(cn_model *model, cn_node x,
                                         const cn_adaptive_pool_opts *opts);
-/* Zeros around each image; and so many rows and columns cut off it. */
+/* Adds rows and columns of zeros around each image; removes rows and columns. */
 CN_API cn_node cn_zero_pad2d(cn_model *model, cn_node x, const cn_pads_opts *opts);
 CN_API cn_node cn_crop2d(cn_model *model, cn_node x, const cn_pads_opts *opts);
-/* Larger by a whole factor; bilinear with the centres of pixels as half coordinates, as PyTorch's
+/* Enlarges by a whole factor; bilinear with pixel centers at half coordinates, as PyTorch's
  * align_corners=False. */
 CN_API cn_node cn_upsample2d(cn_model *model, cn_node x, const cn_upsample_opts *opts);
-/* While training, 0 in place of elements drawn with probability rate, and the others times
- * 1 / (1 - rate) (Srivastava et al. 2014). The draw is a function of the session's seed, of the
- * layer, the forwards so far and the element, with any number of threads. A session that does not
- * train leaves the layer out. */
+/* In training, zeroes each element with probability `rate` and scales the rest by 1 / (1 - rate);
+ * identity otherwise (Srivastava et al. 2014). What is zeroed is a function of the session's seed,
+ * the layer, the number of forwards so far and the element, whatever the number of threads. */
 CN_API cn_node cn_dropout(cn_model *model, cn_node x, const cn_dropout_opts *opts);
 /* gamma (x - mean) / sqrt(variance + epsilon) + beta (Ba, Kiros and Hinton 2016); gamma and beta,
  * "weight" and "bias", have the shape that mean and variance (biased) are taken over. */
 CN_API cn_node cn_layer_norm(cn_model *model, cn_node x, const cn_layer_norm_opts *opts);
 /* The same over each example's groups of channels (Wu and He 2018), with gamma and beta (n_C).
- * groups = n_C is instance normalisation. */
+ * groups = n_C is instance normalization. */
 CN_API cn_node cn_group_norm(cn_model *model, cn_node x, const cn_group_norm_opts *opts);
 /* x where x > 0, else slope x. */
 CN_API cn_node cn_leaky_relu(cn_model *model, cn_node x, const cn_leaky_relu_opts *opts);
@@ -466,15 +470,15 @@ CN_API cn_node cn_hard_swish(cn_model *model, cn_node x);
 CN_API cn_node cn_softmax(cn_model *model, cn_node x);
 /* Over all axes but the last one, the channels. */
 CN_API cn_node cn_batch_norm(cn_model *model, cn_node x, const cn_batch_norm_opts *opts);
-/* x times a number that is not trained, as before a softmax to make it softer. */
+/* factor x, not trained; before a softmax, a temperature. */
 CN_API cn_node cn_scale(cn_model *model, cn_node x, const cn_scale_opts *opts);
-/* a + b, of one shape: what joins a residual block. */
+/* a + b, of equal shapes: the sum of a residual block. */
 CN_API cn_node cn_add(cn_model *model, cn_node a, cn_node b);
-/* 2 to 8 inputs with the same leading axes, side by side along the last one. */
+/* 2 to 8 inputs with the same leading axes, concatenated along the last axis. */
 CN_API cn_node cn_concat(cn_model *model, const cn_node *inputs, int count);
 
-/* Any layer by the name of its type, with options in the text form (docs/models.md), "6 5x5 same as
- * first": for bindings and importers, which then need none of the structs above. */
+/* Any layer by the name of its type, with options in the text form (docs/models.md), "6 5x5 same":
+ * for bindings and importers, which then need none of the structs above. */
 CN_API cn_node cn_model_add_layer(cn_model *model, const char *type, const cn_node *inputs,
                                   int count, const char *options);
 
@@ -486,15 +490,15 @@ CN_API cn_status cn_model_finish(cn_model *model, cn_node output, uint64_t seed,
  * order: "conv 6 5x5 same, relu, maxpool 2, dense 120, relu, dense 10" (docs/models.md has the
  * grammar). `shape` is an example's (n_H, n_W, n_C). A layer list that ends in neither softmax nor
  * sigmoid gets a softmax. The word "classes" stands for the number `classes`, as in the zoo's
- * "dense classes"; a text without it does not look at `classes`.
+ * "dense classes"; a text without it ignores `classes`.
  */
 CN_API cn_status cn_model_parse(cn_model **model, const char *text, const int shape[3], int classes,
                                 uint64_t seed, cn_error *err);
-/* A network of the zoo, and what it was made for. */
+/* A network of the zoo, and the input that it was designed for. */
 typedef struct cn_zoo_network {
     const char *name;
     const char *text;   /* one line */
-    const char *layers; /* in the text form; NULL where it is too long to be read */
+    const char *layers; /* in the text form; NULL where that is too long to read */
     int shape[3];       /* n_H, n_W, n_C */
     int classes;
 } cn_zoo_network;
@@ -505,14 +509,14 @@ CN_API const cn_zoo_network *cn_zoo_at(int i);
  * Transfer learning: the weights of one network as the beginning of another.
  *
  * cn_model_transfer copies every parameter and buffer of `from` that `to` has with the same name
- * and shape. `copied` (may be NULL) is how many tensors these are, and `left` (may be NULL) is
- * called for each other one of `to`, which stays as it is. CN_ERR_ARGUMENT where nothing matches.
+ * and shape. `copied` (may be NULL) receives their number, and `left` (may be NULL) is called for
+ * each other one of `to`, which is unchanged. CN_ERR_ARGUMENT where nothing matches.
  *
  * cn_model_adapt makes the network of `from` for images of another shape or for other classes.
- * Where it has another number of outputs, the last layer that chooses it, a dense or a
- * convolutional one, gets `classes` of them. What has kept its shape is copied, the rest drawn from
- * the seed; the normalisation is kept, class names are not. CN_ERR_SHAPE where the shape does not
- * fit the layers.
+ * Where the number of outputs differs, the last dense or convolutional layer, which determines it,
+ * gets `classes` outputs. Parameters whose shape is unchanged are copied, the others drawn from the
+ * seed; the normalization is kept, class names are not. CN_ERR_SHAPE where the shape does not fit
+ * the layers.
  */
 CN_API cn_status cn_model_transfer(cn_model *to, const cn_model *from, int *copied,
                                    void (*left)(const char *name, void *user), void *user,
@@ -520,10 +524,10 @@ CN_API cn_status cn_model_transfer(cn_model *to, const cn_model *from, int *copi
 CN_API cn_status cn_model_adapt(cn_model **model, const cn_model *from, const int shape[3],
                                 int classes, uint64_t seed, cn_error *err);
 
-/* What prediction needs beside the weights, stored in the model and in its file: names of the
- * classes (in UTF-8; copied), and the normalisation x = (value - mean[c]) / std[c] of pixels in
- * [0, 1], or of floats as the set has them: which range they have is forgotten by it, until cn_fit
- * takes it over from the data. */
+/* What prediction needs besides the weights, stored in the model and in its file: the names of the
+ * classes (UTF-8; copied), and the normalization x = (value - mean[c]) / std[c] of pixels in
+ * [0, 1], or of floats as the data set has them. Setting it resets the range of values in
+ * cn_image_opts, which cn_fit takes from the data. */
 CN_API cn_status cn_model_set_classes(cn_model *model, int n, const char *const *names,
                                       cn_error *err);
 CN_API cn_status cn_model_set_normalization(cn_model *model, const float *mean, const float *std,
@@ -531,31 +535,30 @@ CN_API cn_status cn_model_set_normalization(cn_model *model, const float *mean, 
 /* NULL where none were set. */
 CN_API const char *cn_model_class_name(const cn_model *model, int i);
 
-/* Where an image has other proportions than the model's n_H x n_W. */
+/* How an image of other proportions than n_H x n_W is fitted. */
 typedef enum cn_fit_mode {
     CN_FIT_CROP = 0,    /* the largest part around its center that has them */
     CN_FIT_STRETCH = 1, /* all of it, height and width resized each by itself */
 } cn_fit_mode;
 
-/* What shows through where an image is transparent. */
+/* The color behind transparent pixels. */
 typedef enum cn_background { CN_BACKGROUND_WHITE = 0, CN_BACKGROUND_BLACK = 1 } cn_background;
 
 /*
- * How images become what a model takes: it is shown those that it is asked about as it was shown
- * those that it learned from. cn_fit takes this over from the data set, and the model's file keeps
- * it.
+ * How images are brought to a model's input, the same in prediction as in training: cn_fit takes
+ * these options from the data set, and the model's file stores them.
  */
 typedef struct cn_image_opts {
     cn_fit_mode fit;
     cn_background background;
     bool deep;        /* samples of more than 8 bits are kept as floats, not rounded to bytes */
-    double low, high; /* what stands for 0 and for 1 among the values that the model takes; 0 and 0:
-                         not known, and then pixels come in [0, 1], arrays as they are */
+    double low, high; /* the input values that stand for 0 and 1; both 0: unknown, and then pixels
+                         are in [0, 1] and arrays unscaled */
 } cn_image_opts;
 CN_API cn_status cn_model_set_image_opts(cn_model *model, const cn_image_opts *opts, cn_error *err);
 CN_API cn_image_opts cn_model_image_opts(const cn_model *model);
 
-/* Of what was set; 0 where no names were. */
+/* The number of names set; 0 where there are none. */
 CN_API int cn_model_class_count(const cn_model *model);
 /* n_C numbers each; NULL where no normalization was set. */
 CN_API const float *cn_model_mean(const cn_model *model);
@@ -571,14 +574,14 @@ CN_API int cn_model_output_size(const cn_model *model);
 
 /*
  * Parameters are tensors in one flat F32 block. `i` counts from 0 in layer order; false past the
- * end. The tensor is a view. Whoever writes to it, at a time that no session runs, then calls
- * cn_model_weights_changed: sessions keep weights as their loops read them, and a session that has
- * run would not notice otherwise.
+ * end. The tensor is a view. Write to it only while no session runs, then call
+ * cn_model_weights_changed: sessions keep packed copies of the weights, and make them again after
+ * that call only.
  */
 typedef struct cn_parameter {
     const char *name; /* "conv2d_1.weight", "conv2d_1.bias" */
     cn_tensor value;
-    bool buffer; /* not trained: gathered while training, such as batch norm's running mean */
+    bool buffer; /* not trained but updated while training, such as batch norm's running mean */
 } cn_parameter;
 CN_API bool cn_model_parameter(const cn_model *model, int i, cn_parameter *out);
 CN_API void cn_model_weights_changed(cn_model *model);
@@ -588,13 +591,13 @@ CN_API size_t cn_model_buffer_elements(const cn_model *model);
 
 /*
  * How training treats the parameters whose names match a pattern, in which * stands for any
- * characters and ? for one: "conv2d_*", "*.bias". It holds for the sessions created from then on
- * and is not saved. CN_ERR_ARGUMENT where nothing matches.
+ * characters and ? for one: "conv2d_*", "*.bias". It applies to sessions created afterwards and is
+ * not saved. CN_ERR_ARGUMENT where nothing matches.
  *
- * A frozen parameter does not move, and a layer of frozen ones costs no work for their gradients
- * (which cn_session_gradient then shows as zeros); where all layers before it are frozen, too, its backward
- * does not run at all. The other two multiply the parameter's learning rate and its weight decay;
- * factors of 0 or more, which replace the ones before, from the start 1.
+ * A frozen parameter is not updated, and its gradient is not computed (cn_session_gradient shows
+ * zeros); where all layers before it are frozen, too, a layer's backward does not run at all. The
+ * other two multiply the parameter's learning rate and its weight decay by a factor of 0 or more,
+ * which replaces the previous one; initially 1.
  */
 CN_API cn_status cn_model_freeze(cn_model *model, const char *pattern, bool frozen, cn_error *err);
 CN_API cn_status cn_model_scale_rate(cn_model *model, const char *pattern, double factor,
@@ -605,10 +608,10 @@ CN_API cn_status cn_model_scale_decay(cn_model *model, const char *pattern, doub
 /* ---- 6. Sessions ------------------------------------------------------------------------ */
 
 /*
- * A session is a model made ready to run for batches of up to `batch` examples: shapes, fusion,
- * packed weights, every buffer. All failure happens while creating it; a step allocates nothing.
- * The model must outlive its sessions. Several sessions may predict from one model at once, each
- * from its own thread; while one trains, no other may run.
+ * A session is a model prepared to run batches of up to `batch` examples: shapes, fusion, packed
+ * weights, all memory. Whatever can fail fails while it is created; a step allocates nothing. The
+ * model must outlive its sessions. Several sessions may predict from one model at once, each in a
+ * thread of its own; while one trains, no other may run.
  */
 typedef struct cn_session cn_session;
 
@@ -620,15 +623,15 @@ typedef enum cn_loss_kind {
     CN_LOSS_MEAN_SQUARED_ERROR = 3,   /* mean over examples and outputs of (y_hat - y)^2 */
 } cn_loss_kind;
 
-/* What training minimises; src/layers/loss.c has the formulas. */
+/* What training minimizes; src/layers/loss.c has the formulas. */
 typedef struct cn_loss_opts {
     cn_loss_kind kind;
-    /* Cross-entropies: targets move this part of the way to 1 / classes, (1 - s) y + s / classes
-     * (Szegedy 2016); two classes where the loss is binary. Default 0, less than 1. */
+    /* Cross-entropies: the targets become (1 - s) y + s / classes (Szegedy 2016); two classes where
+     * the loss is binary. Default 0, less than 1. */
     double label_smoothing;
-    /* Cross-entropy, and binary cross-entropy of one output, of labels: one weight a class, none
-     * below 0. An example counts as its label's, and the mean is over the weights, as in PyTorch.
-     * Copied. NULL: all 1. cn_dataset_class_weights balances a set. */
+    /* Cross-entropy, and binary cross-entropy of one output, of labels: one weight per class, none
+     * negative. An example has the weight of its label, and the loss is the weighted mean, as in
+     * PyTorch. Copied. NULL: all 1. cn_dataset_class_weights balances a set. */
     const float *class_weights;
 } cn_loss_opts;
 
@@ -642,9 +645,9 @@ typedef enum cn_optimizer_kind {
 } cn_optimizer_kind;
 
 /*
- * How a step moves the weights w against the gradient g; rate is the learning rate times the
- * parameter's own factor (cn_model_scale_rate), and t = 1, 2, ... counts the steps. Same equations,
- * same defaults and, but for which parameters decay, the same steps as torch.optim.
+ * How a step updates the weights w with the gradient g; `rate` is the learning rate times the
+ * parameter's own factor (cn_model_scale_rate), and t = 1, 2, ... counts the steps. The equations,
+ * the defaults and, except for which parameters decay, the steps are those of torch.optim.
  *
  *     clip_norm         g = g min(1, clip_norm / (|g| + 1e-6)), |g| over all parameters
  *     clip_value        g = min(max(g, -clip_value), clip_value), after clip_norm
@@ -668,21 +671,21 @@ typedef struct cn_optimizer {
     double epsilon;   /* default 1e-8 */
     double weight_decay;
     bool decoupled; /* always so with AdamW */
-    bool decay_all; /* weight decay reaches biases and the parameters of normalisations, too: those
-                       of rank 1, which are otherwise left alone (He 2019) */
-    double clip_norm, clip_value; /* default 0: gradients are not clipped */
+    bool decay_all; /* weight decay also of the parameters of rank 1, biases and those of
+                       normalization layers, which are exempt otherwise (He 2019) */
+    double clip_norm, clip_value; /* default 0: no clipping */
 } cn_optimizer;
 
 /* The learning rate where none is given: 0.05 for SGD, 0.001 for RMSprop, 0.002 for Adam, AdamW. */
 CN_API double cn_optimizer_default_rate(cn_optimizer_kind kind);
 
 /*
- * What convolutions and dense layers multiply. With BF16 both factors of a product are rounded to
- * bfloat16, 8 significant bits instead of 24, and the products are summed in float32: weights,
- * activations, gradients, and the optimiser's step stay float32. For processors with AVX512_BF16,
- * which do two such products in the time of one; others compute the same, slower. 3 x 3
- * convolutions by Winograd's method, depthwise ones and a few others gain nothing by it and stay
- * float32 (docs/kernels.md lists them).
+ * The precision of products in convolutions and dense layers. With BF16 both factors are rounded
+ * to bfloat16, 8 significant bits instead of 24, and the products are summed in float32; weights,
+ * activations, gradients and the optimizer's step stay float32. Meant for processors with
+ * AVX512_BF16, which compute two such products in the time of one; others give the same bits, more
+ * slowly. 3 x 3 convolutions by Winograd's method, depthwise ones and a few others gain nothing and
+ * stay float32 (docs/kernels.md lists them).
  */
 typedef enum cn_precision {
     CN_PRECISION_F32 = 0,
@@ -691,19 +694,19 @@ typedef enum cn_precision {
 
 typedef struct cn_session_opts {
     int batch;   /* default 1 */
-    int threads; /* default: OMP_NUM_THREADS, else the processors that this process may run on or,
-                    where a container has a CPU quota, as many, rounded up, as that allows */
+    int threads; /* default: OMP_NUM_THREADS, else the processors that this process may run on, or
+                    the CPU quota of its container, rounded up */
     bool training;
-    uint64_t seed;       /* of layers that draw numbers, such as dropout */
-    bool input_gradient; /* training: find the gradient of X, too, for cn_session_input_gradient */
-    bool no_winograd;    /* 3 x 3 convolutions by the direct sum alone: slower, a little closer to
-                            exact (docs/kernels.md has the figures) */
+    uint64_t seed;       /* of layers that draw random numbers, such as dropout */
+    bool input_gradient; /* training: compute the gradient of X, for cn_session_input_gradient */
+    bool no_winograd;    /* 3 x 3 convolutions by direct summation only: slower, a little more
+                            accurate (docs/kernels.md has the figures) */
     cn_precision precision;
     cn_loss_opts loss;
     cn_optimizer optimizer;
-    /* What runs it. "cpu", the default where NULL: float32, with fused layers and shared memory.
-     * "reference": plain loops in double precision, one layer after another, which share no code
-     * with the CPU's; hundreds of times slower, and what the CPU's results are checked against. */
+    /* What computes. "cpu", the default where NULL: float32, fused layers, shared memory.
+     * "reference": plain loops in double precision, layer by layer, without any code in common with
+     * "cpu"; hundreds of times slower, to check results against. */
     const char *backend;
 } cn_session_opts;
 
@@ -715,32 +718,33 @@ CN_API cn_status cn_session_create_inference(cn_session **session, const cn_mode
                                              const cn_session_opts *opts, cn_error *err);
 CN_API void cn_session_free(cn_session *session);
 
-/* Runs X (m, n_H, n_W, n_C) F32, already normalised, m <= batch. */
+/* Runs X (m, n_H, n_W, n_C) F32, already normalized, m <= batch. */
 CN_API cn_status cn_session_forward(cn_session *session, const cn_tensor *X, cn_error *err);
 /* The last forward's output, (m, ...) F32, a view that the next forward overwrites. */
 CN_API cn_tensor cn_session_output(const cn_session *session);
-/* The mean loss of the last forward, and its gradient ready for cn_session_backward. Y is I32 labels, (m)
- * or, for an output (n_H, n_W, classes), (m, n_H, n_W), or F32 targets with the output's shape. */
+/* The mean loss of the last forward; prepares cn_session_backward. Y is I32 labels, (m) or, for an
+ * output (n_H, n_W, classes), (m, n_H, n_W), or F32 targets with the output's shape. */
 CN_API cn_status cn_session_loss(cn_session *session, const cn_tensor *Y, double *loss,
                                  cn_error *err);
 /* Gradients of every parameter, overwritten. */
 CN_API cn_status cn_session_backward(cn_session *session, cn_error *err);
-/* In place of cn_session_backward for the second and further micro-batches of a step: the gradients become
- * those of the mean loss over all examples since the last cn_session_backward. */
+/* In place of cn_session_backward for the second and further micro-batches of a step: the gradients
+ * become those of the mean loss over all examples since the last cn_session_backward. */
 CN_API cn_status cn_session_backward_accumulate(cn_session *session, cn_error *err);
-/* One step of the optimiser over the last gradients. */
+/* One step of the optimizer with the last gradients. */
 CN_API cn_status cn_session_step(cn_session *session, double learning_rate, cn_error *err);
 /* The gradient of parameter i, as cn_model_parameter counts them; false for a buffer, too. */
 CN_API bool cn_session_gradient(const cn_session *session, int i, cn_parameter *out);
 /* The gradient of the last X, (m, n_H, n_W, n_C), a view that the next backward overwrites; empty
- * where the session was not asked for it. */
+ * without .input_gradient. */
 CN_API cn_tensor cn_session_input_gradient(const cn_session *session);
 /*
- * Where NaN or infinity comes up first: runs the last forward again, layer by layer, and, unless Y
- * (as in cn_session_loss) is NULL, the loss and the backward. Looks at the images, then at each layer's
- * parameters and output, then at each layer's gradients, from the last to the first. For a session
- * that trains, after cn_session_forward and before cn_session_step. Where everything is finite, it leaves what
- * cn_session_loss and cn_session_backward leave; else only a new cn_session_forward may follow.
+ * Finds the first NaN or infinity: repeats the last forward layer by layer and, unless Y (as in
+ * cn_session_loss) is NULL, the loss and the backward. It examines the images, then each layer's
+ * parameters and output, then each layer's gradients from the last to the first. For a session that
+ * trains, after cn_session_forward and before cn_session_step. Where everything is finite, the
+ * results are those of cn_session_loss and cn_session_backward; otherwise only cn_session_forward
+ * may follow.
  */
 typedef struct cn_nonfinite {
     const char *layer;      /* its name, "input" for the images; NULL: everything is finite */
@@ -748,22 +752,21 @@ typedef struct cn_nonfinite {
     char what[96];          /* "conv2d_2.weight", "the output of relu_1", "the gradient of
                                conv2d_2.weight" */
     bool nan;               /* NaN rather than only infinity */
-    size_t count, elements; /* how many are not finite, and of how many */
+    size_t count, elements; /* how many are not finite, out of how many */
 } cn_nonfinite;
 CN_API cn_status cn_session_find_nonfinite(cn_session *session, const cn_tensor *Y,
                                            cn_nonfinite *nonfinite, cn_error *err);
-/* Predicts any number of examples: X (m, n_H, n_W, n_C) F32 normalised or U8 pixels (which are
- * brought to the range of values that the model learned from, and normalised as it says) ->
- * Y (m, output size) F32. An output that is NaN or infinite is CN_ERR_DIVERGED, with the first
- * parameter or layer that is so; an F32 Y that was given may then hold outputs of other
- * examples. */
+/* Predicts any number of examples: X (m, n_H, n_W, n_C), F32 already normalized or U8 pixels, which
+ * are scaled and normalized as the model says, -> Y (m, output size) F32. An output that is NaN or
+ * infinite is CN_ERR_DIVERGED, and the message names the first such parameter or layer; a Y that
+ * was given may then be partly filled. */
 CN_API cn_status cn_session_predict(cn_session *session, const cn_tensor *X, cn_tensor *Y,
                                     cn_error *err);
 
 /*
- * cn_session_forward that calls `visit` after each layer that computes something, in order, with the
- * layer's index (cn_model_layer) and its output y (m, ...) F32, a view that is valid during the call
- * only: for feature maps, calibration, the first odd value. Layers that are fused have one output,
+ * cn_session_forward that calls `visit` after each layer that computes something, in order, with
+ * the layer's index (cn_model_layer) and its output y (m, ...) F32, a view that is valid during the
+ * call only: for feature maps or calibration. Layers that are fused have one output,
  * that of the last of them, and are visited once; with the backend "reference" nothing is fused.
  * Where `visit` returns true, the forward ends with CN_ERR_STOPPED, and there are no outputs.
  */
@@ -773,40 +776,42 @@ CN_API cn_status cn_session_visit(cn_session *session, const cn_tensor *X,
 
 /* ---- 7. Data ---------------------------------------------------------------------------- */
 
-/* Images (n, n_H, n_W, n_C) with a label each, in memory. Immutable, so it may be shared. */
+/* Images (n, n_H, n_W, n_C) with one label each, in memory. Immutable, so threads may share it. */
 typedef struct cn_dataset cn_dataset;
 
 typedef enum cn_subset {
     CN_SUBSET_TRAIN = 0,
     CN_SUBSET_TEST = 1,
-    CN_SUBSET_VALIDATION = 2, /* NULL, which is no error, where the set brings none of its own */
+    CN_SUBSET_VALIDATION = 2, /* the set is NULL, which is no error, where it has no such part */
     CN_SUBSET_ALL = 3,        /* the images of all parts */
-    CN_SUBSET_TEST_OR_ALL =
-        4, /* CN_SUBSET_TEST where images are set apart for it, or else all: what a model that
-                           has been trained elsewhere is measured on */
+    /* CN_SUBSET_TEST where the set has one, else all: for models that were trained elsewhere. */
+    CN_SUBSET_TEST_OR_ALL = 4,
 } cn_subset;
 
 typedef struct cn_dataset_opts {
-    /* That has learned: image files are made as those that it learned from (size, channels, crop,
-     * background), where the spec does not say otherwise. NULL: none. */
+    /* A trained model: where the spec does not say otherwise, image files are prepared as those
+     * that it was trained on (size, channels, crop, background). NULL: none. */
     const cn_model *model;
-    /* Image files that cannot be read are left out, and named in remarks; else the first of them is
-     * the error. */
+    /* Image files that cannot be read are skipped and named in the remarks; otherwise the first of
+     * them is the error. */
     bool skip_damaged;
 } cn_dataset_opts;
 
 /*
- * `spec` is "digits" (embedded: 8 x 8 handwriting), a directory, recognised by what is in it, or
- * one of
+ * `spec` is "digits" (embedded: 8 x 8 handwriting), a directory, recognized by its content, or one
+ * of
+ *
  *   "mnist:DIR", "idx:DIR"          the four IDX files
  *   "cifar10:DIR", "cifar100:DIR"   the binary versions
  *   "hdf5:PATH"                     the course's form, or any other (CONVNET_HDF5)
  *   "npz:PATH", "npy:PATH"          NumPy's arrays
- *   "folder:DIR"                    images, a sub-folder a class
+ *   "folder:DIR"                    images, one sub-folder per class
  *   "csv:PATH"                      a table of images and labels
- * docs/data.md tells what each of them looks for. Where there is no test set, the validation set
- * stands in; where there is neither, CN_SUBSET_TEST is every fifth image, or with fewer than five all that
- * CN_SUBSET_TRAIN has. Images are U8 in memory where the files have 8 bits, F32 otherwise. `opts` may be NULL.
+ *
+ * docs/data.md says what each of them expects. Where there is no test set, the validation set
+ * stands in; where there is neither, CN_SUBSET_TEST is every fifth image, or with fewer than five
+ * all of CN_SUBSET_TRAIN. Images are U8 in memory where the files have 8 bits, F32 otherwise.
+ * `opts` may be NULL.
  */
 CN_API cn_status cn_dataset_load(cn_dataset **data, const char *spec, cn_subset subset,
                                  const cn_dataset_opts *opts, cn_error *err);
@@ -820,48 +825,48 @@ CN_API cn_status cn_dataset_slice(cn_dataset **part, const cn_dataset *data, int
 CN_API cn_status cn_dataset_select(cn_dataset **part, const cn_dataset *data, const int *index,
                                    int count, cn_error *err);
 /*
- * Two parts: `held` gets every (1 / fraction)-th image, spread evenly over the set, and `kept`
- * the others. No seed takes part, so a training that is continued never learns from what it was
- * validated on. CN_ERR_ARGUMENT where a part would be empty.
+ * Two parts: `held` gets every (1 / fraction)-th image, evenly over the set, and `kept` the others.
+ * There is no seed, so a training that is resumed never learns from what it was validated on.
+ * CN_ERR_ARGUMENT where a part would be empty.
  */
 CN_API cn_status cn_dataset_hold_out(cn_dataset **kept, cn_dataset **held, const cn_dataset *data,
                                      double fraction, cn_error *err);
 /*
- * The same at random: every class is held out in proportion, give or take an image. The parts
- * depend on this seed alone, so give a training that is continued the same one. Both parts keep
- * the set's order.
+ * The same at random and stratified: each class is held out in proportion, give or take one image.
+ * The parts depend on this seed only: pass the same one to resume a training. Both parts keep the
+ * set's order.
  */
 CN_API cn_status cn_dataset_split(cn_dataset **kept, cn_dataset **held, const cn_dataset *data,
                                   double fraction, uint64_t seed, cn_error *err);
 /*
- * Brings the classes into the order of the model's, by their names; where only numbers are the
- * names on one side, the order decides. Classes that the model does not have come behind its own,
- * with a remark: cn_evaluate counts their images as wrong, cn_fit refuses them. CN_ERR_ARGUMENT
- * where the model has none of the classes. On failure the set may only be freed.
+ * Reorders the classes as the model has them, by name; where one side's names are numbers only, the
+ * order stays. Classes that the model lacks come after its own, with a remark: cn_evaluate counts
+ * their images as wrong, cn_fit refuses them. CN_ERR_ARGUMENT where the model has none of the
+ * classes. On failure the set may only be freed.
  */
 CN_API cn_status cn_dataset_match_classes(cn_dataset *data, const cn_model *model, cn_error *err);
 CN_API void cn_dataset_free(cn_dataset *data);
 CN_API int cn_dataset_size(const cn_dataset *data);
 CN_API const int *cn_dataset_shape(const cn_dataset *data); /* n_H, n_W, n_C */
 CN_API int cn_dataset_classes(const cn_dataset *data);
-/* How the images were made; `low` and `high` are the range of values that the set was found to
+/* How the images were prepared; `low` and `high` are the range of values that the set was found to
  * have, 0 and 1 for pixels. */
 CN_API cn_image_opts cn_dataset_image_opts(const cn_dataset *data);
 /* "0", "1" and so on where the set names none. */
 CN_API const char *cn_dataset_class_name(const cn_dataset *data, int i);
-/* What there is to say about how the set was read, as lines; "" where there is nothing. */
+/* Remarks on how the set was read, one per line; "" where there are none. */
 CN_API const char *cn_dataset_remarks(const cn_dataset *data);
 CN_API int32_t cn_dataset_label(const cn_dataset *data, int i);
 /* All images, (n, n_H, n_W, n_C) U8 or F32, and the n labels. */
 CN_API const cn_tensor *cn_dataset_images(const cn_dataset *data);
 CN_API const int32_t *cn_dataset_labels(const cn_dataset *data);
-/* Mean and standard deviation of every channel, over all pixels scaled to [0, 1]; a constant
- * channel's deviation is given as 1, so that dividing by it is safe. */
+/* Mean and standard deviation of each channel over all pixels scaled to [0, 1]; 1 in place of the
+ * deviation of a constant channel, so that dividing by it is safe. */
 CN_API void cn_dataset_statistics(const cn_dataset *data, float *mean, float *std);
-/* One weight a class for cn_loss_opts, that let every class of the set count as much as any other:
- * n / (classes n_c) for the n_c images of class c, and 0 for a class that has none. */
+/* Class weights for cn_loss_opts that balance the set: n / (classes n_c) for the n_c images of
+ * class c, 0 for a class without images. */
 CN_API void cn_dataset_class_weights(const cn_dataset *data, float *weights);
-/* Images index[0..n-1] as floats, pixels scaled to [0, 1] and then normalised with mean and std
+/* Images index[0..n-1] as floats, pixels scaled to [0, 1] and then normalized with mean and std
  * (both may be NULL): x (n, n_H, n_W, n_C), labels (n). Every index must be valid. */
 CN_API void cn_dataset_batch(const cn_dataset *data, const int *index, int n, const float *mean,
                              const float *std, float *x, int32_t *labels);
@@ -874,44 +879,44 @@ typedef enum cn_flip {
     CN_FLIP_ALTERNATING = 2, /* in every other epoch, beginning at random; Jordan 2024 */
 } cn_flip;
 
-/* What lies beyond an image's border: pixels of value 0, or the image mirrored at its outermost
- * pixel, which is not repeated. */
+/* What lies beyond an image's border: zeros, or the image mirrored at its outermost pixel, which is
+ * not repeated. */
 typedef enum cn_border { CN_BORDER_ZERO = 0, CN_BORDER_REFLECT = 1 } cn_border;
 
 /*
- * How training images are changed at random each time they are shown, U8 or F32, of any number
- * of channels. Zero means not at all.
+ * Random changes of training images, U8 or F32 with any number of channels, drawn anew in each
+ * epoch. Zero means none.
  *
  * The members are applied in their order; shift, rotate and scale at once, with bilinear
- * interpolation. "Up to x" is uniform from -x to x. What an image is changed by is a function of
- * the seed, the epoch and the image's index in the data set, and of nothing else: neither of
- * threads, nor of the batch that the image is in.
+ * interpolation. "Up to x" is uniform from -x to x. The draws are a function of the seed, the epoch
+ * and the image's index in the data set only, not of threads or batches.
  */
 typedef struct cn_augment {
     cn_border border; /* where crop, shift, rotate and scale look beyond the image */
-    int crop;         /* moved by up to so many whole pixels, down and to the right; less than n_H
+    int crop;         /* translation by up to this many whole pixels along each axis; less than n_H
                          and n_W */
     cn_flip flip;
-    double shift;      /* moved by up to so many pixels, and parts of them */
-    double rotate;     /* turned by up to so many degrees, at most 180 */
-    double scale;      /* enlarged by a factor of 1 and up to so much, at most 0.9 */
-    double brightness; /* pixels multiplied by 1 and up to so much, at most 1, as are the next */
-    double contrast;   /* their distance from the image's mean grey multiplied */
-    double saturation; /* their distance from the grey of the pixel multiplied; U8 pixels then end
-                          at 0 and 255 */
-    int cutout;   /* a square of that side, centred anywhere, set to the mean colour of the model's
-                     normalisation; DeVries and Taylor 2017 */
-    double mixup; /* mixed with another image of the set, and its truth with that one's; the part
-                     is drawn from Beta(mixup, mixup), and the image's own is the larger; Zhang
-                     2018 */
+    double shift;      /* translation by up to this many pixels, not whole ones only */
+    double rotate;     /* by up to this many degrees, at most 180 */
+    double scale;      /* enlarged by the factor 1 + up to this, at most 0.9 */
+    double brightness; /* pixels times 1 + up to this, at most 1; so are the next two */
+    double contrast;   /* the distance from the image's mean gray times 1 + up to this */
+    double saturation; /* the distance from the pixel's gray times 1 + up to this; U8 pixels are
+                          clipped to 0 and 255 */
+    int cutout;   /* a square of this side, centered anywhere, set to the mean color of the model's
+                     normalization; DeVries and Taylor 2017 */
+    double mixup; /* mixed with another image of the set, and so its target; the larger part is the
+                     image's own, drawn from Beta(mixup, mixup); Zhang 2018 */
 } cn_augment;
 
 /*
  * The text form, for options: words between spaces or commas, as in "flip crop=4 border=reflect".
  *
- *   flip, flip=random, flip=alternating; border=zero, border=reflect; crop=PIXELS, shift=PIXELS,
- *   cutout=PIXELS; rotate=DEGREES; scale=FRACTION, brightness=FRACTION, contrast=FRACTION,
- * saturation=FRACTION; jitter=FRACTION, which is the last three; mixup=ALPHA
+ *     flip, flip=random, flip=alternating      border=zero, border=reflect
+ *     crop=PIXELS, shift=PIXELS                cutout=PIXELS
+ *     rotate=DEGREES                           scale=FRACTION
+ *     brightness=, contrast=, saturation=FRACTION; jitter=FRACTION sets all three
+ *     mixup=ALPHA
  */
 CN_API cn_status cn_augment_parse(cn_augment *augment, const char *text, cn_error *err);
 
@@ -928,19 +933,19 @@ typedef enum cn_schedule_kind {
 enum { CN_MAX_MILESTONES = 8 };
 
 /*
- * The learning rate at step s = 0, 1, ... of S, both counted over the whole training, as a factor
- * of the rate given. With W = round(warmup S / epochs), the first W steps climb in a straight line,
+ * The learning rate at step s = 0, 1, ... of S, counted over the whole training, as a factor of the
+ * given rate. With W = round(warmup S / epochs), the first W steps rise linearly,
  * (s + 1) / (W + 1); the others follow the kind, with t = (s - W) / (S - W):
  *
  *     constant     1
  *     cosine       end + (1 - end) (1 + cos(pi t)) / 2           Loshchilov and Hutter 2017
- *     step         factor^k, k the milestones (or whole multiples of `every`) among the epochs that
- *                  are over
+ *     step         factor^k, k the number of milestones (or multiples of `every`) among the
+ *                  completed epochs
  *     polynomial   end + (1 - end) (1 - t)^power
  *     one cycle    start + (1 - start) t / peak                  while t < peak   Smith 2018
  *                  1 + (end - 1) (t - peak) / (1 - peak)         after it
- *     plateau      max(end, factor^k): k grows with the `patience`-th epoch in a row in which
- *                  cn_fit's validation got no better (cn_best has what is compared)
+ *     plateau      max(end, factor^k): k grows after `patience` epochs in a row without a better
+ *                  validation (cn_best says what is compared)
  *
  * docs/training.md shows them as curves.
  */
@@ -957,17 +962,17 @@ typedef struct cn_schedule {
     int patience;                      /* epochs; default 5 */
 } cn_schedule;
 
-/* The rate of step 0, 1, ...; `steps` is that of an epoch. From step epochs x steps on a curve has
- * the rate of its last step, and `every` and the milestones go on. A plateau's k is 0 here. */
+/* The rate of step 0, 1, ...; `steps` is their number per epoch. After step epochs x steps a curve
+ * keeps its last rate, while `every` and the milestones go on. A plateau's k is 0 here. */
 CN_API double cn_schedule_rate(const cn_schedule *schedule, double rate, int64_t step, int steps,
                                int epochs);
 
 /*
- * An average a of the parameters w (and of the statistics that layers keep), updated every `every`
- * steps. Validation measures it, and the model ends with it.
+ * An average a of the parameters w and buffers, updated every `every` steps. Validation measures
+ * it, and the model ends with it.
  *
- *     EMA         a = d a + (1 - d) w, d = min(decay, (1 + n) / (10 + n)) at update n = 1, 2, ...:
- *                 the average forgets how it began
+ *     EMA         a = d a + (1 - d) w, d = min(decay, (1 + n) / (10 + n)) at update n = 1, 2, ...,
+ *                 so that the initial weights are soon forgotten
  *     lookahead   a = d a + (1 - d) w and then w = a, d = decay (s / S)^power after step s of S
  *                 (Zhang 2019 with power 0)
  */
@@ -992,8 +997,8 @@ typedef enum cn_monitor {
 /* An epoch is better where `monitor` beats the best so far by more than min_delta. */
 typedef struct cn_best {
     bool keep;    /* the model ends with the weights of its best epoch, not of its last */
-    int patience; /* ends the training, and keeps, after so many epochs in a row that were not
-                     better; default 0: never */
+    int patience; /* early stopping, with `keep`, after this many epochs in a row without a better
+                     one; default 0: never */
     double min_delta;
     cn_monitor monitor;
 } cn_best;
@@ -1003,9 +1008,9 @@ typedef struct cn_best {
 typedef struct cn_progress {
     bool epoch_end;
     int epoch, epochs;     /* counted from 1 */
-    int step, steps;       /* in this epoch, of the optimiser */
+    int step, steps;       /* of the optimizer, in this epoch */
     double train_loss;     /* mean over this epoch so far */
-    double train_accuracy; /* of the images as they were trained on */
+    double train_accuracy; /* on the images as they were trained on */
     double valid_loss, valid_accuracy;
     int best_epoch; /* the best so far, as cn_best says; 0: none yet, or no validation set */
     double learning_rate;
@@ -1023,7 +1028,7 @@ typedef struct cn_checkpoint_opts {
     const char *path; /* the file to write; NULL: none */
     int epochs, steps;
     double seconds;
-    const char *note; /* UTF-8 of yours to keep in it: cn_checkpoint_note */
+    const char *note; /* any UTF-8 text to store in it: cn_checkpoint_note */
     /* Called after each write with its result; `user` is that of cn_fit_opts. After a failure the
      * previous file is whole, and the training goes on and tries again when the next is due. */
     void (*written)(const cn_error *result, void *user);
@@ -1063,9 +1068,10 @@ typedef struct cn_communicator {
 
 typedef struct cn_fit_opts {
     int epochs;     /* default 1; early stopping may end after fewer */
-    int batch;      /* default 64; a last smaller batch is trained on, too, but for a single example
-                       whose batch norm would see one value per channel */
-    int accumulate; /* batches a step: their gradients' mean is followed; default 1 */
+    int batch;      /* default 64; the last, smaller batch of an epoch counts, too, except where its
+                       batch norm would see one value per channel */
+    int accumulate; /* micro-batches per optimizer step, of which the mean gradient is applied;
+                       default 1 */
     int threads;    /* as in cn_session_opts */
     uint64_t seed;  /* order of the examples, and their augmentation */
     bool no_shuffle;
@@ -1073,17 +1079,17 @@ typedef struct cn_fit_opts {
     const char *backend;    /* of both: as in cn_session_opts */
     double learning_rate;   /* default: cn_optimizer_default_rate */
     cn_schedule schedule;
-    int schedule_epochs; /* how long it is, and lookahead's S; default: `epochs`; of a training that
-                            is resumed, what it was */
+    int schedule_epochs; /* its length, and lookahead's S; default: `epochs`, or what it was where
+                            the training is resumed */
     cn_optimizer optimizer;
     cn_loss_opts loss;  /* validation measures it without smoothing and class weights */
-    cn_augment augment; /* of the training images only; drawn from `seed` */
+    cn_augment augment; /* of training images only; drawn from `seed` */
     cn_average average;
     cn_best best;
     const cn_dataset *valid;
-    /* Called after every step and every epoch; return true to stop: cn_fit then returns
-     * CN_ERR_STOPPED with the model as the last step left it, or where that is asked for with its
-     * average, or with the best epoch so far. */
+    /* Called after each step and each epoch; returns true to stop: cn_fit then returns
+     * CN_ERR_STOPPED with the model as the last step left it or, where those are asked for, with
+     * its average or the best epoch so far. */
     bool (*progress)(const cn_progress *progress, void *user);
     void *user;
 
@@ -1099,28 +1105,36 @@ typedef struct cn_fit_opts {
     const cn_communicator *communicator;
 
     cn_checkpoint_opts checkpoint;
+<<<<<<< HEAD
     /* A checkpoint to go on from, with the same bits; NULL: none. The model must be of the same
      * graph; its parameters are overwritten. Data and options must be the same, but for `threads`,
      * `communicator`, `progress`, `user` and the checkpoint's: CN_ERR_ARGUMENT names one that is
      * not. There may be more `epochs`, even after the last: what has been trained stays, and the
      * others are those of a training that began with these `epochs` and the old `schedule_epochs`,
      * bit for bit. */
+=======
+    /* A checkpoint to resume from, with the same bits as never having stopped; NULL: none. The
+     * model must have the same graph; its parameters are overwritten. Data and options must be the
+     * same, except `threads`, `progress`, `user` and `checkpoint`: CN_ERR_ARGUMENT names one that
+     * is not. `epochs` may be larger, even after the last one: the further epochs are, bit for bit,
+     * those of a training that began with these `epochs` and the old `schedule_epochs`. */
+>>>>>>> 18c725a (convnet.h: docstrings in the English of the field, formulas displayed)
     const char *resume;
 } cn_fit_opts;
 
-/* Trains the model on the data, normalised as the model says. `last` (may be NULL) receives the
+/* Trains the model on the data, normalized as the model says. `last` (may be NULL) receives the
  * final cn_progress. The same seed gives the same bits, whatever the number of threads. A loss that
- * is not finite ends it with CN_ERR_DIVERGED, before the step that it would spoil. */
+ * is not finite ends the training with CN_ERR_DIVERGED before it can damage the weights. */
 CN_API cn_status cn_fit(cn_model *model, const cn_dataset *data, const cn_fit_opts *opts,
                         cn_progress *last, cn_error *err);
 
 /*
- * Sets the filters of the convolution `layer` so that what it makes of the data's patches is
- * uncorrelated and of variance 1: whitening, a first layer that need not be trained (Jordan 2024).
- * Filter i is the patches' i-th principal direction divided by the root of its variance +
- * `epsilon`, and filter f_H f_W n_C_prev + i its negative: there may be at most twice as many
- * filters as a patch has values. Patches are those of the first 5,000 images, normalised as the
- * model says. The bias, if there is one, becomes zero.
+ * Whitening (Jordan 2024): sets the filters of the convolution `layer` so that its outputs on the
+ * data's patches are uncorrelated and of variance 1, a first layer that needs no training. Filter i
+ * is the i-th principal direction of the patches divided by sqrt(its variance + epsilon), filter
+ * f_H f_W n_C_prev + i its negative: the number of filters is at most twice that of a patch's
+ * values. The patches are those of the first 5,000 images, normalized as the model says. The bias,
+ * if there is one, becomes zero.
  */
 CN_API cn_status cn_model_whiten(cn_model *model, const char *layer, const cn_dataset *data,
                                  double epsilon, cn_error *err);
@@ -1130,19 +1144,18 @@ CN_API cn_status cn_checkpoint_note(const char *path, char *text, size_t size, c
 
 typedef struct cn_metrics {
     int count;
-    int correct;     /* the largest output is the label's (one output: on the right side of 0.5) */
+    int correct;     /* the largest output is the label's; one output: on the right side of 0.5 */
     double accuracy; /* correct / count */
-    double loss;     /* the mean over images of classes that the model has */
+    double loss;     /* the mean over the images whose class the model has */
     double seconds;
 } cn_metrics;
 
-/* Test-time augmentation: the logits averaged over several views of an image, as in the speed
- * records on CIFAR-10. */
+/* Test-time augmentation: the logits averaged over several views of an image. */
 typedef enum cn_tta {
     CN_TTA_NONE = 0,
     CN_TTA_MIRROR = 1, /* the image and its mirror image, half each */
-    CN_TTA_SHIFT = 2,  /* so for half, and for a quarter each so the image moved by a pixel down
-                          and right, up and left, the border mirrored */
+    CN_TTA_SHIFT = 2,  /* both with weight 1/2, and with 1/4 each the image shifted by a pixel down
+                          and right, and up and left, the border mirrored, and its mirror image */
 } cn_tta;
 
 typedef struct cn_evaluate_opts {
@@ -1150,8 +1163,8 @@ typedef struct cn_evaluate_opts {
     int batch;   /* default 64 */
     cn_tta tta;
     cn_precision precision;
-    cn_loss_kind loss;   /* what is measured; default: what cn_fit trained the model with, which its
-                            file remembers, else CN_LOSS_DEFAULT */
+    cn_loss_kind loss;   /* default: the one that cn_fit trained the model with, which its file
+                            stores, else CN_LOSS_DEFAULT */
     const char *backend; /* as in cn_session_opts */
 } cn_evaluate_opts;
 
@@ -1167,7 +1180,7 @@ CN_API cn_status cn_evaluate(const cn_model *model, const cn_dataset *data,
 
 /*
  * A model is one .safetensors file: the weights, and in __metadata__ the graph, the class names
- * and the normalisation. Saving is atomic: a reader sees the old file or the new one.
+ * and the normalization. Saving is atomic: a reader sees the old file or the new one.
  */
 CN_API cn_status cn_model_save(const cn_model *model, const char *path, cn_error *err);
 CN_API cn_status cn_model_load(cn_model **model, const char *path, cn_error *err);
@@ -1212,14 +1225,14 @@ CN_API bool cn_model_layer(const cn_model *model, int i, cn_layer_info *out);
  * how many; 0 where there is no such layer or option. */
 CN_API int cn_model_layer_option(const cn_model *model, int i, const char *name, double value[4]);
 
-/* Bytes that a session with these options takes, found without creating it. */
+/* The bytes that a session with these options takes, without creating one. */
 typedef struct cn_memory {
     size_t parameters, gradients, optimizer, activations, workspace, total;
 } cn_memory;
 CN_API cn_status cn_session_memory(const cn_model *model, const cn_session_opts *opts,
                                    cn_memory *out, cn_error *err);
 
-/* A model's gradients against central differences of the loss in double precision. One row a
+/* A model's gradients against central differences of the loss in double precision. One row per
  * parameter tensor, and one for the input (`name` "input"). */
 typedef struct cn_gradcheck_row {
     const char *name;
@@ -1230,7 +1243,7 @@ typedef struct cn_gradcheck_row {
 
 typedef struct cn_gradcheck_opts {
     int batch;   /* examples; default 2 */
-    int samples; /* elements a tensor; default 64 */
+    int samples; /* elements per tensor; default 64 */
     uint64_t seed;
     cn_loss_kind loss;
     void (*row)(const cn_gradcheck_row *row, void *user);
@@ -1240,8 +1253,8 @@ typedef struct cn_gradcheck_opts {
 CN_API cn_status cn_gradcheck(cn_model *model, const cn_gradcheck_opts *opts,
                               cn_gradcheck_row *worst, cn_error *err);
 
-/* Reads a PNG, JPEG or PNM (P2, P3, P5, P6) image as U8 (n_H, n_W, n_C), n_C 1 to 4, recognised
- * by its first bytes, and turned as its Exif data say: as a viewer shows it. PNG and JPEG are read
+/* Reads a PNG, JPEG or PNM (P2, P3, P5, P6) image as U8 (n_H, n_W, n_C), n_C 1 to 4, recognized
+ * by its first bytes and oriented as its Exif data say, as a viewer shows it. PNG and JPEG are read
  * where the library was built with them. */
 CN_API cn_status cn_image_load(cn_tensor *image, const char *path, cn_error *err);
 /* Writes U8 (n_H, n_W, 1 or 3) as the name's ending says: .png, where the library was built with
@@ -1256,12 +1269,12 @@ CN_API cn_status cn_image_save(const cn_tensor *image, const char *path, cn_erro
  */
 CN_API cn_status cn_image_fit(const cn_tensor *image, const int shape[3], const cn_image_opts *opts,
                               cn_tensor *out, cn_error *err);
-/* The same with the model's shape and options, then brought to the range of values that it learned
- * from and normalised: X (1, n_H, n_W, n_C) F32 for cn_session_forward and cn_session_predict, the very bits that
- * training and cn_evaluate see. */
+/* The same with the model's shape and options, then scaled to the model's range of values and
+ * normalized: X (1, n_H, n_W, n_C) F32 for cn_session_forward and cn_session_predict, the very bits
+ * that training and cn_evaluate see. */
 CN_API cn_status cn_image_prepare(const cn_model *model, const cn_tensor *image, cn_tensor *X,
                                   cn_error *err);
-/* cn_image_prepare for an image file, with as many bits of it as the model's options say. */
+/* cn_image_prepare for an image file, read with the bit depth that the model's options say. */
 CN_API cn_status cn_image_load_for(const cn_model *model, const char *path, cn_tensor *X,
                                    cn_error *err);
 
