@@ -155,5 +155,10 @@ bool cli_is_model_file(const char *text);
 /* A model from a file, a zoo name or layers; shape and classes count for the last two. */
 cn_status cli_open_model(cn_model **model, const char *text, const int shape[3], int classes,
                          uint64_t seed, cn_error *err);
+/* The weights of others in `file`, as those of a network, which is a name or layers. Says which is
+ * which, unless quiet, and always what has no counterpart; with `partial` that is no error. */
+cn_status cli_open_weights(cn_model **model, const char *file, const char *network,
+                           const int shape[3], int classes, bool partial, const cli_common *common,
+                           cn_error *err);
 
 #endif

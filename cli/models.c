@@ -53,3 +53,26 @@ cn_status cli_open_model(cn_model **model, const char *text, const int shape[3],
     if (cli_is_model_file(text)) return cn_model_load(model, text, err);
     return cn_model_parse(model, text, shape, classes, seed, err);
 }
+
+static void tell(const cn_weight_match *match, void *common)
+{
+    if (match->problem)
+        fprintf(stderr, "%s: %s\n", match->name ? match->name : match->found, match->problem);
+    else
+        cli_say(common, "%s <- %s", match->name, match->found);
+}
+
+cn_status cli_open_weights(cn_model **model, const char *file, const char *network,
+                           const int shape[3], int classes, bool partial, const cli_common *common,
+                           cn_error *err)
+{
+    cn_load_weights_opts opts = {.partial = partial, .match = tell, .user = (void *)common};
+    cn_model *m = NULL;
+    cn_status status = cn_model_parse(&m, network, shape, classes, common->seed, err);
+    if (status == CN_OK) status = cn_model_load_weights(m, file, &opts, err);
+    if (status == CN_OK)
+        *model = m;
+    else
+        cn_model_free(m);
+    return status;
+}

@@ -67,7 +67,8 @@ static const cli_option train_options[] = {
      "same part of each class"},
     {"from", CLI_TEXT, offsetof(options, from), "FILE", NULL, 0, 0,
      "begin with the network and the weights of this model file; for other classes its last layer "
-     "of weights is replaced; with --model, with what that network has in common with it"},
+     "of weights is replaced; with --model, with what that network has in common with it; weights "
+     "of others for the network that --model names are read, too (docs/files.md)"},
     {"recipe", CLI_TEXT, offsetof(options, named), "NAME", NULL, 0, 0,
      "cifar10, mnist or signs: network and options that are known to learn these well; options "
      "that stand beside it have the last word"},

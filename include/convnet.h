@@ -1186,18 +1186,42 @@ CN_API cn_status cn_model_save(const cn_model *model, const char *path, cn_error
 CN_API cn_status cn_model_load(cn_model **model, const char *path, cn_error *err);
 
 /*
+ * Weights of others, for a network that is built here: what PyTorch (safetensors) writes of the same
+ * network. Their layers are matched with the model's, those of one kind in order, and the layouts
+ * are converted; docs/files.md tells how. CN_ERR_SHAPE where something is missing, more, or of
+ * another shape, and the model is then as it was.
+ */
+typedef struct cn_weight_match {
+    const char *name;    /* the model's parameter; NULL: it has none for this tensor */
+    const char *found;   /* the file's tensor; NULL: it has none for this parameter */
+    const char *problem; /* NULL, or "missing", "extra", "shape (64, 3, 7, 7), expected ..." */
+} cn_weight_match;
+
+typedef struct cn_load_weights_opts {
+    bool partial; /* take what fits; at least one tensor */
+    void (*match)(const cn_weight_match *match, void *user); /* called for each; may be NULL */
+    void *user;
+} cn_load_weights_opts;
+/* `opts` may be NULL. */
+CN_API cn_status cn_model_load_weights(cn_model *model, const char *path,
+                                       const cn_load_weights_opts *opts, cn_error *err);
+
+/*
  * Writes a model for other programs, in the format that the name's ending says:
  *
- *   .onnx    the graph and its parameters as ONNX 1.22 (operator set 27), images as (batch, n_C,
- *            n_H, n_W) with any batch; class names and normalization in its metadata, as JSON. The
- *            input is what cn_session_forward takes, and the output what it gives.
+ *   .safetensors  what cn_model_save writes or, with `like`, the weights alone, for PyTorch
+ *   .onnx         the graph and its parameters as ONNX 1.22 (operator set 27), images as (batch,
+ *                 n_C, n_H, n_W) with any batch; class names and normalization in its metadata, as
+ *                 JSON. The input is what cn_session_forward takes, and the output what it gives.
  *
  * docs/files.md has the details. Atomic. CN_ERR_UNSUPPORTED for another ending, and for layers that
  * the format cannot express.
  */
 typedef struct cn_export_opts {
-    bool normalize; /* .onnx: the graph takes values in the range that the model learned from
+    bool normalize;   /* .onnx: the graph takes values in the range that the model learned from
                        (pixels: from 0 to 1) and normalizes them itself */
+    const char *like; /* .safetensors: a file of weights of the same network, as PyTorch writes it,
+                         whose names and layout the new one gets */
 } cn_export_opts;
 /* `opts` may be NULL. */
 CN_API cn_status cn_model_export(const cn_model *model, const char *path,

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Compares the shared library with PyTorch: layers, losses and optimisers (pytorch.py), and a whole
-# network over 100 steps (pytorch_network.py). The Python is CONVNET_PYTHON, else python3 or the
+# network over 100 steps (pytorch_network.py); and loads the weights of its networks into ours
+# (pytorch_weights.py). The Python is CONVNET_PYTHON, else python3 or the
 # system's, whichever has PyTorch (script/bootstrap --pytorch installs it for the latter); where none
 # has, the test says so and is skipped.
 #
@@ -25,3 +26,6 @@ fi
 export PYTHONDONTWRITEBYTECODE=1
 "$python" "$source_tree/tests/pytorch.py" "$build_tree/libconvnet.so"
 "$python" "$source_tree/tests/pytorch_network.py" "$build_tree/libconvnet.so"
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+"$python" "$source_tree/tests/pytorch_weights.py" "$build_tree/convnet" "$work"

@@ -33,7 +33,7 @@ void cn_array_file_pass(cn_array_file *file, const char *name, const char *why)
 }
 
 /* 1 bit of sign, 5 of an exponent that is 15 too large, 10 of a fraction. */
-static double half_value(uint16_t half)
+double cn_half_value(uint16_t half)
 {
     int exponent = half >> 10 & 31;
     double fraction = half & 1023, sign = half >> 15 ? -1.0 : 1.0;
@@ -54,7 +54,7 @@ double cn_array_value(const cn_array *array, size_t i)
     case CN_ELEMENT_I16: return ((const int16_t *)array->data)[i];
     case CN_ELEMENT_U32: return ((const uint32_t *)array->data)[i];
     case CN_ELEMENT_U64: return (double)((const uint64_t *)array->data)[i];
-    case CN_ELEMENT_F16: return half_value(((const uint16_t *)array->data)[i]);
+    case CN_ELEMENT_F16: return cn_half_value(((const uint16_t *)array->data)[i]);
     }
     return 0;
 }

@@ -19,7 +19,7 @@ typedef enum cn_element {
 } cn_element;
 
 /* What a file says of an array. Names longer than the room are no array to us. */
-enum { CN_ARRAY_NAME = 64 };
+enum { CN_ARRAY_NAME = 160 };
 typedef struct cn_array_about {
     char name[CN_ARRAY_NAME];
     cn_element element;
@@ -58,6 +58,8 @@ bool cn_element_is_float(cn_element element);
 const char *cn_element_name(cn_element element); /* as NumPy has it: "u1" */
 /* The elements of the shape; false where that overflows. */
 bool cn_array_count(const cn_array_about *about, size_t *count);
+/* The number that an IEEE 754 binary16 stands for. */
+double cn_half_value(uint16_t half);
 /* Element i as a double, which holds every label and every pixel exactly. */
 double cn_array_value(const cn_array *array, size_t i);
 /* Counts an array that is passed over; `why` is "strings", or what the library beneath says. */

@@ -1,5 +1,6 @@
 /* model_export.c - which writer a model's new file gets, by the ending of its name. */
 #include "formats/onnx_export.h"
+#include "formats/weights.h"
 
 #include <string.h>
 
@@ -15,7 +16,15 @@ static cn_status write_onnx(const cn_model *model, const char *path, const cn_ex
     return cn_onnx_save(model, path, opts->normalize, err);
 }
 
+static cn_status write_weights(const cn_model *model, const char *path, const cn_export_opts *opts,
+                               cn_error *err)
+{
+    if (opts->like) return cn_weights_save(model, opts->like, path, err);
+    return cn_model_save(model, path, err);
+}
+
 static const writer writers[] = {
+    {".safetensors", write_weights},
     {".onnx", write_onnx},
 };
 
@@ -32,11 +41,15 @@ cn_status cn_model_export(const cn_model *model, const char *path, const cn_expo
     if (!model || !path) return cn_fail(err, CN_ERR_ARGUMENT, "model_export: NULL argument");
     if (!model->finished || model->outline)
         return cn_fail(err, CN_ERR_ARGUMENT, "model_export: the model is not finished");
+    const cn_export_opts *o = opts ? opts : &usual;
+    if (o->normalize && !ends_in(path, ".onnx"))
+        return cn_fail(err, CN_ERR_ARGUMENT, "%.120s: only ONNX normalizes in the graph", path);
+    if (o->like && ends_in(path, ".onnx"))
+        return cn_fail(err, CN_ERR_ARGUMENT, "%.120s: ONNX is written like no other file", path);
     for (size_t i = 0; i < sizeof writers / sizeof *writers; i++)
-        if (ends_in(path, writers[i].ending))
-            return writers[i].write(model, path, opts ? opts : &usual, err);
+        if (ends_in(path, writers[i].ending)) return writers[i].write(model, path, o, err);
     return cn_fail(err, CN_ERR_UNSUPPORTED,
                    "%.120s: a model is not written in this format; expected a name that ends in "
-                   ".onnx",
+                   ".safetensors or .onnx",
                    path);
 }

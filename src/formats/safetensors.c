@@ -16,6 +16,7 @@
 #include "formats/safetensors.h"
 #include "base/signature.h"
 #include "base/sink.h"
+#include "formats/array.h"
 #include "formats/json.h"
 
 #include <stdlib.h>
@@ -27,12 +28,29 @@ enum { HEADER_LIMIT = 100000000, HEADER_ALIGN = 8 };
 
 #define METADATA "__metadata__"
 
+/* The first DTYPES are ours; of the others, floats are widened to F32 where that is asked for. */
 static const struct {
     const char *name;
     cn_dtype dtype;
+    size_t size; /* of an element in the file */
+    bool is_float;
 } dtypes[] = {
-    {"F64", CN_DTYPE_F64}, {"F32", CN_DTYPE_F32}, {"I32", CN_DTYPE_I32}, {"U8", CN_DTYPE_U8}};
-enum { DTYPES = sizeof dtypes / sizeof *dtypes };
+    {"F64", CN_DTYPE_F64, 8, true},  {"F32", CN_DTYPE_F32, 4, true},
+    {"I32", CN_DTYPE_I32, 4, false}, {"U8", CN_DTYPE_U8, 1, false},
+    {"F16", CN_DTYPE_F32, 2, true},  {"BF16", CN_DTYPE_F32, 2, true},
+    {"I64", CN_DTYPE_I32, 8, false}, {"U64", CN_DTYPE_I32, 8, false},
+    {"U32", CN_DTYPE_I32, 4, false}, {"I16", CN_DTYPE_I32, 2, false},
+    {"U16", CN_DTYPE_I32, 2, false}, {"I8", CN_DTYPE_I32, 1, false},
+    {"BOOL", CN_DTYPE_U8, 1, false},
+};
+enum { DTYPES = 4, ALL_DTYPES = sizeof dtypes / sizeof *dtypes };
+
+/* What a reader makes of the tensors. */
+typedef enum reading {
+    READ_ALL,     /* each as it is; what no cn_dtype is, is an error */
+    READ_OUTLINE, /* names and shapes */
+    READ_FLOATS,  /* those of floats and rank 1 to 4, as F32; the others are passed over */
+} reading;
 
 static cn_status no_memory(const char *path, cn_error *err)
 {
@@ -44,17 +62,20 @@ static cn_status no_memory(const char *path, cn_error *err)
 /* A tensor as the header announces it. */
 typedef struct entry {
     const char *name;
-    cn_dtype dtype;
+    int dtype; /* row of dtypes */
+    bool passed_over;
     int rank, shape[CN_MAX_RANK];
     size_t begin, end;
 } entry;
 
-static cn_status read_dtype(entry *e, const json_t *object, const char *file, cn_error *err)
+static cn_status read_dtype(entry *e, const json_t *object, reading how, const char *file,
+                            cn_error *err)
 {
     const char *text = json_string_value(json_object_get(object, "dtype"));
-    for (int i = 0; text && i < DTYPES; i++)
+    for (int i = 0; text && i < (how == READ_FLOATS ? ALL_DTYPES : DTYPES); i++)
         if (strcmp(text, dtypes[i].name) == 0) {
-            e->dtype = dtypes[i].dtype;
+            e->dtype = i;
+            e->passed_over = how == READ_FLOATS && !dtypes[i].is_float;
             return CN_OK;
         }
     if (!text) return cn_fail(err, CN_ERR_FORMAT, "%.100s: tensor %.60s: no dtype", file, e->name);
@@ -64,22 +85,25 @@ static cn_status read_dtype(entry *e, const json_t *object, const char *file, cn
 }
 
 /* The shape, and into *bytes what it asks for. */
-static cn_status read_shape(entry *e, const json_t *object, const char *file, size_t *bytes,
-                            cn_error *err)
+static cn_status read_shape(entry *e, const json_t *object, reading how, const char *file,
+                            size_t *bytes, cn_error *err)
 {
     const json_t *shape = json_object_get(object, "shape");
     size_t rank = json_array_size(shape);
     if (!json_is_array(shape))
         return cn_fail(err, CN_ERR_FORMAT, "%.100s: tensor %.60s: no shape", file, e->name);
-    if (rank < 1 || rank > CN_MAX_RANK)
+    const bool ours = rank >= 1 && rank <= CN_MAX_RANK;
+    if (!ours && how != READ_FLOATS)
         return cn_fail(err, CN_ERR_UNSUPPORTED, "%.100s: tensor %.60s: rank %zu, expected 1 to %d",
                        file, e->name, rank, CN_MAX_RANK);
-    *bytes = cn_dtype_size(e->dtype);
-    e->rank = (int)rank;
+    *bytes = dtypes[e->dtype].size;
+    e->rank = ours ? (int)rank : 0;
+    if (!ours) e->passed_over = true;
     for (size_t i = 0; i < rank; i++) {
         const json_t *extent = json_array_get(shape, i);
         json_int_t value = json_integer_value(extent);
-        if (!json_is_integer(extent) || value < 1 || value > INT32_MAX)
+        if (how == READ_FLOATS && json_is_integer(extent) && value == 0) e->passed_over = true;
+        if (!json_is_integer(extent) || value < !e->passed_over || value > INT32_MAX)
             return cn_fail(err, CN_ERR_FORMAT,
                            "%.100s: tensor %.60s: extent %zu: expected 1 to %d, found %lld", file,
                            e->name, i, INT32_MAX, (long long)value);
@@ -87,7 +111,7 @@ static cn_status read_shape(entry *e, const json_t *object, const char *file, si
             return cn_fail(err, CN_ERR_FORMAT,
                            "%.100s: tensor %.60s: the shape exceeds the address space", file,
                            e->name);
-        e->shape[i] = (int)value;
+        if (ours) e->shape[i] = (int)value;
     }
     return CN_OK;
 }
@@ -110,16 +134,16 @@ static cn_status read_offsets(entry *e, const json_t *object, const char *file, 
     return CN_OK;
 }
 
-static cn_status read_entry(entry *e, const char *name, const json_t *object, const char *file,
-                            cn_error *err)
+static cn_status read_entry(entry *e, const char *name, const json_t *object, reading how,
+                            const char *file, cn_error *err)
 {
     size_t bytes = 0;
     e->name = name;
     if (json_object_size(object) != 3)
         return cn_fail(err, CN_ERR_FORMAT,
                        "%.100s: tensor %.60s: expected dtype, shape and data_offsets", file, name);
-    cn_status status = read_dtype(e, object, file, err);
-    if (status == CN_OK) status = read_shape(e, object, file, &bytes, err);
+    cn_status status = read_dtype(e, object, how, file, err);
+    if (status == CN_OK) status = read_shape(e, object, how, file, &bytes, err);
     if (status == CN_OK) status = read_offsets(e, object, file, bytes, err);
     return status;
 }
@@ -221,8 +245,8 @@ static cn_status read_metadata(cn_safetensors *file, const json_t *metadata, con
 }
 
 /* The header's tensors in the order of their bytes; nothing of their size is allocated yet. */
-static cn_status read_entries(const json_t *header, cn_source *s, entry **out, size_t *count,
-                              cn_error *err)
+static cn_status read_entries(const json_t *header, cn_source *s, reading how, entry **out,
+                              size_t *count, cn_error *err)
 {
     const char *name;
     json_t *value;
@@ -232,36 +256,82 @@ static cn_status read_entries(const json_t *header, cn_source *s, entry **out, s
     json_object_foreach((json_t *)(uintptr_t)header, name, value)
     {
         if (strcmp(name, METADATA) == 0) continue;
-        cn_status status = read_entry(&entries[(*count)++], name, value, cn_source_name(s), err);
+        cn_status status =
+            read_entry(&entries[(*count)++], name, value, how, cn_source_name(s), err);
         if (status != CN_OK) return status;
     }
     qsort(entries, *count, sizeof *entries, by_offset);
     return check_cover(entries, *count, s, err);
 }
 
-/* Without `data`, the tensors have their shapes and nothing else. */
-static cn_status read_tensors(cn_safetensors *file, const entry *entries, size_t count, bool data,
+static cn_status pass_over(cn_source *s, size_t size, const char *name, cn_error *err)
+{
+    uint8_t block[4096];
+    cn_status status = CN_OK;
+    for (; size > 0 && status == CN_OK; size -= size < sizeof block ? size : sizeof block)
+        status = cn_source_read(s, block, size < sizeof block ? size : sizeof block, name, err);
+    return status;
+}
+
+/* F64, F16 or BF16, which is the upper half of an F32. */
+static float widen(const uint8_t *from, int dtype)
+{
+    double wide = 0;
+    uint16_t half = 0;
+    if (dtypes[dtype].size == sizeof wide) {
+        memcpy(&wide, from, sizeof wide);
+        return (float)wide;
+    }
+    memcpy(&half, from, sizeof half);
+    if (strcmp(dtypes[dtype].name, "F16") == 0) return (float)cn_half_value(half);
+    uint32_t bits = (uint32_t)half << 16;
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+/* The elements, which are next in the file, as the tensor has them. */
+static cn_status read_elements(cn_tensor *t, const entry *e, reading how, cn_source *s,
+                               cn_error *err)
+{
+    const bool same = how != READ_FLOATS || strcmp(dtypes[e->dtype].name, "F32") == 0;
+    const cn_dtype dtype = how == READ_FLOATS ? CN_DTYPE_F32 : dtypes[e->dtype].dtype;
+    *t = (cn_tensor){0};
+    cn_status status = cn_tensor_create(t, dtype, e->rank, e->shape, err);
+    if (status != CN_OK) return status;
+    if (same) return cn_source_read(s, t->data, e->end - e->begin, e->name, err);
+    uint8_t *bytes = cn_allocate(e->end - e->begin, 1, e->name, err);
+    if (!bytes) return CN_ERR_MEMORY;
+    status = cn_source_read(s, bytes, e->end - e->begin, e->name, err);
+    for (size_t i = 0; status == CN_OK && i < cn_tensor_count(t); i++)
+        ((float *)t->data)[i] = widen(bytes + i * dtypes[e->dtype].size, e->dtype);
+    cn_release(bytes);
+    return status;
+}
+
+static cn_status read_tensors(cn_safetensors *file, const entry *entries, size_t count, reading how,
                               cn_source *s, cn_error *err)
 {
     file->tensors = cn_allocate(count + 1, sizeof *file->tensors, cn_source_name(s), err);
     if (!file->tensors) return CN_ERR_MEMORY;
     for (size_t i = 0; i < count; i++) {
         const entry *e = &entries[i];
-        cn_named_tensor *t = &file->tensors[i];
-        t->name = e->name;
-        t->value = cn_tensor_view(e->dtype, e->rank, e->shape, NULL);
-        file->tensor_count++;
-        if (!data) continue;
-        t->value = (cn_tensor){0};
-        cn_status status = cn_tensor_create(&t->value, e->dtype, e->rank, e->shape, err);
-        if (status == CN_OK)
-            status = cn_source_read(s, t->value.data, e->end - e->begin, e->name, err);
+        cn_named_tensor *t = &file->tensors[file->tensor_count];
+        cn_status status = CN_OK;
+        if (e->passed_over) {
+            status = pass_over(s, e->end - e->begin, e->name, err);
+        } else {
+            t->name = e->name;
+            t->value = cn_tensor_view(dtypes[e->dtype].dtype, e->rank, e->shape, NULL);
+            file->tensor_count++;
+            if (how != READ_OUTLINE) status = read_elements(&t->value, e, how, s, err);
+        }
         if (status != CN_OK) return status;
     }
-    return data ? cn_source_end(s, err) : CN_OK;
+    return how != READ_OUTLINE ? cn_source_end(s, err) : CN_OK;
 }
 
-static cn_status read_file(cn_safetensors *out, cn_source *source, bool data, cn_error *err)
+static cn_status read_file(cn_safetensors *out, cn_source *source, reading how, cn_error *err)
 {
     cn_safetensors file = {0};
     json_t *header = NULL;
@@ -272,8 +342,8 @@ static cn_status read_file(cn_safetensors *out, cn_source *source, bool data, cn
     if (status == CN_OK)
         status =
             read_metadata(&file, json_object_get(header, METADATA), cn_source_name(source), err);
-    if (status == CN_OK) status = read_entries(header, source, &entries, &count, err);
-    if (status == CN_OK) status = read_tensors(&file, entries, count, data, source, err);
+    if (status == CN_OK) status = read_entries(header, source, how, &entries, &count, err);
+    if (status == CN_OK) status = read_tensors(&file, entries, count, how, source, err);
     cn_release(entries);
     if (status == CN_OK)
         *out = file;
@@ -284,27 +354,37 @@ static cn_status read_file(cn_safetensors *out, cn_source *source, bool data, cn
 
 cn_status cn_safetensors_read(cn_safetensors *file, cn_source *source, cn_error *err)
 {
-    return read_file(file, source, true, err);
+    return read_file(file, source, READ_ALL, err);
 }
 
-static cn_status load(cn_safetensors *file, const char *path, bool data, cn_error *err)
+static cn_status load(cn_safetensors *file, const char *path, reading how, cn_error *err)
 {
     cn_source *source = NULL;
     /* Plain: a header's size may begin with gzip's magic number. */
     cn_status status = cn_source_open(&source, path, CN_SOURCE_PLAIN, err);
-    if (status == CN_OK) status = read_file(file, source, data, err);
+    if (status == CN_OK) status = read_file(file, source, how, err);
     cn_source_close(source);
     return status;
 }
 
 cn_status cn_safetensors_load(cn_safetensors *file, const char *path, cn_error *err)
 {
-    return load(file, path, true, err);
+    return load(file, path, READ_ALL, err);
 }
 
 cn_status cn_safetensors_outline(cn_safetensors *file, const char *path, cn_error *err)
 {
-    return load(file, path, false, err);
+    return load(file, path, READ_OUTLINE, err);
+}
+
+cn_status cn_safetensors_read_floats(cn_safetensors *file, cn_source *source, cn_error *err)
+{
+    return read_file(file, source, READ_FLOATS, err);
+}
+
+cn_status cn_safetensors_load_floats(cn_safetensors *file, const char *path, cn_error *err)
+{
+    return load(file, path, READ_FLOATS, err);
 }
 
 void cn_safetensors_free(cn_safetensors *file)

@@ -32,6 +32,10 @@ cn_status cn_safetensors_load(cn_safetensors *file, const char *path, cn_error *
 cn_status cn_safetensors_read(cn_safetensors *file, cn_source *source, cn_error *err);
 /* The header alone: the tensors have names and shapes, but no data. */
 cn_status cn_safetensors_outline(cn_safetensors *file, const char *path, cn_error *err);
+/* What another program wrote: every tensor of floats (F16, BF16 and F64, too) and rank 1 to 4, as
+ * F32. Others, such as counters, are passed over. */
+cn_status cn_safetensors_load_floats(cn_safetensors *file, const char *path, cn_error *err);
+cn_status cn_safetensors_read_floats(cn_safetensors *file, cn_source *source, cn_error *err);
 void cn_safetensors_free(cn_safetensors *file);
 
 /* NULL where there is none of this name. */

@@ -4,7 +4,7 @@
 
 #include "base/source.h"
 
-enum { CN_ZIP_NAME = 72 };
+enum { CN_ZIP_NAME = 168 };
 typedef struct cn_zip_member {
     char name[CN_ZIP_NAME];      /* a longer name is cut */
     size_t header, packed, size; /* where its own header lies, its bytes there, and unpacked */
