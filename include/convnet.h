@@ -1105,20 +1105,11 @@ typedef struct cn_fit_opts {
     const cn_communicator *communicator;
 
     cn_checkpoint_opts checkpoint;
-<<<<<<< HEAD
-    /* A checkpoint to go on from, with the same bits; NULL: none. The model must be of the same
-     * graph; its parameters are overwritten. Data and options must be the same, but for `threads`,
-     * `communicator`, `progress`, `user` and the checkpoint's: CN_ERR_ARGUMENT names one that is
-     * not. There may be more `epochs`, even after the last: what has been trained stays, and the
-     * others are those of a training that began with these `epochs` and the old `schedule_epochs`,
-     * bit for bit. */
-=======
     /* A checkpoint to resume from, with the same bits as never having stopped; NULL: none. The
      * model must have the same graph; its parameters are overwritten. Data and options must be the
-     * same, except `threads`, `progress`, `user` and `checkpoint`: CN_ERR_ARGUMENT names one that
-     * is not. `epochs` may be larger, even after the last one: the further epochs are, bit for bit,
+     * same, except `threads`, `communicator`, `progress`, `user` and `checkpoint`: CN_ERR_ARGUMENT
+     * names one that is not. `epochs` may be larger, even after the last one: the further epochs are, bit for bit,
      * those of a training that began with these `epochs` and the old `schedule_epochs`. */
->>>>>>> 18c725a (convnet.h: docstrings in the English of the field, formulas displayed)
     const char *resume;
 } cn_fit_opts;
 
