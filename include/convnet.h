@@ -411,6 +411,41 @@ typedef struct cn_group_norm_opts {
     bool no_shift;  /* no beta */
 } cn_group_norm_opts;
 
+/* The options of layers that importers add by cn_model_add_layer; docs/models.md lists them. */
+typedef struct cn_reshape_opts {
+    const char *name;
+    int size[2]; /* n_H, n_W, required: (n_H, n_W, n_C) with as many channels as there are elements
+                  */
+} cn_reshape_opts;
+
+typedef struct cn_transpose_opts {
+    const char *name;
+    int axes[2]; /* of an example read as (.., A, B, inner), A and B, which change places; required
+                  */
+    int inner;   /* default 1 */
+} cn_transpose_opts;
+
+typedef enum cn_axis { CN_AXIS_CHANNELS = 0, CN_AXIS_COLUMNS = 1, CN_AXIS_ROWS = 2 } cn_axis;
+
+typedef struct cn_slice_opts {
+    const char *name;
+    int count, begin,
+        step; /* begin, begin + step, ..: `count` (required) of them; step default 1 */
+    cn_axis axis;
+} cn_slice_opts;
+
+typedef struct cn_affine_opts {
+    const char *name;
+    bool no_scale; /* no "weight" */
+    bool no_shift; /* no "bias" */
+} cn_affine_opts;
+
+typedef struct cn_constant_opts {
+    const char *name;
+    int size[2];  /* n_H, n_W, required */
+    int channels; /* default 1 */
+} cn_constant_opts;
+
 /* A model whose examples are (n_H, n_W, n_C). */
 CN_API cn_status cn_model_create(cn_model **model, const int shape[3], cn_error *err);
 CN_API void cn_model_free(cn_model *model);

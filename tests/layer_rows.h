@@ -270,6 +270,102 @@ static cn_node concat(cn_model *m, cn_node x, const int *n, uint64_t *random)
     return cn_concat(m, inputs, count);
 }
 
+/* ---- arrangements */
+
+/* A divisor of n. */
+static int draw_divisor(uint64_t *random, int n)
+{
+    int divisor = draw_int(random, 1, n);
+    while (n % divisor) divisor--;
+    return divisor;
+}
+
+static cn_node reshape(cn_model *m, cn_node x, const int *n, uint64_t *random)
+{
+    int rows = draw_divisor(random, n[0] * n[1]);
+    cn_reshape_opts o = {.size = {rows, draw_divisor(random, n[0] * n[1] / rows)}};
+    return cn_model_add(m, &cn_reshape_type, &o, NULL, &x, 1);
+}
+
+static cn_node transpose(cn_model *m, cn_node x, const int *n, uint64_t *random)
+{
+    int a = draw_divisor(random, n[0] * n[1]), b = draw_divisor(random, n[0] * n[1] / a);
+    cn_transpose_opts o = {.axes = {a, b * draw_divisor(random, n[2])}};
+    if (draw(random) % 2)
+        o = (cn_transpose_opts){.axes = {a, b}, .inner = draw_divisor(random, n[2])};
+    return cn_model_add(m, &cn_transpose_type, &o, NULL, &x, 1);
+}
+
+static cn_node slice(cn_model *m, cn_node x, const int *n, uint64_t *random)
+{
+    cn_slice_opts o = {.axis = (cn_axis)draw_int(random, 0, 2), .step = draw_int(random, 0, 3)};
+    int extent = n[2 - o.axis], step = o.step ? o.step : 1;
+    o.begin = draw_int(random, 0, extent - 1);
+    o.count = draw_int(random, 1, (extent - 1 - o.begin) / step + 1);
+    return cn_model_add(m, &cn_slice_type, &o, NULL, &x, 1);
+}
+
+static cn_node affine(cn_model *m, cn_node x, const int *n, uint64_t *random)
+{
+    cn_affine_opts o = {.no_scale = draw(random) % 4 == 0};
+    (void)n;
+    o.no_shift = !o.no_scale && draw(random) % 4 == 0;
+    return cn_model_add(m, &cn_affine_type, &o, NULL, &x, 1);
+}
+
+/* Added to what it begins beside, or alone. */
+static cn_node constant(cn_model *m, cn_node x, const int *n, uint64_t *random)
+{
+    cn_constant_opts o = {.size = {n[0], n[1]}, .channels = n[2]};
+    cn_node c = cn_model_add(m, &cn_constant_type, &o, NULL, &x, 1);
+    return draw(random) % 2 ? c : cn_add(m, x, c);
+}
+
+/* ---- functions of two inputs */
+
+/* Something to take x with: of its shape, or with one element along some axes; along the channels
+ * only where `one_channel`, since a softmax would not see what all of them have in common. */
+static cn_node draw_other(cn_model *m, cn_node x, const int *n, uint64_t *random, bool one_channel)
+{
+    cn_adaptive_pool_opts o = {0};
+    for (int k = 0; k < 2; k++) o.size[k] = draw(random) % 2 ? n[k] : 1;
+    bool channels = draw(random) % 2 || !one_channel;
+    if (draw(random) % 4 == 0 && n[0] * n[1] > 1) return cn_global_average_pool(m, cn_tanh(m, x));
+    x = cn_adaptive_average_pool(m, x, o);
+    return cn_conv2d(m, x, (cn_conv2d_opts){.filters = channels ? n[2] : 1, .kernel = {1}});
+}
+
+/* ln(1 + e^tanh x), from 0.3 to 1.3: a divisor, a base and an exponent. */
+static cn_node away_from_zero(cn_model *m, cn_node x)
+{
+    return cn_softplus(m, cn_tanh(m, x));
+}
+
+static cn_node binary(cn_model *m, cn_node x, const int *n, uint64_t *random, const char *type)
+{
+    const bool sums = strcmp(type, "plus") == 0 || strcmp(type, "subtract") == 0;
+    const bool first = draw(random) % 4 == 0; /* the one that may be spread */
+    const bool power = strcmp(type, "power") == 0, divide = strcmp(type, "divide") == 0;
+    cn_node other = draw_other(m, x, n, random, !sums && !divide);
+    if (power || (divide && first)) x = away_from_zero(m, x);
+    if (power || divide) other = away_from_zero(m, other);
+    return cn_model_add_layer(m, type, first ? (cn_node[]){other, x} : (cn_node[]){x, other}, 2,
+                              "");
+}
+
+#define OF_TWO(type)                                                                    \
+    static cn_node build_##type(cn_model *m, cn_node x, const int *n, uint64_t *random) \
+    {                                                                                   \
+        return binary(m, x, n, random, #type);                                          \
+    }
+OF_TWO(plus)
+OF_TWO(multiply)
+OF_TWO(subtract)
+OF_TWO(divide)
+OF_TWO(maximum)
+OF_TWO(minimum)
+OF_TWO(power)
+
 /* ---- the table */
 
 /* One row per layer type; a function of one element may do without. */
@@ -308,6 +404,18 @@ static const struct row {
     {"softplus", build_softplus},
     {"hard_sigmoid", build_hard_sigmoid},
     {"hard_swish", build_hard_swish},
+    {"reshape", reshape},
+    {"transpose", transpose},
+    {"slice", slice},
+    {"affine", affine},
+    {"constant", constant},
+    {"plus", build_plus},
+    {"multiply", build_multiply},
+    {"subtract", build_subtract},
+    {"divide", build_divide},
+    {"maximum", build_maximum},
+    {"minimum", build_minimum},
+    {"power", build_power},
 };
 enum { ROWS = sizeof rows / sizeof *rows };
 

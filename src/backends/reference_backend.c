@@ -124,9 +124,15 @@ cn_conv_problem cn_twin_shape(const cn_layer *layer, int m)
     };
 }
 
+void cn_twin_extents(const cn_shape *shape, int extents[3])
+{
+    extents[0] = extents[1] = 1;
+    for (int k = 0; k < shape->rank; k++) extents[3 - shape->rank + k] = shape->n[k];
+}
+
 /* The arrays of a call, as a twin names them. */
 typedef struct arrays {
-    int channels[CN_MAX_INPUTS];
+    int channels[CN_MAX_INPUTS], extents[CN_MAX_INPUTS][3];
     const double *x[CN_MAX_INPUTS];
     double *w[CN_MAX_PARAMETERS], *dx[CN_MAX_INPUTS], *dw[CN_MAX_PARAMETERS];
 } arrays;
@@ -138,6 +144,7 @@ static cn_twin_call twin_call(const cn_call *call, arrays *a)
     for (int k = 0; k < layer->input_count; k++) {
         const cn_shape *in = &layer->inputs_of[k];
         a->channels[k] = in->n[in->rank - 1];
+        cn_twin_extents(in, a->extents[k]);
         a->x[k] = call->x[k];
         a->dx[k] = call->dx[k];
     }
@@ -152,6 +159,7 @@ static cn_twin_call twin_call(const cn_call *call, arrays *a)
         .layer = call->index,
         .input_count = layer->input_count,
         .channels = a->channels,
+        .extents = (const int(*)[3])a->extents,
         .x = a->x,
         .w = a->w,
         .y = call->y,

@@ -221,7 +221,19 @@ typedef struct cn_layer_ops {
     X(upsample2d)            \
     X(dropout)               \
     X(layer_norm)            \
-    X(group_norm)
+    X(group_norm)            \
+    X(reshape)               \
+    X(transpose)             \
+    X(slice)                 \
+    X(affine)                \
+    X(constant)              \
+    X(plus)                  \
+    X(multiply)              \
+    X(subtract)              \
+    X(divide)                \
+    X(maximum)               \
+    X(minimum)               \
+    X(power)
 
 #define CN_DECLARE_LAYER(name)                   \
     extern const cn_layer_type cn_##name##_type; \

@@ -17,6 +17,7 @@ static cn_status create_layer(cn_twin_model *t, int i, cn_error *err)
     for (int k = 0; k < layer->input_count; k++) {
         const cn_shape *in = &t->model->layers[layer->inputs[k]].out;
         at->channels[k] = in->n[in->rank - 1];
+        cn_twin_extents(in, at->extents[k]);
     }
     if (!cn_multiply(cn_shape_count(&layer->out), (size_t)t->m, &at->count))
         return cn_fail(err, CN_ERR_MEMORY, "gradcheck: a batch of %d is too large at %s", t->m,
@@ -96,6 +97,7 @@ static cn_twin_call call_of(const cn_twin_model *t, int i, const double *x[CN_MA
         .layer = i,
         .input_count = layer->input_count,
         .channels = at->channels,
+        .extents = (const int(*)[3])at->extents,
         .x = x,
         .w = at->w,
         .y = at->y,

@@ -15,6 +15,7 @@ typedef struct cn_twin_layer {
     const cn_twin *twin; /* NULL for the input */
     cn_conv_problem shape;
     int channels[CN_MAX_INPUTS];   /* of every input */
+    int extents[CN_MAX_INPUTS][3]; /* of every input, (h, w, c) */
     size_t count;                  /* elements of y */
     double *y, *dy;                /* output and its gradient */
     double *w[CN_MAX_PARAMETERS];  /* parameters, copied from the model when the twin is made */

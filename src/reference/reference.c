@@ -297,8 +297,140 @@ static void concat_backward(const cn_twin_call *t)
                     t->dy[row * (size_t)t->s.oc + (size_t)(at + c)];
 }
 
-/* One row per layer type, but for the functions of one element; tests/test_layers.c fails while a
- * type of the layer table has none. */
+/* ---- arrangements */
+
+static void transpose_forward(const cn_twin_call *t)
+{
+    const cn_transpose_opts *o = t->options;
+    size_t blocks = count_in(t) / ((size_t)o->axes[0] * (size_t)o->axes[1] * (size_t)o->inner);
+    cn_ref_transpose(blocks, o->axes[0], o->axes[1], o->inner, t->x[0], t->y);
+}
+
+static void transpose_backward(const cn_twin_call *t)
+{
+    const cn_transpose_opts *o = t->options;
+    size_t blocks = count_in(t) / ((size_t)o->axes[0] * (size_t)o->axes[1] * (size_t)o->inner);
+    cn_ref_transpose(blocks, o->axes[1], o->axes[0], o->inner, t->dy, t->dx[0]);
+}
+
+static cn_ref_cut cut_of(const cn_twin_call *t)
+{
+    const cn_slice_opts *o = t->options;
+    const size_t n[4] = {(size_t)t->s.m, (size_t)t->s.h, (size_t)t->s.w, (size_t)t->s.c};
+    cn_ref_cut cut = {1, 1, 1, o->begin, o->step, o->count};
+    for (int k = 0; k < 4; k++)
+        *(k < 3 - (int)o->axis ? &cut.outer : k == 3 - (int)o->axis ? &cut.n : &cut.inner) *= n[k];
+    return cut;
+}
+
+static void slice_forward(const cn_twin_call *t)
+{
+    const cn_ref_cut cut = cut_of(t);
+    cn_ref_slice_forward(&cut, t->x[0], t->y);
+}
+
+static void slice_backward(const cn_twin_call *t)
+{
+    const cn_ref_cut cut = cut_of(t);
+    memset(t->dx[0], 0, sizeof(double) * count_in(t));
+    cn_ref_slice_backward(&cut, t->dy, t->dx[0]);
+}
+
+/* ---- channels scaled and shifted, and a constant */
+
+static void affine_forward(const cn_twin_call *t)
+{
+    const cn_affine_opts *o = t->options;
+    const double *scale = o->no_scale ? NULL : t->w[0];
+    const double *shift = o->no_shift ? NULL : t->w[!o->no_scale];
+    for (size_t i = 0; i < count_in(t); i++) {
+        size_t c = i % (size_t)t->s.c;
+        t->y[i] = (scale ? scale[c] : 1) * t->x[0][i] + (shift ? shift[c] : 0);
+    }
+}
+
+static void affine_backward(const cn_twin_call *t)
+{
+    const cn_affine_opts *o = t->options;
+    const double *scale = o->no_scale ? NULL : t->w[0];
+    double *d_scale = o->no_scale ? NULL : t->dw[0];
+    double *d_shift = o->no_shift ? NULL : t->dw[!o->no_scale];
+    for (int c = 0; d_scale && c < t->s.c; c++) d_scale[c] = 0;
+    for (int c = 0; d_shift && c < t->s.c; c++) d_shift[c] = 0;
+    for (size_t i = 0; i < count_in(t); i++) {
+        size_t c = i % (size_t)t->s.c;
+        t->dx[0][i] = (scale ? scale[c] : 1) * t->dy[i];
+        if (d_scale) d_scale[c] += t->dy[i] * t->x[0][i];
+        if (d_shift) d_shift[c] += t->dy[i];
+    }
+}
+
+static size_t count_out(const cn_twin_call *t, int m)
+{
+    return cn_ref_at(t->s.oh, t->s.ow, t->s.oc, m, 0, 0, 0);
+}
+
+static void constant_forward(const cn_twin_call *t)
+{
+    for (size_t i = 0; i < count_out(t, t->s.m); i++) t->y[i] = t->w[0][i % count_out(t, 1)];
+}
+
+static void constant_backward(const cn_twin_call *t)
+{
+    memset(t->dx[0], 0, sizeof(double) * count_in(t));
+    memset(t->dw[0], 0, sizeof(double) * count_out(t, 1));
+    for (size_t i = 0; i < count_out(t, t->s.m); i++) t->dw[0][i % count_out(t, 1)] += t->dy[i];
+}
+
+/* ---- functions of two inputs */
+
+/* The element of input k that meets element i of y: along an axis of one element, always that. */
+static size_t element_of(const cn_twin_call *t, int k, size_t i)
+{
+    const int *n = t->extents[k];
+    size_t c = i % (size_t)t->s.oc, q = i / (size_t)t->s.oc % (size_t)t->s.ow;
+    size_t p = i / (size_t)t->s.oc / (size_t)t->s.ow % (size_t)t->s.oh;
+    int image = (int)(i / count_out(t, 1));
+    return cn_ref_at(n[0], n[1], n[2], image, n[0] == 1 ? 0 : (int)p, n[1] == 1 ? 0 : (int)q,
+                     n[2] == 1 ? 0 : (int)c);
+}
+
+static void binary_forward(const cn_twin_call *t)
+{
+    const cn_ref_binary *f = cn_ref_binary_find(t->type);
+    for (size_t i = 0; i < count_out(t, t->s.m); i++)
+        t->y[i] = f->value(t->x[0][element_of(t, 0, i)], t->x[1][element_of(t, 1, i)]);
+}
+
+static void binary_backward(const cn_twin_call *t)
+{
+    const cn_ref_binary *f = cn_ref_binary_find(t->type);
+    for (int k = 0; k < 2; k++) {
+        const int *n = t->extents[k];
+        memset(t->dx[k], 0, sizeof(double) * cn_ref_at(n[0], n[1], n[2], t->s.m, 0, 0, 0));
+    }
+    for (size_t i = 0; i < count_out(t, t->s.m); i++) {
+        size_t first = element_of(t, 0, i), second = element_of(t, 1, i);
+        t->dx[0][first] += t->dy[i] * f->in_a(t->x[0][first], t->x[1][second]);
+        t->dx[1][second] += t->dy[i] * f->in_b(t->x[0][first], t->x[1][second]);
+    }
+}
+
+/* Which of the two is the larger, where that is a kink. */
+static cn_ref_decisions binary_decisions(const cn_twin_call *t, double reach)
+{
+    cn_ref_decisions found = {0, 0};
+    if (!cn_ref_binary_find(t->type)->kink) return found;
+    for (size_t i = 0; i < count_out(t, t->s.m); i++) {
+        double beyond = t->x[0][element_of(t, 0, i)] - t->x[1][element_of(t, 1, i)];
+        found.pattern = (found.pattern ^ (beyond > 0)) * UINT64_C(0x9e3779b97f4a7c15) + 1;
+        found.near += beyond != 0 && fabs(beyond) <= reach;
+    }
+    return found;
+}
+
+/* One row per layer type, but for the functions of one element or of two; tests/test_layers.c fails
+ * while a type of the layer table has none. */
 static const cn_twin twins[] = {
     {"conv2d", conv2d_forward, conv2d_backward, NULL},
     {"depthwise_conv2d", conv2d_forward, conv2d_backward, NULL},
@@ -319,7 +451,14 @@ static const cn_twin twins[] = {
     {"dropout", dropout_forward, dropout_backward, NULL},
     {"add", add_forward, add_backward, NULL},
     {"concat", concat_forward, concat_backward, NULL},
+    {"reshape", flatten_forward, flatten_backward, NULL},
+    {"transpose", transpose_forward, transpose_backward, NULL},
+    {"slice", slice_forward, slice_backward, NULL},
+    {"affine", affine_forward, affine_backward, NULL},
+    {"constant", constant_forward, constant_backward, NULL},
 };
+
+static const cn_twin binary_twin = {"binary", binary_forward, binary_backward, binary_decisions};
 
 /* That of every function of one element, whose call says which. */
 static const cn_twin activation_twin = {"activation", activation_forward, activation_backward,
@@ -329,5 +468,6 @@ const cn_twin *cn_twin_find(const char *type)
 {
     for (size_t i = 0; i < sizeof twins / sizeof *twins; i++)
         if (!strcmp(twins[i].type, type)) return &twins[i];
+    if (cn_ref_binary_find(type)) return &binary_twin;
     return cn_ref_activation_find(type) ? &activation_twin : NULL;
 }

@@ -118,6 +118,28 @@ void cn_ref_upsample_backward(const cn_conv_problem *s, bool bilinear, const dou
 void cn_ref_dropout(size_t n, double rate, uint64_t seed, uint64_t step, int layer, const double *x,
                     double *y);
 
+/* ---- arrangements, and functions of two inputs (ref_arrange.c) */
+
+/* Forward from x to y, and backward from dy to dx; n blocks of (a, b, inner). */
+void cn_ref_transpose(size_t n, int a, int b, int inner, const double *x, double *y);
+/* Of (outer, n, inner) the elements begin + j step, j < count, of the middle axis; backward adds to
+ * where they came from. */
+typedef struct cn_ref_cut {
+    size_t outer, n, inner;
+    int begin, step, count;
+} cn_ref_cut;
+void cn_ref_slice_forward(const cn_ref_cut *cut, const double *x, double *y);
+void cn_ref_slice_backward(const cn_ref_cut *cut, const double *dy, double *dx);
+
+/* y = f(a, b) and its derivatives in a and in b; found by the layer's name, NULL: none. */
+typedef double cn_ref_function2(double a, double b);
+typedef struct cn_ref_binary {
+    const char *name;
+    cn_ref_function2 *value, *in_a, *in_b;
+    bool kink; /* where a = b */
+} cn_ref_binary;
+const cn_ref_binary *cn_ref_binary_find(const char *name);
+
 /* ---- losses (ref_loss.c) */
 
 /* How targets are changed before they count; all zero changes nothing. */
@@ -184,8 +206,9 @@ typedef struct cn_twin_call {
     uint64_t seed, step; /* as in cn_call, for layers that draw numbers */
     int layer;           /* its place in the model, for the same */
     int input_count;
-    const int *channels;    /* of every input */
-    const double *const *x; /* every input */
+    const int *channels;     /* of every input */
+    const int (*extents)[3]; /* of every input, (h, w, c) */
+    const double *const *x;  /* every input */
     double *const *w;
     double *y;
     const double *dy;
