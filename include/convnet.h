@@ -348,7 +348,7 @@ typedef struct cn_dense_opts {
 
 typedef struct cn_scale_opts {
     const char *name;
-    double factor; /* above 0; default 1 */
+    double factor; /* default 1 */
 } cn_scale_opts;
 
 typedef struct cn_leaky_relu_opts {
@@ -411,6 +411,16 @@ typedef struct cn_group_norm_opts {
     bool no_shift;  /* no beta */
 } cn_group_norm_opts;
 
+typedef struct cn_shift_opts {
+    const char *name;
+    double offset; /* added to every element; default 0 */
+} cn_shift_opts;
+
+typedef struct cn_clip_opts {
+    const char *name;
+    double lower, upper; /* bounds, lower no more than upper; default 0 */
+} cn_clip_opts;
+
 /* The options of layers that importers add by cn_model_add_layer; docs/models.md lists them. */
 typedef struct cn_reshape_opts {
     const char *name;
@@ -444,6 +454,7 @@ typedef struct cn_constant_opts {
     const char *name;
     int size[2];  /* n_H, n_W, required */
     int channels; /* default 1 */
+    bool fixed;   /* it is not learnt */
 } cn_constant_opts;
 
 /* A model whose examples are (n_H, n_W, n_C). */

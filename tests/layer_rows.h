@@ -148,6 +148,14 @@ static cn_node scale(cn_model *m, cn_node x, const int *n, uint64_t *random)
     return cn_scale(m, x, &(cn_scale_opts){.factor = factor});
 }
 
+static cn_node clip(cn_model *m, cn_node x, const int *n, uint64_t *random)
+{
+    cn_clip_opts o = {.lower = draw(random) % 2 ? draw_real(random, -1, 0.5) : 0};
+    (void)n;
+    o.upper = o.lower + draw_real(random, 0.1, 2);
+    return cn_model_add(m, cn_layer_type_find("clip"), &o, NULL, &x, 1);
+}
+
 static cn_node leaky_relu(cn_model *m, cn_node x, const int *n, uint64_t *random)
 {
     (void)n;
@@ -396,6 +404,7 @@ static const struct row {
     {"layer_norm", layer_norm},
     {"group_norm", group_norm},
     {"scale", scale},
+    {"clip", clip},
     {"leaky_relu", leaky_relu},
     {"relu6", build_relu6},
     {"elu", elu},

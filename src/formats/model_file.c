@@ -11,7 +11,9 @@
  */
 #include "formats/model_file.h"
 
+#include "base/signature.h"
 #include "formats/json.h"
+#include "onnx/onnx.h"
 
 #include <string.h>
 
@@ -184,9 +186,23 @@ cn_status cn_model_file_read(cn_model **model, const cn_safetensors *file, const
     return read_model(model, file, false, path, err);
 }
 
+/* Is it an ONNX model, by its first bytes? Where they cannot be read, the reader that follows says
+ * why. */
+static bool is_onnx(const char *path)
+{
+    uint8_t head[CN_HEAD];
+    size_t got = 0;
+    cn_source *source = NULL;
+    if (cn_source_open(&source, path, CN_SOURCE_PLAIN, NULL) != CN_OK) return false;
+    if (cn_source_read_some(source, head, sizeof head, &got, NULL) != CN_OK) got = 0;
+    cn_source_close(source);
+    return cn_onnx_detect(head, got);
+}
+
 cn_status cn_model_load(cn_model **model, const char *path, cn_error *err)
 {
     if (!model || !path) return cn_fail(err, CN_ERR_ARGUMENT, "model_load: NULL argument");
+    if (is_onnx(path)) return cn_onnx_load(model, path, false, err);
     cn_safetensors file = {0};
     cn_status status = cn_safetensors_load(&file, path, err);
     if (status == CN_OK) status = cn_model_file_read(model, &file, path, err);
@@ -196,6 +212,7 @@ cn_status cn_model_load(cn_model **model, const char *path, cn_error *err)
 
 cn_status cn_model_load_outline(cn_model **model, const char *path, cn_error *err)
 {
+    if (is_onnx(path)) return cn_onnx_load(model, path, true, err);
     cn_safetensors file = {0};
     cn_status status = cn_safetensors_outline(&file, path, err);
     if (status == CN_OK) status = read_model(model, &file, true, path, err);

@@ -178,7 +178,7 @@ cn_node cn_hard_swish(cn_model *model, cn_node x)
  */
 static const cn_option scale_options[] = {
     {"factor", CN_OPTION_FLOAT, .bare = true, .offset = offsetof(cn_scale_opts, factor),
-     .fallback = 1},
+     .least = -INFINITY, .fallback = 1},
     {0},
 };
 static const cn_layer_type scale_type = {.name = "scale", OPTIONS(scale), ELEMENT_BY_ELEMENT};
@@ -187,6 +187,52 @@ cn_node cn_scale(cn_model *model, cn_node x, const cn_scale_opts *opts)
 {
     return cn_model_add(model, &scale_type, opts, opts ? opts->name : NULL, &x, 1);
 }
+
+/*
+ * shift - a number added to the input.
+ *
+ *     A = Z + offset
+ *     dZ = dA
+ */
+static const cn_option shift_options[] = {
+    {"offset", CN_OPTION_FLOAT, .bare = true, .offset = offsetof(cn_shift_opts, offset),
+     .least = -INFINITY},
+    {0},
+};
+static const cn_layer_type shift_type = {.name = "shift", OPTIONS(shift), ELEMENT_BY_ELEMENT};
+
+/*
+ * clip - what lies beyond a bound becomes the bound.
+ *
+ *     A = min(max(Z, lower), upper)
+ *     dZ = dA where lower < A < upper, else 0
+ */
+static const cn_option clip_options[] = {
+    {"lower", CN_OPTION_FLOAT, .bare = true, .offset = offsetof(cn_clip_opts, lower),
+     .least = -INFINITY},
+    {"upper", CN_OPTION_FLOAT, .bare = true, .offset = offsetof(cn_clip_opts, upper),
+     .least = -INFINITY},
+    {0},
+};
+
+static cn_status infer_clip(cn_layer *layer, const char *place, cn_error *err)
+{
+    const cn_clip_opts *o = layer->options;
+    if (o->lower > o->upper)
+        return cn_fail(err, CN_ERR_ARGUMENT, "%s: lower %g, expected at most upper, which is %g",
+                       place, o->lower, o->upper);
+    layer->activation = (cn_activation){
+        .kind = CN_ACTIVATION_CLIP, .lower = (float)o->lower, .upper = (float)o->upper};
+    return CN_OK;
+}
+
+static const cn_layer_type clip_type = {
+    .name = "clip",
+    OPTIONS(clip),
+    .backward_reads = CN_READS_Y,
+    .in_place = true,
+    .infer = infer_clip,
+};
 
 /* ---- with an exponential */
 
@@ -282,17 +328,7 @@ cn_node cn_gelu(cn_model *model, cn_node x, const cn_gelu_opts *opts)
 /* ---- the table */
 
 const cn_layer_type *const cn_activation_types[] = {
-    &cn_relu_type,
-    &relu6_type,
-    &leaky_relu_type,
-    &hard_sigmoid_type,
-    &hard_swish_type,
-    &scale_type,
-    &cn_sigmoid_type,
-    &cn_tanh_type,
-    &elu_type,
-    &softplus_type,
-    &silu_type,
-    &gelu_type,
-    NULL,
+    &cn_relu_type, &relu6_type,    &leaky_relu_type, &hard_sigmoid_type, &hard_swish_type,
+    &scale_type,   &shift_type,    &clip_type,       &cn_sigmoid_type,   &cn_tanh_type,
+    &elu_type,     &softplus_type, &silu_type,       &gelu_type,         NULL,
 };

@@ -2,7 +2,8 @@
  * affine.c - a scale and a shift of each channel, which are learnt; and an array that is learnt.
  *
  *     affine      Y[.., c] = weight[c] X[.., c] + bias[c]
- *     constant    Y[i, ..] = weight[..], the same for every example, whatever X is
+ *     constant    Y[i, ..] = weight[..], the same for every example, whatever X is; a `fixed` one
+ *                 is not learnt
  *
  * An affine layer is what remains of a batch norm without its statistics, and ConvNeXt's layer
  * scale; a constant is one side of a sum or a product, such as an embedding of positions.
@@ -159,6 +160,7 @@ const cn_layer_ops cn_affine_cpu = {
 static const cn_option constant_options[] = {
     {"size", CN_OPTION_PAIR, .bare = true, .offset = AT(size), .least = 1},
     {"channels", CN_OPTION_INT, .offset = AT(channels), .least = 1, .fallback = 1},
+    {"fixed", CN_OPTION_BOOL, .offset = AT(fixed)},
     {0},
 };
 #undef AT
@@ -168,7 +170,7 @@ static cn_status constant_infer(cn_layer *layer, const char *place, cn_error *er
     const cn_constant_opts *o = layer->options;
     (void)place, (void)err;
     layer->out = (cn_shape){3, {o->size[0], o->size[1], o->channels}};
-    layer->weights[0] = (cn_weight){.role = "weight", .shape = layer->out};
+    layer->weights[0] = (cn_weight){.role = "weight", .shape = layer->out, .statistic = o->fixed};
     layer->weight_count = 1;
     return CN_OK;
 }

@@ -106,7 +106,10 @@ void cn_plan_fuse(cn_planner *p)
                 k < layer->input_count ? steps[cn_planner_input(p, i, k)].y : CN_NO_BUFFER;
         steps[i].y = output_buffer(p, i);
         if (is_folded(p, i)) fold_norm(p, i);
-        if (layer->activation.kind == CN_ACTIVATION_CLIP && p->nodes[i].in_place) fuse_relu(p, i);
+        const bool clips = layer->activation.kind == CN_ACTIVATION_CLIP;
+        if (clips && layer->activation.lower == 0 && layer->activation.upper > 0 &&
+            p->nodes[i].in_place)
+            fuse_relu(p, i);
         steps[i].forward = cn_planner_runs(p, i) && steps[i].by == i;
     }
 }

@@ -14,6 +14,7 @@
  *     hard_sigmoid   y = min(max(x + 3, 0), 6) / 6
  *     hard_swish     y = x hard_sigmoid(x)
  *     scale          y = factor x
+ *     shift          y = x + offset
  *     sigmoid        y = 1 / (1 + exp(-x))
  *     tanh           y = tanh(x)
  *     elu            y = x where x > 0, else alpha (exp(x) - 1)
@@ -124,6 +125,17 @@ static double scale_derivative(double x, double factor)
 {
     (void)x;
     return factor;
+}
+
+static double shift(double x, double offset)
+{
+    return x + offset;
+}
+
+static double shift_derivative(double x, double offset)
+{
+    (void)x, (void)offset;
+    return 1;
 }
 
 static double logistic(double x)
@@ -242,6 +254,11 @@ static double factor_of(const void *options)
     return ((const cn_scale_opts *)options)->factor;
 }
 
+static double offset_of(const void *options)
+{
+    return ((const cn_shift_opts *)options)->offset;
+}
+
 static double alpha_of(const void *options)
 {
     return ((const cn_elu_opts *)options)->alpha;
@@ -261,6 +278,7 @@ static const cn_ref_activation activations[] = {
     {"hard_sigmoid", hard_sigmoid, hard_sigmoid_derivative, NULL, 2, {-3, 3}},
     {"hard_swish", hard_swish, hard_swish_derivative, NULL, 2, {-3, 3}},
     {"scale", scale, scale_derivative, factor_of, 0, {0}},
+    {"shift", shift, shift_derivative, offset_of, 0, {0}},
     {"sigmoid", sigmoid, sigmoid_derivative, NULL, 0, {0}},
     {"tanh", hyperbolic_tangent, tanh_derivative, NULL, 0, {0}},
     {"elu", elu, elu_derivative, alpha_of, 1, {0}},

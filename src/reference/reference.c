@@ -121,6 +121,36 @@ static cn_ref_decisions activation_decisions(const cn_twin_call *t, double reach
     return found;
 }
 
+/* The function of one element that has two parameters. */
+static void clip_forward(const cn_twin_call *t)
+{
+    const cn_clip_opts *o = t->options;
+    for (size_t i = 0; i < count_in(t); i++) {
+        const double x = t->x[0][i];
+        t->y[i] = x < o->lower ? o->lower : x > o->upper ? o->upper : x;
+    }
+}
+
+static void clip_backward(const cn_twin_call *t)
+{
+    const cn_clip_opts *o = t->options;
+    for (size_t i = 0; i < count_in(t); i++)
+        t->dx[0][i] = t->x[0][i] > o->lower && t->x[0][i] < o->upper ? t->dy[i] : 0;
+}
+
+static cn_ref_decisions clip_decisions(const cn_twin_call *t, double reach)
+{
+    const cn_clip_opts *o = t->options;
+    cn_ref_decisions found = {0, 0};
+    for (size_t i = 0; i < count_in(t); i++)
+        for (int k = 0; k < 2; k++) {
+            double beyond = t->x[0][i] - (k ? o->upper : o->lower);
+            found.pattern = (found.pattern ^ (beyond > 0)) * UINT64_C(0x9e3779b97f4a7c15) + 1;
+            found.near += beyond != 0 && fabs(beyond) <= reach;
+        }
+    return found;
+}
+
 static void softmax_forward(const cn_twin_call *t)
 {
     cn_ref_softmax_forward(rows_in(t), t->s.c, t->x[0], t->y);
@@ -451,6 +481,7 @@ static const cn_twin twins[] = {
     {"dropout", dropout_forward, dropout_backward, NULL},
     {"add", add_forward, add_backward, NULL},
     {"concat", concat_forward, concat_backward, NULL},
+    {"clip", clip_forward, clip_backward, clip_decisions},
     {"reshape", flatten_forward, flatten_backward, NULL},
     {"transpose", transpose_forward, transpose_backward, NULL},
     {"slice", slice_forward, slice_backward, NULL},

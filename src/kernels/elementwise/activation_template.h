@@ -74,6 +74,20 @@ static void scale_by_backward(size_t n, const cn_activation *a, const float *fro
     scale(n, a->parameter, dy, dx);
 }
 
+static void shift_by(size_t n, const cn_activation *a, const float *x, float *y)
+{
+    const float offset = a->parameter;
+    for (size_t i = 0; i < n; i++) y[i] = x[i] + offset;
+}
+
+/* y = x + offset:  dx = dy */
+static void shift_by_backward(size_t n, const cn_activation *unused, const float *from,
+                              const float *dy, float *dx)
+{
+    (void)unused, (void)from;
+    for (size_t i = 0; i < n; i++) dx[i] = dy[i];
+}
+
 /* ---- functions of vectors, along an array */
 
 typedef vf lanes_function(vf x, cn_activation a);
@@ -379,6 +393,7 @@ static const cn_elementwise elementwise[] = {
     {"sigmoid", sigmoid, sigmoid_backward},
     {"tanh", tanh_, tanh_backward},
     {"scale", scale_by, scale_by_backward},
+    {"shift", shift_by, shift_by_backward},
     {"leaky_relu", leaky_relu, leaky_relu_backward},
     {"hard_sigmoid", hard_sigmoid, hard_sigmoid_backward},
     {"hard_swish", hard_swish, hard_swish_backward},

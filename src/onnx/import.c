@@ -1,0 +1,602 @@
+/*
+ * import.c - an ONNX graph as a model.
+ *
+ * The nodes are walked in their order, which must be one in which every value is made before it is
+ * read: so there are no cycles. Only nodes that the output depends on take part. Constants are
+ * computed at once (fold.c); everything else adds layers (operators*.c). Operators that are not
+ * supported are gathered, so that one message names all of them. Layers that nothing reads in the
+ * end, since a constant or a better layer took their place, are left out when the graph is
+ * complete.
+ *
+ * Channels first become channels last here and nowhere else: the input's shape is (H, W, C), and
+ * the weights are turned once, when they are copied into the model.
+ */
+#include "onnx/import.h"
+
+#include "onnx/onnx.h"
+
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const size_t FOLDED = (size_t)1 << 27; /* elements of computed constants together */
+
+/* ---- errors */
+
+static void node_name(const cn_onnx_node *node, char text[CN_SPAN_TEXT])
+{
+    cn_span name = node->name;
+    if (name.size == 0 && node->output_count) name = node->outputs[0];
+    cn_span_text(name, text);
+}
+
+cn_status cn_import_fail(cn_importer *im, cn_status status, const char *format, ...)
+{
+    char text[160], name[CN_SPAN_TEXT], op[CN_SPAN_TEXT];
+    va_list args;
+    va_start(args, format);
+    cn_vformat(text, sizeof text, format, args);
+    va_end(args);
+    if (!im->node) return cn_fail(im->err, status, "%.80s: %s", im->file->path, text);
+    node_name(im->node, name);
+    return cn_fail(im->err, status, "%.60s: %.24s (%.40s): %s", im->file->path,
+                   cn_span_text(im->node->op, op), name, text);
+}
+
+/* ---- values by name */
+
+static int by_name(const void *a, const void *b)
+{
+    const cn_span x = ((const cn_value *)a)->name, y = ((const cn_value *)b)->name;
+    const size_t n = x.size < y.size ? x.size : y.size;
+    const int order = n ? memcmp(x.bytes, y.bytes, n) : 0;
+    return order ? order : (x.size > y.size) - (x.size < y.size);
+}
+
+static cn_value *find_value(const cn_importer *im, cn_span name)
+{
+    const cn_value key = {.name = name};
+    if (name.size == 0) return NULL;
+    return bsearch(&key, im->values, (size_t)im->value_count, sizeof key, by_name);
+}
+
+static cn_status list_values(cn_importer *im)
+{
+    const cn_onnx_file *file = im->file;
+    size_t most = (size_t)file->tensor_count + (size_t)file->input_count;
+    char text[CN_SPAN_TEXT];
+    for (int i = 0; i < file->node_count; i++) most += (size_t)file->nodes[i].output_count;
+    im->values = cn_allocate(most + 1, sizeof *im->values, file->path, im->err);
+    if (!im->values) return CN_ERR_MEMORY;
+    for (int i = 0; i < file->tensor_count; i++)
+        im->values[im->value_count++] = (cn_value){.name = file->tensors[i].name};
+    for (int i = 0; i < file->node_count; i++)
+        for (int k = 0; k < file->nodes[i].output_count; k++)
+            if (file->nodes[i].outputs[k].size)
+                im->values[im->value_count++] = (cn_value){.name = file->nodes[i].outputs[k]};
+    qsort(im->values, (size_t)im->value_count, sizeof *im->values, by_name);
+    for (int i = 0; i + 1 < im->value_count; i++)
+        if (cn_span_equal(im->values[i].name, im->values[i + 1].name))
+            return cn_fail(im->err, CN_ERR_FORMAT, "%.100s: two values are called %s", file->path,
+                           cn_span_text(im->values[i].name, text));
+    /* Up to IR 3 initializers are inputs, too. */
+    const int made = im->value_count;
+    for (int i = 0; i < file->input_count; i++) {
+        const cn_value key = {.name = file->inputs[i].name};
+        if (!bsearch(&key, im->values, (size_t)made, sizeof key, by_name))
+            im->values[im->value_count++] = key;
+    }
+    qsort(im->values, (size_t)im->value_count, sizeof *im->values, by_name);
+    return CN_OK;
+}
+
+cn_value *cn_import_input(cn_importer *im, int i)
+{
+    return i < im->node->input_count ? find_value(im, im->node->inputs[i]) : NULL;
+}
+
+cn_value *cn_import_output(cn_importer *im, int i)
+{
+    return i < im->node->output_count ? find_value(im, im->node->outputs[i]) : NULL;
+}
+
+cn_status cn_import_constant(cn_importer *im, int i, cn_onnx_constant **c)
+{
+    const cn_value *v = cn_import_input(im, i);
+    *c = NULL;
+    if (!v) return CN_OK;
+    if (v->kind != CN_VALUE_CONSTANT)
+        return cn_import_fail(im, CN_ERR_UNSUPPORTED, "input %d is no constant", i);
+    *c = v->constant;
+    return cn_constant_load(im, *c);
+}
+
+cn_status cn_import_ints(cn_importer *im, int i, const char *attribute, int64_t *out, int most,
+                         int *count)
+{
+    cn_onnx_constant *c = NULL;
+    *count = 0;
+    if (attribute && cn_onnx_find(im->node, attribute)) {
+        *count = cn_onnx_int_list(im->node, attribute, out, most);
+        return *count < 0 ? cn_import_fail(im, CN_ERR_FORMAT, "%s: more than %d", attribute, most)
+                          : CN_OK;
+    }
+    cn_status status = cn_import_constant(im, i, &c);
+    if (status != CN_OK || !c) return status;
+    if (c->real || c->count > (size_t)most)
+        return cn_import_fail(im, CN_ERR_FORMAT, "input %d: expected at most %d integers", i, most);
+    *count = (int)c->count;
+    for (int k = 0; k < *count; k++) {
+        if (c->of_batch && c->of_batch[k])
+            return cn_import_fail(im, CN_ERR_UNSUPPORTED,
+                                  "a calculation with the number of examples");
+        out[k] = c->ints[k];
+    }
+    return CN_OK;
+}
+
+cn_status cn_import_tensor(cn_importer *im, int i, int rank, const cn_value **v)
+{
+    *v = cn_import_input(im, i);
+    if (!*v || (*v)->kind != CN_VALUE_TENSOR)
+        return cn_import_fail(im, CN_ERR_UNSUPPORTED, "input %d is %s", i,
+                              *v ? "a constant, expected a tensor" : "missing");
+    if (rank >= 0 && (*v)->layout.rank != rank)
+        return cn_import_fail(im, CN_ERR_UNSUPPORTED, "input %d has rank %d, expected %d", i,
+                              (*v)->layout.rank + 1, rank + 1);
+    return CN_OK;
+}
+
+/* ---- layers */
+
+/* "layer1.0.conv1" of "layer1.0.conv1.weight", where that can be a layer's name and is not taken.
+ */
+static const char *layer_name(const cn_importer *im, const cn_onnx_constant *weight,
+                              char name[CN_NAME_SIZE])
+{
+    static const char allowed[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-./";
+    static const char ending[] = ".weight";
+    if (!weight) return NULL;
+    size_t n = weight->tensor.name.size;
+    const size_t tail = sizeof ending - 1;
+    if (n > tail && memcmp(weight->tensor.name.bytes + n - tail, ending, tail) == 0) n -= tail;
+    if (n == 0 || n >= CN_NAME_SIZE) return NULL;
+    memcpy(name, weight->tensor.name.bytes, n);
+    name[n] = '\0';
+    if (strspn(name, allowed) != n || strcmp(name, "input") == 0) return NULL;
+    for (int i = 0; i < im->model->layer_count; i++)
+        if (strcmp(im->model->layers[i].name, name) == 0) return NULL;
+    return name;
+}
+
+/* A layer that does the same to the same input: what two values are moved by alike is moved once.
+ */
+static cn_node find_layer(const cn_importer *im, const cn_layer_type *type, const void *options,
+                          cn_node x)
+{
+    for (cn_node i = im->model->layer_count - 1; i > x && type->options; i--) {
+        const cn_layer *layer = &im->model->layers[i];
+        if (layer->type != type || layer->inputs[0] != x) continue;
+        bool same = true;
+        for (const cn_option *o = type->options; o->name && same; o++) {
+            double a[4], b[4];
+            const int n = cn_option_get(o, options, a);
+            cn_option_get(o, layer->options, b);
+            same = memcmp(a, b, (size_t)n * sizeof *a) == 0;
+        }
+        if (same) return i;
+    }
+    return -1;
+}
+
+cn_status cn_import_add(cn_importer *im, const char *type_name, const void *options,
+                        const cn_node *x, int count, const cn_onnx_constant *weight, cn_node *node)
+{
+    char name[CN_NAME_SIZE];
+    const cn_layer_type *type = cn_layer_type_find(type_name);
+    const bool moves = type == &cn_reshape_type || type == &cn_transpose_type;
+    const cn_node found = moves ? find_layer(im, type, options, x[0]) : -1;
+    if (found >= 0) {
+        *node = found;
+        return CN_OK;
+    }
+    const cn_node made =
+        cn_model_add(im->model, type, options, layer_name(im, weight, name), x, count);
+    if (made < 0)
+        return cn_import_fail(im, im->model->error.status, "%.150s", im->model->error.text);
+    *node = made;
+    return CN_OK;
+}
+
+cn_status cn_import_map(cn_importer *im, const char *type, const void *options, const cn_value *x,
+                        cn_value *y)
+{
+    cn_value made = *x;
+    cn_status status = cn_import_add(im, type, options, &x->node, 1, NULL, &made.node);
+    if (status != CN_OK) return status;
+    y->kind = CN_VALUE_TENSOR;
+    y->node = made.node;
+    y->layout = made.layout;
+    return CN_OK;
+}
+
+/* ---- weights */
+
+cn_status cn_import_fill(cn_importer *im, cn_node node, const char *role, cn_onnx_constant *c,
+                         cn_fill **fill)
+{
+    if (im->fill_count == im->fill_capacity) {
+        const int capacity = im->fill_capacity ? 2 * im->fill_capacity : 64;
+        cn_fill *more = cn_allocate((size_t)capacity, sizeof *more, im->file->path, im->err);
+        if (!more) return CN_ERR_MEMORY;
+        if (im->fill_count) memcpy(more, im->fills, (size_t)im->fill_count * sizeof *more);
+        cn_release(im->fills);
+        im->fills = more;
+        im->fill_capacity = capacity;
+    }
+    *fill = &im->fills[im->fill_count++];
+    **fill = (cn_fill){.node = node, .role = role, .constant = c, .factor = 1};
+    return CN_OK;
+}
+
+void cn_fill_axis(cn_fill *fill, size_t count, size_t stride)
+{
+    fill->count[fill->axes] = count;
+    fill->stride[fill->axes++] = stride;
+}
+
+/* Elements that the walk takes, and the last that it looks at. */
+static bool fits(const cn_fill *fill, size_t n)
+{
+    size_t count = 1, last = 0;
+    for (int k = 0; k < fill->axes; k++) {
+        count *= fill->count[k];
+        last += (fill->count[k] - 1) * fill->stride[k];
+    }
+    return count == n && last < fill->constant->count;
+}
+
+static void copy_weight(const cn_fill *fill, const float *from, float *to, size_t n)
+{
+    size_t index[CN_FILL_AXES] = {0}, at = 0;
+    for (size_t i = 0; i < n; i++) {
+        to[i] = fill->factor * from[at];
+        for (int k = fill->axes - 1; k >= 0; k--) {
+            at += fill->stride[k];
+            if (++index[k] < fill->count[k]) break;
+            at -= fill->stride[k] * fill->count[k];
+            index[k] = 0;
+        }
+    }
+}
+
+/* Fills the weight of the finished model; its constant is given back if nothing else holds it. */
+static cn_status run_fill(cn_importer *im, cn_model *m, const cn_fill *fill, cn_node node)
+{
+    const cn_layer *layer = &m->layers[node];
+    const bool loaded = fill->constant->loaded;
+    for (int j = 0; j < layer->weight_count; j++) {
+        const cn_weight *weight = &layer->weights[j];
+        if (strcmp(weight->role, fill->role) != 0) continue;
+        const size_t n = cn_shape_count(&weight->shape);
+        if (!fill->constant->real || !fits(fill, n))
+            return cn_fail(im->err, CN_ERR_FORMAT,
+                           "%.80s: the %s of %.60s has not the shape that its layer needs",
+                           im->file->path, weight->role, layer->name);
+        cn_status status = cn_constant_load(im, fill->constant);
+        if (status != CN_OK) return status;
+        copy_weight(fill, fill->constant->reals, m->block + weight->offset, n);
+        if (!loaded) {
+            cn_release(fill->constant->reals);
+            fill->constant->reals = NULL;
+            fill->constant->loaded = false;
+        }
+        return CN_OK;
+    }
+    return CN_OK;
+}
+
+/* ---- input and output */
+
+/* Is what reads the input a Transpose from channels last to channels first? */
+static bool is_turned(const cn_onnx_file *file, cn_span name)
+{
+    int64_t perm[CN_ONNX_RANK];
+    for (int i = 0; i < file->node_count; i++) {
+        const cn_onnx_node *node = &file->nodes[i];
+        if (node->input_count < 1 || !cn_span_equal(node->inputs[0], name)) continue;
+        if (!cn_span_is(node->op, "Transpose")) continue;
+        return cn_onnx_int_list(node, "perm", perm, CN_ONNX_RANK) == 4 && perm[1] == 3;
+    }
+    return false;
+}
+
+static cn_status add_input(cn_importer *im, const cn_onnx_port *port)
+{
+    char name[CN_SPAN_TEXT];
+    const int rank = port->rank - 1;
+    int shape[3] = {1, 1, 1}, dims[3] = {0};
+    cn_span_text(port->name, name);
+    if (!port->has_shape || rank < 1 || rank > 3)
+        return cn_import_fail(im, CN_ERR_UNSUPPORTED,
+                              "input %s has rank %d, expected 2 to 4: (m, C, H, W)", name,
+                              port->rank);
+    for (int k = 0; k < rank; k++) {
+        if (port->dims[k + 1] < 1)
+            return cn_import_fail(im, CN_ERR_UNSUPPORTED,
+                                  "input %s: axis %d has no fixed size, which only the first may",
+                                  name, k + 1);
+        dims[k] = (int)port->dims[k + 1];
+    }
+    /* (C, H, W), or (H, W, C) of TensorFlow's; (C, W); (C). */
+    const bool last = rank == 3 && (is_turned(im->file, port->name) ||
+                                    (dims[2] <= 4 && dims[0] > 4 && dims[1] > 4));
+    static const int as_it_is[] = {0, 1, 2}, turned[] = {1, 2, 0}, line[] = {1, 0};
+    const int *order = rank == 3 && !last ? turned : rank == 2 ? line : as_it_is;
+    for (int k = 0; k < rank; k++) shape[3 - rank + k] = dims[order[k]];
+    im->batch = port->dims[0];
+    cn_status status = cn_model_create(&im->model, shape, im->err);
+    if (status != CN_OK) return status;
+    cn_value *v = find_value(im, port->name);
+    v->kind = CN_VALUE_TENSOR;
+    v->node = cn_input(im->model);
+    cn_layout_set(&v->layout, rank, dims, order);
+    return CN_OK;
+}
+
+static cn_status add_inputs(cn_importer *im)
+{
+    const cn_onnx_file *file = im->file;
+    const cn_onnx_port *input = NULL;
+    int count = 0;
+    for (int i = 0; i < file->tensor_count; i++) {
+        cn_value *v = find_value(im, file->tensors[i].name);
+        cn_onnx_constant *c = cn_allocate(1, sizeof *c, file->path, im->err);
+        if (!v || !c) {
+            cn_release(c);
+            return v ? CN_ERR_MEMORY
+                     : cn_import_fail(im, CN_ERR_FORMAT, "an initializer without a name");
+        }
+        *c = (cn_onnx_constant){.real = cn_onnx_type_is_real(file->tensors[i].type),
+                                .learnt = true,
+                                .tensor = file->tensors[i],
+                                .rank = file->tensors[i].rank,
+                                .count = file->tensors[i].count,
+                                .next = im->constants};
+        memcpy(c->dims, file->tensors[i].dims, sizeof c->dims);
+        im->constants = c;
+        v->kind = CN_VALUE_CONSTANT;
+        v->constant = c;
+    }
+    for (int i = 0; i < file->input_count; i++) {
+        const cn_value *v = find_value(im, file->inputs[i].name);
+        if (!v) return cn_import_fail(im, CN_ERR_FORMAT, "an input without a name");
+        if (v->kind != CN_VALUE_NONE) continue;
+        input = &file->inputs[i];
+        count++;
+    }
+    if (count != 1) return cn_import_fail(im, CN_ERR_UNSUPPORTED, "%d inputs, expected one", count);
+    if (file->output_count != 1)
+        return cn_import_fail(im, CN_ERR_UNSUPPORTED, "%d outputs, expected one",
+                              file->output_count);
+    return add_input(im, input);
+}
+
+/* ---- the walk */
+
+static const cn_operator *find_operator(const cn_onnx_node *node)
+{
+    static const cn_operator *const tables[] = {
+        cn_operators_conv,    cn_operators_pool,  cn_operators_norm,
+        cn_operators_element, cn_operators_shape, cn_operators_binary,
+    };
+    if (node->domain.size && !cn_span_is(node->domain, "ai.onnx")) return NULL;
+    for (size_t t = 0; t < sizeof tables / sizeof *tables; t++)
+        for (const cn_operator *op = tables[t]; op->name; op++)
+            if (cn_span_is(node->op, op->name)) return op;
+    return NULL;
+}
+
+/* Marks the nodes that the output depends on, from the last to the first. */
+static cn_status mark_needed(cn_importer *im, bool *needed)
+{
+    const cn_onnx_file *file = im->file;
+    bool *read = cn_allocate((size_t)im->value_count + 1, sizeof *read, file->path, im->err);
+    if (!read) return CN_ERR_MEMORY;
+    const cn_value *output = find_value(im, file->outputs[0].name);
+    if (output) read[output - im->values] = true;
+    for (int i = file->node_count - 1; i >= 0; i--) {
+        const cn_onnx_node *node = &file->nodes[i];
+        for (int k = 0; k < node->output_count; k++) {
+            const cn_value *v = find_value(im, node->outputs[k]);
+            needed[i] = needed[i] || (v && read[v - im->values]);
+        }
+        for (int k = 0; needed[i] && k < node->input_count; k++) {
+            const cn_value *v = find_value(im, node->inputs[k]);
+            if (v) read[v - im->values] = true;
+        }
+    }
+    cn_release(read);
+    return output ? CN_OK : cn_import_fail(im, CN_ERR_FORMAT, "nothing makes the output");
+}
+
+/* Adds the node to the list of what is missing. */
+static void note_missing(cn_importer *im, const char *why)
+{
+    char name[CN_SPAN_TEXT], op[CN_SPAN_TEXT];
+    const size_t used = strlen(im->missing), room = sizeof im->missing - used;
+    if (im->unsupported.status == CN_OK)
+        cn_fail(&im->unsupported, CN_ERR_UNSUPPORTED, "%.200s", why);
+    if (room < 8) return;
+    node_name(im->node, name);
+    const int n = snprintf(im->missing + used, room, "%s%.30s (%.40s)", used ? ", " : "",
+                           cn_span_text(im->node->op, op), name);
+    if (n >= (int)room) memcpy(im->missing + sizeof im->missing - 4, "...", 4);
+}
+
+static void set_outputs(cn_importer *im, cn_value_kind kind)
+{
+    for (int k = 0; k < im->node->output_count; k++) {
+        cn_value *v = cn_import_output(im, k);
+        if (v) v->kind = kind;
+    }
+}
+
+static cn_status check_inputs(cn_importer *im, const cn_onnx_node *node, bool *constant,
+                              bool *unknown)
+{
+    char name[CN_SPAN_TEXT];
+    *constant = true;
+    *unknown = false;
+    for (int k = 0; k < node->input_count; k++) {
+        const cn_value *v = find_value(im, node->inputs[k]);
+        if (node->inputs[k].size == 0) continue;
+        if (!v || v->kind == CN_VALUE_NONE)
+            return cn_import_fail(im, CN_ERR_FORMAT, "reads %s, which nothing before it makes",
+                                  cn_span_text(node->inputs[k], name));
+        *constant = *constant && v->kind == CN_VALUE_CONSTANT;
+        *unknown = *unknown || v->kind == CN_VALUE_UNKNOWN;
+    }
+    return CN_OK;
+}
+
+static cn_status import_node(cn_importer *im, const cn_onnx_node *node)
+{
+    bool constant, unknown;
+    const cn_operator *op = find_operator(node);
+    im->node = node;
+    cn_status status = check_inputs(im, node, &constant, &unknown);
+    if (status != CN_OK) return status;
+    const bool folded = constant && cn_folds(node);
+    if (!unknown && (folded || (op && op->import))) {
+        status = folded ? cn_fold(im, node) : op->import(im, node);
+        if (status != CN_ERR_UNSUPPORTED) return status;
+        note_missing(im, im->err->text);
+    } else if (!op) {
+        note_missing(im, "");
+    }
+    set_outputs(im, CN_VALUE_UNKNOWN);
+    return CN_OK;
+}
+
+static cn_status import_nodes(cn_importer *im)
+{
+    const cn_onnx_file *file = im->file;
+    bool *needed = cn_allocate((size_t)file->node_count + 1, sizeof *needed, file->path, im->err);
+    if (!needed) return CN_ERR_MEMORY;
+    cn_status status = mark_needed(im, needed);
+    for (int i = 0; i < file->node_count && status == CN_OK; i++)
+        if (needed[i]) status = import_node(im, &file->nodes[i]);
+    im->node = NULL;
+    cn_release(needed);
+    if (status != CN_OK || im->unsupported.status == CN_OK) return status;
+    if (!strchr(im->missing, ',') && im->unsupported.text[0])
+        return cn_fail(im->err, CN_ERR_UNSUPPORTED, "%s", im->unsupported.text);
+    return cn_fail(im->err, CN_ERR_UNSUPPORTED, "%.80s: not supported: %s", file->path,
+                   im->missing);
+}
+
+/* ---- the finished model */
+
+/* Marks the layers that the output depends on. */
+static void mark_layers(const cn_model *m, cn_node output, bool *live)
+{
+    live[0] = live[output] = true;
+    for (int i = output; i > 0; i--)
+        for (int k = 0; live[i] && k < m->layers[i].input_count; k++)
+            live[m->layers[i].inputs[k]] = true;
+}
+
+/* Another model, of the layers that are needed; `place` says where each went. */
+static cn_status rebuild(cn_importer *im, cn_node output, cn_node *place, cn_model **made)
+{
+    const cn_model *from = im->model;
+    bool *live = cn_allocate((size_t)from->layer_count, sizeof *live, im->file->path, im->err);
+    if (!live) return CN_ERR_MEMORY;
+    mark_layers(from, output, live);
+    cn_status status = cn_model_create(made, from->layers[0].out.n, im->err);
+    for (int i = 1; i < from->layer_count && status == CN_OK; i++) {
+        const cn_layer *layer = &from->layers[i];
+        char own[CN_NAME_SIZE];
+        cn_node inputs[CN_MAX_INPUTS];
+        place[i] = -1;
+        if (!live[i]) continue;
+        for (int k = 0; k < layer->input_count; k++) inputs[k] = place[layer->inputs[k]];
+        /* A name that the type would have been given is given anew. */
+        snprintf(own, sizeof own, "%.50s_", layer->type->name);
+        const bool named = strncmp(layer->name, own, strlen(own)) != 0;
+        place[i] = cn_model_add(*made, layer->type, layer->options, named ? layer->name : NULL,
+                                inputs, layer->input_count);
+        if (place[i] < 0)
+            status = cn_fail(im->err, (*made)->error.status, "%.80s: %.160s", im->file->path,
+                             (*made)->error.text);
+    }
+    cn_release(live);
+    return status;
+}
+
+static cn_status finish(cn_importer *im, bool outline, cn_model **model)
+{
+    cn_model *made = NULL;
+    const cn_value *output = find_value(im, im->file->outputs[0].name);
+    if (!output || output->kind != CN_VALUE_TENSOR)
+        return cn_import_fail(im, CN_ERR_FORMAT, "the output does not depend on the input");
+    cn_value y = *output;
+    /* A map of several channels comes out channels last, a row in its own order. */
+    int order[CN_ONNX_RANK] = {0, 1, 2, 3, 4, 5, 6, 7};
+    cn_status status = CN_OK;
+    if (y.layout.rank == 1) status = cn_value_order(im, &y, order);
+    cn_node *place = cn_allocate((size_t)im->model->layer_count, sizeof *place, "layers", im->err);
+    if (!place) status = CN_ERR_MEMORY;
+    if (status == CN_OK) status = rebuild(im, y.node, place, &made);
+    if (status == CN_OK) {
+        made->outline = outline;
+        status = cn_model_finish_zero(made, place[y.node], SIZE_MAX, im->err);
+    }
+    for (int i = 0; i < im->fill_count && status == CN_OK && !outline; i++)
+        if (place[im->fills[i].node] > 0)
+            status = run_fill(im, made, &im->fills[i], place[im->fills[i].node]);
+    cn_release(place);
+    if (status == CN_OK)
+        *model = made;
+    else
+        cn_model_free(made);
+    return status;
+}
+
+static cn_status import_graph(cn_importer *im, bool outline, cn_model **model)
+{
+    cn_status status = list_values(im);
+    if (status == CN_OK) status = add_inputs(im);
+    if (status == CN_OK) status = import_nodes(im);
+    if (status == CN_OK) status = finish(im, outline, model);
+    /* A caller's mistake while building is the file's here. */
+    if (status == CN_ERR_ARGUMENT || status == CN_ERR_SHAPE)
+        im->err->status = status = CN_ERR_FORMAT;
+    return status;
+}
+
+cn_status cn_onnx_import(cn_model **model, const cn_onnx_file *file, bool outline, cn_error *err)
+{
+    cn_error own = {CN_OK, ""};
+    cn_importer im = {.file = file, .err = err ? err : &own, .budget = FOLDED};
+    cn_status status = import_graph(&im, outline, model);
+    cn_constants_free(&im);
+    cn_model_free(im.model);
+    cn_release(im.fills);
+    cn_release(im.values);
+    return status;
+}
+
+cn_status cn_onnx_load(cn_model **model, const char *path, bool outline, cn_error *err)
+{
+    cn_onnx_file file = {.path = NULL};
+    cn_status status = cn_onnx_file_load(&file, path, err);
+    if (status != CN_OK) return status;
+    status = cn_onnx_import(model, &file, outline, err);
+    cn_onnx_file_free(&file);
+    return status;
+}

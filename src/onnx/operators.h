@@ -1,0 +1,43 @@
+/* operators.h - what the operators share. */
+#ifndef CN_OPERATORS_H
+#define CN_OPERATORS_H
+
+#include "onnx/import.h"
+
+/* The window of a convolution or a pooling over (H, W) or (W), from the node's attributes. */
+typedef struct cn_onnx_window {
+    int axes; /* 1 or 2 */
+    int kernel[2], stride[2], dilation[2];
+    int pads[4];  /* above, left, below, right: as asked for */
+    int extra[2]; /* rows below and columns on the right that ceil_mode adds to them */
+    int out[2];
+} cn_onnx_window;
+
+/* `kernel` (may be NULL) is the one of the weights, which an attribute may only repeat. */
+cn_status cn_onnx_window_read(cn_importer *im, const int shape[3], int axes, const int64_t *kernel,
+                              cn_onnx_window *w);
+/* One attribute of a number per axis into out[0..1], for one axis out[1] alone. */
+cn_status cn_onnx_axes_read(cn_importer *im, const char *name, int axes, int otherwise, int *out);
+
+/* Output i is a tensor of (C, H, W), or of (C, W) where `axes` is 1, in memory (H, W, C). */
+void cn_give_pixels(cn_importer *im, int axes, cn_node node, int h, int w, int c);
+/* Output i is a tensor with this layout. */
+void cn_give(cn_importer *im, int i, cn_node node, const cn_layout *layout);
+
+/* A logical axis from one that the file counts with the batch's, and from the end where it is
+ * negative; -1 for the batch's own and for what is none. */
+int cn_logical_axis(const cn_value *v, int64_t axis);
+/* Axes from input i or an attribute as marks; all of them where there are none. */
+cn_status cn_axes_read(cn_importer *im, const cn_value *v, int i, bool chosen[CN_ONNX_RANK]);
+
+/* The marked logical axes are moved to the end of memory, in their order, and the node gets a shape
+ * whose last extent is their product. */
+cn_status cn_value_trailing(cn_importer *im, cn_value *v, const bool *chosen, cn_node *node);
+/* The same for one. */
+cn_status cn_value_channels(cn_importer *im, cn_value *v, int axis, cn_node *node);
+
+/* A weight of one number per channel is filled from a constant of as many, or of one. */
+cn_status cn_fill_channels(cn_importer *im, cn_node node, const char *role, cn_onnx_constant *c,
+                           int channels);
+
+#endif

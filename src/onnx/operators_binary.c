@@ -1,0 +1,300 @@
+/*
+ * operators_binary.c - functions of two values.
+ *
+ * Of two tensors, the one with the smaller memory is moved to the order of the other, and both get
+ * the shapes that the layer spreads: up to three runs of axes, in each of which both have all
+ * elements, or one of them one. A constant is an array that is learnt, or, where it has a number
+ * per channel or one for all, a layer of its own kind.
+ */
+#include "onnx/operators.h"
+
+#include <string.h>
+
+/* ---- a constant on one side */
+
+/* The one number of a constant. */
+static bool is_number(const cn_onnx_constant *c, double *number)
+{
+    if (c->count != 1 || !c->loaded) return false;
+    *number = c->real ? (double)c->reals[0] : (double)c->ints[0];
+    return true;
+}
+
+static bool is(const char *a, const char *b)
+{
+    return strcmp(a, b) == 0;
+}
+
+static cn_status shift(cn_importer *im, const cn_value *x, double offset, cn_value *y)
+{
+    if (offset == 0) return cn_give(im, 0, x->node, &x->layout), CN_OK;
+    return cn_import_map(im, "shift", &(cn_shift_opts){.offset = offset}, x, y);
+}
+
+static cn_status scale(cn_importer *im, const cn_value *x, double factor, cn_value *y)
+{
+    if (factor == 1) return cn_give(im, 0, x->node, &x->layout), CN_OK;
+    return cn_import_map(im, "scale", &(cn_scale_opts){.factor = factor}, x, y);
+}
+
+/* x with a number; *done tells whether there is a layer for it. */
+static cn_status with_number(cn_importer *im, const char *type, const cn_value *x, double number,
+                             bool first, cn_value *y, bool *done)
+{
+    const bool two = number == 2 && !first && is(type, "power");
+    const cn_node both[] = {x->node, x->node};
+    cn_node node;
+    cn_status status = CN_OK;
+    *done = true;
+    if (is(type, "plus")) return shift(im, x, number, y);
+    if (is(type, "subtract") && !first) return shift(im, x, -number, y);
+    if (is(type, "multiply") && number != 0) return scale(im, x, number, y);
+    if (is(type, "divide") && !first && number != 0) return scale(im, x, 1 / number, y);
+    if (is(type, "maximum") && number == 0) return cn_import_map(im, "relu", NULL, x, y);
+    if (is(type, "subtract")) {
+        status = scale(im, x, -1, y);
+        return status == CN_OK ? shift(im, y, number, y) : status;
+    }
+    if (is(type, "power") && !first && number == 1) return shift(im, x, 0, y);
+    if (two) {
+        status = cn_import_add(im, "multiply", NULL, both, 2, NULL, &node);
+        if (status == CN_OK) cn_give(im, 0, node, &x->layout);
+        return status;
+    }
+    *done = false;
+    return CN_OK;
+}
+
+/* The one logical axis along which the constant has more than one element; -1 where there are more,
+ * or where it has more elements than the value along an axis. */
+static int axis_of(const cn_onnx_constant *c, const cn_layout *l)
+{
+    int found = -1;
+    for (int k = 0; k < c->rank; k++) {
+        const int axis = k - (c->rank - l->rank);
+        if (c->dims[k] == 1) continue;
+        if (found >= 0 || axis < 0 || c->dims[k] != l->dims[axis]) return -1;
+        found = axis;
+    }
+    return found;
+}
+
+/* A number per channel, which is the last axis of memory: a scale or a shift of each. */
+static cn_status with_channels(cn_importer *im, bool scales, const cn_value *given,
+                               cn_onnx_constant *c, int axis, float factor)
+{
+    cn_value v = *given;
+    cn_node x, y;
+    const cn_affine_opts o = {.no_scale = !scales, .no_shift = scales};
+    cn_status status = cn_value_channels(im, &v, axis, &x);
+    if (status == CN_OK) status = cn_import_add(im, "affine", &o, &x, 1, c, &y);
+    if (status == CN_OK)
+        status = cn_fill_channels(im, y, scales ? "weight" : "bias", c, v.layout.dims[axis]);
+    if (status != CN_OK) return status;
+    im->fills[im->fill_count - 1].factor = factor;
+    cn_give(im, 0, y, &v.layout);
+    return CN_OK;
+}
+
+/* The constant as a value of the model: an array, in channels-last order where it is an image. */
+static cn_status as_value(cn_importer *im, cn_onnx_constant *c, int rank, cn_value *v)
+{
+    static const int orders[4][3] = {{0}, {0}, {1, 0}, {1, 2, 0}};
+    int dims[CN_ONNX_RANK], shape[3] = {1, 1, 1};
+    size_t strides[CN_ONNX_RANK];
+    cn_fill *fill;
+    if (rank > 3 || c->rank > rank + 1 || (c->rank == rank + 1 && c->dims[0] != 1))
+        return cn_import_fail(im, CN_ERR_UNSUPPORTED, "a constant of rank %d with a batch",
+                              c->rank);
+    cn_constant_strides(c, strides);
+    for (int k = 0; k < rank; k++) {
+        const int own = k + c->rank - rank;
+        dims[k] = own < 0 ? 1 : (int)c->dims[own];
+    }
+    const int *order = orders[rank];
+    for (int k = 0; k < rank; k++) shape[3 - rank + k] = dims[order[k]];
+    const cn_constant_opts o = {
+        .size = {shape[0], shape[1]}, .channels = shape[2], .fixed = !c->learnt || c->count == 1};
+    const cn_node input = cn_input(im->model);
+    *v = (cn_value){.kind = CN_VALUE_TENSOR};
+    cn_status status = cn_import_add(im, "constant", &o, &input, 1, c, &v->node);
+    if (status == CN_OK) status = cn_import_fill(im, v->node, "weight", c, &fill);
+    if (status != CN_OK) return status;
+    for (int k = 0; k < rank; k++) {
+        const int own = order[k] + c->rank - rank;
+        cn_fill_axis(fill, own < 0 ? 1 : (size_t)c->dims[own], own < 0 ? 0 : strides[own]);
+    }
+    if (rank == 0) cn_fill_axis(fill, 1, 0);
+    cn_layout_set(&v->layout, rank, dims, order);
+    return CN_OK;
+}
+
+/* x with a constant, which is the first of the two where `first`. */
+static cn_status with_constant(cn_importer *im, const char *type, const cn_value *x,
+                               cn_onnx_constant *c, bool first, cn_value *y)
+{
+    double number;
+    bool done = false;
+    cn_value other;
+    cn_status status = c->count == 1 ? cn_constant_load(im, c) : CN_OK;
+    if (status != CN_OK) return status;
+    if (!c->real) return cn_import_fail(im, CN_ERR_UNSUPPORTED, "integers and fractions");
+    if (is_number(c, &number)) {
+        status = with_number(im, type, x, number, first, y, &done);
+        if (done || status != CN_OK) return status;
+    }
+    const int axis = c->rank <= x->layout.rank + 1 ? axis_of(c, &x->layout) : -1;
+    if (axis >= 0 && is(type, "multiply")) return with_channels(im, true, x, c, axis, 1);
+    if (axis >= 0 && is(type, "plus")) return with_channels(im, false, x, c, axis, 1);
+    if (axis >= 0 && is(type, "subtract") && !first)
+        return with_channels(im, false, x, c, axis, -1);
+    status = as_value(im, c, x->layout.rank, &other);
+    if (status != CN_OK) return status;
+    return first ? cn_import_binary(im, type, &other, x, y)
+                 : cn_import_binary(im, type, x, &other, y);
+}
+
+/* ---- two tensors */
+
+/* A gate: x sigmoid(x), and x hard_sigmoid(x), are layers of their own. */
+static cn_status gate(cn_importer *im, const cn_value *x, const cn_value *s, cn_value *y,
+                      bool *done)
+{
+    const cn_layer *layer = &im->model->layers[s->node];
+    const char *type = is(layer->type->name, "sigmoid")        ? "silu"
+                       : is(layer->type->name, "hard_sigmoid") ? "hard_swish"
+                                                               : NULL;
+    *done = type && layer->inputs[0] == x->node && cn_layout_same(&x->layout, &s->layout);
+    return *done ? cn_import_map(im, type, NULL, x, y) : CN_OK;
+}
+
+static bool same_dims(const cn_layout *a, const cn_layout *b)
+{
+    return a->rank == b->rank && memcmp(a->dims, b->dims, (size_t)a->rank * sizeof *a->dims) == 0;
+}
+
+/* The shapes of both for the layer: runs of axes, in memory's order, that are spread alike. */
+static bool shapes_of(const cn_layout *a, const cn_layout *b, const int *order, int shape[2][3])
+{
+    int runs[2][CN_ONNX_RANK], count = 0, last = -1;
+    for (int k = 0; k < a->rank; k++) {
+        const int u = a->dims[order[k]], v = b->dims[order[k]];
+        const int kind = u == v ? 0 : u == 1 ? 1 : 2;
+        if (u == 1 && v == 1) continue;
+        if (kind != last) runs[0][count] = runs[1][count] = 1, count++;
+        last = kind;
+        runs[0][count - 1] *= u;
+        runs[1][count - 1] *= v;
+    }
+    if (count > 3) return false;
+    for (int side = 0; side < 2; side++)
+        for (int k = 0; k < 3; k++)
+            shape[side][k] = k < 3 - count ? 1 : runs[side][k - (3 - count)];
+    return true;
+}
+
+/* Both in one order of logical axes: that of the larger, where it has one. */
+static cn_status align(cn_importer *im, cn_value *a, cn_value *b, int *order)
+{
+    cn_value *larger = cn_layout_count(&a->layout) >= cn_layout_count(&b->layout) ? a : b;
+    cn_value *smaller = larger == a ? b : a;
+    if (!cn_layout_order(&larger->layout, order) && !cn_layout_order(&smaller->layout, order))
+        for (int k = 0; k < a->layout.rank; k++) order[k] = k;
+    cn_status status = cn_value_order(im, larger, order);
+    return status == CN_OK ? cn_value_order(im, smaller, order) : status;
+}
+
+cn_status cn_import_binary(cn_importer *im, const char *type, const cn_value *first,
+                           const cn_value *second, cn_value *y)
+{
+    int order[CN_ONNX_RANK], shape[2][3], dims[CN_ONNX_RANK];
+    cn_value v[2] = {*first, *second};
+    cn_node x[2] = {v[0].node, v[1].node}, node;
+    const cn_layout *a = &v[0].layout, *b = &v[1].layout;
+    bool done = false;
+    cn_status status = CN_OK;
+    if (a->rank != b->rank)
+        return cn_import_fail(im, CN_ERR_UNSUPPORTED, "tensors of rank %d and %d", a->rank + 1,
+                              b->rank + 1);
+    for (int k = 0; k < a->rank; k++) {
+        if (a->dims[k] != b->dims[k] && a->dims[k] != 1 && b->dims[k] != 1)
+            return cn_import_fail(im, CN_ERR_FORMAT, "axis %d has %d and %d elements", k + 1,
+                                  a->dims[k], b->dims[k]);
+        dims[k] = a->dims[k] > b->dims[k] ? a->dims[k] : b->dims[k];
+    }
+    if (is(type, "multiply")) status = gate(im, &v[0], &v[1], y, &done);
+    if (is(type, "multiply") && !done && status == CN_OK) status = gate(im, &v[1], &v[0], y, &done);
+    if (done || status != CN_OK) return status;
+    const bool equal = same_dims(a, b);
+    if (!equal || !cn_layout_same(a, b)) status = align(im, &v[0], &v[1], order);
+    if (status != CN_OK) return status;
+    const cn_shape *out[2] = {&im->model->layers[v[0].node].out, &im->model->layers[v[1].node].out};
+    x[0] = v[0].node, x[1] = v[1].node;
+    const bool alike = out[0]->rank == out[1]->rank &&
+                       memcmp(out[0]->n, out[1]->n, (size_t)out[0]->rank * sizeof(int)) == 0;
+    if (!equal && !shapes_of(a, b, order, shape))
+        return cn_import_fail(im, CN_ERR_UNSUPPORTED, "axes spread in more than three runs");
+    for (int k = 0; k < 2 && status == CN_OK; k++) {
+        if (!equal)
+            status = cn_value_image(im, &v[k], shape[k][0], shape[k][1], shape[k][2], &x[k]);
+        else if (!alike)
+            status = cn_value_row(im, &v[k], &x[k]);
+    }
+    if (status == CN_OK && equal && is(type, "plus")) type = "add";
+    if (status == CN_OK) status = cn_import_add(im, type, NULL, x, 2, NULL, &node);
+    if (status != CN_OK) return status;
+    y->kind = CN_VALUE_TENSOR;
+    y->node = node;
+    if (equal)
+        y->layout = v[0].layout;
+    else
+        cn_layout_set(&y->layout, a->rank, dims, order);
+    return CN_OK;
+}
+
+/* ---- operators */
+
+/* Two of the values, each a tensor or a constant; `b` may be what was made before. */
+static cn_status of_two(cn_importer *im, const char *type, const cn_value *a, const cn_value *b,
+                        cn_value *y)
+{
+    const cn_value u = *a, v = *b; /* y may be one of them */
+    if (u.kind == CN_VALUE_CONSTANT) return with_constant(im, type, &v, u.constant, true, y);
+    if (v.kind == CN_VALUE_CONSTANT) return with_constant(im, type, &u, v.constant, false, y);
+    return cn_import_binary(im, type, &u, &v, y);
+}
+
+static cn_status import_binary(cn_importer *im, const cn_onnx_node *node)
+{
+    static const struct {
+        const char *op, *type;
+    } names[] = {
+        {"Add", "plus"},    {"Sub", "subtract"}, {"Mul", "multiply"}, {"Div", "divide"},
+        {"Max", "maximum"}, {"Min", "minimum"},  {"Pow", "power"},    {"Sum", "plus"},
+    };
+    const char *type = NULL;
+    cn_value *y = cn_import_output(im, 0), sum;
+    if (!y) return cn_import_fail(im, CN_ERR_FORMAT, "no output");
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (cn_span_is(node->op, names[i].op)) type = names[i].type;
+    const cn_value *first = cn_import_input(im, 0);
+    if (!first || !type) return cn_import_fail(im, CN_ERR_FORMAT, "no input");
+    sum = *first;
+    if (node->input_count == 1) cn_give(im, 0, sum.node, &sum.layout);
+    for (int i = 1; i < node->input_count; i++) {
+        const cn_value *next = cn_import_input(im, i);
+        if (!next) return cn_import_fail(im, CN_ERR_FORMAT, "input %d is missing", i);
+        if (sum.kind == CN_VALUE_CONSTANT && next->kind == CN_VALUE_CONSTANT)
+            return cn_import_fail(im, CN_ERR_UNSUPPORTED, "several constants");
+        cn_status status = of_two(im, type, &sum, next, y);
+        if (status != CN_OK) return status;
+        sum = *y;
+    }
+    return CN_OK;
+}
+
+const cn_operator cn_operators_binary[] = {
+    {"Add", import_binary}, {"Sub", import_binary}, {"Mul", import_binary},
+    {"Div", import_binary}, {"Max", import_binary}, {"Min", import_binary},
+    {"Pow", import_binary}, {"Sum", import_binary}, {NULL, NULL},
+};

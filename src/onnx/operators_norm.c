@@ -1,0 +1,184 @@
+/* operators_norm.c - normalizations, and functions along an axis. */
+#include "onnx/operators.h"
+
+#include <string.h>
+
+/* Input i as a constant that need not be loaded; an error where it is left out. */
+static cn_status parameter(cn_importer *im, int i, cn_onnx_constant **c)
+{
+    const cn_value *v = cn_import_input(im, i);
+    if (!v || v->kind != CN_VALUE_CONSTANT || !v->constant->real)
+        return cn_import_fail(im, CN_ERR_UNSUPPORTED, "input %d is no constant of fractions", i);
+    *c = v->constant;
+    return CN_OK;
+}
+
+static cn_status import_batch_norm(cn_importer *im, const cn_onnx_node *node)
+{
+    static const char *const roles[] = {"weight", "bias", "running_mean", "running_var"};
+    const cn_value *given;
+    cn_onnx_constant *c[4];
+    cn_node x, y;
+    cn_status status = cn_import_tensor(im, 0, -1, &given);
+    for (int i = 0; i < 4 && status == CN_OK; i++) status = parameter(im, i + 1, &c[i]);
+    if (status != CN_OK) return status;
+    if (given->layout.rank < 1) return cn_import_fail(im, CN_ERR_FORMAT, "no channels");
+    cn_value v = *given;
+    const double momentum = (double)cn_onnx_float(node, "momentum", 0.9f);
+    const cn_batch_norm_opts o = {.momentum = momentum > 0 && momentum < 1 ? momentum : 0.9,
+                                  .epsilon = (double)cn_onnx_float(node, "epsilon", 1e-5f)};
+    status = cn_value_channels(im, &v, 0, &x);
+    if (status == CN_OK) status = cn_import_add(im, "batch_norm", &o, &x, 1, c[0], &y);
+    for (int i = 0; i < 4 && status == CN_OK; i++)
+        status = cn_fill_channels(im, y, roles[i], c[i], v.layout.dims[0]);
+    if (status == CN_OK) cn_give(im, 0, y, &v.layout);
+    return status;
+}
+
+/* ---- over groups of channels */
+
+/* Instance norm is group norm with a group for every channel. What a group has beside pixels, such
+ * as channels that a Reshape put together, lies after the groups' axis where it comes from an
+ * image: then nothing moves. */
+static cn_status group_norm(cn_importer *im, int groups, int channels, cn_onnx_constant *scale,
+                            cn_onnx_constant *shift)
+{
+    const cn_value *given;
+    cn_node x, y;
+    cn_fill *fill;
+    cn_status status = cn_import_tensor(im, 0, -1, &given);
+    if (status != CN_OK) return status;
+    cn_value v = *given;
+    const cn_group_norm_opts o = {.groups = groups,
+                                  .epsilon = (double)cn_onnx_float(im->node, "epsilon", 1e-5f)};
+    if (groups < 1 || channels % groups)
+        return cn_import_fail(im, CN_ERR_FORMAT, "%d groups of %d channels", groups, channels);
+    status = cn_value_channels(im, &v, 0, &x);
+    if (status == CN_OK && im->model->layers[x].out.rank != 3)
+        status = cn_value_image(im, &v, 1, (int)(cn_layout_count(&v.layout) / (size_t)channels),
+                                channels, &x);
+    if (status == CN_OK) status = cn_import_add(im, "group_norm", &o, &x, 1, scale, &y);
+    for (int i = 0; i < 2 && status == CN_OK; i++) {
+        cn_onnx_constant *c = i ? shift : scale;
+        const char *role = i ? "bias" : "weight";
+        if (c->count != (size_t)groups || groups == channels) {
+            status = cn_fill_channels(im, y, role, c, channels);
+            continue;
+        }
+        status = cn_import_fill(im, y, role, c, &fill); /* one number per group */
+        if (status == CN_OK) cn_fill_axis(fill, (size_t)groups, 1);
+        if (status == CN_OK) cn_fill_axis(fill, (size_t)(channels / groups), 0);
+    }
+    if (status == CN_OK) cn_give(im, 0, y, &v.layout);
+    return status;
+}
+
+static cn_status import_instance_norm(cn_importer *im, const cn_onnx_node *node)
+{
+    const cn_value *v;
+    cn_onnx_constant *scale, *shift;
+    (void)node;
+    cn_status status = cn_import_tensor(im, 0, -1, &v);
+    if (status == CN_OK) status = parameter(im, 1, &scale);
+    if (status == CN_OK) status = parameter(im, 2, &shift);
+    if (status != CN_OK) return status;
+    if (v->layout.rank < 1) return cn_import_fail(im, CN_ERR_FORMAT, "no channels");
+    return group_norm(im, v->layout.dims[0], v->layout.dims[0], scale, shift);
+}
+
+static cn_status import_group_norm(cn_importer *im, const cn_onnx_node *node)
+{
+    const cn_value *v;
+    cn_onnx_constant *scale, *shift;
+    const int64_t groups = cn_onnx_int(node, "num_groups", 0);
+    cn_status status = cn_import_tensor(im, 0, -1, &v);
+    if (status == CN_OK) status = parameter(im, 1, &scale);
+    if (status == CN_OK) status = parameter(im, 2, &shift);
+    if (status != CN_OK) return status;
+    if (v->layout.rank < 1 || groups < 1 || groups > v->layout.dims[0])
+        return cn_import_fail(im, CN_ERR_FORMAT, "%lld groups", (long long)groups);
+    return group_norm(im, (int)groups, v->layout.dims[0], scale, shift);
+}
+
+/* ---- over the last axes */
+
+/* A parameter of the normalized axes' shape, in the order of memory: they are its last axes. */
+static cn_status fill_trailing(cn_importer *im, cn_node node, const char *role, cn_onnx_constant *c,
+                               const cn_layout *l, int axis)
+{
+    cn_fill *fill;
+    size_t strides[CN_AXES] = {0}, stride = 1, count = 1;
+    bool own[CN_AXES] = {false};
+    for (int k = l->rank - 1; k >= axis; k--)
+        for (int j = l->parts[k] - 1; j >= 0; j--) {
+            const int at = l->part[k][j];
+            strides[at] = stride;
+            stride *= (size_t)l->size[at];
+            own[at] = true;
+        }
+    cn_status status = cn_import_fill(im, node, role, c, &fill);
+    if (status != CN_OK) return status;
+    for (int at = 0; at < l->axes; at++) count += own[at];
+    if (count > CN_FILL_AXES || c->count != stride)
+        return cn_import_fail(im, CN_ERR_UNSUPPORTED, "%s of %zu numbers", role, c->count);
+    for (int at = 0; at < l->axes; at++)
+        if (own[at]) cn_fill_axis(fill, (size_t)l->size[at], strides[at]);
+    if (fill->axes == 0) cn_fill_axis(fill, 1, 0);
+    return CN_OK;
+}
+
+static cn_status import_layer_norm(cn_importer *im, const cn_onnx_node *node)
+{
+    const cn_value *given;
+    cn_onnx_constant *scale, *shift = NULL;
+    cn_node x, y;
+    bool chosen[CN_ONNX_RANK] = {false};
+    cn_status status = cn_import_tensor(im, 0, -1, &given);
+    if (status == CN_OK) status = parameter(im, 1, &scale);
+    if (status == CN_OK && cn_import_input(im, 2)) status = parameter(im, 2, &shift);
+    if (status != CN_OK) return status;
+    for (int k = 1; k < node->output_count; k++)
+        if (node->outputs[k].size)
+            return cn_import_fail(im, CN_ERR_UNSUPPORTED, "the mean as an output");
+    cn_value v = *given;
+    const int axis = cn_logical_axis(&v, cn_onnx_int(node, "axis", -1));
+    if (axis < 0) return cn_import_fail(im, CN_ERR_UNSUPPORTED, "over the examples of a batch");
+    for (int k = axis; k < v.layout.rank; k++) chosen[k] = true;
+    const cn_layer_norm_opts o = {.epsilon = (double)cn_onnx_float(node, "epsilon", 1e-5f),
+                                  .no_shift = !shift};
+    status = cn_value_trailing(im, &v, chosen, &x);
+    if (status == CN_OK) status = cn_import_add(im, "layer_norm", &o, &x, 1, scale, &y);
+    if (status == CN_OK) status = fill_trailing(im, y, "weight", scale, &v.layout, axis);
+    if (status == CN_OK && shift) status = fill_trailing(im, y, "bias", shift, &v.layout, axis);
+    if (status == CN_OK) cn_give(im, 0, y, &v.layout);
+    return status;
+}
+
+/* Before version 13 the axes from `axis` on are one, as if flattened. */
+static cn_status import_softmax(cn_importer *im, const cn_onnx_node *node)
+{
+    const cn_value *given;
+    cn_node x, y;
+    const bool old = im->file->opset < 13;
+    bool chosen[CN_ONNX_RANK] = {false};
+    cn_status status = cn_import_tensor(im, 0, -1, &given);
+    if (status != CN_OK) return status;
+    cn_value v = *given;
+    const int axis = cn_logical_axis(&v, cn_onnx_int(node, "axis", old ? 1 : -1));
+    if (axis < 0) return cn_import_fail(im, CN_ERR_UNSUPPORTED, "over the examples of a batch");
+    for (int k = axis; k < (old ? v.layout.rank : axis + 1); k++) chosen[k] = true;
+    status = cn_value_trailing(im, &v, chosen, &x);
+    const char *type = cn_span_is(node->op, "LogSoftmax") ? "log_softmax" : "softmax";
+    if (status == CN_OK) status = cn_import_add(im, type, NULL, &x, 1, NULL, &y);
+    if (status == CN_OK) cn_give(im, 0, y, &v.layout);
+    return status;
+}
+
+const cn_operator cn_operators_norm[] = {
+    {"BatchNormalization", import_batch_norm},
+    {"InstanceNormalization", import_instance_norm},
+    {"GroupNormalization", import_group_norm},
+    {"LayerNormalization", import_layer_norm},
+    {"Softmax", import_softmax},
+    {NULL, NULL},
+};

@@ -1,0 +1,185 @@
+/*
+ * operators_pool.c - pooling, and reductions along axes.
+ *
+ * A reduction is a pooling over everything: the axes that go are moved to the front of memory, the
+ * others are its channels. The spatial axes of an image lie there already.
+ */
+#include "onnx/operators.h"
+
+#include <string.h>
+
+/* ---- windows */
+
+static cn_status import_pool(cn_importer *im, bool average)
+{
+    const cn_value *v;
+    cn_onnx_window w;
+    cn_node x;
+    int shape[3];
+    cn_status status = cn_import_tensor(im, 0, -1, &v);
+    if (status != CN_OK) return status;
+    const int axes = v->layout.rank - 1;
+    status = cn_value_pixels(im, v, &x, shape);
+    if (status == CN_OK) status = cn_onnx_window_read(im, shape, axes, NULL, &w);
+    if (status != CN_OK) return status;
+    if (axes == 1) w.kernel[0] = 1;
+    if (w.dilation[0] != 1 || w.dilation[1] != 1)
+        return cn_import_fail(im, CN_ERR_UNSUPPORTED, "dilation");
+    if (im->node->output_count > 1 && im->node->outputs[1].size)
+        return cn_import_fail(im, CN_ERR_UNSUPPORTED, "indices of the maxima");
+    /* Padding takes no part in ours; where it counts, it has to be there. */
+    if (average && cn_onnx_int(im->node, "count_include_pad", 0) &&
+        (w.pads[0] || w.pads[1] || w.pads[2] || w.pads[3])) {
+        cn_pads_opts pads = {.name = NULL};
+        memcpy(pads.pads, w.pads, sizeof pads.pads);
+        memset(w.pads, 0, sizeof w.pads);
+        status = cn_import_add(im, "zero_pad2d", &pads, &x, 1, NULL, &x);
+    }
+    cn_pool_opts o = {.size = {w.kernel[0], w.kernel[1]}, .stride = {w.stride[0], w.stride[1]}};
+    for (int k = 0; k < 4; k++) o.pads[k] = w.pads[k] + (k >= 2 ? w.extra[k - 2] : 0);
+    const char *type = average ? "average_pool" : "max_pool";
+    if (status == CN_OK) status = cn_import_add(im, type, &o, &x, 1, NULL, &x);
+    if (status != CN_OK) return status;
+    const int *out = im->model->layers[x].out.n;
+    cn_give_pixels(im, axes, x, out[0], out[1], out[2]);
+    return CN_OK;
+}
+
+static cn_status import_max_pool(cn_importer *im, const cn_onnx_node *node)
+{
+    (void)node;
+    return import_pool(im, false);
+}
+
+static cn_status import_average_pool(cn_importer *im, const cn_onnx_node *node)
+{
+    (void)node;
+    return import_pool(im, true);
+}
+
+/* ---- reductions */
+
+typedef enum reduction { MEAN, SUM, MAXIMUM, MINIMUM } reduction;
+
+/* The layers of a reduction over the first axis of (n, 1, c). */
+static cn_status add_reduction(cn_importer *im, reduction kind, int n, cn_node *node)
+{
+    const cn_pool_opts window = {.size = {n, 1}};
+    const cn_scale_opts minus = {.factor = -1}, times = {.factor = n};
+    cn_status status = CN_OK;
+    if (kind == MINIMUM) status = cn_import_add(im, "scale", &minus, node, 1, NULL, node);
+    if (status == CN_OK)
+        status = kind == MEAN || kind == SUM
+                     ? cn_import_add(im, "global_average_pool", NULL, node, 1, NULL, node)
+                     : cn_import_add(im, "max_pool", &window, node, 1, NULL, node);
+    if (status == CN_OK && kind == SUM && n > 1)
+        status = cn_import_add(im, "scale", &times, node, 1, NULL, node);
+    if (status == CN_OK && kind == MINIMUM)
+        status = cn_import_add(im, "scale", &minus, node, 1, NULL, node);
+    return status;
+}
+
+/* Takes the chosen axes out of the layout: they are the first of memory. */
+static void drop_axes(cn_layout *l, const bool *chosen, bool keep)
+{
+    int gone = 0, rank = 0;
+    for (int k = 0; k < l->rank; k++) gone += chosen[k] ? l->parts[k] : 0;
+    cn_layout from = *l;
+    l->axes -= gone;
+    memmove(l->size, l->size + gone, (size_t)l->axes * sizeof *l->size);
+    for (int k = 0; k < from.rank; k++) {
+        if (chosen[k] && !keep) continue;
+        l->dims[rank] = chosen[k] ? 1 : from.dims[k];
+        l->parts[rank] = chosen[k] ? 0 : from.parts[k];
+        for (int j = 0; j < l->parts[rank]; j++) l->part[rank][j] = from.part[k][j] - gone;
+        rank++;
+    }
+    l->rank = rank;
+}
+
+static cn_status reduce(cn_importer *im, const cn_value *given, const bool *chosen, bool keep,
+                        reduction kind)
+{
+    cn_value v = *given;
+    const cn_layout *l = &v.layout;
+    int order[CN_AXES], count = 0, n = 1;
+    bool own[CN_AXES] = {false};
+    for (int k = 0; k < l->rank; k++) {
+        for (int j = 0; chosen[k] && j < l->parts[k]; j++) own[l->part[k][j]] = true;
+        if (chosen[k]) n *= l->dims[k];
+    }
+    for (int at = 0; at < l->axes; at++)
+        if (own[at]) order[count++] = at;
+    for (int at = 0; at < l->axes; at++)
+        if (!own[at]) order[count++] = at;
+    cn_status status = cn_value_permute(im, &v, order);
+    cn_node x = v.node;
+    if (status == CN_OK) {
+        const cn_shape *out = &im->model->layers[v.node].out;
+        const int rest = (int)(cn_layout_count(&v.layout) / (size_t)n);
+        /* The image as it is will do for a mean. */
+        if (out->rank != 3 || out->n[2] != rest || (kind != MEAN && kind != SUM))
+            status = cn_value_image(im, &v, n, 1, rest, &x);
+    }
+    if (status == CN_OK) status = add_reduction(im, kind, n, &x);
+    if (status != CN_OK) return status;
+    /* Permuting may have joined axes: the chosen ones are those that make up n. */
+    drop_axes(&v.layout, chosen, keep);
+    cn_give(im, 0, x, &v.layout);
+    return CN_OK;
+}
+
+static cn_status import_reduce(cn_importer *im, reduction kind)
+{
+    const cn_value *v;
+    bool chosen[CN_ONNX_RANK];
+    cn_status status = cn_import_tensor(im, 0, -1, &v);
+    if (status == CN_OK) status = cn_axes_read(im, v, 1, chosen);
+    return status == CN_OK ? reduce(im, v, chosen, cn_onnx_int(im->node, "keepdims", 1) != 0, kind)
+                           : status;
+}
+
+#define REDUCTION(name, kind)                                        \
+    static cn_status name(cn_importer *im, const cn_onnx_node *node) \
+    {                                                                \
+        (void)node;                                                  \
+        return import_reduce(im, kind);                              \
+    }
+REDUCTION(import_reduce_mean, MEAN)
+REDUCTION(import_reduce_sum, SUM)
+REDUCTION(import_reduce_max, MAXIMUM)
+REDUCTION(import_reduce_min, MINIMUM)
+
+static cn_status import_global(cn_importer *im, reduction kind)
+{
+    const cn_value *v;
+    bool chosen[CN_ONNX_RANK] = {false};
+    cn_status status = cn_import_tensor(im, 0, -1, &v);
+    if (status != CN_OK) return status;
+    for (int k = 1; k < v->layout.rank; k++) chosen[k] = true;
+    return reduce(im, v, chosen, true, kind);
+}
+
+static cn_status import_global_average(cn_importer *im, const cn_onnx_node *node)
+{
+    (void)node;
+    return import_global(im, MEAN);
+}
+
+static cn_status import_global_max(cn_importer *im, const cn_onnx_node *node)
+{
+    (void)node;
+    return import_global(im, MAXIMUM);
+}
+
+const cn_operator cn_operators_pool[] = {
+    {"MaxPool", import_max_pool},
+    {"AveragePool", import_average_pool},
+    {"GlobalAveragePool", import_global_average},
+    {"GlobalMaxPool", import_global_max},
+    {"ReduceMean", import_reduce_mean},
+    {"ReduceSum", import_reduce_sum},
+    {"ReduceMax", import_reduce_max},
+    {"ReduceMin", import_reduce_min},
+    {NULL, NULL},
+};
