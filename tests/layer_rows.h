@@ -339,8 +339,8 @@ static cn_node draw_other(cn_model *m, cn_node x, const int *n, uint64_t *random
     for (int k = 0; k < 2; k++) o.size[k] = draw(random) % 2 ? n[k] : 1;
     bool channels = draw(random) % 2 || !one_channel;
     if (draw(random) % 4 == 0 && n[0] * n[1] > 1) return cn_global_average_pool(m, cn_tanh(m, x));
-    x = cn_adaptive_average_pool(m, x, o);
-    return cn_conv2d(m, x, (cn_conv2d_opts){.filters = channels ? n[2] : 1, .kernel = {1}});
+    x = cn_adaptive_average_pool(m, x, &o);
+    return cn_conv2d(m, x, &(cn_conv2d_opts){.filters = channels ? n[2] : 1, .kernel = {1}});
 }
 
 /* ln(1 + e^tanh x), from 0.3 to 1.3: a divisor, a base and an exponent. */

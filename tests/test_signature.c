@@ -28,9 +28,6 @@ static const struct {
     FILE_OF("\x80\x02\x8a\nl\xfc\x9c\x46\xf9 j\xa8P",
             "a Python pickle, such as an old PyTorch's .pt"),
     FILE_OF("\x1f\x8b\x08\0\0\0\0\0\0\x03 some more", "packed with gzip"),
-    FILE_OF("\x08\x07\x12\x07pytorch\x1a\x03"
-            "2.1:",
-            "an ONNX model"),
     FILE_OF("\x89HDF\r\n\x1a\n\0\0\0\0\0", "an HDF5 file"),
     FILE_OF("\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "a PNG image"),
     FILE_OF("\xff\xd8\xff\xe0\0\x10JFIF", "a JPEG image"),

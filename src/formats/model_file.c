@@ -16,6 +16,7 @@
 #include "onnx/onnx.h"
 
 #include <string.h>
+#include <sys/stat.h>
 
 enum { FORMAT = 1 };
 
@@ -187,12 +188,14 @@ cn_status cn_model_file_read(cn_model **model, const cn_safetensors *file, const
 }
 
 /* Is it an ONNX model, by its first bytes? Where they cannot be read, the reader that follows says
- * why. */
+ * why. A pipe's could not be read twice. */
 static bool is_onnx(const char *path)
 {
     uint8_t head[CN_HEAD];
     size_t got = 0;
     cn_source *source = NULL;
+    struct stat about;
+    if (stat(path, &about) != 0 || !S_ISREG(about.st_mode)) return false;
     if (cn_source_open(&source, path, CN_SOURCE_PLAIN, NULL) != CN_OK) return false;
     if (cn_source_read_some(source, head, sizeof head, &got, NULL) != CN_OK) got = 0;
     cn_source_close(source);

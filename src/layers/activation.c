@@ -226,13 +226,15 @@ static cn_status infer_clip(cn_layer *layer, const char *place, cn_error *err)
     return CN_OK;
 }
 
-static const cn_layer_type clip_type = {
+const cn_layer_type cn_clip_type = {
     .name = "clip",
     OPTIONS(clip),
     .backward_reads = CN_READS_Y,
     .in_place = true,
     .infer = infer_clip,
 };
+
+const cn_layer_ops cn_clip_cpu = {.forward = forward, .backward = backward};
 
 /* ---- with an exponential */
 
@@ -328,7 +330,8 @@ cn_node cn_gelu(cn_model *model, cn_node x, const cn_gelu_opts *opts)
 /* ---- the table */
 
 const cn_layer_type *const cn_activation_types[] = {
-    &cn_relu_type, &relu6_type,    &leaky_relu_type, &hard_sigmoid_type, &hard_swish_type,
-    &scale_type,   &shift_type,    &clip_type,       &cn_sigmoid_type,   &cn_tanh_type,
-    &elu_type,     &softplus_type, &silu_type,       &gelu_type,         NULL,
+    &cn_relu_type,    &relu6_type, &leaky_relu_type, &hard_sigmoid_type,
+    &hard_swish_type, &scale_type, &shift_type,      &cn_sigmoid_type,
+    &cn_tanh_type,    &elu_type,   &softplus_type,   &silu_type,
+    &gelu_type,       NULL,
 };

@@ -170,7 +170,7 @@ static cn_status constant_infer(cn_layer *layer, const char *place, cn_error *er
     const cn_constant_opts *o = layer->options;
     (void)place, (void)err;
     layer->out = (cn_shape){3, {o->size[0], o->size[1], o->channels}};
-    layer->weights[0] = (cn_weight){.role = "weight", .shape = layer->out, .statistic = o->fixed};
+    layer->weights[0] = (cn_weight){.role = "weight", .shape = layer->out, .buffer = o->fixed};
     layer->weight_count = 1;
     return CN_OK;
 }

@@ -226,6 +226,7 @@ typedef struct cn_layer_ops {
     X(transpose)             \
     X(slice)                 \
     X(affine)                \
+    X(clip)                  \
     X(constant)              \
     X(plus)                  \
     X(multiply)              \

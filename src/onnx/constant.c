@@ -42,8 +42,8 @@ cn_status cn_constant_load(cn_importer *im, cn_onnx_constant *c)
         c->ints = cn_allocate(c->count + 1, sizeof *c->ints, im->file->path, im->err);
     if (!c->reals && !c->ints) return CN_ERR_MEMORY;
     c->loaded = true;
-    return c->real ? cn_onnx_reals(im->file, &c->tensor, c->reals, im->err)
-                   : cn_onnx_ints(im->file, &c->tensor, c->ints, im->err);
+    return c->real ? cn_onnx_tensor_reals(im->file, &c->tensor, c->reals, im->err)
+                   : cn_onnx_tensor_ints(im->file, &c->tensor, c->ints, im->err);
 }
 
 void cn_constants_free(cn_importer *im)

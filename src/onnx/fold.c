@@ -110,7 +110,7 @@ static cn_status input(cn_importer *im, int i, cn_onnx_constant **c)
     return status;
 }
 
-static cn_status same(cn_importer *im, const cn_onnx_node *node)
+static cn_status same(cn_importer *im, const cn_graph_node *node)
 {
     cn_value *x = cn_import_input(im, 0), *y = cn_import_output(im, 0);
     (void)node;
@@ -120,10 +120,10 @@ static cn_status same(cn_importer *im, const cn_onnx_node *node)
     return CN_OK;
 }
 
-static cn_status cast(cn_importer *im, const cn_onnx_node *node)
+static cn_status cast(cn_importer *im, const cn_graph_node *node)
 {
     cn_onnx_constant *x, *like = NULL;
-    int64_t type = cn_onnx_int(node, "to", CN_ONNX_FLOAT);
+    int64_t type = cn_onnx_get_int(node, "to", CN_ONNX_FLOAT);
     cn_status status = input(im, 0, &x);
     if (status == CN_OK && cn_span_is(node->op, "CastLike")) {
         status = input(im, 1, &like);
@@ -144,9 +144,9 @@ static cn_status cast(cn_importer *im, const cn_onnx_node *node)
     return give(im, 0, y);
 }
 
-static cn_status constant(cn_importer *im, const cn_onnx_node *node)
+static cn_status constant(cn_importer *im, const cn_graph_node *node)
 {
-    const cn_onnx_attribute *value = cn_onnx_find(node, "value"), *a;
+    const cn_onnx_attribute *value = cn_onnx_attribute_find(node, "value"), *a;
     float reals[64];
     int64_t ints[64], one = 1;
     int count = 1;
@@ -160,20 +160,22 @@ static cn_status constant(cn_importer *im, const cn_onnx_node *node)
         if (status != CN_OK) return status;
         cn_onnx_constant *c = cn_constant_new(im, cn_onnx_type_is_real(t.type), t.rank, t.dims);
         if (!c) return im->err->status;
-        status = c->real ? cn_onnx_reals(im->file, &t, c->reals, im->err)
-                         : cn_onnx_ints(im->file, &t, c->ints, im->err);
+        status = c->real ? cn_onnx_tensor_reals(im->file, &t, c->reals, im->err)
+                         : cn_onnx_tensor_ints(im->file, &t, c->ints, im->err);
         return status == CN_OK ? give(im, 0, c) : status;
     }
-    const bool real = cn_onnx_find(node, "value_float") || cn_onnx_find(node, "value_floats");
-    const bool single = cn_onnx_find(node, "value_float") || cn_onnx_find(node, "value_int");
-    if ((a = cn_onnx_find(node, "value_float")))
+    const bool real =
+        cn_onnx_attribute_find(node, "value_float") || cn_onnx_attribute_find(node, "value_floats");
+    const bool single =
+        cn_onnx_attribute_find(node, "value_float") || cn_onnx_attribute_find(node, "value_int");
+    if ((a = cn_onnx_attribute_find(node, "value_float")))
         reals[0] = a->f;
-    else if ((a = cn_onnx_find(node, "value_int")))
+    else if ((a = cn_onnx_attribute_find(node, "value_int")))
         ints[0] = a->i;
     else if (real)
-        count = cn_onnx_float_list(node, "value_floats", reals, 64);
-    else if (cn_onnx_find(node, "value_ints"))
-        count = cn_onnx_int_list(node, "value_ints", ints, 64);
+        count = cn_onnx_get_floats(node, "value_floats", reals, 64);
+    else if (cn_onnx_attribute_find(node, "value_ints"))
+        count = cn_onnx_get_ints(node, "value_ints", ints, 64);
     else
         return cn_import_fail(im, CN_ERR_UNSUPPORTED, "a constant of another kind");
     if (count < 0) return cn_import_fail(im, CN_ERR_UNSUPPORTED, "a list of more than 64");
@@ -188,10 +190,10 @@ static cn_status constant(cn_importer *im, const cn_onnx_node *node)
     return give(im, 0, c);
 }
 
-static cn_status constant_of_shape(cn_importer *im, const cn_onnx_node *node)
+static cn_status constant_of_shape(cn_importer *im, const cn_graph_node *node)
 {
     cn_onnx_constant *shape;
-    const cn_onnx_attribute *value = cn_onnx_find(node, "value");
+    const cn_onnx_attribute *value = cn_onnx_attribute_find(node, "value");
     cn_onnx_tensor t = {.type = CN_ONNX_FLOAT};
     float real = 0;
     int64_t whole = 0;
@@ -202,8 +204,9 @@ static cn_status constant_of_shape(cn_importer *im, const cn_onnx_node *node)
             status = cn_import_fail(im, CN_ERR_FORMAT, "a value of one element expected");
         if (status == CN_OK) status = cn_onnx_tensor_check(im->file, &t, im->err);
         if (status == CN_OK)
-            status = cn_onnx_type_is_real(t.type) ? cn_onnx_reals(im->file, &t, &real, im->err)
-                                                  : cn_onnx_ints(im->file, &t, &whole, im->err);
+            status = cn_onnx_type_is_real(t.type)
+                         ? cn_onnx_tensor_reals(im->file, &t, &real, im->err)
+                         : cn_onnx_tensor_ints(im->file, &t, &whole, im->err);
     }
     if (status != CN_OK) return status;
     if (shape->real || shape->count > CN_ONNX_RANK)
@@ -236,7 +239,7 @@ static cn_status no_axis(cn_importer *im)
     return cn_import_fail(im, CN_ERR_FORMAT, "an axis that is none");
 }
 
-static cn_status unsqueeze(cn_importer *im, const cn_onnx_node *node)
+static cn_status unsqueeze(cn_importer *im, const cn_graph_node *node)
 {
     cn_onnx_constant *x;
     int64_t axes[CN_ONNX_RANK], dims[CN_ONNX_RANK];
@@ -257,7 +260,7 @@ static cn_status unsqueeze(cn_importer *im, const cn_onnx_node *node)
     return give_reshaped(im, x, rank, dims);
 }
 
-static cn_status squeeze(cn_importer *im, const cn_onnx_node *node)
+static cn_status squeeze(cn_importer *im, const cn_graph_node *node)
 {
     cn_onnx_constant *x;
     int64_t axes[CN_ONNX_RANK], dims[CN_ONNX_RANK];
@@ -279,7 +282,7 @@ static cn_status squeeze(cn_importer *im, const cn_onnx_node *node)
     return give_reshaped(im, x, rank, dims);
 }
 
-static cn_status reshape(cn_importer *im, const cn_onnx_node *node)
+static cn_status reshape(cn_importer *im, const cn_graph_node *node)
 {
     cn_onnx_constant *x;
     int64_t shape[CN_ONNX_RANK], known = 1;
@@ -288,7 +291,7 @@ static cn_status reshape(cn_importer *im, const cn_onnx_node *node)
     if (status == CN_OK) status = cn_import_ints(im, 1, "shape", shape, CN_ONNX_RANK, &count);
     if (status != CN_OK) return status;
     for (int k = 0; k < count; k++) {
-        if (shape[k] == 0 && !cn_onnx_int(node, "allowzero", 0) && k < x->rank)
+        if (shape[k] == 0 && !cn_onnx_get_int(node, "allowzero", 0) && k < x->rank)
             shape[k] = x->dims[k];
         if (shape[k] == -1)
             unknown = k;
@@ -301,13 +304,13 @@ static cn_status reshape(cn_importer *im, const cn_onnx_node *node)
     return give_reshaped(im, x, count, shape);
 }
 
-static cn_status transpose(cn_importer *im, const cn_onnx_node *node)
+static cn_status transpose(cn_importer *im, const cn_graph_node *node)
 {
     cn_onnx_constant *x;
     int64_t perm[CN_ONNX_RANK];
     cn_status status = input(im, 0, &x);
     if (status != CN_OK) return status;
-    int count = cn_onnx_int_list(node, "perm", perm, CN_ONNX_RANK);
+    int count = cn_onnx_get_ints(node, "perm", perm, CN_ONNX_RANK);
     walk from = walk_of(x), w = {.rank = x->rank};
     if (count != 0 && count != x->rank) return no_axis(im);
     for (int k = 0; k < x->rank; k++) {
@@ -321,7 +324,7 @@ static cn_status transpose(cn_importer *im, const cn_onnx_node *node)
     return give(im, 0, y);
 }
 
-static cn_status expand(cn_importer *im, const cn_onnx_node *node)
+static cn_status expand(cn_importer *im, const cn_graph_node *node)
 {
     cn_onnx_constant *x;
     int64_t shape[CN_ONNX_RANK];
@@ -341,13 +344,13 @@ static cn_status expand(cn_importer *im, const cn_onnx_node *node)
     return give(im, 0, arrange(im, x, &w));
 }
 
-static cn_status gather(cn_importer *im, const cn_onnx_node *node)
+static cn_status gather(cn_importer *im, const cn_graph_node *node)
 {
     cn_onnx_constant *x, *indices;
     cn_status status = input(im, 0, &x);
     if (status == CN_OK) status = input(im, 1, &indices);
     if (status != CN_OK) return status;
-    int axis = axis_of(cn_onnx_int(node, "axis", 0), x->rank);
+    int axis = axis_of(cn_onnx_get_int(node, "axis", 0), x->rank);
     if (axis < 0 || indices->real || x->rank - 1 + indices->rank > CN_ONNX_RANK) return no_axis(im);
     int64_t dims[CN_ONNX_RANK], outer = 1, inner = 1, n = x->dims[axis];
     int rank = 0;
@@ -367,7 +370,7 @@ static cn_status gather(cn_importer *im, const cn_onnx_node *node)
     return give(im, 0, y);
 }
 
-static cn_status slice(cn_importer *im, const cn_onnx_node *node)
+static cn_status slice(cn_importer *im, const cn_graph_node *node)
 {
     cn_onnx_constant *x;
     int64_t starts[CN_ONNX_RANK], ends[CN_ONNX_RANK], axes[CN_ONNX_RANK], steps[CN_ONNX_RANK];
@@ -399,13 +402,13 @@ static cn_status slice(cn_importer *im, const cn_onnx_node *node)
     return give(im, 0, arrange(im, x, &w));
 }
 
-static cn_status concat(cn_importer *im, const cn_onnx_node *node)
+static cn_status concat(cn_importer *im, const cn_graph_node *node)
 {
     cn_onnx_constant *x, *first;
     bool marked = false;
     cn_status status = input(im, 0, &first);
     if (status != CN_OK) return status;
-    int axis = axis_of(cn_onnx_int(node, "axis", 0), first->rank);
+    int axis = axis_of(cn_onnx_get_int(node, "axis", 0), first->rank);
     if (axis < 0) return no_axis(im);
     int64_t dims[CN_ONNX_RANK], outer = 1, inner = 1;
     memcpy(dims, first->dims, sizeof dims);
@@ -434,7 +437,7 @@ static cn_status concat(cn_importer *im, const cn_onnx_node *node)
     return give(im, 0, y);
 }
 
-static cn_status range(cn_importer *im, const cn_onnx_node *node)
+static cn_status range(cn_importer *im, const cn_graph_node *node)
 {
     cn_onnx_constant *c[3];
     double v[3];
@@ -458,7 +461,7 @@ static cn_status range(cn_importer *im, const cn_onnx_node *node)
     return give(im, 0, y);
 }
 
-static cn_status shape(cn_importer *im, const cn_onnx_node *node)
+static cn_status shape(cn_importer *im, const cn_graph_node *node)
 {
     cn_value *x = cn_import_input(im, 0);
     (void)node;
@@ -576,7 +579,7 @@ static const arithmetic arithmetics[] = {
     {"Or", either, NULL, true},
 };
 
-static const arithmetic *find_arithmetic(const cn_onnx_node *node)
+static const arithmetic *find_arithmetic(const cn_graph_node *node)
 {
     for (size_t i = 0; i < sizeof arithmetics / sizeof *arithmetics; i++)
         if (cn_span_is(node->op, arithmetics[i].op)) return &arithmetics[i];
@@ -626,7 +629,7 @@ static bool of_two(const arithmetic *f, const cn_onnx_constant *a, const cn_onnx
     return true;
 }
 
-static cn_status fold_arithmetic(cn_importer *im, const cn_onnx_node *node, const arithmetic *f)
+static cn_status fold_arithmetic(cn_importer *im, const cn_graph_node *node, const arithmetic *f)
 {
     cn_onnx_constant *a, *b;
     walk wa = {.start = 0}, wb = {.start = 0};
@@ -698,7 +701,7 @@ static cn_status fold_function(cn_importer *im, double (*f)(double x))
 }
 
 /* The product of all elements, of a shape most often. */
-static cn_status reduce_prod(cn_importer *im, const cn_onnx_node *node)
+static cn_status reduce_prod(cn_importer *im, const cn_graph_node *node)
 {
     cn_onnx_constant *x;
     int64_t one[CN_ONNX_RANK] = {1, 1, 1, 1, 1, 1, 1, 1}, product = 1;
@@ -707,7 +710,7 @@ static cn_status reduce_prod(cn_importer *im, const cn_onnx_node *node)
     if (x->real || x->rank > 1)
         return cn_import_fail(im, CN_ERR_UNSUPPORTED, "of anything but a shape");
     cn_onnx_constant *y =
-        cn_constant_new(im, false, cn_onnx_int(node, "keepdims", 1) ? x->rank : 0, one);
+        cn_constant_new(im, false, cn_onnx_get_int(node, "keepdims", 1) ? x->rank : 0, one);
     if (!y || !mark_like(im, y, x->of_batch != NULL)) return im->err->status;
     for (size_t i = 0; i < x->count; i++) {
         if (is_of_batch(x, i)) {
@@ -720,7 +723,7 @@ static cn_status reduce_prod(cn_importer *im, const cn_onnx_node *node)
     return give(im, 0, y);
 }
 
-static cn_status where(cn_importer *im, const cn_onnx_node *node)
+static cn_status where(cn_importer *im, const cn_graph_node *node)
 {
     cn_onnx_constant *c, *a, *b;
     (void)node;
@@ -760,7 +763,7 @@ static const struct {
 };
 enum { FOLDS = sizeof folds / sizeof *folds };
 
-bool cn_folds(const cn_onnx_node *node)
+bool cn_folds(const cn_graph_node *node)
 {
     for (int i = 0; i < FOLDS; i++)
         if (cn_span_is(node->op, folds[i].op)) return true;
@@ -769,7 +772,7 @@ bool cn_folds(const cn_onnx_node *node)
     return find_arithmetic(node) != NULL;
 }
 
-cn_status cn_fold(cn_importer *im, const cn_onnx_node *node)
+cn_status cn_fold(cn_importer *im, const cn_graph_node *node)
 {
     for (int i = 0; i < FOLDS; i++)
         if (cn_span_is(node->op, folds[i].op)) return folds[i].fold(im, node);

@@ -25,7 +25,7 @@ static const size_t FOLDED = (size_t)1 << 27; /* elements of computed constants 
 
 /* ---- errors */
 
-static void node_name(const cn_onnx_node *node, char text[CN_SPAN_TEXT])
+static void node_name(const cn_graph_node *node, char text[CN_SPAN_TEXT])
 {
     cn_span name = node->name;
     if (name.size == 0 && node->output_count) name = node->outputs[0];
@@ -118,8 +118,8 @@ cn_status cn_import_ints(cn_importer *im, int i, const char *attribute, int64_t 
 {
     cn_onnx_constant *c = NULL;
     *count = 0;
-    if (attribute && cn_onnx_find(im->node, attribute)) {
-        *count = cn_onnx_int_list(im->node, attribute, out, most);
+    if (attribute && cn_onnx_attribute_find(im->node, attribute)) {
+        *count = cn_onnx_get_ints(im->node, attribute, out, most);
         return *count < 0 ? cn_import_fail(im, CN_ERR_FORMAT, "%s: more than %d", attribute, most)
                           : CN_OK;
     }
@@ -306,10 +306,10 @@ static bool is_turned(const cn_onnx_file *file, cn_span name)
 {
     int64_t perm[CN_ONNX_RANK];
     for (int i = 0; i < file->node_count; i++) {
-        const cn_onnx_node *node = &file->nodes[i];
+        const cn_graph_node *node = &file->nodes[i];
         if (node->input_count < 1 || !cn_span_equal(node->inputs[0], name)) continue;
         if (!cn_span_is(node->op, "Transpose")) continue;
-        return cn_onnx_int_list(node, "perm", perm, CN_ONNX_RANK) == 4 && perm[1] == 3;
+        return cn_onnx_get_ints(node, "perm", perm, CN_ONNX_RANK) == 4 && perm[1] == 3;
     }
     return false;
 }
@@ -387,7 +387,7 @@ static cn_status add_inputs(cn_importer *im)
 
 /* ---- the walk */
 
-static const cn_operator *find_operator(const cn_onnx_node *node)
+static const cn_operator *find_operator(const cn_graph_node *node)
 {
     static const cn_operator *const tables[] = {
         cn_operators_conv,    cn_operators_pool,  cn_operators_norm,
@@ -409,7 +409,7 @@ static cn_status mark_needed(cn_importer *im, bool *needed)
     const cn_value *output = find_value(im, file->outputs[0].name);
     if (output) read[output - im->values] = true;
     for (int i = file->node_count - 1; i >= 0; i--) {
-        const cn_onnx_node *node = &file->nodes[i];
+        const cn_graph_node *node = &file->nodes[i];
         for (int k = 0; k < node->output_count; k++) {
             const cn_value *v = find_value(im, node->outputs[k]);
             needed[i] = needed[i] || (v && read[v - im->values]);
@@ -445,7 +445,7 @@ static void set_outputs(cn_importer *im, cn_value_kind kind)
     }
 }
 
-static cn_status check_inputs(cn_importer *im, const cn_onnx_node *node, bool *constant,
+static cn_status check_inputs(cn_importer *im, const cn_graph_node *node, bool *constant,
                               bool *unknown)
 {
     char name[CN_SPAN_TEXT];
@@ -463,7 +463,7 @@ static cn_status check_inputs(cn_importer *im, const cn_onnx_node *node, bool *c
     return CN_OK;
 }
 
-static cn_status import_node(cn_importer *im, const cn_onnx_node *node)
+static cn_status import_node(cn_importer *im, const cn_graph_node *node)
 {
     bool constant, unknown;
     const cn_operator *op = find_operator(node);

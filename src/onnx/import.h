@@ -76,8 +76,8 @@ typedef struct cn_importer {
     const cn_onnx_file *file;
     cn_model *model;
     cn_error *err;
-    const cn_onnx_node *node; /* that is being imported, for errors */
-    cn_value *values;         /* sorted by name */
+    const cn_graph_node *node; /* that is being imported, for errors */
+    cn_value *values;          /* sorted by name */
     int value_count;
     cn_onnx_constant *constants; /* all of them, to be released */
     size_t budget;               /* elements that folded constants may still have */
@@ -152,7 +152,7 @@ cn_status cn_value_pixels(cn_importer *im, const cn_value *v, cn_node *node, int
 
 /* ---- operators */
 
-typedef cn_status cn_operator_function(cn_importer *im, const cn_onnx_node *node);
+typedef cn_status cn_operator_function(cn_importer *im, const cn_graph_node *node);
 
 typedef struct cn_operator {
     const char *name;
@@ -164,9 +164,9 @@ extern const cn_operator cn_operators_conv[], cn_operators_pool[], cn_operators_
     cn_operators_element[], cn_operators_shape[], cn_operators_binary[];
 
 /* Computes a node all of whose inputs are constants; CN_ERR_UNSUPPORTED: not this operator. */
-cn_status cn_fold(cn_importer *im, const cn_onnx_node *node);
+cn_status cn_fold(cn_importer *im, const cn_graph_node *node);
 /* Is it an operator that constants can be given to? */
-bool cn_folds(const cn_onnx_node *node);
+bool cn_folds(const cn_graph_node *node);
 
 /* A binary operator of two values, of which one may be a constant (operators_binary.c). */
 cn_status cn_import_binary(cn_importer *im, const char *type, const cn_value *a, const cn_value *b,

@@ -227,8 +227,8 @@ static double real_of(int64_t type, uint64_t bits)
     }
 }
 
-cn_status cn_onnx_reals(const cn_onnx_file *file, const cn_onnx_tensor *t, float *out,
-                        cn_error *err)
+cn_status cn_onnx_tensor_reals(const cn_onnx_file *file, const cn_onnx_tensor *t, float *out,
+                               cn_error *err)
 {
     const size_t size = cn_onnx_type_size(t->type);
     const uint8_t *bytes;
@@ -243,8 +243,8 @@ cn_status cn_onnx_reals(const cn_onnx_file *file, const cn_onnx_tensor *t, float
     return status;
 }
 
-cn_status cn_onnx_ints(const cn_onnx_file *file, const cn_onnx_tensor *t, int64_t *out,
-                       cn_error *err)
+cn_status cn_onnx_tensor_ints(const cn_onnx_file *file, const cn_onnx_tensor *t, int64_t *out,
+                              cn_error *err)
 {
     const size_t size = cn_onnx_type_size(t->type);
     const uint8_t *bytes;

@@ -244,11 +244,11 @@ static bool read_attribute(cn_onnx_attribute *a, cn_span message)
 }
 
 /* Counts what a node holds, so that it can be stored. */
-static bool count_node(reader *r, cn_onnx_node *node, cn_span message)
+static bool count_node(reader *r, cn_graph_node *node, cn_span message)
 {
     cn_wire w = cn_wire_open(message);
     cn_field f;
-    *node = (cn_onnx_node){.input_count = 0};
+    *node = (cn_graph_node){.input_count = 0};
     while (cn_wire_next(&w, &f)) {
         if (f.type != CN_WIRE_BYTES) continue;
         node->input_count += f.number == 1;
@@ -263,7 +263,7 @@ static bool count_node(reader *r, cn_onnx_node *node, cn_span message)
     return !w.broken;
 }
 
-static cn_status store_node(reader *r, cn_onnx_node *node, cn_span message)
+static cn_status store_node(reader *r, cn_graph_node *node, cn_span message)
 {
     cn_wire w = cn_wire_open(message);
     cn_field f;
@@ -492,37 +492,37 @@ bool cn_onnx_detect(const uint8_t *head, size_t size)
 
 /* ---- attributes */
 
-const cn_onnx_attribute *cn_onnx_find(const cn_onnx_node *node, const char *name)
+const cn_onnx_attribute *cn_onnx_attribute_find(const cn_graph_node *node, const char *name)
 {
     for (int i = 0; i < node->attribute_count; i++)
         if (cn_span_is(node->attributes[i].name, name)) return &node->attributes[i];
     return NULL;
 }
 
-int64_t cn_onnx_int(const cn_onnx_node *node, const char *name, int64_t otherwise)
+int64_t cn_onnx_get_int(const cn_graph_node *node, const char *name, int64_t otherwise)
 {
-    const cn_onnx_attribute *a = cn_onnx_find(node, name);
+    const cn_onnx_attribute *a = cn_onnx_attribute_find(node, name);
     return a ? a->i : otherwise;
 }
 
-float cn_onnx_float(const cn_onnx_node *node, const char *name, float otherwise)
+float cn_onnx_get_float(const cn_graph_node *node, const char *name, float otherwise)
 {
-    const cn_onnx_attribute *a = cn_onnx_find(node, name);
+    const cn_onnx_attribute *a = cn_onnx_attribute_find(node, name);
     return a ? a->f : otherwise;
 }
 
-bool cn_onnx_text_is(const cn_onnx_node *node, const char *name, const char *text,
-                     const char *otherwise)
+bool cn_onnx_get_is(const cn_graph_node *node, const char *name, const char *text,
+                    const char *otherwise)
 {
-    const cn_onnx_attribute *a = cn_onnx_find(node, name);
+    const cn_onnx_attribute *a = cn_onnx_attribute_find(node, name);
     return a ? cn_span_is(a->s, text) : strcmp(text, otherwise) == 0;
 }
 
 /* The numbers of field `number`, one after another or packed, into ints or reals. */
-static int read_list(const cn_onnx_node *node, const char *name, uint32_t number, int type,
+static int read_list(const cn_graph_node *node, const char *name, uint32_t number, int type,
                      uint64_t *out, int most)
 {
-    const cn_onnx_attribute *a = cn_onnx_find(node, name);
+    const cn_onnx_attribute *a = cn_onnx_attribute_find(node, name);
     int count = 0;
     uint64_t value;
     cn_field f;
@@ -544,12 +544,12 @@ static int read_list(const cn_onnx_node *node, const char *name, uint32_t number
     return count;
 }
 
-int cn_onnx_int_list(const cn_onnx_node *node, const char *name, int64_t *out, int most)
+int cn_onnx_get_ints(const cn_graph_node *node, const char *name, int64_t *out, int most)
 {
     return read_list(node, name, 8, CN_WIRE_VARINT, (uint64_t *)out, most);
 }
 
-int cn_onnx_float_list(const cn_onnx_node *node, const char *name, float *out, int most)
+int cn_onnx_get_floats(const cn_graph_node *node, const char *name, float *out, int most)
 {
     uint64_t values[64];
     int count = read_list(node, name, 7, CN_WIRE_FIXED32, values, most < 64 ? most : 64);

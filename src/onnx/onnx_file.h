@@ -58,12 +58,12 @@ typedef struct cn_onnx_attribute {
     cn_span message; /* the whole: lists are read from it */
 } cn_onnx_attribute;
 
-typedef struct cn_onnx_node {
+typedef struct cn_graph_node {
     cn_span name, op, domain;
     int input_count, output_count, attribute_count;
     const cn_span *inputs, *outputs; /* "" for one that is left out */
     const cn_onnx_attribute *attributes;
-} cn_onnx_node;
+} cn_graph_node;
 
 /* An input or an output of the graph. A dimension without a fixed size is -1. */
 typedef struct cn_onnx_port {
@@ -82,7 +82,7 @@ typedef struct cn_onnx_file {
     const char *path; /* the caller's; for errors, and to find external data beside it */
     bool in_memory;   /* there is no folder: external data are refused */
     int64_t opset;    /* of the domain "" */
-    cn_onnx_node *nodes;
+    cn_graph_node *nodes;
     cn_onnx_tensor *tensors;
     cn_onnx_port *inputs, *outputs;
     cn_onnx_pair *metadata;
@@ -108,24 +108,24 @@ cn_status cn_onnx_tensor_read(cn_onnx_tensor *tensor, cn_span message, const cha
 
 /* All elements of a tensor, rounded to float, or as integers; `out` has room for tensor->count. A
  * type, a size or a place that cannot be is an error before anything is written. */
-cn_status cn_onnx_reals(const cn_onnx_file *file, const cn_onnx_tensor *tensor, float *out,
-                        cn_error *err);
-cn_status cn_onnx_ints(const cn_onnx_file *file, const cn_onnx_tensor *tensor, int64_t *out,
-                       cn_error *err);
+cn_status cn_onnx_tensor_reals(const cn_onnx_file *file, const cn_onnx_tensor *tensor, float *out,
+                               cn_error *err);
+cn_status cn_onnx_tensor_ints(const cn_onnx_file *file, const cn_onnx_tensor *tensor, int64_t *out,
+                              cn_error *err);
 /* Are there as many elements as the shape says? To be asked before memory is allocated for them. */
 cn_status cn_onnx_tensor_check(const cn_onnx_file *file, const cn_onnx_tensor *tensor,
                                cn_error *err);
 
 /* ---- attributes */
 
-const cn_onnx_attribute *cn_onnx_find(const cn_onnx_node *node, const char *name);
+const cn_onnx_attribute *cn_onnx_attribute_find(const cn_graph_node *node, const char *name);
 /* The attribute, or this where there is none. */
-int64_t cn_onnx_int(const cn_onnx_node *node, const char *name, int64_t otherwise);
-float cn_onnx_float(const cn_onnx_node *node, const char *name, float otherwise);
-bool cn_onnx_text_is(const cn_onnx_node *node, const char *name, const char *text,
-                     const char *otherwise);
+int64_t cn_onnx_get_int(const cn_graph_node *node, const char *name, int64_t otherwise);
+float cn_onnx_get_float(const cn_graph_node *node, const char *name, float otherwise);
+bool cn_onnx_get_is(const cn_graph_node *node, const char *name, const char *text,
+                    const char *otherwise);
 /* A list of integers, at most `most`; returns how many, 0 where there is none, -1: too many. */
-int cn_onnx_int_list(const cn_onnx_node *node, const char *name, int64_t *out, int most);
-int cn_onnx_float_list(const cn_onnx_node *node, const char *name, float *out, int most);
+int cn_onnx_get_ints(const cn_graph_node *node, const char *name, int64_t *out, int most);
+int cn_onnx_get_floats(const cn_graph_node *node, const char *name, float *out, int most);
 
 #endif

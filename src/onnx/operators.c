@@ -9,7 +9,7 @@
 cn_status cn_onnx_axes_read(cn_importer *im, const char *name, int axes, int otherwise, int *out)
 {
     int64_t values[2];
-    const int count = cn_onnx_int_list(im->node, name, values, 2);
+    const int count = cn_onnx_get_ints(im->node, name, values, 2);
     out[0] = out[1] = otherwise;
     if (axes == 1) out[0] = strcmp(name, "output_padding") == 0 ? 0 : 1;
     if (count == 0) return CN_OK;
@@ -26,7 +26,7 @@ cn_status cn_onnx_axes_read(cn_importer *im, const char *name, int axes, int oth
 static cn_status read_pads(cn_importer *im, cn_onnx_window *w)
 {
     int64_t values[4];
-    const int count = cn_onnx_int_list(im->node, "pads", values, 4), first = 2 - w->axes;
+    const int count = cn_onnx_get_ints(im->node, "pads", values, 4), first = 2 - w->axes;
     if (count == 0) return CN_OK;
     if (count != 2 * w->axes)
         return cn_import_fail(im, CN_ERR_FORMAT, "pads: expected %d numbers", 2 * w->axes);
@@ -58,7 +58,7 @@ static cn_status find_out(cn_importer *im, cn_onnx_window *w, int axis, int n)
     const int64_t s = w->stride[axis];
     const int64_t extent = (int64_t)(w->kernel[axis] - 1) * w->dilation[axis] + 1;
     const int64_t padded = (int64_t)n + w->pads[axis] + w->pads[2 + axis];
-    const bool ceil = cn_onnx_int(im->node, "ceil_mode", 0) != 0;
+    const bool ceil = cn_onnx_get_int(im->node, "ceil_mode", 0) != 0;
     int64_t room = padded - extent, out;
     if (room < 0 && !(ceil && room + s > 0))
         return cn_import_fail(im, CN_ERR_FORMAT, "a window of %lld over %lld elements",
@@ -88,10 +88,9 @@ cn_status cn_onnx_window_read(cn_importer *im, const int shape[3], int axes, con
             return cn_import_fail(im, CN_ERR_FORMAT, "kernel %d, stride %d, dilation %d",
                                   w->kernel[k], w->stride[k], w->dilation[k]);
     }
-    const bool upper = cn_onnx_text_is(im->node, "auto_pad", "SAME_UPPER", "NOTSET");
-    const bool lower = cn_onnx_text_is(im->node, "auto_pad", "SAME_LOWER", "NOTSET");
-    if (cn_onnx_text_is(im->node, "auto_pad", "VALID", "NOTSET"))
-        memset(w->pads, 0, sizeof w->pads);
+    const bool upper = cn_onnx_get_is(im->node, "auto_pad", "SAME_UPPER", "NOTSET");
+    const bool lower = cn_onnx_get_is(im->node, "auto_pad", "SAME_LOWER", "NOTSET");
+    if (cn_onnx_get_is(im->node, "auto_pad", "VALID", "NOTSET")) memset(w->pads, 0, sizeof w->pads);
     w->out[0] = 1;
     for (int k = 2 - axes; k < 2 && status == CN_OK; k++) {
         if (upper || lower) pad_same(w, k, shape[k], lower);

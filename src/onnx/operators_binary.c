@@ -264,7 +264,7 @@ static cn_status of_two(cn_importer *im, const char *type, const cn_value *a, co
     return cn_import_binary(im, type, &u, &v, y);
 }
 
-static cn_status import_binary(cn_importer *im, const cn_onnx_node *node)
+static cn_status import_binary(cn_importer *im, const cn_graph_node *node)
 {
     static const struct {
         const char *op, *type;

@@ -48,7 +48,7 @@ static cn_status read_conv(cn_importer *im, conv *c, bool transposed)
     if (status == CN_OK) status = weight_of(im, 2, 1, &c->b);
     if (status == CN_OK && !c->w) status = cn_import_fail(im, CN_ERR_FORMAT, "no weights");
     if (status != CN_OK) return status;
-    const int64_t groups = cn_onnx_int(im->node, "group", 1), channels = c->shape[2];
+    const int64_t groups = cn_onnx_get_int(im->node, "group", 1), channels = c->shape[2];
     const int64_t *dims = c->w->dims;
     const int64_t seen = transposed ? dims[0] : dims[1] * groups;
     const int64_t filters = transposed ? dims[1] * groups : dims[0];
@@ -80,7 +80,7 @@ static cn_status fill_conv(cn_importer *im, const conv *c, cn_node node)
     return c->b ? cn_fill_channels(im, node, "bias", c->b, (int)c->b->dims[0]) : CN_OK;
 }
 
-static cn_status import_conv(cn_importer *im, const cn_onnx_node *node)
+static cn_status import_conv(cn_importer *im, const cn_graph_node *node)
 {
     conv c = {.axes = 0};
     cn_node y;
@@ -119,14 +119,14 @@ static cn_status fit_output(cn_importer *im, const conv *c, int output_padding[2
                             cn_onnx_window *w)
 {
     int wanted[2];
-    const bool upper = cn_onnx_text_is(im->node, "auto_pad", "SAME_UPPER", "NOTSET");
-    const bool lower = cn_onnx_text_is(im->node, "auto_pad", "SAME_LOWER", "NOTSET");
+    const bool upper = cn_onnx_get_is(im->node, "auto_pad", "SAME_UPPER", "NOTSET");
+    const bool lower = cn_onnx_get_is(im->node, "auto_pad", "SAME_LOWER", "NOTSET");
     cn_status status = cn_onnx_axes_read(im, "output_shape", c->axes, 0, wanted);
     if (status != CN_OK) return status;
     for (int k = 2 - c->axes; k < 2; k++) {
         const int64_t n = c->shape[k], s = w->stride[k];
         const int64_t whole = (n - 1) * s + (int64_t)(w->kernel[k] - 1) * w->dilation[k] + 1;
-        const bool given = cn_onnx_find(im->node, "output_shape") != NULL;
+        const bool given = cn_onnx_attribute_find(im->node, "output_shape") != NULL;
         if (!given && !upper && !lower) continue;
         const int64_t out = given ? wanted[k] : n * s;
         const int64_t total = whole + output_padding[k] - out;
@@ -139,7 +139,7 @@ static cn_status fit_output(cn_importer *im, const conv *c, int output_padding[2
     return CN_OK;
 }
 
-static cn_status import_conv_transpose(cn_importer *im, const cn_onnx_node *node)
+static cn_status import_conv_transpose(cn_importer *im, const cn_graph_node *node)
 {
     conv c = {.axes = 0};
     int padding[2], out[2] = {1, 1};
@@ -210,19 +210,19 @@ static cn_status fill_bias(cn_importer *im, cn_node node, cn_onnx_constant *c, i
     return status;
 }
 
-static cn_status import_gemm(cn_importer *im, const cn_onnx_node *node)
+static cn_status import_gemm(cn_importer *im, const cn_graph_node *node)
 {
     const cn_value *given;
     cn_onnx_constant *w, *b;
     cn_node x, y;
     cn_layout l;
-    const bool turned = cn_onnx_int(node, "transB", 0) != 0;
+    const bool turned = cn_onnx_get_int(node, "transB", 0) != 0;
     cn_status status = cn_import_tensor(im, 0, 1, &given);
     if (status == CN_OK) status = weight_of(im, 1, 2, &w);
     if (status == CN_OK) status = weight_of(im, 2, 0, &b);
     if (status != CN_OK) return status;
     if (!w) return cn_import_fail(im, CN_ERR_FORMAT, "no weights");
-    if (cn_onnx_int(node, "transA", 0)) return cn_import_fail(im, CN_ERR_UNSUPPORTED, "transA");
+    if (cn_onnx_get_int(node, "transA", 0)) return cn_import_fail(im, CN_ERR_UNSUPPORTED, "transA");
     const int64_t k = w->dims[turned], n = w->dims[!turned];
     if (k != given->layout.dims[0] || n > INT_MAX)
         return cn_import_fail(im, CN_ERR_FORMAT, "weights of %lld rows for %d elements",
@@ -234,8 +234,9 @@ static cn_status import_gemm(cn_importer *im, const cn_onnx_node *node)
     if (status == CN_OK) status = cn_import_add(im, "dense", &o, &x, 1, w, &y);
     if (status == CN_OK)
         status = fill_rows(im, y, w, &v.layout, turned ? 1 : (size_t)n, turned ? (size_t)k : 1,
-                           (size_t)n, cn_onnx_float(node, "alpha", 1));
-    if (status == CN_OK && b) status = fill_bias(im, y, b, (int)n, cn_onnx_float(node, "beta", 1));
+                           (size_t)n, cn_onnx_get_float(node, "alpha", 1));
+    if (status == CN_OK && b)
+        status = fill_bias(im, y, b, (int)n, cn_onnx_get_float(node, "beta", 1));
     if (status != CN_OK) return status;
     cn_layout_set(&l, 1, (int[]){(int)n}, (int[]){0});
     cn_give(im, 0, y, &l);
@@ -267,7 +268,7 @@ static cn_status matmul_pixels(cn_importer *im, cn_value v, cn_onnx_constant *w)
     return CN_OK;
 }
 
-static cn_status import_matmul(cn_importer *im, const cn_onnx_node *node)
+static cn_status import_matmul(cn_importer *im, const cn_graph_node *node)
 {
     const cn_value *v;
     cn_onnx_constant *w;

@@ -14,7 +14,7 @@ static cn_status map(cn_importer *im, const char *type, const void *options)
 }
 
 /* The operators that are a layer by themselves. */
-static cn_status import_plain(cn_importer *im, const cn_onnx_node *node)
+static cn_status import_plain(cn_importer *im, const cn_graph_node *node)
 {
     static const struct {
         const char *op, *type;
@@ -28,7 +28,7 @@ static cn_status import_plain(cn_importer *im, const cn_onnx_node *node)
 }
 
 /* The output is the input, by another name. */
-static cn_status import_identity(cn_importer *im, const cn_onnx_node *node)
+static cn_status import_identity(cn_importer *im, const cn_graph_node *node)
 {
     const cn_value *x;
     (void)node;
@@ -37,18 +37,18 @@ static cn_status import_identity(cn_importer *im, const cn_onnx_node *node)
     return status;
 }
 
-static cn_status import_cast(cn_importer *im, const cn_onnx_node *node)
+static cn_status import_cast(cn_importer *im, const cn_graph_node *node)
 {
-    const int64_t to = cn_onnx_int(node, "to", CN_ONNX_FLOAT);
+    const int64_t to = cn_onnx_get_int(node, "to", CN_ONNX_FLOAT);
     if (!cn_span_is(node->op, "CastLike") && !cn_onnx_type_is_real(to))
         return cn_import_fail(im, CN_ERR_UNSUPPORTED, "from fractions to integers");
     return import_identity(im, node);
 }
 
-static cn_status import_dropout(cn_importer *im, const cn_onnx_node *node)
+static cn_status import_dropout(cn_importer *im, const cn_graph_node *node)
 {
     cn_onnx_constant *ratio = NULL;
-    double rate = (double)cn_onnx_float(node, "ratio", 0.5f);
+    double rate = (double)cn_onnx_get_float(node, "ratio", 0.5f);
     cn_status status = cn_import_constant(im, 1, &ratio);
     if (status != CN_OK) return status;
     for (int k = 1; k < node->output_count; k++)
@@ -59,22 +59,22 @@ static cn_status import_dropout(cn_importer *im, const cn_onnx_node *node)
     return map(im, "dropout", &(cn_dropout_opts){.rate = rate});
 }
 
-static cn_status import_leaky_relu(cn_importer *im, const cn_onnx_node *node)
+static cn_status import_leaky_relu(cn_importer *im, const cn_graph_node *node)
 {
-    const double slope = (double)cn_onnx_float(node, "alpha", 0.01f);
+    const double slope = (double)cn_onnx_get_float(node, "alpha", 0.01f);
     if (slope == 0) return map(im, "relu", NULL);
     return map(im, "leaky_relu", &(cn_leaky_relu_opts){.slope = slope});
 }
 
-static cn_status import_elu(cn_importer *im, const cn_onnx_node *node)
+static cn_status import_elu(cn_importer *im, const cn_graph_node *node)
 {
-    const double alpha = (double)cn_onnx_float(node, "alpha", 1);
+    const double alpha = (double)cn_onnx_get_float(node, "alpha", 1);
     return map(im, "elu", &(cn_elu_opts){.alpha = alpha});
 }
 
-static cn_status import_gelu(cn_importer *im, const cn_onnx_node *node)
+static cn_status import_gelu(cn_importer *im, const cn_graph_node *node)
 {
-    const bool approximate = cn_onnx_text_is(node, "approximate", "tanh", "none");
+    const bool approximate = cn_onnx_get_is(node, "approximate", "tanh", "none");
     return map(im, "gelu", &(cn_gelu_opts){.approximate = approximate});
 }
 
@@ -89,7 +89,7 @@ static cn_status clip(cn_importer *im, const cn_value *x, double lower, double u
 static cn_status bound(cn_importer *im, int i, const char *name, double *value)
 {
     cn_onnx_constant *c;
-    *value = (double)cn_onnx_float(im->node, name, (float)*value);
+    *value = (double)cn_onnx_get_float(im->node, name, (float)*value);
     cn_status status = cn_import_constant(im, i, &c);
     if (status != CN_OK || !c) return status;
     if (!c->real || c->count != 1) return cn_import_fail(im, CN_ERR_FORMAT, "a bound");
@@ -97,7 +97,7 @@ static cn_status bound(cn_importer *im, int i, const char *name, double *value)
     return CN_OK;
 }
 
-static cn_status import_clip(cn_importer *im, const cn_onnx_node *node)
+static cn_status import_clip(cn_importer *im, const cn_graph_node *node)
 {
     const cn_value *x;
     double lower = -(double)FLT_MAX, upper = (double)FLT_MAX;
@@ -112,10 +112,10 @@ static cn_status import_clip(cn_importer *im, const cn_onnx_node *node)
     return clip(im, x, lower, upper, cn_import_output(im, 0));
 }
 
-static cn_status import_hard_sigmoid(cn_importer *im, const cn_onnx_node *node)
+static cn_status import_hard_sigmoid(cn_importer *im, const cn_graph_node *node)
 {
-    const double alpha = (double)cn_onnx_float(node, "alpha", 0.2f);
-    const double beta = (double)cn_onnx_float(node, "beta", 0.5f);
+    const double alpha = (double)cn_onnx_get_float(node, "alpha", 0.2f);
+    const double beta = (double)cn_onnx_get_float(node, "beta", 0.5f);
     cn_value *y = cn_import_output(im, 0);
     const cn_value *x;
     if (fabs(alpha - 1.0 / 6) < 1e-6 && beta == 0.5) return map(im, "hard_sigmoid", NULL);

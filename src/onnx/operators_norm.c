@@ -13,7 +13,7 @@ static cn_status parameter(cn_importer *im, int i, cn_onnx_constant **c)
     return CN_OK;
 }
 
-static cn_status import_batch_norm(cn_importer *im, const cn_onnx_node *node)
+static cn_status import_batch_norm(cn_importer *im, const cn_graph_node *node)
 {
     static const char *const roles[] = {"weight", "bias", "running_mean", "running_var"};
     const cn_value *given;
@@ -24,9 +24,9 @@ static cn_status import_batch_norm(cn_importer *im, const cn_onnx_node *node)
     if (status != CN_OK) return status;
     if (given->layout.rank < 1) return cn_import_fail(im, CN_ERR_FORMAT, "no channels");
     cn_value v = *given;
-    const double momentum = (double)cn_onnx_float(node, "momentum", 0.9f);
+    const double momentum = (double)cn_onnx_get_float(node, "momentum", 0.9f);
     const cn_batch_norm_opts o = {.momentum = momentum > 0 && momentum < 1 ? momentum : 0.9,
-                                  .epsilon = (double)cn_onnx_float(node, "epsilon", 1e-5f)};
+                                  .epsilon = (double)cn_onnx_get_float(node, "epsilon", 1e-5f)};
     status = cn_value_channels(im, &v, 0, &x);
     if (status == CN_OK) status = cn_import_add(im, "batch_norm", &o, &x, 1, c[0], &y);
     for (int i = 0; i < 4 && status == CN_OK; i++)
@@ -50,7 +50,7 @@ static cn_status group_norm(cn_importer *im, int groups, int channels, cn_onnx_c
     if (status != CN_OK) return status;
     cn_value v = *given;
     const cn_group_norm_opts o = {.groups = groups,
-                                  .epsilon = (double)cn_onnx_float(im->node, "epsilon", 1e-5f)};
+                                  .epsilon = (double)cn_onnx_get_float(im->node, "epsilon", 1e-5f)};
     if (groups < 1 || channels % groups)
         return cn_import_fail(im, CN_ERR_FORMAT, "%d groups of %d channels", groups, channels);
     status = cn_value_channels(im, &v, 0, &x);
@@ -73,7 +73,7 @@ static cn_status group_norm(cn_importer *im, int groups, int channels, cn_onnx_c
     return status;
 }
 
-static cn_status import_instance_norm(cn_importer *im, const cn_onnx_node *node)
+static cn_status import_instance_norm(cn_importer *im, const cn_graph_node *node)
 {
     const cn_value *v;
     cn_onnx_constant *scale, *shift;
@@ -86,11 +86,11 @@ static cn_status import_instance_norm(cn_importer *im, const cn_onnx_node *node)
     return group_norm(im, v->layout.dims[0], v->layout.dims[0], scale, shift);
 }
 
-static cn_status import_group_norm(cn_importer *im, const cn_onnx_node *node)
+static cn_status import_group_norm(cn_importer *im, const cn_graph_node *node)
 {
     const cn_value *v;
     cn_onnx_constant *scale, *shift;
-    const int64_t groups = cn_onnx_int(node, "num_groups", 0);
+    const int64_t groups = cn_onnx_get_int(node, "num_groups", 0);
     cn_status status = cn_import_tensor(im, 0, -1, &v);
     if (status == CN_OK) status = parameter(im, 1, &scale);
     if (status == CN_OK) status = parameter(im, 2, &shift);
@@ -127,7 +127,7 @@ static cn_status fill_trailing(cn_importer *im, cn_node node, const char *role, 
     return CN_OK;
 }
 
-static cn_status import_layer_norm(cn_importer *im, const cn_onnx_node *node)
+static cn_status import_layer_norm(cn_importer *im, const cn_graph_node *node)
 {
     const cn_value *given;
     cn_onnx_constant *scale, *shift = NULL;
@@ -141,10 +141,10 @@ static cn_status import_layer_norm(cn_importer *im, const cn_onnx_node *node)
         if (node->outputs[k].size)
             return cn_import_fail(im, CN_ERR_UNSUPPORTED, "the mean as an output");
     cn_value v = *given;
-    const int axis = cn_logical_axis(&v, cn_onnx_int(node, "axis", -1));
+    const int axis = cn_logical_axis(&v, cn_onnx_get_int(node, "axis", -1));
     if (axis < 0) return cn_import_fail(im, CN_ERR_UNSUPPORTED, "over the examples of a batch");
     for (int k = axis; k < v.layout.rank; k++) chosen[k] = true;
-    const cn_layer_norm_opts o = {.epsilon = (double)cn_onnx_float(node, "epsilon", 1e-5f),
+    const cn_layer_norm_opts o = {.epsilon = (double)cn_onnx_get_float(node, "epsilon", 1e-5f),
                                   .no_shift = !shift};
     status = cn_value_trailing(im, &v, chosen, &x);
     if (status == CN_OK) status = cn_import_add(im, "layer_norm", &o, &x, 1, scale, &y);
@@ -155,7 +155,7 @@ static cn_status import_layer_norm(cn_importer *im, const cn_onnx_node *node)
 }
 
 /* Before version 13 the axes from `axis` on are one, as if flattened. */
-static cn_status import_softmax(cn_importer *im, const cn_onnx_node *node)
+static cn_status import_softmax(cn_importer *im, const cn_graph_node *node)
 {
     const cn_value *given;
     cn_node x, y;
@@ -164,7 +164,7 @@ static cn_status import_softmax(cn_importer *im, const cn_onnx_node *node)
     cn_status status = cn_import_tensor(im, 0, -1, &given);
     if (status != CN_OK) return status;
     cn_value v = *given;
-    const int axis = cn_logical_axis(&v, cn_onnx_int(node, "axis", old ? 1 : -1));
+    const int axis = cn_logical_axis(&v, cn_onnx_get_int(node, "axis", old ? 1 : -1));
     if (axis < 0) return cn_import_fail(im, CN_ERR_UNSUPPORTED, "over the examples of a batch");
     for (int k = axis; k < (old ? v.layout.rank : axis + 1); k++) chosen[k] = true;
     status = cn_value_trailing(im, &v, chosen, &x);

@@ -28,7 +28,7 @@ static cn_status import_pool(cn_importer *im, bool average)
     if (im->node->output_count > 1 && im->node->outputs[1].size)
         return cn_import_fail(im, CN_ERR_UNSUPPORTED, "indices of the maxima");
     /* Padding takes no part in ours; where it counts, it has to be there. */
-    if (average && cn_onnx_int(im->node, "count_include_pad", 0) &&
+    if (average && cn_onnx_get_int(im->node, "count_include_pad", 0) &&
         (w.pads[0] || w.pads[1] || w.pads[2] || w.pads[3])) {
         cn_pads_opts pads = {.name = NULL};
         memcpy(pads.pads, w.pads, sizeof pads.pads);
@@ -45,13 +45,13 @@ static cn_status import_pool(cn_importer *im, bool average)
     return CN_OK;
 }
 
-static cn_status import_max_pool(cn_importer *im, const cn_onnx_node *node)
+static cn_status import_max_pool(cn_importer *im, const cn_graph_node *node)
 {
     (void)node;
     return import_pool(im, false);
 }
 
-static cn_status import_average_pool(cn_importer *im, const cn_onnx_node *node)
+static cn_status import_average_pool(cn_importer *im, const cn_graph_node *node)
 {
     (void)node;
     return import_pool(im, true);
@@ -135,15 +135,16 @@ static cn_status import_reduce(cn_importer *im, reduction kind)
     bool chosen[CN_ONNX_RANK];
     cn_status status = cn_import_tensor(im, 0, -1, &v);
     if (status == CN_OK) status = cn_axes_read(im, v, 1, chosen);
-    return status == CN_OK ? reduce(im, v, chosen, cn_onnx_int(im->node, "keepdims", 1) != 0, kind)
-                           : status;
+    return status == CN_OK
+               ? reduce(im, v, chosen, cn_onnx_get_int(im->node, "keepdims", 1) != 0, kind)
+               : status;
 }
 
-#define REDUCTION(name, kind)                                        \
-    static cn_status name(cn_importer *im, const cn_onnx_node *node) \
-    {                                                                \
-        (void)node;                                                  \
-        return import_reduce(im, kind);                              \
+#define REDUCTION(name, kind)                                         \
+    static cn_status name(cn_importer *im, const cn_graph_node *node) \
+    {                                                                 \
+        (void)node;                                                   \
+        return import_reduce(im, kind);                               \
     }
 REDUCTION(import_reduce_mean, MEAN)
 REDUCTION(import_reduce_sum, SUM)
@@ -160,13 +161,13 @@ static cn_status import_global(cn_importer *im, reduction kind)
     return reduce(im, v, chosen, true, kind);
 }
 
-static cn_status import_global_average(cn_importer *im, const cn_onnx_node *node)
+static cn_status import_global_average(cn_importer *im, const cn_graph_node *node)
 {
     (void)node;
     return import_global(im, MEAN);
 }
 
-static cn_status import_global_max(cn_importer *im, const cn_onnx_node *node)
+static cn_status import_global_max(cn_importer *im, const cn_graph_node *node)
 {
     (void)node;
     return import_global(im, MAXIMUM);

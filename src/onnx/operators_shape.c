@@ -6,14 +6,14 @@
 
 /* ---- the shape itself */
 
-static cn_status import_shape(cn_importer *im, const cn_onnx_node *node)
+static cn_status import_shape(cn_importer *im, const cn_graph_node *node)
 {
     const cn_value *v;
     cn_value *y = cn_import_output(im, 0);
     cn_status status = cn_import_tensor(im, 0, -1, &v);
     if (status != CN_OK || !y) return status;
     const int64_t rank = v->layout.rank + 1;
-    int64_t start = cn_onnx_int(node, "start", 0), end = cn_onnx_int(node, "end", rank);
+    int64_t start = cn_onnx_get_int(node, "start", 0), end = cn_onnx_get_int(node, "end", rank);
     start = start < 0 ? start + rank : start;
     end = end < 0 ? end + rank : end;
     start = start < 0 ? 0 : start > rank ? rank : start;
@@ -58,7 +58,7 @@ static cn_status give_reshaped(cn_importer *im, const cn_value *given, int rank,
 static cn_status read_shape(cn_importer *im, const cn_value *v, const cn_onnx_constant *c,
                             int *dims)
 {
-    const bool zero = cn_onnx_int(im->node, "allowzero", 0) == 0;
+    const bool zero = cn_onnx_get_int(im->node, "allowzero", 0) == 0;
     const int64_t count = (int64_t)cn_layout_count(&v->layout), *n = c->ints;
     int64_t known = 1;
     int unknown = -1;
@@ -87,7 +87,7 @@ static cn_status read_shape(cn_importer *im, const cn_value *v, const cn_onnx_co
                  : cn_import_fail(im, CN_ERR_UNSUPPORTED, "the first axis is not the batch's");
 }
 
-static cn_status import_reshape(cn_importer *im, const cn_onnx_node *node)
+static cn_status import_reshape(cn_importer *im, const cn_graph_node *node)
 {
     const cn_value *v;
     cn_onnx_constant *c, attribute = {.rank = 1};
@@ -97,7 +97,7 @@ static cn_status import_reshape(cn_importer *im, const cn_onnx_node *node)
     if (status == CN_OK) status = cn_import_constant(im, 1, &c);
     if (status != CN_OK) return status;
     if (!c) { /* before version 5 */
-        const int count = cn_onnx_int_list(node, "shape", shape, CN_ONNX_RANK);
+        const int count = cn_onnx_get_ints(node, "shape", shape, CN_ONNX_RANK);
         attribute.count = count < 0 ? 0 : (size_t)count;
         attribute.ints = shape;
         c = &attribute;
@@ -108,19 +108,19 @@ static cn_status import_reshape(cn_importer *im, const cn_onnx_node *node)
     return status == CN_OK ? give_reshaped(im, v, (int)c->count - 1, dims) : status;
 }
 
-static cn_status import_flatten(cn_importer *im, const cn_onnx_node *node)
+static cn_status import_flatten(cn_importer *im, const cn_graph_node *node)
 {
     const cn_value *v;
     cn_status status = cn_import_tensor(im, 0, -1, &v);
     if (status != CN_OK) return status;
-    const int64_t axis = cn_onnx_int(node, "axis", 1);
+    const int64_t axis = cn_onnx_get_int(node, "axis", 1);
     if (axis != 1 && axis != -v->layout.rank)
         return cn_import_fail(im, CN_ERR_UNSUPPORTED, "at axis %lld, expected 1", (long long)axis);
     const int n = (int)cn_layout_count(&v->layout);
     return give_reshaped(im, v, 1, &n);
 }
 
-static cn_status import_squeeze(cn_importer *im, const cn_onnx_node *node)
+static cn_status import_squeeze(cn_importer *im, const cn_graph_node *node)
 {
     const cn_value *v;
     int64_t axes[CN_ONNX_RANK];
@@ -141,7 +141,7 @@ static cn_status import_squeeze(cn_importer *im, const cn_onnx_node *node)
     return give_reshaped(im, v, rank, dims);
 }
 
-static cn_status import_unsqueeze(cn_importer *im, const cn_onnx_node *node)
+static cn_status import_unsqueeze(cn_importer *im, const cn_graph_node *node)
 {
     const cn_value *v;
     int64_t axes[CN_ONNX_RANK];
@@ -163,7 +163,7 @@ static cn_status import_unsqueeze(cn_importer *im, const cn_onnx_node *node)
     return give_reshaped(im, v, rank - 1, dims);
 }
 
-static cn_status import_transpose(cn_importer *im, const cn_onnx_node *node)
+static cn_status import_transpose(cn_importer *im, const cn_graph_node *node)
 {
     const cn_value *v;
     int64_t perm[CN_ONNX_RANK];
@@ -172,7 +172,7 @@ static cn_status import_transpose(cn_importer *im, const cn_onnx_node *node)
     if (status != CN_OK) return status;
     const cn_layout *from = &v->layout;
     cn_layout l = *from;
-    const int count = cn_onnx_int_list(node, "perm", perm, CN_ONNX_RANK);
+    const int count = cn_onnx_get_ints(node, "perm", perm, CN_ONNX_RANK);
     if (count != from->rank + 1 || perm[0] != 0)
         return cn_import_fail(im, CN_ERR_UNSUPPORTED, "the batch's axis does not stay the first");
     for (int k = 0; k < from->rank; k++) {
@@ -231,7 +231,7 @@ static cn_status cut(cn_importer *im, const cn_value *given, int axis, int begin
     return CN_OK;
 }
 
-static cn_status import_split(cn_importer *im, const cn_onnx_node *node)
+static cn_status import_split(cn_importer *im, const cn_graph_node *node)
 {
     const cn_value *v;
     enum { MOST = 256 };
@@ -240,7 +240,7 @@ static cn_status import_split(cn_importer *im, const cn_onnx_node *node)
     cn_status status = cn_import_tensor(im, 0, -1, &v);
     if (status == CN_OK) status = cn_import_ints(im, 1, "split", sizes, MOST, &count);
     if (status != CN_OK) return status;
-    const int axis = cn_logical_axis(v, cn_onnx_int(node, "axis", 0));
+    const int axis = cn_logical_axis(v, cn_onnx_get_int(node, "axis", 0));
     const int outputs = node->output_count;
     if (axis < 0 || outputs < 1 || outputs > MOST || (count && count != outputs))
         return cn_import_fail(im, CN_ERR_UNSUPPORTED, "into %d parts along this axis", outputs);
@@ -258,7 +258,7 @@ static cn_status import_split(cn_importer *im, const cn_onnx_node *node)
     return CN_OK;
 }
 
-static cn_status import_slice(cn_importer *im, const cn_onnx_node *node)
+static cn_status import_slice(cn_importer *im, const cn_graph_node *node)
 {
     const cn_value *given;
     int64_t starts[CN_ONNX_RANK], ends[CN_ONNX_RANK], axes[CN_ONNX_RANK], steps[CN_ONNX_RANK];
@@ -306,7 +306,7 @@ static void drop_axis(cn_layout *l, int axis)
 }
 
 /* Of one index, or of several at equal distances. */
-static cn_status import_gather(cn_importer *im, const cn_onnx_node *node)
+static cn_status import_gather(cn_importer *im, const cn_graph_node *node)
 {
     const cn_value *given;
     cn_onnx_constant *c;
@@ -314,7 +314,7 @@ static cn_status import_gather(cn_importer *im, const cn_onnx_node *node)
     if (status == CN_OK) status = cn_import_constant(im, 1, &c);
     if (status != CN_OK) return status;
     cn_value v = *given;
-    const int axis = cn_logical_axis(&v, cn_onnx_int(node, "axis", 0));
+    const int axis = cn_logical_axis(&v, cn_onnx_get_int(node, "axis", 0));
     if (axis < 0 || !c || c->real || c->rank > 1 || c->count < 1)
         return cn_import_fail(im, CN_ERR_UNSUPPORTED, "along this axis, or with these indices");
     const int64_t n = v.layout.dims[axis], first = c->ints[0] < 0 ? c->ints[0] + n : c->ints[0];
@@ -403,7 +403,7 @@ static cn_status add_joined(cn_importer *im, joining *j, const cn_value *given, 
     return status;
 }
 
-static cn_status import_concat(cn_importer *im, const cn_onnx_node *node)
+static cn_status import_concat(cn_importer *im, const cn_graph_node *node)
 {
     const cn_value *first, *v;
     int order[CN_ONNX_RANK], dims[CN_ONNX_RANK], last = 0;
@@ -412,7 +412,7 @@ static cn_status import_concat(cn_importer *im, const cn_onnx_node *node)
     cn_node y;
     cn_status status = cn_import_tensor(im, 0, -1, &first);
     if (status != CN_OK) return status;
-    const int axis = cn_logical_axis(first, cn_onnx_int(node, "axis", 1));
+    const int axis = cn_logical_axis(first, cn_onnx_get_int(node, "axis", 1));
     if (axis < 0) return cn_import_fail(im, CN_ERR_UNSUPPORTED, "along the batch");
     if (!cn_layout_order(&first->layout, order))
         for (int k = 0; k < first->layout.rank; k++) order[k] = k;
@@ -443,7 +443,7 @@ static cn_status import_concat(cn_importer *im, const cn_onnx_node *node)
 
 /* ---- images */
 
-static cn_status import_pad(cn_importer *im, const cn_onnx_node *node)
+static cn_status import_pad(cn_importer *im, const cn_graph_node *node)
 {
     const cn_value *v;
     cn_onnx_constant *value;
@@ -452,16 +452,17 @@ static cn_status import_pad(cn_importer *im, const cn_onnx_node *node)
     int64_t axes[CN_ONNX_RANK];
     cn_node x;
     cn_pads_opts more = {.name = NULL}, less = {.name = NULL};
-    const char *attribute = cn_onnx_find(node, "paddings") ? "paddings" : "pads";
+    const char *attribute = cn_onnx_attribute_find(node, "paddings") ? "paddings" : "pads";
     cn_status status = cn_import_tensor(im, 0, 3, &v);
     if (status == CN_OK) status = cn_import_ints(im, 1, attribute, pads, 2 * CN_ONNX_RANK, &count);
     if (status == CN_OK) status = cn_import_constant(im, 2, &value);
     if (status == CN_OK) status = cn_import_ints(im, 3, NULL, axes, CN_ONNX_RANK, &n_axes);
     if (status != CN_OK) return status;
-    if (!cn_onnx_text_is(node, "mode", "constant", "constant"))
+    if (!cn_onnx_get_is(node, "mode", "constant", "constant"))
         return cn_import_fail(im, CN_ERR_UNSUPPORTED, "a mode that is not constant");
-    const float with = value && value->real && value->count == 1 ? value->reals[0]
-                                                                 : cn_onnx_float(node, "value", 0);
+    const float with = value && value->real && value->count == 1
+                           ? value->reals[0]
+                           : cn_onnx_get_float(node, "value", 0);
     if (with != 0) return cn_import_fail(im, CN_ERR_UNSUPPORTED, "with %g", (double)with);
     if (n_axes == 0)
         for (n_axes = 0; n_axes < 4; n_axes++) axes[n_axes] = n_axes;
