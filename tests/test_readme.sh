@@ -24,17 +24,10 @@ fi
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-mkdir "$work/blocks" "$work/home" "$work/tree" "$work/tree/build"
-awk -v blocks="$work/blocks" '
-    /^```/ && !inside {
-        inside = 1
-        file = sprintf("%s/%02d.%s", blocks, ++n, substr($0, 4) == "" ? "text" : substr($0, 4))
-        printf "" > file
-        next
-    }
-    /^```/ { inside = 0; close(file); next }
-    inside { print > file }
-' "$source_tree/README.md"
+mkdir "$work/home" "$work/tree" "$work/tree/build"
+# shellcheck source-path=SCRIPTDIR source=shown.sh
+. "$source_tree/tests/shown.sh"
+split_blocks "$source_tree/README.md" "$work/blocks"
 
 cd "$work/tree"
 for entry in "$source_tree"/*; do
@@ -50,65 +43,7 @@ fail() {
     exit 1
 }
 
-# Compares the file of expected lines with the file of lines found.
-matches() {
-    awk '
-        function same(pattern, line,    cut) {
-            cut = index(pattern, "...")
-            return cut ? substr(line, 1, cut - 1) == substr(pattern, 1, cut - 1) : line == pattern
-        }
-        NR == FNR { expected[++n] = $0; next }
-        { found[++m] = $0 }
-        # Greedy from the left: after "..." the next expected line is looked for.
-        END {
-            j = 1
-            for (i = 1; i <= n; i++) {
-                if (expected[i] == "...") { any = 1; continue }
-                while (any && j <= m && !same(expected[i], found[j])) j++
-                if (j > m || !same(expected[i], found[j])) {
-                    print "expected: " expected[i]; print "found:    " (j > m ? "(the end)" : found[j])
-                    exit 1
-                }
-                j++; any = 0
-            }
-            if (j <= m && !any) { print "not expected: " found[j]; exit 1 }
-        }' "$1" "$2"
-}
-
-run_console() {
-    : >expected
-    command=''
-    while IFS= read -r line || [ -n "$line" ]; do
-        case $line in
-        '$ '*)
-            check_command
-            command=${line#'$ '}
-            ;;
-        *) printf '%s\n' "$line" >>expected ;;
-        esac
-    done <"$1"
-    check_command
-}
-check_command() {
-    if [ -n "$command" ]; then
-        sh -euc "$command" >found 2>messages || {
-            cat found messages
-            fail "command failed: $command"
-        }
-        matches expected found || fail "other output of: $command"
-        ran=$((ran + 1))
-    fi
-    : >expected
-}
-
-python=''
-for candidate in ${CONVNET_PYTHON:-python3 /usr/bin/python3}; do
-    if [ -z "$python" ] && [ -e "$build_tree/python/convnet/_interface.py" ] &&
-        "$candidate" -c 'import numpy' 2>/dev/null; then
-        python=$candidate
-    fi
-done
-
+python=$(find_python "$build_tree")
 ran=0 skipped=0
 for block in "$work"/blocks/*; do
     name="block ${block##*/}"
@@ -144,7 +79,7 @@ for block in "$work"/blocks/*; do
         ran=$((ran + 1))
         ;;
     *.console) run_console "$block" ;;
-    *.c) cp "$block" "$(sed -n '1s/^\/\* \([a-z0-9_]*\.c\).*/\1/p' "$block")" ;;
+    *.c) cp "$block" "$(program_name "$block")" ;;
     *.long) ;;
     *) fail "$name: a block of no known language" ;;
     esac
