@@ -373,8 +373,8 @@ static void units_cover_what_is_trained_once(void **state)
     int *covered = calloc(m->block_size, sizeof *covered);
     assert_non_null(covered);
     for (int i = 0; i < plan.count; i++) {
-        assert_true(plan.units[i].count <= CN_MAP_CHUNK);
-        for (size_t k = 0; k < plan.units[i].count; k++) covered[plan.units[i].from + k]++;
+        assert_true(plan.chunks[i].count <= CN_MAP_CHUNK);
+        for (size_t k = 0; k < plan.chunks[i].count; k++) covered[plan.chunks[i].from + k]++;
     }
     cn_parameter p;
     for (int i = 0; cn_model_parameter(m, i, &p); i++) {
@@ -384,7 +384,7 @@ static void units_cover_what_is_trained_once(void **state)
             assert_int_equal(covered[from + k], moves);
     }
     free(covered);
-    cn_release(plan.units);
+    cn_release(plan.chunks);
     cn_model_free(m);
 }
 

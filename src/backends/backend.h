@@ -1,12 +1,11 @@
 /*
  * backend.h - what runs a model: a machine's memory, and its functions for every type of layer.
  *
- * A session calls nothing else. Adding a machine is a folder that ends in a `const cn_backend`, and
- * one row of the table in backends.c.
+ * A session calls nothing else. To add a machine, write a folder that ends in a `const cn_backend`,
+ * and add one row to the table in backends.c.
  *
- * Arrays are of the backend's dtype and lie in its memory, at addresses that only it may read.
- * Where a number of elements is asked for, n counts them. Nothing but open and allocate fails, and
- * nothing allocates but they.
+ * Arrays have the backend's dtype and lie in its memory, at addresses that only it may read. n
+ * counts elements. Only open and allocate can fail, and only they allocate.
  */
 #ifndef CN_BACKEND_H
 #define CN_BACKEND_H
@@ -15,15 +14,15 @@
 
 /* ---- the optimizer's step */
 
-/* A piece of the flat blocks whose elements are treated alike. */
-typedef struct cn_update_unit {
+/* A chunk of the flat blocks whose elements have the same learning rate and decay. */
+typedef struct cn_update_chunk {
     size_t from, count;
     double rate, decay; /* factors of the step's rate and decay */
     double squares;     /* the sum of its gradients' squares, for clipping */
-} cn_update_unit;
+} cn_update_chunk;
 
 typedef struct cn_update_plan {
-    cn_update_unit *units; /* what is frozen is in none of them */
+    cn_update_chunk *chunks; /* frozen parameters are in none */
     int count;
 } cn_update_plan;
 
@@ -34,17 +33,17 @@ typedef struct cn_update_step {
     double rate;
     uint64_t t;
     const void *gradients;
-    void *moments; /* block after block of `size` elements */
+    void *state; /* the optimizer's: cn_optimizer_state_blocks blocks of `size` elements */
     void *weights;
     size_t size;
 } cn_update_step;
 
-/* Blocks, each as large as the gradients, that a settled optimizer keeps from step to step. */
-int cn_optimizer_moments(const cn_optimizer *o);
+/* How many blocks, each as large as the gradients, a settled optimizer keeps as its state. */
+int cn_optimizer_state_blocks(const cn_optimizer *o);
 
 /* ---- the backend */
 
-/* Where a loss finds its inputs and leaves its results: as cn_loss_run has them. */
+/* The inputs and results of a loss: as in cn_loss_run. */
 typedef struct cn_loss_call {
     const cn_loss_plan *plan;
     int m;
@@ -59,51 +58,50 @@ typedef struct cn_backend {
     const char *name; /* "cpu" */
     cn_dtype dtype;   /* of all arrays */
     bool host;        /* they are floats in the host's memory: the model's parameters, the caller's
-                         images and all results are used where they lie */
-    bool plain; /* layers run one by one, as the model has them: nothing is fused or computed in
-                   place, and no two arrays share memory */
+                         images and all results are used in place */
+    bool plain; /* layers run one by one, as in the model: nothing is fused or computed in place,
+                   and no two arrays share memory */
 
-    /* What a session runs on, such as threads or a stream; handed to all functions below. */
+    /* What a session runs on, such as threads or a stream; passed to all functions below. */
     cn_status (*open)(const cn_session_opts *opts, void **device, cn_error *err);
     void (*close)(void *device);
 
     /* Zeroed memory, aligned to CN_ALIGN bytes; `what` names it in the error. */
     void *(*allocate)(void *device, size_t bytes, const char *what, cn_error *err);
     void (*free)(void *device, void *memory);
-    /* From the host's floats, and to them. An element that the host's float is the rounded value of
-     * stays as it is. NULL where `host` is true, as is download. */
+    /* Copy from the host's floats, and to them. Upload leaves an element alone that rounds to the
+     * host's float already. Both are NULL where `host` is true. */
     void (*upload)(void *device, size_t n, const float *from, void *to);
     void (*download)(void *device, size_t n, const void *from, float *to);
     void (*zero)(void *device, size_t n, void *x);
-    /* Returns once all that was called is done; NULL where every function does. */
+    /* Returns when all earlier calls are complete; NULL where every function does. */
     void (*synchronize)(void *device);
 
-    /* How it computes a type of layer; NULL: it cannot, or the type is a view, where nothing runs.
-     */
+    /* How it computes a type of layer. NULL: not supported, or a view, for which nothing runs. */
     const cn_layer_ops *(*ops)(const cn_layer_type *type);
-    /* Adds to a call what these ops go by. While a session is planned, device is NULL. `alone`: the
-     * layer has so little to do that it is not shared out. */
+    /* Adds to a call what these ops need. While a session is planned, device is NULL. `alone`: the
+     * layer has too little work to divide among threads. */
     void (*prepare)(void *device, const cn_session_opts *opts, bool alone, cn_call *call);
 
     void (*add)(void *device, size_t n, const void *x, void *y);   /* y += x */
     void (*scale)(void *device, size_t n, double factor, void *x); /* x *= factor */
-    /* The call's dy where the ReLU whose output its y is lets it through, else 0. NULL where
-     * `plain` is true. */
+    /* The call's dy where its y, the output of a ReLU, is positive, else 0. NULL where `plain` is
+     * true. */
     void (*mask_relu)(const cn_call *call, void *dy);
     /* How many are NaN or infinite; *nan (may be NULL) becomes true where one is NaN. */
     size_t (*count_not_finite)(void *device, size_t n, const void *x, bool *nan);
 
-    /* Elements of scratch that a loss asks for; NULL: none. */
+    /* Elements of scratch memory that a loss needs; NULL: none. */
     size_t (*loss_scratch)(const cn_loss_plan *plan, int batch);
     double (*loss)(void *device, const cn_loss_call *call);
     void (*step)(void *device, const cn_update_step *step);
-    /* average += part (w - average), both of them floats of the host. */
+    /* average += part (w - average), both floats of the host. */
     void (*blend)(void *device, size_t n, double part, const float *w, float *average);
 } cn_backend;
 
 /* Every backend, the default first, then NULL. */
 extern const cn_backend *const cn_backends[];
-/* By name; NULL names the default. CN_ERR_ARGUMENT lists those that there are. */
+/* By name; NULL is the default. CN_ERR_ARGUMENT lists the names. */
 cn_status cn_backend_find(const char *name, const cn_backend **backend, cn_error *err);
 
 extern const cn_backend cn_cpu_backend, cn_reference_backend;

@@ -1,4 +1,4 @@
-/* backends.c - the table of backends: one row enrols a machine. */
+/* backends.c - the table of backends: one row per machine. */
 #include "backends/backend.h"
 
 #include <stdio.h>
@@ -23,7 +23,7 @@ cn_status cn_backend_find(const char *name, const cn_backend **backend, cn_error
                    name, known);
 }
 
-int cn_optimizer_moments(const cn_optimizer *o)
+int cn_optimizer_state_blocks(const cn_optimizer *o)
 {
     switch (o->kind) {
     case CN_OPTIMIZER_SGD: return o->momentum > 0;

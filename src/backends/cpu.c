@@ -4,12 +4,12 @@
  *
  * Its memory is the host's, so nothing is copied: parameters are the model's own block.
  *
- * The optimizer's step is one kernel call per unit, over the pool. The zeros between tensors stay
- * zeros: no gradient reaches them, and decay of nothing is nothing. Clipping by norm looks at all
- * gradients first: one sum of squares per unit, added up in order.
+ * The optimizer's step is one kernel call per chunk, over the pool. The padding between tensors
+ * stays zero: its gradients are zero, and so is its decay. Clipping by norm needs all gradients
+ * first: one sum of squares per chunk, added up in order.
  *
- * Adam's corrections of the bias, m / (1 - beta1^t) and v / (1 - beta2^t), are moved into its rate
- * and epsilon, which spares two divisions per element:
+ * Adam's bias corrections, m / (1 - beta1^t) and v / (1 - beta2^t), are moved into its rate and
+ * epsilon, which saves two divisions per element:
  *
  *     rate m / c1 / (sqrt(v / c2) + epsilon)
  *         = (rate sqrt(c2) / c1) m / (sqrt(v) + epsilon sqrt(c2))
@@ -117,32 +117,32 @@ static double loss(void *device, const cn_loss_call *call)
 typedef struct step_job {
     const cn_update_step *s;
     const cn_kernels *kernels;
-    cn_update update;  /* but for what is a unit's own */
+    cn_update update;  /* without the members that differ between chunks */
     double correction; /* Adam's, of the rate */
 } step_job;
 
-static void measure_unit(void *argument, int unit, int worker)
+static void measure_task(void *argument, int task, int worker)
 {
     const step_job *job = argument;
-    cn_update_unit *u = &job->s->plan->units[unit];
+    cn_update_chunk *u = &job->s->plan->chunks[task];
     (void)worker;
     u->squares =
         job->kernels->optimizer->sum_squares(u->count, (const float *)job->s->gradients + u->from);
 }
 
-static void step_unit(void *argument, int unit, int worker)
+static void step_task(void *argument, int task, int worker)
 {
     const step_job *job = argument;
-    const cn_update_unit *u = &job->s->plan->units[unit];
+    const cn_update_chunk *u = &job->s->plan->chunks[task];
     const cn_optimizer *o = job->s->optimizer;
     const float *g = (const float *)job->s->gradients + u->from;
     float *w = (float *)job->s->weights + u->from, *first = NULL, *second = NULL;
-    int moments = cn_optimizer_moments(o);
+    int blocks = cn_optimizer_state_blocks(o);
     double rate = job->s->rate * u->rate, decay = o->weight_decay * u->decay;
     cn_update update = job->update;
     (void)worker;
-    if (moments > 0) first = (float *)job->s->moments + u->from;
-    if (moments > 1) second = first + job->s->size;
+    if (blocks > 0) first = (float *)job->s->state + u->from;
+    if (blocks > 1) second = first + job->s->size;
     update.rate = (float)(rate * job->correction);
     update.decay = o->decoupled ? 0 : (float)decay;
     update.keep = o->decoupled ? (float)(1 - rate * decay) : 1;
@@ -177,12 +177,12 @@ static void step(void *device, const cn_update_step *s)
     };
     if (o->clip_norm > 0) {
         double squares = 0;
-        cn_pool_run(c->pool, s->plan->count, measure_unit, &job);
-        for (int i = 0; i < s->plan->count; i++) squares += s->plan->units[i].squares;
+        cn_pool_run(c->pool, s->plan->count, measure_task, &job);
+        for (int i = 0; i < s->plan->count; i++) squares += s->plan->chunks[i].squares;
         double scale = o->clip_norm / (sqrt(squares) + 1e-6);
         job.update.scale = scale < 1 || isnan(scale) ? (float)scale : 1;
     }
-    cn_pool_run(c->pool, s->plan->count, step_unit, &job);
+    cn_pool_run(c->pool, s->plan->count, step_task, &job);
 }
 
 const cn_backend cn_cpu_backend = {

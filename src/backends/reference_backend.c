@@ -2,9 +2,9 @@
  * reference_backend.c - the double-precision twins as a machine: plain loops on one thread, one
  * layer after another, each with arrays of its own.
  *
- * The twins know nothing of sessions and calls; this file translates. A twin writes the gradient of
- * every input and overwrites those of the weights, where a call may want some alone and adds up: so
- * they go through the scratch memory, which holds first the inputs', then the weights'.
+ * The twins know nothing of sessions and calls; this file translates. A twin writes the gradients
+ * of all inputs, and overwrites those of the weights, where a call may want only some, and
+ * accumulates. So the gradients pass through scratch memory: the inputs' first, then the weights'.
  */
 #include "backends/reference_backend.h"
 
@@ -39,7 +39,7 @@ static void release(void *device, void *memory)
     cn_release(memory);
 }
 
-/* What is the same once it is rounded has more digits here than there. */
+/* An element that rounds to the host's float keeps its further digits. */
 static void upload(void *device, size_t n, const float *from, void *to)
 {
     double *x = to;
@@ -230,7 +230,7 @@ static int class_count(const cn_loss_plan *p)
     return p->columns == 1 ? 2 : p->columns;
 }
 
-/* The targets of a batch, and the classes' weights after them. */
+/* The targets of a batch, followed by the class weights. */
 static size_t loss_scratch(const cn_loss_plan *p, int batch)
 {
     return (size_t)batch * (size_t)p->size + (size_t)class_count(p);
@@ -249,7 +249,7 @@ static void fill_targets(const cn_loss_plan *p, size_t rows, const cn_tensor *Y,
     }
 }
 
-/* What the mean divides by: the rows, or the weights of their targets. */
+/* The divisor of the mean: the number of rows, or the sum of their targets' weights. */
 static double divisor(const cn_loss_plan *p, size_t rows, const double *y)
 {
     const size_t n = (size_t)p->columns;
@@ -286,25 +286,25 @@ static void step(void *device, const cn_update_step *s)
 {
     const cn_optimizer *o = s->optimizer;
     const double *g = s->gradients;
-    double *w = s->weights, *moments = s->moments, squares = 0, shrink = 1;
-    const int count = cn_optimizer_moments(o);
+    double *w = s->weights, *state = s->state, squares = 0, shrink = 1;
+    const int count = cn_optimizer_state_blocks(o);
     (void)device;
     for (int i = 0; i < s->plan->count; i++)
-        for (size_t k = 0; k < s->plan->units[i].count; k++) {
-            double each = g[s->plan->units[i].from + k];
+        for (size_t k = 0; k < s->plan->chunks[i].count; k++) {
+            double each = g[s->plan->chunks[i].from + k];
             squares += each * each;
         }
     if (o->clip_norm > 0) shrink = o->clip_norm / (sqrt(squares) + 1e-6);
     if (shrink > 1) shrink = 1;
     for (int i = 0; i < s->plan->count; i++) {
-        const cn_update_unit *u = &s->plan->units[i];
+        const cn_update_chunk *u = &s->plan->chunks[i];
         const cn_ref_update update = {.optimizer = o,
                                       .rate = s->rate * u->rate,
                                       .decay = o->weight_decay * u->decay,
                                       .shrink = shrink,
                                       .t = s->t};
-        cn_ref_update_weights(&update, u->count, g + u->from, count > 0 ? moments + u->from : NULL,
-                              count > 1 ? moments + s->size + u->from : NULL, w + u->from);
+        cn_ref_update_weights(&update, u->count, g + u->from, count > 0 ? state + u->from : NULL,
+                              count > 1 ? state + s->size + u->from : NULL, w + u->from);
     }
 }
 

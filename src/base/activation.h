@@ -8,8 +8,8 @@
  * element-wise functions, found by the name of their layer. */
 enum {
     CN_ACTIVATION_NONE, /* y = x */
-    CN_ACTIVATION_CLIP, /* y = min(max(x, lower), upper), a NaN kept: ReLU is 0 to INFINITY, ReLU6
-                           0 to 6. The one kind that other loops apply before they store. */
+    CN_ACTIVATION_CLIP, /* y = min(max(x, lower), upper), NaN stays NaN: ReLU is 0 to INFINITY,
+                           ReLU6 0 to 6. The one kind that other kernels fuse. */
 };
 
 typedef struct cn_activation {

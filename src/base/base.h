@@ -60,8 +60,7 @@ bool cn_is_utf8(const char *text);
  * of a line or move a terminal's cursor. What has no room is cut. Returns `plain`. */
 const char *cn_plain_text(const char *text, char *plain, size_t room);
 
-/* The letters to insert, drop or change to make b of a (Levenshtein), counted up to a limit that
- * is far beyond a slip. */
+/* The edit distance (Levenshtein) from a to b, counted up to a limit far above that of a typo. */
 int cn_text_distance(const char *a, const char *b);
 
 /* ---- text and numbers in any locale (c_locale.c) */
@@ -73,7 +72,7 @@ int cn_vformat(char *text, size_t size, const char *format, va_list args) CN_PRI
 /* What the system calls an errno, in English. */
 const char *cn_system_text(int number);
 
-/* What a noun ends in behind this number: "" behind 1, else "s". */
+/* The ending of a noun after this number: "" after 1, else "s". */
 const char *cn_plural(int n);
 
 /* A number as "0.01": the shortest digits that are read back as the same double. Returns text. */

@@ -59,8 +59,7 @@ static bool next_line(FILE *file, char line[ROOM])
 
 /* ---- where the hierarchy is mounted */
 
-/* Copies a path of mountinfo, where a space is \040, behind `before`; false where it is too long.
- */
+/* Appends a path of mountinfo, where a space is \040, to `before`; false where it is too long. */
 static bool copy_path(char out[ROOM], const char *before, const char *path)
 {
     size_t used = strlen(before);

@@ -1,9 +1,9 @@
 /*
  * counter.h - random numbers without state: a draw is a function of (seed, stream, index).
  *
- * For initialisation, shuffling, dropout: any thread computes any draw in any order, and stopping
+ * For initialization, shuffling, dropout: any thread computes any draw in any order, and stopping
  * and resuming needs nothing but the index. A stream serves one purpose (a parameter's
- * initialisation, an epoch's order) and one kind of draw.
+ * initialization, an epoch's order) and one kind of draw.
  */
 #ifndef CN_COUNTER_H
 #define CN_COUNTER_H

@@ -4,9 +4,8 @@
 #include <stdint.h>
 #include <string.h>
 
-/* All bits of a float's exponent are set in an infinity and in a NaN, and in nothing else. As a
- * number without its sign, an infinity is the smallest of these: integers are compared, which
- * compilers do many at a time. */
+/* Infinities and NaNs are the floats whose exponent bits are all set. Read as an integer, without
+ * the sign, infinity is the smallest of them: so integers are compared, which vectorizes. */
 static const uint32_t infinity_bits = 0x7f800000;
 
 size_t cn_count_not_finite(size_t n, const float *x, bool *nan)

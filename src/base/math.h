@@ -1,10 +1,10 @@
 /*
  * math.h - elementary functions of doubles that give the same bits everywhere.
  *
- * The C library's differ in their last bits from one version, or one processor, to another, and a
- * weight that starts, or moves, by such a number would differ with them. These take only +, -, *, /
- * and what is exact, which IEEE 754 defines to the last bit, in an order that is written down. They
- * are within 2 units in the last place of the true value, where nothing else is said.
+ * The C library's functions differ in their last bits between versions and processors, and weights
+ * computed with them would differ, too. These use only +, -, *, / and exact operations, which
+ * IEEE 754 defines to the last bit, in a fixed order. Unless stated otherwise they are within 2
+ * units in the last place of the true value.
  */
 #ifndef CN_MATH_H
 #define CN_MATH_H

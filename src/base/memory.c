@@ -6,8 +6,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
-/* Large blocks ask for pages of 2 MB, where the system has them for who asks: a kernel that walks
- * over 36 planes at once touches as many pages, more than the processor keeps addresses of. */
+/* Large blocks ask for pages of 2 MB, where the system offers them: a kernel that walks over 36
+ * planes at once touches as many pages, and small ones would overflow the TLB. */
 enum { HUGE_PAGE = 2 << 20, LARGE_BLOCK = 4 * HUGE_PAGE };
 
 bool cn_multiply(size_t a, size_t b, size_t *out)

@@ -1,11 +1,11 @@
 /*
- * pixels.c - scaling and normalising, on the way of every image into training.
+ * pixels.c - scales and normalizes the pixels of every image.
  *
  *     (v scale - mean) / std  =  v slope + shift,   slope = scale / std,   shift = -mean / std
  *
- * With 3 channels a loop over the channel inside a loop over pixels does not vectorise. So slope
- * and shift are repeated into a pattern as long as many whole pixels, and the inner loop runs
- * straight over elements, for any number of channels.
+ * With 3 channels, a loop over channels inside a loop over pixels does not vectorize. So slope and
+ * shift are repeated into a pattern of many whole pixels, and the inner loop runs straight over
+ * elements, for any number of channels.
  */
 #include "base/pixels.h"
 

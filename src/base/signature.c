@@ -15,7 +15,7 @@
 #define BEGINS(bytes, name) AT(0, bytes, name, OTHER)
 #define IMAGE(bytes, name)  AT(0, bytes, name, IMAGE)
 
-/* The longer before the shorter: an ONNX model begins with no more than a small number. Any bytes
+/* Longer signatures first: an ONNX model's is no more than a small number. Any bytes
  * may begin a safetensors file, whose header's length comes first, so it is known by what follows.
  */
 static const cn_signature table[] = {

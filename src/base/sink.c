@@ -81,8 +81,8 @@ static bool is_ending(const char *text)
     return number > 0 && text[number] == '\0';
 }
 
-/* Removes a temporary file unless somebody is writing it. With the lock in hand the name still has
- * to be this file's: it may have been renamed meanwhile, and the name be another save's. */
+/* Removes a temporary file unless a process is writing it. Once locked, the name must still be this
+ * file's: it may have been renamed in between, and the name may belong to another save. */
 static void remove_if_abandoned(const char *path)
 {
     struct stat held, named;
@@ -94,7 +94,8 @@ static void remove_if_abandoned(const char *path)
     close(file);
 }
 
-/* Removes what earlier saves to this path were killed over. Failing at that harms nobody. */
+/* Removes the temporary files of earlier saves to this path that were killed. Failure is harmless.
+ */
 static void sweep(const cn_sink *s)
 {
     char path[PATH_MAX];

@@ -77,7 +77,7 @@ static cn_status refill(cn_source *s, cn_error *err)
 }
 
 /* Decides by the first bytes whether to unpack. */
-static cn_status recognise(cn_source *s, cn_source_mode mode, cn_error *err)
+static cn_status recognize(cn_source *s, cn_source_mode mode, cn_error *err)
 {
     cn_status status = refill(s, err);
     if (status != CN_OK || mode == CN_SOURCE_PLAIN) return status;
@@ -109,7 +109,7 @@ cn_status cn_source_open(cn_source **source, const char *path, cn_source_mode mo
     cn_status status = create(&s, path, err);
     if (status != CN_OK) return status;
     status = open_file(s, path, err);
-    if (status == CN_OK) status = recognise(s, mode, err);
+    if (status == CN_OK) status = recognize(s, mode, err);
     if (status == CN_OK)
         *source = s;
     else
@@ -171,7 +171,7 @@ cn_status cn_source_memory(cn_source **source, const char *name, const void *byt
     s->sized = true;
     s->raw_size = s->raw_offset = s->available = size;
     s->next = bytes;
-    status = recognise(s, mode, err);
+    status = recognize(s, mode, err);
     if (status == CN_OK)
         *source = s;
     else

@@ -7,7 +7,7 @@
 typedef struct cn_source cn_source;
 
 /*
- * CN_SOURCE_UNPACK recognises gzip and, where the library was built with liblzma, xz by their first
+ * CN_SOURCE_UNPACK recognizes gzip and, where the library was built with liblzma, xz by their first
  * bytes and unpacks them; anything else is read as it is. CN_SOURCE_PLAIN never unpacks: for
  * formats whose own first bytes may look like gzip's.
  */
@@ -21,14 +21,14 @@ cn_status cn_source_memory(cn_source **source, const char *name, const void *byt
 
 /* A part of a file, as archives hold their members. */
 typedef struct cn_source_part {
-    const char *name;      /* for errors, behind the file's name */
+    const char *name;      /* for errors, after the file's name */
     size_t offset, packed; /* where its bytes lie, and how many they are */
     bool deflated;         /* they are a bare deflate stream (RFC 1951) */
     size_t size;           /* of what is read, unpacked */
     bool has_crc;
     uint32_t crc; /* CRC-32 of what is read, checked by cn_source_end */
 } cn_source_part;
-/* CN_ERR_FORMAT where so many bytes cannot come from so few. */
+/* CN_ERR_FORMAT where `packed` bytes cannot unpack to `size`. */
 cn_status cn_source_open_part(cn_source **source, const char *path, const cn_source_part *part,
                               cn_error *err);
 void cn_source_close(cn_source *source);

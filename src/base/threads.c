@@ -1,20 +1,21 @@
 /*
- * threads.c - persistent workers that share out the units of a region.
+ * threads.c - persistent workers that run the tasks of a region.
  *
- * Every thread has a share of the units, neighbours, the same ones in each region of as many: what
- * it wrote in one layer it reads in the next. When it is done it helps others with theirs. A 64-bit
- * ticket a share holds the region's number and the units that nobody has taken yet. A thread reads
- * what to run, then takes a unit by compare-and-swap: when that succeeds no other region has begun
- * meanwhile, so what it read belongs to the unit. A worker that comes late to a region finds its
- * share done by others, and nobody waits for it.
+ * The tasks of a region are divided into one partition per thread, of consecutive tasks, and the
+ * same ones in every region of as many tasks: so a thread reads in one layer what it wrote in the
+ * layer before. A thread that has finished its own partition helps with the others. A 64-bit ticket
+ * per partition holds the region's number and the number of tasks not yet taken. A thread reads
+ * what to run, then takes a task by compare-and-swap: if that succeeds, no other region has begun
+ * in between, so what it read belongs to the task. A worker that arrives late finds its partition
+ * finished by others, and none of them waits for it.
  *
- * Each ticket has a cache line of its own, which stays with its thread: to fetch a line that
- * another processor changed takes up to half a microsecond.
+ * Each ticket has a cache line of its own, which stays with its thread: fetching a line that
+ * another processor has changed takes up to half a microsecond.
  *
  * An idle thread watches its atomic for SPIN_NS, longer than the gap between two layers, then
- * sleeps on a condition variable. The thread that changes the atomic looks afterwards whether
- * somebody sleeps; the sleeper announces itself first and looks at the atomic afterwards. All four
- * accesses are sequentially consistent, so one of the two sees the other.
+ * sleeps on a condition variable. A sleeper announces itself first and then looks at the atomic;
+ * the thread that changes the atomic looks for sleepers afterwards. All four accesses are
+ * sequentially consistent, so one of the two sees the other.
  */
 #define _GNU_SOURCE /* sched_getaffinity */
 #include "base/threads.h"
@@ -46,17 +47,18 @@
 enum { MAX_THREADS = 1024, SPIN_NS = 500000, SPIN_BURST = 32 };
 
 typedef struct worker {
-    _Alignas(CN_ALIGN) _Atomic uint64_t ticket; /* region << 32 | units of its share not taken */
+    _Alignas(
+        CN_ALIGN) _Atomic uint64_t ticket; /* region << 32 | tasks of its partition not taken */
     pthread_t thread;
     struct cn_pool *pool;
     int index;
 } worker;
 
 struct cn_pool {
-    _Alignas(CN_ALIGN) _Atomic(cn_task *) task;
+    _Alignas(CN_ALIGN) _Atomic(cn_task *) run;
     _Atomic(void *) argument;
-    _Atomic int units;
-    _Alignas(CN_ALIGN) _Atomic int pending; /* units not finished */
+    _Atomic int tasks;
+    _Alignas(CN_ALIGN) _Atomic int pending; /* tasks not finished */
     _Atomic int sleeping;                   /* workers */
     _Atomic bool caller_sleeps;
     _Atomic bool stop;
@@ -182,38 +184,38 @@ static void wake(cn_pool *p, pthread_cond_t *sleepers)
 
 /* ---- working */
 
-/* The first unit of thread `index`'s share. */
-static int share_begin(const cn_pool *p, int units, int index)
+/* The first task of thread `index`'s partition. */
+static int partition_begin(const cn_pool *p, int tasks, int index)
 {
-    return (int)((int64_t)units * index / p->threads);
+    return (int)((int64_t)tasks * index / p->threads);
 }
 
-/* Takes and runs units of the owner's share until none is left. Returns how many. */
-static int run_share(worker *owner, int index)
+/* Takes and runs tasks of the owner's partition until none is left. Returns how many. */
+static int run_partition(worker *owner, int index)
 {
     cn_pool *p = owner->pool;
     int done = 0;
     uint64_t ticket = atomic_load(&owner->ticket);
     while ((uint32_t)ticket != 0) {
-        cn_task *task = atomic_load_explicit(&p->task, memory_order_relaxed);
+        cn_task *run = atomic_load_explicit(&p->run, memory_order_relaxed);
         void *argument = atomic_load_explicit(&p->argument, memory_order_relaxed);
-        int units = atomic_load_explicit(&p->units, memory_order_relaxed);
+        int tasks = atomic_load_explicit(&p->tasks, memory_order_relaxed);
         if (!atomic_compare_exchange_weak(&owner->ticket, &ticket, ticket - 1)) continue;
         ORDER_AFTER(&owner->ticket);
-        task(argument, share_begin(p, units, owner->index + 1) - (int)(uint32_t)ticket, index);
+        run(argument, partition_begin(p, tasks, owner->index + 1) - (int)(uint32_t)ticket, index);
         done++;
         ticket = atomic_load(&owner->ticket);
     }
     return done;
 }
 
-/* The own share, then the others'. */
+/* Its own partition, then the others'. */
 static void work(worker *self)
 {
     cn_pool *p = self->pool;
     int done = 0;
     for (int i = 0; i < p->threads; i++)
-        done += run_share(&p->workers[(self->index + i) % p->threads], self->index);
+        done += run_partition(&p->workers[(self->index + i) % p->threads], self->index);
     if (done == 0) return;
     ORDER_BEFORE(&p->pending);
     bool last = atomic_fetch_sub(&p->pending, done) == done;
@@ -230,20 +232,20 @@ static void *worker_main(void *argument)
     return NULL;
 }
 
-void cn_pool_run(cn_pool *p, int units, cn_task *task, void *argument)
+void cn_pool_run(cn_pool *p, int tasks, cn_task *run, void *argument)
 {
     /* After fork the child has no workers. */
-    if (!p || p->threads == 1 || units <= 1 || getpid() != p->owner) {
-        for (int unit = 0; unit < units; unit++) task(argument, unit, 0);
+    if (!p || p->threads == 1 || tasks <= 1 || getpid() != p->owner) {
+        for (int task = 0; task < tasks; task++) run(argument, task, 0);
         return;
     }
     p->regions++;
-    atomic_store_explicit(&p->task, task, memory_order_relaxed);
+    atomic_store_explicit(&p->run, run, memory_order_relaxed);
     atomic_store_explicit(&p->argument, argument, memory_order_relaxed);
-    atomic_store_explicit(&p->units, units, memory_order_relaxed);
-    atomic_store_explicit(&p->pending, units, memory_order_relaxed);
+    atomic_store_explicit(&p->tasks, tasks, memory_order_relaxed);
+    atomic_store_explicit(&p->pending, tasks, memory_order_relaxed);
     for (int i = 0; i < p->threads; i++) {
-        int n = share_begin(p, units, i + 1) - share_begin(p, units, i);
+        int n = partition_begin(p, tasks, i + 1) - partition_begin(p, tasks, i);
         if (n == 0) continue;
         ORDER_BEFORE(&p->workers[i].ticket);
         atomic_store(&p->workers[i].ticket, p->regions << 32 | (uint32_t)n);

@@ -1,4 +1,4 @@
-/* unpack.h - compressed bytes unpacked as they are read; what is recognised by its first bytes is a
+/* unpack.h - compressed bytes unpacked as they are read; what is recognized by its first bytes is a
  * row of the table in source.c. */
 #ifndef CN_UNPACK_H
 #define CN_UNPACK_H
@@ -16,8 +16,8 @@ typedef struct cn_unpack_step {
 
 typedef struct cn_unpacker {
     const char *name;
-    size_t ratio; /* a stream holds at most so many bytes for each of its own */
-    bool (*detects)(const uint8_t *bytes, size_t size); /* NULL: only where it is asked for */
+    size_t ratio; /* the most unpacked bytes per packed byte */
+    bool (*detects)(const uint8_t *bytes, size_t size); /* NULL: used only on request */
     cn_status (*open)(void **state, const char *file, cn_error *err);
     /* `file` and `at`, the offset of the step's first byte, are for errors. */
     cn_status (*run)(void *state, cn_unpack_step *step, const char *file, size_t at, cn_error *err);

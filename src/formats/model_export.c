@@ -39,7 +39,7 @@ cn_status cn_model_export(const cn_model *model, const char *path, const cn_expo
 {
     static const cn_export_opts usual;
     if (!model || !path) return cn_fail(err, CN_ERR_ARGUMENT, "model_export: NULL argument");
-    if (!model->finished || model->outline)
+    if (!model->finished || model->shape_only)
         return cn_fail(err, CN_ERR_ARGUMENT, "model_export: the model is not finished");
     const cn_export_opts *o = opts ? opts : &usual;
     if (o->normalize && !ends_in(path, ".onnx"))

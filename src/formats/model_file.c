@@ -83,8 +83,8 @@ cn_status cn_model_save(const cn_model *model, const char *path, cn_error *err)
 /* ---- Loading */
 
 /* The graph in a file's metadata as a model without weights. */
-static cn_status read_graph(cn_model **model, const cn_safetensors *file, bool outline, size_t most,
-                            const char *path, cn_error *err)
+static cn_status read_graph(cn_model **model, const cn_safetensors *file, bool shape_only,
+                            size_t most, const char *path, cn_error *err)
 {
     cn_error inner = {CN_OK, ""};
     json_t *json = NULL;
@@ -103,7 +103,7 @@ static cn_status read_graph(cn_model **model, const cn_safetensors *file, bool o
         status = cn_fail(err, CN_ERR_FORMAT, "%s: expected \"format\" and \"graph\" in the graph",
                          tail(path));
     else {
-        status = cn_model_from_json(model, graph, outline, most, &inner);
+        status = cn_model_from_json(model, graph, shape_only, most, &inner);
         /* What would be a caller's mistake while building is the file's here. */
         if (status == CN_ERR_ARGUMENT || status == CN_ERR_SHAPE) status = CN_ERR_FORMAT;
         if (status != CN_OK) cn_fail(err, status, "%s: %s", tail(path), inner.text);
@@ -168,11 +168,11 @@ static size_t count_elements(const cn_safetensors *file)
     return elements;
 }
 
-static cn_status read_model(cn_model **model, const cn_safetensors *file, bool outline,
+static cn_status read_model(cn_model **model, const cn_safetensors *file, bool shape_only,
                             const char *path, cn_error *err)
 {
     cn_model *m = NULL;
-    cn_status status = read_graph(&m, file, outline, count_elements(file), path, err);
+    cn_status status = read_graph(&m, file, shape_only, count_elements(file), path, err);
     if (status == CN_OK) status = copy_parameters(m, file, path, err);
     if (status == CN_OK)
         *model = m;

@@ -1,10 +1,10 @@
 /*
- * activation.c - the layers that are a function of one element, and the table of them:
+ * activation.c - the element-wise layers, and the table of them:
  *
  *     A = f(Z)        dZ = dA f'(Z)
  *
- * Each entry gives f, then dZ, found from the output A where A tells f'(Z), which lets A overwrite
- * Z and be all that is kept, else from the input Z. The loops are the kernels' rows of the same
+ * Each entry gives f, then dZ. Where the output A determines f'(Z), dZ is computed from A, which
+ * may then overwrite Z; elsewhere from the input Z. The loops are the kernels' rows of the same
  * name (src/kernels/elementwise/activation_template.h).
  */
 #include "layers/layer.h"
@@ -22,10 +22,10 @@ typedef struct element_job {
     float *to;
 } element_job;
 
-static void element_unit(void *argument, int unit, int worker)
+static void element_task(void *argument, int task, int worker)
 {
     const element_job *job = argument;
-    size_t at = (size_t)unit * CN_MAP_CHUNK;
+    size_t at = (size_t)task * CN_MAP_CHUNK;
     size_t n = job->n - at < CN_MAP_CHUNK ? job->n - at : CN_MAP_CHUNK;
     (void)worker;
     if (job->dy)
@@ -43,7 +43,7 @@ static void run(const cn_call *call, const cn_activation *activation, const floa
                        .from = from,
                        .dy = dy,
                        .to = to};
-    cn_pool_run(call->pool, (int)((job.n + CN_MAP_CHUNK - 1) / CN_MAP_CHUNK), element_unit, &job);
+    cn_pool_run(call->pool, (int)((job.n + CN_MAP_CHUNK - 1) / CN_MAP_CHUNK), element_task, &job);
 }
 
 void cn_mask_relu(const cn_call *call, void *dy)
@@ -69,13 +69,13 @@ static void backward(const cn_call *call)
 const cn_layer_ops cn_activation_cpu = {.forward = forward, .backward = backward};
 
 /* The function: the type's bounds, or the kernels' row of the type's name and its one option. */
-static cn_status infer(cn_layer *layer, const char *place, cn_error *err)
+static cn_status infer(cn_layer *layer, const char *context, cn_error *err)
 {
     const cn_option *option = layer->type->options;
     layer->activation = layer->type->activation;
     if (!layer->activation.kind) layer->activation.kind = cn_elementwise_find(layer->type->name);
     if (!layer->activation.kind)
-        return cn_fail(err, CN_ERR_UNSUPPORTED, "%s: %s has no row in the kernels' table", place,
+        return cn_fail(err, CN_ERR_UNSUPPORTED, "%s: %s has no row in the kernels' table", context,
                        layer->type->name);
     if (option) {
         const char *at = (const char *)layer->options + option->offset;
@@ -90,7 +90,7 @@ static cn_status infer(cn_layer *layer, const char *place, cn_error *err)
 #define FROM_Z             .backward_reads = CN_READS_X, ELEMENT_BY_ELEMENT
 #define OPTIONS(opts)      .options = opts##_options, .options_size = sizeof(cn_##opts##_opts)
 
-/* ---- straight lines with kinks */
+/* ---- piecewise linear */
 
 /*
  * relu - the rectified linear unit (Nair and Hinton 2010). A NaN stays one, here and below.
@@ -127,7 +127,7 @@ cn_node cn_relu6(cn_model *model, cn_node x)
 }
 
 /*
- * leaky_relu - a ReLU that lets a part of what is negative through (Maas, Hannun and Ng 2013).
+ * leaky_relu - a ReLU with a small slope for negative inputs (Maas, Hannun and Ng 2013).
  *
  *     A = Z where Z > 0, else slope Z
  *     dZ = dA where A > 0, else slope dA: A has the sign of Z
@@ -145,7 +145,7 @@ cn_node cn_leaky_relu(cn_model *model, cn_node x, const cn_leaky_relu_opts *opts
 }
 
 /*
- * hard_sigmoid - straight lines in place of the sigmoid (Howard et al. 2019, MobileNetV3).
+ * hard_sigmoid - a piecewise linear sigmoid (Howard et al. 2019, MobileNetV3).
  *
  *     A = min(max(Z + 3, 0), 6) / 6
  *     dZ = dA / 6 where 0 < A < 1, else 0
@@ -158,7 +158,7 @@ cn_node cn_hard_sigmoid(cn_model *model, cn_node x)
 }
 
 /*
- * hard_swish - the same in place of SiLU. A falls before it rises.
+ * hard_swish - SiLU with a hard sigmoid (Howard et al. 2019). A is not monotonic.
  *
  *     A = Z min(max(Z + 3, 0), 6) / 6
  *     dZ = dA (2 Z + 3) / 6 where -3 < Z < 3; dA from 3 on, 0 up to -3
@@ -174,7 +174,7 @@ cn_node cn_hard_swish(cn_model *model, cn_node x)
  * scale - a number times the input.
  *
  *     A = factor Z
- *     dZ = factor dA: neither A nor Z is kept
+ *     dZ = factor dA: neither A nor Z is needed
  */
 static const cn_option scale_options[] = {
     {"factor", CN_OPTION_FLOAT, .bare = true, .offset = offsetof(cn_scale_opts, factor),
@@ -296,8 +296,7 @@ cn_node cn_softplus(cn_model *model, cn_node x)
 }
 
 /*
- * silu - the sigmoid linear unit, or swish (Elfwing, Uchibe and Doya 2017). A falls before it
- * rises.
+ * silu - the sigmoid linear unit, or swish (Elfwing, Uchibe and Doya 2017). A is not monotonic.
  *
  *     A = Z s,   s = 1 / (1 + exp(-Z))
  *     dZ = dA (s + Z s (1 - s))
@@ -310,9 +309,9 @@ cn_node cn_silu(cn_model *model, cn_node x)
 }
 
 /*
- * gelu - the Gaussian error linear unit (Hendrycks and Gimpel 2016). A falls before it rises.
+ * gelu - the Gaussian error linear unit (Hendrycks and Gimpel 2016). A is not monotonic.
  *
- *     A = Z G(Z),   G(Z) = (1 + erf(Z / sqrt(2))) / 2, the normal distribution's integral
+ *     A = Z G(Z),   G(Z) = (1 + erf(Z / sqrt(2))) / 2, the normal distribution function
  *     approximate:  G(Z) = (1 + tanh(sqrt(2 / pi) (Z + 0.044715 Z^3))) / 2
  *     dZ = dA (G(Z) + Z G'(Z))
  */

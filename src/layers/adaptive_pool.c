@@ -1,13 +1,14 @@
 /*
- * adaptive_pool.c - the mean over windows that are as large as the output's size asks for, as
- * PyTorch's AdaptiveAvgPool2d chooses them; and the mean over the whole image.
+ * adaptive_pool.c - the mean over windows whose size follows from the output's, as in PyTorch's
+ * AdaptiveAvgPool2d; and the mean over the whole image.
  *
- *     A[i,p,q,c] = mean of A_prev[i,r,s,c] over floor(p n_H_prev / n_H) <= r < ceil((p + 1)
- *                  n_H_prev / n_H), and columns s alike
+ *     A[i,p,q,c] = mean of A_prev[i,r,t,c] over
+ *                  floor(p n_H_prev / n_H) <= r < ceil((p + 1) n_H_prev / n_H)
+ *                  floor(q n_W_prev / n_W) <= t < ceil((q + 1) n_W_prev / n_W)
  *
  *     A_prev (m, n_H_prev, n_W_prev, n_C); A (m, n_H, n_W, n_C), for global pooling (m, n_C).
  *
- * Windows overlap, or show an element several times, where the sizes do not divide each other.
+ * Where the sizes do not divide each other, windows overlap, or repeat elements.
  */
 #include "layers/layer.h"
 
@@ -17,25 +18,25 @@ static const cn_option options[] = {
     {0},
 };
 
-static cn_status check_rank(const cn_layer *layer, const char *place, cn_error *err)
+static cn_status check_rank(const cn_layer *layer, const char *context, cn_error *err)
 {
     char text[CN_SHAPE_TEXT];
     if (layer->in.rank == 3) return CN_OK;
-    return cn_fail(err, CN_ERR_SHAPE, "%s: input has shape %s, expected (n_H, n_W, n_C)", place,
+    return cn_fail(err, CN_ERR_SHAPE, "%s: input has shape %s, expected (n_H, n_W, n_C)", context,
                    cn_shape_text(layer->in.rank, layer->in.n, text));
 }
 
-static cn_status adaptive_infer(cn_layer *layer, const char *place, cn_error *err)
+static cn_status adaptive_infer(cn_layer *layer, const char *context, cn_error *err)
 {
     const cn_adaptive_pool_opts *o = layer->options;
     layer->out = (cn_shape){3, {o->size[0], o->size[1], layer->in.n[2]}};
-    return check_rank(layer, place, err);
+    return check_rank(layer, context, err);
 }
 
-static cn_status global_infer(cn_layer *layer, const char *place, cn_error *err)
+static cn_status global_infer(cn_layer *layer, const char *context, cn_error *err)
 {
     layer->out = (cn_shape){1, {layer->in.n[2]}};
-    return check_rank(layer, place, err);
+    return check_rank(layer, context, err);
 }
 
 /* Strides of 0 ask the kernels for these windows. */

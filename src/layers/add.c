@@ -1,21 +1,20 @@
 /*
- * add.c - the sum of two branches: what makes a block residual (He et al. 2015).
+ * add.c - the sum of two branches, which makes a block residual (He et al. 2015).
  *
  *     Y = A + B
- *
- * The gradient of Y is that of A and of B as it is.
+ *     dA = dB = dY
  */
 #include "layers/layer.h"
 
 #include <string.h>
 
-static cn_status infer(cn_layer *layer, const char *place, cn_error *err)
+static cn_status infer(cn_layer *layer, const char *context, cn_error *err)
 {
     char first[CN_SHAPE_TEXT], second[CN_SHAPE_TEXT];
     const cn_shape *a = &layer->inputs_of[0], *b = &layer->inputs_of[1];
     if (a->rank == b->rank && memcmp(a->n, b->n, (size_t)a->rank * sizeof *a->n) == 0) return CN_OK;
     return cn_fail(err, CN_ERR_SHAPE, "%s: inputs have shapes %s and %s, expected equal ones",
-                   place, cn_shape_text(a->rank, a->n, first),
+                   context, cn_shape_text(a->rank, a->n, first),
                    cn_shape_text(b->rank, b->n, second));
 }
 
@@ -24,11 +23,11 @@ typedef struct add_job {
     size_t n;
 } add_job;
 
-static void add_unit(void *argument, int unit, int worker)
+static void add_task(void *argument, int task, int worker)
 {
     const add_job *job = argument;
     const cn_call *call = job->call;
-    size_t from = (size_t)unit * CN_MAP_CHUNK;
+    size_t from = (size_t)task * CN_MAP_CHUNK;
     size_t n = job->n - from < CN_MAP_CHUNK ? job->n - from : CN_MAP_CHUNK;
     const float *a = call->x[0], *b = call->x[1];
     float *y = call->y;
@@ -39,7 +38,7 @@ static void add_unit(void *argument, int unit, int worker)
 static void forward(const cn_call *call)
 {
     add_job job = {call, (size_t)call->m * cn_shape_count(&call->layer->out)};
-    cn_pool_run(call->pool, (int)((job.n + CN_MAP_CHUNK - 1) / CN_MAP_CHUNK), add_unit, &job);
+    cn_pool_run(call->pool, (int)((job.n + CN_MAP_CHUNK - 1) / CN_MAP_CHUNK), add_task, &job);
 }
 
 static void backward(const cn_call *call)

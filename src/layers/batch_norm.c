@@ -1,17 +1,19 @@
 /*
- * batch_norm.c - batch normalisation (Ioffe and Szegedy 2015), a channel at a time.
+ * batch_norm.c - batch normalization (Ioffe and Szegedy 2015), channel by channel.
  *
- *     mu[c]  = mean of X[.., c]      var[c] = mean of (X[.., c] - mu[c])^2     over examples,
- * pixels X_hat  = (X - mu) / sqrt(var + epsilon) Y      = gamma X_hat + beta
+ *     mu[c]  = mean of X[.., c]                    over the examples and their pixels
+ *     var[c] = mean of (X[.., c] - mu[c])^2        over the same
+ *     X_hat  = (X - mu) / sqrt(var + epsilon)
+ *     Y      = gamma X_hat + beta
  *
  *     X, Y (m, n_H, n_W, n_C) or (m, n_C); gamma, beta, mu, var (n_C).
  *
- * In training mu and var are the batch's, and their running means move towards them:
+ * In training mu and var are those of the batch, and the running ones move towards them:
  *
  *     running = momentum running + (1 - momentum) batch        var with n / (n - 1), unbiased
  *
- * When the session does not train they are the running ones, and the layer is a scale and a shift.
- * A ReLU behind it is done with it, forward and backward.
+ * A session that does not train uses the running ones: the layer is then a scale and a shift.
+ * A following ReLU is fused into this layer in both passes.
  */
 #include "layers/layer.h"
 
@@ -27,12 +29,12 @@ static const cn_option options[] = {
     {0},
 };
 
-static cn_status infer(cn_layer *layer, const char *place, cn_error *err)
+static cn_status infer(cn_layer *layer, const char *context, cn_error *err)
 {
     const cn_batch_norm_opts *o = layer->options;
     cn_shape channels = {1, {layer->in.n[layer->in.rank - 1]}};
     cn_weight *at = layer->weights;
-    (void)place, (void)err;
+    (void)context, (void)err;
     if (!o->no_scale) *at++ = (cn_weight){.role = "weight", .shape = channels, .start = 1};
     if (!o->no_shift) *at++ = (cn_weight){.role = "bias", .shape = channels};
     *at++ = (cn_weight){.role = "running_mean", .shape = channels, .buffer = true};
@@ -70,19 +72,20 @@ static parts parts_of(const cn_call *call)
     };
 }
 
-/* What a forward in training keeps, and what a session that does not train packs, n_C each: the
- * layer is (x - mean) scale + shift, which does not cancel where x is near the mean. */
-typedef struct kept {
+/* What a forward pass in training caches, and what a session that does not train packs, n_C each:
+ * the layer is (x - mean) scale + shift, which does not cancel where x is near the mean. */
+typedef struct cache {
     float *mean, *scale, *shift, *rstd; /* rstd = 1 / sqrt(var + epsilon) */
-} kept;
+} cache;
 
-static kept kept_at(float *base, int c)
+static cache cache_at(float *base, int c)
 {
     size_t n = stride(c);
-    return (kept){base, base + n, base + 2 * n, base + 3 * n};
+    return (cache){base, base + n, base + 2 * n, base + 3 * n};
 }
 
-static void set_scale(const parts *p, const kept *k, int j, double mean, double var, double epsilon)
+static void set_scale(const parts *p, const cache *k, int j, double mean, double var,
+                      double epsilon)
 {
     double rstd = 1 / sqrt(var + epsilon);
     k->mean[j] = (float)mean;
@@ -99,11 +102,11 @@ typedef struct rows_job {
     const cn_call *call;
     size_t rows, chunk;
     int c;
-    kept k;
+    cache k;
     const float *x, *dy;
     float *y, *dx;
     const float *b, *d; /* backward */
-    float *sums;        /* 2 stride(c) a chunk */
+    float *sums;        /* 2 c per chunk */
 } rows_job;
 
 static rows_job job_of(const cn_call *call)
@@ -119,7 +122,7 @@ static rows_job job_of(const cn_call *call)
     job.rows = (size_t)call->m * cn_shape_count(in) / (size_t)job.c;
     job.chunk = CN_MAP_CHUNK / (size_t)job.c + 1;
     if (job.rows / job.chunk >= CHUNKS) job.chunk = job.rows / CHUNKS + 1;
-    job.k = kept_at(call->training ? call->kept : call->packed, job.c);
+    job.k = cache_at(call->training ? call->cache : call->packed, job.c);
     return job;
 }
 
@@ -146,33 +149,34 @@ static double total(const rows_job *job, size_t j)
 
 /* ---- forward */
 
-static void sums_unit(void *argument, int unit, int worker)
+static void sums_task(void *argument, int task, int worker)
 {
     const rows_job *job = argument;
-    size_t first, rows = chunk_at(job, unit, &first);
+    size_t first, rows = chunk_at(job, task, &first);
     (void)worker;
     job->call->kernels->norm->column_sums(rows, job->c, job->x + first, job->x,
-                                          job->sums + (size_t)unit * 2 * (size_t)job->c);
+                                          job->sums + (size_t)task * 2 * (size_t)job->c);
 }
 
-static void scale_unit(void *argument, int unit, int worker)
+static void scale_task(void *argument, int task, int worker)
 {
     const rows_job *job = argument;
     const cn_call *call = job->call;
-    size_t first, rows = chunk_at(job, unit, &first);
+    size_t first, rows = chunk_at(job, task, &first);
     (void)worker;
     call->kernels->norm->scale_columns(rows, job->c, job->x + first, job->k.mean, job->k.scale,
                                        job->k.shift, call->activation, job->y + first);
 }
 
-/* The batch's mean and variance, from sums around the first row; the running ones move. */
+/* The batch's mean and variance, from sums of differences to the first row. Moves the running ones.
+ */
 static void gather_statistics(rows_job *job)
 {
     const cn_call *call = job->call;
     const cn_batch_norm_opts *o = call->layer->options;
     const parts p = parts_of(call);
     double n = (double)job->rows, keep = o->momentum;
-    cn_pool_run(call->pool, chunks_of(job), sums_unit, job);
+    cn_pool_run(call->pool, chunks_of(job), sums_task, job);
     for (int j = 0; j < job->c; j++) {
         double off = total(job, (size_t)j) / n, square = total(job, (size_t)job->c + (size_t)j) / n;
         double mean = (double)job->x[j] + off, var = square - off * off;
@@ -188,7 +192,7 @@ static void forward(const cn_call *call)
 {
     rows_job job = job_of(call);
     if (call->training) gather_statistics(&job);
-    cn_pool_run(call->pool, chunks_of(&job), scale_unit, &job);
+    cn_pool_run(call->pool, chunks_of(&job), scale_task, &job);
 }
 
 /* Not training: scale and shift, found once. */
@@ -198,7 +202,7 @@ static void pack(const cn_call *call)
     const parts p = parts_of(call);
     int c = call->layer->in.n[call->layer->in.rank - 1];
     if (call->training) return;
-    const kept k = kept_at(call->packed, c);
+    const cache k = cache_at(call->packed, c);
     for (int j = 0; j < c; j++)
         set_scale(&p, &k, j, (double)p.mean[j], (double)p.var[j], o->epsilon);
 }
@@ -224,22 +228,22 @@ static void fold(const cn_call *call, size_t rows, const void *weights, const vo
 
 /* ---- backward */
 
-static void backward_sums_unit(void *argument, int unit, int worker)
+static void backward_sums_task(void *argument, int task, int worker)
 {
     const rows_job *job = argument;
     const cn_call *call = job->call;
-    size_t first, rows = chunk_at(job, unit, &first);
+    size_t first, rows = chunk_at(job, task, &first);
     (void)worker;
     call->kernels->norm->backward_sums(rows, job->c, job->x + first, job->dy + first, job->k.mean,
                                        job->k.scale, call->activation.kind ? job->k.shift : NULL,
-                                       job->sums + (size_t)unit * 2 * (size_t)job->c);
+                                       job->sums + (size_t)task * 2 * (size_t)job->c);
 }
 
-static void backward_unit(void *argument, int unit, int worker)
+static void backward_task(void *argument, int task, int worker)
 {
     const rows_job *job = argument;
     const cn_call *call = job->call;
-    size_t first, rows = chunk_at(job, unit, &first);
+    size_t first, rows = chunk_at(job, task, &first);
     (void)worker;
     call->kernels->norm->backward(rows, job->c, job->x + first, job->dy + first, job->k.mean,
                                   job->k.scale, call->activation.kind ? job->k.shift : NULL, job->b,
@@ -252,7 +256,7 @@ static void backward(const cn_call *call)
     const parts p = parts_of(call);
     float *b = job.sums + CHUNKS * 2 * (size_t)job.c, *d = b + stride(job.c);
     double n = (double)job.rows;
-    cn_pool_run(call->pool, chunks_of(&job), backward_sums_unit, &job);
+    cn_pool_run(call->pool, chunks_of(&job), backward_sums_task, &job);
     for (int j = 0; j < job.c; j++) {
         double sum = total(&job, (size_t)j), product = total(&job, (size_t)job.c + (size_t)j);
         double rstd = (double)job.k.rstd[j];
@@ -267,7 +271,7 @@ static void backward(const cn_call *call)
     }
     if (!call->dx[0]) return;
     job.b = b, job.d = d;
-    cn_pool_run(call->pool, chunks_of(&job), backward_unit, &job);
+    cn_pool_run(call->pool, chunks_of(&job), backward_task, &job);
 }
 
 static void requirements(const cn_call *call, int threads, cn_requirements *r)
@@ -275,7 +279,7 @@ static void requirements(const cn_call *call, int threads, cn_requirements *r)
     int c = call->layer->in.n[call->layer->in.rank - 1];
     (void)threads;
     r->packed = call->training ? 0 : 4 * stride(c);
-    r->kept = call->training ? 4 * stride(c) : 0;
+    r->cache = call->training ? 4 * stride(c) : 0;
     r->scratch = call->training ? CHUNKS * 2 * (size_t)c + 2 * stride(c) : 0;
 }
 

@@ -1,5 +1,5 @@
 /*
- * concat.c - inputs side by side along the channels, as U-Nets and Inception blocks join branches.
+ * concat.c - joins its inputs along the channels, as in U-Nets and Inception blocks.
  *
  *     Y[.., first[k] + c] = X_k[.., c]     first[k] = the channels of the inputs before the k-th
  */
@@ -8,7 +8,7 @@
 #include <limits.h>
 #include <string.h>
 
-static cn_status infer(cn_layer *layer, const char *place, cn_error *err)
+static cn_status infer(cn_layer *layer, const char *context, cn_error *err)
 {
     char first[CN_SHAPE_TEXT], other[CN_SHAPE_TEXT];
     const cn_shape *a = &layer->inputs_of[0];
@@ -19,12 +19,12 @@ static cn_status infer(cn_layer *layer, const char *place, cn_error *err)
             return cn_fail(err, CN_ERR_SHAPE,
                            "%s: inputs have shapes %s and %s, expected equal ones but for the "
                            "last axis",
-                           place, cn_shape_text(a->rank, a->n, first),
+                           context, cn_shape_text(a->rank, a->n, first),
                            cn_shape_text(b->rank, b->n, other));
         channels += b->n[b->rank - 1];
     }
     if (channels > INT_MAX)
-        return cn_fail(err, CN_ERR_SHAPE, "%s: more than %d channels", place, INT_MAX);
+        return cn_fail(err, CN_ERR_SHAPE, "%s: more than %d channels", context, INT_MAX);
     layer->out.n[a->rank - 1] = (int)channels;
     return CN_OK;
 }
@@ -37,13 +37,13 @@ typedef struct concat_job {
     bool backward;
 } concat_job;
 
-static void concat_unit(void *argument, int unit, int worker)
+static void concat_task(void *argument, int task, int worker)
 {
     const concat_job *job = argument;
     const cn_call *call = job->call;
     const cn_layer *layer = call->layer;
     size_t c_out = (size_t)layer->out.n[layer->out.rank - 1], first = 0;
-    size_t from = (size_t)unit * ROWS, to = from + ROWS < job->rows ? from + ROWS : job->rows;
+    size_t from = (size_t)task * ROWS, to = from + ROWS < job->rows ? from + ROWS : job->rows;
     (void)worker;
     for (int k = 0; k < layer->input_count; k++) {
         const cn_shape *shape = &layer->inputs_of[k];
@@ -66,7 +66,7 @@ static void run(const cn_call *call, bool backward)
     const cn_shape *out = &call->layer->out;
     size_t rows = (size_t)call->m * cn_shape_count(out) / (size_t)out->n[out->rank - 1];
     concat_job job = {call, rows, backward};
-    cn_pool_run(call->pool, (int)((rows + ROWS - 1) / ROWS), concat_unit, &job);
+    cn_pool_run(call->pool, (int)((rows + ROWS - 1) / ROWS), concat_task, &job);
 }
 
 static void forward(const cn_call *call)

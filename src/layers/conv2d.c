@@ -63,27 +63,27 @@ static void set_shapes(cn_layer *layer, int n_C, int groups, cn_init init, bool 
     layer->weight_count = no_bias ? 1 : 2;
 }
 
-static cn_status infer(cn_layer *layer, const char *place, cn_error *err)
+static cn_status infer(cn_layer *layer, const char *context, cn_error *err)
 {
     const cn_conv2d_opts *o = layer->options;
     cn_status status =
-        cn_layer_window(layer, o->kernel, o->stride, o->dilation, o->pad, o->pads, place, err);
+        cn_layer_window(layer, o->kernel, o->stride, o->dilation, o->pad, o->pads, context, err);
     if (status == CN_OK)
-        status = cn_check_groups(o->groups, layer->in.n[2], o->filters, place, err);
+        status = cn_check_groups(o->groups, layer->in.n[2], o->filters, context, err);
     if (status == CN_OK) set_shapes(layer, o->filters, o->groups, o->init, o->no_bias);
     return status;
 }
 
-static cn_status infer_depthwise(cn_layer *layer, const char *place, cn_error *err)
+static cn_status infer_depthwise(cn_layer *layer, const char *context, cn_error *err)
 {
     const cn_depthwise_conv2d_opts *o = layer->options;
     cn_status status =
-        cn_layer_window(layer, o->kernel, o->stride, o->dilation, o->pad, o->pads, place, err);
+        cn_layer_window(layer, o->kernel, o->stride, o->dilation, o->pad, o->pads, context, err);
     if (status != CN_OK) return status;
     int channels = layer->in.n[2];
     if (o->depth_multiplier > INT_MAX / channels)
         return cn_fail(err, CN_ERR_SHAPE,
-                       "%s: depth_multiplier %d for %d channels, expected at most %d", place,
+                       "%s: depth_multiplier %d for %d channels, expected at most %d", context,
                        o->depth_multiplier, channels, INT_MAX / channels);
     set_shapes(layer, o->depth_multiplier * channels, channels, o->init, o->no_bias);
     return CN_OK;

@@ -1,16 +1,19 @@
 /*
- * conv_transpose2d.c - transposed convolution: what a convolution from Z to A_prev does backwards.
+ * conv_transpose2d.c - transposed convolution: backward data of a convolution from Z to A_prev.
  *
- *     Z[i, p s_H + u d_H - pad_top, q s_W + v d_W - pad_left, g(c) K + k] += A_prev[i,p,q,c]
- *                                                                           W[u,v,k,c]
- *     for every pixel (p, q), tap (u, v), channel c and k < K, on top of the bias b
+ *     Z[i, r, t, g(c) K + k] += A_prev[i,p,q,c] W[u,v,k,c]
+ *     with  r = p s_H + u d_H - pad_top,  t = q s_W + v d_W - pad_left
+ *
+ * for every pixel (p, q), tap (u, v), channel c and k < K, on top of the bias b; what falls outside
+ * Z is dropped.
  *
  *     A_prev (m, n_H_prev, n_W_prev, n_C_prev); W (f_H, f_W, K, n_C_prev) with K = n_C / groups;
- *     b (n_C); Z (m, n_H, n_W, n_C) with n = (n_prev - 1) s + (f - 1) d + 1 - pads +
- * output_padding; what falls outside of Z is dropped; g(c) = floor(c groups / n_C_prev), c's group.
+ *     b (n_C); Z (m, n_H, n_W, n_C) with
+ *     n = (n_prev - 1) s + (f - 1) d + 1 - pads + output_padding;
+ *     g(c) = floor(c groups / n_C_prev), c's group.
  *
- * So forward is a convolution's backward data, and backward its forward; the layer's window and
- * the filters are that convolution's.
+ * So forward is that convolution's backward data, and backward its forward. The layer's window and
+ * filters are that convolution's, too.
  */
 #include "layers/layer.h"
 
@@ -33,7 +36,7 @@ static const cn_option options[] = {
 };
 
 /* The window of the convolution from Z to A_prev, whose output has A_prev's size. */
-static cn_status fit_window(cn_layer *layer, const char *place, cn_error *err)
+static cn_status fit_window(cn_layer *layer, const char *context, cn_error *err)
 {
     const cn_conv_transpose2d_opts *o = layer->options;
     cn_window w = {.kernel = {o->kernel[0], o->kernel[1]},
@@ -47,38 +50,38 @@ static cn_status fit_window(cn_layer *layer, const char *place, cn_error *err)
         if (more >= w.stride[axis])
             return cn_fail(err, CN_ERR_ARGUMENT,
                            "%s: output_padding %d x %d, expected less than the stride, %d x %d",
-                           place, o->output_padding[0], o->output_padding[1], w.stride[0],
+                           context, o->output_padding[0], o->output_padding[1], w.stride[0],
                            w.stride[1]);
         int64_t full = (int64_t)(n_prev - 1) * w.stride[axis] + cn_window_extent(&w, axis);
         int64_t n = full - w.before[axis] - w.after[axis] + more;
         if (o->pad == CN_PADDING_SAME) n = (int64_t)n_prev * w.stride[axis];
         if (n < 1)
             return cn_fail(err, CN_ERR_SHAPE,
-                           "%s: pads %d and %d leave nothing of the output's %lld %s", place,
+                           "%s: pads %d and %d leave nothing of the output's %lld %s", context,
                            w.before[axis], w.after[axis], (long long)full + more, side);
         if (n > INT_MAX || full > INT_MAX)
-            return cn_fail(err, CN_ERR_SHAPE, "%s: an output of %lld %s is too large", place,
+            return cn_fail(err, CN_ERR_SHAPE, "%s: an output of %lld %s is too large", context,
                            (long long)(n > full ? n : full), side);
         w.in[axis] = (int)n;
     }
     layer->window = w;
-    return cn_window_fit(&layer->window, o->pad, place, err);
+    return cn_window_fit(&layer->window, o->pad, context, err);
 }
 
-static cn_status infer(cn_layer *layer, const char *place, cn_error *err)
+static cn_status infer(cn_layer *layer, const char *context, cn_error *err)
 {
     const cn_conv_transpose2d_opts *o = layer->options;
     char text[CN_SHAPE_TEXT];
     if (layer->in.rank != 3)
-        return cn_fail(err, CN_ERR_SHAPE, "%s: input has shape %s, expected (n_H, n_W, n_C)", place,
-                       cn_shape_text(layer->in.rank, layer->in.n, text));
+        return cn_fail(err, CN_ERR_SHAPE, "%s: input has shape %s, expected (n_H, n_W, n_C)",
+                       context, cn_shape_text(layer->in.rank, layer->in.n, text));
     bool padded = o->pads[0] || o->pads[1] || o->pads[2] || o->pads[3];
     if (o->pad == CN_PADDING_SAME && (padded || o->output_padding[0] || o->output_padding[1]))
         return cn_fail(err, CN_ERR_ARGUMENT, "%s: %s, but \"same\" finds the output's size itself",
-                       place, padded ? "pads are given" : "output_padding is given");
+                       context, padded ? "pads are given" : "output_padding is given");
     int n_C_prev = layer->in.n[2], n_C = o->filters, K = n_C / o->groups;
-    cn_status status = cn_check_groups(o->groups, n_C_prev, n_C, place, err);
-    if (status == CN_OK) status = fit_window(layer, place, err);
+    cn_status status = cn_check_groups(o->groups, n_C_prev, n_C, context, err);
+    if (status == CN_OK) status = fit_window(layer, context, err);
     if (status != CN_OK) return status;
 
     const cn_window *w = &layer->window;
@@ -91,7 +94,7 @@ static cn_status infer(cn_layer *layer, const char *place, cn_error *err)
         .role = "weight",
         .shape = {4, {w->kernel[0], w->kernel[1], K, n_C_prev}},
         .init = o->init,
-        .fan_in = meet * n_C_prev / o->groups, /* on an average, where windows reach at all */
+        .fan_in = meet * n_C_prev / o->groups, /* on average, where a window reaches */
         .fan_out = window * K,
     };
     layer->weights[1] = (cn_weight){.role = "bias", .shape = {1, {n_C}}};
@@ -101,7 +104,7 @@ static cn_status infer(cn_layer *layer, const char *place, cn_error *err)
 
 /* ---- the bias: one row of Z is a pixel */
 
-/* db is summed in as many parts as the shape says, which are then added in their order. */
+/* db is summed in parts, whose number depends on the shape alone, and which are added in order. */
 enum { BIAS_PARTS = 32, BIAS_ROWS = 256 };
 
 typedef struct bias_job {
@@ -121,28 +124,28 @@ static bias_job bias_of(const cn_call *call)
     return job;
 }
 
-/* Where part `unit` of the rows begins. */
-static size_t first_row(const bias_job *job, int unit)
+/* Where part `task` of the rows begins. */
+static size_t first_row(const bias_job *job, int task)
 {
-    return job->rows / (size_t)job->parts * (size_t)unit +
-           job->rows % (size_t)job->parts * (size_t)unit / (size_t)job->parts;
+    return job->rows / (size_t)job->parts * (size_t)task +
+           job->rows % (size_t)job->parts * (size_t)task / (size_t)job->parts;
 }
 
-static void bias_unit(void *argument, int unit, int worker)
+static void bias_task(void *argument, int task, int worker)
 {
     const bias_job *job = argument;
-    size_t first = first_row(job, unit), end = first_row(job, unit + 1);
+    size_t first = first_row(job, task), end = first_row(job, task + 1);
     float *y = job->call->y;
     (void)worker;
     job->call->kernels->conv->bias(end - first, job->columns, job->call->w[1],
                                    job->call->activation, y + first * (size_t)job->columns);
 }
 
-static void bias_backward_unit(void *argument, int unit, int worker)
+static void bias_backward_task(void *argument, int task, int worker)
 {
     const bias_job *job = argument;
-    size_t first = first_row(job, unit), end = first_row(job, unit + 1);
-    float *sum = job->sums + (size_t)unit * (size_t)job->columns;
+    size_t first = first_row(job, task), end = first_row(job, task + 1);
+    float *sum = job->sums + (size_t)task * (size_t)job->columns;
     const float *dy = job->call->dy;
     (void)worker;
     memset(sum, 0, (size_t)job->columns * sizeof *sum);
@@ -152,7 +155,7 @@ static void bias_backward_unit(void *argument, int unit, int worker)
 
 /* ---- running */
 
-/* The plan is that of the convolution from Z to A_prev: its input is written here. */
+/* The plan is that of the convolution from Z to A_prev: this layer writes that one's input. */
 static void requirements(const cn_call *call, int threads, cn_requirements *r)
 {
     size_t sums = (size_t)BIAS_PARTS * (size_t)call->layer->out.n[2];
@@ -170,7 +173,7 @@ static void forward(const cn_call *call)
                                .pool = call->pool};
     bias_job job = bias_of(call);
     cn_conv_run(call->conv, CN_CONV_BACKWARD_DATA, &args);
-    if (call->w[1] || call->activation.kind) cn_pool_run(call->pool, job.parts, bias_unit, &job);
+    if (call->w[1] || call->activation.kind) cn_pool_run(call->pool, job.parts, bias_task, &job);
 }
 
 static void backward(const cn_call *call)
@@ -194,7 +197,7 @@ static void backward(const cn_call *call)
     bias_job job = bias_of(call);
     job.sums = call->scratch;
     if (!call->dw[1]) return;
-    cn_pool_run(call->pool, job.parts, bias_backward_unit, &job);
+    cn_pool_run(call->pool, job.parts, bias_backward_task, &job);
     for (int i = 0; i < job.parts; i++)
         call->kernels->add((size_t)job.columns, job.sums + (size_t)i * (size_t)job.columns,
                            call->dw[1]);

@@ -12,7 +12,7 @@
  *     db[j]        += sum over i of dZ[i,j]
  *     dA_prev[i,k]  = sum over j of dZ[i,j] W[k,j]
  *
- * It runs as the 1 x 1 convolution (conv2d.c) of images of one pixel of n_in channels.
+ * It runs as a 1 x 1 convolution (conv2d.c) of images of one pixel with n_in channels.
  */
 #include "layers/layer.h"
 
@@ -24,11 +24,11 @@ static const cn_option options[] = {
     {0},
 };
 
-static cn_status infer(cn_layer *layer, const char *place, cn_error *err)
+static cn_status infer(cn_layer *layer, const char *context, cn_error *err)
 {
     const cn_dense_opts *o = layer->options;
     int n_in = (int)cn_shape_count(&layer->in);
-    (void)place, (void)err;
+    (void)context, (void)err;
     layer->out = (cn_shape){1, {o->units}};
     layer->groups = 1;
     layer->window = (cn_window){

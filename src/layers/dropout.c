@@ -1,14 +1,13 @@
 /*
- * dropout.c - leaves elements out at random while training (Srivastava et al. 2014), inverted: what
- * is kept is scaled up, so that nothing need be done afterwards.
+ * dropout.c - zeroes elements at random in training (Srivastava et al. 2014) and scales up the
+ * others ("inverted" dropout), so that prediction needs no correction.
  *
  *     Y = X M / (1 - rate),   M = 0 with probability rate, else 1
  *
- * M is no memory but a function of (seed, layer, step, element), so that backward computes it
- * again, and any number of threads the same: 16384 elements in a row share a key of two words,
- * Philox of (their number, layer, step) with the seed, and the kernel hashes key and element to
- * 24 bits, which it compares with the rate.
- * A session that does not train has no such layer: it is its input.
+ * M is not stored: it is a function of (seed, layer, step, element), so that backward, and any
+ * number of threads, find the same. Each chunk of 16384 elements has a key of two words, Philox of
+ * (chunk, layer, step) under the seed. The kernel hashes key and element to 24 bits, and compares
+ * them with the rate. In a session that does not train the layer is the identity.
  */
 #include "base/counter.h"
 #include "layers/layer.h"
@@ -25,14 +24,14 @@ typedef struct drop_job {
     size_t n;
 } drop_job;
 
-static void drop_unit(void *argument, int unit, int worker)
+static void drop_task(void *argument, int task, int worker)
 {
     const drop_job *job = argument;
     const cn_call *call = job->call;
     const double rate = ((const cn_dropout_opts *)call->layer->options)->rate;
-    size_t first = (size_t)unit * CN_MAP_CHUNK, left = job->n - first;
+    size_t first = (size_t)task * CN_MAP_CHUNK, left = job->n - first;
     uint32_t key[4];
-    const uint32_t counter[4] = {(uint32_t)unit, (uint32_t)call->index, (uint32_t)call->step,
+    const uint32_t counter[4] = {(uint32_t)task, (uint32_t)call->index, (uint32_t)call->step,
                                  (uint32_t)(call->step >> 32)};
     (void)worker;
     cn_philox(counter, (const uint32_t[]){(uint32_t)call->seed, (uint32_t)(call->seed >> 32)}, key);
@@ -44,7 +43,7 @@ static void drop_unit(void *argument, int unit, int worker)
 static void run(const cn_call *call, const float *from, float *to)
 {
     drop_job job = {call, from, to, (size_t)call->m * cn_shape_count(&call->layer->out)};
-    cn_pool_run(call->pool, (int)((job.n + CN_MAP_CHUNK - 1) / CN_MAP_CHUNK), drop_unit, &job);
+    cn_pool_run(call->pool, (int)((job.n + CN_MAP_CHUNK - 1) / CN_MAP_CHUNK), drop_task, &job);
 }
 
 static void forward(const cn_call *call)

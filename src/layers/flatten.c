@@ -1,13 +1,13 @@
 /*
- * flatten.c - reads an example's (n_H, n_W, n_C) as one row of n_H n_W n_C elements.
+ * flatten.c - views an example's (n_H, n_W, n_C) as one row of n_H n_W n_C elements.
  *
- * In memory it is the same row, so nothing runs, forward or backward.
+ * The memory is the same, so nothing runs, forward or backward.
  */
 #include "layers/layer.h"
 
-static cn_status infer(cn_layer *layer, const char *place, cn_error *err)
+static cn_status infer(cn_layer *layer, const char *context, cn_error *err)
 {
-    (void)place, (void)err;
+    (void)context, (void)err;
     layer->out = (cn_shape){1, {(int)cn_shape_count(&layer->in)}};
     return CN_OK;
 }

@@ -1,6 +1,5 @@
 /*
- * group_norm.c - group normalisation (Wu and He 2018): each example's groups of channels by
- * themselves.
+ * group_norm.c - group normalization (Wu and He 2018): over each group of channels of an example.
  *
  *     X_hat = (X - mu) / sqrt(var + epsilon)     mu, var the mean and (biased) variance over the
  *                                                pixels and the n_C / groups channels of a group
@@ -8,8 +7,9 @@
  *
  *     X, Y (m, n_H, n_W, n_C) or (m, n_C).
  *
- * Instance normalisation is groups = n_C; one group is the whole example. Training and prediction
- * are alike. An example is one unit of work, and its sums those of batch norm over its pixels.
+ * Instance normalization is groups = n_C; with one group the whole example is normalized together.
+ * Training and prediction do the same. Each example is one task, and sums over its pixels are
+ * computed by batch norm's kernels.
  */
 #include "layers/layer.h"
 
@@ -29,13 +29,13 @@ static int channels_of(const cn_layer *layer)
     return layer->in.n[layer->in.rank - 1];
 }
 
-static cn_status infer(cn_layer *layer, const char *place, cn_error *err)
+static cn_status infer(cn_layer *layer, const char *context, cn_error *err)
 {
     const cn_group_norm_opts *o = layer->options;
     cn_shape channels = {1, {channels_of(layer)}};
     cn_weight *at = layer->weights;
     if (channels.n[0] % o->groups != 0)
-        return cn_fail(err, CN_ERR_SHAPE, "%s: %d groups do not divide the %d channels", place,
+        return cn_fail(err, CN_ERR_SHAPE, "%s: %d groups do not divide the %d channels", context,
                        o->groups, channels.n[0]);
     if (!o->no_scale) *at++ = (cn_weight){.role = "weight", .shape = channels, .start = 1};
     if (!o->no_shift) *at++ = (cn_weight){.role = "bias", .shape = channels};
@@ -49,14 +49,14 @@ static size_t stride(const cn_layer *layer)
     return ((size_t)channels_of(layer) + 31) / 16 * 16;
 }
 
-/* ---- an example: arrays of n_C floats in scratch, or kept for backward */
+/* ---- an example: arrays of n_C floats in scratch memory, or cached for backward */
 
 enum { MEAN, SCALE, RSTD, FORWARD_ARRAYS, SHIFT = FORWARD_ARRAYS, SUMS, ARRAYS = SUMS + 2 };
 enum { FALL = SUMS + 2, REST, BACKWARD_ARRAYS }; /* of backward's own, from SUMS on */
 
-static float *kept_at(const cn_call *call, int image, int array)
+static float *cache_at(const cn_call *call, int image, int array)
 {
-    float *base = call->training ? call->kept : call->scratch;
+    float *base = call->training ? call->cache : call->scratch;
     size_t arrays = call->training ? FORWARD_ARRAYS : ARRAYS;
     return base + ((size_t)image * arrays + (size_t)array) * stride(call->layer);
 }
@@ -79,8 +79,8 @@ static void find_moments(const cn_call *call, int image, size_t rows, const floa
     const cn_group_norm_opts *o = call->layer->options;
     int c = channels_of(call->layer), size = c / o->groups;
     const float *sums = scratch_at(call, image, SUMS), *gamma = gamma_of(call);
-    float *mean = kept_at(call, image, MEAN), *scale = kept_at(call, image, SCALE);
-    float *rstd = kept_at(call, image, RSTD);
+    float *mean = cache_at(call, image, MEAN), *scale = cache_at(call, image, SCALE);
+    float *rstd = cache_at(call, image, RSTD);
     double n = (double)rows;
     for (int g = 0; g < c; g += size) {
         double mu = 0, var = 0;
@@ -99,7 +99,7 @@ static void find_moments(const cn_call *call, int image, size_t rows, const floa
     }
 }
 
-static void forward_unit(void *argument, int image, int worker)
+static void forward_task(void *argument, int image, int worker)
 {
     const cn_call *call = argument;
     const cn_group_norm_opts *o = call->layer->options;
@@ -112,12 +112,12 @@ static void forward_unit(void *argument, int image, int worker)
     call->kernels->norm->column_sums(rows, c, x, x, scratch_at(call, image, SUMS));
     find_moments(call, image, rows, x);
     for (int j = 0; j < c; j++) shift[j] = beta ? beta[j] : 0;
-    call->kernels->norm->scale_columns(rows, c, x, kept_at(call, image, MEAN),
-                                       kept_at(call, image, SCALE), shift, call->activation,
+    call->kernels->norm->scale_columns(rows, c, x, cache_at(call, image, MEAN),
+                                       cache_at(call, image, SCALE), shift, call->activation,
                                        (float *)call->y + (size_t)image * count);
 }
 
-static void backward_unit(void *argument, int image, int worker)
+static void backward_task(void *argument, int image, int worker)
 {
     const cn_call *call = argument;
     const cn_group_norm_opts *o = call->layer->options;
@@ -125,8 +125,8 @@ static void backward_unit(void *argument, int image, int worker)
     size_t count = cn_shape_count(&call->layer->in), rows = count / (size_t)c;
     const float *x = (const float *)call->x[0] + (size_t)image * count;
     const float *dy = (const float *)call->dy + (size_t)image * count;
-    const float *mean = kept_at(call, image, MEAN), *scale = kept_at(call, image, SCALE);
-    const float *rstd = kept_at(call, image, RSTD);
+    const float *mean = cache_at(call, image, MEAN), *scale = cache_at(call, image, SCALE);
+    const float *rstd = cache_at(call, image, RSTD);
     float *sums = scratch_at(call, image, SUMS);
     float *fall = scratch_at(call, image, FALL), *rest = scratch_at(call, image, REST);
     double n = (double)rows * size;
@@ -155,7 +155,7 @@ static void backward_unit(void *argument, int image, int worker)
 static void forward(const cn_call *call)
 {
     cn_call own = *call;
-    cn_pool_run(call->pool, call->m, forward_unit, &own);
+    cn_pool_run(call->pool, call->m, forward_task, &own);
 }
 
 static void backward(const cn_call *call)
@@ -165,10 +165,10 @@ static void backward(const cn_call *call)
     int c = channels_of(call->layer);
     float *d_gamma = o->no_scale ? NULL : call->dw[0];
     float *d_beta = o->no_shift ? NULL : call->dw[!o->no_scale];
-    cn_pool_run(call->pool, call->m, backward_unit, &own);
+    cn_pool_run(call->pool, call->m, backward_task, &own);
     /* Y = gamma X_hat + beta:   d_gamma = sum of dY X_hat,  d_beta = sum of dY */
     for (int image = 0; image < call->m; image++) {
-        const float *sums = scratch_at(call, image, SUMS), *rstd = kept_at(call, image, RSTD);
+        const float *sums = scratch_at(call, image, SUMS), *rstd = cache_at(call, image, RSTD);
         for (int j = 0; d_gamma && j < c; j++) d_gamma[j] += sums[c + j] * rstd[j];
         for (int j = 0; d_beta && j < c; j++) d_beta[j] += sums[j];
     }
@@ -178,7 +178,7 @@ static void requirements(const cn_call *call, int threads, cn_requirements *r)
 {
     size_t arrays = (size_t)call->m * stride(call->layer);
     (void)threads;
-    r->kept = call->training ? arrays * FORWARD_ARRAYS : 0;
+    r->cache = call->training ? arrays * FORWARD_ARRAYS : 0;
     r->scratch = arrays * (call->training ? BACKWARD_ARRAYS : ARRAYS);
 }
 

@@ -21,15 +21,15 @@ bool cn_layer_learns(const cn_layer *layer)
 
 cn_status cn_layer_window(cn_layer *layer, const int kernel[2], const int stride[2],
                           const int dilation[2], cn_padding padding, const int pads[4],
-                          const char *place, cn_error *err)
+                          const char *context, cn_error *err)
 {
     char text[CN_SHAPE_TEXT];
     if (layer->in.rank != 3)
-        return cn_fail(err, CN_ERR_SHAPE, "%s: input has shape %s, expected (n_H, n_W, n_C)", place,
-                       cn_shape_text(layer->in.rank, layer->in.n, text));
+        return cn_fail(err, CN_ERR_SHAPE, "%s: input has shape %s, expected (n_H, n_W, n_C)",
+                       context, cn_shape_text(layer->in.rank, layer->in.n, text));
     if (padding == CN_PADDING_SAME && (pads[0] || pads[1] || pads[2] || pads[3]))
         return cn_fail(err, CN_ERR_ARGUMENT, "%s: pads are given, but \"same\" finds them itself",
-                       place);
+                       context);
     layer->window = (cn_window){
         .in = {layer->in.n[0], layer->in.n[1]},
         .kernel = {kernel[0], kernel[1]},
@@ -38,16 +38,16 @@ cn_status cn_layer_window(cn_layer *layer, const int kernel[2], const int stride
         .after = {pads[2], pads[3]},
         .dilation = {dilation ? dilation[0] : 1, dilation ? dilation[1] : 1},
     };
-    return cn_window_fit(&layer->window, padding, place, err);
+    return cn_window_fit(&layer->window, padding, context, err);
 }
 
-cn_status cn_check_groups(int groups, int channels, int filters, const char *place, cn_error *err)
+cn_status cn_check_groups(int groups, int channels, int filters, const char *context, cn_error *err)
 {
     if (channels % groups != 0 || filters % groups != 0)
         return cn_fail(err, CN_ERR_SHAPE,
                        "%s: %d groups, expected a divisor of the input's %d channels and of the %d "
                        "filters",
-                       place, groups, channels, filters);
+                       context, groups, channels, filters);
     return CN_OK;
 }
 
@@ -63,7 +63,7 @@ cn_conv_problem cn_layer_problem(const cn_layer *layer, int m)
         .c = weight ? weight->n[weight->rank - 2] * groups : layer->in.n[2],
         .fh = w->kernel[0],
         .fw = w->kernel[1],
-        /* One window goes nowhere, and the kernels' time grows with a stride. */
+        /* A single window has no stride, and the kernels' time grows with it. */
         .sh = w->out[0] == 1 ? 1 : w->stride[0],
         .sw = w->out[1] == 1 ? 1 : w->stride[1],
         .pt = w->before[0],
@@ -89,10 +89,10 @@ typedef struct map_job {
     float *y;
 } map_job;
 
-static void map_unit(void *argument, int unit, int worker)
+static void map_task(void *argument, int task, int worker)
 {
     const map_job *job = argument;
-    size_t from = (size_t)unit * CN_MAP_CHUNK;
+    size_t from = (size_t)task * CN_MAP_CHUNK;
     size_t n = job->n - from < CN_MAP_CHUNK ? job->n - from : CN_MAP_CHUNK;
     (void)worker;
     if (job->f)
@@ -103,7 +103,7 @@ static void map_unit(void *argument, int unit, int worker)
 
 static void run_map(cn_pool *pool, map_job job)
 {
-    cn_pool_run(pool, (int)((job.n + CN_MAP_CHUNK - 1) / CN_MAP_CHUNK), map_unit, &job);
+    cn_pool_run(pool, (int)((job.n + CN_MAP_CHUNK - 1) / CN_MAP_CHUNK), map_task, &job);
 }
 
 void cn_map_run(cn_pool *pool, cn_map *f, size_t n, const float *x, float *y)

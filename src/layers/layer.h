@@ -5,7 +5,7 @@
  * what the layer is: its options (from which the text form, the JSON form, the summary and the
  * validation come), its shapes, and the traits that the planner goes by. A `cn_layer_ops` says how
  * the CPU computes it, forward and backward; other backends have tables of their own. One row of
- * CN_LAYER_MAP enrols both. (Functions of one element share a file and have a table of their own:
+ * CN_LAYER_MAP registers both. (The element-wise layers share a file and have a table of their own:
  * activation.c.)
  */
 #ifndef CN_LAYER_H
@@ -46,7 +46,7 @@ typedef struct cn_option {
     double below;             /* FLOAT: and smaller than this; 0: no limit */
     double fallback;          /* INT, PAIR, FLOAT: what a zero stands for */
     bool zero;                /* PAIR: zeros are values like others */
-    const char *const *words; /* ENUM: a word a value, then NULL; the text form is the word alone */
+    const char *const *words; /* ENUM: one word per value, then NULL; the text form is that word */
     const char *alias;        /* an older name, which texts and JSON may still have; or NULL */
 } cn_option;
 
@@ -58,7 +58,7 @@ enum { CN_MAX_INPUTS = 8, CN_MAX_PARAMETERS = 4, CN_NAME_SIZE = 64 };
 
 typedef struct cn_layer_type cn_layer_type;
 
-/* A parameter of a layer: trained, or a buffer that the layer's forward gathers in training. */
+/* A parameter of a layer: trained, or a buffer, which the layer's forward updates in training. */
 typedef struct cn_weight {
     const char *role; /* "weight": the last part of its name */
     cn_shape shape;
@@ -90,12 +90,12 @@ typedef struct cn_layer {
 
 /* ---- running */
 
-/* What a layer asks for, for a batch of m: memory, in elements of the backend's dtype. */
+/* What a layer needs for a batch of m: memory, in elements of the backend's dtype. */
 typedef struct cn_requirements {
-    size_t packed;     /* weights as the kernels read them: kept while the weights stay */
-    size_t kept;       /* what forward leaves for the backward that follows it */
-    size_t scratch;    /* shared by all layers: worth nothing after the call */
-    cn_conv_plan conv; /* of a layer that convolves on the CPU: how it does from now on */
+    size_t packed;     /* weights as the kernels read them: valid until the weights change */
+    size_t cache;      /* what forward stores for the backward that follows it */
+    size_t scratch;    /* shared by all layers: undefined after the call */
+    cn_conv_plan conv; /* of a layer that convolves on the CPU: how it does so from now on */
 } cn_requirements;
 
 /*
@@ -108,10 +108,10 @@ typedef struct cn_call {
     const cn_kernels *kernels; /* the CPU's, as is the pool */
     cn_pool *pool;
     int m, batch;     /* examples in this call, and the most in any */
-    bool no_winograd; /* as in cn_session_opts, so is the next */
+    bool no_winograd; /* this and the next as in cn_session_opts */
     cn_precision precision;
     bool training; /* the session trains: a backward may follow */
-    bool add;      /* forward adds to what is in y; where the type says that it adds */
+    bool add;      /* forward adds to what is in y; only where the type's `adds` says so */
     /* Of the ReLU or ReLU6 that follows, where it is fused into this layer: applied by forward; in
      * backward, where the type masks_relu, dy is the gradient of its output. */
     cn_activation activation;
@@ -121,12 +121,12 @@ typedef struct cn_call {
     void *y;                      /* output; where the type says in_place, may be x[0] */
     const void *dy;
     void *dx[CN_MAX_INPUTS];     /* overwritten, NULL where it is not needed; in_place: may be dy */
-    void *w[CN_MAX_PARAMETERS];  /* read; statistics: updated by a forward in training */
-    void *dw[CN_MAX_PARAMETERS]; /* accumulated; NULL for statistics, and all of them where every
+    void *w[CN_MAX_PARAMETERS];  /* read; buffers: updated by a forward in training */
+    void *dw[CN_MAX_PARAMETERS]; /* accumulated; NULL for buffers, and all of them where every
                                     weight is frozen */
     const cn_conv_plan *conv;    /* as `requirements` planned it */
     void *packed;
-    void *kept;
+    void *cache;
     void *scratch;
 } cn_call;
 
@@ -141,15 +141,15 @@ struct cn_layer_type {
     int most_inputs; /* a layer of several inputs takes 2 to this many; 0: exactly one */
     unsigned backward_reads;
     cn_activation activation; /* of a function of one element, where CLIP: its bounds */
-    bool in_place; /* y may overwrite x (the first), and dx dy, because element i needs element i
-                      alone (or, for a softmax, its row) */
+    bool in_place; /* y may overwrite x (the first), and dx dy: element i depends on element i alone
+                      (or, for a softmax, on its row) */
     bool view;     /* y is x, with another shape: nothing runs */
     bool training_only; /* a view where the session does not train */
 
-    /* What the planner goes by. */
-    bool fuses_relu;     /* applies cn_call.activation in forward, where it has no upper bound */
-    bool fuses_relu6;    /* whatever it is */
-    bool masks_relu;     /* and in backward */
+    /* Traits that the planner reads. */
+    bool fuses_relu;     /* forward applies cn_call.activation where it has no upper bound */
+    bool fuses_relu6;    /* and where it has one */
+    bool masks_relu;     /* backward applies its derivative, too */
     bool maximum;        /* y is a maximum over elements of x: a ReLU before it or after it gives
                             the same */
     bool channel_affine; /* where the session does not train, y is a scale and a shift of each
@@ -159,18 +159,18 @@ struct cn_layer_type {
                             it can become part of both */
     bool sum;            /* y is the sum of the inputs, so that every input's gradient is dy:
                             backward copies it into each dx that is another array */
-    cn_loss_kind loss;   /* what is found from its input, the logits, where a model ends in it;
-                            CN_LOSS_DEFAULT: nothing */
-    /* A normalisation: how many values a mean is taken over in a training batch of m; NULL: none.
-     */
+    cn_loss_kind loss;   /* the loss that is computed from its input, the logits, where a model ends
+                            in it; CN_LOSS_DEFAULT: none */
+    /* Of a normalization: how many values each mean is taken over, in a training batch of m. NULL:
+     * not a normalization. */
     size_t (*averaged)(const cn_layer *layer, int m);
 
-    /* From layer->in and the options: out, window, weights. `place` opens every error text. NULL:
+    /* From layer->in and the options: out, window, weights. `context` opens every error text. NULL:
      * the output has the input's shape. */
-    cn_status (*infer)(cn_layer *layer, const char *place, cn_error *err);
-    /* Does forward honour cn_call.add? NULL: no. */
+    cn_status (*infer)(cn_layer *layer, const char *context, cn_error *err);
+    /* Does forward support cn_call.add? NULL: no. */
     bool (*adds)(const cn_layer *layer);
-    /* Of one example, forward; NULL: none worth counting. */
+    /* Of the forward pass of one example; NULL: none worth counting. */
     size_t (*multiply_adds)(const cn_layer *layer);
 };
 
@@ -181,27 +181,26 @@ enum { CN_METHOD_TEXT = 96 };
 
 /* How one backend computes a type of layer. */
 typedef struct cn_layer_ops {
-    /* NULL: none. Of the call layer, kernels, batch and options are set, and m is the batch: what
-     * it asks for must do for fewer examples, too. */
+    /* NULL: none. In the call, layer, kernels, batch and options are set, and m is the batch: the
+     * requirements must also suffice for fewer examples. */
     void (*requirements)(const cn_call *call, int threads, cn_requirements *requirements);
     /* Fills call->packed from call->w; NULL where requirements asks for none. */
     void (*pack)(const cn_call *call);
     void (*forward)(const cn_call *call);
     void (*backward)(const cn_call *call);
-    /* For a type that is channel_affine: from its call, and the weights w (rows, n_C) and bias b
-     * (which may be NULL) of the layer before it, finds the weights and the bias (n_C) that do the
-     * work of both layers. */
+    /* For a type that is channel_affine: from its call, and the weights w (rows, n_C) and the bias
+     * b (may be NULL) of the layer before it, computes the weights and the bias (n_C) of one layer
+     * that does the work of both. */
     void (*fold)(const cn_call *call, size_t rows, const void *w, const void *b, void *folded_w,
                  void *folded_b);
-    /* By which method it computes a pass, as planned with its requirements: "winograd 4x4" into
-     * text. NULL: there is only one. */
+    /* Writes the planned method of a pass into text: "winograd 4x4". NULL: there is only one. */
     void (*describe)(const cn_requirements *requirements, cn_pass pass, char text[CN_METHOD_TEXT]);
 } cn_layer_ops;
 
 /* ---- the table (layers.c) */
 
-/* Every type that a model may hold beside its input and the functions of one element: X(name)
- * stands for its descriptor, cn_NAME_type, and for how the CPU computes it, cn_NAME_cpu. */
+/* Every type that a model may hold beside its input and the element-wise layers: X(name) stands for
+ * its descriptor, cn_NAME_type, and for how the CPU computes it, cn_NAME_cpu. */
 #define CN_LAYER_MAP(X)      \
     X(conv2d)                \
     X(depthwise_conv2d)      \
@@ -243,8 +242,8 @@ CN_LAYER_MAP(CN_DECLARE_LAYER)
 #undef CN_DECLARE_LAYER
 extern const cn_layer_type cn_input_type; /* node 0 of every model */
 
-/* The functions of one element (activation.c), then NULL; those that have a name in the source; and
- * how the CPU computes all of them. */
+/* The element-wise layers (activation.c), then NULL; those that other files name; and how the CPU
+ * computes all of them. */
 extern const cn_layer_type *const cn_activation_types[];
 extern const cn_layer_type cn_relu_type, cn_sigmoid_type, cn_tanh_type;
 extern const cn_layer_ops cn_activation_cpu;
@@ -258,21 +257,22 @@ const cn_layer_ops *cn_layer_cpu_ops(const cn_layer_type *type);
 
 /* ---- what layer files share (layer.c) */
 
-/* Has it a weight that training moves: neither frozen nor a buffer? */
+/* Does it have a weight that training updates: neither frozen nor a buffer? */
 bool cn_layer_learns(const cn_layer *layer);
 
 /* layer->window from these options; dilation may be NULL. Rank 3 input. */
 cn_status cn_layer_window(cn_layer *layer, const int kernel[2], const int stride[2],
                           const int dilation[2], cn_padding padding, const int pads[4],
-                          const char *place, cn_error *err);
-/* Groups divide both numbers of channels of a convolution, or the error says which they do not. */
-cn_status cn_check_groups(int groups, int channels, int filters, const char *place, cn_error *err);
-/* The geometry of a layer with a window, for m examples. Of a convolution as its weight's shape has
- * it: for a transposed one x is Z, and y is A_prev. */
+                          const char *context, cn_error *err);
+/* CN_ERR_SHAPE unless `groups` divides both numbers of channels of a convolution. */
+cn_status cn_check_groups(int groups, int channels, int filters, const char *context,
+                          cn_error *err);
+/* The geometry of a layer with a window, for m examples. That of a convolution follows its weight's
+ * shape: for a transposed one x is Z, and y is A_prev. */
 cn_conv_problem cn_layer_problem(const cn_layer *layer, int m);
 
-/* What convolutions and dense layers share (conv2d.c): their plan and the memory that it takes, the
- * weights as it reads them, and the two passes by it. */
+/* What convolutions and dense layers share (conv2d.c): the plan and the memory it needs, the packed
+ * weights, and the two passes. */
 void cn_conv2d_requirements(const cn_call *call, int threads, cn_requirements *requirements);
 void cn_conv2d_pack(const cn_call *call);
 void cn_conv2d_forward(const cn_call *call);
@@ -280,18 +280,16 @@ void cn_conv2d_backward(const cn_call *call);
 void cn_conv2d_describe(const cn_requirements *requirements, cn_pass pass,
                         char text[CN_METHOD_TEXT]);
 
-/* A kernel over n elements, with a parameter or without, in fixed chunks over the pool, so that the
- * bits do not depend on the number of threads. */
+/* Runs a kernel over n elements, with or without a parameter, in chunks of a fixed size over the
+ * pool, so that the bits do not depend on the number of threads. */
 typedef void cn_map(size_t n, const float *x, float *y);
 typedef void cn_map_with(size_t n, float parameter, const float *x, float *y);
-enum { CN_MAP_CHUNK = 16384 }; /* elements, 64 KB of each array: worth handing to a thread */
+enum { CN_MAP_CHUNK = 16384 }; /* elements, 64 KB of each array: enough work for a task */
 void cn_map_run(cn_pool *pool, cn_map *f, size_t n, const float *x, float *y);
 void cn_map_with_run(cn_pool *pool, cn_map_with *f, float parameter, size_t n, const float *x,
                      float *y);
 
-/* The gradient call->dy where the ReLU whose output call->y is lets it through, else 0
- * (activation.c).
- */
+/* The gradient call->dy where call->y, the output of a ReLU, is positive, else 0 (activation.c). */
 void cn_mask_relu(const cn_call *call, void *dy);
 
 /* ---- the floor above, as layer files see it */

@@ -1,11 +1,11 @@
 /*
- * layer_norm.c - layer normalisation (Ba, Kiros and Hinton 2016): each row by itself.
+ * layer_norm.c - layer normalization (Ba, Kiros and Hinton 2016), row by row.
  *
  *     X_hat = (X - mu) / sqrt(var + epsilon)     mu, var the row's mean and (biased) variance
  *     Y     = gamma X_hat + beta
  *
  * A row is the last axis, n_C elements of a pixel, as in Keras and in ConvNeXt; with all_axes a
- * whole example. gamma and beta have the row's shape. Training and prediction are alike.
+ * whole example. gamma and beta have the row's shape. Training and prediction do the same.
  */
 #include "layers/layer.h"
 
@@ -20,12 +20,12 @@ static const cn_option options[] = {
     {0},
 };
 
-static cn_status infer(cn_layer *layer, const char *place, cn_error *err)
+static cn_status infer(cn_layer *layer, const char *context, cn_error *err)
 {
     const cn_layer_norm_opts *o = layer->options;
     cn_shape row = {1, {layer->in.n[layer->in.rank - 1]}};
     cn_weight *at = layer->weights;
-    (void)place, (void)err;
+    (void)context, (void)err;
     if (o->all_axes) row = layer->in;
     if (!o->no_scale) *at++ = (cn_weight){.role = "weight", .shape = row, .start = 1};
     if (!o->no_shift) *at++ = (cn_weight){.role = "bias", .shape = row};
@@ -42,7 +42,7 @@ typedef struct rows_job {
     size_t rows, chunk; /* rows of a chunk */
     int c;              /* elements of a row */
     const float *x, *dy;
-    float *y, *dx, *kept, *sums;
+    float *y, *dx, *cache, *sums;
     int scale, shift; /* which weight is gamma and which beta; -1 for none */
 } rows_job;
 
@@ -55,7 +55,7 @@ static rows_job job_of(const cn_call *call)
                     .dy = call->dy,
                     .y = call->y,
                     .dx = call->dx[0],
-                    .kept = call->kept,
+                    .cache = call->cache,
                     .sums = call->scratch,
                     .scale = -1,
                     .shift = -1};
@@ -84,28 +84,28 @@ static size_t rows_of(const rows_job *job, int chunk)
     return left < job->chunk ? left : job->chunk;
 }
 
-static void forward_unit(void *argument, int unit, int worker)
+static void forward_task(void *argument, int task, int worker)
 {
     const rows_job *job = argument;
     const cn_call *call = job->call;
     const cn_layer_norm_opts *o = call->layer->options;
-    size_t row = (size_t)unit * job->chunk, at = row * (size_t)job->c;
+    size_t row = (size_t)task * job->chunk, at = row * (size_t)job->c;
     (void)worker;
-    call->kernels->norm->rows(rows_of(job, unit), job->c, job->x + at, weight_at(job, job->scale),
+    call->kernels->norm->rows(rows_of(job, task), job->c, job->x + at, weight_at(job, job->scale),
                               weight_at(job, job->shift), (float)o->epsilon,
-                              call->training ? job->kept + 2 * row : NULL, job->y + at);
+                              call->training ? job->cache + 2 * row : NULL, job->y + at);
 }
 
-static void backward_unit(void *argument, int unit, int worker)
+static void backward_task(void *argument, int task, int worker)
 {
     const rows_job *job = argument;
     const cn_call *call = job->call;
-    size_t row = (size_t)unit * job->chunk, at = row * (size_t)job->c;
-    float *sums = job->sums + (size_t)unit * 2 * (size_t)job->c;
+    size_t row = (size_t)task * job->chunk, at = row * (size_t)job->c;
+    float *sums = job->sums + (size_t)task * 2 * (size_t)job->c;
     (void)worker;
     memset(sums, 0, 2 * (size_t)job->c * sizeof *sums);
-    call->kernels->norm->rows_backward(rows_of(job, unit), job->c, job->x + at, job->dy + at,
-                                       weight_at(job, job->scale), job->kept + 2 * row, sums,
+    call->kernels->norm->rows_backward(rows_of(job, task), job->c, job->x + at, job->dy + at,
+                                       weight_at(job, job->scale), job->cache + 2 * row, sums,
                                        job->dx ? job->dx + at : NULL);
 }
 
@@ -114,7 +114,7 @@ static void backward_unit(void *argument, int unit, int worker)
 static void forward(const cn_call *call)
 {
     rows_job job = job_of(call);
-    cn_pool_run(call->pool, chunks_of(&job), forward_unit, &job);
+    cn_pool_run(call->pool, chunks_of(&job), forward_task, &job);
 }
 
 static void backward(const cn_call *call)
@@ -122,7 +122,7 @@ static void backward(const cn_call *call)
     rows_job job = job_of(call);
     size_t c = (size_t)job.c;
     /* X_hat depends on X also by mu and var: see the kernel. */
-    cn_pool_run(call->pool, chunks_of(&job), backward_unit, &job);
+    cn_pool_run(call->pool, chunks_of(&job), backward_task, &job);
     for (int i = 0; i < chunks_of(&job); i++) {
         const float *sums = job.sums + (size_t)i * 2 * c;
         float *d_gamma = job.scale >= 0 ? call->dw[job.scale] : NULL;
@@ -138,7 +138,7 @@ static void requirements(const cn_call *call, int threads, cn_requirements *r)
     rows_job job = job_of(call);
     (void)threads;
     if (!call->training) return;
-    r->kept = 2 * job.rows;
+    r->cache = 2 * job.rows;
     /* Fewer rows may make more chunks, but never more than rows. */
     r->scratch = (job.rows < CHUNKS ? job.rows : CHUNKS) * 2 * (size_t)job.c;
 }

@@ -1,6 +1,6 @@
 /*
- * loss.c - what training minimises, over m examples. An output (n) has one row of n columns an
- * example, an output (n_H, n_W, n) has one for each of its pixels; i counts all rows, j columns.
+ * loss.c - the losses, over m examples. An output (n) has one row of n columns per example, an
+ * output (n_H, n_W, n) one row per pixel; i counts all rows, j the columns.
  *
  *     cross-entropy          L = -1/D sum over i,j of w[j] y[i,j] log y_hat[i,j]
  *     binary cross-entropy   L = -1/(D n) sum of y log y_hat + (1 - y) log(1 - y_hat)
@@ -8,19 +8,20 @@
  *
  * D is the number of rows and every w[j] is 1, unless there are class weights w: then
  * D = sum over i,j of w[j] y[i,j], so that L stays a mean. A label stands for the targets
- * y[label] = 1, others 0. Where there is one column, it stands for y = label, which is 0 or 1, and
- * class weights turn y and 1 - y into w[1] y and w[0] (1 - y).
+ * y[label] = 1, others 0. With one column it stands for y = label, which is 0 or 1, and class
+ * weights replace y by w[1] y and 1 - y by w[0] (1 - y).
  *
- * Label smoothing s replaces y by (1 - s) y + s / n (in D it does not), n being 2 in the binary
- * loss: the formula of PyTorch, whose D, for targets that are no labels, does without w.
+ * Label smoothing s replaces y by (1 - s) y + s / n (but not in D), with n = 2 in the binary loss.
+ * This is PyTorch's formula, except that its D has no w where targets are not labels.
  *
- * Fused with the softmax (sigmoid) before it, a cross-entropy is found from the logits z, which
- * loses nothing where y_hat underflows, and its gradient needs no division. With t the targets as
+ * Fused with the softmax (sigmoid) before it, a cross-entropy is computed from the logits z: it
+ * stays exact where y_hat underflows, and its gradient needs no division. With t the targets as
  * they stand in the sum, w y or for the binary loss t1 = w[1] y and t0 = w[0] (1 - y):
  *
- *     softmax   log y_hat[j] = z[j] - log sum over k of exp z[k]     dz = (y_hat sum(t) - t) / D
- *     sigmoid   -log y_hat = log(1 + exp(-z))                        dz = (y_hat (t0 + t1) - t1)
- *                                                                         / (D n)
+ *     softmax   log y_hat[j] = z[j] - log sum over k of exp z[k]
+ *               dz = (y_hat sum(t) - t) / D
+ *     sigmoid   -log y_hat = log(1 + exp(-z))
+ *               dz = (y_hat (t0 + t1) - t1) / (D n)
  *
  * Sums are in double precision.
  */
@@ -31,7 +32,7 @@
 #include <math.h>
 #include <string.h>
 
-/* Not fused, a probability below this one counts as this one, and has no gradient: the logarithm
+/* Not fused: a smaller probability counts as this one, and has no gradient, so that the logarithm
  * and the reciprocal stay finite floats. */
 static const double TINY = 1e-30;
 

@@ -1,4 +1,4 @@
-/* loss.h - what training minimises. The formulas are at the head of loss.c. */
+/* loss.h - the losses. The formulas are at the head of loss.c. */
 #ifndef CN_LOSS_H
 #define CN_LOSS_H
 

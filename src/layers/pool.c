@@ -1,11 +1,12 @@
 /*
  * pool.c - maximum and average pooling.
  *
- *     maximum   A[i,p,q,c] = max over u,v of A_prev[i, p s_H + u - pad_top, q s_W + v - pad_left,
- * c] average   A[i,p,q,c] = 1/N sum over u,v of the same, N the elements inside the image
+ *     maximum   A[i,p,q,c] = max over u,v of A_prev[i,r,t,c]
+ *     average   A[i,p,q,c] = 1/N sum over u,v of A_prev[i,r,t,c]
+ *     with      r = p s_H + u - pad_top,  t = q s_W + v - pad_left
  *
  *     A_prev (m, n_H_prev, n_W_prev, n_C); A (m, n_H, n_W, n_C) with
- *     n = floor((n_prev + pads - f) / s) + 1; u < f_H, v < f_W.
+ *     n = floor((n_prev + pads - f) / s) + 1; u < f_H, v < f_W; (r, t) inside the image, N of them.
  *
  * Padding takes no part in either. A maximum that several elements share belongs to the first of
  * them, row by row, and so does its gradient. A window that holds a NaN gives NaN.
@@ -21,16 +22,17 @@ static const cn_option options[] = {
     {0},
 };
 
-static cn_status infer(cn_layer *layer, const char *place, cn_error *err)
+static cn_status infer(cn_layer *layer, const char *context, cn_error *err)
 {
     const cn_pool_opts *o = layer->options;
     const int *stride = o->stride[0] || o->stride[1] ? o->stride : o->size;
     for (int i = 0; i < 4; i++)
         if (o->pads[i] >= o->size[i % 2])
             return cn_fail(err, CN_ERR_ARGUMENT,
-                           "%s: pads %d %d %d %d, expected less than the window of %d x %d", place,
-                           o->pads[0], o->pads[1], o->pads[2], o->pads[3], o->size[0], o->size[1]);
-    cn_status status = cn_layer_window(layer, o->size, stride, NULL, o->pad, o->pads, place, err);
+                           "%s: pads %d %d %d %d, expected less than the window of %d x %d",
+                           context, o->pads[0], o->pads[1], o->pads[2], o->pads[3], o->size[0],
+                           o->size[1]);
+    cn_status status = cn_layer_window(layer, o->size, stride, NULL, o->pad, o->pads, context, err);
     if (status != CN_OK) return status;
     layer->out = (cn_shape){3, {layer->window.out[0], layer->window.out[1], layer->in.n[2]}};
     return CN_OK;

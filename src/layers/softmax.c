@@ -3,8 +3,8 @@
  *
  *     A[j] = exp(Z[j]) / sum over k of exp(Z[k])
  *
- * A row is the last axis: n_C elements of a pixel, or a whole example of rank 1. The kernel takes
- * the row's maximum off first, which changes nothing but that no exponential overflows.
+ * A row is the last axis: n_C elements of a pixel, or a whole example of rank 1. The kernel
+ * subtracts the row's maximum first, so that no exponential overflows; the result is the same.
  */
 #include "layers/layer.h"
 
@@ -13,20 +13,20 @@ static int columns(const cn_layer *layer)
     return layer->out.n[layer->out.rank - 1];
 }
 
-/* Rows first .. first + n - 1 of a unit: whole rows, about a chunk of elements. */
-static size_t unit_rows(const cn_call *call, int unit, size_t *first)
+/* Rows first .. first + n - 1 of a task: whole rows, about a chunk of elements. */
+static size_t task_rows(const cn_call *call, int task, size_t *first)
 {
     size_t width = (size_t)columns(call->layer);
     size_t rows = (size_t)call->m * cn_shape_count(&call->layer->out) / width;
     size_t most = width < CN_MAP_CHUNK ? CN_MAP_CHUNK / width : 1;
-    *first = (size_t)unit * most;
+    *first = (size_t)task * most;
     return rows - *first < most ? rows - *first : most;
 }
 
-static void forward_unit(void *argument, int unit, int worker)
+static void forward_task(void *argument, int task, int worker)
 {
     const cn_call *call = argument;
-    size_t first, n = unit_rows(call, unit, &first);
+    size_t first, n = task_rows(call, task, &first);
     size_t from = first * (size_t)columns(call->layer);
     const float *x = call->x[0];
     float *y = call->y;
@@ -34,10 +34,10 @@ static void forward_unit(void *argument, int unit, int worker)
     call->kernels->softmax(n, columns(call->layer), x + from, y + from);
 }
 
-static void backward_unit(void *argument, int unit, int worker)
+static void backward_task(void *argument, int task, int worker)
 {
     const cn_call *call = argument;
-    size_t first, n = unit_rows(call, unit, &first);
+    size_t first, n = task_rows(call, task, &first);
     size_t from = first * (size_t)columns(call->layer);
     const float *y = call->y, *dy = call->dy;
     float *dx = call->dx[0];
@@ -47,9 +47,9 @@ static void backward_unit(void *argument, int unit, int worker)
     call->kernels->softmax_backward(n, columns(call->layer), y + from, dy + from, dx + from);
 }
 
-static int units(const cn_call *call)
+static int tasks(const cn_call *call)
 {
-    size_t first, most = unit_rows(call, 0, &first);
+    size_t first, most = task_rows(call, 0, &first);
     size_t rows =
         (size_t)call->m * cn_shape_count(&call->layer->out) / (size_t)columns(call->layer);
     return (int)((rows + most - 1) / most);
@@ -57,12 +57,12 @@ static int units(const cn_call *call)
 
 static void forward(const cn_call *call)
 {
-    cn_pool_run(call->pool, units(call), forward_unit, (void *)call);
+    cn_pool_run(call->pool, tasks(call), forward_task, (void *)call);
 }
 
 static void backward(const cn_call *call)
 {
-    if (call->dx[0]) cn_pool_run(call->pool, units(call), backward_unit, (void *)call);
+    if (call->dx[0]) cn_pool_run(call->pool, tasks(call), backward_task, (void *)call);
 }
 
 const cn_layer_type cn_softmax_type = {

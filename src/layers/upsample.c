@@ -1,15 +1,13 @@
 /*
- * upsample.c - larger images by a whole factor f along each axis, which may differ.
+ * upsample.c - enlarges images by an integer factor f per axis.
  *
  *     nearest     Y[i,p,q,c] = X[i, floor(p / f_H), floor(q / f_W), c]
- *     bilinear    Y[i,p,q,c] = the surface through the centres of X's pixels, at the centre of
- *                 Y's: at row (p + 1/2) / f_H - 1/2 of X, at least 0; beyond the last row and
- *                 column that one. Columns alike. (PyTorch's align_corners=False, ONNX's
- *                 half_pixel.)
+ *     bilinear    Y[i,p,q,c] = X interpolated at row (p + 1/2) / f_H - 1/2, clamped to the image,
+ *                 and the column alike: PyTorch's align_corners=False, ONNX's half_pixel
  *
  *     X (m, n_H, n_W, n_C); Y (m, f_H n_H, f_W n_W, n_C).
  *
- * Both are a sum of up to four pixels of X, and backward adds to the same four.
+ * Both are weighted sums of up to four pixels of X, and backward adds to the same four.
  */
 #include "layers/layer.h"
 
@@ -25,32 +23,32 @@ static const cn_option options[] = {
     {0},
 };
 
-static cn_status infer(cn_layer *layer, const char *place, cn_error *err)
+static cn_status infer(cn_layer *layer, const char *context, cn_error *err)
 {
     const cn_upsample_opts *o = layer->options;
     char text[CN_SHAPE_TEXT];
     if (layer->in.rank != 3)
-        return cn_fail(err, CN_ERR_SHAPE, "%s: input has shape %s, expected (n_H, n_W, n_C)", place,
-                       cn_shape_text(layer->in.rank, layer->in.n, text));
+        return cn_fail(err, CN_ERR_SHAPE, "%s: input has shape %s, expected (n_H, n_W, n_C)",
+                       context, cn_shape_text(layer->in.rank, layer->in.n, text));
     for (int axis = 0; axis < 2; axis++) {
         if (o->factor[axis] > INT_MAX / layer->in.n[axis])
-            return cn_fail(err, CN_ERR_SHAPE, "%s: %d times %d %s are more than %d", place,
+            return cn_fail(err, CN_ERR_SHAPE, "%s: %d times %d %s are more than %d", context,
                            o->factor[axis], layer->in.n[axis], axis ? "columns" : "rows", INT_MAX);
         layer->out.n[axis] = o->factor[axis] * layer->in.n[axis];
     }
     return CN_OK;
 }
 
-/* The two elements of n that element p of the output lies between, and the share of the second. */
+/* The two elements of n that element p of the output lies between; returns the second's weight. */
 static float between(cn_upsample_method method, int p, int factor, int n, int at[2])
 {
     at[0] = at[1] = p / factor;
     if (method == CN_UPSAMPLE_NEAREST) return 0;
-    double centre = (p + 0.5) / factor - 0.5;
-    if (centre < 0) centre = 0;
-    at[0] = (int)centre;
+    double center = (p + 0.5) / factor - 0.5;
+    if (center < 0) center = 0;
+    at[0] = (int)center;
     at[1] = at[0] + 1 < n ? at[0] + 1 : at[0];
-    return (float)(centre - at[0]);
+    return (float)(center - at[0]);
 }
 
 /* One image, forward or backward: calls for every pixel of Y with its four pixels of X. */
@@ -90,29 +88,29 @@ static void run_image(const cn_call *call, int image, bool backward)
     }
 }
 
-static void forward_unit(void *argument, int unit, int worker)
+static void forward_task(void *argument, int task, int worker)
 {
     (void)worker;
-    run_image(argument, unit, false);
+    run_image(argument, task, false);
 }
 
-static void backward_unit(void *argument, int unit, int worker)
+static void backward_task(void *argument, int task, int worker)
 {
     (void)worker;
-    run_image(argument, unit, true);
+    run_image(argument, task, true);
 }
 
 static void forward(const cn_call *call)
 {
     cn_call own = *call;
-    cn_pool_run(call->pool, call->m, forward_unit, &own);
+    cn_pool_run(call->pool, call->m, forward_task, &own);
 }
 
 static void backward(const cn_call *call)
 {
     cn_call own = *call;
     /* Y = sum over k of w[k] X[k]:  dX[k] += w[k] dY */
-    if (call->dx[0]) cn_pool_run(call->pool, call->m, backward_unit, &own);
+    if (call->dx[0]) cn_pool_run(call->pool, call->m, backward_task, &own);
 }
 
 const cn_layer_type cn_upsample2d_type = {

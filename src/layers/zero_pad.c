@@ -1,10 +1,10 @@
 /*
- * zero_pad.c - zeros around each image, and the opposite: its edges cut off.
+ * zero_pad.c - adds zeros around each image, or crops it.
  *
  *     zero_pad2d   Y[i, above + r, left + s, c] = X[i,r,s,c], and 0 elsewhere
  *     crop2d       Y[i,r,s,c] = X[i, above + r, left + s, c]
  *
- *     X (m, n_H, n_W, n_C); Y (m, n_H + above + below, n_W + left + right, n_C), or minus them.
+ *     X (m, n_H, n_W, n_C); Y (m, n_H + above + below, n_W + left + right, n_C), with - for a crop.
  *
  * The gradient of each is the other one.
  */
@@ -19,18 +19,18 @@ static const cn_option options[] = {
 };
 
 /* sign 1: pads; -1: crops */
-static cn_status resize(cn_layer *layer, int sign, const char *place, cn_error *err)
+static cn_status resize(cn_layer *layer, int sign, const char *context, cn_error *err)
 {
     const cn_pads_opts *o = layer->options;
     char text[CN_SHAPE_TEXT];
     if (layer->in.rank != 3)
-        return cn_fail(err, CN_ERR_SHAPE, "%s: input has shape %s, expected (n_H, n_W, n_C)", place,
-                       cn_shape_text(layer->in.rank, layer->in.n, text));
+        return cn_fail(err, CN_ERR_SHAPE, "%s: input has shape %s, expected (n_H, n_W, n_C)",
+                       context, cn_shape_text(layer->in.rank, layer->in.n, text));
     for (int axis = 0; axis < 2; axis++) {
         double n = layer->in.n[axis] + sign * ((double)o->pads[axis] + o->pads[axis + 2]);
         if (n < 1 || n > INT_MAX)
             return cn_fail(err, CN_ERR_SHAPE,
-                           "%s: pads %d %d %d %d make %.0f %s of %d, expected at least 1", place,
+                           "%s: pads %d %d %d %d make %.0f %s of %d, expected at least 1", context,
                            o->pads[0], o->pads[1], o->pads[2], o->pads[3], n,
                            axis ? "columns" : "rows", layer->in.n[axis]);
         layer->out.n[axis] = (int)n;
@@ -38,14 +38,14 @@ static cn_status resize(cn_layer *layer, int sign, const char *place, cn_error *
     return CN_OK;
 }
 
-static cn_status pad_infer(cn_layer *layer, const char *place, cn_error *err)
+static cn_status pad_infer(cn_layer *layer, const char *context, cn_error *err)
 {
-    return resize(layer, 1, place, err);
+    return resize(layer, 1, context, err);
 }
 
-static cn_status crop_infer(cn_layer *layer, const char *place, cn_error *err)
+static cn_status crop_infer(cn_layer *layer, const char *context, cn_error *err)
 {
-    return resize(layer, -1, place, err);
+    return resize(layer, -1, context, err);
 }
 
 typedef struct copy_job {
@@ -57,13 +57,13 @@ typedef struct copy_job {
 } copy_job;
 
 /* One image. */
-static void copy_unit(void *argument, int unit, int worker)
+static void copy_task(void *argument, int task, int worker)
 {
     const copy_job *job = argument;
     size_t c = (size_t)job->small.n[2], row = (size_t)job->small.n[1] * c;
     size_t large_row = (size_t)job->large.n[1] * c;
-    size_t small = (size_t)unit * cn_shape_count(&job->small);
-    size_t large = (size_t)unit * cn_shape_count(&job->large);
+    size_t small = (size_t)task * cn_shape_count(&job->small);
+    size_t large = (size_t)task * cn_shape_count(&job->large);
     size_t inside = large + (size_t)job->pads[0] * large_row + (size_t)job->pads[1] * c;
     (void)worker;
     if (job->pad) memset(job->to + large, 0, cn_shape_count(&job->large) * sizeof(float));
@@ -79,7 +79,7 @@ static void run(const cn_call *call, const cn_shape *small, const cn_shape *larg
 {
     const cn_pads_opts *o = call->layer->options;
     copy_job job = {from, to, *small, *large, o->pads, pad};
-    cn_pool_run(call->pool, call->m, copy_unit, &job);
+    cn_pool_run(call->pool, call->m, copy_task, &job);
 }
 
 static void pad_forward(const cn_call *call)

@@ -1,11 +1,11 @@
 /*
- * averages.c - normalisations of single values.
+ * averages.c - normalizations of single values.
  *
- * A training's batch norm takes the mean and the variance of each channel over the batch and the
- * pixels; after a global average pool, and with a batch of 1, that is a single value: it minus its
- * mean is 0, whatever it is, nothing before the layer learns, and a variance of 0 goes into
- * running_var. PyTorch refuses that, Keras does not. Layer and group norm see a single value where
- * they are given one channel and one pixel at a time, for every batch.
+ * In training batch norm takes the mean and the variance of each channel over the batch and its
+ * pixels. After a global average pool, with a batch of 1, these are of a single value: minus its
+ * mean it is always 0, nothing before the layer learns, and a variance of 0 goes into running_var.
+ * PyTorch refuses that, Keras does not. Layer and group norm have a single value where a row or a
+ * group is one channel of one pixel, for every batch.
  */
 #include "model/averages.h"
 

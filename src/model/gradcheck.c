@@ -8,7 +8,7 @@
  *                  whatever the engine does otherwise than the equations say, forward or backward.
  *
  * The error of a against b is |a - b| / (max(|a|, |b|, r) + 1e-10), r the root of the mean square
- * of the tensor's gradients: an element that is tiny beside its neighbours is held to their
+ * of the tensor's gradients: an element that is tiny beside its neighbors is held to their
  * accuracy, since it is a sum of terms like theirs, and where all are zero, rounding is no error.
  *
  * Batch norm's running buffers are put back to what they were.

@@ -13,7 +13,7 @@
 #include <string.h>
 
 enum {
-    PLACE_SIZE = 2 * CN_NAME_SIZE + 16,
+    CONTEXT_SIZE = 2 * CN_NAME_SIZE + 16,
     FLOATS_ALIGNED = CN_ALIGN / sizeof(float),
     /* Names and plans take time that grows with the square of this: seconds. The deepest published
      * networks have a third of it. */
@@ -101,17 +101,17 @@ static cn_status name_layer(const cn_model *m, cn_layer *layer, const char *name
     return CN_OK;
 }
 
-static cn_status copy_options(cn_layer *layer, const void *options, const char *place,
+static cn_status copy_options(cn_layer *layer, const void *options, const char *context,
                               cn_error *err)
 {
     const cn_layer_type *type = layer->type;
     if (type->options) {
-        layer->options = cn_allocate(1, type->options_size, place, err);
+        layer->options = cn_allocate(1, type->options_size, context, err);
         if (!layer->options) return CN_ERR_MEMORY;
         if (options) memcpy(layer->options, options, type->options_size);
         /* Every options struct begins with its name, which is the caller's memory. */
         *(const char **)layer->options = NULL;
-        cn_status status = cn_options_settle(type, layer->options, place, err);
+        cn_status status = cn_options_settle(type, layer->options, context, err);
         if (status != CN_OK) return status;
     }
     return CN_OK;
@@ -119,12 +119,12 @@ static cn_status copy_options(cn_layer *layer, const void *options, const char *
 
 /* What stands behind the type in the text form: further inputs, options, "from" an input that is
  * not the layer before, "as" a name that was chosen. */
-static cn_status describe(const cn_model *m, cn_layer *layer, bool named, const char *place,
+static cn_status describe(const cn_model *m, cn_layer *layer, bool named, const char *context,
                           cn_error *err)
 {
     char *options = cn_options_text(layer->type, layer->options);
     size_t room = options ? strlen(options) + (CN_MAX_INPUTS + 1) * (CN_NAME_SIZE + 8) : 0;
-    if (options) layer->text = cn_allocate(room, 1, place, err);
+    if (options) layer->text = cn_allocate(room, 1, context, err);
     if (layer->text) {
         char *at = layer->text, *end = at + room;
         for (int i = 1; i < layer->input_count; i++)
@@ -136,18 +136,18 @@ static cn_status describe(const cn_model *m, cn_layer *layer, bool named, const 
         memmove(layer->text, layer->text + 1, (size_t)(at - layer->text)); /* the first space */
     }
     cn_release(options);
-    return layer->text ? CN_OK : cn_fail(err, CN_ERR_MEMORY, "%s: out of memory", place);
+    return layer->text ? CN_OK : cn_fail(err, CN_ERR_MEMORY, "%s: out of memory", context);
 }
 
 /* The counts that later arithmetic relies on: an example's elements fit an int, and a weight's the
  * address space. */
-static cn_status check_sizes(const cn_layer *layer, const char *place, cn_error *err)
+static cn_status check_sizes(const cn_layer *layer, const char *context, cn_error *err)
 {
     char text[CN_SHAPE_TEXT];
     double count = 1;
     for (int i = 0; i < layer->out.rank; i++) count *= layer->out.n[i];
     if (count > INT_MAX)
-        return cn_fail(err, CN_ERR_SHAPE, "%s: output %s has more than %d elements", place,
+        return cn_fail(err, CN_ERR_SHAPE, "%s: output %s has more than %d elements", context,
                        cn_shape_text(layer->out.rank, layer->out.n, text), INT_MAX);
     for (int i = 0; i < layer->weight_count; i++) {
         const cn_shape *shape = &layer->weights[i].shape;
@@ -156,7 +156,7 @@ static cn_status check_sizes(const cn_layer *layer, const char *place, cn_error 
         for (int j = 0; j < shape->rank; j++)
             fits = fits && cn_multiply(elements, (size_t)shape->n[j], &elements);
         if (!fits || elements > SIZE_MAX / 64)
-            return cn_fail(err, CN_ERR_SHAPE, "%s: %s %s exceeds the address space", place,
+            return cn_fail(err, CN_ERR_SHAPE, "%s: %s %s exceeds the address space", context,
                            layer->weights[i].role, cn_shape_text(shape->rank, shape->n, text));
     }
     return CN_OK;
@@ -165,7 +165,7 @@ static cn_status check_sizes(const cn_layer *layer, const char *place, cn_error 
 static cn_status build_layer(const cn_model *m, cn_layer *layer, const void *options,
                              const char *name, cn_error *err)
 {
-    char place[PLACE_SIZE];
+    char context[CONTEXT_SIZE];
     int most = layer->type->most_inputs;
     if (layer->input_count < (most ? 2 : 1) || layer->input_count > (most ? most : 1))
         return cn_fail(err, CN_ERR_ARGUMENT, "%s: %d inputs, expected %s%d", layer->type->name,
@@ -180,14 +180,14 @@ static cn_status build_layer(const cn_model *m, cn_layer *layer, const void *opt
     if (named) status = name_layer(m, layer, name, err);
     if (status != CN_OK) return status;
     const cn_layer *before = &m->layers[layer->inputs[0]];
-    snprintf(place, sizeof place, "%s (after %s)", layer->name, before->name);
+    snprintf(context, sizeof context, "%s (after %s)", layer->name, before->name);
     for (int i = 0; i < layer->input_count; i++)
         layer->inputs_of[i] = m->layers[layer->inputs[i]].out;
     layer->in = layer->out = before->out;
-    status = copy_options(layer, options, place, err);
-    if (status == CN_OK) status = describe(m, layer, named, place, err);
-    if (status == CN_OK && layer->type->infer) status = layer->type->infer(layer, place, err);
-    if (status == CN_OK) status = check_sizes(layer, place, err);
+    status = copy_options(layer, options, context, err);
+    if (status == CN_OK) status = describe(m, layer, named, context, err);
+    if (status == CN_OK && layer->type->infer) status = layer->type->infer(layer, context, err);
+    if (status == CN_OK) status = check_sizes(layer, context, err);
     return status;
 }
 
@@ -282,7 +282,7 @@ static void list_parameters(cn_model *m)
             m->parameters[at] = (cn_parameter){
                 .name = m->parameter_names[at],
                 .value = cn_tensor_view(CN_DTYPE_F32, weight->shape.rank, weight->shape.n,
-                                        m->outline ? NULL : m->block + weight->offset),
+                                        m->shape_only ? NULL : m->block + weight->offset),
                 .buffer = weight->buffer,
             };
         }
@@ -301,9 +301,9 @@ cn_status cn_model_finish_zero(cn_model *m, cn_node output, size_t most, cn_erro
     if (status != CN_OK) return status;
 
     size_t tensors = (size_t)m->parameter_count;
-    if (!m->outline)
+    if (!m->shape_only)
         m->block = cn_allocate(m->block_size, sizeof *m->block, "model: parameters", err);
-    if (m->block || m->outline)
+    if (m->block || m->shape_only)
         m->parameters = cn_allocate(tensors, sizeof *m->parameters, "model: parameters", err);
     if (m->parameters)
         m->parameter_names = cn_allocate(tensors, sizeof *m->parameter_names, "model", err);
@@ -337,7 +337,7 @@ static void initialise_dirac(const cn_weight *weight, float *value, uint64_t see
 
 /* Glorot and Bengio 2010, He et al. 2015: cn_init states the distributions. Parameter i draws from
  * stream i, element by element, so the weights are the same on every machine. */
-static void initialise(const cn_weight *weight, float *value, uint64_t seed, uint64_t stream)
+static void initialize(const cn_weight *weight, float *value, uint64_t seed, uint64_t stream)
 {
     size_t n = cn_shape_count(&weight->shape);
     if (weight->fan_in == 0) {
@@ -361,12 +361,12 @@ static void initialise(const cn_weight *weight, float *value, uint64_t seed, uin
 cn_status cn_model_finish(cn_model *m, cn_node output, uint64_t seed, cn_error *err)
 {
     cn_status status = cn_model_finish_zero(m, output, SIZE_MAX, err);
-    if (status != CN_OK || m->outline) return status;
+    if (status != CN_OK || m->shape_only) return status;
     uint64_t stream = 0;
     for (int i = 0; i < m->layer_count; i++)
         for (int j = 0; j < m->layers[i].weight_count; j++, stream++) {
             const cn_weight *weight = &m->layers[i].weights[j];
-            initialise(weight, m->block + weight->offset, seed, stream);
+            initialize(weight, m->block + weight->offset, seed, stream);
         }
     return CN_OK;
 }

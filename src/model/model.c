@@ -51,8 +51,8 @@ cn_status cn_model_set_normalization(cn_model *m, const float *mean, const float
                            "model: channel %zu has mean %g and deviation %g, expected finite "
                            "numbers and a deviation above 0",
                            c, (double)mean[c], (double)std[c]);
-    float *means = cn_allocate(n, sizeof *means, "model: normalisation", err);
-    float *stds = cn_allocate(n, sizeof *stds, "model: normalisation", err);
+    float *means = cn_allocate(n, sizeof *means, "model: normalization", err);
+    float *stds = cn_allocate(n, sizeof *stds, "model: normalization", err);
     if (!means || !stds) {
         cn_release(means);
         cn_release(stds);

@@ -16,11 +16,12 @@ struct cn_model {
     int layer_count, layer_capacity;
     cn_node output;
     bool finished;
-    bool outline;   /* no memory for parameters (block is NULL): shapes and counts are all it has */
+    bool
+        shape_only; /* no memory for parameters (block is NULL): shapes and counts are all it has */
     cn_error error; /* the first one while building */
 
     /* All parameters: first those that are trained, then the statistics. Each tensor starts on a
-     * 64-byte boundary, with zeros between. Gradients and the optimiser's moments are as long as
+     * 64-byte boundary, with zeros between. Gradients and the optimizer's moments are as long as
      * the first part. */
     float *block;
     size_t block_size, trained_size; /* floats */
@@ -43,7 +44,7 @@ struct cn_model {
 /* ---- graph.c */
 
 /* Allocates the block and lists the parameters, all zero: cn_model_finish without the
- * initialisation. A graph of more than `most` parameters is refused. */
+ * initialization. A graph of more than `most` parameters is refused. */
 cn_status cn_model_finish_zero(cn_model *model, cn_node output, size_t most, cn_error *err);
 
 /* ---- model.c */
@@ -66,7 +67,7 @@ int cn_option_get(const cn_option *option, const void *options, double value[4])
  * integers unless the kind is FLOAT. */
 void cn_option_set(const cn_option *option, void *options, int count, const double *value);
 /* Fills defaults in and checks the ranges. */
-cn_status cn_options_settle(const cn_layer_type *type, void *options, const char *place,
+cn_status cn_options_settle(const cn_layer_type *type, void *options, const char *context,
                             cn_error *err);
 /* The text form, "6 5x5 same", allocated; defaults are left out. NULL: out of memory. */
 char *cn_options_text(const cn_layer_type *type, const void *options);
@@ -74,16 +75,16 @@ char *cn_options_text(const cn_layer_type *type, const void *options);
 bool cn_options_to_json(const cn_layer_type *type, const void *options, json_t *object);
 /* Reads them back; a key that is not an option is an error. */
 cn_status cn_options_from_json(const cn_layer_type *type, const json_t *object, void *options,
-                               const char *place, cn_error *err);
+                               const char *context, cn_error *err);
 
-/* ---- model_json.c: the graph, class names and normalisation, without the weights */
+/* ---- model_json.c: the graph, class names and normalization, without the weights */
 
 /* A new object, or NULL with an error. docs/models.md describes it. */
 json_t *cn_model_to_json(const cn_model *model, cn_error *err);
 /* A finished model whose parameters are all zero, for a reader to fill, or its outline. A graph of
  * more than `most` parameters (what the file can hold) is refused before anything of their size is
  * allocated. */
-cn_status cn_model_from_json(cn_model **model, const json_t *json, bool outline, size_t most,
+cn_status cn_model_from_json(cn_model **model, const json_t *json, bool shape_only, size_t most,
                              cn_error *err);
 
 /* ---- parse.c */

@@ -219,7 +219,7 @@ static cn_status read_normalization(cn_model *m, const json_t *json, cn_error *e
         return cn_fail(err, CN_ERR_FORMAT,
                        "model: \"normalization\" has %zu means and %zu deviations, expected %zu",
                        json_array_size(mean), json_array_size(std), n);
-    float *values = cn_allocate(2 * n, sizeof *values, "model: normalisation", err);
+    float *values = cn_allocate(2 * n, sizeof *values, "model: normalization", err);
     if (!values) return CN_ERR_MEMORY;
     cn_status status = CN_OK;
     for (size_t i = 0; i < 2 * n && status == CN_OK; i++) {
@@ -267,7 +267,7 @@ static cn_status read_images(cn_model *m, const json_t *json, cn_error *err)
     return cn_model_set_image_opts(m, &opts, err);
 }
 
-cn_status cn_model_from_json(cn_model **model, const json_t *json, bool outline, size_t most,
+cn_status cn_model_from_json(cn_model **model, const json_t *json, bool shape_only, size_t most,
                              cn_error *err)
 {
     int shape[3];
@@ -278,7 +278,7 @@ cn_status cn_model_from_json(cn_model **model, const json_t *json, bool outline,
     if (status == CN_OK) status = read_shape(json_object_get(json, "input"), shape, err);
     if (status == CN_OK) status = cn_model_create(&m, shape, err);
     if (status != CN_OK) return status;
-    m->outline = outline;
+    m->shape_only = shape_only;
 
     const json_t *layers = json_object_get(json, "layers");
     for (size_t i = 0; i < json_array_size(layers) && status == CN_OK; i++)

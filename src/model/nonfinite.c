@@ -1,9 +1,9 @@
 /*
  * nonfinite.c - finds where NaN or infinity begins.
  *
- * A sum, a maximum and a ReLU hand a NaN on, so by the time that a loss is NaN nearly everything
- * is. What tells is which number is the first: the step is run again, and every array looked at as
- * soon as it is computed, before another takes its memory.
+ * Sums, maxima and ReLUs propagate a NaN, so by the time a loss is NaN nearly everything is. What
+ * matters is which one came first: the step is run again, and every array is inspected as soon as
+ * it is computed, before another array takes its memory.
  */
 #include "model/nonfinite.h"
 

@@ -1,9 +1,9 @@
 /*
- * optimizer.c - the options of SGD, Adam, AdamW and RMSprop, and the units of their steps.
+ * optimizer.c - the options of SGD, Adam, AdamW and RMSprop, and the chunks of their steps.
  *
- * The flat blocks are cut into units once, when the session is made: neighbours that share rate and
- * decay are one run, a run is cut every CN_MAP_CHUNK elements, and frozen parameters are left out.
- * A backend's step walks over the units.
+ * The flat blocks are divided into chunks once, when the session is made: neighbors with the same
+ * rate and decay form a run, a run is divided every CN_MAP_CHUNK elements, and frozen parameters
+ * are left out. A backend's step runs chunk by chunk.
  */
 #include "model/optimizer.h"
 
@@ -96,7 +96,7 @@ cn_status cn_optimizer_settle(cn_optimizer *o, cn_error *err)
     return check_unused(&given, err);
 }
 
-/* ---- units */
+/* ---- chunks */
 
 /* The part of the weight decay that reaches this weight. */
 static double decay_of(const cn_optimizer *o, const cn_weight *weight)
@@ -106,13 +106,13 @@ static double decay_of(const cn_optimizer *o, const cn_weight *weight)
 }
 
 typedef struct cutter {
-    cn_update_unit *units; /* NULL: they are only counted */
-    cn_update_unit last;
+    cn_update_chunk *chunks; /* NULL: they are only counted */
+    cn_update_chunk last;
     int count;
 } cutter;
 
-/* Lets the last unit end where `u` does, or begins another with it. */
-static void put(cutter *c, cn_update_unit u)
+/* Lets the last chunk end where `u` does, or begins another with it. */
+static void put(cutter *c, cn_update_chunk u)
 {
     enum { FLOATS_ALIGNED = CN_ALIGN / sizeof(float) };
     size_t last_end = c->last.from + c->last.count, end = u.from + u.count;
@@ -122,7 +122,7 @@ static void put(cutter *c, cn_update_unit u)
         c->last.count = end - c->last.from;
     else
         c->last = u, c->count++;
-    if (c->units) c->units[c->count - 1] = c->last;
+    if (c->chunks) c->chunks[c->count - 1] = c->last;
 }
 
 static void cut(cutter *c, const cn_model *m, const cn_optimizer *o)
@@ -134,10 +134,10 @@ static void cut(cutter *c, const cn_model *m, const cn_optimizer *o)
             if (weight->frozen || weight->buffer) continue;
             for (size_t from = 0; from < size; from += count) {
                 count = size - from < CN_MAP_CHUNK ? size - from : CN_MAP_CHUNK;
-                put(c, (cn_update_unit){.from = weight->offset + from,
-                                        .count = count,
-                                        .rate = weight->rate,
-                                        .decay = decay_of(o, weight)});
+                put(c, (cn_update_chunk){.from = weight->offset + from,
+                                         .count = count,
+                                         .rate = weight->rate,
+                                         .decay = decay_of(o, weight)});
             }
         }
 }
@@ -147,9 +147,10 @@ cn_status cn_optimizer_plan(cn_update_plan *plan, const cn_model *model, const c
 {
     cutter counted = {0}, made = {0};
     cut(&counted, model, o);
-    made.units = cn_allocate((size_t)counted.count, sizeof *made.units, "session: optimizer", err);
-    if (!made.units) return CN_ERR_MEMORY;
+    made.chunks =
+        cn_allocate((size_t)counted.count, sizeof *made.chunks, "session: optimizer", err);
+    if (!made.chunks) return CN_ERR_MEMORY;
     cut(&made, model, o);
-    *plan = (cn_update_plan){.units = made.units, .count = made.count};
+    *plan = (cn_update_plan){.chunks = made.chunks, .count = made.count};
     return CN_OK;
 }

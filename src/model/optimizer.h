@@ -1,4 +1,4 @@
-/* optimizer.h - an optimizer's options and units. convnet.h has the formulas. */
+/* optimizer.h - an optimizer's options and chunks. convnet.h has the formulas. */
 #ifndef CN_OPTIMIZER_H
 #define CN_OPTIMIZER_H
 
@@ -7,7 +7,7 @@
 
 /* Fills defaults in and checks ranges. */
 cn_status cn_optimizer_settle(cn_optimizer *o, cn_error *err);
-/* The units for the model as its parameters are now frozen and scaled. */
+/* The chunks for the model as its parameters are now frozen and scaled. */
 cn_status cn_optimizer_plan(cn_update_plan *plan, const cn_model *model, const cn_optimizer *o,
                             cn_error *err);
 

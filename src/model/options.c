@@ -90,43 +90,43 @@ void cn_option_set(const cn_option *o, void *options, int count, const double *v
 
 /* ---- defaults and ranges */
 
-static cn_status check_range(const cn_option *o, const double value[4], const char *place,
+static cn_status check_range(const cn_option *o, const double value[4], const char *context,
                              cn_error *err)
 {
     if (o->kind == CN_OPTION_FLOAT) {
         double below = o->below != 0 ? o->below : INFINITY; /* a NaN is not below it, either */
         if (value[0] > o->least && value[0] < below) return CN_OK;
-        return cn_fail(err, CN_ERR_ARGUMENT, "%s: %s is %g, expected above %g and %s%g", place,
+        return cn_fail(err, CN_ERR_ARGUMENT, "%s: %s is %g, expected above %g and %s%g", context,
                        o->name, value[0], o->least, o->below != 0 ? "below " : "less than ", below);
     }
     if (o->kind == CN_OPTION_ENUM && (value[0] < 0 || value[0] >= word_count(o)))
-        return cn_fail(err, CN_ERR_ARGUMENT, "%s: %s is %d, expected 0 to %d", place, o->name,
+        return cn_fail(err, CN_ERR_ARGUMENT, "%s: %s is %d, expected 0 to %d", context, o->name,
                        (int)value[0], word_count(o) - 1);
     for (int i = 0; i < extent(o->kind); i++)
         if (value[i] < o->least)
-            return cn_fail(err, CN_ERR_ARGUMENT, "%s: %s is %d, expected at least %g", place,
+            return cn_fail(err, CN_ERR_ARGUMENT, "%s: %s is %d, expected at least %g", context,
                            o->name, (int)value[i], o->least);
     return CN_OK;
 }
 
-static cn_status settle(const cn_option *o, void *options, const char *place, cn_error *err)
+static cn_status settle(const cn_option *o, void *options, const char *context, cn_error *err)
 {
     double value[4] = {0};
     get(o, options, value);
     if (o->kind == CN_OPTION_PAIR && value[1] == 0) value[1] = value[0];
     for (int i = 0; is_number(o) && i < extent(o->kind); i++)
         if (value[i] == 0) value[i] = o->fallback;
-    cn_status status = check_range(o, value, place, err);
+    cn_status status = check_range(o, value, context, err);
     if (status != CN_OK) return status;
     set(o, options, value);
     return CN_OK;
 }
 
-cn_status cn_options_settle(const cn_layer_type *type, void *options, const char *place,
+cn_status cn_options_settle(const cn_layer_type *type, void *options, const char *context,
                             cn_error *err)
 {
     for (const cn_option *o = type->options; o && o->name; o++) {
-        cn_status status = settle(o, options, place, err);
+        cn_status status = settle(o, options, context, err);
         if (status != CN_OK) return status;
     }
     return CN_OK;
@@ -236,7 +236,7 @@ static const char *const kind_text[] = {
 };
 
 cn_status cn_options_from_json(const cn_layer_type *type, const json_t *object, void *options,
-                               const char *place, cn_error *err)
+                               const char *context, cn_error *err)
 {
     static const char *const not_options[] = {"type", "name", "inputs"};
     const char *key;
@@ -246,10 +246,10 @@ cn_status cn_options_from_json(const cn_layer_type *type, const json_t *object, 
         const cn_option *o = cn_option_find(type, key);
         double value[4] = {0};
         if (o && !value_from_json(o, json, value))
-            return cn_fail(err, CN_ERR_FORMAT, "%s: \"%s\" is not %s", place, key,
+            return cn_fail(err, CN_ERR_FORMAT, "%s: \"%s\" is not %s", context, key,
                            kind_text[o->kind]);
         if (o && !cn_option_takes(o, extent(o->kind), value))
-            return cn_fail(err, CN_ERR_FORMAT, "%s: \"%s\" is 0, expected another number", place,
+            return cn_fail(err, CN_ERR_FORMAT, "%s: \"%s\" is 0, expected another number", context,
                            key);
         if (o) {
             set(o, options, value);
@@ -259,7 +259,7 @@ cn_status cn_options_from_json(const cn_layer_type *type, const json_t *object, 
         for (size_t i = 0; i < sizeof not_options / sizeof *not_options; i++)
             known = known || strcmp(key, not_options[i]) == 0;
         if (!known)
-            return cn_fail(err, CN_ERR_FORMAT, "%s: \"%.40s\" is not an option of %s", place, key,
+            return cn_fail(err, CN_ERR_FORMAT, "%s: \"%.40s\" is not an option of %s", context, key,
                            type->name);
     }
     return CN_OK;

@@ -351,14 +351,14 @@ static cn_status build_network(cn_model *m, cn_zoo_build *build, int classes, cn
 }
 
 static cn_status parse(cn_model **model, const char *text, const int shape[3], int classes,
-                       bool outline, uint64_t seed, cn_error *err)
+                       bool shape_only, uint64_t seed, cn_error *err)
 {
     if (!model || !text || !shape)
         return cn_fail(err, CN_ERR_ARGUMENT, "model text: NULL argument");
     cn_model *m;
     cn_status status = cn_model_create(&m, shape, err);
     if (status != CN_OK) return status;
-    m->outline = outline;
+    m->shape_only = shape_only;
 
     cn_zoo_build *build = NULL;
     cn_node x = cn_input(m);

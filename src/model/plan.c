@@ -1,4 +1,4 @@
-/* plan.c - makes a plan for a model and a batch by its passes: all that can fail fails here. */
+/* plan.c - plans a model for a batch, pass by pass: everything that can fail fails here. */
 #include "model/planner.h"
 
 #include <limits.h>
@@ -168,7 +168,7 @@ void cn_plan_free(cn_plan *plan)
 {
     cn_release(plan->steps);
     cn_release(plan->buffers);
-    cn_release(plan->updates.units);
+    cn_release(plan->updates.chunks);
     cn_loss_release(&plan->loss);
 }
 
@@ -193,9 +193,9 @@ cn_status cn_session_memory(const cn_model *model, const cn_session_opts *opts, 
     *out = (cn_memory){
         .parameters = model->block_size * (sizeof(float) + (plan.backend->host ? 0 : size)),
         .gradients = plan.gradients * size,
-        .optimizer = plan.moments * size,
+        .optimizer = plan.optimizer_state * size,
         .activations = plan.activations,
-        .workspace = plan.packed + plan.kept + plan.scratch + cn_plan_copies(&plan),
+        .workspace = plan.packed + plan.cache + plan.scratch + cn_plan_copies(&plan),
     };
     out->total =
         out->parameters + out->gradients + out->optimizer + out->activations + out->workspace;

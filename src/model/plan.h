@@ -17,7 +17,7 @@
 typedef struct cn_buffer {
     size_t bytes, offset; /* both multiples of CN_ALIGN */
     cn_dtype dtype;
-    int first, last; /* moments, both included: see plan_lifetimes.c */
+    int first, last; /* times, both included: see plan_lifetimes.c */
 } cn_buffer;
 
 enum { CN_NO_BUFFER = -1 };
@@ -38,8 +38,8 @@ typedef struct cn_plan_step {
     int dx[CN_MAX_INPUTS], dy;
     int sum[CN_MAX_INPUTS]; /* dx is found apart and then added to this */
     int norm; /* the channel_affine layer after it that its packed weights and bias hold; 0: none */
-    size_t bias;         /* with norm: the bias, bytes from the start of the workspace */
-    size_t packed, kept; /* bytes from the start of their part of the workspace */
+    size_t bias;          /* with norm: the bias, bytes from the start of the workspace */
+    size_t packed, cache; /* bytes from the start of their part of the workspace */
     cn_requirements requirements;
 } cn_plan_step;
 
@@ -53,10 +53,10 @@ typedef struct cn_plan {
     int buffer_count;
     int loss_gradient; /* what the loss writes: a buffer, or CN_NO_BUFFER */
     int input_gradient;
-    cn_update_plan updates;    /* training only */
-    size_t gradients, moments; /* elements */
-    /* Bytes; packed, kept and scratch follow one another in the workspace. */
-    size_t activations, packed, kept, scratch;
+    cn_update_plan updates;            /* training only */
+    size_t gradients, optimizer_state; /* elements */
+    /* Bytes; packed weights, caches and scratch follow one another in the workspace. */
+    size_t activations, packed, cache, scratch;
 } cn_plan;
 
 cn_status cn_plan_create(cn_plan *plan, const cn_model *model, const cn_session_opts *opts,

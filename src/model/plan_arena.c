@@ -93,9 +93,9 @@ static void place_workspace(cn_planner *p)
         step->alone = runs_alone(p, i);
         if (step->ops && step->ops->requirements) ask_layer(p, i);
         step->packed = plan->packed;
-        step->kept = plan->kept;
+        step->cache = plan->cache;
         plan->packed += bytes_of(plan, r->packed);
-        plan->kept += bytes_of(plan, r->kept);
+        plan->cache += bytes_of(plan, r->cache);
         if (step->norm) {
             step->bias = plan->packed;
             plan->packed += bytes_of(plan, (size_t)layer->out.n[layer->out.rank - 1]);
@@ -115,7 +115,8 @@ void cn_plan_arena(cn_planner *p)
     cn_plan *plan = p->plan;
     if (plan->opts.training) {
         plan->gradients = p->model->trained_size;
-        plan->moments = (size_t)cn_optimizer_moments(&plan->opts.optimizer) * plan->gradients;
+        plan->optimizer_state =
+            (size_t)cn_optimizer_state_blocks(&plan->opts.optimizer) * plan->gradients;
     }
     place_workspace(p);
     if (p->status == CN_OK) p->status = place_buffers(plan, p->err);

@@ -1,18 +1,18 @@
 /*
- * plan_backward.c - the third pass, of sessions that train: where every gradient is written, and
- * whose backward runs. It walks from the last layer to the first.
+ * plan_backward.c - the third pass, of sessions that train: where each gradient is written, and
+ * which layers run backward. It walks from the last layer to the first.
  *
  * The gradient of a value that several layers read is a sum: the first backward writes it, each
  * further one writes a buffer of its own, which is then added.
  *
- * Loss. Where it is found from the logits, so is its gradient, and the backward of the layer that
- * follows them does not run.
+ * Loss. Where it is computed from the logits, so is its gradient, and the backward of the layer
+ * after them does not run.
  *
  * In place. dx may be dy's buffer where the layer's forward could work in place.
  *
- * Sums. The gradient of a + b is that of a and of b: where nothing can go wrong by it, all three
- * are one buffer, and nothing runs. Of the two, the one that is computed later goes backward first;
- * it must only read the buffer, and whatever else adds to the other's must come after it.
+ * Sums. The gradient of a + b is that of a and that of b: where it is safe, all three are one
+ * buffer, and nothing runs. The summand that is computed later runs backward first: it must only
+ * read the buffer, and whatever else adds to the other's gradient must run after it.
  *
  * ReLU. A layer that masks_relu takes the gradient after a ReLU that is fused into it. And
  * max(max(z, 0)) = max(max(z), 0): the gradient of a ReLU before a maximum pooling is masked after

@@ -1,23 +1,23 @@
 /*
- * plan_fuse.c - the second pass: which layers do the work of others with their own, and the buffer
- * of every value. For a backend that is plain, every layer runs and has a buffer of its own.
+ * plan_fuse.c - the second pass: which layers are fused into others, and the buffer of every value.
+ * For a plain backend every layer runs, and has a buffer of its own.
  *
- * In place. A layer that works element by element writes over its input where nothing else reads
- * that: no other layer, and not its producer's backward.
+ * In place. An element-wise layer overwrites its input if nothing else reads that: no other layer,
+ * and not the backward of the layer that produced it.
  *
- * ReLU. A ReLU in place of the output of a layer that fuses it is done by that layer: while the
- * sums are still in registers, say.
+ * ReLU. A ReLU that works in place on the output of a layer that can fuse it is fused into that
+ * layer, which applies it while the sums are still in registers.
  *
- * Batch norm. In a session that does not train it is a scale and a shift of each channel: after a
- * convolution or a dense layer, and read nowhere else, it becomes part of the weights. They are
- * found anew whenever the weights have changed.
+ * Batch norm. In a session that does not train it is a scale and a shift per channel. After a
+ * convolution or a dense layer whose output nothing else reads, it is folded into the weights, and
+ * folded again whenever they change.
  *
- * Additions. In a session that does not train, a dense convolution whose output is only read to be
- * added to a value adds it where that value lies, and then does the ReLU after the sum: if the
- * value was computed before, and nothing but the sum reads it from then on.
+ * Additions. In a session that does not train, a dense convolution whose output is read by a sum
+ * alone adds to the other summand in place, and applies the ReLU after the sum. The other summand
+ * must have been computed before, and nothing but the sum may read it afterwards.
  *
- * The loss is found from the logits where it can be (loss.c). So the layer that turns them into
- * probabilities does not write over them.
+ * Loss. Where the loss is computed from the logits (loss.c), the layer that makes probabilities of
+ * them must not overwrite them.
  */
 #include "model/planner.h"
 
@@ -51,7 +51,7 @@ static void fold_norm(cn_planner *p, int i)
     p->plan->steps[i].by = before;
 }
 
-/* The ReLU or ReLU6 i, in place, is done by the layer before it, where that can be. */
+/* Fuses the ReLU or ReLU6 i, which works in place, into the layer before it, if that can. */
 static void fuse_relu(cn_planner *p, int i)
 {
     const cn_activation own = cn_planner_layer(p, i)->activation;
@@ -63,8 +63,8 @@ static void fuse_relu(cn_planner *p, int i)
     p->plan->steps[i].by = before;
 }
 
-/* The value that layer i adds its own to, where that lies, to do the sum `*add` with its own work;
- * or 0, which is the input: that is the caller's. */
+/* The value that layer i adds its output to, in place, with which the sum `*add` is fused into it.
+ * 0 where there is none: value 0 is the input, which belongs to the caller. */
 static int find_addend(const cn_planner *p, int i, int *add)
 {
     const cn_layer *layer = cn_planner_layer(p, i);
@@ -89,7 +89,7 @@ static int output_buffer(cn_planner *p, int i)
         steps[add].by = i;
         return steps[addend].y;
     }
-    /* A sum that is done by another layer is where both of its inputs are. */
+    /* A fused sum lies in the buffer of both of its inputs. */
     bool over = p->nodes[i].in_place || cn_planner_is_view(p, i) || steps[i].by != i;
     return over ? steps[i].x[0] : cn_planner_add_buffer(p, i);
 }

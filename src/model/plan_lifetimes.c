@@ -1,18 +1,18 @@
 /*
  * plan_lifetimes.c - the fourth pass: when each buffer must hold its contents.
  *
- * Moments. With n layers, layer i runs forward at moment i, the loss at n, its backward at
- * 2 n - i, and the caller looks at results at 2 n + 1. A buffer lives from the first moment that
- * touches it to the last. For a backend that is plain all of them live all the time.
+ * With n layers, layer i runs forward at time i, the loss at time n, layer i's backward at
+ * 2 n - i, and the caller reads results at 2 n + 1. A buffer lives from the first time it is used
+ * to the last. For a plain backend all buffers live all the time.
  */
 #include "model/planner.h"
 
-static void touch(cn_planner *p, int buffer, int moment)
+static void touch(cn_planner *p, int buffer, int time)
 {
     if (buffer == CN_NO_BUFFER) return;
     cn_buffer *b = &p->plan->buffers[buffer];
-    if (moment < b->first) b->first = moment;
-    if (moment > b->last) b->last = moment;
+    if (time < b->first) b->first = time;
+    if (time > b->last) b->last = time;
 }
 
 static void touch_forward(cn_planner *p, int i)
@@ -26,14 +26,14 @@ static void touch_backward(cn_planner *p, int i)
 {
     const cn_plan_step *step = &p->plan->steps[i];
     const unsigned reads = cn_planner_type(p, i)->backward_reads;
-    const int moment = 2 * p->n - i;
+    const int time = 2 * p->n - i;
     for (int k = 0; k < cn_planner_layer(p, i)->input_count; k++) {
-        if (reads & CN_READS_X) touch(p, step->x[k], moment);
-        touch(p, step->dx[k], moment);
-        touch(p, step->sum[k], moment);
+        if (reads & CN_READS_X) touch(p, step->x[k], time);
+        touch(p, step->dx[k], time);
+        touch(p, step->sum[k], time);
     }
-    if (reads & CN_READS_Y) touch(p, step->y, moment);
-    touch(p, step->dy, moment);
+    if (reads & CN_READS_Y) touch(p, step->y, time);
+    touch(p, step->dy, time);
 }
 
 void cn_plan_lifetimes(cn_planner *p)
@@ -44,7 +44,7 @@ void cn_plan_lifetimes(cn_planner *p)
     for (int i = 0; i < p->n; i++) touch_forward(p, i);
     touch(p, output->y, end);
     if (plan->loss.fused) touch(p, output->x[0], p->n);
-    /* Kept to the end, so that a step that went wrong can be looked at: cn_session_rerun. */
+    /* Until the end, so that a failed step can be inspected: cn_session_rerun. */
     if (plan->opts.training) touch(p, plan->steps[0].y, end);
 
     touch(p, plan->loss_gradient, p->n);

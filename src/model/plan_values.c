@@ -1,9 +1,9 @@
 /*
- * plan_values.c - the first pass: what is computed, and who reads it.
+ * plan_values.c - the first pass: which values are computed, and which layers read them.
  *
- * A layer's output is a value. A view (flatten, or dropout where the session does not train) only
- * gives its input's another shape, so what reads the view reads that value. In training a value has
- * a gradient where a parameter that is learnt lies before it.
+ * A layer's output is a value. A view (flatten, or dropout where the session does not train) is its
+ * input's value with another shape, so what reads the view reads that value. In training a value
+ * has a gradient if a trained parameter lies before it.
  */
 #include "model/planner.h"
 

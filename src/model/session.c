@@ -1,6 +1,6 @@
 /*
- * session.c - runs a plan: forward, loss, backward, step. Nothing here allocates but cn_session_visit,
- * and nothing else fails but by a wrong argument.
+ * session.c - runs a plan: forward, loss, backward, step. Only cn_session_visit allocates; the
+ * others fail on wrong arguments alone.
  */
 #include "model/session_struct.h"
 
@@ -387,7 +387,7 @@ int cn_session_batch(const cn_session *s)
     return s->plan.opts.batch;
 }
 
-/* ---- the optimiser */
+/* ---- the optimizer */
 
 cn_status cn_session_step(cn_session *s, double learning_rate, cn_error *err)
 {
@@ -403,7 +403,7 @@ cn_status cn_session_step(cn_session *s, double learning_rate, cn_error *err)
                                  .rate = learning_rate,
                                  .t = ++s->updates,
                                  .gradients = s->gradients,
-                                 .moments = s->moments,
+                                 .state = s->optimizer_state,
                                  .weights = s->parameters,
                                  .size = s->plan.gradients};
     s->backend->step(s->device, &step);
@@ -420,9 +420,9 @@ void cn_session_state(cn_session *s, cn_state *state)
 {
     static const char *const names[] = {"moment_1", "moment_2"};
     size_t size = s->model->trained_size;
-    for (size_t i = 0; i * size < s->plan.moments; i++)
+    for (size_t i = 0; i * size < s->plan.optimizer_state; i++)
         cn_state_add_array(state, names[i], CN_STATE_TRAINED, s->backend->dtype,
-                           cn_at_element(s, s->moments, i * size));
+                           cn_at_element(s, s->optimizer_state, i * size));
     if (!s->backend->host)
         cn_state_add_array(state, "parameters", CN_STATE_BLOCK, s->backend->dtype, s->parameters);
     cn_state_add(state, "updates", CN_STATE_COUNT, &s->updates);

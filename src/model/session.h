@@ -16,7 +16,7 @@ cn_status cn_session_create_on(cn_session **session, cn_model *model, const cn_s
  */
 float *cn_session_input(cn_session *session);
 
-/* Adds what the session remembers from step to step: the optimiser's moments, and what
+/* Adds what the session remembers from step to step: the optimizer's moments, and what
  * it counts. */
 void cn_session_state(cn_session *session, cn_state *state);
 

@@ -1,6 +1,6 @@
 /*
- * session_create.c - makes a session: its plan, its arrays in the backend's memory, one call per layer.
- * All that can fail fails here.
+ * session_create.c - makes a session: its plan, its arrays in the backend's memory, and one call
+ * per layer. Everything that can fail fails here.
  */
 #include "model/session_struct.h"
 
@@ -26,8 +26,8 @@ static void fill_call(cn_session *s, int i)
         .dy = cn_session_buffer(s, step->dy),
         .conv = &step->requirements.conv,
         .packed = cn_at_byte(s->workspace, step->packed),
-        .kept = cn_at_byte(s->workspace, s->plan.packed + step->kept),
-        .scratch = cn_at_byte(s->workspace, s->plan.packed + s->plan.kept),
+        .cache = cn_at_byte(s->workspace, s->plan.packed + step->cache),
+        .scratch = cn_at_byte(s->workspace, s->plan.packed + s->plan.cache),
     };
     s->backend->prepare(s->device, &s->plan.opts, step->alone, call);
     for (int k = 0; k < layer->input_count; k++) {
@@ -55,7 +55,7 @@ static cn_status allocate_arrays(cn_session *s, cn_error *err)
     s->activations = allocate(s, plan->activations, "session: activations", err);
     if (!s->activations) return CN_ERR_MEMORY;
     s->workspace =
-        allocate(s, plan->packed + plan->kept + plan->scratch, "session: workspace", err);
+        allocate(s, plan->packed + plan->cache + plan->scratch, "session: workspace", err);
     if (!s->workspace) return CN_ERR_MEMORY;
     s->parameters = s->model->block;
     if (!s->backend->host)
@@ -64,8 +64,8 @@ static cn_status allocate_arrays(cn_session *s, cn_error *err)
     if (!plan->opts.training) return CN_OK;
     s->gradients = allocate(s, plan->gradients * size, "session: gradients", err);
     if (!s->gradients) return CN_ERR_MEMORY;
-    s->moments = allocate(s, plan->moments * size, "session: optimizer", err);
-    return s->moments ? CN_OK : CN_ERR_MEMORY;
+    s->optimizer_state = allocate(s, plan->optimizer_state * size, "session: optimizer", err);
+    return s->optimizer_state ? CN_OK : CN_ERR_MEMORY;
 }
 
 /* What callers fill and read. */
@@ -90,7 +90,7 @@ static cn_status place_on_host(cn_session *s, cn_error *err)
 
 static cn_status create(cn_session *s, const cn_model *model, cn_error *err)
 {
-    if (model->outline)
+    if (model->shape_only)
         return cn_fail(err, CN_ERR_ARGUMENT, "session: the model is an outline, without weights");
     cn_status status = CN_OK;
     if (s->plan.opts.training)
@@ -161,7 +161,7 @@ void cn_session_free(cn_session *s)
     b->free(s->device, s->activations);
     b->free(s->device, s->workspace);
     b->free(s->device, s->gradients);
-    b->free(s->device, s->moments);
+    b->free(s->device, s->optimizer_state);
     if (!b->host) b->free(s->device, s->parameters);
     if (s->device) b->close(s->device);
     cn_plan_free(&s->plan);

@@ -23,7 +23,7 @@ struct cn_session {
     cn_call *calls; /* one per layer */
     /* In the backend's memory; the parameters are the model's own block where that is the host's.
      */
-    void *activations, *workspace, *gradients, *moments, *parameters;
+    void *activations, *workspace, *gradients, *optimizer_state, *parameters;
     /* What callers fill and read: the backend's own arrays where its memory is the host's, else
      * copies in one block. */
     float *input, *output, *host_gradients, *input_gradient, *copies;

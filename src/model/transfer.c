@@ -1,8 +1,8 @@
 /*
- * transfer.c - what one network has learnt as the beginning of another (transfer learning).
+ * transfer.c - begins a network with the weights of another (transfer learning).
  *
- * The layers that come first see edges and textures, which most images have; the last one names
- * classes. So a network for other classes keeps all but its last layer of weights.
+ * The first layers respond to edges and textures, which most images have; the last one separates
+ * the classes. So a network for other classes keeps all weights but those of its last layer.
  */
 #include "model/model.h"
 

@@ -1,4 +1,4 @@
-/* tuning.c - which parameters training moves, and how far: freezing, and factors a parameter. */
+/* tuning.c - freezes parameters, and sets factors per parameter of learning rate and decay. */
 #include "model/model.h"
 
 #include <math.h>

@@ -1,10 +1,11 @@
 /*
- * ref_image.c - what changes an image's size or leaves parts of it out, from the equations:
+ * ref_image.c - layers that change an image's size, and dropout, from their equations:
  *
- *     adaptive pool    y[i,p,q,k] = mean of x[i,r,s,k], floor(p h / oh) <= r < ceil((p + 1) h /
- * oh), and s alike pad, crop        y[i,r,s,k] = x[i, r - above, s - left, k], 0 outside x; crops
- * are negative upsample         y[i,p,q,k] = sum over r, s of a(p, r) b(q, s) x[i,r,s,k] dropout
- * y[e] = x[e] / (1 - rate) where e is kept, else 0
+ *     adaptive pool   y[i,p,q,k] = mean of x[i,r,s,k] over
+ *                     floor(p h / oh) <= r < ceil((p + 1) h / oh), columns s alike
+ *     pad, crop       y[i,r,s,k] = x[i, r - above, s - left, k], 0 outside x; crops are negative
+ *     upsample        y[i,p,q,k] = sum over r, s of a(p, r) b(q, s) x[i,r,s,k]
+ *     dropout         y[e] = x[e] / (1 - rate) where e is kept, else 0
  */
 #include "base/counter.h"
 #include "reference/reference.h"
@@ -26,7 +27,7 @@ static int window_size(int p, int n, int windows)
     return size;
 }
 
-/* y += x (forward) or dx += dy (backward), in shares. */
+/* y += share x (forward) or dx += share dy (backward). */
 static void adaptive(const cn_conv_problem *s, const double *from, double *to, bool backward)
 {
     for (int i = 0; i < s->m; i++)
@@ -93,8 +94,8 @@ void cn_ref_shift_backward(const cn_conv_problem *s, int above, int left, const 
 static double weight(bool bilinear, int p, int factor, int n, int r)
 {
     if (!bilinear) return p / factor == r;
-    double centre = fmin(fmax((p + 0.5) / factor - 0.5, 0), n - 1);
-    return fmax(0, 1 - fabs(centre - r));
+    double center = fmin(fmax((p + 0.5) / factor - 0.5, 0), n - 1);
+    return fmax(0, 1 - fabs(center - r));
 }
 
 static void upsample(const cn_conv_problem *s, bool bilinear, const double *from, double *to,

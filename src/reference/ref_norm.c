@@ -1,5 +1,5 @@
-/* ref_norm.c - batch normalisation in double, by its definition: two passes, and the gradient as
- * the sum of what goes by way of x itself, of the mean and of the variance. */
+/* ref_norm.c - the normalizations in double, by their definition: two passes, and a gradient that
+ * is the sum of those through x itself, through the mean and through the variance. */
 #include "reference/reference.h"
 
 #include <math.h>

@@ -58,8 +58,8 @@ void cn_ref_batch_norm_backward(size_t rows, int c, double epsilon, const double
                                 const double *gamma, const double *dy, double *dx, double *d_gamma,
                                 double *d_beta);
 
-/* Where the session does not train: from running statistics, which a training moves as the second
- * function does, the variance unbiased. */
+/* Where the session does not train: from the running mean and variance. The second function moves
+ * them as training does, the variance unbiased. */
 void cn_ref_batch_norm_predict(size_t rows, int c, double epsilon, const double *x,
                                const double *gamma, const double *beta, const double *mean,
                                const double *var, double *y);
@@ -68,7 +68,7 @@ void cn_ref_batch_norm_move(size_t rows, int c, double momentum, const double *x
 
 /* ---- activations (ref_activation.c): backward from the input x, not from y as the kernels do */
 
-/* A function of one element, found by its layer's name. Derivatives at a kink are those of its left
+/* An element-wise function, found by its layer's name. The derivative at a kink is that of the left
  * side, or of the flat one. */
 typedef double cn_ref_function(double x, double parameter);
 typedef struct cn_ref_activation {
@@ -86,7 +86,7 @@ void cn_ref_softmax_backward(size_t rows, int columns, const double *x, const do
 
 /* ---- layer and group norm (ref_norm.c): one set of elements that share mean and variance */
 
-/* `channels` neighbours of each of `pixels`, which lie `stride` apart, from `first` on; element at
+/* `channels` neighbors of each of `pixels`, which lie `stride` apart, from `first` on; element at
  * has gamma[at mod period]. */
 typedef struct cn_ref_set {
     size_t first, pixels;
@@ -148,8 +148,8 @@ typedef struct cn_ref_targets {
     const double *class_weights; /* n, for one output 2; NULL: none */
 } cn_ref_targets;
 
-/* The mean loss of so many rows of n outputs y_hat and n targets y; in dy (may be NULL) its
- * gradient in y_hat. */
+/* The mean loss over rows of n outputs y_hat and n targets y; writes its gradient in y_hat to dy,
+ * which may be NULL. */
 typedef double cn_ref_loss(size_t rows, size_t n, const double *y_hat, const double *y,
                            cn_ref_targets how, double *dy);
 /* The twin of a loss; NULL for CN_LOSS_DEFAULT, which is none by itself. */
@@ -188,7 +188,7 @@ cn_ref_decisions cn_ref_max_pool_decisions(const cn_conv_problem *s, const doubl
 
 /* What the layers that depend on it go by. */
 typedef enum cn_twin_mode {
-    CN_TWIN_DIFFERENTIATES, /* as in training, but for the running statistics, which stay */
+    CN_TWIN_DIFFERENTIATES, /* as in training, but without moving the running buffers */
     CN_TWIN_TRAINS,
     CN_TWIN_PREDICTS,
 } cn_twin_mode;
@@ -196,7 +196,7 @@ typedef enum cn_twin_mode {
 /*
  * What one call of a twin works on. Every layer maps x (m, h, w, c) to y (m, oh, ow, oc); examples
  * of rank 1 are 1 x 1 images. `w` and `dw` are in the layer's order (weight, bias), NULL where it
- * has none; a twin only reads w, but for the running statistics of a training.
+ * has none; a twin only reads w, except for the running buffers, which training moves.
  */
 typedef struct cn_twin_call {
     const char *type;  /* the name of the layer's type */
