@@ -147,19 +147,17 @@ static void plans_are_as_written(void **state)
          "global_average_pool_1: global_average_pool -> buffer 3 (128 bytes at 0)\n"
          "dense_1: direct 4x1 -> buffer 4 (128 bytes at 128)\n"
          "softmax_1: softmax -> buffer 5 (128 bytes at 0)\n"},
-        /* A norm that runs does not end at 6. */
+        /* A norm that runs fuses a ReLU6, forward and backward; a convolution forward alone. */
         {"conv 4 3x3 same, relu6, batchnorm, relu6, dense 3",
          {.batch = 2, .training = true},
          "input -> buffer 0 (1088 bytes at 6336)\n"
          "conv2d_1 + relu6_1: direct 4x2 -> buffer 1 (2112 bytes at 0)\n"
-         "batch_norm_1: batch_norm -> buffer 2 (2112 bytes at 2112)\n"
-         "relu6_2: relu6 -> buffer 2 (2112 bytes at 2112)\n"
+         "batch_norm_1 + relu6_2: batch_norm -> buffer 2 (2112 bytes at 2112)\n"
          "dense_1: direct 4x1 -> buffer 3 (128 bytes at 4224)\n"
          "softmax_1: softmax -> buffer 4 (128 bytes at 7424)\n"
          "loss + softmax_1: cross-entropy of logits -> buffer 5 (128 bytes at 7552)\n"
          "dense_1: data direct 4x2, weights direct 4x1 -> buffer 6 (2112 bytes at 4224)\n"
-         "relu6_2: relu6 -> buffer 6 (2112 bytes at 4224)\n"
-         "batch_norm_1: batch_norm -> buffer 6 (2112 bytes at 4224)\n"
+         "batch_norm_1 + relu6_2: batch_norm -> buffer 6 (2112 bytes at 4224)\n"
          "relu6_1: relu6 -> buffer 6 (2112 bytes at 4224)\n"
          "conv2d_1: weights direct 4x2\n"},
         /* What ended at 6 still does. */

@@ -13,7 +13,7 @@
  *     running = momentum running + (1 - momentum) batch        var with n / (n - 1), unbiased
  *
  * A session that does not train uses the running ones: the layer is then a scale and a shift.
- * A following ReLU is fused into this layer in both passes.
+ * A following ReLU or ReLU6 is fused into this layer in both passes.
  */
 #include "layers/layer.h"
 
@@ -235,7 +235,7 @@ static void backward_sums_task(void *argument, int task, int worker)
     size_t first, rows = chunk_at(job, task, &first);
     (void)worker;
     call->kernels->norm->backward_sums(rows, job->c, job->x + first, job->dy + first, job->k.mean,
-                                       job->k.scale, call->activation.kind ? job->k.shift : NULL,
+                                       job->k.scale, job->k.shift, call->activation,
                                        job->sums + (size_t)task * 2 * (size_t)job->c);
 }
 
@@ -246,8 +246,8 @@ static void backward_task(void *argument, int task, int worker)
     size_t first, rows = chunk_at(job, task, &first);
     (void)worker;
     call->kernels->norm->backward(rows, job->c, job->x + first, job->dy + first, job->k.mean,
-                                  job->k.scale, call->activation.kind ? job->k.shift : NULL, job->b,
-                                  job->d, job->dx + first);
+                                  job->k.scale, job->k.shift, call->activation, job->b, job->d,
+                                  job->dx + first);
 }
 
 static void backward(const cn_call *call)

@@ -56,7 +56,6 @@ const cn_layer_type cn_dense_type = {
     .options_size = sizeof(cn_dense_opts),
     .backward_reads = CN_READS_X,
     .fuses_relu = true,
-    .fuses_relu6 = true,
     .folds_norm = true,
     .infer = infer,
     .multiply_adds = multiply_adds,

@@ -131,7 +131,7 @@ static void backward_task(void *argument, int image, int worker)
     float *fall = scratch_at(call, image, FALL), *rest = scratch_at(call, image, REST);
     double n = (double)rows * size;
     (void)worker;
-    call->kernels->norm->backward_sums(rows, c, x, dy, mean, scale, NULL, sums);
+    call->kernels->norm->backward_sums(rows, c, x, dy, mean, scale, NULL, (cn_activation){0}, sums);
     if (!call->dx[0]) return;
     /* With g = gamma dY, X_hat depends on X also by mu and var of its group:
      *     dX = rstd (g - mean of g - X_hat mean of g X_hat) */

@@ -147,8 +147,7 @@ struct cn_layer_type {
     bool training_only; /* a view where the session does not train */
 
     /* Traits that the planner reads. */
-    bool fuses_relu;     /* forward applies cn_call.activation where it has no upper bound */
-    bool fuses_relu6;    /* and where it has one */
+    bool fuses_relu;     /* forward applies cn_call.activation, a ReLU or a ReLU6 */
     bool masks_relu;     /* backward applies its derivative, too */
     bool maximum;        /* y is a maximum over elements of x: a ReLU before it or after it gives
                             the same */

@@ -14,7 +14,7 @@
  * buffer, and nothing runs. The summand that is computed later runs backward first: it must only
  * read the buffer, and whatever else adds to the other's gradient must run after it.
  *
- * ReLU. A layer that masks_relu takes the gradient after a ReLU that is fused into it. And
+ * ReLU. A layer that masks_relu takes the gradient after a ReLU or ReLU6 fused into it. And
  * max(max(z, 0)) = max(max(z), 0): the gradient of a ReLU before a maximum pooling is masked after
  * the pooling, where there are fewer elements, with the same result.
  */

@@ -5,7 +5,7 @@
  * In place. An element-wise layer overwrites its input if nothing else reads that: no other layer,
  * and not the backward of the layer that produced it.
  *
- * ReLU. A ReLU that works in place on the output of a layer that can fuse it is fused into that
+ * ReLU. A ReLU or ReLU6 that works in place on the output of a layer that can fuse it is fused into that
  * layer, which applies it while the sums are still in registers.
  *
  * Batch norm. In a session that does not train it is a scale and a shift per channel. After a
@@ -20,8 +20,6 @@
  * them must not overwrite them.
  */
 #include "model/planner.h"
-
-#include <math.h>
 
 static void find_in_place(cn_planner *p, int i)
 {
@@ -56,8 +54,7 @@ static void fuse_relu(cn_planner *p, int i)
 {
     const cn_activation own = cn_planner_layer(p, i)->activation;
     int before = p->plan->steps[cn_planner_input(p, i, 0)].by;
-    const cn_layer_type *type = cn_planner_type(p, before);
-    if (isinf(own.upper) ? !type->fuses_relu : !type->fuses_relu6) return;
+    if (!cn_planner_type(p, before)->fuses_relu) return;
     cn_activation *fused = &p->plan->steps[before].activation; /* may hold another one already */
     if (!fused->kind || own.upper < fused->upper) *fused = own;
     p->plan->steps[i].by = before;

@@ -15,7 +15,7 @@ INLINE float sum_of_lanes(vf v)
     return sum;
 }
 
-/* The mean of a row, and 1 / sqrt(variance + epsilon): two passes, which do not cancel. */
+/* The mean of a row, and 1 / sqrt(variance + epsilon): two passes, so that nothing cancels. */
 static void row_moments(int c, const float *x, float epsilon, float moments[2])
 {
     vf sum = {0}, square = {0};
@@ -34,8 +34,8 @@ static void row_moments(int c, const float *x, float epsilon, float moments[2])
     moments[1] = 1 / sqrtf(var + epsilon);
 }
 
-/* y = gamma (x - mean) rstd + beta, row by row; gamma and beta (c) may be NULL. Leaves each row's
- * mean and rstd in moments (rows, 2), where that is given. */
+/* y = gamma (x - mean) rstd + beta, row by row; gamma and beta (c) may be NULL. Writes each row's
+ * mean and rstd to moments (rows, 2), unless that is NULL. */
 static void layer_norm(size_t rows, int c, const float *x, const float *gamma, const float *beta,
                        float epsilon, float *moments, float *y)
 {
@@ -50,9 +50,10 @@ static void layer_norm(size_t rows, int c, const float *x, const float *gamma, c
     }
 }
 
-/* With x_hat = (x - mean) rstd: sums[j] += sum of dy x_hat, sums[c + j] += sum of dy, over the
- * rows; and, unless dx is NULL,
- *     dx = rstd (g - mean of g - x_hat mean of g x_hat),   g = gamma dy */
+/* With x_hat = (x - mean) rstd and g = gamma dy:
+ *     sums[j]     += sum over the rows of dy x_hat
+ *     sums[c + j] += sum over the rows of dy
+ *     dx           = rstd (g - mean of g - x_hat mean of g x_hat), unless dx is NULL */
 static void layer_norm_backward(size_t rows, int c, const float *x, const float *dy,
                                 const float *gamma, const float *moments, float *sums, float *dx)
 {

@@ -1,9 +1,10 @@
 /*
- * norm_template.h - sums over the rows of a matrix, and what batch norm does with them.
+ * norm_template.h - the loops of batch norm: sums over the rows of a matrix, and scales of its
+ * columns.
  *
- * x (rows, c): a pixel a row, a channel a column. Four rows are added before a sum is touched, so
- * that the sums, which lie in memory, cost little; the inner loop runs over channels and becomes
- * vectors whatever their number.
+ * x (rows, c) has one row per pixel and one column per channel. Four rows are added at a time, so
+ * that the sums, which lie in memory, are rarely loaded and stored; the inner loop runs over
+ * channels, and is vectorized whatever their number.
  *
  * Parameter: LANES. Provides: norm_kernels.
  */
@@ -14,8 +15,8 @@
 #include "kernels/norm/norm_kernels.h"
 #include "kernels/tile/vector_template.h"
 
-/* sums[j] = sum of d, sums[c + j] = sum of d^2, over d = x[i, j] - pivot[j]. A pivot near the mean
- * keeps the variance that is found from them from cancelling. */
+/* sums[j] = sum of d, sums[c + j] = sum of d^2, over d = x[i, j] - pivot[j]. With a pivot near the
+ * mean, the variance that is computed from them does not cancel. */
 static void column_sums(size_t rows, int c, const float *x, const float *pivot, float *sums)
 {
     float *squares = sums + c;
@@ -56,58 +57,94 @@ static void scale_columns(size_t rows, int c, const float *x, const float *mean,
     }
 }
 
-/* dy where the ReLU behind d scale + shift lets it through, else 0. */
-INLINE float behind_relu(float d, float scale, float shift, float dy)
+/* The gradient before a fused activation, whose input is d scale + shift: dy where that lies between
+ * the bounds, of which the upper one counts where CAPPED (ReLU6), else 0. */
+INLINE float mask_clip(const bool CAPPED, float d, float scale, float shift, cn_activation a,
+                       float dy)
 {
-    return d * scale + shift <= 0 ? 0 : dy;
+    const float y = d * scale + shift;
+    return (y <= a.lower) | (CAPPED & (y >= a.upper)) ? 0 : dy;
 }
 
-/* With d = x - mean: sums[j] = sum of dy[i, j], sums[c + j] = sum of dy[i, j] d[i, j]; where shift
- * is given, of the dy that a ReLU behind d scale + shift lets through. */
-static void norm_backward_sums(size_t rows, int c, const float *x, const float *dy,
-                               const float *mean, const float *scale, const float *shift,
-                               float *sums)
+INLINE void masked_backward_sums(const bool CAPPED, size_t rows, int c, const float *x,
+                                 const float *dy, const float *mean, const float *scale,
+                                 const float *shift, cn_activation a, float *sums, float *crossed)
 {
-    float *crossed = sums + c;
-    memset(sums, 0, 2 * (size_t)c * sizeof *sums);
-    for (; rows >= 2 && shift; rows -= 2, x += 2 * (size_t)c, dy += 2 * (size_t)c) {
+    for (; rows >= 2; rows -= 2, x += 2 * (size_t)c, dy += 2 * (size_t)c) {
         const float *x1 = x + c, *dy1 = dy + c;
         IVDEP
         for (int j = 0; j < c; j++) {
             const float d0 = x[j] - mean[j], d1 = x1[j] - mean[j];
-            const float g0 = behind_relu(d0, scale[j], shift[j], dy[j]);
-            const float g1 = behind_relu(d1, scale[j], shift[j], dy1[j]);
+            const float g0 = mask_clip(CAPPED, d0, scale[j], shift[j], a, dy[j]);
+            const float g1 = mask_clip(CAPPED, d1, scale[j], shift[j], a, dy1[j]);
             sums[j] += g0 + g1;
             crossed[j] += g0 * d0 + g1 * d1;
         }
     }
+    if (rows == 0) return;
+    IVDEP
+    for (int j = 0; j < c; j++) {
+        const float d = x[j] - mean[j], g = mask_clip(CAPPED, d, scale[j], shift[j], a, dy[j]);
+        sums[j] += g;
+        crossed[j] += g * d;
+    }
+}
+
+/* With d = x - mean, and dy masked by the activation of d scale + shift, if there is one:
+ *     sums[j]     = sum of dy[i, j]
+ *     sums[c + j] = sum of dy[i, j] d[i, j] */
+static void norm_backward_sums(size_t rows, int c, const float *x, const float *dy,
+                               const float *mean, const float *scale, const float *shift,
+                               cn_activation a, float *sums)
+{
+    float *crossed = sums + c;
+    memset(sums, 0, 2 * (size_t)c * sizeof *sums);
+    if (a.kind && a.upper < INFINITY) {
+        masked_backward_sums(true, rows, c, x, dy, mean, scale, shift, a, sums, crossed);
+        return;
+    }
+    if (a.kind) {
+        masked_backward_sums(false, rows, c, x, dy, mean, scale, shift, a, sums, crossed);
+        return;
+    }
     for (; rows > 0; rows--, x += c, dy += c) {
         IVDEP
         for (int j = 0; j < c; j++) {
-            const float d = x[j] - mean[j];
-            const float g = shift ? behind_relu(d, scale[j], shift[j], dy[j]) : dy[j];
-            sums[j] += g;
-            crossed[j] += g * d;
+            sums[j] += dy[j];
+            crossed[j] += dy[j] * (x[j] - mean[j]);
+        }
+    }
+}
+
+INLINE void masked_backward(const bool CAPPED, size_t rows, int c, const float *x, const float *dy,
+                            const float *mean, const float *scale, const float *shift,
+                            cn_activation a, const float *b, const float *k, float *dx)
+{
+    for (; rows > 0; rows--, x += c, dy += c, dx += c) {
+        IVDEP
+        for (int j = 0; j < c; j++) {
+            const float d = x[j] - mean[j], g = mask_clip(CAPPED, d, scale[j], shift[j], a, dy[j]);
+            dx[j] = scale[j] * (g - b[j]) - k[j] * d;
         }
     }
 }
 
 /* dx[i, j] = scale[j] (dy[i, j] - b[j]) - k[j] (x[i, j] - mean[j]), dy as in norm_backward_sums */
 static void norm_backward(size_t rows, int c, const float *x, const float *dy, const float *mean,
-                          const float *scale, const float *shift, const float *b, const float *k,
-                          float *dx)
+                          const float *scale, const float *shift, cn_activation a, const float *b,
+                          const float *k, float *dx)
 {
+    if (a.kind && a.upper < INFINITY) {
+        masked_backward(true, rows, c, x, dy, mean, scale, shift, a, b, k, dx);
+        return;
+    }
+    if (a.kind) {
+        masked_backward(false, rows, c, x, dy, mean, scale, shift, a, b, k, dx);
+        return;
+    }
     for (; rows > 0; rows--, x += c, dy += c, dx += c) {
-        if (shift) {
-            IVDEP
-            for (int j = 0; j < c; j++) {
-                const float d = x[j] - mean[j];
-                dx[j] = scale[j] * (behind_relu(d, scale[j], shift[j], dy[j]) - b[j]) - k[j] * d;
-            }
-        } else {
-            IVDEP
-            for (int j = 0; j < c; j++) dx[j] = scale[j] * (dy[j] - b[j]) - k[j] * (x[j] - mean[j]);
-        }
+        IVDEP
+        for (int j = 0; j < c; j++) dx[j] = scale[j] * (dy[j] - b[j]) - k[j] * (x[j] - mean[j]);
     }
 }
 
