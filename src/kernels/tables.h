@@ -1,4 +1,4 @@
-/* tables.h - the tables that kernels_*.c define, one an instruction set. */
+/* tables.h - the tables that kernels_*.c define, one per instruction set. */
 #ifndef CN_TABLES_H
 #define CN_TABLES_H
 

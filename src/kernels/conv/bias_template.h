@@ -8,7 +8,7 @@
 
 #include "kernels/tile/vector_template.h"
 
-/* NV neighbouring vectors of every pixel, summed over them. */
+/* NV neighboring vectors of every pixel, summed over them. */
 INLINE void sum_pixels(const int NV, size_t pixels, const float *dy, size_t pixel, float *sums)
 {
     vf acc[8] = {{0}};

@@ -3,10 +3,14 @@
  *
  *     dx[i,r,s,j] = sum_{u,v,k : r = p sh + u - pt, s = q sw + v - pl} dy[i,p,q,k] w[u,v,j,k]
  *
- * The other order of the same sum. Where c fills a fraction of a vector, the (u, v, j) of a whole
- * window fill them all: for each pixel of dy first the products
+ * The same sum in another order. Where c fills a fraction of a vector, the (u, v, j) of a whole
+ * window fill several: for each pixel of dy, a few rows at a time, first the products
+ *
  *     t[p, q, (u, v, j)] = sum_k dy[p, q, k] w[u,v,j,k]
- * a few rows at a time, and then each window is added where it lies: dx[p sh + u - pt, ...] += t.
+ *
+ * (the GEMM), and then each window is added to dx where it lies (col2im):
+ *
+ *     dx[p sh + u - pt, q sw + v - pl, j] += t[p, q, (u, v, j)]
  *
  * Parameter: LANES. Provides: col2im_method.
  */
@@ -15,7 +19,7 @@
 
 #include "kernels/conv/direct_template.h"
 
-enum { COLUMN_FLOATS = 4 * 1024 }; /* of t at a time: half of the first-level cache */
+enum { COLUMN_FLOATS = 4 * 1024 }; /* floats of t at a time: half of the first-level cache */
 
 typedef struct col2im {
     const cn_conv_problem *s;
@@ -49,8 +53,8 @@ static void pack_transposed(const cn_conv_problem *s, const float *w, float *pac
     }
 }
 
-/* x[0..n-1] += t[0..n-1]. In whole vectors, which add 0 to what lies behind, unless `last`: what
- * lies behind an image may be another thread's. */
+/* x[0..n-1] += t[0..n-1], in whole vectors, which add 0 to what follows. Not so with `last`: what
+ * follows an image may belong to another thread. */
 INLINE void add_run(float *x, const float *t, int n, vi tail, bool last)
 {
     int j = 0;
@@ -110,8 +114,8 @@ static void col2im_task(void *argument, int task, int worker)
     }
 }
 
-/* Whether the products take fewer vector operations an image than the phases: a sum is counted as
- * 5 multiply-adds (it loads, adds and stores), tiles of one vector as in fold. */
+/* Whether this takes fewer vector operations per image than the phases. An addition to dx counts as
+ * 5 multiply-adds (it loads, adds and stores), tiles of one vector count as in choose_fold. */
 PLANNING bool col2im_pays(const cn_conv_problem *s)
 {
     const double pixels = (double)s->oh * s->ow, taps = (double)s->fh * s->fw;

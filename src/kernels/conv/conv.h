@@ -1,10 +1,10 @@
 /*
- * conv.h - a convolution is planned once, and then run as often as there are batches.
+ * conv.h - a convolution is planned once, and then run for every batch.
  *
- * A plan holds, for each of the three passes, the method that computes it and that method's
- * blocking, with what they take of memory. cn_conv_plan_make tries the methods of an instruction
- * set (methods_template.h), best first; nothing chooses a method or a blocking after that. A call
- * may have fewer examples than were planned for: then there are fewer blocks of the same kind.
+ * A plan holds, for each of the three passes, the method that computes it, that method's blocking,
+ * and the memory it needs. cn_conv_plan_make tries the methods of an instruction set
+ * (methods_template.h), best first; no later call selects a method or a blocking. A call may have
+ * fewer examples than were planned for: then there are fewer blocks of the same kind.
  */
 #ifndef CN_CONV_H
 #define CN_CONV_H
@@ -23,25 +23,25 @@ typedef enum cn_conv_direction {
 typedef struct cn_conv_options {
     int threads;        /* that will run the plan; 0 stands for 1 */
     bool no_winograd;   /* forbids Winograd's method, which rounds differently */
-    bool bf16;          /* rounds what direct sums multiply to bf16, where that pays */
-    const char *method; /* tries this method and plain loops alone; NULL: all */
+    bool bf16;          /* rounds the operands of direct sums to bf16, where that pays */
+    const char *method; /* tries only this method and plain loops; NULL: all */
 } cn_conv_options;
 
 /* ---- methods */
 
 typedef struct cn_conv_method cn_conv_method;
 
-/* What of the input is worked on at a time, so that it stays in a cache. */
+/* How the input is divided into work blocks that stay in a cache. */
 typedef struct cn_conv_blocking {
-    int rows;   /* output rows of a band */
-    int images; /* the most whole images taken together; 1 where bands are less than images */
-    int pixels; /* the most output pixels of a row taken together */
-    bool batch_tiling; /* a register tile takes a pixel of several images, not several of a row */
+    int rows;          /* output rows of a band */
+    int images;        /* the most whole images of a block; 1 where a band is a part of an image */
+    int pixels;        /* the most output pixels of a row in a block */
+    bool batch_tiling; /* a register tile takes one pixel of several images, not several of a row */
 } cn_conv_blocking;
 
 enum { CN_CONV_MAX_PHASES = 16 };
 
-/* One pass, planned. Those of a method's `plan` are filled in by it; the others it may read. */
+/* A planned pass. A method's `plan` reads the other members and fills in those marked `plan`. */
 typedef struct cn_conv_pass {
     cn_conv_direction direction;
     cn_conv_problem problem; /* with the m that was planned for */
@@ -67,7 +67,7 @@ typedef struct cn_conv_pass {
             size_t band, tile, panel, worker; /* floats of a thread's scratch memory */
         } weights;
         struct {
-            int side, tiles; /* of a tile; the most at a time */
+            int side, tiles; /* outputs per side of a tile; the most tiles of a block */
         } winograd;
         struct {
             int phases_h, phases_w;
@@ -92,7 +92,7 @@ typedef struct cn_conv_args {
     cn_pool *pool; /* of at most as many threads as were planned for */
 } cn_conv_args;
 
-/* A way to compute some of the passes of some problems. */
+/* A way to compute some passes of some problems. */
 struct cn_conv_method {
     const char *name;
     /* Can it compute this pass, and does that pay? */
@@ -104,31 +104,31 @@ struct cn_conv_method {
 
 /* ---- plans */
 
-/* [1] is what a method that makes another convolution of the problem leaves to do; else unused. */
+/* [1] is used where a method reduces its problem to another convolution: that one's pass. */
 typedef struct cn_conv_plan {
     cn_conv_pass passes[CN_CONV_DIRECTIONS][2];
-    size_t packed, scratch; /* floats: of packed weights; of memory enough for each of the passes */
+    size_t packed, scratch; /* floats: packed weights; scratch memory that suffices for any pass */
 } cn_conv_plan;
 
-/* From a table of methods that ends in one for every problem, and a NULL. Cannot fail. */
+/* `methods` ends in one that supports every problem, and NULL. Cannot fail. */
 void cn_conv_plan_make(cn_conv_plan *plan, const cn_conv_method *const *methods,
                        const cn_conv_problem *problem, cn_conv_options options);
 
-/* Plans pass[1] for this problem: what a method calls that leaves the work to another. */
+/* Plans pass[1] for this problem: called by a method that reduces its problem to another. */
 void cn_conv_plan_inner(cn_conv_pass *pass, const cn_conv_problem *problem, int threads);
 
-/* "winograd 4x4" or "groups, each direct 6x2" into text. */
+/* Writes the method of a pass into text: "winograd 4x4", "groups: direct 6x2". */
 enum { CN_CONV_TEXT = 96 };
 void cn_conv_plan_describe(const cn_conv_plan *plan, cn_conv_direction direction,
                            char text[CN_CONV_TEXT]);
 
-/* The weights as forward reads them. */
+/* Packs the weights as forward reads them. */
 void cn_conv_pack(const cn_conv_plan *plan, const float *w, float *packed, cn_pool *pool);
 
 /*
- * One pass. x and dy must be readable one vector past their ends. An infinity or a NaN of x may
- * make neighbours in its row of y NaN, too (see folding in packing_template.h); with dilation any
- * of dw, even where no window saw it.
+ * Runs one pass. x and dy must be readable one vector past their ends. An infinity or a NaN of x
+ * may make its neighbors in a row of y NaN, too (see folding in packing_template.h), and with
+ * dilation any element of dw, even where no window covers it.
  */
 void cn_conv_run(const cn_conv_plan *plan, cn_conv_direction direction, const cn_conv_args *args);
 
@@ -136,9 +136,9 @@ void cn_conv_run(const cn_conv_plan *plan, cn_conv_direction direction, const cn
 
 typedef struct cn_conv_kernels {
     const cn_conv_method *const *methods; /* for cn_conv_plan_make */
-    /* Over rows of `columns`: y += b in every row, where b is not NULL, then the activation, which
-     * is NONE or CLIP; and db += the sum of all rows of dy, which are readable one
-     * vector past their end. */
+    /* Over rows of `columns`: y += b in every row, unless b is NULL, then the activation, which is
+     * NONE or CLIP. And db += the sum of all rows of dy, which must be readable one vector past
+     * their end. */
     void (*bias)(size_t rows, int columns, const float *b, cn_activation activation, float *y);
     void (*bias_backward)(size_t rows, int columns, const float *dy, float *db);
 } cn_conv_kernels;

@@ -1,9 +1,8 @@
 /*
  * conv_plain.c - the method for every problem: the sums of geometry.h as they are written.
  *
- * The last row of every table of methods. The others are all faster, and together they support
- * every problem as well; this one is what they may rely on, and what a new one can be compared
- * with.
+ * The last row of every table of methods. The others are faster, and together they support every
+ * problem, too; this one is their fallback, and a baseline for a new one.
  */
 #include "kernels/conv/conv.h"
 
@@ -31,7 +30,7 @@ static void pack(const cn_conv_pass *pass, const float *w, float *packed, cn_poo
     memcpy(packed, w, weights_of(&pass->problem) * sizeof *w);
 }
 
-/* Tap (u, v) of the window of output pixel (i, p, q): the pixel of x that it sees, in pixels from
+/* The pixel of x under tap (u, v) of the window of output pixel (i, p, q), counted in pixels from
  * the first of x; -1 outside the image. */
 static ptrdiff_t pixel_seen(const cn_conv_problem *s, int i, int p, int q, int u, int v)
 {
@@ -41,7 +40,7 @@ static ptrdiff_t pixel_seen(const cn_conv_problem *s, int i, int p, int q, int u
     return (ptrdiff_t)(((int64_t)i * s->h + row) * s->w + column);
 }
 
-/* What a task works on: an image, or in backward weights a kernel row. */
+/* A task is an image, or in backward weights a kernel row. */
 typedef struct plain {
     const cn_conv_problem *s;
     const cn_conv_args *a;
@@ -96,7 +95,7 @@ static void backward_data_task(void *argument, int i, int worker)
             }
 }
 
-/* Each sum is of its own before it is added to dw: the order does not depend on who adds. */
+/* Each sum is completed before it is added to dw: the order does not depend on the threads. */
 static void backward_weights_task(void *argument, int u, int worker)
 {
     const plain *f = argument;

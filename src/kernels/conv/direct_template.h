@@ -3,12 +3,12 @@
  *
  *     y[i,p,q,k] = b[k] + sum_{u,v,j} x[i, p sh + u - pt, q sw + v - pl, j] w[u,v,j,k]
  *
- * One tile computes a few neighbors of a row of y in one panel of channels: for each kernel row u
- * inside the image it multiplies runs of x, (v, j), with a panel of packed weights. Where rows are
- * so short that they fill tiles badly, it computes the same pixel of several images (batch tiling).
- * Backward data is such a correlation, too, of dy (see phases_template.h).
+ * One tile computes a few neighbors in a row of y, for one panel of channels: for each kernel row u
+ * inside the image it multiplies runs of x, (v, j), by a panel of packed weights. Where rows are
+ * too short to fill tiles, it computes the same pixel of several images (batch tiling). Backward
+ * data is also such a correlation, of dy (phases_template.h).
  *
- * Parameter: LANES. Provides: correlation, correlate, partitions_of; direct_forward_method.
+ * Parameter: LANES. Provides: correlation, correlate_task, partitions_of; direct_forward_method.
  */
 #ifndef CN_DIRECT_TEMPLATE_H
 #define CN_DIRECT_TEMPLATE_H
@@ -17,14 +17,14 @@
 #include "kernels/conv/packing_template.h"
 
 enum {
-    RUN_PIXELS = 96, /* of a 1 x 1 convolution at a time */
-    TASKS = 4,       /* pieces of work a thread, where the problem has as many; */
-    EVEN = 32,       /* and up to so many, if they save more than a 32nd of the time */
+    RUN_PIXELS = 96, /* pixels of a 1 x 1 convolution at a time */
+    TASKS = 4,       /* per thread, where the problem has as many; */
+    EVEN = 32,       /* up to this many, where that balances better by more than 1 / 32 */
 };
 
-/* Into how many partitions the `parts` equal parts of each of `blocks` work blocks are divided, for
- * TASKS per thread or, where the slowest thread then has less to do, more: of 9 tasks one of two
- * threads has 5. */
+/* The number of partitions that the `parts` equal parts of each of `blocks` work blocks are divided
+ * into: enough for TASKS tasks per thread, or more where the slowest thread then has less to do (of
+ * 9 tasks, one of two threads has 5). */
 static int partitions_of(int blocks, int parts, int threads)
 {
     const int wanted = threads > 1 ? TASKS * threads : 1, enough = EVEN * threads;
@@ -39,7 +39,7 @@ static int partitions_of(int blocks, int parts, int threads)
 
 typedef struct correlation {
     input_view g;
-    const float *packed, *bias; /* bias repeats after biases channels */
+    const float *packed, *bias; /* the bias repeats every `biases` channels */
     float *y;
     int biases;
     ptrdiff_t y_image, y_row, y_pixel; /* backward data writes every s-th pixel, */
@@ -53,8 +53,8 @@ typedef struct correlation {
     size_t band;
 } correlation;
 
-/* Whether rows fill tiles badly, as 7 = 4 + 3 pixels do, and there are images that fill them.
- * Small ones: those that are taken together are copied, or read, together. */
+/* Whether rows fill tiles badly, as 7 = 4 + 3 pixels do, and there are images to fill them instead.
+ * Only small images: those of a tile are copied, or read, together. */
 INLINE bool batch_tiling_pays(const input_view *g)
 {
     return g->m >= TILE_ROWS_2 && g->oh * g->ow <= RUN_PIXELS &&
@@ -68,7 +68,7 @@ PLANNING cn_conv_blocking correlation_blocking(const input_view *g, int oc)
         b.batch_tiling = true;
         return b;
     }
-    /* A panel writes a part of each pixel: those of a band stay in the cache, too. */
+    /* A panel writes a part of each output pixel: a band's outputs stay in the cache, too. */
     return block_view(g, BAND_FLOATS, g->oh > 1 ? oc : 0, TILE_ROWS_1);
 }
 
@@ -87,8 +87,8 @@ static void divide_correlation(correlation *s, const cn_conv_blocking *planned, 
     s->band = band_floats(g);
 }
 
-/* One panel of weights, or of 1 x 1 ones for a single pixel several. `job` has what all of its
- * tiles have in common: clearing so large a struct takes as long as a few steps of a tile. */
+/* One panel of weights, or several for a single pixel of a 1 x 1 convolution. `job` holds what its
+ * tiles have in common: setting up such a struct takes as long as a few steps of a tile. */
 typedef struct weights_panel {
     int vectors, count;
     const float *packed;
@@ -115,7 +115,7 @@ static weights_panel panel_of(const correlation *s, int column, int count, const
                                    .pairs = g->pairs}};
 }
 
-/* Leads the tiles to pixel q of output row p, whose first panel is in y. */
+/* Points the tiles at pixel q of output row p; y is the image's output from the panel on. */
 INLINE void seek(const correlation *s, weights_panel *w, const float *rows, int p, int q, float *y)
 {
     const input_view *g = &s->g;
@@ -131,7 +131,7 @@ INLINE void seek(const correlation *s, weights_panel *w, const float *rows, int 
 static void correlate_rows(const correlation *s, weights_panel *w, const float *rows, int p0,
                            int p1, int q0, int q1, float *y)
 {
-    /* What a row writes too much, the next row overwrites, where it begins behind it. */
+    /* The next row overwrites what a row writes past its end, where it follows it directly. */
     const ptrdiff_t spare = s->y_row == (ptrdiff_t)s->g.ow * s->oc ? s->y_row : 0;
     for (int p = p0; p < p1; p++) {
         seek(s, w, rows, p, q0, y);
@@ -156,7 +156,7 @@ static void correlate_batch(const correlation *s, weights_panel *w, const float 
         }
 }
 
-/* The bias of n channels from `column` on, in whole vectors: where it lies, or copied to `room`. */
+/* The bias of n channels from `column` on, in whole vectors: in place, or copied to `room`. */
 INLINE const float *panel_bias(const correlation *s, int column, int n, float *room)
 {
     if (!s->bias || (s->biases == s->oc && column + n <= s->oc))
@@ -199,15 +199,15 @@ static void correlate_task(void *argument, int task, int worker)
     }
 }
 
-static void correlate(correlation *s, cn_pool *pool)
+/* How many tasks a divided correlation has. */
+INLINE int correlation_tasks(const correlation *s)
 {
-    const input_view *g = &s->g;
-    cn_pool_run(pool, g->groups * g->bands * g->runs * s->partitions, correlate_task, s);
+    return s->g.groups * s->g.bands * s->g.runs * s->partitions;
 }
 
 /* ---- the method */
 
-/* Pairs of channels for channels, and neighbors of a row of y joined to one pixel. */
+/* The problem with pairs of channels as channels, and with neighbors in a row of y folded. */
 static cn_conv_problem direct_problem(const cn_conv_pass *pass, int m)
 {
     cn_conv_problem s = pass->problem;
@@ -237,7 +237,7 @@ PLANNING bool direct_supports(const cn_conv_pass *pass)
     return is_dense(&pass->problem);
 }
 
-/* Rows and vectors of the tiles that compute so many columns. */
+/* For the description of the plan: the rows and vectors of tiles for this many columns. */
 PLANNING void note_tile(cn_conv_pass *pass, int columns)
 {
     pass->tile[1] = columns > LANES ? 2 : 1;
@@ -282,7 +282,7 @@ static void direct_forward(const cn_conv_pass *pass, const cn_conv_args *a)
     f.activation = a->activation;
     f.scratch = a->scratch;
     divide_correlation(&f, &pass->as.direct.blocking, cn_pool_threads(a->pool));
-    correlate(&f, a->pool);
+    cn_pool_run(a->pool, correlation_tasks(&f), correlate_task, &f);
 }
 
 static const cn_conv_method direct_forward_method = {

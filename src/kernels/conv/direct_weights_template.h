@@ -17,9 +17,9 @@
 #include "kernels/conv/direct_template.h"
 
 enum {
-    GRADIENT_PIXELS = 96, /* that a tile sums over at least: it reads and writes dw, too */
+    GRADIENT_PIXELS = 96, /* the fewest that a tile sums over, since it also reads and writes dw */
     COPIED_PIXELS = 256,  /* the same where x is copied for the tiles */
-    COPIED_TOGETHER = 8,  /* pixels copied at a time: their cache lines last meanwhile */
+    COPIED_TOGETHER = 8,  /* pixels copied at a time: their cache lines stay in the cache */
 };
 
 typedef struct weights_gradient {
@@ -30,17 +30,17 @@ typedef struct weights_gradient {
     int panels, tiles; /* of dw's columns, and of the fw c rows of one kernel row */
     int partitions;    /* that dw is divided into */
     float *scratch;
-    bool copies_dy, copies_x; /* dy is copied for the panels; and x for the tiles, too */
-    bool pairs;               /* of neighbouring pixels of a row, in both copies */
-    int chunk;                /* tiles of rows worked on at a time */
-    size_t band, tile, panel; /* floats of a thread's: rows of x, a tile of them, a panel of dy */
-    size_t worker;            /* and all together */
+    bool copies_dy, copies_x; /* dy is copied for the panels; x for the tiles, too */
+    bool pairs;               /* of neighboring pixels of a row, in both copies */
+    int chunk;                /* tiles of rows copied at a time */
+    size_t band, tile,
+        panel;     /* floats per thread: rows of x, a tile's copy, a panel's copy of dy */
+    size_t worker; /* and in all */
 } weights_gradient;
 
 /*
- * What is summed over at a time: output rows p0 <= p < p1 and columns q0 <= q < q1 of images
- * i0 <= i < i1, for the entries e0 <= e < e1 of dw. An entry is (panel, kernel row u, tile of
- * rows).
+ * A step of the sums: output rows p0 <= p < p1 and columns q0 <= q < q1 of images i0 <= i < i1, for
+ * the entries e0 <= e < e1 of dw. An entry is (panel, kernel row u, tile of rows).
  */
 typedef struct work_block {
     int i0, i1, p0, p1, q0, q1;
@@ -52,7 +52,7 @@ typedef struct work_block {
     ptrdiff_t dy_row, dy_image; /* in pixels, or pairs of them */
 } work_block;
 
-/* Pixels of one panel of dy side by side; sums[j] += their sum. */
+/* Copies pixels of one panel of dy one after the other; sums[j] += their sum. */
 INLINE void copy_pixels(const int NV, int pixels, const float *from, int oc, float *copy, vf *sums)
 {
     for (int q = 0; q < pixels; q++, from += oc, copy += NV * LANES) {
@@ -67,8 +67,8 @@ INLINE void copy_pixels(const int NV, int pixels, const float *from, int oc, flo
 }
 
 /* The same as pairs of pixels, the last of an odd number with zeros. */
-INLINE void pair_neighbours(const int NV, int pixels, const float *from, int oc, float *copy,
-                            vf *sums)
+INLINE void pair_neighbors(const int NV, int pixels, const float *from, int oc, float *copy,
+                           vf *sums)
 {
     for (int q = 0; q < pixels; q += 2, from += 2 * (ptrdiff_t)oc, copy += NV * LANES) {
         UNROLL
@@ -84,36 +84,36 @@ INLINE void pair_neighbours(const int NV, int pixels, const float *from, int oc,
     }
 }
 
-/* Pixels of a panel, by whichever of the two. */
+/* Copies pixels of a panel, as floats or as pairs. */
 INLINE void copy_panel(const weights_gradient *s, int vectors, int pixels, const float *from,
                        float *copy, vf *sums)
 {
     if (vectors == 2 && s->pairs)
-        pair_neighbours(2, pixels, from, s->oc, copy, sums);
+        pair_neighbors(2, pixels, from, s->oc, copy, sums);
     else if (s->pairs)
-        pair_neighbours(1, pixels, from, s->oc, copy, sums);
+        pair_neighbors(1, pixels, from, s->oc, copy, sums);
     else if (vectors == 2)
         copy_pixels(2, pixels, from, s->oc, copy, sums);
     else
         copy_pixels(1, pixels, from, s->oc, copy, sums);
 }
 
-/* Whether db is summed as panels are copied: not where their columns are folded channels. */
-INLINE bool copies_find_db(const weights_gradient *s)
+/* Whether db is summed while panels are copied: not where their columns are folded channels. */
+INLINE bool copies_sum_db(const weights_gradient *s)
 {
     return s->copies_dy && s->biases == s->oc;
 }
 
 /*
- * The columns of dy that the entries take, each panel's side by side: pixels that lie a power of
- * two apart would share a few sets of the first-level cache, and push each other out. The copy
- * passes every number, and so finds db, too: whoever has a panel's first entry adds it.
+ * Copies the columns of dy that the entries read, panel by panel: pixels that lie a power of two
+ * apart would compete for a few sets of the first-level cache. The copy reads every number, and so
+ * it sums db, too: the task that has a panel's first entry adds it.
  */
 static void copy_panels(const weights_gradient *s, work_block *z)
 {
     const input_view *g = &s->g;
     const int per_panel = g->fh * s->tiles, together = s->pairs ? 2 : 1;
-    const bool find_db = s->db && copies_find_db(s);
+    const bool sum_db = s->db && copies_sum_db(s);
     ptrdiff_t done = 0;
     z->dy = s->dy + (((ptrdiff_t)z->i0 * g->oh + z->p0) * g->ow + z->q0) * s->oc;
     z->dy_row = g->ow;
@@ -134,7 +134,7 @@ static void copy_panels(const weights_gradient *s, work_block *z)
                     copy_panel(s, vectors, pixels, from + column, to + done * vectors * LANES,
                                sums);
                     to += s->panel;
-                    if (!find_db || panel * per_panel < z->e0) continue;
+                    if (!sum_db || panel * per_panel < z->e0) continue;
                     for (int j = 0; j < min(PANEL, s->oc - column); j++)
                         s->db[column + j] += sums[j / LANES][j % LANES];
                 }
@@ -150,7 +150,7 @@ INLINE int tile_of(int depth, int part, int count, int *first)
     return n + (part < more);
 }
 
-/* The output rows low <= p < high of a work_block whose kernel row u lies inside the image:
+/* The output rows low <= p < high of a work block for which kernel row u lies inside the image:
  * 0 <= p sh + u - pt < h. */
 INLINE void rows_seen(const input_view *g, const work_block *z, int u, int *low, int *high)
 {
@@ -159,8 +159,8 @@ INLINE void rows_seen(const input_view *g, const work_block *z, int u, int *low,
     *high = min(z->p1, last < 0 ? 0 : last / g->sh + 1);
 }
 
-/* n <= TILE_ROWS_2 neighbours of every pixel, in whole vectors: the next pixel overwrites what is
- * too much. */
+/* Copies n <= TILE_ROWS_2 neighbors of every pixel, in whole vectors: the next pixel overwrites the
+ * excess. */
 INLINE void copy_rows(int n, int pixels, const float *from, ptrdiff_t step, float *copy)
 {
     for (int q = 0; q < pixels; q++, from += step, copy += n) {
@@ -182,9 +182,9 @@ INLINE void pair_copied_rows(int n, int pixels, const float *from, ptrdiff_t ste
 }
 
 /*
- * What tiles part0 <= part < part1 of kernel row u see of x, each tile's numbers side by side: a
- * tile takes six neighbours of a pixel's many, and pixels a power of two apart share sets of the
- * cache.
+ * Copies what tiles part0 <= part < part1 of kernel row u read of x, tile by tile: a tile reads a
+ * few of a pixel's many channels, and pixels a power of two apart would compete for a few sets of
+ * the cache.
  */
 static void copy_tiles(const weights_gradient *s, const work_block *z, int u, int part0, int part1)
 {
@@ -213,7 +213,8 @@ static void copy_tiles(const weights_gradient *s, const work_block *z, int u, in
             }
 }
 
-/* One entry of dw, summed over a work block. `copy`: what its tile sees of x, if that is copied. */
+/* Adds a work block's sum to one entry of dw. `copy`: what its tile reads of x, if that is copied.
+ */
 static void add_gradient(const weights_gradient *s, const work_block *z, int entry,
                          const float *copy)
 {
@@ -269,15 +270,15 @@ static void add_chunk(const weights_gradient *s, const work_block *z, int u, int
     }
 }
 
-/* A partition of dw's entries over all images: who computes an entry does not change its sum. The
- * first task is db, where taking the panels does not sum it. */
+/* A partition of dw's entries, over all images: which thread computes an entry does not change its
+ * sum. The first task is db, where copying panels does not sum it. */
 static void gradient_task(void *argument, int task, int worker)
 {
     const weights_gradient *s = argument;
     const input_view *g = &s->g;
     if (task == 0) {
         const size_t floats = (size_t)g->m * (size_t)g->oh * (size_t)g->ow * (size_t)s->oc;
-        if (s->db && !copies_find_db(s))
+        if (s->db && !copies_sum_db(s))
             add_columns(floats / (size_t)s->biases, s->biases, s->dy, s->db);
         return;
     }
@@ -325,7 +326,7 @@ static cn_conv_problem weights_problem(const cn_conv_pass *pass, int m)
     return folded(&s, pass->as.weights.fold).s;
 }
 
-/* The gradient of folded weights, which is then unfolded. */
+/* Floats of the gradient of folded weights, which is then unfolded; 0 where they are not folded. */
 static size_t folded_floats(const cn_conv_pass *pass, const cn_conv_problem *f)
 {
     if (pass->as.weights.fold == 1) return 0;
@@ -355,10 +356,10 @@ PLANNING void weights_plan(cn_conv_pass *pass)
 {
     pass->as.weights.fold = choose_fold(&pass->problem);
     const cn_conv_problem f = weights_problem(pass, pass->problem.m);
-    /* Pairs need both copies; below two vectors of channels these take longer than the products. */
+    /* Pairs need both copies; with one vector of channels these take longer than the products. */
     pass->pairs = pass->options.bf16 && f.oc > LANES;
     const bool copies_dy = pass->pairs || f.oc > PANEL;
-    /* A number copied serves each panel once; windows that overlap copy it several times. */
+    /* A copied number is used once per panel; overlapping windows copy it several times. */
     const bool copies_x =
         pass->pairs || (copies_dy && f.sw * f.c > PANEL && (f.fw == 1 || f.oc >= 8 * PANEL));
     pass->as.weights.copies_dy = copies_dy;
@@ -382,7 +383,7 @@ PLANNING void weights_plan(cn_conv_pass *pass)
         const size_t all = one * (size_t)s.tiles, some = BAND_FLOATS + one;
         pass->as.weights.tile = one;
         pass->as.weights.chunk = min(s.tiles, (int)(BAND_FLOATS / one) + 1);
-        worker += all < some ? all : some; /* more pixels, more memory: not so with chunks */
+        worker += all < some ? all : some; /* chunks limit the memory */
     }
     pass->as.weights.worker = worker;
     pass->scratch = worker * (size_t)pass->options.threads + folded_floats(pass, &f);

@@ -1,11 +1,11 @@
 /*
- * input_view_template.h - the rows of images that windows slide over, padded or in place.
+ * input_view_template.h - the input of a convolution: rows of images, padded or in place.
  *
- * In a row of x the taps (v, j) of a window are one run of fw c neighbours, so that a convolution
- * needs no column matrix. Rows of an image with padding are copied, a band at a time, into rows
- * that hold their zeros; kernel rows outside the image are left out of the sums, so a band needs
- * no zeros above and below. Without padding rows are read where they are. Rows of pairs of bf16 are
- * always copied: that is where they are rounded.
+ * In a row of x the taps (v, j) of a window are one run of fw c contiguous floats, so that a
+ * convolution needs no column matrix (im2col). Where there is padding, rows are copied with their
+ * zeros, a band of rows at a time; kernel rows outside the image are left out of the sums, so a
+ * band needs no zeros above and below. Without padding, rows are read in place. Rows of bf16 pairs
+ * are always copied, because the copy rounds them.
  *
  * Parameter: LANES. Provides: input_view, block_view, divide_view, padded_rows, gathered_pixels.
  */
@@ -15,10 +15,10 @@
 #include "kernels/conv/conv.h"
 #include "kernels/tile/bf16_template.h"
 
-/* Padded rows that are worked on at a time, in floats: they stay in the second-level cache. */
+/* Floats of the rows of a work block: they stay in the second-level cache. */
 enum { BAND_FLOATS = 48 * 1024 };
 
-/* The input that windows slide over. A window may begin inside: pt and pl of either sign. */
+/* pt and pl may be negative: then the first window begins inside the image. */
 typedef struct input_view {
     const float *x;
     int x_channels; /* floats of a pixel of x: c, or those that make c pairs */
@@ -26,10 +26,10 @@ typedef struct input_view {
     int m, h, w, c;
     int fh, fw, sh, sw, pt, pl, oh, ow;
     int columns;              /* of a padded row */
-    bool in_place;            /* no window leaves its row: it is not copied */
-    int gather;               /* every gather-th column and row of x is gathered; 0: none is */
-    int from_h, from_w;       /* the images that they are gathered from */
-    int from_oh, from_ow;     /* (their strides are equal) */
+    bool in_place;            /* no window leaves its row: rows are not copied */
+    int gather;               /* the stride of pixels that are gathered from x; 0: none are */
+    int from_h, from_w;       /* the images that they are gathered from, */
+    int from_oh, from_ow;     /* and their outputs */
     ptrdiff_t row, image;     /* floats from one to the next; a padded row's or the image's */
     int band_rows, bands;     /* output rows of a band, and bands of an image */
     int run, runs;            /* output pixels of a row taken at a time, and such runs of a row */
@@ -37,8 +37,8 @@ typedef struct input_view {
     int most_run, most_group; /* with fewer images, too: scratch memory must suffice for them */
 } input_view;
 
-/* Without its division. `channels`: of x, where the c of s counts pairs of them; else 0. `joined`:
- * each row of outputs begins where the one before it ends. */
+/* The view, not yet divided into blocks. `channels`: of x, where the c of s counts pairs of them;
+ * else 0. `joined`: each row of outputs begins where the one before it ends. */
 static input_view view_of(const cn_conv_problem *s, int channels, bool joined)
 {
     input_view g = {.x_channels = channels ? channels : s->c,
@@ -55,8 +55,8 @@ static input_view view_of(const cn_conv_problem *s, int channels, bool joined)
                     .pl = s->pl,
                     .oh = s->oh,
                     .ow = s->ow};
-    /* The pixels of a 1 x 1 convolution are one long row, taken in runs; with a stride, the pixels
-     * that it sees are. */
+    /* The pixels that a 1 x 1 convolution reads are one long row, divided into runs; with a stride
+     * they are gathered first. */
     if (joined && s->fh == 1 && s->fw == 1 && s->sh == s->sw && s->pt == 0 && s->pl == 0 &&
         (s->oh - 1) * s->sh < s->h && (s->ow - 1) * s->sw < s->w &&
         (s->sh > 1 || (s->oh == s->h && s->ow == s->w)) &&
@@ -76,9 +76,9 @@ static input_view view_of(const cn_conv_problem *s, int channels, bool joined)
     return g;
 }
 
-/* Planned: what of the input is worked on at a time, so that it takes `floats`, with `beside` more
- * for each output pixel, but at least `pixels` output pixels: bands of rows; where whole images
- * fit, several; of a single row, runs. */
+/* Plans blocks of about `floats` floats of the input, counting `beside` more per output pixel, with
+ * at least `pixels` output pixels: bands of rows; several whole images, where they fit; or runs of
+ * a single row. */
 PLANNING cn_conv_blocking block_view(const input_view *g, int floats, int beside, int pixels)
 {
     const ptrdiff_t row = max(1, g->sh) * g->row + (ptrdiff_t)g->ow * beside;
@@ -90,7 +90,7 @@ PLANNING cn_conv_blocking block_view(const input_view *g, int floats, int beside
                               .pixels = g->oh == 1 && g->in_place ? run : INT32_MAX};
 }
 
-/* Divides the input into blocks as planned, of at most `images`, all of nearly the same size. */
+/* Divides the input into blocks as planned, of at most `images` images and nearly equal size. */
 static void divide_view(input_view *g, const cn_conv_blocking *planned, int images)
 {
     g->band_rows = planned->rows;
@@ -103,7 +103,7 @@ static void divide_view(input_view *g, const cn_conv_blocking *planned, int imag
     g->run = div_ceil(g->ow, g->runs);
 }
 
-/* Rows of x that the output rows p0 <= p < p1 look at: first <= r < end. */
+/* The rows first <= r < end of x that output rows p0 <= p < p1 read. */
 INLINE int first_row(const input_view *g, int p0)
 {
     return min(g->h, max(0, p0 * g->sh - g->pt));
@@ -114,7 +114,7 @@ INLINE int end_row(const input_view *g, int p1)
     return max(0, min(g->h, (p1 - 1) * g->sh + g->fh - g->pt));
 }
 
-/* What the padded rows of one group take. */
+/* Floats of the padded rows of one group of images. */
 static size_t band_floats(const input_view *g)
 {
     if (g->gather) return (size_t)g->most_run * (size_t)g->c;
@@ -131,8 +131,8 @@ INLINE void copy_x(const input_view *g, const float *from, int pixels, float *to
         memcpy(to, from, (size_t)pixels * (size_t)g->c * sizeof *to);
 }
 
-/* The rows that output rows p0 <= p < p1 of images i0 <= i < i1 look at, in place or copied into
- * `band`. Returns where row 0 of image i0 is, or would be; *image floats lead to the next. */
+/* The rows that output rows p0 <= p < p1 of images i0 <= i < i1 read, in place or copied into
+ * `band`. Returns where row 0 of image i0 is, or would be; images lie *image floats apart. */
 static const float *padded_rows(const input_view *g, int i0, int i1, int p0, int p1, float *band,
                                 ptrdiff_t *image)
 {

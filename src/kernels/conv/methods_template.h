@@ -1,6 +1,6 @@
 /*
  * methods_template.h - all methods of convolution, best first: the first one that supports a pass
- * computes it. To add one is a file and a row.
+ * computes it. A new one is a file and a row.
  *
  * Parameter: LANES. Provides: conv_kernels.
  */

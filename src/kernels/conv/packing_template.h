@@ -12,9 +12,9 @@
 /* ---- folding */
 
 /*
- * Six channels fill six of eight lanes, and a tile that is one vector wide spends its time
- * spreading scalars. So neighbouring output pixels become channels: in memory y (oh, ow, oc) is
- * also (oh, ow / g, g oc), and
+ * Six channels fill six of eight lanes, and a tile that is one vector wide spends its time on
+ * broadcasts. So neighboring output pixels become channels: in memory y (oh, ow, oc) is also
+ * (oh, ow / g, g oc), and
  *
  *     y'[p, q, (e, k)] = sum_{u,v,j} x[p sh + u, (q g + e) sw + v, j] w[u,v,j,k]
  *
@@ -37,8 +37,8 @@ static fold folded(const cn_conv_problem *s, int g)
     return f;
 }
 
-/* The g that divides ow with the fewest vector operations per pixel; half more are counted for
- * tiles of one vector (measured: 1.4 on Zen 3). */
+/* The g that divides ow with the fewest vector operations per pixel, where those of tiles of one
+ * vector count 1.5 times (measured: 1.4 on Zen 3). */
 PLANNING int choose_fold(const cn_conv_problem *s)
 {
     int best = 1, cost = INT32_MAX;
@@ -78,9 +78,9 @@ static size_t direct_packed(const cn_conv_problem *folded)
     return packed_floats(folded->fh * folded->fw * folded->c, folded->oc);
 }
 
-/* LANES lines of LANES floats each, `stride` apart, as columns. */
+/* Transposes LANES x LANES floats, whose rows lie `stride` apart. */
 #if LANES == 8 && defined(__AVX__)
-/* Pairs of lines are mixed, then pairs of pairs; then halves change places. */
+/* Interleaves pairs of rows, then pairs of pairs, then exchanges halves. */
 INLINE void transpose(const float *from, ptrdiff_t stride, vf to[LANES])
 {
     __m256 a[LANES], b[LANES];
@@ -132,8 +132,8 @@ typedef struct packing {
     float *packed;
 } packing;
 
-/* One panel. w [fh][fw][c][oc] is the matrix as it stands: depth (u, v, j), columns k. Folded it
- * has one panel. */
+/* Packs one panel. w [fh][fw][c][oc] is already the matrix: depth (u, v, j), columns k. Folded
+ * weights are a single panel. */
 static void pack_task(void *argument, int task, int worker)
 {
     const packing *z = argument;

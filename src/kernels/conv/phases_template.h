@@ -3,10 +3,12 @@
  *
  *     dx[i,r,s,j] = sum_{u,v,k : r = p sh + u - pt, s = q sw + v - pl} dy[i,p,q,k] w[u,v,j,k]
  *
- * Along one axis the rows r of dx with (r + before) mod stride = phase see only the kernel rows
- * u = phase + t stride, t < taps. With r + before = phase + stride z, p = z - t:
- *     dx[r] = sum_{t<taps} dy[z - t] w[phase + t stride]
- * a correlation without stride of dy with the flipped taps, whose window starts at z - taps + 1.
+ * Along one axis, only the kernel rows u = phase + t stride, t < taps, reach the rows r of dx with
+ * (r + before) mod stride = phase. With r + before = phase + stride z and p = z - t,
+ *
+ *     dx[r] = sum_{t < taps} dy[z - t] w[phase + t stride]
+ *
+ * is a correlation of stride 1 of dy with the flipped taps, whose window starts at z - taps + 1.
  *
  * Parameter: LANES. Provides: phase_task, data_problem, data_weights; phases_method.
  */
@@ -74,8 +76,8 @@ static void phase_task(void *argument, int task, int worker)
     }
 }
 
-/* The correlation of phase (a, b), where dx has such pixels. `s` has pairs of filters for filters
- * if `filters` is not 0. */
+/* The correlation of phase (a, b); false where dx has no such pixels. If `filters` is not 0, the
+ * filters of s are pairs of so many. */
 static bool phase_correlation(const cn_conv_problem *s, int filters, int a, int b, phase_packing *z,
                               correlation *f)
 {
@@ -107,7 +109,7 @@ static bool phase_correlation(const cn_conv_problem *s, int filters, int a, int 
 
 /* ---- the method */
 
-/* Pairs of filters for filters: backward data sums over them. */
+/* The problem with pairs of filters as filters, which backward data sums over. */
 static cn_conv_problem data_problem(const cn_conv_pass *pass, int m)
 {
     cn_conv_problem s = pass->problem;
@@ -122,7 +124,7 @@ static size_t paired_data_weights(const cn_conv_pass *pass)
     return pass->pairs ? paired_weights(p->fh, p->fw, p->c, pairs_of(p->oc)) : 0;
 }
 
-/* The weights as they are, or as pairs in *scratch, which then begins behind them. */
+/* The weights in place, or as pairs in scratch memory; *scratch is what is left of that. */
 static const float *data_weights(const cn_conv_pass *pass, const cn_conv_args *a, float **scratch)
 {
     const size_t floats = paired_data_weights(pass);
@@ -177,7 +179,7 @@ static void phases_backward_data(const cn_conv_pass *pass, const cn_conv_args *a
         f.packed = scratch;
         f.scratch = scratch + floats;
         divide_correlation(&f, &pass->as.phases.blocking[n], cn_pool_threads(a->pool));
-        correlate(&f, a->pool);
+        cn_pool_run(a->pool, correlation_tasks(&f), correlate_task, &f);
     }
 }
 

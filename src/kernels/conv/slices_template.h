@@ -1,18 +1,20 @@
 /*
- * slices_template.h - groups of channels and dilated windows, made of dense convolutions.
+ * slices_template.h - grouped and dilated convolutions, reduced to dense ones.
  *
- *     y[i,p,q,k] = b[k] + sum_{u,v,j} x[i, p sh + u dh - pt, q sw + v dw - pl, g c' + j] w[u,v,j,k]
+ *     y[i,p,q,k] = b[k] + sum_{u,v,j} x[i, r, t, g c' + j] w[u,v,j,k]
+ *     with  r = p sh + u d_h - pt,  t = q sw + v d_w - pl
  *
- * with j < c' = c / groups and g = k / (oc / groups). A group is a dense convolution of its
- * channels. A dilated window meets every dh-th row only: with e the greatest common divisor of sh
- * and dh, the outputs p = (dh / e) p' + a of one a see the rows
+ * and j < c' = c / groups, g = k / (oc / groups), dilations d_h and d_w. A group is a dense
+ * convolution of its channels. A dilated window reads every d_h-th row only: with e the greatest
+ * common divisor of sh and d_h, the outputs p = (d_h / e) p' + a of one a read the rows
  *
- *     r = p sh + u dh - pt = dh (p' sh / e + u) + a sh - pt
+ *     r = p sh + u d_h - pt = d_h (p' sh / e + u) + a sh - pt
  *
- * which are every dh-th row, and on these p' is a convolution of stride sh / e without gaps. The
- * same holds for columns. So slices of x are copied side by side, with their zeros, convolved, and
- * the outputs are put where they belong. A slice has the channels of a group, and every dh-th row
- * and dw-th column; of each image there are dh / e times dw / e a group, all of one size.
+ * which are every d_h-th row, and on these rows p' is the output of a convolution of stride sh / e
+ * without dilation. The same holds for columns. So slices of x, with their zeros, are copied into a
+ * batch, convolved, and the outputs copied to where they belong (space to batch). A slice has the
+ * channels of a group, every d_h-th row and every d_w-th column; per group each image has d_h / e
+ * times d_w / e slices, all of one size.
  *
  * Parameter: LANES. Provides: floats_of; groups_method, space_to_batch_method.
  */
@@ -22,16 +24,16 @@
 #include "kernels/conv/direct_template.h"
 
 enum {
-    SLICES_IN_CACHE = 48 * 1024, /* floats of slices that are convolved at a time, by one thread */
-    SLICES_TOGETHER = 1 << 20,   /* by all threads, where there is one group */
-    SLICE_OUTPUTS = 512          /* at least, so that packing weights for them pays */
+    SLICES_IN_CACHE = 48 * 1024, /* floats of slices that one thread convolves at a time */
+    SLICES_TOGETHER = 1 << 20,   /* and that all threads do, where there is one group */
+    SLICE_OUTPUTS = 512          /* at least, to repay packing weights for them */
 };
 
-/* What the slices of a pass are; the convolution of one, times its images, is pass[1]'s problem. */
+/* The slices of a pass. pass[1] is the convolution of several of them as a batch. */
 typedef struct slices {
     const cn_conv_pass *pass;
     const cn_conv_args *args;
-    const cn_conv_problem *s, *part; /* of the whole, and of the slices that are taken together */
+    const cn_conv_problem *s, *part; /* of the whole, and of a batch of slices */
     int groups, phases_h, phases_w;  /* phases: outputs with different a */
     int count;                       /* slices of a group, (image, phase, phase) */
     size_t worker;                   /* floats of a thread's scratch memory */
@@ -65,19 +67,19 @@ INLINE void copy_run(const float *from, float *to, int n)
     for (; j < n; j++) to[j] = from[j];
 }
 
-/* The pixels of a tensor that a slice takes: rows row + r row_step, columns alike, `c` channels
- * from the pixel's `channel` on. */
-typedef struct places {
+/* The pixels of a tensor that make up a slice: rows row + r row_step, columns alike, `c` channels
+ * from `channel` on. */
+typedef struct slice_view {
     ptrdiff_t image; /* floats before the image */
     int h, w, pixel; /* of the tensor; pixel: its channels */
     int row, row_step, column, column_step;
     int channel, c;
     int rows, columns; /* of the slice */
-} places;
+} slice_view;
 
-/* Between a slice and its places in a tensor: those outside of it read as zeros, and are not
- * written. */
-INLINE void copy_slice(const bool to_slice, const places *z, float *tensor, float *slice)
+/* Copies a slice from or to a tensor. Pixels outside the tensor read as zeros, and are not written.
+ */
+INLINE void copy_slice(const bool to_slice, const slice_view *z, float *tensor, float *slice)
 {
     for (int r = 0; r < z->rows; r++) {
         const int64_t row = z->row + (int64_t)r * z->row_step;
@@ -94,49 +96,49 @@ INLINE void copy_slice(const bool to_slice, const places *z, float *tensor, floa
 }
 
 /* Where slice n of group g lies in x. */
-static places places_in_x(const slices *f, int n, int g)
+static slice_view slice_in_x(const slices *f, int n, int g)
 {
     const cn_conv_problem *s = f->s;
     const int b = n % f->phases_w, a = n / f->phases_w % f->phases_h;
     const int i = n / f->phases_w / f->phases_h;
-    return (places){.image = (ptrdiff_t)i * s->h * s->w * s->c,
-                    .h = s->h,
-                    .w = s->w,
-                    .pixel = s->c,
-                    .row = a * s->sh - s->pt,
-                    .row_step = s->dilation_h,
-                    .column = b * s->sw - s->pl,
-                    .column_step = s->dilation_w,
-                    .channel = g * f->part->c,
-                    .c = f->part->c,
-                    .rows = f->part->h,
-                    .columns = f->part->w};
+    return (slice_view){.image = (ptrdiff_t)i * s->h * s->w * s->c,
+                        .h = s->h,
+                        .w = s->w,
+                        .pixel = s->c,
+                        .row = a * s->sh - s->pt,
+                        .row_step = s->dilation_h,
+                        .column = b * s->sw - s->pl,
+                        .column_step = s->dilation_w,
+                        .channel = g * f->part->c,
+                        .c = f->part->c,
+                        .rows = f->part->h,
+                        .columns = f->part->w};
 }
 
 /* And in y. */
-static places places_in_y(const slices *f, int n, int g)
+static slice_view slice_in_y(const slices *f, int n, int g)
 {
     const cn_conv_problem *s = f->s;
     const int b = n % f->phases_w, a = n / f->phases_w % f->phases_h;
     const int i = n / f->phases_w / f->phases_h;
-    return (places){.image = (ptrdiff_t)i * s->oh * s->ow * s->oc,
-                    .h = s->oh,
-                    .w = s->ow,
-                    .pixel = s->oc,
-                    .row = a,
-                    .row_step = f->phases_h,
-                    .column = b,
-                    .column_step = f->phases_w,
-                    .channel = g * f->part->oc,
-                    .c = f->part->oc,
-                    .rows = f->part->oh,
-                    .columns = f->part->ow};
+    return (slice_view){.image = (ptrdiff_t)i * s->oh * s->ow * s->oc,
+                        .h = s->oh,
+                        .w = s->ow,
+                        .pixel = s->oc,
+                        .row = a,
+                        .row_step = f->phases_h,
+                        .column = b,
+                        .column_step = f->phases_w,
+                        .channel = g * f->part->oc,
+                        .c = f->part->oc,
+                        .rows = f->part->oh,
+                        .columns = f->part->ow};
 }
 
 /* Slices first .. first + n - 1 of a group, one after the other. */
 typedef struct transfer {
     const slices *f;
-    places (*places_in)(const slices *f, int n, int g);
+    slice_view (*slice_in)(const slices *f, int n, int g);
     float *tensor, *slices;
     int first, group;
     bool to_slices;
@@ -145,7 +147,7 @@ typedef struct transfer {
 static void transfer_task(void *argument, int task, int worker)
 {
     const transfer *t = argument;
-    const places z = t->places_in(t->f, t->first + task, t->group);
+    const slice_view z = t->slice_in(t->f, t->first + task, t->group);
     float *slice = t->slices + (ptrdiff_t)floats_of(1, z.rows, z.columns, z.c) * task;
     (void)worker;
     if (t->to_slices)
@@ -165,7 +167,7 @@ static void take_group(const slices *f, const float *w, int g, float *to)
 
 /* ---- the three passes */
 
-/* Slices first .. of group g, by one thread, or by all in turn. */
+/* A batch of the slices of group g, from `first` on: by one thread, or by the pool's. */
 static void run_slices(const slices *f, int g, int first, int worker, cn_pool *pool)
 {
     const cn_conv_pass *pass = f->pass;
@@ -174,8 +176,8 @@ static void run_slices(const slices *f, int g, int first, int worker, cn_pool *p
     float *x = a->scratch + (size_t)worker * f->worker;
     float *y = x + pass->as.slices.x, *w = y + pass->as.slices.y;
     /* A transfer writes either the tensor or the slices. */
-    transfer in_x = {f, places_in_x, (float *)(uintptr_t)a->x, x, first, g, true};
-    transfer in_y = {f, places_in_y, (float *)(uintptr_t)a->dy, y, first, g, true};
+    transfer in_x = {f, slice_in_x, (float *)(uintptr_t)a->x, x, first, g, true};
+    transfer in_y = {f, slice_in_y, (float *)(uintptr_t)a->dy, y, first, g, true};
     cn_conv_args part = {.m = n,
                          .x = x,
                          .b = a->b ? a->b + (ptrdiff_t)g * f->part->oc : NULL,
@@ -229,7 +231,7 @@ static void group_weights_task(void *argument, int g, int worker)
 static void slices_run(const cn_conv_pass *pass, const cn_conv_args *a)
 {
     slices f = slices_of(pass, a);
-    /* Not every element is in a slice: no window may see it. */
+    /* Elements that no window covers are in no slice. */
     if (pass->direction == CN_CONV_BACKWARD_DATA)
         memset(a->dx, 0, floats_of(a->m, f.s->h, f.s->w, f.s->c) * sizeof *a->dx);
     if (f.groups == 1)
@@ -284,7 +286,7 @@ PLANNING void slices_plan(cn_conv_pass *pass)
     pass->as.slices.w = s->groups > 1 ? floats_of(s->fh, s->fw, part.c, part.oc) + LANES : 0;
     const slices f = slices_of(pass, NULL);
     pass->scratch = f.worker * (size_t)(s->groups > 1 ? pass->options.threads : 1);
-    /* And what a group's weights are copied to before they are packed. */
+    /* And a copy of a group's weights, from which they are packed. */
     if (pass->direction == CN_CONV_FORWARD)
         pass->packed = (size_t)s->groups * pass[1].packed + pass->as.slices.w;
 }

@@ -2,11 +2,14 @@
  * strided_1x1_template.h - backward data of a 1 x 1 convolution with a stride: one long row of
  * products, which is then scattered over dx.
  *
- * Only every sh-th row and sw-th column of dx was seen, each pixel by one of dy. As in the forward
- * pass the pixels of dy are one long row, whatever the length of the image's; first, a run of
- * pixels and a partition of the channels at a time,
+ * Only every sh-th row and sw-th column of dx is not zero, and each of its pixels depends on one
+ * pixel of dy. As in the forward pass the pixels of dy are one long row, however short the image's
+ * rows are. For a run of pixels and a partition of the channels at a time,
+ *
  *     t[q, j] = sum_k dy[q, k] w[j, k]
- * and then t is copied to where it belongs, with the zeros around it: dx is written once, in order.
+ *
+ * is computed, and then copied to where it belongs, with the zeros around it: dx is written once,
+ * in memory order.
  *
  * Parameter: LANES. Provides: strided_1x1_method.
  */
@@ -20,8 +23,8 @@ typedef struct scattering {
     const float *dy, *packed;
     float *dx, *scratch;
     int pixels, columns; /* of t */
-    int depth, filters;  /* pairs of a pixel of dy, which are copied after t, and what makes them;
-                            depth 0: no pairs */
+    int depth, filters;  /* pairs of a pixel of dy, which are stored after t, and the filters that
+                            they are made from; depth 0: no pairs */
 } scattering;
 
 static scattering scattering_of(const cn_conv_problem *s, bool pairs)

@@ -1,11 +1,11 @@
 /*
- * depthwise_blocks_template.h - forward of a convolution of every channel by itself where all of x
- * and y is in the caches: rows are read where they lie.
+ * depthwise_blocks_template.h - depthwise convolution, forward, where x and y are in the caches:
+ * rows are read in place.
  *
- * A block of 2 x 4 neighbouring outputs is computed at a time, through all channels. Each vector of
- * x that its windows share is loaded once: for a 3 x 3 kernel 24 of x and 9 of w make 72
- * multiply-adds. When x and y come from the memory, so many places at once are too much for it, and
- * depthwise_template.h's order is better.
+ * A block of 2 x 4 neighboring outputs is computed at a time, for all channels. Each vector of x
+ * that its windows share is loaded once: for a 3 x 3 kernel, 24 vectors of x and 9 of w make 72
+ * multiply-adds. Where x and y come from memory, these are too many streams at once, and the order
+ * of depthwise_template.h is better.
  *
  * Parameter: LANES. Provides: blocks_method.
  */
@@ -15,23 +15,23 @@
 #include "kernels/depthwise/depthwise_weights_template.h"
 
 enum {
-    CACHED_FLOATS = 2 << 20, /* of x and y, which are in the caches */
-    CONFLICT = 512,          /* pixels that far apart share the first-level cache's sets */
-    DEEP = 2,                /* rows of a block; BLOCK columns */
-    ROWS_SEEN = 5,           /* by a block, at most */
-    SIDE_VECTORS = 4         /* of channels, of an output at a side of the image */
+    CACHED_FLOATS = 2 << 20, /* of x and y: then they are in the caches */
+    CONFLICT = 512,          /* pixels this many floats apart share sets of the first-level cache */
+    DEEP = 2,                /* rows of a block; it has BLOCK columns */
+    ROWS_SEEN = 5,           /* the most rows of x that a block reads */
+    SIDE_VECTORS = 4         /* channel vectors at a time, at the left and right of the image */
 };
 
 typedef struct block_rows {
     const cn_conv_problem *s;
-    const float *x, *zeros; /* an image; a row, which stands for those outside */
+    const float *x, *zeros; /* an image; a row of zeros in place of rows outside it */
     const float *packed, *bias;
     cn_activation activation;
     float *y;     /* of the image */
-    int channels; /* so many of c: x, packed, bias and y begin at the first of them */
+    int channels; /* a part of c: x, packed, bias and y begin at its first channel */
 } block_rows;
 
-/* The taps of vector n of the channels are LINE floats apart, from here on. */
+/* The taps of channel vector n, which lie LINE floats apart. */
 INLINE const float *taps_at(const block_rows *t, int n)
 {
     const int plane = n / VECTORS, vector = n % VECTORS;
@@ -43,7 +43,7 @@ INLINE const float *block_row(const block_rows *t, int r)
     return r < 0 || r >= t->s->h ? t->zeros : t->x + (ptrdiff_t)r * t->s->w * t->s->c;
 }
 
-/* R x BLOCK outputs of a K x K kernel of stride S, whose columns are all inside. */
+/* R x BLOCK outputs of a K x K kernel of stride S, whose windows leave no row of x. */
 INLINE void sum_deep_block(const int K, const int S, const int R, const block_rows *t, int p, int q)
 {
     const cn_conv_problem *s = t->s;
@@ -88,7 +88,7 @@ INLINE void sum_deep_block(const int K, const int S, const int R, const block_ro
     }
 }
 
-/* V vectors of channels, from vector n on, of an output at a side: taps v0 <= v < v1 are inside. */
+/* V channel vectors, from vector n on, of an output at a side: taps v0 <= v < v1 are inside. */
 INLINE void sum_side(const int V, const block_rows *t, int p, int q, int v0, int v1, int n)
 {
     const cn_conv_problem *s = t->s;
@@ -125,8 +125,8 @@ static void sum_sides(const block_rows *t, int p, int q0, int q1)
     }
 }
 
-/* Columns q0 .. q1 - 1, at least BLOCK, of one or two rows from p on. The last block may compute
- * some again. */
+/* Columns q0 .. q1 - 1, at least BLOCK, of one or two rows from p on. The last block may overlap
+ * the one before it. */
 typedef void deep_function(const block_rows *t, int p, int rows, int q0, int q1);
 
 #define DEEP_BLOCKS(K, S)                                                                   \
@@ -148,7 +148,7 @@ static deep_function *deep_function_of(const cn_conv_problem *s)
     return s->sh == 1 ? deep_blocks_3x1 : s->sh == 2 ? deep_blocks_3x2 : NULL;
 }
 
-/* The outputs q0 <= q < q1 whose columns are all inside. */
+/* The outputs q0 <= q < q1 whose windows leave no row of x. */
 INLINE void inner_columns(const cn_conv_problem *s, int *q0, int *q1)
 {
     const int last = s->w + s->pl - s->fw;
@@ -158,10 +158,10 @@ INLINE void inner_columns(const cn_conv_problem *s, int *q0, int *q1)
 
 /* Divided into tasks: (image, band of rows, slice of channels). */
 typedef struct blocks_job {
-    block_rows rows; /* but for the image and the slice */
+    block_rows rows; /* without the image and the slice */
     const float *x;
     float *y;
-    int pairs, bands, slices; /* DEEP rows each; bands an image; slices a band */
+    int pairs, bands, slices; /* groups of DEEP rows, and bands, per image; slices per band */
 } blocks_job;
 
 static void blocks_task(void *argument, int task, int worker)

@@ -1,17 +1,17 @@
 /*
- * depthwise_template.h - a convolution of every channel by itself, forward and backward data;
- * vectors run over the channels.
+ * depthwise_template.h - depthwise convolution (every channel by itself), forward and backward
+ * data; vectors run over the channels.
  *
- *     y[i,p,q,k]  = b[k] + sum_{u,v} x[i, p sh + u dh - pt, q sw + v dw - pl, k] w[u,v,k]
- *     dx[i,r,s,k] = sum_{u,v : r = p sh + u dh - pt, s = q sw + v dw - pl} dy[i,p,q,k] w[u,v,k]
+ *     y[i,p,q,k]  = b[k] + sum_{u,v} x[i,r,s,k] w[u,v,k]
+ *     dx[i,r,s,k] = sum_{u,v} dy[i,p,q,k] w[u,v,k]
+ *     with          r = p sh + u d_h - pt,  s = q sw + v d_w - pl,  dilations d_h and d_w
  *
- * Without a sum over channels there is little to multiply, and the memory decides: each number of x
- * and y should cross it once, and in the order in which it lies. So a new row of x is read as a
- * whole, and copied into planes of 16 channels, with its zeros: there, neighbours lie side by side,
- * where in x they are n_C floats apart (and where that is a power of two, they would push each
- * other out of the cache). The planes are rings: a row takes the place of one that no window sees
- * any more, so that they stay in the second-level cache. Then plane by plane a row of y is
- * computed.
+ * Without a sum over channels there is little arithmetic, and memory bandwidth decides: each number
+ * of x and y should be transferred once, in memory order. So each row of x is read as a whole, and
+ * copied with its zeros into planes of 16 channels. In a plane neighbors are adjacent, where in x
+ * they lie n_C floats apart (and would evict each other from the cache where that is a power of
+ * two). Planes are ring buffers: a new row replaces one that no later window reads, so that they
+ * stay in the second-level cache. Then a row of y is computed, plane by plane.
  *
  * Parameter: LANES. Provides: depthwise, ring, forward and backward data.
  */
@@ -21,23 +21,23 @@
 #include "kernels/conv/direct_template.h"
 
 enum {
-    LINE = 16, /* channels of a plane: a line of the cache, which is written at once */
+    LINE = 16, /* channels of a plane: a cache line, which is written as a whole */
     VECTORS = LINE / LANES,
-    BLOCK = LANES == 16 ? 8 : 4, /* neighbours whose sums are in registers */
-    MOST_TAPS = 9                /* sums of taps in registers; their addresses are, too */
+    BLOCK = LANES == 16 ? 8 : 4, /* neighboring outputs whose sums are in registers */
+    MOST_TAPS = 9                /* taps whose sums, and addresses, are in registers */
 };
 
 /* ---- rows in a ring */
 
 typedef struct ring_shape {
-    int h, w, c;       /* of the tensor that rows are taken from */
+    int h, w, c;       /* of the tensor that rows are copied from */
     int left, columns; /* zeros before a row's copy; its length with all zeros */
-    int slots;         /* rows of the ring: those that a window sees */
+    int slots;         /* rows of the ring: those that a window reads */
     int planes;
     ptrdiff_t row, plane; /* floats */
 } ring_shape;
 
-/* Finds the rest. */
+/* Computes the other members. */
 static void finish_ring(ring_shape *g)
 {
     g->planes = div_ceil(g->c, LINE);
@@ -54,15 +54,15 @@ typedef struct ring {
     const ring_shape *g;
     const float *image;
     float *planes;
-    int first, end; /* planes that are used */
-    int next;       /* no row from here on has been copied */
+    int first, end; /* the planes in use */
+    int next;       /* the first row not yet copied */
 } ring;
 
-/* n pixels of c channels, planes first .. end - 1 of them, into planes `plane` floats apart. Behind
- * the last channel a plane takes what follows it in memory, and zeros where nothing of x does: the
- * results there are not used. */
-static void deal_pixels(const float *from, int n, int c, int first, int end, float *to,
-                        ptrdiff_t plane)
+/* Splits n pixels of c channels into planes first .. end - 1, which lie `plane` floats apart. After
+ * the last channel a plane holds what follows in memory, or zeros at the end of x: results there
+ * are not used. */
+static void split_pixels(const float *from, int n, int c, int first, int end, float *to,
+                         ptrdiff_t plane)
 {
     for (int q = 0; q < n; q++, from += c, to += LINE) {
         const int whole = q == n - 1 ? min(end, c / LINE) : end;
@@ -78,8 +78,8 @@ static void deal_pixels(const float *from, int n, int c, int first, int end, flo
     }
 }
 
-/* Copies what is missing of the rows first <= r < end. They are asked for in rising order. */
-static void bring_rows(ring *z, int first, int end)
+/* Copies those of the rows first <= r < end that the ring does not hold yet; calls go upwards. */
+static void load_rows(ring *z, int first, int end)
 {
     const ring_shape *g = z->g;
     const int inside = min(g->w, g->columns - g->left);
@@ -91,39 +91,38 @@ static void bring_rows(ring *z, int first, int end)
             memset(row, 0, zeros * sizeof *row);
             memset(row + zeros + copied, 0, ((size_t)g->row - zeros - copied) * sizeof *row);
         }
-        deal_pixels(z->image + (ptrdiff_t)r * g->w * g->c, inside, g->c, z->first, z->end,
-                    to + zeros, g->plane);
+        split_pixels(z->image + (ptrdiff_t)r * g->w * g->c, inside, g->c, z->first, z->end,
+                     to + zeros, g->plane);
     }
     z->next = max(z->next, end);
 }
 
-/* The row that the ring takes next: the loops fetch it while they compute. */
+/* The row that will be copied next: the loops prefetch it while they compute. */
 INLINE const float *next_row(const ring *z)
 {
     return z->image + (ptrdiff_t)z->next * z->g->w * z->g->c;
 }
 
-/* ---- forward and backward data: sums of a few neighbours in registers, while taps walk by */
+/* ---- forward and backward data: sums of a few neighbors in registers, over all taps */
 
 /* One row of outputs, of one plane. */
 typedef struct row_sums {
     const float *x;        /* slot 0, tap 0 of the first output */
     const float *w, *bias; /* bias NULL: none */
     float *y;
-    int slot, slots, slot_step; /* of the first kernel row, and from one to the next */
+    int slot, slots, slot_step; /* the first kernel row's; of the ring; from one row to the next */
     int rows, taps;             /* kernel rows, and taps of each */
     int gap, step;              /* columns from a tap to the next, and from an output to the next */
     int count, channels;        /* outputs; channels that exist, of 16 */
     ptrdiff_t row;              /* floats of a slot */
     ptrdiff_t w_row, w_tap, y_out;
     cn_activation activation;
-    const float
-        *prefetch; /* what the ring will take next, as many lines as outputs; and y's next */
+    const float *prefetch; /* what will be copied next, one line per output; y's next row, too */
     ptrdiff_t y_row;
 } row_sums;
 
-/* Vectors j .. j + V - 1 of BLOCK outputs from q on. TAPS and STEP: 0 where they are not known, and
- * else there is no gap. */
+/* Vectors j .. j + V - 1 of BLOCK outputs from q on. TAPS and STEP are 0 where they are not
+ * constant; where they are, there is no gap between taps. */
 INLINE void sum_block(const int V, const int TAPS, const int STEP, const row_sums *s, int q, int j,
                       float *out, ptrdiff_t out_step)
 {
@@ -184,8 +183,8 @@ INLINE void sum_block(const int V, const int TAPS, const int STEP, const row_sum
     }
 }
 
-/* A row in blocks. The last one may reach further than the row: the copies have zeros there. What
- * y has no place for goes into `spare` first. */
+/* A row in blocks. The last one may reach past the row, where the copies hold zeros. A block that
+ * does not fit y goes through `spare`. */
 INLINE void sum_row(const int V, const int TAPS, const int STEP, const row_sums *job)
 {
     const row_sums s = *job;
@@ -208,7 +207,7 @@ INLINE void sum_row(const int V, const int TAPS, const int STEP, const row_sums 
 
 typedef void sums_function(const row_sums *s);
 
-/* With AVX2 the sums of 2 vectors, and 3 of their taps, fill the registers. */
+/* With AVX2 the sums of 2 vectors and 3 of their taps fill the registers. */
 #define SUMS(TAPS, STEP)                                               \
     static void sum_row_##TAPS##x##STEP(const row_sums *s)             \
     {                                                                  \
@@ -234,7 +233,7 @@ static sums_function *sums_of(const row_sums *s)
     return found ? found : sum_row_0x0;
 }
 
-/* ---- the weights: a plane's taps side by side, zeros behind the last channel */
+/* ---- the weights: the taps of a plane one after the other, zeros after the last channel */
 
 static size_t packed_taps(const cn_conv_problem *s)
 {
@@ -257,9 +256,9 @@ typedef struct depthwise {
     const float *in, *dy, *packed, *bias; /* in: x, or backward data's dy */
     float *out;                           /* y or dx */
     cn_activation activation;
-    int band, bands; /* rows of `out` a task, and tasks an image */
-    int parts;       /* backward weights: of the rows of all images */
-    int partitions;  /* parts of the planes that are dealt out */
+    int band, bands; /* rows of `out` per task; bands per image */
+    int parts;       /* backward weights: parts of the rows of all images */
+    int partitions;  /* of the planes */
     float *scratch, *tap_sums;
 } depthwise;
 
@@ -269,7 +268,7 @@ INLINE int partition_begin(const depthwise *f, int partition)
     return partition * f->g.planes / f->partitions;
 }
 
-/* Bands and partitions, so that there is work for all threads. */
+/* Divides the work into bands and partitions, so that there are tasks for all threads. */
 static void divide_depthwise(depthwise *f, int rows, const cn_pool *pool)
 {
     const int threads = cn_pool_threads(pool), wanted = threads > 1 ? TASKS * threads : 1;
@@ -281,7 +280,7 @@ static void divide_depthwise(depthwise *f, int rows, const cn_pool *pool)
 
 /* ---- forward */
 
-/* Rows of the image that kernel rows u0 <= u < u1 of output row p look at. */
+/* The kernel rows u0 <= u < u1 that lie inside the image for output row p. */
 INLINE void rows_inside(const depthwise *f, int p, int *u0, int *u1)
 {
     const int top = p * f->s->sh - f->s->pt;
@@ -311,7 +310,7 @@ static void forward_row(const depthwise *f, ring *z, int p, float *y)
     int u0, u1;
     rows_inside(f, p, &u0, &u1);
     const int top = p * s->sh - s->pt, rows = max(0, u1 - u0);
-    if (rows > 0) bring_rows(z, max(0, top), top + (u1 - 1) * f->s->dilation_h + 1);
+    if (rows > 0) load_rows(z, max(0, top), top + (u1 - 1) * f->s->dilation_h + 1);
     row_sums row = {.slot = rows > 0 ? (top + u0 * f->s->dilation_h) % g->slots : 0,
                     .slots = g->slots,
                     .slot_step = f->s->dilation_h,
@@ -379,14 +378,14 @@ static void depthwise_forward(const cn_conv_pass *pass, const cn_conv_args *a)
 /* ---- backward data */
 
 /*
- * Along one axis element r of dx is reached by the taps u with r + before = p stride + u dilation
- * for some p. With g the greatest common divisor of stride and dilation, these are every
- * (stride / g)-th tap, and p goes down by dilation / g from one to the next. So a row of dx is a
- * few sums, one for each column modulo the stride, over a part of the taps.
+ * Along one axis, tap u reaches element r of dx if r + before = p stride + u dilation for some p.
+ * With g the greatest common divisor of stride and dilation, every (stride / g)-th tap does, and p
+ * decreases by dilation / g from one such tap to the next. So a row of dx is a few sums over a part
+ * of the taps, one for each column modulo the stride.
  */
 typedef struct reach {
-    int tap, tap_step; /* the last tap, and how much less the one before it is */
-    int place, step;   /* its p, the lowest, and how much more the one before it has */
+    int tap, tap_step; /* the last tap; from it downwards to the one before it */
+    int p, step;       /* its p, the lowest; upwards to that of the tap before it */
     int count;
 } reach;
 
@@ -405,7 +404,7 @@ static reach reach_of(int r, int before, int kernel, int stride, int dilation, i
     count = min(count, highest / step + 1);
     return (reach){.tap = first + (count - 1) * tap_step,
                    .tap_step = tap_step,
-                   .place = highest - (count - 1) * step,
+                   .p = highest - (count - 1) * step,
                    .step = step,
                    .count = max(0, count - skipped)};
 }
@@ -416,12 +415,12 @@ INLINE int columns_like(const cn_conv_problem *s, int column)
     return (s->w - 1 - column) / s->sw + 1;
 }
 
-/* The taps that reach them: zeros around dy make all of them one like the other. */
+/* The taps that reach them, the same ones for all, thanks to the zeros around dy. */
 static reach columns_reach(const cn_conv_problem *s, int column)
 {
     const int reaches = (s->fw - 1) * s->dilation_w; /* no q lies further out than this many */
     reach f = reach_of(column + reaches * s->sw, s->pl, s->fw, s->sw, s->dilation_w, INT32_MAX);
-    f.place -= reaches;
+    f.p -= reaches;
     return f;
 }
 
@@ -432,9 +431,9 @@ static depthwise data_of(const cn_conv_problem *s)
     for (int t = 0; t < min(s->sw, s->w); t++) {
         const reach h = columns_reach(s, t);
         if (h.count == 0) continue;
-        low = min(low, h.place);
-        high = max(high, h.place + (h.count - 1) * h.step +
-                             div_ceil(columns_like(s, t), BLOCK) * BLOCK - 1);
+        low = min(low, h.p);
+        high = max(high,
+                   h.p + (h.count - 1) * h.step + div_ceil(columns_like(s, t), BLOCK) * BLOCK - 1);
     }
     f.g = (ring_shape){.h = s->oh,
                        .w = s->ow,
@@ -452,12 +451,12 @@ static void data_row(const depthwise *f, ring *z, int r, float *dx)
     const ring_shape *g = &f->g;
     const reach v = reach_of(r, s->pt, s->fh, s->sh, f->s->dilation_h, s->oh);
     const int below =
-        r + s->pt - (s->fh - 1) * f->s->dilation_h; /* the lowest p that may reach r, times sh */
+        r + s->pt - (s->fh - 1) * f->s->dilation_h; /* sh times the lowest p that may reach r */
     if (v.count > 0)
-        bring_rows(z, below > 0 ? div_ceil(below, s->sh) : 0, v.place + (v.count - 1) * v.step + 1);
+        load_rows(z, below > 0 ? div_ceil(below, s->sh) : 0, v.p + (v.count - 1) * v.step + 1);
     for (int t = 0; t < min(s->sw, s->w); t++) {
         const reach h = columns_reach(s, t);
-        row_sums row = {.slot = v.place % g->slots,
+        row_sums row = {.slot = v.p % g->slots,
                         .slots = g->slots,
                         .slot_step = v.step,
                         .rows = h.count > 0 ? v.count : 0,
@@ -473,7 +472,7 @@ static void data_row(const depthwise *f, ring *z, int r, float *dx)
         sums_function *const sum = sums_of(&row);
         for (int k = z->first; k < z->end; k++) {
             row.channels = min(LINE, s->oc - k * LINE);
-            row.x = z->planes + k * g->plane + (ptrdiff_t)(g->left + h.place) * LINE;
+            row.x = z->planes + k * g->plane + (ptrdiff_t)(g->left + h.p) * LINE;
             row.w = f->packed + (((ptrdiff_t)k * s->fh + v.tap) * s->fw + h.tap) * LINE;
             row.y = dx + (ptrdiff_t)t * s->oc + k * LINE;
             row.prefetch = next_row(z) + (ptrdiff_t)(k - z->first) * row.count * LINE;

@@ -1,11 +1,11 @@
 /*
- * depthwise_weights_template.h - backward weights of a convolution of every channel by itself.
+ * depthwise_weights_template.h - depthwise convolution, backward weights.
  *
- *     dw[u,v,k] += sum_{i,p,q} x[i, p sh + u dh - pt, q sw + v dw - pl, k] dy[i,p,q,k]
+ *     dw[u,v,k] += sum_{i,p,q} x[i, p sh + u d_h - pt, q sw + v d_w - pl, k] dy[i,p,q,k]
  *     db[k]     += sum_{i,p,q} dy[i,p,q,k]
  *
- * Forward's rings of x, and a row of dy in planes like theirs. Some taps' sums are in registers,
- * while a row of outputs walks by.
+ * with dilations d_h and d_w. Reads x from forward's rings, and a row of dy from planes like
+ * theirs. The sums of up to 9 taps stay in registers over a row of outputs.
  *
  * Parameter: LANES. Provides: backward weights; rings_method.
  */
@@ -14,8 +14,9 @@
 
 #include "kernels/depthwise/depthwise_template.h"
 
-/* dw is small, and every output gives to all of it. So the rows of all images are cut into parts,
- * as many as the shape says, each with sums of its own, which are then added in their order. */
+/* dw is small, and every output contributes to all of it. So the rows of all images are divided
+ * into parts, whose number depends on the shape alone. Each has its own sums, which are then added
+ * in order. */
 enum { MOST_PARTS = 32, PART_OUTPUTS = 256 };
 
 static int gradient_parts(const cn_conv_problem *s)
@@ -39,11 +40,11 @@ static size_t part_floats(const depthwise *f)
 /* Some taps, of one row of outputs: dw[t] += sum_q x[t][q] dy[q], db += sum_q dy[q]. */
 typedef struct tap_sums {
     const float *x[MOST_TAPS], *dy; /* in plane 0 */
-    float *dw[MOST_TAPS], *db;      /* db NULL: other taps saw to it */
+    float *dw[MOST_TAPS], *db;      /* db NULL: other taps have summed it */
     int count, step;                /* outputs; columns from one to the next */
     int first, end;                 /* planes */
     ptrdiff_t x_plane, dy_plane;    /* floats */
-    const float *prefetch[2];       /* rows that will be copied next: as many lines */
+    const float *prefetch[2];       /* the rows that will be copied next */
 } tap_sums;
 
 INLINE void sum_taps(const int N, const tap_sums *s)
@@ -106,7 +107,7 @@ static void taps_row(const depthwise *f, ring *z, int p, const float *dy, const 
     rows_inside(f, p, &u0, &u1);
     const int count = max(0, u1 - u0) * s->fw, top = p * s->sh - s->pt;
     const int groups = max(1, tiles_of(count, MOST_TAPS));
-    if (count > 0) bring_rows(z, max(0, top), top + (u1 - 1) * s->dilation_h + 1);
+    if (count > 0) load_rows(z, max(0, top), top + (u1 - 1) * s->dilation_h + 1);
     tap_sums job = {.dy = dy,
                     .db = part_sums + (ptrdiff_t)s->fh * s->fw * sums_pitch(f),
                     .count = s->ow,
@@ -154,8 +155,8 @@ static void depthwise_weights_task(void *argument, int task, int worker)
         const int p = (int)(r % s->oh);
         if (p == 0) z.next = 0;
         z.image = f->in + (ptrdiff_t)(r / s->oh) * s->h * s->w * s->oc;
-        deal_pixels(f->dy + r * s->ow * s->oc, s->ow, s->oc, z.first, z.end, dy,
-                    (ptrdiff_t)s->ow * LINE);
+        split_pixels(f->dy + r * s->ow * s->oc, s->ow, s->oc, z.first, z.end, dy,
+                     (ptrdiff_t)s->ow * LINE);
         taps_row(f, &z, p, dy, f->dy + (r + 1) * s->ow * s->oc, part_sums);
     }
 }

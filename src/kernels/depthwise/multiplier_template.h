@@ -1,6 +1,6 @@
 /*
- * multiplier_template.h - several outputs per channel (a depth multiplier): the depthwise
- * convolution of channels that are repeated.
+ * multiplier_template.h - several outputs per channel (a depth multiplier): a depthwise convolution
+ * of repeated channels.
  *
  * Parameter: LANES. Provides: multiplier_method.
  */

@@ -1,12 +1,12 @@
 /*
  * activation_template.h - the element-wise functions and their derivatives, and the table of them.
  *
- * Each takes n elements: y = f(x), and dx = dy f'(x), found from the output y where that tells it,
- * else from the input x (in `from`). Outputs may be the very array that an input is. At an infinity
- * a function and its derivative are their limits; a NaN stays one.
+ * Over n elements: y = f(x), and dx = dy f'(x), computed from the output y where that determines
+ * f'(x), else from the input x (in `from`). An output may be the same array as an input. At an
+ * infinity a function and its derivative are their limits; a NaN stays NaN.
  *
  * The first ones are plain loops that compilers vectorize; the others are functions of vectors,
- * which `map` and `map_backward` take along an array.
+ * which `map` and `map_backward` apply to arrays.
  *
  * Parameter: LANES. Provides: elementwise.
  */
@@ -375,7 +375,7 @@ static void clip_backward(size_t n, const cn_activation *a, const float *y, cons
     map_backward(n, a, y, dy, dx, clip_derivative);
 }
 
-/* The parameter is not 0 where the tanh form is asked for. */
+/* A parameter that is not 0 selects the tanh form. */
 static void gelu(size_t n, const cn_activation *a, const float *x, float *y)
 {
     (a->parameter == 0 ? gelu_exact : gelu_tanh)(n, a, x, y);

@@ -1,7 +1,9 @@
 /*
  * element_template.h - the exponential, softmax, sums and multiples.
  *
- * Plain loops that compilers vectorise. Outputs may be the very array that an input is.
+ * Plain loops that compilers vectorize. An output may be the same array as an input.
+ *
+ * Parameter: LANES. Provides: exp_lane, multiply_add, softmax, softmax_backward, sum, scale, add.
  */
 #ifndef CN_ELEMENT_TEMPLATE_H
 #define CN_ELEMENT_TEMPLATE_H
@@ -38,7 +40,7 @@ INLINE float exp_lane(float x)
     return x < -87.0f ? 0.0f : e * power;
 }
 
-/* 12 independent sums hide the latency of two multiply-add tasks, and fit 16 registers. */
+/* 12 independent sums hide the latency of two multiply-add units, and fit 16 registers. */
 static double multiply_add(size_t steps)
 {
     vf sum[12];

@@ -6,10 +6,10 @@
 
 #include <stddef.h>
 
-/* A function of one element, over n of them; outputs may alias inputs. An instruction set's table
- * has that of the activation a in row a.kind, and ends in a name NULL. */
+/* An element-wise function, over n elements; outputs may alias inputs. The table of an instruction
+ * set has that of activation a in row a.kind, and ends in a name NULL. */
 typedef struct cn_elementwise {
-    const char *name; /* of its layer's type; "clip" serves several */
+    const char *name; /* of its layer's type; several types use "clip" */
     void (*forward)(size_t n, const cn_activation *a, const float *x, float *y);
     /* dx = dy f'(x), found from the output y, or, as the layer's type says, from the input x. */
     void (*backward)(size_t n, const cn_activation *a, const float *from, const float *dy,

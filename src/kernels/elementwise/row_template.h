@@ -26,8 +26,8 @@ static void add_scaled(int n, float factor, const float *x, float *y)
 
 /*
  * Element i is kept where the upper 24 bits of hash(key, i) are at least `limit`. The hash is
- * lowbias32 (Wellons 2018) of i + key[0], whose middle takes key[1] in, so that keys near to each
- * other do not shift the same pattern. A multiplication, not a choice: a NaN stays one.
+ * lowbias32 (Wellons 2018) of i + key[0], with key[1] mixed in half way, so that similar keys do
+ * not give shifted copies of one pattern. A multiplication, not a selection: a NaN stays NaN.
  */
 INLINE vf dropout_factor(vu at, const uint32_t key[2], int limit, float scale)
 {

@@ -1,5 +1,5 @@
 /*
- * optimizer_template.h - the steps of the optimizers.
+ * optimizer_template.h - the steps of the optimizers: optimizer_kernels.h has their formulas.
  *
  * Parameter: LANES. Provides: optimizer_kernels.
  */
@@ -30,7 +30,7 @@ static double sum_squares(size_t n, const float *x)
     return sum;
 }
 
-/* What an optimiser follows: the gradient, scaled, clipped (a NaN stays one) and decayed. */
+/* The gradient, scaled, clipped (a NaN stays NaN) and with weight decay. */
 INLINE float direction(const cn_update *u, float g, float w)
 {
     const float limit = u->limit;

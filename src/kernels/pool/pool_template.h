@@ -1,7 +1,7 @@
 /*
  * pool_template.h - maximum and average over windows; vectors run over the channels.
  *
- *     y[i,p,q,c] = max or mean over the window's elements inside the image of x[i, r, s, c]
+ *     y[i,p,q,c] = max or mean of x[i,r,s,c] over the pixels (r, s) of window (p, q)
  *
  * Parameter: LANES. Provides: pool_kernels.
  */
@@ -11,8 +11,7 @@
 #include "kernels/pool/pool_kernels.h"
 #include "kernels/tile/vector_template.h"
 
-/* The part of window (p, q) that lies inside the image: rows r0 <= r < r1, columns s0 <= s < s1.
- */
+/* The part of window (p, q) inside the image: rows r0 <= r < r1, columns s0 <= s < s1. */
 typedef struct inside {
     int r0, r1, s0, s1;
 } inside;
@@ -41,7 +40,8 @@ INLINE int next_block(int c, int channels)
     return next >= channels ? channels : min(next, max(channels - LANES, c + 1));
 }
 
-/* Writes a pixel's block: whole where it ends inside [p, end), else its `channels` alone. */
+/* Writes a block of a pixel: as a whole vector where that ends before `end`, else `channels` only.
+ */
 INLINE void store_block(float *p, vf v, int channels, const float *end)
 {
     if (p + LANES <= end)
@@ -57,8 +57,7 @@ typedef struct pooling {
     bool ties;
 } pooling;
 
-/* What a window is reduced to: `rows` x `columns` pixels from x on, `row` and `pixel` floats apart.
- */
+/* Reduces a window of `rows` x `columns` pixels from x on, `row` and `pixel` floats apart. */
 typedef vf reduction(const float *x, int rows, int columns, ptrdiff_t row, ptrdiff_t pixel);
 
 INLINE vf window_maximum(const float *x, int rows, int columns, ptrdiff_t row, ptrdiff_t pixel)
@@ -81,7 +80,7 @@ INLINE vf window_mean(const float *x, int rows, int columns, ptrdiff_t row, ptrd
     return sum / (float)(rows * columns);
 }
 
-/* One image forward. The commonest window has its own copy, unrolled. */
+/* One image, forward. The most common window, 2 x 2, has an unrolled copy. */
 INLINE void pool_image(const pooling *job, int image, reduction *reduce)
 {
     const cn_conv_problem *s = job->s;
@@ -145,8 +144,8 @@ INLINE vi own_lanes(int c, int from, int channels)
     return first_lanes(channels - c) & ~first_lanes(from - c);
 }
 
-/* dx += dy where x is the window's maximum: at the first such element, or with ties at all. Where
- * the maximum is a NaN, the NaNs are it. Row p of any windows. */
+/* Row p of arbitrary windows: dx += dy where x is the window's maximum, at the first such element
+ * or, with ties, at all. Where the maximum is NaN, the NaNs count as maxima. */
 static void max_windows_backward(const pooling *job, const float *x, const float *y,
                                  const float *dy, float *dx, int p, const float *end)
 {
@@ -175,8 +174,8 @@ static bool windows_tile(const cn_conv_problem *s)
            s->w == s->ow * s->fw;
 }
 
-/* Row p of such windows. A block writes past its pixel what the next pixel's overwrites; the last
- * of a row of dx does not. */
+/* A row of such windows. What a block writes past its pixel, that of the next pixel overwrites; the
+ * last block of a row writes exactly. */
 INLINE void max_row_backward(const pooling *job, const float *x, const float *y, const float *dy,
                              float *dx, const int rows, const int columns)
 {

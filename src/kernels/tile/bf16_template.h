@@ -2,13 +2,13 @@
  * bf16_template.h - products of bfloat16, which is the upper half of a float: all of its exponent,
  * and 8 of the 24 bits of its significand.
  *
- * Numbers lie in memory as floats. Those that are multiplied are rounded when they are copied for
- * it, and two that follow each other in a sum become a *pair*, which takes the place of a float:
+ * Arrays hold floats. Operands are rounded when they are copied for a product, and two that follow
+ * each other in a sum form a *pair*, which takes the space of a float:
  *
  *     sum over k < K of a[k] b[k] = sum over h of a[2 h] b[2 h] + a[2 h + 1] b[2 h + 1]
  *
- * where an odd K is filled up with a zero. So all that moves floats about moves pairs just as well,
- * and half as many; only the multiplication has to know. The sums are floats.
+ * with a zero appended where K is odd. So code that moves floats moves pairs as well, and half as
+ * many; only the multiplication differs. The sums are floats.
  *
  * Parameter: LANES. Provides: pairs of bf16, their products (dot_pairs), weights as pairs.
  */
@@ -27,7 +27,7 @@
 
 typedef uint16_t vh __attribute__((vector_size(LANES * 2), aligned(2), may_alias));
 
-/* The nearest bf16 to v, a tie to the even one, a NaN for a NaN, in the lower half of each lane. */
+/* v rounded to the nearest bf16, ties to even, NaN to NaN, in the lower half of each lane. */
 INLINE vu round_to_bf16(vf v)
 {
     const vu bits = (vu)v, odd = bits >> 16 & 1, quiet = bits | 0x400000;
@@ -47,7 +47,7 @@ INLINE void store_pair(float *p, float first, float second)
     memcpy(p, &one, sizeof one);
 }
 
-/* The pair at p in all lanes: not arithmetic, for its bits are no float's. */
+/* The pair at p in all lanes, without float arithmetic: its bits are not those of a float. */
 INLINE vf broadcast_pair(const float *p)
 {
     uint32_t pair;
@@ -55,9 +55,9 @@ INLINE vf broadcast_pair(const float *p)
     return (vf)((vu){0} | pair);
 }
 
-/* sum + a[1] b[1] + a[0] b[0]. The products are exact: to fuse them changes nothing. The
- * instruction takes numbers below 2^-126 for zeros. It is part of AVX-512's kernels: who runs them
- * with bf16 asks cn_kernels_with_bf16. */
+/* sum + a[1] b[1] + a[0] b[0]. The products are exact, so fusing them changes nothing. The
+ * instruction treats numbers below 2^-126 as zeros. The AVX-512 kernels contain it:
+ * cn_kernels_with_bf16 checks that the processor supports it. */
 INLINE vf dot_pairs(vf sum, vf a, vf b)
 {
 #if BF16_INSTRUCTION
@@ -74,7 +74,7 @@ INLINE int pairs_of(int n)
     return (n + 1) / 2;
 }
 
-/* n neighbours as pairs of neighbours. */
+/* n neighbors as pairs of neighbors. */
 INLINE void pair_run(const float *from, int n, float *to)
 {
     int j = 0;
@@ -83,7 +83,7 @@ INLINE void pair_run(const float *from, int n, float *to)
     for (; j < n; j += 2) store_pair(to + j / 2, from[j], j + 1 < n ? from[j + 1] : 0);
 }
 
-/* Pixels of n channels, each as pairs_of(n) pairs of neighbouring channels. */
+/* Pixels of n channels, each as pairs_of(n) pairs of neighboring channels. */
 static void pair_pixels(const float *from, ptrdiff_t pixels, int n, float *to)
 {
     if (n % 2 == 0 && pixels * n <= INT32_MAX) {
@@ -93,7 +93,7 @@ static void pair_pixels(const float *from, ptrdiff_t pixels, int n, float *to)
     for (ptrdiff_t p = 0; p < pixels; p++) pair_run(from + p * n, n, to + p * pairs_of(n));
 }
 
-/* Two rows of n numbers as a row of n pairs; b NULL is zeros. */
+/* Two rows of n numbers as a row of n pairs; b NULL stands for zeros. */
 static void pair_rows(const float *a, const float *b, int n, float *to)
 {
     int j = 0;
@@ -104,7 +104,7 @@ static void pair_rows(const float *a, const float *b, int n, float *to)
 
 /* ---- weights, as pairs in memory */
 
-enum { PAIRED_ROWS = 64 }; /* of the result, that a task makes */
+enum { PAIRED_ROWS = 64 }; /* rows of the result per task */
 
 static size_t paired_weights(int fh, int fw, int c, int oc)
 {

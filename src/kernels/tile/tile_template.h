@@ -1,18 +1,18 @@
 /*
- * tile_template.h - the one inner loop of convolutions and dense layers, in all three directions.
+ * tile_template.h - the inner loop of convolutions and dense layers, in all three passes.
  *
  *     C[i][j] (+)= bias[j] + sum over n < N, t < T, k < K of
  *                  A[n an + t at + (i, k)] B[n bn + t bt + k ldb + j]
  *
- * for i < MR rows and j < NV vectors of LANES columns. (i, k) is i lda + k, or with TA (A
- * transposed) i + k lda; without it B's rows lie end to end, ldb = NV LANES. The MR NV sums stay in
- * registers: each step loads NV vectors of B and spreads MR scalars of A, for MR NV multiply-adds.
- * With PAIRS A and B hold pairs of bf16.
+ * for i < MR rows and j < NV LANES columns, that is NV vectors. (i, k) is i lda + k, or with TA (A
+ * transposed) i + k lda; without TA the rows of B are contiguous, ldb = NV LANES. The MR NV sums
+ * stay in registers: each step loads NV vectors of B and broadcasts MR scalars of A, for MR NV
+ * multiply-adds. With PAIRS A and B hold pairs of bf16.
  *
- * use               A                 n        t           k             B
- * forward           rows of x                  kernel row  (v, channel)  packed weights
- * backward data     rows of dy                 kernel row  (v, channel)  flipped weights
- * backward weights  rows of x, TA     image  image row   pixel         a panel of dy
+ *     use               A               n      t           k             B
+ *     forward           rows of x       -      kernel row  (v, channel)  packed weights
+ *     backward data     rows of dy      -      kernel row  (v, channel)  flipped weights
+ *     backward weights  rows of x, TA   image  image row   pixel         a panel of dy
  *
  * Parameter: LANES. Provides: tile, run_rows, run_row, prefetch_panel.
  */
@@ -21,8 +21,8 @@
 
 #include "kernels/tile/bf16_template.h"
 
-/* How many sums fit the registers: 32 of them with AVX-512, else 16. One is left for the spread
- * scalar, NV for B. Without vectors fewer rows, and less code. */
+/* As many rows as fit the registers: 32 with AVX-512, else 16, of which one holds the broadcast
+ * scalar and NV hold B. The portable kernels have fewer rows, and less code. */
 #if LANES == 16
 #define TILE_ROWS_2 12
 #define TILE_ROWS_1 12
@@ -40,18 +40,18 @@ typedef struct tile {
     float *c;
     int N, T, K; /* N is 1 without TA */
     ptrdiff_t an, at, lda, bn, bt, ldb, ldc;
-    const float *bias; /* NV vectors, or NULL */
-    int columns;       /* of C that exist, at most NV LANES: what lies beyond is not written */
-    ptrdiff_t spare;   /* floats behind C's last row that will be written later, or are nobody's */
-    const float *next_panel; /* that is read when these tiles are done: see prefetch_panel */
+    const float *bias;       /* NV vectors, or NULL */
+    int columns;             /* of C, at most NV LANES: nothing beyond them is written */
+    ptrdiff_t spare;         /* floats after C's last row that may be overwritten */
+    const float *next_panel; /* prefetched while these tiles run: see prefetch_panel */
     int prefetch_stride;
     bool accumulate;
     cn_activation activation; /* of C, NONE or CLIP */
     bool pairs;               /* A and B are of pairs */
 } tile;
 
-/* A tile of C from its sums, [rows][width], where there is more to do than to store them. Out of
- * line: the tiles stay small. */
+/* Writes a tile of C from its sums, [rows][width], where they are not simply stored. Not inlined,
+ * to keep the tiles small. */
 static __attribute__((noinline)) void finish_tile(const tile *job, const float *sums, int rows,
                                                   int width, float *c)
 {
@@ -69,7 +69,7 @@ static __attribute__((noinline)) void finish_tile(const tile *job, const float *
     }
 }
 
-/* sum + *e b, of numbers or of pairs. */
+/* sum + *e b, of floats or of pairs. */
 INLINE vf add_one(const bool PAIRS, vf sum, const float *e, vf b)
 {
     if (PAIRS) return dot_pairs(sum, broadcast_pair(e), b);
@@ -77,23 +77,23 @@ INLINE vf add_one(const bool PAIRS, vf sum, const float *e, vf b)
 }
 
 /*
- * The sum over k < steps. STEPS of them are written out, so that few instructions are anything else
- * than loads, spreads and multiply-adds. For the same reason there are pointers to every third row
- * of A: what is added to them, once or twice lda and a constant, is part of a load. They also ask
- * for what is next: of A, where its rows lie end to end, the next tile's; and lines from
- * *next_panel on, `prefetch_stride` floats apart.
+ * The sum over k < steps. STEPS steps are unrolled, so that nearly all instructions are loads,
+ * broadcasts and multiply-adds. For the same reason there is a pointer to every third row of A: the
+ * offsets, lda or 2 lda and a constant, are part of the load instruction. The loop also prefetches:
+ * of A, the next tile's rows, where rows are contiguous; and lines from *next_panel on,
+ * `prefetch_stride` floats apart.
  */
 enum {
     STEPS = 8,
     STEPS_TA = 4,                            /* with A transposed */
-    PREFETCH_INTERVAL = LANES == 16 ? 1 : 4, /* steps to a line from *next_panel on */
+    PREFETCH_INTERVAL = LANES == 16 ? 1 : 4, /* steps per line prefetched from *next_panel */
     FLOATS_PER_LINE = 16,
     ROW_POINTERS = (TILE_ROWS_1 + 2) / 3,
 };
 
-/* With AVX2. Tiles of 16 lanes multiply twice as much a step, and pairs take several
+/* Only with AVX2: tiles of 16 lanes do twice the arithmetic per step, and pairs take several
  * instructions. */
-INLINE bool worth_steps(const bool PAIRS)
+INLINE bool unrolling_pays(const bool PAIRS)
 {
     return LANES == 8 && !PAIRS;
 }
@@ -113,7 +113,7 @@ INLINE void sum_step(const int MR, const int NV, const bool TA, const bool PAIRS
     }
 }
 
-/* COUNT steps, which leave `a` behind them. */
+/* COUNT steps; moves `a` past them. */
 INLINE void sum_steps(const int COUNT, const int MR, const int NV, const bool PAIRS,
                       vf acc[TILE_ROWS_1][2], const float **a, ptrdiff_t lda, const float *b)
 {
@@ -133,7 +133,7 @@ INLINE void sum_run(const int MR, const int NV, const bool PAIRS, vf acc[TILE_RO
     int k = 0;
     UNROLL
     for (int g = 0; g < ROW_POINTERS; g++) a[g] = opaque_pointer(top + 3 * g * lda);
-    if (worth_steps(PAIRS)) {
+    if (unrolling_pays(PAIRS)) {
         for (; k + STEPS <= steps; k += STEPS, b += STEPS * line, next += next_step) {
             UNROLL
             for (int i = 0; i < MR * STEPS; i += FLOATS_PER_LINE) prefetch(next + i);
@@ -155,12 +155,12 @@ INLINE void sum_run(const int MR, const int NV, const bool PAIRS, vf acc[TILE_RO
     }
 }
 
-/* The same with A transposed: a step's numbers are neighbours, and rows of B anywhere. */
+/* The same with A transposed: the numbers of a step are contiguous, and rows of B lie ldb apart. */
 INLINE void sum_run_ta(const int MR, const int NV, const bool PAIRS, vf acc[TILE_ROWS_1][2],
                        int steps, const float *a, ptrdiff_t lda, const float *b, ptrdiff_t ldb)
 {
     int k = 0;
-    for (; worth_steps(PAIRS) && k + STEPS_TA <= steps; k += STEPS_TA) {
+    for (; unrolling_pays(PAIRS) && k + STEPS_TA <= steps; k += STEPS_TA) {
         UNROLL
         for (int s = 0; s < STEPS_TA; s++) {
             sum_step(MR, NV, true, PAIRS, acc, &a, lda, b, 0);
@@ -180,12 +180,12 @@ INLINE void store_tile(const int MR, const int NV, vf acc[TILE_ROWS_1][2], float
     }
 }
 
-/* `count` tiles, one below the other. What a tile sets up beside its sums is thus set up once. */
+/* `count` tiles, one below the other, for which pointers and strides are set up once. */
 INLINE void run_tile(const int MR, const int NV, const bool TA, const bool PAIRS, const tile *job,
                      int count)
 {
-    /* Read once: C's rows, as the compiler sees it, may lie in *job. And one by one: just written,
-     * they are not to be had in wider pieces. */
+    /* Read once, since for all the compiler knows C may overlap *job; and member by member, since
+     * wider loads of what has just been written would stall. */
     const int N = TA ? job->N : 1, T = job->T, K = job->K, columns = job->columns;
     const ptrdiff_t an = job->an, at = job->at, lda = job->lda, ldc = job->ldc;
     const ptrdiff_t bn = job->bn, bt = job->bt, ldb = job->ldb;
@@ -204,7 +204,7 @@ INLINE void run_tile(const int MR, const int NV, const bool TA, const bool PAIRS
             UNROLL
             for (int j = 0; j < NV; j++) acc[i][j] = bias ? load(bias + j * LANES) : (vf){0};
         }
-        /* C will have come when the sums are there. */
+        /* Arrives while the sums are computed. */
         for (int i = 0; i < MR && accumulate; i++) prefetch(c + i * ldc);
         for (int n = 0; n < N; n++) {
             for (int t = 0; t < T; t++) {
@@ -239,8 +239,8 @@ INLINE void run_tile(const int MR, const int NV, const bool TA, const bool PAIRS
     }
 }
 
-/* Every number of rows has its tile, so that n rows split into nearly equal tiles without a tail.
- */
+/* There is a tile for every number of rows, so that n rows split into nearly equal tiles, without a
+ * loop over remaining rows. */
 typedef void tile_function(const tile *job, int count);
 
 #define TILE(MR, NV)                                              \
@@ -278,7 +278,7 @@ typedef void tile_function(const tile *job, int count);
 
 TILES_1(TILE, 1)
 TILES_2(TILE, 2)
-/* One vector of sums of pairs is rare: fewer rows will do. */
+/* Sums of pairs with one vector are rare: fewer rows suffice. */
 TILES_2(TILE_PAIRS, 1)
 TILES_2(TILE_PAIRS, 2)
 
@@ -295,22 +295,22 @@ static tile_function *const tiles[2][2][2][TILE_ROWS_1] = {
      {{TILES_2(TILE_ENTRY_TA_PAIRS, 1)}, {TILES_2(TILE_ENTRY_TA_PAIRS, 2)}}},
 };
 
-/* The most rows of a tile. */
+/* The most rows of a tile with this many vectors. */
 INLINE int panel_rows(int vectors, bool pairs)
 {
     return vectors == 2 || pairs ? TILE_ROWS_2 : TILE_ROWS_1;
 }
 
-/* n rows split into nearly equal tiles of at most `most`. */
+/* The number of nearly equal tiles, of at most `most` rows each, for `rows` rows. */
 INLINE int tiles_of(int rows, int most)
 {
     return (rows + most - 1) / most;
 }
 
 /*
- * Where C has few rows, a panel of B is soon done with, and nothing has asked for the next one,
- * which may be in the memory. So this has `runs` runs of the job, for `rows` rows each, ask for as
- * many floats as their panel has, from `next_panel` on: each of their tiles for its part.
+ * Where C has few rows, a panel of B is soon used up, and the next one may still be in memory. So
+ * the next `runs` runs of the job, of `rows` rows each, prefetch as many floats as their panel has,
+ * from `next_panel` on: each tile prefetches its part.
  */
 INLINE void prefetch_panel(tile *job, const float *next_panel, int runs, int rows, int vectors)
 {
@@ -319,8 +319,8 @@ INLINE void prefetch_panel(tile *job, const float *next_panel, int runs, int row
     job->prefetch_stride = div_ceil(PREFETCH_INTERVAL * vectors * LANES, count);
 }
 
-/* Runs the job for `count` tiles of n rows of C (of n of A's columns with TA), and leaves it behind
- * them. */
+/* Runs the job for `count` tiles of n rows of C (with TA, n columns of A), and moves it past them.
+ */
 INLINE void run_tiles(tile *job, const bool TA, int n, int count, int vectors)
 {
     if (count > 0) tiles[job->pairs][TA][vectors - 1][n - 1](job, count);
@@ -332,9 +332,9 @@ INLINE void run_tiles(tile *job, const bool TA, int n, int count, int vectors)
 }
 
 /*
- * Runs the job for `rows` rows, and leaves it behind them: first the tiles of a row more, then the
- * others. Where a tile is wider than C, and C's rows lie end to end, what a row writes too much the
- * next ones overwrite: so only tiles near the end write exactly.
+ * Runs the job for `rows` rows, and moves it past them: first the tiles with one row more, then the
+ * others. Where a tile is wider than C and the rows of C are contiguous, later rows overwrite what
+ * a row writes past its end, so only tiles near the end need to write exactly.
  */
 INLINE void run_rows(tile *job, const bool TA, int rows, int vectors)
 {
@@ -346,19 +346,19 @@ INLINE void run_rows(tile *job, const bool TA, int rows, int vectors)
         run_tiles(job, TA, n, parts - more, vectors);
         return;
     }
-    ptrdiff_t behind = (ptrdiff_t)rows * columns + job->spare;
+    ptrdiff_t after = (ptrdiff_t)rows * columns + job->spare; /* floats after this tile */
     for (int i = 0; i < parts; i++) {
-        behind -= (n + (i < more)) * columns;
-        job->columns = behind >= width - columns ? width : columns;
+        after -= (n + (i < more)) * columns;
+        job->columns = after >= width - columns ? width : columns;
         run_tiles(job, TA, n + (i < more), 1, vectors);
     }
     job->columns = columns;
 }
 
 /*
- * One row of C in several panels at a time, whose B lie `panel` floats apart: in one alone each
- * multiply-add would wait for the one before it. The last panel may be of one vector. The sums are
- * those of the tiles, with T = 1.
+ * One row of C, for several panels at a time, whose B lie `panel` floats apart: with a single panel
+ * each multiply-add would wait for the one before it. The last panel may have one vector. The sums
+ * are those of the tiles, with T = 1.
  */
 enum { ROW_PANELS = 4 };
 
@@ -403,7 +403,7 @@ INLINE void run_row_with(const bool PAIRS, const tile *job, ptrdiff_t panel)
     }
 }
 
-/* Pairs without their instruction are slow one way or the other. */
+/* Pairs gain nothing from it without their instruction. */
 INLINE bool rows_in_panels(bool pairs)
 {
     return BF16_INSTRUCTION || !pairs;

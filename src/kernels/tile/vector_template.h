@@ -1,17 +1,17 @@
 /*
  * vector_template.h - the vocabulary of the kernels: a vector of LANES floats.
  *
- * GCC's and Clang's vector extensions say what a loop does in every instruction set at once: + and
- * * are element by element, and a scalar operand is spread over the lanes. Each kernels_*.c defines
- * LANES and ISA and includes the templates; all they define is static. A template that is opened or
- * compiled by itself is read with the lanes that every processor has.
+ * With GCC's and Clang's vector extensions one source serves every instruction set: + and * work
+ * element by element, and a scalar operand is broadcast to all lanes. Each kernels_*.c defines
+ * LANES and ISA and includes the templates; everything they define is static. A template that is
+ * compiled by itself has 4 lanes.
  *
- * The same bits, whatever the compiler: it may not contract a b + c into a fused multiply-add
- * (cmake/kernels.cmake), since it would do so here and not there. What is fused says so by name:
- * fmadd and its kin round once with AVX2, AVX-512 and on aarch64, and twice in the portable kernels
- * of other processors.
+ * Every compiler produces the same bits: it must not contract a b + c into a fused multiply-add
+ * (cmake/kernels.cmake), which it would do in one place and not in another. Fused operations have
+ * names: fmadd and its variants round once with AVX2, with AVX-512 and on aarch64, and twice in the
+ * portable kernels of other processors.
  *
- * Parameter: LANES. Provides: vectors (vf, vi, vu) and what is done with them; min, max, div_ceil.
+ * Parameter: LANES. Provides: vectors (vf, vi, vu) and their operations; min, max, div_ceil.
  */
 #ifndef CN_VECTOR_TEMPLATE_H
 #define CN_VECTOR_TEMPLATE_H
@@ -38,12 +38,12 @@ typedef int32_t vi __attribute__((vector_size(LANES * 4), aligned(4), may_alias)
 typedef uint32_t vu __attribute__((vector_size(LANES * 4), aligned(4), may_alias));
 
 #define INLINE static inline __attribute__((always_inline))
-/* Runs once, when a session is planned: small rather than fast. */
+/* Runs once, when a session is planned: optimized for size. */
 #define PLANNING static __attribute__((cold, noinline))
 
-/* Loops over a tile must unroll fully, or its accumulators do not live in registers. IVDEP: the
- * iterations are independent, although outputs may be the very same array as an input. Never before
- * a sum over the iterations, whose order clang may then change. */
+/* Loops over a tile must be unrolled fully, or its accumulators do not stay in registers. IVDEP:
+ * the iterations are independent, although an output may be the same array as an input. Never used
+ * for a sum over the iterations, whose order clang might then change. */
 #if defined(__clang__)
 #define UNROLL _Pragma("clang loop unroll(full)")
 #define IVDEP  _Pragma("clang loop vectorize(assume_safety)")
@@ -62,14 +62,13 @@ INLINE void store(float *p, vf v)
     *(vf *)p = v;
 }
 
-/* Asks for the cache line at p, which will be read soon; p need not be anybody's. */
+/* Prefetches the cache line at p, which may be any address. */
 INLINE void prefetch(const float *p)
 {
     __builtin_prefetch(p);
 }
 
-/* The first n lanes only, the others 0; for the last pixel before memory that belongs to somebody
- * else. */
+/* The first n lanes, the others 0: for the last pixel of an array. */
 static vf load_part(const float *p, int n)
 {
     vf v = {0};
@@ -101,7 +100,7 @@ INLINE vf fmadd(vf a, vf b, vf c)
 #endif
 }
 
-/* With a number in all lanes for a factor, or for what is added: a step of Horner's rule. */
+/* The same with a scalar factor, or with a scalar addend: a step of Horner's rule. */
 INLINE vf fmadd_by(float a, vf b, vf c)
 {
     return fmadd(broadcast(a), b, c);
@@ -112,7 +111,7 @@ INLINE vf horner(vf a, vf b, float c)
     return fmadd(a, b, broadcast(c));
 }
 
-/* The same of single numbers, in loops that the compiler turns into vectors. */
+/* The same for scalars, in loops that the compiler vectorizes. */
 INLINE float fmadd1(float a, float b, float c)
 {
 #if (LANES >= 8 && defined(__FMA__)) || (LANES == 4 && defined(__aarch64__))
@@ -122,8 +121,7 @@ INLINE float fmadd1(float a, float b, float c)
 #endif
 }
 
-/* fmadd(e, v, sum) in the sum's own register: GCC, left to choose, copies sums from one to
- * another. */
+/* fmadd(e, v, sum) in the register of `sum`: GCC would otherwise copy sums between registers. */
 INLINE vf fma_in_place(vf sum, vf e, vf v)
 {
 #if (LANES == 8 && defined(__FMA__)) || (LANES == 16 && defined(__AVX512F__))
@@ -134,16 +132,16 @@ INLINE vf fma_in_place(vf sum, vf e, vf v)
 #endif
 }
 
-/* p, of which the compiler no longer knows that it is another pointer and an offset: it keeps both
- * in registers, and does not compute one from the other at each use. */
+/* p, opaque to the compiler: since it no longer knows that p is another pointer plus an offset, it
+ * keeps both in registers instead of computing one from the other at each use. */
 INLINE const float *opaque_pointer(const float *p)
 {
     __asm__("" : "+r"(p));
     return p;
 }
 
-/* A stride that may have changed: addresses are not computed from it before a loop, which would
- * take a register each, but in it, as part of a load. */
+/* The same for a stride: addresses that depend on it are not computed before a loop, which would
+ * take one register each, but in it, as part of a load. */
 INLINE ptrdiff_t opaque_stride(ptrdiff_t stride)
 {
     __asm__("" : "+r"(stride));
@@ -165,8 +163,8 @@ INLINE vi first_lanes(int n)
     return lane < n;
 }
 
-/* max(v, least) and min(v, most). Both keep a NaN of v, so that it is seen where it begins: so do
- * the instructions, whose result is their second operand where one is a NaN. */
+/* max(v, least) and min(v, most). Where v is NaN both return it, so that a NaN can be traced to its
+ * origin. The instructions do so, too: they return their second operand if either is NaN. */
 INLINE vf at_least(vf v, float least)
 {
     const vf low = broadcast(least);
@@ -200,13 +198,13 @@ INLINE vf relu_lanes(vf v)
     return at_least(v, 0);
 }
 
-/* A fused activation, of the kind CLIP. */
+/* A fused activation: its kind is CLIP. */
 INLINE vf activate_lanes(vf v, cn_activation a)
 {
     return at_most(at_least(v, a.lower), a.upper);
 }
 
-/* The same of a single number, in loops that the compiler turns into vectors. */
+/* The same for a scalar, in loops that the compiler vectorizes. */
 INLINE float activate1(float v, cn_activation a)
 {
     v = v < a.lower ? a.lower : v;
@@ -229,7 +227,7 @@ INLINE int div_ceil(int n, int size)
     return (n + size - 1) / size;
 }
 
-/* The greatest one. */
+/* The greatest common divisor. */
 INLINE int common_divisor(int a, int b)
 {
     while (b) {

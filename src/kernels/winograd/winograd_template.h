@@ -1,18 +1,18 @@
 /*
  * winograd_template.h - 3 x 3 convolutions of stride 1 with a quarter of the multiplications.
  *
- * Winograd's F(4x4, 3x3): four outputs of a 3-tap filter are the products of polynomials, found
- * from their values at six points. With d a 6 x 6 tile of x, g a filter, Y a 4 x 4 tile of y:
+ * Winograd's F(4x4, 3x3) computes four outputs of a 3-tap filter as a product of polynomials, from
+ * their values at six points. With d a 6 x 6 tile of x, g a filter and Y a 4 x 4 tile of y:
  *
  *     Y  = A' [(G g G') * (B' d B)] A                       36 products for 16 outputs
  *     dg = G' [sum over tiles of (B' d B) * (A dY A')] G    backward weights
  *
- * where * is element by element: summed over channels, each of the 36 elements (planes) is a matrix
- * product. Backward data is the forward of dy with flipped, transposed filters. The matrices are in
- * winograd_transforms_template.h.
+ * where * is element by element and ' transposes: summed over channels, each of the 36 elements
+ * (planes) is a matrix product. Backward data is forward of dy with flipped, transposed filters.
+ * docs/kernels.md derives the matrices; winograd_transforms_template.h has them.
  *
- * F(2x2, 3x3) has 4 x 4 tiles and 16 products for 4 outputs, but fewer filter elements: for one
- * small image, where reading filters takes longer than multiplying.
+ * F(2x2, 3x3) has 4 x 4 tiles and 16 products for 4 outputs, but fewer filter elements. It is for
+ * one small image, where reading filters takes longer than multiplying.
  *
  * Parameter: LANES. Provides: winograd_4x4_method, winograd_2x2_method.
  */
@@ -24,42 +24,42 @@
 #include "kernels/winograd/winograd_transforms_template.h"
 
 enum {
-    PLANES = 36, /* of tiles of 4 x 4 outputs, the most */
+    PLANES = 36, /* of tiles with 4 x 4 outputs; smaller tiles have fewer */
     TILE_BYTES =
         512 * 1024,   /* of transformed tiles at a time, in and out: the second-level cache */
-    TILES_LEAST = 24, /* at a time, so that a transformed weight is used that often */
-    FILTERS_PER_TILE = 4096,     /* or more tiles: this many filters of a plane for each, */
-    TILES_MOST = 128,            /* up to this many */
-    CACHED_FILTERS = 128 * 1024, /* whose 36 planes stay in the last cache */
-    TILES_PER_TASK = 4,          /* to transform, where threads share the tiles of a block */
+    TILES_LEAST = 24, /* per block: as often a transformed weight is used when it is read */
+    FILTERS_PER_TILE = 4096,     /* with many filters, one tile per this many of a plane, */
+    TILES_MOST = 128,            /* up to this many tiles */
+    CACHED_FILTERS = 128 * 1024, /* filters whose 36 planes stay in the last-level cache */
+    TILES_PER_TASK = 4,          /* of a transform, where all threads work on one block */
     WINOGRAD_CHANNELS = 16,      /* fewer channels do not pay for the transforms */
 };
 
 /* ---- the work */
 
-/* A correlation of 3 x 3 windows: forward, or backward data with dy in the place of x. */
+/* A correlation with 3 x 3 windows: forward, or backward data with dy as x. */
 typedef struct winograd {
     const float *x, *u, *bias; /* u: transformed filters, a packed matrix a plane */
     float *y;
     int m, h, w, c, pt, pl, oh, ow, oc;
     int side, planes;              /* a tile has side x side outputs, (side + 2)^2 planes */
-    int across, down, count;       /* tiles of an image's row and column; of all images */
-    int block, most;               /* tiles at a time; the most, with fewer images, too */
+    int tiles_w, tiles_h, count;   /* tiles per row and column of an image; of all images */
+    int block, most;               /* tiles of a block; the most that were planned for */
     ptrdiff_t pitch_in, pitch_out; /* floats from one transformed tile to the next */
     bool add;
     cn_activation activation;
     float *scratch;
 } winograd;
 
-/* A block, while it is worked on. */
+/* A work block. */
 typedef struct block {
     const winograd *f;
     float *v, *m; /* tiles in, [planes][block][c], and out, [planes][block][oc] */
     int first, n; /* its tiles */
 } block;
 
-/* Planned: the most tiles at a time. A block reads all filters: where they are many, tiles rather
- * leave the second-level cache. */
+/* Plans the most tiles of a block. Each block reads all filters: where they are many, larger blocks
+ * pay, although their tiles exceed the second-level cache. */
 PLANNING int tiles_at_a_time(const cn_conv_problem *s, int side)
 {
     const int planes = (side + 2) * (side + 2);
@@ -82,9 +82,9 @@ static winograd winograd_of(const cn_conv_problem *s, int side, int most)
                   .oc = s->oc,
                   .side = side,
                   .planes = (side + 2) * (side + 2)};
-    f.across = div_ceil(s->ow, side);
-    f.down = div_ceil(s->oh, side);
-    f.count = s->m * f.down * f.across;
+    f.tiles_w = div_ceil(s->ow, side);
+    f.tiles_h = div_ceil(s->oh, side);
+    f.count = s->m * f.tiles_h * f.tiles_w;
     f.most = min(f.count, most);
     f.block = div_ceil(f.count, div_ceil(f.count, f.most));
     f.pitch_in = s->c;
@@ -92,7 +92,7 @@ static winograd winograd_of(const cn_conv_problem *s, int side, int most)
     return f;
 }
 
-/* Backward data's: x is dy, and a window begins 2 - p before its output. */
+/* The problem of backward data: x is dy, and the padding is 2 minus forward's. */
 static cn_conv_problem flipped_problem(const cn_conv_problem *s)
 {
     cn_conv_problem f = *s;
@@ -108,10 +108,10 @@ static cn_conv_problem flipped_problem(const cn_conv_problem *s)
 }
 
 /*
- * The side of tiles, or 0: the direct sum pays. The direct sum has 9 products per output and reads
- * 9 filter elements. Tiles have and read 36 or 16; their transforms take like an eighth or a
- * quarter of the products more, and to read an element takes as long as 13 products from memory,
- * and 4 from the last cache.
+ * The side of the tiles, or 0 where the direct sum is faster. The direct sum has 9 products per
+ * output and reads 9 filter elements. Tiles have and read 36 or 16; their transforms cost an eighth
+ * or a quarter of the products more, and reading an element costs as much as 13 products from
+ * memory, or 4 from the last-level cache.
  */
 PLANNING int winograd_side(const cn_conv_pass *pass)
 {
@@ -129,14 +129,15 @@ PLANNING int winograd_side(const cn_conv_pass *pass)
     return by_fours <= by_twos ? 4 : 2;
 }
 
-/* n floats, or a few more: an odd number of cache lines, so that what lies that far apart does not
- * share a few sets of the cache. */
+/* n floats, rounded up to an odd number of cache lines, so that arrays at this distance do not
+ * compete for a few sets of the cache. */
 INLINE ptrdiff_t spaced(size_t n)
 {
     return (ptrdiff_t)((n + 15) / 16 | 1) * 16;
 }
 
-/* The planes of tiles in, [block][c], of tiles out, [block][oc], of filters and of their sums. */
+/* Floats of a plane: of input tiles, [block][c]; of output tiles, [block][oc]; of filters; and of
+ * the sums that are their gradients. */
 INLINE ptrdiff_t plane_in(const winograd *f)
 {
     return spaced((size_t)f->block * (size_t)f->pitch_in);
@@ -169,8 +170,8 @@ static size_t block_floats(const winograd *f)
            (size_t)(spaced(most * (size_t)f->pitch_in) + spaced(most * (size_t)f->pitch_out));
 }
 
-/* One of backward data's filters for each of LANES channels j and of LANES k: in w, [3][3][oc][c],
- * turned by 180 degrees and transposed. */
+/* Backward data's filters for LANES channels j and LANES channels k: those of w, [3][3][oc][c],
+ * rotated by 180 degrees and transposed. */
 static void rotated_filters(const winograd *f, const float *w, int j, int k, vf g[LANES][9])
 {
     for (int t = 0; t < 9; t++) {
@@ -180,7 +181,7 @@ static void rotated_filters(const winograd *f, const float *w, int j, int k, vf 
     }
 }
 
-/* The filters of a correlation, and what they are made from: with `flip` backward data's w. */
+/* The transformed filters of a correlation, made from w; with `flip`, those of backward data. */
 typedef struct filters {
     const winograd *f;
     const float *w;
@@ -220,22 +221,22 @@ static void transform_filters(const winograd *f, const float *w, bool flip, floa
     cn_pool_run(threads_for(filters_floats(f), pool), f->oc / LANES, filters_task, &z);
 }
 
-/* Where tile t begins: its image, and its first output row and column. */
-INLINE void tile_place(const winograd *f, int t, int *image, int *row, int *column)
+/* The image, and the first output row and column, of tile t. */
+INLINE void tile_origin(const winograd *f, int t, int *image, int *row, int *column)
 {
-    *image = t / (f->down * f->across);
-    *row = t / f->across % f->down * f->side;
-    *column = t % f->across * f->side;
+    *image = t / (f->tiles_h * f->tiles_w);
+    *row = t / f->tiles_w % f->tiles_h * f->side;
+    *column = t % f->tiles_w * f->side;
 }
 
-/* Tile t of x, all channels, into v [planes][block][c] at `slot`. A side of the tile is n. */
+/* Transforms tile t of x, n x n pixels, all channels, into v [planes][block][c] at `slot`. */
 INLINE void transform_input_of(line_transform *line, const int n, const winograd *f, int t,
                                int slot, float *v)
 {
     static const float zeros[LANES];
     const float *at[PLANES];
     int image, row, column, step[PLANES];
-    tile_place(f, t, &image, &row, &column);
+    tile_origin(f, t, &image, &row, &column);
     for (int i = 0; i < n * n; i++) {
         const int r = row - f->pt + i / n, q = column - f->pl + i % n;
         const bool inside = r >= 0 && r < f->h && q >= 0 && q < f->w;
@@ -259,12 +260,12 @@ static void transform_input(const winograd *f, int t, int slot, float *v)
         transform_input_of(input_line_2, 4, f, t, slot, v);
 }
 
-/* The outputs of tile t, a side of which is n, from m [planes][block][oc] at `slot`. */
+/* Writes the n x n outputs of tile t, from m [planes][block][oc] at `slot`. */
 INLINE void transform_output_of(line_transform *line, const int n, const winograd *f, int t,
                                 int slot, const float *m)
 {
     int image, row, column;
-    tile_place(f, t, &image, &row, &column);
+    tile_origin(f, t, &image, &row, &column);
     const int rows = min(n, f->oh - row), columns = min(n, f->ow - column);
     float *y = f->y + (((ptrdiff_t)image * f->oh + row) * f->ow + column) * f->oc;
     m += slot * f->pitch_out;
@@ -354,7 +355,7 @@ static void output_task(void *argument, int task, int worker)
         transform_output(z->f, z->first + t, t, z->m);
 }
 
-/* Each thread its blocks, or where they are few, all threads one block after the other. */
+/* Each thread has its blocks; where they are few, all threads work on one block after the other. */
 static void winograd_correlate(winograd *f, cn_pool *pool)
 {
     const int blocks = div_ceil(f->count, f->block), threads = cn_pool_threads(pool);
@@ -370,7 +371,7 @@ static void winograd_correlate(winograd *f, cn_pool *pool)
     }
 }
 
-/* ---- backward weights: transforms of a block by tiles, then products by planes */
+/* ---- backward weights: the transforms of a block by tiles, then the products by planes */
 
 typedef struct winograd_weights {
     winograd f;
@@ -379,13 +380,13 @@ typedef struct winograd_weights {
     float *u, *dw; /* u: the sums [36][c][oc] */
 } winograd_weights;
 
-/* Tile t of dy into m [36][block][oc] at `slot`: A dY A'. */
+/* Transforms tile t of dy into m [36][block][oc] at `slot`: A dY A'. */
 static void transform_gradient(const winograd *f, const float *dy, int t, int slot, float *m)
 {
     static const float zeros[LANES];
     const float *at[16];
     int image, row, column, step[16];
-    tile_place(f, t, &image, &row, &column);
+    tile_origin(f, t, &image, &row, &column);
     for (int i = 0; i < 16; i++) {
         const int p = row + i / 4, q = column + i % 4;
         const bool inside = p < f->oh && q < f->ow;
@@ -463,7 +464,7 @@ PLANNING bool winograd_4x4_supports(const cn_conv_pass *pass)
 {
     const cn_conv_problem *s = &pass->problem;
     if (winograd_side(pass) != 4) return false;
-    /* Backward transforms filters, or their gradients, in every call: a few tiles do not pay. */
+    /* Backward transforms filters, or their gradients, in every call: few tiles do not repay it. */
     return pass->direction == CN_CONV_FORWARD ||
            (double)s->m * div_ceil(s->oh, 4) * div_ceil(s->ow, 4) >= TILES_LEAST;
 }
@@ -481,7 +482,7 @@ static winograd winograd_of_pass(const cn_conv_pass *pass, int m)
     if (pass->direction == CN_CONV_BACKWARD_DATA) s = flipped_problem(&s);
     winograd f = winograd_of(&s, pass->as.winograd.side, pass->as.winograd.tiles);
     if (pass->direction == CN_CONV_BACKWARD_WEIGHTS) {
-        /* Products that sum over tiles read them a line at a time. */
+        /* Products that sum over tiles read one cache line of each. */
         f.pitch_in = spaced((size_t)s.c);
         f.pitch_out = spaced((size_t)s.oc);
     }
@@ -567,7 +568,7 @@ static const cn_conv_method winograd_4x4_method = {
     .run = {winograd_forward, winograd_backward_data, winograd_backward_weights},
 };
 
-/* Backward has no use for it: where tiles are few, the direct sum pays. */
+/* Forward only: in backward, the direct sum is faster where tiles are few. */
 static const cn_conv_method winograd_2x2_method = {
     .name = "winograd 2x2",
     .supports = winograd_2x2_supports,

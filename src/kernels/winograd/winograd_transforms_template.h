@@ -1,16 +1,19 @@
 /*
- * winograd_transforms_template.h - what Winograd's method does with a line of a tile.
+ * winograd_transforms_template.h - the transforms of Winograd's method, for one row or column of a
+ * tile.
  *
- * The points of F(4x4, 3x3), 0, +-1/sqrt 2, +-sqrt 2, infinity instead of the textbook's 0, +-1,
- * +-2, have the same operation count and a fraction of the error (the family +-c, +-1/c: arXiv
- * 2201.10369). With a = 1/sqrt 2, b = sqrt 2 and M(x) = x (x^2 - 1/2) (x^2 - 2), rows in the order
- * of the points:
+ * The points of F(4x4, 3x3), 0, +-1/sqrt 2, +-sqrt 2 and infinity instead of the textbook's 0, +-1,
+ * +-2 and infinity, take as many operations, and have a fraction of the error (the family +-c,
+ * +-1/c: arXiv 2201.10369). With a = 1/sqrt 2, b = sqrt 2 and M(x) = x (x^2 - 1/2) (x^2 - 2), rows
+ * in the order of the points:
+ *
  *     A'[i][j] = point_j^i                                      infinity: 1 at i = 3
  *     G[j][k]  = point_j^k / M'(point_j)                        infinity: 1 at k = 2
  *     B'[j]    = the coefficients of M(x) / (x - point_j)       infinity: those of M(x)
+ *
  * F(2x2, 3x3) has the points 0, +-1 and infinity.
  *
- * Elements are `s` apart, and `t` in the result.
+ * Elements lie `s` vectors apart, those of the result `t` vectors.
  *
  * Parameter: LANES. Provides: transform, and the lines that it applies.
  */
