@@ -256,8 +256,8 @@ static int run(const void *given, int count, char *const *operands)
     if (o.shape[0] == 0) memcpy(o.shape, shape, sizeof shape);
     if (o.classes == 0) o.classes = classes;
     cn_status status = cli_is_model_file(operands[0])
-                           ? cn_model_load_outline(&model, operands[0], &err)
-                           : cn_model_parse_outline(&model, operands[0], o.shape, o.classes, &err);
+                           ? cn_model_load_shapes(&model, operands[0], &err)
+                           : cn_model_parse_shapes(&model, operands[0], o.shape, o.classes, &err);
     if (status == CN_OK)
         status = o.plan ? print_plan(model, &o, &err) : measure(model, &o, &t, &err);
     if (status != CN_OK) {

@@ -92,7 +92,7 @@ static void the_zoo_has_the_published_sizes(void **state)
         assert_string_equal(network->name, cases[i].name);
         assert_non_null(network->text);
         assert_int_equal(
-            cn_model_parse_outline(&m, network->name, network->shape, network->classes, NULL),
+            cn_model_parse_shapes(&m, network->name, network->shape, network->classes, NULL),
             CN_OK);
         assert_int_equal(cn_model_parameter_elements(m), cases[i].parameters);
         assert_int_equal(cn_model_buffer_elements(m), cases[i].buffers);

@@ -213,7 +213,7 @@ cn_status cn_model_load(cn_model **model, const char *path, cn_error *err)
     return status;
 }
 
-cn_status cn_model_load_outline(cn_model **model, const char *path, cn_error *err)
+cn_status cn_model_load_shapes(cn_model **model, const char *path, cn_error *err)
 {
     if (is_onnx(path)) return cn_onnx_load(model, path, true, err);
     cn_safetensors file = {0};

@@ -16,7 +16,7 @@ cn_status cn_model_file_save(const cn_model *model, const cn_safetensors *more, 
 cn_status cn_model_file_read(cn_model **model, const cn_safetensors *file, const char *path,
                              cn_error *err);
 
-/* The outline (model.h) of the model in a file, of which the header alone is read. */
-cn_status cn_model_load_outline(cn_model **model, const char *path, cn_error *err);
+/* The model in a file, shape-only (model.h): only the header is read. */
+cn_status cn_model_load_shapes(cn_model **model, const char *path, cn_error *err);
 
 #endif

@@ -16,13 +16,12 @@
  * The step. L is known to about 2^-52, which the difference divides by h, and the formula is off by
  * h^2 L'''/6: h = 2^-15 max(1, |w|) keeps both below 1e-9.
  *
- * Kinks. ReLU and maximum pooling have none of these derivatives where a decision turns: a sign, a
- * place of a maximum. The twins report what they decided, so a difference whose two sides decided
- * otherwise than the middle is found out: the step is made smaller, up to 2^-10 times, and if that
- * does not help, another element is taken (`checked` says how many were compared). And since the
- * engine may round a decision to the other side, the batch is drawn up to eight times, until no
- * decision is within 1e-5 of turning; of eight batches the one with the fewest such decisions is
- * taken.
+ * Kinks. ReLU and maximum pooling have no derivative where a decision changes: a sign, the position
+ * of a maximum. The twins report their decisions, so a difference is rejected if one of its two
+ * sides decides otherwise than the middle: the step is made smaller, by up to 2^-10, and if that
+ * does not help, another element is taken (`checked` counts those that were compared). And since
+ * rounding may turn a decision in the engine, the batch is drawn up to eight times, until no
+ * decision is within 1e-5 of changing; of eight batches, the one with the fewest is used.
  */
 #include "model/gradcheck.h"
 

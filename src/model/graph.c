@@ -1,8 +1,8 @@
 /*
- * graph.c - building a model: layers are added one by one, each with its shape found at once.
+ * graph.c - builds a model: layers are added one by one, and each one's shape is computed at once.
  *
- * The first error is kept, and every later call does nothing, so a program checks once, at
- * cn_model_finish. An error names the layer and where it stands: "conv2d_2 (after max_pool_1)".
+ * The model stores the first error, and every later call does nothing, so a program checks once, at
+ * cn_model_finish. An error names the layer and its position: "conv2d_2 (after max_pool_1)".
  */
 #include "base/counter.h"
 #include "model/model.h"
@@ -117,8 +117,8 @@ static cn_status copy_options(cn_layer *layer, const void *options, const char *
     return CN_OK;
 }
 
-/* What stands behind the type in the text form: further inputs, options, "from" an input that is
- * not the layer before, "as" a name that was chosen. */
+/* What follows the type in the text form: further inputs, options, "from" an input that is not the
+ * layer before, "as" a name that was given. */
 static cn_status describe(const cn_model *m, cn_layer *layer, bool named, const char *context,
                           cn_error *err)
 {
@@ -223,7 +223,7 @@ cn_node cn_model_add(cn_model *m, const cn_layer_type *type, const void *options
 
 /* ---- finishing */
 
-/* Every layer but the output must have a reader: one that has none was forgotten. */
+/* Every layer but the output must have a reader: one without was forgotten. */
 static cn_status check_graph(const cn_model *m, cn_node output, cn_error *err)
 {
     for (int i = 0; i < m->layer_count; i++) {
@@ -241,14 +241,14 @@ static cn_status check_graph(const cn_model *m, cn_node output, cn_error *err)
 
 /* Finds the place in the block of every weight that is trained, or of every buffer; adds up
  * their elements. */
-static cn_status place_weights(cn_model *m, bool statistics, size_t most, size_t *elements,
+static cn_status place_weights(cn_model *m, bool buffers, size_t most, size_t *elements,
                                cn_error *err)
 {
     for (int i = 0; i < m->layer_count; i++)
         for (int j = 0; j < m->layers[i].weight_count; j++) {
             cn_weight *weight = &m->layers[i].weights[j];
             size_t count = cn_shape_count(&weight->shape);
-            if (weight->buffer != statistics) continue;
+            if (weight->buffer != buffers) continue;
             if (count > most - m->parameter_elements - m->buffer_elements)
                 return cn_fail(err, CN_ERR_SHAPE,
                                "model: more than the %zu parameters that may be, at %s.%s", most,

@@ -1,4 +1,4 @@
-/* model.c - what can be asked of a model, and what it carries beside its layers. */
+/* model.c - queries of a model, and its data beside the layers: classes, normalization, images. */
 #include "model/model.h"
 
 #include <math.h>

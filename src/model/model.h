@@ -1,7 +1,7 @@
 /*
  * model.h - the inside of a cn_model: a graph of layers and one block of parameters.
  *
- * Layers are kept in the order in which they were added, so a layer's inputs always come before
+ * Layers are stored in the order in which they were added, so a layer's inputs always come before
  * it: the order of the array is an order to run them in, and its reverse the order of backward.
  */
 #ifndef CN_MODEL_H
@@ -16,13 +16,12 @@ struct cn_model {
     int layer_count, layer_capacity;
     cn_node output;
     bool finished;
-    bool
-        shape_only; /* no memory for parameters (block is NULL): shapes and counts are all it has */
-    cn_error error; /* the first one while building */
+    bool shape_only; /* shapes and counts, but no memory for parameters: block is NULL */
+    cn_error error;  /* the first one while building */
 
-    /* All parameters: first those that are trained, then the statistics. Each tensor starts on a
-     * 64-byte boundary, with zeros between. Gradients and the optimizer's moments are as long as
-     * the first part. */
+    /* All parameters: first those that are trained, then the buffers. Each tensor starts on a
+     * 64-byte boundary, with zeros between. Gradients and each block of the optimizer's state are as
+     * long as the first part. */
     float *block;
     size_t block_size, trained_size; /* floats */
     cn_parameter *parameters;        /* views of the block, in layer order */
@@ -58,7 +57,7 @@ void cn_model_normalization(const cn_model *model, double low, double high, floa
 
 /* The option with this name, or NULL. */
 const cn_option *cn_option_find(const cn_layer_type *type, const char *name);
-/* False where one of 1, 2 or 4 numbers, written by somebody, is a 0 that the options struct would
+/* False where one of 1, 2 or 4 numbers of a text or of JSON is a 0, which the options struct would
  * take for a default. */
 bool cn_option_takes(const cn_option *option, int count, const double *value);
 /* Its 1, 2 or 4 numbers into value; returns how many. */
@@ -81,17 +80,16 @@ cn_status cn_options_from_json(const cn_layer_type *type, const json_t *object, 
 
 /* A new object, or NULL with an error. docs/models.md describes it. */
 json_t *cn_model_to_json(const cn_model *model, cn_error *err);
-/* A finished model whose parameters are all zero, for a reader to fill, or its outline. A graph of
- * more than `most` parameters (what the file can hold) is refused before anything of their size is
- * allocated. */
+/* A finished model whose parameters are all zero, for a reader to fill, or a shape-only one. A graph
+ * of more than `most` parameters (what the file can hold) is refused before anything of their size
+ * is allocated. */
 cn_status cn_model_from_json(cn_model **model, const json_t *json, bool shape_only, size_t most,
                              cn_error *err);
 
 /* ---- parse.c */
 
-/* cn_model_parse, of an outline: for a summary, which the weights of a large network would delay.
- */
-cn_status cn_model_parse_outline(cn_model **model, const char *text, const int shape[3],
-                                 int classes, cn_error *err);
+/* cn_model_parse of a shape-only model: for a summary, which needs no weights. */
+cn_status cn_model_parse_shapes(cn_model **model, const char *text, const int shape[3], int classes,
+                                cn_error *err);
 
 #endif

@@ -383,8 +383,8 @@ cn_status cn_model_parse(cn_model **model, const char *text, const int shape[3],
     return parse(model, text, shape, classes, false, seed, err);
 }
 
-cn_status cn_model_parse_outline(cn_model **model, const char *text, const int shape[3],
-                                 int classes, cn_error *err)
+cn_status cn_model_parse_shapes(cn_model **model, const char *text, const int shape[3], int classes,
+                                cn_error *err)
 {
     return parse(model, text, shape, classes, true, 0, err);
 }

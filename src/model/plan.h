@@ -3,7 +3,7 @@
  * where every array lies.
  *
  * The plan is made by passes, each a file that opens with its rule: plan_values.c, plan_fuse.c,
- * plan_backward.c, plan_lifetimes.c and plan_arena.c. They go by the traits of the layers' types.
+ * plan_backward.c, plan_lifetimes.c and plan_arena.c. They read the traits of the layers' types.
  * plan_text.c prints the result.
  */
 #ifndef CN_PLAN_H
@@ -13,7 +13,7 @@
 #include "model/model.h"
 #include "model/optimizer.h"
 
-/* An array in the block of activations. Two share memory only where their lives do not meet. */
+/* An array in the block of activations. Two share memory only if their lifetimes do not overlap. */
 typedef struct cn_buffer {
     size_t bytes, offset; /* both multiples of CN_ALIGN */
     cn_dtype dtype;

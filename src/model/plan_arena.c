@@ -1,8 +1,8 @@
 /*
  * plan_arena.c - the last pass: where every array lies.
  *
- * Activations. Buffers are placed one by one, the largest first, each as low as those allow that
- * are placed already and live at the same time: the small ones then fill the gaps.
+ * Activations. Buffers are placed one by one, the largest first, each at the lowest offset where it
+ * overlaps no placed buffer that lives at the same time: the small ones then fill the gaps.
  *
  * Workspace. Packed weights of all layers, then what forward keeps for backward, then the scratch
  * memory that all layers share. A layer that does the work of a batch norm has its new bias among

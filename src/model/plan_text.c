@@ -1,4 +1,4 @@
-/* plan_text.c - says what a plan decided, row by row. */
+/* plan_text.c - describes a plan, row by row. */
 #include "model/plan_text.h"
 
 #include <stdio.h>

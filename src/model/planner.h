@@ -4,7 +4,7 @@
 
 #include "model/plan.h"
 
-/* What is known of a layer while planning. */
+/* What the planner knows of a layer. */
 typedef struct cn_plan_node {
     int value;           /* the layer that computes what this one is: itself, or a view's root */
     int readers;         /* of the value, views left out */
@@ -33,7 +33,7 @@ const cn_layer_type *cn_planner_type(const cn_planner *p, int i);
 int cn_planner_input(const cn_planner *p, int i, int k);
 /* Does the layer only give its input's value another shape, or another name? */
 bool cn_planner_is_view(const cn_planner *p, int i);
-/* Does a function run for it, its own or one that does its work, too? */
+/* Does a function run for it, its own or that of the layer that it is fused into? */
 bool cn_planner_runs(const cn_planner *p, int i);
 /* Does a layer between `from` and `to`, both left out, read the value? */
 bool cn_planner_read_between(const cn_planner *p, int value, int from, int to);

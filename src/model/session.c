@@ -11,7 +11,7 @@
 #include <math.h>
 #include <string.h>
 
-/* n elements to the host, unless they are there. */
+/* Copies n elements to the host, unless they are there already. */
 static float *to_host(const cn_session *s, size_t n, const void *from, float *to)
 {
     if (!s->backend->host) s->backend->download(s->device, n, from, to);
@@ -35,7 +35,7 @@ static void fold_norm(cn_session *s, int i, cn_call *call)
     call->w[0] = call->scratch;
 }
 
-/* Takes the model's weights over, where they may have changed. */
+/* Takes over the model's weights if they may have changed. */
 static void take_weights(cn_session *s)
 {
     const cn_model *model = s->model;
@@ -342,9 +342,8 @@ cn_status cn_session_can_rerun(const cn_session *s, const cn_tensor *Y, cn_error
 bool cn_session_rerun(cn_session *s, const cn_tensor *Y, cn_visitor *visit, void *user)
 {
     int n = s->model->layer_count;
-    s->done = CN_STAGE_FORWARD; /* what the loss left is overwritten */
-    if (!s->backend->host)
-        s->packed = false; /* the backend's statistics move, the model's do not */
+    s->done = CN_STAGE_FORWARD;               /* what the loss left is overwritten */
+    if (!s->backend->host) s->packed = false; /* the backend's buffers move, the model's do not */
     for (int i = 0; i < n; i++) {
         s->calls[i].step = s->forwards - 1;
         run_layer_forward(s, i);

@@ -16,8 +16,7 @@ cn_status cn_session_create_on(cn_session **session, cn_model *model, const cn_s
  */
 float *cn_session_input(cn_session *session);
 
-/* Adds what the session remembers from step to step: the optimizer's moments, and what
- * it counts. */
+/* Adds the session's state between steps: the optimizer's, and the counters. */
 void cn_session_state(cn_session *session, cn_state *state);
 
 /* average += part (w - average) over the whole block of the model's parameters w. */

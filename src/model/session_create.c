@@ -91,7 +91,7 @@ static cn_status place_on_host(cn_session *s, cn_error *err)
 static cn_status create(cn_session *s, const cn_model *model, cn_error *err)
 {
     if (model->shape_only)
-        return cn_fail(err, CN_ERR_ARGUMENT, "session: the model is an outline, without weights");
+        return cn_fail(err, CN_ERR_ARGUMENT, "session: the model has shapes only, no weights");
     cn_status status = CN_OK;
     if (s->plan.opts.training)
         status = cn_check_averages(model, s->plan.opts.batch, "session", err);

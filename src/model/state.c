@@ -1,4 +1,4 @@
-/* state.c - the list of what a training must remember. */
+/* state.c - the list of a training's state. */
 #include "model/state.h"
 
 static void add(cn_state *s, cn_state_item item)

@@ -1,5 +1,5 @@
 /*
- * state.h - what a training must remember to go on with the same bits, as one list.
+ * state.h - the state from which a training can resume with the same bits, as one list.
  *
  * Every part of a training names its arrays and numbers in one function, once. A checkpoint
  * (src/train/checkpoint.h) is written from the list and read back into it: what is written is what
@@ -24,8 +24,8 @@ typedef enum cn_state_kind {
     CN_STATE_FLAG,    /* bool */
     CN_STATE_TEXT,    /* const char *, NULL as "": a term only */
     CN_STATE_FLOATS,  /* `count` floats */
-    CN_STATE_TRAINED, /* elements that lie as the model's trained parameters do: a moment */
-    CN_STATE_BLOCK, /* elements that lie as all of its parameters do, statistics too: an average */
+    CN_STATE_TRAINED, /* elements that lie as the model's trained parameters do: the optimizer's */
+    CN_STATE_BLOCK,   /* elements that lie as all of its parameters do, buffers too: an average */
 } cn_state_kind;
 
 typedef struct cn_state_item {

@@ -2,7 +2,7 @@
  * twin_model.h - a finished model, run layer by layer by the double-precision twins.
  *
  * Nothing of the engine takes part: no plan, no fusion, no shared buffers. Every activation and
- * every gradient has an array of its own, for gradcheck and the tests to look at.
+ * every gradient has an array of its own, which gradcheck and the tests can inspect.
  */
 #ifndef CN_TWIN_MODEL_H
 #define CN_TWIN_MODEL_H

@@ -1,5 +1,5 @@
-/* zoo.c - networks with a name: one row each, with the layers in the text form that everybody may
- * use, or the function that adds them. */
+/* zoo.c - the named networks: one row each, with the layers in the text form, or the function that
+ * adds them. */
 #include "model/zoo.h"
 
 #include <stddef.h>

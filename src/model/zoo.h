@@ -4,7 +4,7 @@
 
 #include "convnet.h"
 
-/* Adds a network's layers behind x; returns its logits. */
+/* Adds a network's layers after x; returns its logits. */
 typedef cn_node cn_zoo_build(cn_model *model, cn_node x, int classes);
 
 /* The network with this name: its layers in the text form, or the function that adds them. */
