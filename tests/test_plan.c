@@ -160,6 +160,20 @@ static void plans_are_as_written(void **state)
          "batch_norm_1 + relu6_2: batch_norm -> buffer 6 (2112 bytes at 4224)\n"
          "relu6_1: relu6 -> buffer 6 (2112 bytes at 4224)\n"
          "conv2d_1: weights direct 4x2\n"},
+        /* A ReLU before a maximum pooling is masked after it, a clip with another bound is not. */
+        {"conv 2 3x3 same, clip -1 1e39, maxpool 2, dense 3",
+         {.batch = 2, .training = true},
+         "input -> buffer 0 (1088 bytes at 0)\n"
+         "conv2d_1: direct 4x1 -> buffer 1 (1088 bytes at 1088)\n"
+         "clip_1: clip -> buffer 1 (1088 bytes at 1088)\n"
+         "max_pool_1: max_pool -> buffer 2 (320 bytes at 3264)\n"
+         "dense_1: direct 4x1 -> buffer 3 (128 bytes at 2176)\n"
+         "softmax_1: softmax -> buffer 4 (128 bytes at 3904)\n"
+         "loss + softmax_1: cross-entropy of logits -> buffer 5 (128 bytes at 2304)\n"
+         "dense_1: data direct 4x2, weights direct 4x1 -> buffer 6 (320 bytes at 3584)\n"
+         "max_pool_1: max_pool -> buffer 7 (1088 bytes at 2176)\n"
+         "clip_1: clip -> buffer 7 (1088 bytes at 2176)\n"
+         "conv2d_1: weights direct 4x1\n"},
         /* What ended at 6 still does. */
         {"conv 4 3x3 same, relu6, relu, dense 4, relu, relu6, dense 3",
          {.batch = 1},

@@ -84,7 +84,7 @@ cn_status cn_model_load_weights(cn_model *model, const char *path, const cn_load
 {
     static const cn_load_weights_opts usual;
     if (!model || !path) return cn_fail(err, CN_ERR_ARGUMENT, "model_load_weights: NULL argument");
-    if (!model->finished || model->outline)
+    if (!model->finished || model->shape_only)
         return cn_fail(err, CN_ERR_ARGUMENT, "model_load_weights: the model is not finished");
     cn_weight_file file = {.count = 0};
     loading l = {.model = model, .file = &file, .opts = opts ? opts : &usual};

@@ -215,12 +215,12 @@ static const cn_option clip_options[] = {
     {0},
 };
 
-static cn_status infer_clip(cn_layer *layer, const char *place, cn_error *err)
+static cn_status infer_clip(cn_layer *layer, const char *context, cn_error *err)
 {
     const cn_clip_opts *o = layer->options;
     if (o->lower > o->upper)
         return cn_fail(err, CN_ERR_ARGUMENT, "%s: lower %g, expected at most upper, which is %g",
-                       place, o->lower, o->upper);
+                       context, o->lower, o->upper);
     layer->activation = (cn_activation){
         .kind = CN_ACTIVATION_CLIP, .lower = (float)o->lower, .upper = (float)o->upper};
     return CN_OK;

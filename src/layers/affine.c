@@ -1,12 +1,12 @@
 /*
- * affine.c - a scale and a shift of each channel, which are learnt; and an array that is learnt.
+ * affine.c - a learned scale and shift of each channel; and a learned array.
  *
  *     affine      Y[.., c] = weight[c] X[.., c] + bias[c]
- *     constant    Y[i, ..] = weight[..], the same for every example, whatever X is; a `fixed` one
- *                 is not learnt
+ *     constant    Y[i, ..] = weight[..], the same for every example, whatever X is; not learned if
+ *                 `fixed`
  *
- * An affine layer is what remains of a batch norm without its statistics, and ConvNeXt's layer
- * scale; a constant is one side of a sum or a product, such as an embedding of positions.
+ * An affine layer is a batch norm without its statistics, or ConvNeXt's layer scale; a constant is
+ * one side of a sum or a product, such as a position embedding.
  */
 #include "layers/layer.h"
 
@@ -28,13 +28,13 @@ static int channels_of(const cn_layer *layer)
     return layer->in.n[layer->in.rank - 1];
 }
 
-static cn_status affine_infer(cn_layer *layer, const char *place, cn_error *err)
+static cn_status affine_infer(cn_layer *layer, const char *context, cn_error *err)
 {
     const cn_affine_opts *o = layer->options;
     const cn_shape channels = {1, {channels_of(layer)}};
     cn_weight *at = layer->weights;
     if (o->no_scale && o->no_shift)
-        return cn_fail(err, CN_ERR_ARGUMENT, "%s: neither a scale nor a shift", place);
+        return cn_fail(err, CN_ERR_ARGUMENT, "%s: neither a scale nor a shift", context);
     if (!o->no_scale) *at++ = (cn_weight){.role = "weight", .shape = channels, .start = 1};
     if (!o->no_shift) *at++ = (cn_weight){.role = "bias", .shape = channels};
     layer->weight_count = (int)(at - layer->weights);
@@ -54,13 +54,13 @@ static const float *shift_of(const cn_call *call)
     return o->no_shift ? NULL : call->w[!o->no_scale];
 }
 
-static void affine_unit(void *argument, int unit, int worker)
+static void affine_task(void *argument, int task, int worker)
 {
     const cn_call *call = argument;
     const size_t count = cn_shape_count(&call->layer->in), c = (size_t)channels_of(call->layer);
-    const float *x = (const float *)call->x[0] + (size_t)unit * count;
+    const float *x = (const float *)call->x[0] + (size_t)task * count;
     const float *scale = scale_of(call), *shift = shift_of(call);
-    float *y = (float *)call->y + (size_t)unit * count;
+    float *y = (float *)call->y + (size_t)task * count;
     (void)worker;
     for (size_t row = 0; row < count; row += c)
         for (size_t j = 0; j < c; j++) {
@@ -71,20 +71,20 @@ static void affine_unit(void *argument, int unit, int worker)
 
 static void affine_forward(const cn_call *call)
 {
-    cn_pool_run(call->pool, call->m, affine_unit, (void *)(uintptr_t)call);
+    cn_pool_run(call->pool, call->m, affine_task, (void *)(uintptr_t)call);
 }
 
-/* One image: its sums of dY X and of dY into the scratch memory, a row of pixels at a time, which
- * keeps the sums short; and dX. */
-static void affine_backward_unit(void *argument, int unit, int worker)
+/* One image: its sums of dY X and of dY, in scratch memory, a row of pixels at a time so that each
+ * sum is short; and dX. */
+static void affine_backward_task(void *argument, int task, int worker)
 {
     const cn_call *call = argument;
     const size_t count = cn_shape_count(&call->layer->in), c = (size_t)channels_of(call->layer);
     const size_t row = call->layer->in.rank == 3 ? (size_t)call->layer->in.n[1] * c : c;
-    const float *x = (const float *)call->x[0] + (size_t)unit * count;
-    const float *dy = (const float *)call->dy + (size_t)unit * count, *scale = scale_of(call);
+    const float *x = (const float *)call->x[0] + (size_t)task * count;
+    const float *dy = (const float *)call->dy + (size_t)task * count, *scale = scale_of(call);
     float *dx = call->dx[0];
-    float *sums = (float *)call->scratch + (size_t)unit * 4 * c, *part = sums + 2 * c;
+    float *sums = (float *)call->scratch + (size_t)task * 4 * c, *part = sums + 2 * c;
     (void)worker;
     memset(sums, 0, 2 * c * sizeof *sums);
     for (size_t first = 0; first < count; first += row) {
@@ -99,7 +99,7 @@ static void affine_backward_unit(void *argument, int unit, int worker)
     /* Y = weight X + bias:  dX = weight dY */
     for (size_t at = 0; dx && at < count; at += c)
         for (size_t j = 0; j < c; j++)
-            dx[(size_t)unit * count + at + j] = scale ? scale[j] * dy[at + j] : dy[at + j];
+            dx[(size_t)task * count + at + j] = scale ? scale[j] * dy[at + j] : dy[at + j];
 }
 
 static void affine_backward(const cn_call *call)
@@ -108,7 +108,7 @@ static void affine_backward(const cn_call *call)
     const size_t c = (size_t)channels_of(call->layer);
     float *d_scale = o->no_scale ? NULL : call->dw[0];
     float *d_shift = o->no_shift ? NULL : call->dw[!o->no_scale];
-    cn_pool_run(call->pool, call->m, affine_backward_unit, (void *)(uintptr_t)call);
+    cn_pool_run(call->pool, call->m, affine_backward_task, (void *)(uintptr_t)call);
     /* Y = weight X + bias:  d_weight = sum of dY X,  d_bias = sum of dY */
     for (int i = 0; i < call->m; i++) {
         const float *sums = (const float *)call->scratch + (size_t)i * 4 * c;
@@ -165,10 +165,10 @@ static const cn_option constant_options[] = {
 };
 #undef AT
 
-static cn_status constant_infer(cn_layer *layer, const char *place, cn_error *err)
+static cn_status constant_infer(cn_layer *layer, const char *context, cn_error *err)
 {
     const cn_constant_opts *o = layer->options;
-    (void)place, (void)err;
+    (void)context, (void)err;
     layer->out = (cn_shape){3, {o->size[0], o->size[1], o->channels}};
     layer->weights[0] = (cn_weight){.role = "weight", .shape = layer->out, .buffer = o->fixed};
     layer->weight_count = 1;

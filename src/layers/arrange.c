@@ -2,13 +2,12 @@
  * arrange.c - the same elements in another shape, in another order, or some of them.
  *
  *     reshape      Y[i, e] = X[i, e], an example's elements e in the order of memory
- *     transpose    Y[i, o, b, a, k] = X[i, o, a, b, k]: of an example read as (.., A, B, inner) the
- *                  axes A and B change places. The shape that the example is given stays
+ *     transpose    Y[i, o, b, a, k] = X[i, o, a, b, k]: an example is read as (.., A, B, inner), and
+ *                  its axes A and B are exchanged; its shape stays the same
  *     slice        Y[i, .., j, ..] = X[i, .., begin + j step, ..], j < count, along one axis
  *
- * Every order of any number of axes is a few transpositions, one after another: a channel shuffle
- * of g groups is the one of (g, n_C / g), and channels first become channels last by that of
- * (n_C, n_H n_W).
+ * Any permutation of axes is a sequence of transpositions: a channel shuffle of g groups is that of
+ * (g, n_C / g), and channels first become channels last by that of (n_C, n_H n_W).
  */
 #include "layers/layer.h"
 
@@ -22,13 +21,13 @@ static const cn_option reshape_options[] = {
     {0},
 };
 
-static cn_status reshape_infer(cn_layer *layer, const char *place, cn_error *err)
+static cn_status reshape_infer(cn_layer *layer, const char *context, cn_error *err)
 {
     const cn_reshape_opts *o = layer->options;
     int64_t pixels = (int64_t)o->size[0] * o->size[1], n = (int64_t)cn_shape_count(&layer->in);
     if (n % pixels != 0)
         return cn_fail(err, CN_ERR_SHAPE, "%s: %lld elements, expected a multiple of %d x %d",
-                       place, (long long)n, o->size[0], o->size[1]);
+                       context, (long long)n, o->size[0], o->size[1]);
     layer->out = (cn_shape){3, {o->size[0], o->size[1], (int)(n / pixels)}};
     return CN_OK;
 }
@@ -53,14 +52,14 @@ static const cn_option transpose_options[] = {
 };
 #undef AT
 
-static cn_status transpose_infer(cn_layer *layer, const char *place, cn_error *err)
+static cn_status transpose_infer(cn_layer *layer, const char *context, cn_error *err)
 {
     const cn_transpose_opts *o = layer->options;
     double block = (double)o->axes[0] * o->axes[1] * o->inner;
     size_t n = cn_shape_count(&layer->in);
     if (block > INT_MAX || n % (size_t)block != 0)
         return cn_fail(err, CN_ERR_SHAPE, "%s: %zu elements, expected a multiple of %d x %d x %d",
-                       place, n, o->axes[0], o->axes[1], o->inner);
+                       context, n, o->axes[0], o->axes[1], o->inner);
     return CN_OK;
 }
 
@@ -85,10 +84,10 @@ static void transpose_block(const transpose_job *job, const float *from, float *
                 for (size_t s = j; s < b && s < j + TILE; s++) to[s * a + r] = from[r * b + s];
 }
 
-static void transpose_unit(void *argument, int unit, int worker)
+static void transpose_task(void *argument, int task, int worker)
 {
     const transpose_job *job = argument;
-    const size_t block = job->a * job->b * job->inner, first = (size_t)unit * job->count;
+    const size_t block = job->a * job->b * job->inner, first = (size_t)task * job->count;
     (void)worker;
     for (size_t at = first; at < first + job->count; at += block)
         transpose_block(job, job->from + at, job->to + at);
@@ -103,7 +102,7 @@ static void transpose(const cn_call *call, bool back, const float *from, float *
                          .b = (size_t)o->axes[!back],
                          .inner = (size_t)o->inner,
                          .count = cn_shape_count(&call->layer->in)};
-    cn_pool_run(call->pool, call->m, transpose_unit, &job);
+    cn_pool_run(call->pool, call->m, transpose_task, &job);
 }
 
 static void transpose_forward(const cn_call *call)
@@ -143,21 +142,21 @@ static const cn_option slice_options[] = {
 };
 #undef AT
 
-static cn_status slice_infer(cn_layer *layer, const char *place, cn_error *err)
+static cn_status slice_infer(cn_layer *layer, const char *context, cn_error *err)
 {
     const cn_slice_opts *o = layer->options;
     int axis = layer->in.rank - 1 - (int)o->axis;
     int64_t last = o->begin + (int64_t)(o->count - 1) * o->step;
     if (axis < 0)
-        return cn_fail(err, CN_ERR_SHAPE, "%s: the input has no %s", place, axis_words[o->axis]);
+        return cn_fail(err, CN_ERR_SHAPE, "%s: the input has no %s", context, axis_words[o->axis]);
     if (last >= layer->in.n[axis])
-        return cn_fail(err, CN_ERR_SHAPE, "%s: takes %s %d to %lld of %d", place,
+        return cn_fail(err, CN_ERR_SHAPE, "%s: takes %s %d to %lld of %d", context,
                        axis_words[o->axis], o->begin, (long long)last, layer->in.n[axis]);
     layer->out.n[axis] = o->count;
     return CN_OK;
 }
 
-/* An example as (outer, n, inner), of which n is cut. */
+/* An example as (outer, n, inner), of which n is sliced. */
 typedef struct slice_job {
     const cn_slice_opts *o;
     size_t outer, n, inner;
@@ -166,14 +165,14 @@ typedef struct slice_job {
     bool back;
 } slice_job;
 
-static void slice_unit(void *argument, int unit, int worker)
+static void slice_task(void *argument, int task, int worker)
 {
     const slice_job *job = argument;
     const size_t count = (size_t)job->o->count, inner = job->inner;
     const size_t whole = job->outer * job->n * inner, part = job->outer * count * inner;
     const size_t step = (size_t)job->o->step, together = step == 1 ? count : 1;
-    const float *from = job->from + (size_t)unit * (job->back ? part : whole);
-    float *to = job->to + (size_t)unit * (job->back ? whole : part);
+    const float *from = job->from + (size_t)task * (job->back ? part : whole);
+    float *to = job->to + (size_t)task * (job->back ? whole : part);
     (void)worker;
     if (job->back) memset(to, 0, whole * sizeof *to);
     for (size_t i = 0; i < job->outer; i++)
@@ -194,7 +193,7 @@ static void slice(const cn_call *call, bool back, const float *from, float *to)
     for (int k = 0; k < axis; k++) job.outer *= (size_t)in->n[k];
     for (int k = axis + 1; k < in->rank; k++) job.inner *= (size_t)in->n[k];
     job.n = (size_t)in->n[axis];
-    cn_pool_run(call->pool, call->m, slice_unit, &job);
+    cn_pool_run(call->pool, call->m, slice_task, &job);
 }
 
 static void slice_forward(const cn_call *call)

@@ -1,5 +1,5 @@
 /*
- * binary.c - a function of two inputs, element by element, one of which may be spread.
+ * binary.c - a function of two inputs, element by element, one of which may be broadcast.
  *
  *     plus        Y = A + B          dA = dY                 dB = dY
  *     multiply    Y = A B            dA = dY B               dB = dY A
@@ -9,13 +9,13 @@
  *     minimum     Y = min(A, B)      dA = dY where A <= B    dB = dY where A > B
  *     power       Y = A^B            dA = dY B A^(B-1)       dB = dY Y ln A
  *
- * Along an axis where one input has a single element it is spread, which is to say that element
- * meets all of the other's: the channels' weights of squeeze-and-excitation (Hu et al. 2018) are
- * (1, 1, n_C), or just (n_C), beside (n_H, n_W, n_C). The gradient of an input that was spread is
- * the sum over what it met.
+ * Along an axis where one input has a single element, this is broadcast: combined with every element
+ * of the other. The channel weights of squeeze-and-excitation (Hu et al. 2018) are (1, 1, n_C), or
+ * just (n_C), beside (n_H, n_W, n_C). The gradient of a broadcast input is the sum over all elements
+ * that it was combined with.
  *
- * A power has no base below 0, where it is a NaN unless the exponent is whole. `plus` is `add` for
- * inputs of different shapes; that one is fused with its neighbors and needs no memory.
+ * A power of a base below 0 is NaN unless the exponent is an integer. `plus` is `add` for inputs of
+ * different shapes; `add` is fused with its neighbors and needs no memory.
  */
 #include "base/math.h"
 #include "layers/layer.h"
@@ -43,7 +43,7 @@ static cn_shape image_shape(const cn_shape *shape)
     return image;
 }
 
-static cn_status infer(cn_layer *layer, const char *place, cn_error *err)
+static cn_status infer(cn_layer *layer, const char *context, cn_error *err)
 {
     char first[CN_SHAPE_TEXT], second[CN_SHAPE_TEXT];
     const cn_shape a = image_shape(&layer->inputs_of[0]), b = image_shape(&layer->inputs_of[1]);
@@ -53,7 +53,7 @@ static cn_status infer(cn_layer *layer, const char *place, cn_error *err)
             return cn_fail(err, CN_ERR_SHAPE,
                            "%s: inputs have shapes %s and %s, expected equal extents, or 1 on one "
                            "side",
-                           place, cn_shape_text(layer->in.rank, layer->in.n, first),
+                           context, cn_shape_text(layer->in.rank, layer->in.n, first),
                            cn_shape_text(layer->inputs_of[1].rank, layer->inputs_of[1].n, second));
         y.n[k] = a.n[k] > b.n[k] ? a.n[k] : b.n[k];
     }
@@ -152,8 +152,8 @@ static void gradient_b(binary_kind kind, size_t n, const float *a, const float *
 
 /* ---- walking over an image */
 
-/* What one image is worked on with: `row` of each is room for the channels of an input that has
- * one, spread; `sum` for what a row of pixels gives to an input that is spread over it. */
+/* The arrays for one image: `row` of each input holds the channels of one that has a single channel,
+ * broadcast; `sum` a row's contribution to the gradient of an input that is broadcast over it. */
 typedef struct walk {
     const cn_call *call;
     binary_kind kind;
@@ -177,7 +177,7 @@ static walk walk_of(const cn_call *call, int image)
     return w;
 }
 
-/* Where input k has its element for row p and column q of the image's output. */
+/* The element of input k for row p and column q of the image's output. */
 static size_t offset_of(const walk *w, int k, int image, int p, int q)
 {
     const int *n = w->in[k].n;
@@ -199,7 +199,7 @@ static bool same_shape(const cn_shape *a, const cn_shape *b)
     return memcmp(a->n, b->n, 3 * sizeof *a->n) == 0;
 }
 
-static void forward_unit(void *argument, int image, int worker)
+static void forward_task(void *argument, int image, int worker)
 {
     const cn_call *call = argument;
     const walk w = walk_of(call, image);
@@ -217,20 +217,20 @@ static void forward_unit(void *argument, int image, int worker)
                         y);
 }
 
-/* Adds what the output's row p gives to the gradient of input k, column by column. Where the input
- * is spread over columns, their sum is found first: sums of few terms each round less. */
+/* Adds output row p's contribution to the gradient of input k, column by column. Where the input is
+ * broadcast over columns, their sum is computed first: sums of few terms each round less. */
 static void backward_row(const walk *w, int k, int image, int p, float *dx)
 {
     const cn_call *call = w->call;
     const int columns = w->out.n[1];
-    const bool spread = w->in[k].n[1] == 1 && columns > 1;
+    const bool broadcast = w->in[k].n[1] == 1 && columns > 1;
     const size_t c = (size_t)w->out.n[2], own = (size_t)w->in[k].n[2];
     const float *dy = (const float *)call->dy +
                       ((size_t)image * (size_t)w->out.n[0] + (size_t)p) * (size_t)columns * c;
     memset(w->sum, 0, c * sizeof *w->sum);
     for (int q = 0; q < columns; q++, dy += c) {
         const float *a = channels_at(w, 0, image, p, q), *b = channels_at(w, 1, image, p, q);
-        float *to = spread ? w->sum : dx + offset_of(w, k, image, p, q);
+        float *to = broadcast ? w->sum : dx + offset_of(w, k, image, p, q);
         (k ? gradient_b : gradient_a)(w->kind, c, a, b, dy, w->gradient);
         if (own == c) {
             for (size_t j = 0; j < c; j++) to[j] += w->gradient[j];
@@ -241,10 +241,10 @@ static void backward_row(const walk *w, int k, int image, int p, float *dx)
         }
     }
     float *to = dx + offset_of(w, k, image, p, 0);
-    for (size_t j = 0; spread && j < own; j++) to[j] += w->sum[j];
+    for (size_t j = 0; broadcast && j < own; j++) to[j] += w->sum[j];
 }
 
-static void backward_unit(void *argument, int image, int worker)
+static void backward_task(void *argument, int image, int worker)
 {
     const cn_call *call = argument;
     const walk w = walk_of(call, image);
@@ -267,12 +267,12 @@ static void backward_unit(void *argument, int image, int worker)
 
 static void forward(const cn_call *call)
 {
-    cn_pool_run(call->pool, call->m, forward_unit, (void *)(uintptr_t)call);
+    cn_pool_run(call->pool, call->m, forward_task, (void *)(uintptr_t)call);
 }
 
 static void backward(const cn_call *call)
 {
-    cn_pool_run(call->pool, call->m, backward_unit, (void *)(uintptr_t)call);
+    cn_pool_run(call->pool, call->m, backward_task, (void *)(uintptr_t)call);
 }
 
 static void requirements(const cn_call *call, int threads, cn_requirements *r)

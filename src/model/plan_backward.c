@@ -92,8 +92,8 @@ static bool mask_after_maximum(cn_planner *p, int i)
 {
     const cn_plan_node *node = &p->nodes[i];
     const cn_activation own = cn_planner_layer(p, i)->activation;
-    if (own.kind != CN_ACTIVATION_CLIP || !isinf(own.upper) || !node->in_place_dx ||
-        node->readers != 1 || p->nodes[node->reader].shared ||
+    const bool relu = own.kind == CN_ACTIVATION_CLIP && own.lower == 0 && isinf(own.upper);
+    if (!relu || !node->in_place_dx || node->readers != 1 || p->nodes[node->reader].shared ||
         !cn_planner_type(p, node->reader)->maximum)
         return false;
     p->plan->steps[node->reader].mask = true;

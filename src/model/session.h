@@ -57,11 +57,11 @@ typedef void cn_gradients_final(size_t from, void *user);
  * `first` sets to zero before. `final` (may be NULL) is called after every layer. */
 cn_status cn_session_backward_sum(cn_session *session, bool first, cn_gradients_final *final,
                                   void *user, cn_error *err);
-/* What the mean of the last loss divides by. */
+/* The divisor of the last loss's mean. */
 double cn_session_loss_weight(const cn_session *session);
 /* `count` gradients from element `from` of the block on, as floats of the host. */
 const float *cn_session_gradients(const cn_session *session, size_t from, size_t count);
-/* The gradients that cn_session_step follows: a whole block of sums, times the factor. */
+/* Sets the gradients that cn_session_step applies: a whole block of sums, times the factor. */
 void cn_session_set_gradients(cn_session *session, const float *sum, double factor);
 /* The model's buffers, such as running means, from as many floats. */
 void cn_session_set_buffers(cn_session *session, const float *from);

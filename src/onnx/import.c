@@ -538,7 +538,7 @@ static cn_status rebuild(cn_importer *im, cn_node output, cn_node *place, cn_mod
     return status;
 }
 
-static cn_status finish(cn_importer *im, bool outline, cn_model **model)
+static cn_status finish(cn_importer *im, bool shape_only, cn_model **model)
 {
     cn_model *made = NULL;
     const cn_value *output = find_value(im, im->file->outputs[0].name);
@@ -553,10 +553,10 @@ static cn_status finish(cn_importer *im, bool outline, cn_model **model)
     if (!place) status = CN_ERR_MEMORY;
     if (status == CN_OK) status = rebuild(im, y.node, place, &made);
     if (status == CN_OK) {
-        made->outline = outline;
+        made->shape_only = shape_only;
         status = cn_model_finish_zero(made, place[y.node], SIZE_MAX, im->err);
     }
-    for (int i = 0; i < im->fill_count && status == CN_OK && !outline; i++)
+    for (int i = 0; i < im->fill_count && status == CN_OK && !shape_only; i++)
         if (place[im->fills[i].node] > 0)
             status = run_fill(im, made, &im->fills[i], place[im->fills[i].node]);
     cn_release(place);
@@ -567,23 +567,23 @@ static cn_status finish(cn_importer *im, bool outline, cn_model **model)
     return status;
 }
 
-static cn_status import_graph(cn_importer *im, bool outline, cn_model **model)
+static cn_status import_graph(cn_importer *im, bool shape_only, cn_model **model)
 {
     cn_status status = list_values(im);
     if (status == CN_OK) status = add_inputs(im);
     if (status == CN_OK) status = import_nodes(im);
-    if (status == CN_OK) status = finish(im, outline, model);
+    if (status == CN_OK) status = finish(im, shape_only, model);
     /* A caller's mistake while building is the file's here. */
     if (status == CN_ERR_ARGUMENT || status == CN_ERR_SHAPE)
         im->err->status = status = CN_ERR_FORMAT;
     return status;
 }
 
-cn_status cn_onnx_import(cn_model **model, const cn_onnx_file *file, bool outline, cn_error *err)
+cn_status cn_onnx_import(cn_model **model, const cn_onnx_file *file, bool shape_only, cn_error *err)
 {
     cn_error own = {CN_OK, ""};
     cn_importer im = {.file = file, .err = err ? err : &own, .budget = FOLDED};
-    cn_status status = import_graph(&im, outline, model);
+    cn_status status = import_graph(&im, shape_only, model);
     cn_constants_free(&im);
     cn_model_free(im.model);
     cn_release(im.fills);
@@ -591,12 +591,12 @@ cn_status cn_onnx_import(cn_model **model, const cn_onnx_file *file, bool outlin
     return status;
 }
 
-cn_status cn_onnx_load(cn_model **model, const char *path, bool outline, cn_error *err)
+cn_status cn_onnx_load(cn_model **model, const char *path, bool shape_only, cn_error *err)
 {
     cn_onnx_file file = {.path = NULL};
     cn_status status = cn_onnx_file_load(&file, path, err);
     if (status != CN_OK) return status;
-    status = cn_onnx_import(model, &file, outline, err);
+    status = cn_onnx_import(model, &file, shape_only, err);
     cn_onnx_file_free(&file);
     return status;
 }

@@ -6,10 +6,11 @@
 #include "onnx/onnx_file.h"
 
 /*
- * The model of an ONNX graph, finished, with its weights; or its outline (model.h). What it does
+ * The model of an ONNX graph, finished, with its weights; or shape-only (model.h). What it does
  * not support is one CN_ERR_UNSUPPORTED that lists operators and nodes.
  */
-cn_status cn_onnx_load(cn_model **model, const char *path, bool outline, cn_error *err);
-cn_status cn_onnx_import(cn_model **model, const cn_onnx_file *file, bool outline, cn_error *err);
+cn_status cn_onnx_load(cn_model **model, const char *path, bool shape_only, cn_error *err);
+cn_status cn_onnx_import(cn_model **model, const cn_onnx_file *file, bool shape_only,
+                         cn_error *err);
 
 #endif
