@@ -18,7 +18,7 @@ static const cli_option convert_options[] = {
     {"partial", CLI_FLAG, offsetof(options, partial), NULL, NULL, 0, 0,
      "take what fits of them; what is missing begins as the seed says"},
     {"like", CLI_TEXT, offsetof(options, like), "FILE", NULL, 0, 0,
-     "write weights alone, under the names and in the layout of this file of PyTorch's"},
+     "write weights alone, under the names and in the layout of this file of the same network"},
     {"shape", CLI_SHAPE, offsetof(options, shape), "HxWxC", NULL, 0, 0,
      "of the examples, where FROM is a network by name or as layers (default: what the name was "
      "made for)"},

@@ -1154,8 +1154,9 @@ typedef struct cn_fit_opts {
     /* A checkpoint to resume from, with the same bits as never having stopped; NULL: none. The
      * model must have the same graph; its parameters are overwritten. Data and options must be the
      * same, except `threads`, `communicator`, `progress`, `user` and `checkpoint`: CN_ERR_ARGUMENT
-     * names one that is not. `epochs` may be larger, even after the last one: the further epochs are, bit for bit,
-     * those of a training that began with these `epochs` and the old `schedule_epochs`. */
+     * names one that is not. `epochs` may be larger, even after the last one: the further epochs
+     * are, bit for bit, those of a training that began with these `epochs` and the old
+     * `schedule_epochs`. */
     const char *resume;
 } cn_fit_opts;
 
@@ -1223,8 +1224,8 @@ CN_API cn_status cn_model_save(const cn_model *model, const char *path, cn_error
 CN_API cn_status cn_model_load(cn_model **model, const char *path, cn_error *err);
 
 /*
- * Weights of others, for a network that is built here: what PyTorch (safetensors) writes of the same
- * network. Their layers are matched with the model's, those of one kind in order, and the layouts
+ * Weights of others, for a network that is built here: what PyTorch (.safetensors) or Keras
+ * (.weights.h5, .keras, .h5) writes of the same network, or NumPy (.npz) of either. Their layers are matched with the model's, those of one kind in order, and the layouts
  * are converted; docs/files.md tells how. CN_ERR_SHAPE where something is missing, more, or of
  * another shape, and the model is then as it was.
  */
@@ -1247,6 +1248,8 @@ CN_API cn_status cn_model_load_weights(cn_model *model, const char *path,
  * Writes a model for other programs, in the format that the name's ending says:
  *
  *   .safetensors  what cn_model_save writes or, with `like`, the weights alone, for PyTorch
+ *   .h5           the weights for Keras (.weights.h5, too), as a copy of the file `like` with other
+ *                 numbers in it
  *   .onnx         the graph and its parameters as ONNX 1.22 (operator set 27), images as (batch,
  *                 n_C, n_H, n_W) with any batch; class names and normalization in its metadata, as
  *                 JSON. The input is what cn_session_forward takes, and the output what it gives.
@@ -1257,8 +1260,8 @@ CN_API cn_status cn_model_load_weights(cn_model *model, const char *path,
 typedef struct cn_export_opts {
     bool normalize;   /* .onnx: the graph takes values in the range that the model learned from
                        (pixels: from 0 to 1) and normalizes them itself */
-    const char *like; /* .safetensors: a file of weights of the same network, as PyTorch writes it,
-                         whose names and layout the new one gets */
+    const char *like; /* .safetensors, .h5: a file of weights of the same network, as PyTorch or
+                         Keras writes it, whose names and layout the new one gets */
 } cn_export_opts;
 /* `opts` may be NULL. */
 CN_API cn_status cn_model_export(const cn_model *model, const char *path,

@@ -19,12 +19,24 @@ static cn_status write_onnx(const cn_model *model, const char *path, const cn_ex
 static cn_status write_weights(const cn_model *model, const char *path, const cn_export_opts *opts,
                                cn_error *err)
 {
-    if (opts->like) return cn_weights_save(model, opts->like, path, err);
+    if (opts->like) return cn_weights_save(model, opts->like, path, false, err);
     return cn_model_save(model, path, err);
+}
+
+static cn_status write_hdf5(const cn_model *model, const char *path, const cn_export_opts *opts,
+                            cn_error *err)
+{
+    if (opts->like) return cn_weights_save(model, opts->like, path, true, err);
+    return cn_fail(
+        err, CN_ERR_ARGUMENT,
+        "%.120s: Keras reads weights under its own names only: say which file of the same "
+        "network this one is to be like",
+        path);
 }
 
 static const writer writers[] = {
     {".safetensors", write_weights},
+    {".h5", write_hdf5},
     {".onnx", write_onnx},
 };
 
@@ -50,6 +62,6 @@ cn_status cn_model_export(const cn_model *model, const char *path, const cn_expo
         if (ends_in(path, writers[i].ending)) return writers[i].write(model, path, o, err);
     return cn_fail(err, CN_ERR_UNSUPPORTED,
                    "%.120s: a model is not written in this format; expected a name that ends in "
-                   ".safetensors or .onnx",
+                   ".safetensors, .h5 or .onnx",
                    path);
 }

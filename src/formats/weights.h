@@ -20,12 +20,20 @@ typedef struct cn_weight_file {
     cn_named_tensor *tensors; /* F32; names and elements belong to the file */
     int count;
     cn_weight_style style;
-    cn_safetensors storage; /* whose tensors they are */
+    cn_safetensors storage; /* whose tensors they are; else, `room` of them are its own */
+    int room;
+    bool archive;   /* the tensors come from members of a ZIP archive */
+    size_t *places; /* of HDF5: where in the file each tensor's elements lie, as they are in memory;
+                       0: in another form. NULL for other formats */
 } cn_weight_file;
 
 /* Reads the file, whichever of its formats it is. */
 cn_status cn_weight_file_load(cn_weight_file *file, const char *path, cn_error *err);
 void cn_weight_file_free(cn_weight_file *file);
+/* For readers: adds a tensor, which the file then owns, also on failure, under a copy of the name.
+ */
+cn_status cn_weight_file_add(cn_weight_file *file, const char *name, cn_tensor *tensor,
+                             size_t place, cn_error *err);
 
 /* ---- which is which (weights_match.c) */
 
@@ -61,7 +69,9 @@ cn_status cn_weights_order(const cn_model *model, cn_weight_style style, const c
 
 /* ---- writing (weights_save.c) */
 
-/* The model's parameters under the names, and in the layout, of the weights in the file `like`. */
-cn_status cn_weights_save(const cn_model *model, const char *like, const char *path, cn_error *err);
+/* The model's parameters under the names, and in the layout, of the weights in the file `like`: as
+ * safetensors, or with `hdf5` as a copy of that file, which must be an HDF5 file. */
+cn_status cn_weights_save(const cn_model *model, const char *like, const char *path, bool hdf5,
+                          cn_error *err);
 
 #endif

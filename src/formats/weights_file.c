@@ -1,9 +1,50 @@
 /* weights_file.c - reads files of weights in any of the formats that frameworks write. */
-#include "formats/weights.h"
+#include "formats/hdf5_weights.h"
 
 #include "base/signature.h"
+#include "formats/array.h"
+#include "formats/zip.h"
 
 #include <string.h>
+
+/* Room for one more tensor; grows by doubling. */
+static bool make_room(cn_weight_file *file, cn_error *err)
+{
+    if (file->count < file->room) return true;
+    size_t room = file->room ? 2 * (size_t)file->room : 64, count = (size_t)file->count;
+    cn_named_tensor *tensors = cn_allocate(room, sizeof *tensors, "weights", err);
+    size_t *places = cn_allocate(room, sizeof *places, "weights", err);
+    if (!tensors || !places) {
+        cn_release(tensors);
+        cn_release(places);
+        return false;
+    }
+    if (count) memcpy(tensors, file->tensors, count * sizeof *tensors);
+    if (count) memcpy(places, file->places, count * sizeof *places);
+    cn_release(file->tensors);
+    cn_release(file->places);
+    file->tensors = tensors;
+    file->places = places;
+    file->room = (int)room;
+    return true;
+}
+
+cn_status cn_weight_file_add(cn_weight_file *file, const char *name, cn_tensor *tensor,
+                             size_t place, cn_error *err)
+{
+    cn_tensor t = *tensor;
+    char *copy = cn_allocate(strlen(name) + 1, 1, name, err);
+    *tensor = (cn_tensor){0};
+    if (!copy || !make_room(file, err)) {
+        cn_release(copy);
+        cn_tensor_free(&t);
+        return CN_ERR_MEMORY;
+    }
+    strcpy(copy, name);
+    file->places[file->count] = place;
+    file->tensors[file->count++] = (cn_named_tensor){copy, t};
+    return CN_OK;
+}
 
 static cn_status read_safetensors(cn_weight_file *file, const char *path, cn_error *err)
 {
@@ -14,14 +55,123 @@ static cn_status read_safetensors(cn_weight_file *file, const char *path, cn_err
     return status;
 }
 
-cn_status cn_weight_file_load(cn_weight_file *file, const char *path, cn_error *err)
+static bool is_hdf5(const uint8_t *bytes, size_t size)
 {
-    *file = (cn_weight_file){.count = 0};
-    return read_safetensors(file, path, err);
+    return size >= 4 && memcmp(bytes, "\x89HDF", 4) == 0;
+}
+
+static cn_status read_hdf5(cn_weight_file *file, const char *path, cn_error *err)
+{
+    uint8_t *bytes = NULL;
+    size_t size = 0;
+    cn_status status = cn_file_read(path, SIZE_MAX / 4, is_hdf5, &bytes, &size, err);
+    if (status == CN_OK) status = cn_hdf5_weights_read(file, bytes, size, path, err);
+    cn_release(bytes);
+    file->style = CN_STYLE_KERAS;
+    return status;
+}
+
+/* ---- archives */
+
+/* What a .keras file holds its weights in, beside texts. */
+static const char keras_member[] = "model.weights.h5";
+
+static cn_status read_keras(cn_weight_file *file, const char *path, const cn_zip_member *member,
+                            cn_error *err)
+{
+    cn_source *source = NULL;
+    uint8_t *bytes = NULL;
+    cn_status status = cn_zip_open(&source, path, member, err);
+    if (status == CN_OK) {
+        bytes = cn_allocate(member->size + 1, 1, path, err);
+        status =
+            bytes ? cn_source_read(source, bytes, member->size, member->name, err) : CN_ERR_MEMORY;
+    }
+    if (status == CN_OK) status = cn_source_end(source, err);
+    cn_source_close(source);
+    if (status == CN_OK) status = cn_hdf5_weights_read(file, bytes, member->size, path, err);
+    cn_release(bytes);
+    file->style = CN_STYLE_KERAS;
+    return status;
+}
+
+/* Adds an array of floats; others are passed over. */
+static cn_status read_member(cn_weight_file *file, const cn_array_file *archive, int i,
+                             cn_error *err)
+{
+    const cn_array_about *about = &archive->abouts[i];
+    cn_array array = {.data = NULL};
+    cn_tensor t = {0};
+    if (!cn_element_is_float(about->element)) return CN_OK;
+    cn_status status = archive->read(archive, i, &array, err);
+    if (status == CN_OK)
+        status = cn_tensor_create(&t, CN_DTYPE_F32, about->rank, about->shape, err);
+    for (size_t k = 0; status == CN_OK && k < cn_tensor_count(&t); k++)
+        ((float *)t.data)[k] = (float)cn_array_value(&array, k);
+    cn_release(array.data);
+    return status == CN_OK ? cn_weight_file_add(file, about->name, &t, 0, err) : status;
+}
+
+/* Whose words the names end in, PyTorch's where they are both's. */
+static cn_weight_style find_style(const cn_weight_file *file)
+{
+    static const char *const words[] = {"kernel", "gamma", "beta", "moving_mean", "/vars/"};
+    for (int i = 0; i < file->count; i++)
+        for (size_t k = 0; k < sizeof words / sizeof *words; k++)
+            if (strstr(file->tensors[i].name, words[k])) return CN_STYLE_KERAS;
+    return CN_STYLE_PYTORCH;
+}
+
+static cn_status read_npz(cn_weight_file *file, const char *path, cn_error *err)
+{
+    cn_array_file archive = {.path = NULL};
+    cn_status status = cn_npz_open(&archive, path, err);
+    if (status != CN_OK) return status;
+    for (int i = 0; i < archive.count && status == CN_OK; i++)
+        status = read_member(file, &archive, i, err);
+    cn_array_file_close(&archive);
+    file->style = find_style(file);
+    return status;
+}
+
+static cn_status read_zip(cn_weight_file *file, const char *path, cn_error *err)
+{
+    cn_zip_member *members = NULL;
+    int count = 0, i = 0;
+    cn_status status = cn_zip_list(&members, &count, path, err);
+    if (status != CN_OK) return status;
+    while (i < count && strcmp(members[i].name, keras_member) != 0) i++;
+    status = i < count ? read_keras(file, path, &members[i], err) : read_npz(file, path, err);
+    cn_release(members);
+    file->archive = true;
+    return status;
+}
+
+/* ---- any of them */
+
+cn_status cn_weight_file_load(cn_weight_file *out, const char *path, cn_error *err)
+{
+    cn_weight_file file = {.count = 0};
+    const cn_signature *kind = cn_signature_of_file(path);
+    const char first = kind ? kind->bytes[0] : 0;
+    cn_status status = first == '\x89' && kind->bytes[1] == 'H' ? read_hdf5(&file, path, err)
+                       : first == 'P' && kind->bytes[1] == 'K'  ? read_zip(&file, path, err)
+                                                               : read_safetensors(&file, path, err);
+    if (status == CN_OK)
+        *out = file;
+    else
+        cn_weight_file_free(&file);
+    return status;
 }
 
 void cn_weight_file_free(cn_weight_file *file)
 {
+    for (int i = 0; file->room && i < file->count; i++) {
+        cn_release((void *)(uintptr_t)file->tensors[i].name);
+        cn_tensor_free(&file->tensors[i].value);
+    }
+    if (file->room) cn_release(file->tensors);
+    cn_release(file->places);
     cn_safetensors_free(&file->storage);
     *file = (cn_weight_file){.count = 0};
 }

@@ -2,6 +2,8 @@
 #include "formats/channels_first.h"
 #include "formats/weights.h"
 
+#include "base/sink.h"
+
 #include <string.h>
 
 /* Fills the tensor, which has a shape and memory, with parameter i. */
@@ -48,17 +50,51 @@ static cn_status fill_all(const cn_model *model, cn_weight_file *like, const cn_
     return status;
 }
 
-cn_status cn_weights_save(const cn_model *model, const char *like, const char *path, cn_error *err)
+/* An HDF5 file keeps all that it has, but for the elements: Keras looks for groups and attributes
+ * that hold no weights. */
+static cn_status save_hdf5(const cn_weight_file *file, const char *like, const char *path,
+                           cn_error *err)
+{
+    uint8_t *bytes = NULL;
+    size_t size = 0;
+    cn_sink *sink = NULL;
+    cn_status status = cn_file_read(like, SIZE_MAX / 4, NULL, &bytes, &size, err);
+    for (int i = 0; i < file->count && status == CN_OK; i++) {
+        const cn_tensor *t = &file->tensors[i].value;
+        size_t place = file->places[i], length = cn_tensor_count(t) * sizeof(float);
+        if (place == 0 || place > size || length > size - place)
+            status = cn_fail(err, CN_ERR_UNSUPPORTED,
+                             "%.100s: %.80s is not float32, little-endian, in its place", like,
+                             file->tensors[i].name);
+        else
+            memcpy(bytes + place, t->data, length);
+    }
+    if (status == CN_OK) status = cn_sink_open(&sink, path, err);
+    if (status == CN_OK) status = cn_sink_write(sink, bytes, size, err);
+    if (status == CN_OK) status = cn_sink_commit(sink, err);
+    cn_sink_close(sink);
+    cn_release(bytes);
+    return status;
+}
+
+static cn_status save_safetensors(const cn_weight_file *file, const char *path, cn_error *err)
+{
+    cn_safetensors out = {.tensors = file->tensors, .tensor_count = file->count};
+    return cn_safetensors_save(&out, path, err);
+}
+
+cn_status cn_weights_save(const cn_model *model, const char *like, const char *path, bool hdf5,
+                          cn_error *err)
 {
     cn_weight_file file = {.count = 0};
     cn_status status = cn_weight_file_load(&file, like, err);
     if (status != CN_OK) return status;
     const cn_shape **order = cn_allocate((size_t)model->layer_count, sizeof *order, path, err);
     status = order ? fill_all(model, &file, order, like, err) : CN_ERR_MEMORY;
-    if (status == CN_OK) {
-        cn_safetensors out = {.tensors = file.tensors, .tensor_count = file.count};
-        status = cn_safetensors_save(&out, path, err);
-    }
+    if (status == CN_OK && hdf5 && (!file.places || file.archive))
+        status = cn_fail(err, CN_ERR_ARGUMENT, "%.100s: no HDF5 file to be written like", like);
+    if (status == CN_OK)
+        status = hdf5 ? save_hdf5(&file, like, path, err) : save_safetensors(&file, path, err);
     cn_release((void *)order);
     cn_weight_file_free(&file);
     return status;

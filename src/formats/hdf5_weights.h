@@ -1,0 +1,12 @@
+/* hdf5_weights.h - the arrays of floats in an HDF5 file that need not be trusted. */
+#ifndef CN_HDF5_WEIGHTS_H
+#define CN_HDF5_WEIGHTS_H
+
+#include "formats/weights.h"
+
+/* Adds every array of floats and rank 1 to 4 in the file, whose bytes these are, to file->tensors,
+ * as F32, under its path: "layers/conv2d/vars/0". What is none of these is passed over. */
+cn_status cn_hdf5_weights_read(cn_weight_file *file, const uint8_t *bytes, size_t size,
+                               const char *path, cn_error *err);
+
+#endif
