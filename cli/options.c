@@ -368,6 +368,7 @@ void cli_print_help(const cli_command *command)
             printf("%s%s\n", o == command->options ? "" : "\n", o->name);
         else
             print_option(o);
-    printf("\nOptions of every subcommand\n");
+    bool own = command->options && command->options->name;
+    printf("%sOptions of every subcommand\n", own ? "\n" : "");
     for (o = common_options; o->name; o++) print_option(o);
 }
