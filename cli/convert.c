@@ -1,12 +1,17 @@
 /* convert.c - `convnet convert`: a model in another format. */
-#include "cli.h"
+#include "numbers.h"
 
+#include "base/counter.h"
+#include "model/model.h"
+
+#include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 typedef struct options {
     cli_common common;
-    const char *network, *like;
-    bool normalize, partial;
+    const char *network, *like, *input;
+    bool normalize, partial, verify;
     int shape[3], classes;
 } options;
 
@@ -19,6 +24,12 @@ static const cli_option convert_options[] = {
      "take what fits of them; what is missing begins as the seed says"},
     {"like", CLI_TEXT, offsetof(options, like), "FILE", NULL, 0, 0,
      "write weights alone, under the names and in the layout of this file of the same network"},
+    {"verify", CLI_FLAG, offsetof(options, verify), NULL, NULL, 0, 0,
+     "read TO again, run both and tell the largest difference; more than 1e-4 of the outputs' "
+     "range "
+     "fails"},
+    {"input", CLI_TEXT, offsetof(options, input), "FILE", NULL, 0, 0,
+     "what both run on: a .npy file, (m, n_H, n_W, n_C) (default: 8 random examples)"},
     {"shape", CLI_SHAPE, offsetof(options, shape), "HxWxC", NULL, 0, 0,
      "of the examples, where FROM is a network by name or as layers (default: what the name was "
      "made for)"},
@@ -26,6 +37,96 @@ static const cli_option convert_options[] = {
      "what the word \"classes\" stands for there (default: likewise)"},
     {.name = NULL},
 };
+
+/* ---- --verify */
+
+/* The model in the new file; of weights alone, those of a network like this one. */
+static cn_status read_again(cn_model **again, const cn_model *model, const char *path,
+                            const options *o, cn_error *err)
+{
+    cn_model *m = NULL;
+    if (!o->like) return cn_model_load(again, path, err);
+    json_t *graph = cn_model_to_json(model, err);
+    if (!graph) return CN_ERR_MEMORY;
+    cn_status status = cn_model_from_json(&m, graph, false, SIZE_MAX, err);
+    json_decref(graph);
+    if (status == CN_OK) status = cn_model_load_weights(m, path, NULL, err);
+    if (status == CN_OK)
+        *again = m;
+    else
+        cn_model_free(m);
+    return status;
+}
+
+static cn_status make_input(cn_tensor *X, const cn_model *model, const options *o, cn_error *err)
+{
+    enum { EXAMPLES = 8 };
+    const int *n = cn_model_input_shape(model), shape[4] = {EXAMPLES, n[0], n[1], n[2]};
+    if (o->input) return cli_numbers_load(X, model, o->input, CLI_NHWC, err);
+    cn_status status = cn_tensor_create(X, CN_DTYPE_F32, 4, shape, err);
+    for (size_t i = 0; status == CN_OK && i < cn_tensor_count(X); i++)
+        ((float *)X->data)[i] = (float)cn_counter_normal(o->common.seed, 0, i);
+    return status;
+}
+
+/* The input as a graph that normalizes takes it, so that both see the same. */
+static void denormalize(cn_tensor *X, const cn_model *model)
+{
+    float *x = X->data;
+    const size_t channels = (size_t)X->shape[3];
+    for (size_t i = 0; i < cn_tensor_count(X); i++)
+        x[i] = x[i] * model->std[i % channels] + model->mean[i % channels];
+}
+
+/* The largest difference of two outputs, as a part of the range of the first. */
+static double difference(const cn_tensor *a, const cn_tensor *b)
+{
+    const float *x = a->data, *y = b->data;
+    double most = 0, low = INFINITY, high = -INFINITY;
+    if (cn_tensor_count(a) != cn_tensor_count(b)) return INFINITY;
+    for (size_t i = 0; i < cn_tensor_count(a); i++) {
+        double apart = fabs((double)x[i] - (double)y[i]);
+        if (!(apart <= most)) most = x[i] != x[i] && y[i] != y[i] ? most : apart;
+        low = fmin(low, (double)x[i]);
+        high = fmax(high, (double)x[i]);
+    }
+    return most == 0 ? 0 : most / fmax(high - low, 1e-30);
+}
+
+static cn_status verify(cn_model *model, const char *path, const options *o, double *apart,
+                        cn_error *err)
+{
+    cn_model *again = NULL;
+    cn_tensor X = {0}, first = {0}, second = {0};
+    cn_session_opts opts = {.batch = 8, .threads = o->common.threads};
+    cn_status status = read_again(&again, model, path, o, err);
+    if (status == CN_OK) status = make_input(&X, model, o, err);
+    if (status == CN_OK) status = cli_numbers_run(model, &opts, &X, &first, err);
+    if (status == CN_OK && o->normalize) denormalize(&X, model);
+    if (status == CN_OK) status = cli_numbers_run(again, &opts, &X, &second, err);
+    if (status == CN_OK) *apart = difference(&first, &second);
+    cn_tensor_free(&X);
+    cn_tensor_free(&first);
+    cn_tensor_free(&second);
+    cn_model_free(again);
+    return status;
+}
+
+static int report(const options *o, const char *path, double apart)
+{
+    const double most = 1e-4;
+    if (o->common.json) {
+        json_t *object = json_object();
+        cli_put_text(object, "file", path);
+        cli_put_number(object, "difference", apart);
+        cli_print_json(object);
+    } else {
+        printf("%s: outputs differ by at most %.1e of their range\n", path, apart);
+    }
+    if (apart <= most) return CLI_DONE;
+    return cli_error("convert", "%s: another model: expected a difference of at most %.0e", path,
+                     most);
+}
 
 static int run(const void *given, int count, char *const *operands)
 {
@@ -43,8 +144,11 @@ static int run(const void *given, int count, char *const *operands)
                    : cli_open_model(&model, operands[0], shape, classes, o->common.seed, &err);
     cn_export_opts opts = {.normalize = o->normalize, .like = o->like};
     if (status == CN_OK) status = cn_model_export(model, operands[1], &opts, &err);
+    double apart = 0;
+    if (status == CN_OK && o->verify) status = verify(model, operands[1], o, &apart, &err);
     cn_model_free(model);
-    return status == CN_OK ? CLI_DONE : cli_error("convert", "%s", err.text);
+    if (status != CN_OK) return cli_error("convert", "%s", err.text);
+    return o->verify ? report(o, operands[1], apart) : CLI_DONE;
 }
 
 const cli_command cli_convert = {

@@ -104,7 +104,7 @@ def check(name, net, shape):
         if ending == ".keras":
             continue
         # And back: Keras takes the file, and has the same weights again.
-        convnet("convert", ours, back, "--like", theirs)
+        convnet("convert", ours, back, "--like", theirs, "--verify")
         before = net.get_weights()
         net.set_weights([np.zeros_like(w) for w in before])
         net.load_weights(back)

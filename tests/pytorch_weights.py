@@ -152,7 +152,7 @@ def check(name, net, shape):
     assert error < 1e-4, f"{name}: logarithms of probabilities differ by {error:.1e}"
 
     # And back, under the names of PyTorch: the very tensors.
-    convnet("convert", ours, back, "--like", theirs)
+    convnet("convert", ours, back, "--like", theirs, "--verify")
     again = load_safetensors(back)
     floats = {key for key, value in state.items() if value.dtype == torch.float32}
     assert set(again) == floats, set(again) ^ floats

@@ -71,6 +71,18 @@ formats() {
     [ ! -e n.onnx ] || fail "n.onnx is there"
 }
 
+verified() {
+    succeeds convert digits d.safetensors --seed 4
+    succeeds convert d.safetensors v.onnx --verify
+    grep -qx 'v.onnx: outputs differ by at most 0.0e+00 of their range' out.txt || fail "$(cat out.txt)"
+    succeeds convert d.safetensors v.safetensors --verify --json
+    grep -qx '{"file":"v.safetensors","difference":0.0}' out.txt || fail "$(cat out.txt)"
+    npy '1, 8, 8, 1' $(seq 64) >x.npy
+    succeeds convert d.safetensors v.onnx --verify --input x.npy
+    fails 1 "none.npy" convert d.safetensors v.onnx --verify --input none.npy
+}
+
 numbers
 formats
+verified
 [ $failures = 0 ]

@@ -40,6 +40,36 @@ void cn_onnx_floats(cn_onnx_graph *g, const char *name, int rank, const int *sha
                     const float *values);
 void cn_onnx_integers(cn_onnx_graph *g, const char *name, int count, const int *values);
 
+/* ---- what onnx_layers.c and onnx_arrange.c share */
+
+/* A layer that is being written, and its first input's name. */
+typedef struct cn_onnx_place {
+    cn_onnx_graph *g;
+    const cn_layer *layer;
+    const char *x;
+} cn_onnx_place;
+
+/* "conv2d_1/flatten": a value or a node of the layer beside its own; and "conv2d_1.weight". */
+const char *cn_onnx_inner_name(char name[CN_ONNX_NAME], const cn_onnx_place *n, const char *last);
+const char *cn_onnx_parameter_name(char name[CN_ONNX_NAME], const cn_onnx_place *n,
+                                   const char *role);
+/* The name of layer i's value. */
+const char *cn_onnx_value_name(const cn_onnx_graph *g, cn_node i);
+/* A node without attributes from x to y, both named. */
+void cn_onnx_plain_node(const cn_onnx_place *n, const char *op, const char *x, const char *y);
+void cn_onnx_transpose(const cn_onnx_place *n, const char *x, const char *y, const int order[4]);
+extern const int cn_onnx_channels_last[4], cn_onnx_channels_first[4];
+/* Writes parameter k as an initializer of its own name. */
+void cn_onnx_write_parameter(const cn_onnx_place *n, int k);
+
+/* Layers by the name of their type (onnx_arrange.c). */
+void cn_onnx_binary(const cn_onnx_place *n);
+void cn_onnx_affine(const cn_onnx_place *n);
+void cn_onnx_constant(const cn_onnx_place *n);
+void cn_onnx_reshape(const cn_onnx_place *n);
+void cn_onnx_transpose_layer(const cn_onnx_place *n);
+void cn_onnx_slice(const cn_onnx_place *n);
+
 /* Writes layer i as nodes and initializers; false where its type has no row. */
 bool cn_onnx_layer(cn_onnx_graph *g, int i);
 bool cn_onnx_has_layer(const cn_layer_type *type);

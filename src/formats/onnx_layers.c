@@ -12,26 +12,22 @@
 
 /* ---- what they share */
 
-typedef struct node {
-    cn_onnx_graph *g;
-    const cn_layer *layer;
-    const char *x; /* the first input's name */
-} node;
+typedef cn_onnx_place node;
 
 /* "conv2d_1/flatten": a value or a node of the layer beside its own, and "conv2d_1.weight". */
-static const char *inner_name(char name[CN_ONNX_NAME], const node *n, const char *last)
+const char *cn_onnx_inner_name(char name[CN_ONNX_NAME], const node *n, const char *last)
 {
     snprintf(name, CN_ONNX_NAME, "%s/%s", n->layer->name, last);
     return name;
 }
 
-static const char *parameter_name(char name[CN_ONNX_NAME], const node *n, const char *role)
+const char *cn_onnx_parameter_name(char name[CN_ONNX_NAME], const node *n, const char *role)
 {
     snprintf(name, CN_ONNX_NAME, "%s.%s", n->layer->name, role);
     return name;
 }
 
-static const char *value_name(const cn_onnx_graph *g, cn_node i)
+const char *cn_onnx_value_name(const cn_onnx_graph *g, cn_node i)
 {
     return i == 0 ? g->source : g->model->layers[i].name;
 }
@@ -43,22 +39,22 @@ static size_t own_node(const node *n, const char *op, const char *x)
 }
 
 /* A node without attributes from x to y, both named. */
-static void plain_node(const node *n, const char *op, const char *x, const char *y)
+void cn_onnx_plain_node(const node *n, const char *op, const char *x, const char *y)
 {
     cn_onnx_end(n->g, cn_onnx_node(n->g, op, y, (const char *[]){x, NULL}, y));
 }
 
-static void transpose(const node *n, const char *x, const char *y, const int order[4])
+void cn_onnx_transpose(const node *n, const char *x, const char *y, const int order[4])
 {
     size_t begin = cn_onnx_node(n->g, "Transpose", y, (const char *[]){x, NULL}, y);
     cn_onnx_ints(n->g, "perm", 4, order);
     cn_onnx_end(n->g, begin);
 }
 
-static const int channels_last[] = {0, 2, 3, 1}, channels_first[] = {0, 3, 1, 2};
+const int cn_onnx_channels_last[] = {0, 2, 3, 1}, cn_onnx_channels_first[] = {0, 3, 1, 2};
 
 /* Writes parameter k as an initializer of its own name. */
-static void write_parameter(const node *n, int k)
+void cn_onnx_write_parameter(const node *n, int k)
 {
     const cn_weight *w = &n->layer->weights[k];
     const float *values = n->g->model->block + w->offset;
@@ -69,7 +65,7 @@ static void write_parameter(const node *n, int k)
     float *turned = cn_allocate(cn_shape_count(&shape), sizeof *turned, "weights", &n->g->error);
     if (!turned) return;
     cn_to_channels_first(axes, values, turned);
-    cn_onnx_floats(n->g, parameter_name(name, n, w->role), shape.rank, shape.n, turned);
+    cn_onnx_floats(n->g, cn_onnx_parameter_name(name, n, w->role), shape.rank, shape.n, turned);
     cn_release(turned);
 }
 
@@ -80,14 +76,14 @@ static void write_or_fill(const node *n, const char *role, const cn_shape *shape
     char name[CN_ONNX_NAME];
     for (int k = 0; k < n->layer->weight_count; k++)
         if (strcmp(n->layer->weights[k].role, role) == 0) {
-            write_parameter(n, k);
+            cn_onnx_write_parameter(n, k);
             return;
         }
     size_t count = cn_shape_count(shape);
     float *values = cn_allocate(count, sizeof *values, "weights", &n->g->error);
     if (!values) return;
     for (size_t i = 0; i < count; i++) values[i] = value;
-    cn_onnx_floats(n->g, parameter_name(name, n, role), shape->rank, shape->n, values);
+    cn_onnx_floats(n->g, cn_onnx_parameter_name(name, n, role), shape->rank, shape->n, values);
     cn_release(values);
 }
 
@@ -103,10 +99,11 @@ static size_t node_with_weights(const node *n, const char *op, const char *x)
 {
     char weight[CN_ONNX_NAME], bias[CN_ONNX_NAME];
     bool has_bias = n->layer->weight_count > 1;
-    for (int k = 0; k < n->layer->weight_count; k++) write_parameter(n, k);
+    for (int k = 0; k < n->layer->weight_count; k++) cn_onnx_write_parameter(n, k);
     return cn_onnx_node(n->g, op, n->layer->name,
-                        (const char *[]){x, parameter_name(weight, n, "weight"),
-                                         has_bias ? parameter_name(bias, n, "bias") : NULL, NULL},
+                        (const char *[]){x, cn_onnx_parameter_name(weight, n, "weight"),
+                                         has_bias ? cn_onnx_parameter_name(bias, n, "bias") : NULL,
+                                         NULL},
                         n->layer->name);
 }
 
@@ -162,8 +159,8 @@ static void dense(const node *n)
     char flat[CN_ONNX_NAME];
     const char *x = n->x;
     if (n->layer->in.rank == 3) {
-        x = inner_name(flat, n, "flatten");
-        plain_node(n, "Flatten", n->x, x);
+        x = cn_onnx_inner_name(flat, n, "flatten");
+        cn_onnx_plain_node(n, "Flatten", n->x, x);
     }
     size_t begin = node_with_weights(n, "Gemm", x);
     cn_onnx_int(n->g, "transB", 1);
@@ -176,10 +173,10 @@ static void flatten(const node *n)
     char turned[CN_ONNX_NAME];
     const char *x = n->x;
     if (n->layer->in.rank == 3 && !n->g->order[n->layer - n->g->model->layers]) {
-        x = inner_name(turned, n, "transpose");
-        transpose(n, n->x, x, channels_last);
+        x = cn_onnx_inner_name(turned, n, "transpose");
+        cn_onnx_transpose(n, n->x, x, cn_onnx_channels_last);
     }
-    plain_node(n, "Flatten", x, n->layer->name);
+    cn_onnx_plain_node(n, "Flatten", x, n->layer->name);
 }
 
 /* ---- pooling, padding, resizing */
@@ -202,8 +199,8 @@ static void average_pool(const node *n)
 static void global_average_pool(const node *n)
 {
     char mean[CN_ONNX_NAME];
-    plain_node(n, "GlobalAveragePool", n->x, inner_name(mean, n, "mean"));
-    plain_node(n, "Flatten", mean, n->layer->name);
+    cn_onnx_plain_node(n, "GlobalAveragePool", n->x, cn_onnx_inner_name(mean, n, "mean"));
+    cn_onnx_plain_node(n, "Flatten", mean, n->layer->name);
 }
 
 /* The matrix that averages `from` elements to `to`: row p has 1 / N at the N elements from
@@ -236,9 +233,9 @@ static void adaptive_average_pool(const node *n)
         cn_onnx_end(n->g, begin);
         return;
     }
-    inner_name(between, n, "means_of_rows");
-    write_averages(n, parameter_name(rows, n, "rows"), in->n[0], out->n[0], false);
-    write_averages(n, parameter_name(columns, n, "columns"), in->n[1], out->n[1], true);
+    cn_onnx_inner_name(between, n, "means_of_rows");
+    write_averages(n, cn_onnx_parameter_name(rows, n, "rows"), in->n[0], out->n[0], false);
+    write_averages(n, cn_onnx_parameter_name(columns, n, "columns"), in->n[1], out->n[1], true);
     cn_onnx_end(n->g,
                 cn_onnx_node(n->g, "MatMul", between, (const char *[]){rows, n->x, NULL}, between));
     cn_onnx_end(n->g, cn_onnx_node(n->g, "MatMul", n->layer->name,
@@ -250,7 +247,7 @@ static void zero_pad(const node *n)
     const cn_pads_opts *o = n->layer->options;
     const int pads[] = {0, 0, o->pads[0], o->pads[1], 0, 0, o->pads[2], o->pads[3]};
     char name[CN_ONNX_NAME];
-    cn_onnx_integers(n->g, parameter_name(name, n, "pads"), 8, pads);
+    cn_onnx_integers(n->g, cn_onnx_parameter_name(name, n, "pads"), 8, pads);
     cn_onnx_end(n->g, cn_onnx_node(n->g, "Pad", n->layer->name, (const char *[]){n->x, name, NULL},
                                    n->layer->name));
 }
@@ -260,10 +257,10 @@ static void crop(const node *n)
     const cn_pads_opts *o = n->layer->options;
     const int *size = n->layer->out.n;
     char starts[CN_ONNX_NAME], ends[CN_ONNX_NAME], axes[CN_ONNX_NAME];
-    cn_onnx_integers(n->g, parameter_name(starts, n, "starts"), 2, o->pads);
-    cn_onnx_integers(n->g, parameter_name(ends, n, "ends"), 2,
+    cn_onnx_integers(n->g, cn_onnx_parameter_name(starts, n, "starts"), 2, o->pads);
+    cn_onnx_integers(n->g, cn_onnx_parameter_name(ends, n, "ends"), 2,
                      (const int[]){o->pads[0] + size[0], o->pads[1] + size[1]});
-    cn_onnx_integers(n->g, parameter_name(axes, n, "axes"), 2, (const int[]){2, 3});
+    cn_onnx_integers(n->g, cn_onnx_parameter_name(axes, n, "axes"), 2, (const int[]){2, 3});
     cn_onnx_end(n->g,
                 cn_onnx_node(n->g, "Slice", n->layer->name,
                              (const char *[]){n->x, starts, ends, axes, NULL}, n->layer->name));
@@ -275,7 +272,7 @@ static void upsample(const node *n)
     const bool nearest = o->method == CN_UPSAMPLE_NEAREST;
     const float scales[] = {1, 1, (float)o->factor[0], (float)o->factor[1]};
     char name[CN_ONNX_NAME];
-    cn_onnx_floats(n->g, parameter_name(name, n, "scales"), 1, (const int[]){4}, scales);
+    cn_onnx_floats(n->g, cn_onnx_parameter_name(name, n, "scales"), 1, (const int[]){4}, scales);
     size_t begin = cn_onnx_node(n->g, "Resize", n->layer->name,
                                 (const char *[]){n->x, "", name, NULL}, n->layer->name);
     cn_onnx_text(n->g, "mode", nearest ? "nearest" : "linear");
@@ -300,12 +297,13 @@ static void batch_norm(const node *n)
     write_or_fill(n, "bias", &channels, 0);
     write_or_fill(n, "running_mean", &channels, 0);
     write_or_fill(n, "running_var", &channels, 1);
-    size_t begin = cn_onnx_node(n->g, "BatchNormalization", n->layer->name,
-                                (const char *[]){n->x, parameter_name(scale, n, "weight"),
-                                                 parameter_name(shift, n, "bias"),
-                                                 parameter_name(mean, n, "running_mean"),
-                                                 parameter_name(variance, n, "running_var"), NULL},
-                                n->layer->name);
+    size_t begin =
+        cn_onnx_node(n->g, "BatchNormalization", n->layer->name,
+                     (const char *[]){n->x, cn_onnx_parameter_name(scale, n, "weight"),
+                                      cn_onnx_parameter_name(shift, n, "bias"),
+                                      cn_onnx_parameter_name(mean, n, "running_mean"),
+                                      cn_onnx_parameter_name(variance, n, "running_var"), NULL},
+                     n->layer->name);
     cn_onnx_float(n->g, "epsilon", o->epsilon);
     cn_onnx_float(n->g, "momentum", o->momentum);
     cn_onnx_end(n->g, begin);
@@ -322,21 +320,22 @@ static void layer_norm(const node *n)
     cn_shape row = channels_of(n->layer);
     if (image && o->all_axes) row = (cn_shape){3, {size[2], size[0], size[1]}};
     if (turn) {
-        transpose(n, n->x, inner_name(before, n, "channels_last"), channels_last);
+        cn_onnx_transpose(n, n->x, cn_onnx_inner_name(before, n, "channels_last"),
+                          cn_onnx_channels_last);
         x = before;
-        y = inner_name(after, n, "normalized");
+        y = cn_onnx_inner_name(after, n, "normalized");
     }
     write_or_fill(n, "weight", &row, 1);
     if (!o->no_shift) write_or_fill(n, "bias", &row, 0);
-    size_t begin =
-        cn_onnx_node(n->g, "LayerNormalization", y,
-                     (const char *[]){x, parameter_name(scale, n, "weight"),
-                                      o->no_shift ? NULL : parameter_name(shift, n, "bias"), NULL},
-                     y);
+    size_t begin = cn_onnx_node(
+        n->g, "LayerNormalization", y,
+        (const char *[]){x, cn_onnx_parameter_name(scale, n, "weight"),
+                         o->no_shift ? NULL : cn_onnx_parameter_name(shift, n, "bias"), NULL},
+        y);
     cn_onnx_int(n->g, "axis", o->all_axes ? 1 : -1);
     cn_onnx_float(n->g, "epsilon", o->epsilon);
     cn_onnx_end(n->g, begin);
-    if (turn) transpose(n, y, n->layer->name, channels_first);
+    if (turn) cn_onnx_transpose(n, y, n->layer->name, cn_onnx_channels_first);
 }
 
 static void group_norm(const node *n)
@@ -347,8 +346,8 @@ static void group_norm(const node *n)
     write_or_fill(n, "weight", &channels, 1);
     write_or_fill(n, "bias", &channels, 0);
     size_t begin = cn_onnx_node(n->g, "GroupNormalization", n->layer->name,
-                                (const char *[]){n->x, parameter_name(scale, n, "weight"),
-                                                 parameter_name(shift, n, "bias"), NULL},
+                                (const char *[]){n->x, cn_onnx_parameter_name(scale, n, "weight"),
+                                                 cn_onnx_parameter_name(shift, n, "bias"), NULL},
                                 n->layer->name);
     cn_onnx_int(n->g, "num_groups", o->groups);
     cn_onnx_float(n->g, "epsilon", o->epsilon);
@@ -377,7 +376,7 @@ static void softplus(const node *n)
 static void silu(const node *n)
 {
     char factor[CN_ONNX_NAME];
-    plain_node(n, "Sigmoid", n->x, inner_name(factor, n, "sigmoid"));
+    cn_onnx_plain_node(n, "Sigmoid", n->x, cn_onnx_inner_name(factor, n, "sigmoid"));
     cn_onnx_end(n->g, cn_onnx_node(n->g, "Mul", n->layer->name,
                                    (const char *[]){n->x, factor, NULL}, n->layer->name));
 }
@@ -387,13 +386,24 @@ static void hard_swish(const node *n)
     cn_onnx_end(n->g, own_node(n, "HardSwish", n->x));
 }
 
-static void relu6(const node *n)
+static void clip_between(const node *n, float least, float most)
 {
     char lower[CN_ONNX_NAME], upper[CN_ONNX_NAME];
-    write_number(n, parameter_name(lower, n, "lower"), 0);
-    write_number(n, parameter_name(upper, n, "upper"), 6);
+    write_number(n, cn_onnx_parameter_name(lower, n, "lower"), least);
+    write_number(n, cn_onnx_parameter_name(upper, n, "upper"), most);
     cn_onnx_end(n->g, cn_onnx_node(n->g, "Clip", n->layer->name,
                                    (const char *[]){n->x, lower, upper, NULL}, n->layer->name));
+}
+
+static void relu6(const node *n)
+{
+    clip_between(n, 0, 6);
+}
+
+static void clip(const node *n)
+{
+    const cn_clip_opts *o = n->layer->options;
+    clip_between(n, (float)o->lower, (float)o->upper);
 }
 
 static void leaky_relu(const node *n)
@@ -428,20 +438,32 @@ static void hard_sigmoid(const node *n)
     cn_onnx_end(n->g, begin);
 }
 
+/* The operator with a number as its second input. */
+static void with_number(const node *n, const char *op, const char *role, double value)
+{
+    char name[CN_ONNX_NAME];
+    write_number(n, cn_onnx_parameter_name(name, n, role), (float)value);
+    cn_onnx_end(n->g, cn_onnx_node(n->g, op, n->layer->name, (const char *[]){n->x, name, NULL},
+                                   n->layer->name));
+}
+
 static void scale(const node *n)
 {
     const cn_scale_opts *o = n->layer->options;
-    char name[CN_ONNX_NAME];
-    write_number(n, parameter_name(name, n, "factor"), (float)o->factor);
-    cn_onnx_end(n->g, cn_onnx_node(n->g, "Mul", n->layer->name, (const char *[]){n->x, name, NULL},
-                                   n->layer->name));
+    with_number(n, "Mul", "factor", o->factor);
+}
+
+static void shift(const node *n)
+{
+    const cn_shift_opts *o = n->layer->options;
+    with_number(n, "Add", "offset", o->offset);
 }
 
 static void dropout(const node *n)
 {
     const cn_dropout_opts *o = n->layer->options;
     char name[CN_ONNX_NAME];
-    write_number(n, parameter_name(name, n, "ratio"), (float)o->rate);
+    write_number(n, cn_onnx_parameter_name(name, n, "ratio"), (float)o->rate);
     cn_onnx_end(n->g, cn_onnx_node(n->g, "Dropout", n->layer->name,
                                    (const char *[]){n->x, name, NULL}, n->layer->name));
 }
@@ -457,7 +479,7 @@ static size_t join(const node *n, const char *op)
 {
     const char *inputs[CN_MAX_INPUTS + 1] = {NULL};
     for (int i = 0; i < n->layer->input_count; i++)
-        inputs[i] = value_name(n->g, n->layer->inputs[i]);
+        inputs[i] = cn_onnx_value_name(n->g, n->layer->inputs[i]);
     return cn_onnx_node(n->g, op, n->layer->name, inputs, n->layer->name);
 }
 
@@ -506,10 +528,24 @@ static const struct {
     {"silu", silu},
     {"gelu", gelu},
     {"scale", scale},
+    {"shift", shift},
+    {"clip", clip},
     {"dropout", dropout},
     {"softmax", softmax},
     {"add", add},
     {"concat", concat},
+    {"plus", cn_onnx_binary},
+    {"multiply", cn_onnx_binary},
+    {"subtract", cn_onnx_binary},
+    {"divide", cn_onnx_binary},
+    {"maximum", cn_onnx_binary},
+    {"minimum", cn_onnx_binary},
+    {"power", cn_onnx_binary},
+    {"affine", cn_onnx_affine},
+    {"constant", cn_onnx_constant},
+    {"reshape", cn_onnx_reshape},
+    {"transpose", cn_onnx_transpose_layer},
+    {"slice", cn_onnx_slice},
 };
 enum { ROWS = sizeof rows / sizeof *rows };
 
@@ -530,6 +566,6 @@ bool cn_onnx_layer(cn_onnx_graph *g, int i)
     const cn_layer *layer = &g->model->layers[i];
     int row = find_row(layer->type);
     if (row == ROWS) return false;
-    rows[row].write(&(node){g, layer, value_name(g, layer->inputs[0])});
+    rows[row].write(&(node){g, layer, cn_onnx_value_name(g, layer->inputs[0])});
     return true;
 }

@@ -94,7 +94,9 @@ static kind kind_of_layer(const cn_layer *layer, cn_weight_style style)
     const cn_layer_type *type = layer->type;
     if (type == &cn_batch_norm_type) return BATCH_NORM;
     if (type == &cn_dense_type) return DENSE;
-    if (type == &cn_layer_norm_type || type == &cn_group_norm_type) return NORM;
+    if (type == &cn_layer_norm_type || type == &cn_group_norm_type || type == &cn_affine_type ||
+        type == &cn_constant_type)
+        return NORM;
     if (style == CN_STYLE_KERAS && type == &cn_depthwise_conv2d_type) return DEPTHWISE;
     if (style == CN_STYLE_KERAS && type == &cn_conv_transpose2d_type) return TRANSPOSED;
     return CONVOLUTION;
