@@ -1,5 +1,5 @@
 /* evaluate.c - `convnet evaluate`: how good a model is on a set of images. */
-#include "cli.h"
+#include "ranks.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -148,61 +148,68 @@ static int report(const options *o, const char *file, const cn_metrics *m, const
     return CLI_DONE;
 }
 
-static int run(const void *given, int count, char *const *operands)
+/* What is measured, and where the counts go. */
+typedef struct job {
+    cn_model *model;
+    cn_dataset *data;
+    int *counts, classes;
+} job;
+
+static int get_ready(const options *o, const char *file, job *j)
 {
     static const cn_subset splits[] = {CN_SUBSET_TEST_OR_ALL, CN_SUBSET_TEST, CN_SUBSET_TRAIN,
                                        CN_SUBSET_VALIDATION, CN_SUBSET_ALL};
+    cn_error err;
+    cn_dataset_opts reading = {.skip_damaged = o->skip_damaged};
+    cn_status status = cn_model_load(&j->model, file, &err);
+    reading.model = j->model;
+    if (status == CN_OK)
+        status = cn_dataset_load(&j->data, o->data, splits[o->split], &reading, &err);
+    if (status != CN_OK) return cli_error("evaluate", "%s", err.text);
+    if (!j->data)
+        return cli_error("evaluate",
+                         "%s: no images to validate on; training holds out some of --split "
+                         "train",
+                         o->data);
+    if (cn_dataset_match_classes(j->data, j->model, &err) != CN_OK)
+        return cli_error("evaluate", "%s on %s: %s", file, o->data, err.text);
+    cli_say_remarks(&o->common, "evaluate", j->data, NULL);
+    j->classes = cn_dataset_classes(j->data);
+    j->counts = calloc((size_t)j->classes * (size_t)j->classes, sizeof *j->counts);
+    return j->counts ? CLI_DONE : cli_error("evaluate", "out of memory");
+}
+
+static int run(const void *given, int count, char *const *operands)
+{
     const options *o = given;
     const char *file = operands[0];
-    cn_model *model = NULL;
-    cn_dataset *data = NULL;
-    int *counts = NULL, code = CLI_FAILED;
+    job j = {.model = NULL};
+    cli_ranks ranks;
     cn_metrics metrics;
     cn_error err;
     (void)count;
 
-    cn_dataset_opts reading = {.skip_damaged = o->skip_damaged};
-    cn_status status = cn_model_load(&model, file, &err);
-    reading.model = model;
-    if (status == CN_OK) status = cn_dataset_load(&data, o->data, splits[o->split], &reading, &err);
-    if (status != CN_OK) {
-        cli_error("evaluate", "%s", err.text);
-        goto done;
+    int code = cli_ranks_open(&ranks, "evaluate");
+    if (code == CLI_DONE) code = get_ready(o, file, &j);
+    code = cli_ranks_agree(&ranks, code);
+    if (code == CLI_DONE) {
+        /* The words stand in the order of the enums. */
+        cn_evaluate_opts opts = {.threads = o->common.threads,
+                                 .tta = (cn_tta)o->tta,
+                                 .precision = (cn_precision)o->precision,
+                                 .loss = (cn_loss_kind)o->loss,
+                                 .backend = o->backend,
+                                 .communicator = cli_ranks_communicator(&ranks)};
+        if (cn_evaluate(j.model, j.data, &opts, &metrics, j.counts, &err) == CN_OK)
+            code = report(o, file, &metrics,
+                          &(confusion){.data = j.data, .counts = j.counts, .classes = j.classes});
+        else
+            code = cli_error("evaluate", "%s on %s: %s", file, o->data, err.text);
     }
-    if (!data) {
-        cli_error("evaluate",
-                  "%s: no images to validate on; training holds out some of --split "
-                  "train",
-                  o->data);
-        goto done;
-    }
-    if (cn_dataset_match_classes(data, model, &err) != CN_OK) {
-        cli_error("evaluate", "%s on %s: %s", file, o->data, err.text);
-        goto done;
-    }
-    cli_say_remarks(&o->common, "evaluate", data, NULL);
-    size_t classes = (size_t)cn_dataset_classes(data);
-    counts = calloc(classes * classes, sizeof *counts);
-    if (!counts) {
-        cli_error("evaluate", "out of memory");
-        goto done;
-    }
-    /* The words stand in the order of the enums. */
-    cn_evaluate_opts opts = {.threads = o->common.threads,
-                             .tta = (cn_tta)o->tta,
-                             .precision = (cn_precision)o->precision,
-                             .loss = (cn_loss_kind)o->loss,
-                             .backend = o->backend};
-    if (cn_evaluate(model, data, &opts, &metrics, counts, &err) != CN_OK) {
-        cli_error("evaluate", "%s on %s: %s", file, o->data, err.text);
-        goto done;
-    }
-    code = report(o, file, &metrics,
-                  &(confusion){.data = data, .counts = counts, .classes = (int)classes});
-done:
-    free(counts);
-    cn_dataset_free(data);
-    cn_model_free(model);
+    cli_ranks_close(&ranks);
+    free(j.counts);
+    cn_dataset_free(j.data);
+    cn_model_free(j.model);
     return code;
 }
 

@@ -9,6 +9,7 @@
 #include "formats/json.h"
 #include "interrupt.h"
 #include "progress.h"
+#include "ranks.h"
 #include "recipe.h"
 #include "recipes.h"
 #include "resume.h"
@@ -17,6 +18,7 @@
 
 #include "base/base.h"
 
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -103,8 +105,9 @@ static const cli_option train_options[] = {
     {"bias-rate", CLI_NUMBER, RECIPE(bias_rate), "X", "1", 0, 1e6,
      "the rate of biases, as a multiple of the others'"},
     {"shards", CLI_WHOLE, offsetof(options, shards), "N", NULL, 1, 4096,
-     "cut each batch into N shards, each with batch norms' statistics of its own, that several "
-     "processes can share out; the result depends on N (default: 1)"},
+     "cut each batch into N shards, each with batch norms' statistics of its own, that the ranks "
+     "of "
+     "mpirun share out; the result depends on N alone (default: 1, and 8 under mpirun)"},
     {"freeze", CLI_TEXT, RECIPE(freeze), "PATTERN", NULL, 0, 0,
      "parameters to leave as they are, as in \"conv2d_*\"; several between commas"},
     {"whiten", CLI_TEXT, offsetof(options, whiten), "LAYER", NULL, 0, 0,
@@ -161,6 +164,8 @@ static const double WHITEN_EPSILON = 5e-4;
 /* All that a training needs and makes. */
 typedef struct job {
     const options *o;
+    cli_ranks ranks;
+    int shards;
     cn_dataset *train, *valid, *test; /* valid NULL with --validation-split 0 */
     cn_model *model;
     const char *model_text;
@@ -288,7 +293,7 @@ static void announce(const job *j, const cn_fit_opts *opts, int threads)
     char recipe[CLI_RECIPE_TEXT];
     const options *o = j->o;
     char n[CLI_COUNT_TEXT], test[CLI_COUNT_TEXT], valid[CLI_COUNT_TEXT], parameters[CLI_COUNT_TEXT];
-    char shape[CLI_COUNT_TEXT * 2];
+    char shape[CLI_COUNT_TEXT * 2], ranks[CLI_COUNT_TEXT * 2], shards[CLI_COUNT_TEXT * 2] = "";
     size_t held = j->valid ? (size_t)cn_dataset_size(j->valid) : 0;
     size_t size = (size_t)cn_dataset_size(j->train);
     int classes = cn_dataset_classes(j->train);
@@ -299,10 +304,13 @@ static void announce(const job *j, const cn_fit_opts *opts, int threads)
         cli_shape_text(3, cn_dataset_shape(j->train), shape), classes, classes == 1 ? "" : "es");
     cli_say(&o->common, "Model  %s: %s parameters", j->model_text,
             cli_count_text(cn_model_parameter_elements(j->model), parameters));
-    cli_say(&o->common, "Plan   %d epoch%s in batches of %d; %s; seed %llu; %d thread%s, %s%s",
-            o->epochs, o->epochs == 1 ? "" : "s", o->batch,
-            cli_recipe_text(&o->recipe, opts, recipe), (unsigned long long)o->common.seed, threads,
-            threads == 1 ? "" : "s", cn_isa(),
+    cli_ranks_text(&j->ranks, ranks);
+    if (j->shards > 1) snprintf(shards, sizeof shards, ", cut into %d shards", j->shards);
+    cli_say(&o->common,
+            "Plan   %d epoch%s in batches of %d%s; %s; seed %llu; %s%d thread%s%s, %s%s", o->epochs,
+            o->epochs == 1 ? "" : "s", o->batch, shards, cli_recipe_text(&o->recipe, opts, recipe),
+            (unsigned long long)o->common.seed, cli_ranks_text(&j->ranks, ranks), threads,
+            threads == 1 ? "" : "s", *ranks ? " each" : "", cn_isa(),
             opts->precision == CN_PRECISION_BF16 ? ", products of bf16" : "");
 }
 
@@ -385,7 +393,8 @@ static int report_end(const job *j, const cn_progress *last)
     cn_evaluate_opts opts = {.threads = o->common.threads,
                              .tta = (cn_tta)o->tta,
                              .precision = (cn_precision)o->precision,
-                             .backend = o->backend};
+                             .backend = o->backend,
+                             .communicator = cli_ranks_communicator(&j->ranks)};
     if (cn_evaluate(j->model, j->test, &opts, &test, NULL, &err) != CN_OK)
         return cli_error("train", "%s", err.text);
     if (views && cn_evaluate(j->model, j->valid, &opts, &valid, NULL, &err) != CN_OK)
@@ -432,7 +441,8 @@ static int train(job *j)
     cn_fit_opts opts = {
         .epochs = o->epochs,
         .batch = o->batch,
-        .shards = o->shards,
+        .shards = j->shards,
+        .communicator = cli_ranks_communicator(&j->ranks),
         .threads = o->common.threads,
         .seed = o->common.seed,
         .precision = (cn_precision)o->precision,
@@ -453,6 +463,7 @@ static int train(job *j)
     char *note = cn_json_text(j->arguments, "the arguments", &err);
     if (!note) return cli_error("train", "%s", err.text);
     opts.checkpoint.note = note;
+    if (o->common.threads == 0 && j->ranks.comm.threads > 0) threads = j->ranks.comm.threads;
     announce(j, &opts, threads);
 
     cli_catch_interrupts();
@@ -461,13 +472,17 @@ static int train(job *j)
     cli_progress_clear(&j->shown);
     cn_release(note);
     int code = CLI_DONE;
-    if (status == CN_OK || (status == CN_ERR_STOPPED && !j->checkpointed))
+    bool ended = status == CN_OK || status == CN_ERR_STOPPED, first = j->ranks.comm.rank == 0;
+    if (ended && first && (status == CN_OK || !j->checkpointed))
         code = cli_save(j->model, j->out);
-    else if (status != CN_ERR_STOPPED)
+    else if (!ended)
         code = cli_error("train", "%s", err.text);
     int signal_number = cli_interrupted();
     cli_release_interrupts();
+    if (ended) code = cli_ranks_agree(&j->ranks, code);
     if (code != CLI_DONE) return code;
+    /* It may be another rank that was asked to stop. */
+    if (signal_number == 0) signal_number = SIGTERM;
     return status == CN_ERR_STOPPED ? report_stop(j, &last, signal_number) : report_end(j, &last);
 }
 
@@ -504,8 +519,8 @@ static int take_up(const options *given, options *o, json_t **arguments, char **
     return code;
 }
 
-/* Loads the data, makes the model and trains. */
-static int start(job *j)
+/* Loads the data and makes the model: what may fail on one rank and not on another. */
+static int get_ready(job *j)
 {
     cn_error err;
     int code = check_options(j->o);
@@ -514,13 +529,28 @@ static int start(job *j)
         return cli_error("train", "%s", err.text);
     j->out = name_out(j->o, j->model_text);
     if (!j->out) return cli_error("train", "out of memory");
+    if (j->ranks.comm.rank > 0) return CLI_DONE; /* the first one writes */
     code = cli_check_out("--out", j->out);
     if (code == CLI_DONE && j->o->checkpoint) {
         code = cli_check_out("--checkpoint", j->o->checkpoint);
         if (strcmp(j->o->checkpoint, j->out) == 0)
             code = cli_error("train", "%s: both the checkpoint and the model", j->out);
     }
-    return code == CLI_DONE ? train(j) : code;
+    return code;
+}
+
+/* Ranks that MPI's launcher has started share out shards, unless the training began without. A
+ * checkpoint keeps how many. */
+static int choose_shards(job *j)
+{
+    enum { RANKS_SHARDS = 8 };
+    char text[32];
+    j->shards = j->o->shards ? j->o->shards : 1;
+    if (j->o->shards || !j->ranks.launched || j->o->resume) return CLI_DONE;
+    j->shards = RANKS_SHARDS;
+    snprintf(text, sizeof text, "--shards=%d", j->shards);
+    if (json_array_append_new(j->arguments, json_string(text)) == 0) return CLI_DONE;
+    return cli_error("train", "out of memory");
 }
 
 /* The options again, behind those of the recipe that they name. */
@@ -551,10 +581,10 @@ static int run(const void *given, int count, char *const *operands)
     options other = {.resume = NULL};
     job j = {.o = given};
     char **expanded = NULL;
-    int code = CLI_DONE;
     (void)count;
     (void)operands;
-    if (j.o->named && !j.o->resume) {
+    int code = cli_ranks_open(&j.ranks, "train");
+    if (code == CLI_DONE && j.o->named && !j.o->resume) {
         code = expand(given, &other, &expanded);
         j.o = &other;
     }
@@ -566,7 +596,11 @@ static int run(const void *given, int count, char *const *operands)
         if (!j.arguments) code = cli_error("train", "out of memory, or an argument is not UTF-8");
     }
     if (code == CLI_DONE) code = check_used(given, j.o);
-    if (code == CLI_DONE) code = start(&j);
+    if (code == CLI_DONE) code = choose_shards(&j);
+    if (code == CLI_DONE) code = get_ready(&j);
+    code = cli_ranks_agree(&j.ranks, code);
+    if (code == CLI_DONE) code = train(&j);
+    cli_ranks_close(&j.ranks);
     cn_model_free(j.model);
     cn_dataset_free(j.train);
     cn_dataset_free(j.valid);

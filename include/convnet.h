@@ -1097,6 +1097,7 @@ typedef struct cn_part {
 typedef struct cn_communicator {
     int rank, size; /* this rank of 0 .. size-1 */
     int threads;    /* what cn_fit_opts.threads = 0 means on this rank; 0: the same as elsewhere */
+    int hosts;      /* machines that the ranks run on; 0: not known */
     void *self;
     /* Sends send[r] to every other rank r and receives receive[r] from it; both arrays have `size`
      * entries, whose sizes in bytes agree between any two ranks and may be 0. The own entries are
@@ -1111,6 +1112,18 @@ typedef struct cn_communicator {
                        cn_error *err);
     cn_status (*test)(void *self, int tag, bool *done, cn_error *err);
 } cn_communicator;
+
+/*
+ * The ranks that mpirun, mpiexec or srun has started, by MPI: every one calls it, and cn_mpi_close
+ * at the end. Initializes MPI unless the program has, and then ends it in cn_mpi_close. For one
+ * thread, the one that initialized MPI. CN_ERR_UNSUPPORTED where the library was built without MPI;
+ * CN_ERR_IO has MPI's own words.
+ */
+CN_API cn_status cn_mpi_open(cn_communicator *communicator, cn_error *err);
+CN_API void cn_mpi_close(cn_communicator *communicator);
+/* How many processes MPI's launcher has started together with this one, by its environment; 0 where
+ * none has. Initializes nothing. */
+CN_API int cn_mpi_launched(void);
 
 typedef struct cn_fit_opts {
     int epochs;     /* default 1; early stopping may end after fewer */
@@ -1204,6 +1217,9 @@ typedef struct cn_evaluate_opts {
     cn_loss_kind loss;   /* default: the one that cn_fit trained the model with, which its file
                             stores, else CN_LOSS_DEFAULT */
     const char *backend; /* as in cn_session_opts */
+    /* Ranks that share the batches out: all of them call it alike, and all get the same result, bit
+     * for bit that of one process. NULL: this process alone. */
+    const cn_communicator *communicator;
 } cn_evaluate_opts;
 
 /* `confusion` (classes x classes of the set, row = label, column = prediction) may be NULL. Class i

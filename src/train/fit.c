@@ -89,6 +89,8 @@ static cn_status prepare(fit *f, cn_error *err)
     opts.loss = (cn_loss_opts){.kind = o->loss.kind};
     if (status == CN_OK && o->valid)
         status = cn_evaluator_create(&f->evaluator, f->model, opts, err);
+    if (status == CN_OK && o->valid)
+        status = cn_evaluator_share(&f->evaluator, &f->group, cn_dataset_size(o->valid), err);
     if (status == CN_OK) status = cn_averager_create(&f->averager, f->model, o->average, err);
     if (status == CN_OK)
         status = cn_best_tracker_create(&f->best, f->model, o->best, &o->schedule, err);

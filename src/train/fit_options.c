@@ -114,6 +114,7 @@ void cn_fit_options_complete(cn_fit_opts *o, int size)
     if (o->batch > size) o->batch = size;
     if (o->accumulate == 0) o->accumulate = 1;
     if (o->shards == 0) o->shards = 1;
+    if (o->threads == 0 && o->communicator) o->threads = o->communicator->threads;
     if (o->learning_rate == 0) o->learning_rate = cn_optimizer_default_rate(o->optimizer.kind);
     if (o->checkpoint.steps == 0 && o->checkpoint.seconds == 0 && o->checkpoint.epochs == 0)
         o->checkpoint.epochs = 1;

@@ -29,8 +29,9 @@ void cn_group_free(cn_group *g)
     *g = (cn_group){.size = 1};
 }
 
-static cn_status exchange(cn_group *g, cn_error *err)
+cn_status cn_group_exchange(cn_group *g, cn_error *err)
 {
+    if (g->size == 1) return CN_OK;
     return g->comm->exchange(g->comm->self, g->send, g->receive, err);
 }
 
@@ -41,7 +42,7 @@ cn_status cn_group_gather(cn_group *g, size_t bytes, void *all, cn_error *err)
         g->send[r] = (cn_part){(char *)all + (size_t)g->rank * bytes, bytes};
         g->receive[r] = (cn_part){(char *)all + (size_t)r * bytes, bytes};
     }
-    return exchange(g, err);
+    return cn_group_exchange(g, err);
 }
 
 /* Data of the rank `root` becomes that of all. */
@@ -52,20 +53,25 @@ static cn_status broadcast(cn_group *g, int root, size_t bytes, void *data, cn_e
         g->send[r] = (cn_part){data, g->rank == root ? bytes : 0};
         g->receive[r] = (cn_part){data, r == root ? bytes : 0};
     }
-    return exchange(g, err);
+    return cn_group_exchange(g, err);
 }
 
 cn_status cn_group_share_error(cn_group *g, const cn_status *statuses, cn_error *err)
 {
     cn_error shared = {CN_OK, ""};
-    int first = 0;
-    while (first < g->size && statuses[first] == CN_OK) first++;
-    if (first == g->size) return CN_OK;
+    int first = 0, failed = 0;
+    for (int r = g->size - 1; r >= 0; r--) {
+        if (statuses[r] == CN_OK) continue;
+        first = r;
+        failed++;
+    }
+    if (failed == 0) return CN_OK;
     if (g->size == 1) return statuses[0];
     if (first == g->rank && err) shared = *err;
     cn_status status = broadcast(g, first, sizeof shared, &shared, err);
     if (status != CN_OK) return status;
     shared.text[sizeof shared.text - 1] = '\0';
+    if (failed == g->size) return cn_fail(err, statuses[0], "%s", shared.text);
     return cn_fail(err, statuses[first], "rank %d of %d: %.230s", first, g->size, shared.text);
 }
 

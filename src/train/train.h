@@ -5,6 +5,7 @@
 
 #include "augment/tta.h"
 #include "model/state.h"
+#include "train/group.h"
 
 /* ---- options of a training (fit_options.c) */
 
@@ -115,7 +116,9 @@ typedef struct cn_evaluator {
     int32_t *labels;
     float *mean, *std; /* of the data's values, n_C of each */
     cn_tta tta;
-    void *moved; /* these three with tta only */
+    cn_group *group;               /* that shares the batches out; NULL: nobody does */
+    struct cn_batch_score *scores; /* one per batch of the data, with a group */
+    void *moved;                   /* these three with tta only */
     double *sum;
     float *y;
 } cn_evaluator;
@@ -124,6 +127,8 @@ typedef struct cn_evaluator {
 cn_status cn_evaluator_create(cn_evaluator *evaluator, const cn_model *model, cn_session_opts opts,
                               cn_error *err);
 void cn_evaluator_free(cn_evaluator *evaluator);
+/* From now on the group shares out runs over data sets of at most so many images. */
+cn_status cn_evaluator_share(cn_evaluator *evaluator, cn_group *group, int size, cn_error *err);
 /* Allocates nothing. `confusion` (classes x classes) is added to, and may be NULL. */
 cn_status cn_evaluator_run(cn_evaluator *evaluator, const cn_dataset *data, cn_metrics *metrics,
                            int *confusion, cn_error *err);
