@@ -109,7 +109,7 @@ void cn_loss_release(cn_loss_plan *plan)
 
 /* ---- checks */
 
-/* One label a row: the output's shape without its columns, or (m) where an example has one row. */
+/* One label per row: the output's shape without its columns, or (m) where an example has one row. */
 static cn_status check_labels(const cn_loss_plan *p, int m, const cn_tensor *Y, cn_error *err)
 {
     char found[CN_SHAPE_TEXT], wanted[CN_SHAPE_TEXT];

@@ -77,7 +77,7 @@ static void phase_task(void *argument, int task, int worker)
 }
 
 /* The correlation of phase (a, b); false where dx has no such pixels. If `filters` is not 0, the
- * filters of s are pairs of so many. */
+ * filters of s are pairs of that many. */
 static bool phase_correlation(const cn_conv_problem *s, int filters, int a, int b, phase_packing *z,
                               correlation *f)
 {
