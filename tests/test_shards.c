@@ -327,8 +327,9 @@ static void test_a_rank_sends_as_much_as_a_ring_would(void **state)
         double steps = (IMAGES + BATCH - 1) / BATCH, n = (double)ranks;
         double bytes = (double)(jobs[0].model->block_size * sizeof(float));
         double ideal = 2 * (n - 1) / n * bytes * n * steps;
-        /* Besides, each rank tells all others the figures of its shards, 200 bytes at most. */
-        double figures = (n - 1) * n * 200 * (steps + 2);
+        /* Besides, each rank tells all others the figures of its shards, 200 bytes at most, and, at
+         * the start, what it begins with. */
+        double figures = (n - 1) * n * (200 * (steps + 2) + 8 * (CN_STATE_MOST + 2));
         assert_true((double)sent >= ideal);
         assert_true((double)sent <= ideal + figures);
         free_jobs(jobs, ranks);
@@ -364,6 +365,44 @@ static void test_shards_and_ranks_that_do_not_fit(void **state)
 static void spoil(int rank, rank_job *job)
 {
     if (rank == 1) job->opts.batch = -5;
+}
+
+static void give_other_data(int rank, rank_job *job)
+{
+    if (rank == 2) job->data = job->opts.valid;
+}
+
+static void give_another_rate(int rank, rank_job *job)
+{
+    if (rank == 1) job->opts.learning_rate *= 2;
+}
+
+static void give_another_weight(int rank, rank_job *job)
+{
+    if (rank == 1) job->model->block[0] += 1;
+}
+
+static void test_ranks_that_do_not_begin_alike(void **state)
+{
+    const fixture *f = *state;
+    const cn_fit_opts opts = options(f);
+    const struct {
+        void (*change)(int rank, rank_job *job);
+        const char *error;
+    } rows[] = {
+        {give_another_rate, "fit: rank 1 does not begin like rank 0: learning rate"},
+        {give_other_data, "fit: rank 2 does not begin like rank 0: training images"},
+        {give_another_weight, "fit: rank 1 does not begin like rank 0: the model's parameters"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        rank_job jobs[RANKS_MOST];
+        train(jobs, 3, true, f->data, &opts, rows[i].change);
+        for (int r = 0; r < 3; r++) {
+            assert_int_equal(jobs[r].status, CN_ERR_ARGUMENT);
+            assert_string_equal(jobs[r].err.text, rows[i].error);
+        }
+        free_jobs(jobs, 3);
+    }
 }
 
 static bool stop_at_step_2(const cn_progress *p, void *user)
@@ -467,6 +506,7 @@ int main(void)
         cmocka_unit_test(test_the_reference_backend_on_several_ranks),
         cmocka_unit_test(test_a_rank_sends_as_much_as_a_ring_would),
         cmocka_unit_test(test_shards_and_ranks_that_do_not_fit),
+        cmocka_unit_test(test_ranks_that_do_not_begin_alike),
         cmocka_unit_test(test_an_error_or_a_stop_of_one_rank_is_that_of_all),
         cmocka_unit_test(test_a_loss_that_is_not_finite_ends_all_ranks),
         cmocka_unit_test(test_another_number_of_ranks_goes_on_with_the_same_bits),

@@ -195,12 +195,13 @@ static void remember_loss(cn_model *model, cn_loss_kind kind)
     model->loss = kind == cn_loss_resolve(output, CN_LOSS_DEFAULT) ? CN_LOSS_DEFAULT : kind;
 }
 
-/* Everything that checkpoints need beside the training itself; goes on from one if asked to. */
+/* Everything that checkpoints need beside the training itself, and ranks to compare; goes on from a
+ * checkpoint if asked to. */
 static cn_status prepare_checkpoints(fit *f, cn_error *err)
 {
     const cn_fit_opts *o = &f->opts;
     f->saved_at = cn_seconds();
-    if (!o->checkpoint.path && !o->resume) return CN_OK;
+    if (!o->checkpoint.path && !o->resume && f->group.size == 1) return CN_OK;
     f->train_digest = digest(f, f->data);
     f->valid_digest = o->valid ? digest(f, o->valid) : 0;
     f->tuning_digest = digest_tuning(f->model);
@@ -512,6 +513,7 @@ cn_status cn_fit(cn_model *model, const cn_dataset *data, const cn_fit_opts *opt
     const cn_image_opts before = model->images;
     cn_status status = cn_group_create(&f.group, f.opts.communicator, err);
     if (status == CN_OK) status = cn_group_agree(&f.group, begin(&f, err), err);
+    if (status == CN_OK) status = cn_group_check_same(&f.group, model, &f.state, err);
     if (status == CN_OK) {
         remember_loss(model, f.opts.loss.kind);
         status = run(&f, err);

@@ -64,6 +64,12 @@ void cn_reducer_final(size_t from, void *reducer);
 /* The sums over all shards: the gradients, and after them the buffers. */
 cn_status cn_reducer_finish(cn_reducer *reducer, const float **sums, cn_error *err);
 
+/* ---- the beginning (same.c) */
+
+/* CN_ERR_ARGUMENT, on all ranks, with what is not the same on all of them. */
+cn_status cn_group_check_same(cn_group *group, const cn_model *model, const cn_state *state,
+                              cn_error *err);
+
 /* ---- a step (shards.c) */
 
 /* What a batch's shard adds to the step's figures. */
