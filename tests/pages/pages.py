@@ -1,0 +1,203 @@
+"""Opens the pages of the command in Chromium, clicks through their controls, compares numbers.
+
+    pages.py CONVNET FOLDER
+"""
+import json
+import os
+import subprocess
+import sys
+
+import chromium
+
+CONVNET, FOLDER = sys.argv[1:3]
+SIZES = [(390, False), (390, True), (1280, False), (1920, True)]
+failures = []
+
+
+def check(right, text):
+    if not right:
+        failures.append(text)
+        print("FAILED:", text)
+
+
+def convnet(*arguments):
+    done = subprocess.run([CONVNET, *arguments], cwd=FOLDER, capture_output=True, text=True)
+    check(done.returncode == 0, f"convnet {' '.join(arguments)}: {done.stderr}")
+    return done.stdout
+
+
+def path(name):
+    return os.path.join(FOLDER, name)
+
+
+def opens(browser, name, script):
+    """At every size the page fits the window, and `script` runs in it; in light and dark."""
+    for width, dark in SIZES:
+        browser.look(width, dark)
+        browser.open(path(name))
+        browser.run(script)
+        check(browser.run("document.documentElement.scrollWidth <= innerWidth"),
+              f"{name} is wider than {width} pixels")
+    check(browser.problems == [], f"{name}: {browser.problems}")
+    browser.problems = []
+
+
+# Every layer, forward and backward; every button, number field and cell that can be changed.
+EXPLAIN_ALL = """
+(() => {
+  for (let i = 0; i < network.layers.length; i++)
+    for (const direction of ["y", "dy"]) {
+      choose({ layer: i, direction: direction });
+      if (!byId("calculation").textContent) throw Error(`nothing to see of ${network.layers[i].name}`);
+    }
+  choose({ layer: 1, direction: "y" });
+  return true;
+})()
+"""
+EXPLAIN_CLICKS = """
+(() => {
+  const click = (selector) => { for (const e of document.querySelectorAll(selector)) if (e.isConnected) e.click(); };
+  const count = document.querySelectorAll("header button, main button").length;
+  for (let n = 0; n < count; n++) {
+    const all = document.querySelectorAll("header button, main button");
+    if (n < all.length) all[n].click();
+  }
+  for (const id of ["row", "column", "channel", "kernel", "stride", "pad"]) {
+    const field = byId(id);
+    if (!field) continue;
+    field.value = 2;
+    field.dispatchEvent(new Event("change"));
+    if (Number(byId(id).value) !== 2) throw Error(`${id} is not taken`);
+  }
+  click("#as-trained");
+  click(".layer");
+  click("#overlays button");
+  for (const key of ["j", "k", "[", "]", ",", ".", "b", "b", "u"])
+    document.body.dispatchEvent(new KeyboardEvent("keydown", { key: key, bubbles: true }));
+  choose({ layer: 1, row: 3, column: 3 });
+  document.querySelector("#maps .pick").dispatchEvent(
+    new KeyboardEvent("keydown", { key: "ArrowDown", bubbles: true }));
+  if (state.row !== 4) throw Error("the arrow keys do not move");
+  return true;
+})()
+"""
+EDIT = """
+(() => {
+  undo();
+  choose({ layer: 1, direction: "y", row: 3, column: 3, channel: 0 });
+  const before = network.output().data.slice(), result = document.querySelector(".result").textContent;
+  const change = (index, text) => {
+    const field = document.querySelectorAll("#calculation td input")[index];
+    field.value = text;
+    field.dispatchEvent(new Event("change"));
+  };
+  const differs = () => network.output().data.some((p, k) => Math.abs(p - before[k]) > 1e-9);
+  change(0, "2.5");
+  if (!differs()) throw Error("a pixel changes nothing");
+  undo();
+  if (differs()) throw Error("undo leaves something");
+  const cells = document.querySelectorAll("#calculation td input").length;
+  change(cells - 1, "-1.5");
+  if (!differs()) throw Error("a weight changes nothing");
+  undo();
+  return document.querySelector(".result").textContent === result;
+})()
+"""
+
+
+def agrees(browser, name):
+    """The page's own numbers are the library's, forward and backward."""
+    worst = browser.run("network.check()")
+    check(worst["compared"] > 1000, f"{name}: {worst['compared']} numbers compared")
+    for kind in ("forward", "backward", "weights", "saliency", "cam"):
+        check(worst[kind] < 1e-6, f"{name}: {kind} differ from the library's by {worst[kind]}")
+
+
+def explain_alone(browser):
+    convnet("explain", "--quiet")
+    opens(browser, "explain.html", EXPLAIN_ALL)
+    check(browser.run("network.complete && network.live"), "explain.html does not compute all")
+    agrees(browser, "explain.html")
+    browser.run(EXPLAIN_CLICKS)
+    check(browser.run(EDIT), "undo shows another number")
+    check(browser.problems == [], f"clicking: {browser.problems}")
+
+
+LAYERS = ("conv 4 3x3 same no_bias, batchnorm, gelu as a, depthwise 3x3 same, elu, add a, silu, "
+          "conv 8 3x3 stride 2 pads 1 groups 2, softplus, upsample 2 bilinear, crop 1, hard_swish, "
+          "concat from a2, avgpool 2, tanh, dropout 0.2, gap, dense 6, batchnorm, leaky_relu 0.1, "
+          "dense classes")
+
+
+def many_layers(browser):
+    """Every kind of layer that the page computes, among them a batch norm that has seen images."""
+    text = LAYERS.replace("concat from a2, ", "")
+    convnet("train", "--quiet", "--epochs", "1", "--model", text, "--out", "many.safetensors")
+    convnet("explain", "many.safetensors", "--out", "many.html", "--index", "5", "--label", "3")
+    browser.look(1280, False)
+    browser.open(path("many.html"))
+    browser.run(EXPLAIN_ALL)
+    check(browser.run("network.complete && network.live"), "many.html does not compute all")
+    agrees(browser, "many.html")
+    check(browser.problems == [], f"many.html: {browser.problems}")
+
+
+def other_window(browser):
+    """Another stride and padding: the same numbers as the library's for that network."""
+    convnet("explain", "conv 3 3x3, relu, dense 4", "--quiet", "--out", "base.html", "--seed", "7")
+    convnet("explain", "conv 3 3x3 stride 2 pads 1, relu, dense 4", "--quiet", "--out", "other.html",
+            "--seed", "7")
+    browser.open(path("other.html"))
+    expected = browser.run("Array.from(network.library[1].y.data)")
+    browser.open(path("base.html"))
+    found = browser.run("""
+      choose({ layer: 1 });
+      for (const [id, n] of [["stride", 2], ["pad", 1]]) {
+        byId(id).value = n;
+        byId(id).dispatchEvent(new Event("change"));
+      }
+      Array.from(subjectOf(network, state).y.data)""")
+    check(len(found) == len(expected) and
+          max(abs(a - b) for a, b in zip(found, expected)) < 1e-6, "another window, other numbers")
+
+
+def probabilities(browser):
+    """The page answers what `convnet predict` answers."""
+    with open(path("seven.pgm"), "w", encoding="ascii") as file:
+        file.write("P2 8 8 16\n" + "0 0 7 14 16 16 9 0\n0 0 8 12 9 15 10 0\n" +
+                   "0 0 0 0 1 15 4 0\n0 0 2 6 10 14 1 0\n0 0 10 16 16 15 6 0\n" +
+                   "0 0 1 8 14 6 2 0\n0 0 1 14 8 0 0 0\n0 0 8 12 0 0 0 0\n")
+    convnet("explain", "many.safetensors", "seven.pgm", "--out", "seven.html")
+    top = json.loads(convnet("predict", "many.safetensors", "seven.pgm", "--json"))
+    browser.open(path("seven.html"))
+    k = browser.run("page.predicted")
+    check(browser.run(f"page.classes[{k}]") == top["class"], "another answer than convnet predict's")
+    check(abs(browser.run(f"network.output().data[{k}]") - top["probability"]) < 1e-5,
+          "another probability than convnet predict's")
+
+
+def hostile_names(browser):
+    """A file's name is text, whatever it looks like; layers without room are maps."""
+    name = "<img src=x onerror=alert(1)>.pgm"
+    os.rename(path("seven.pgm"), path(name))
+    convnet("explain", "digits", name, "--quiet", "--size", "150", "--out", "small.html")
+    check(os.path.getsize(path("small.html")) <= 150000, "--size 150 is not kept")
+    browser.open(path("small.html"))
+    browser.run(EXPLAIN_ALL)
+    check(browser.run("document.images.length") == 0, "a file's name became an element")
+    check(browser.run("!network.complete"), "150 KB hold all of the network")
+    check(browser.problems == [], f"small.html: {browser.problems}")
+
+
+def main():
+    browser = chromium.Chromium(chromium.find())
+    try:
+        for test in (explain_alone, many_layers, other_window, probabilities, hostile_names):
+            test(browser)
+    finally:
+        browser.close()
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
