@@ -62,7 +62,7 @@ static void make_network(message *model, const network *n)
 }
 
 /* The same in double, channels first, as ONNX defines it. */
-static void compute(const network *n, const float x[C][SIDE][SIDE], double y[UNITS])
+static void compute(const network *n, float x[C][SIDE][SIDE], double y[UNITS])
 {
     for (int u = 0; u < UNITS; u++) y[u] = (double)n->bias[u];
     for (int k = 0; k < FILTERS; k++)
