@@ -110,9 +110,14 @@ assert _QUAD.size == 4 * TENSOR
 
 def pack_four(buffer: Any, dtype: int, a: Array, b: Array, d: Array, e: Array) -> None:
     """pack for four arrays of rank 4 and one type."""
+    try:
+        at = (_address(_byte.from_buffer(a)), _address(_byte.from_buffer(b)),
+              _address(_byte.from_buffer(d)), _address(_byte.from_buffer(e)))  # fmt: skip
+    except (TypeError, ValueError, BufferError):
+        at = (address(a), address(b), address(d), address(e))
     _QUAD.pack_into(
-        buffer, 0, dtype, 4, *a.shape, address(a), 0, dtype, 4, *b.shape, address(b), 0,
-        dtype, 4, *d.shape, address(d), 0, dtype, 4, *e.shape, address(e), 0)  # fmt: skip
+        buffer, 0, dtype, 4, *a.shape, at[0], 0, dtype, 4, *b.shape, at[1], 0,
+        dtype, 4, *d.shape, at[2], 0, dtype, 4, *e.shape, at[3], 0)  # fmt: skip
 
 
 def pack(buffer: Any, offset: int, a: Array, dtype: int, name: str) -> None:

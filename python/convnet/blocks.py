@@ -7,6 +7,7 @@ have the type of the first. An array of another layout is copied, which is said 
 from __future__ import annotations
 
 import ctypes
+import functools
 from ctypes import c_double, c_void_p
 from typing import Any, Dict, List, Tuple
 
@@ -91,6 +92,12 @@ def _extent(n_prev: int, f: int, stride: int, pad: int) -> int:
     return max((n_prev - f + 2 * pad) // stride + 1, 1) if stride > 0 else 1
 
 
+@functools.lru_cache(maxsize=64)
+def _hparameters(stride: int, pad: int) -> c.cn_hparameters:
+    """Passed by value, so one for each pair will do."""
+    return c.cn_hparameters(stride, pad)
+
+
 def _ranks(call: str, **arrays: Tuple[Array, int, str]) -> None:
     for name, (a, rank, axes) in arrays.items():
         if a.ndim != rank:
@@ -149,14 +156,18 @@ def conv_forward(A_prev: Any, W: Any, b: Any, hparameters: HParameters) -> Tuple
         _ranks("conv_forward", A_prev=(A_prev, 4, _IMAGES), W=(W, 4, "(f, f, n_C_prev, n_C)"),
                b=(b, 4, "(1, 1, 1, n_C)"))  # fmt: skip
         raise
-    shape = (m, _extent(h, f, stride, pad), _extent(w, f, stride, pad), n_c)
-    Z = np.empty(shape, A_prev.dtype)
-    dtype = c.CN_DTYPE_F32 if A_prev.dtype == F32 else c.CN_DTYPE_F64
+    if stride > 0 and h + 2 * pad >= f <= w + 2 * pad:  # _extent, in place
+        shape = (m, (h - f + 2 * pad) // stride + 1, (w - f + 2 * pad) // stride + 1, n_c)
+    else:
+        shape = (m, _extent(h, f, stride, pad), _extent(w, f, stride, pad), n_c)
+    kind = A_prev.dtype
+    Z = np.empty(shape, kind)
+    dtype = c.CN_DTYPE_F32 if kind is F32 or kind == F32 else c.CN_DTYPE_F64
     call = _Call()
     at = _at(call)
     pack_four(call, dtype, A_prev, W, b, Z)
     status = _conv_forward(
-        at, at + TENSOR, at + 2 * TENSOR, c.cn_hparameters(stride, pad), at + 3 * TENSOR, None,
+        at, at + TENSOR, at + 2 * TENSOR, _hparameters(stride, pad), at + 3 * TENSOR, None,
         at + _ERROR)  # fmt: skip
     if status:
         raise exception(call.error)
