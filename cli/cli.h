@@ -61,7 +61,7 @@ typedef struct cli_command {
 } cli_command;
 
 extern const cli_command cli_train, cli_evaluate, cli_predict, cli_summary, cli_gradcheck,
-    cli_bench, cli_augment, cli_run, cli_convert, cli_check, cli_explain;
+    cli_bench, cli_augment, cli_run, cli_convert, cli_check, cli_explain, cli_report;
 
 /* --loss: the words in the order of cn_loss_kind. */
 #define CLI_LOSSES "auto|cross-entropy|binary-cross-entropy|mean-squared-error"

@@ -18,7 +18,7 @@
 
 static const cli_command *const commands[] = {
     &cli_train,     &cli_evaluate, &cli_predict, &cli_run,   &cli_convert, &cli_summary,
-    &cli_gradcheck, &cli_bench,    &cli_augment, &cli_check, &cli_explain,
+    &cli_gradcheck, &cli_bench,    &cli_augment, &cli_check, &cli_explain, &cli_report,
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };
 

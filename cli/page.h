@@ -15,7 +15,7 @@ typedef struct cli_page {
     size_t after_size;
 } cli_page;
 
-extern const cli_page cli_page_explain;
+extern const cli_page cli_page_explain, cli_page_report;
 
 /* Writes the page with these data; a reader sees the old file or the new one. */
 cn_status cli_page_write(const cli_page *page, const json_t *data, const char *path, cn_error *err);

@@ -66,3 +66,4 @@ endfunction()
 embed_page(command_sources explain
     CSS base.css explain.css
     JS base.js geometry.js layers.js network.js draw.js overview.js detail.js backward.js explain.js)
+embed_page(command_sources report CSS base.css report.css JS base.js charts.js report.js)

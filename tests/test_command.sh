@@ -71,7 +71,7 @@ expect_keys() {
 
 help_texts() {
     local name
-    for name in help train evaluate predict run convert summary gradcheck augment check explain; do
+    for name in help train evaluate predict run convert summary gradcheck augment check explain report; do
         if [ $name = help ]; then run help; else run $name --help; fi
         expect_status 0
         expect_err ""

@@ -189,10 +189,46 @@ def hostile_names(browser):
     check(browser.problems == [], f"small.html: {browser.problems}")
 
 
+# The seconds are the only figures that two reports of one model may differ in.
+WITHOUT_TIMES = "JSON.stringify(page, (key, value) => (key === 'seconds' ? 0 : value))"
+
+
+def report(browser):
+    """The page's figures are those of `convnet evaluate`, and the same each time."""
+    layers = "conv 6 3x3 same, relu, maxpool 2, dense 24, relu, dense classes"
+    log = convnet("train", "--quiet", "--json", "--epochs", "3", "--model", layers, "--out", "r.safetensors")
+    with open(path("log.json"), "w", encoding="utf-8") as file:
+        file.write(log)
+    made = []
+    for _ in range(2):
+        convnet("report", "r.safetensors", "--log", "log.json", "--before", "r.safetensors")
+        browser.open(path("report.html"))
+        made.append(browser.run(WITHOUT_TIMES))
+    check(made[0] == made[1], "two reports of one model differ in more than times")
+    opens(browser, "report.html", "byId('theme').click()")
+    measured = json.loads(convnet("evaluate", "r.safetensors", "--json"))
+    check(browser.run("page.confusion") == measured["confusion"], "another confusion matrix")
+    check(browser.run("totalsOf().right") == measured["correct"], "another number of right answers")
+    recall = browser.run("classRows().map((r) => r.recall)")
+    check(all(abs(a - b) < 1e-6 for a, b in zip(recall, measured["recall"].values())), "another recall")
+    wrong = measured["count"] - measured["correct"]
+    check(browser.run("page.mistakes.count") == wrong, "another number of mistakes")
+    check(browser.run("page.calibration.reduce((sum, bin) => sum + bin.count, 0)") ==
+          measured["count"], "the calibration misses images")
+    check(browser.run("page.epochs.length") == 3, "the curves do not have 3 epochs")
+    check(browser.run("document.querySelectorAll('polyline').length") == 5, "a curve is missing")
+    with open(path("bad.json"), "w", encoding="utf-8") as file:
+        file.write("[1, 2]\n")
+    done = subprocess.run([CONVNET, "report", "r.safetensors", "--log", "bad.json"], cwd=FOLDER,
+                          capture_output=True, text=True)
+    check(done.returncode == 1 and "bad.json, line 1: not an event" in done.stderr, done.stderr)
+
+
 def main():
     browser = chromium.Chromium(chromium.find())
     try:
-        for test in (explain_alone, many_layers, other_window, probabilities, hostile_names):
+        for test in (explain_alone, many_layers, other_window, probabilities, hostile_names,
+                     report):
             test(browser)
     finally:
         browser.close()
