@@ -29,7 +29,7 @@ fail() {
     echo "failed: $page, $1"
     exit 1
 }
-# shellcheck source-path=SCRIPTDIR source=shown.sh
+# shellcheck source=/dev/null
 . "$source_tree/tests/shown.sh"
 
 python=$(find_python "$build_tree")

@@ -25,7 +25,7 @@ fi
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 mkdir "$work/home" "$work/tree" "$work/tree/build"
-# shellcheck source-path=SCRIPTDIR source=shown.sh
+# shellcheck source=/dev/null
 . "$source_tree/tests/shown.sh"
 split_blocks "$source_tree/README.md" "$work/blocks"
 
