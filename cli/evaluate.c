@@ -1,6 +1,8 @@
 /* evaluate.c - `convnet evaluate`: how good a model is on a set of images. */
 #include "ranks.h"
 
+#include "model/model.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -162,6 +164,7 @@ static int get_ready(const options *o, const char *file, job *j)
     cn_error err;
     cn_dataset_opts reading = {.skip_damaged = o->skip_damaged};
     cn_status status = cn_model_load(&j->model, file, &err);
+    if (status == CN_OK) status = cn_model_end_in_softmax(&j->model, &err);
     reading.model = j->model;
     if (status == CN_OK)
         status = cn_dataset_load(&j->data, o->data, splits[o->split], &reading, &err);

@@ -4,6 +4,7 @@
 #include "base/base.h"
 
 #include "base/signature.h"
+#include "model/model.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -151,6 +152,7 @@ static int run(const void *given, int count, char *const *operands)
                             .backend = p.o->backend};
     if (are_swapped(operands[0], operands[1])) return CLI_USAGE;
     if (cn_model_load(&p.model, operands[0], &err) != CN_OK ||
+        cn_model_end_in_softmax(&p.model, &err) != CN_OK ||
         cn_session_create(&p.session, p.model, &opts, &err) != CN_OK) {
         cli_error("predict", "%s", err.text);
         goto done;

@@ -17,6 +17,7 @@
 #include "transfer.h"
 
 #include "base/base.h"
+#include "model/model.h"
 
 #include <signal.h>
 #include <stdlib.h>
@@ -267,7 +268,10 @@ static cn_status make_model(job *j, cn_error *err)
     cn_status status = cli_open_model(&j->model, j->model_text, shape, cn_dataset_classes(j->train),
                                       j->o->common.seed, err);
     if (status != CN_OK) return status;
-    if (cli_is_model_file(j->model_text)) return match_classes(j, err);
+    if (cli_is_model_file(j->model_text)) {
+        status = cn_model_end_in_softmax(&j->model, err);
+        return status == CN_OK ? match_classes(j, err) : status;
+    }
     status = cli_learn_normalization(j->model, j->train, err);
     if (status == CN_OK && j->o->whiten)
         status = cn_model_whiten(j->model, j->o->whiten, j->train, WHITEN_EPSILON, err);

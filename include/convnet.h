@@ -421,6 +421,60 @@ typedef struct cn_clip_opts {
     double lower, upper; /* bounds, lower no more than upper; default 0 */
 } cn_clip_opts;
 
+typedef enum cn_resize_method {
+    CN_RESIZE_NEAREST = 0,
+    CN_RESIZE_LINEAR = 1,
+    CN_RESIZE_CUBIC = 2,
+} cn_resize_method;
+
+/* Where a pixel of the output lies in the input: src/layers/resize.c has the formulas. */
+typedef enum cn_coordinates {
+    CN_COORDINATES_HALF_PIXEL = 0,
+    CN_COORDINATES_PYTORCH = 1,
+    CN_COORDINATES_ALIGN_CORNERS = 2,
+    CN_COORDINATES_ASYMMETRIC = 3,
+} cn_coordinates;
+
+typedef enum cn_rounding {
+    CN_ROUNDING_DOWN = 0, /* to the nearest, a half down */
+    CN_ROUNDING_UP = 1,   /* a half up */
+    CN_ROUNDING_FLOOR = 2,
+    CN_ROUNDING_CEIL = 3,
+} cn_rounding;
+
+typedef struct cn_resize_opts {
+    const char *name;
+    int size[2]; /* n_H, n_W, required */
+    cn_resize_method method;
+    cn_coordinates coordinates;
+    cn_rounding rounding;    /* of the nearest pixel */
+    double cubic;            /* the cubic's coefficient; default -0.75 */
+    bool inside;             /* only pixels inside the image have shares, which then sum to 1 */
+    double scale_h, scale_w; /* default: n / n_prev */
+} cn_resize_opts;
+
+typedef enum cn_pad_mode {
+    CN_PAD_CONSTANT = 0,
+    CN_PAD_REFLECT = 1, /* mirrored at the outermost pixel, which is not repeated */
+    CN_PAD_EDGE = 2,
+    CN_PAD_WRAP = 3,
+} cn_pad_mode;
+
+typedef struct cn_pad_opts {
+    const char *name;
+    int pads[4]; /* rows above, columns left, rows below, columns right */
+    cn_pad_mode mode;
+    double value; /* of a constant; default 0 */
+} cn_pad_opts;
+
+typedef struct cn_local_response_norm_opts {
+    const char *name;
+    int size;     /* channels, required */
+    double alpha; /* default 1e-4 */
+    double beta;  /* default 0.75 */
+    double bias;  /* default 1 */
+} cn_local_response_norm_opts;
+
 /* The options of layers that importers add by cn_model_add_layer; docs/models.md lists them. */
 typedef struct cn_reshape_opts {
     const char *name;
@@ -561,8 +615,8 @@ CN_API const cn_zoo_network *cn_zoo_at(int i);
  * cn_model_adapt makes the network of `from` for images of another shape or for other classes.
  * Where the number of outputs differs, the last dense or convolutional layer, which determines it,
  * gets `classes` outputs. Parameters whose shape is unchanged are copied, the others drawn from the
- * seed; the normalization is kept, class names are not. CN_ERR_SHAPE where the shape does not fit
- * the layers.
+ * seed; the normalization is kept, class names are not. Logits, as in a network from an ONNX file,
+ * get a softmax. CN_ERR_SHAPE where the shape does not fit the layers.
  */
 CN_API cn_status cn_model_transfer(cn_model *to, const cn_model *from, int *copied,
                                    void (*left)(const char *name, void *user), void *user,

@@ -329,6 +329,43 @@ static cn_node constant(cn_model *m, cn_node x, const int *n, uint64_t *random)
     return draw(random) % 2 ? c : cn_add(m, x, c);
 }
 
+static cn_node resize2d(cn_model *m, cn_node x, const int *n, uint64_t *random)
+{
+    cn_resize_opts o = {.method = (cn_resize_method)draw_int(random, 0, 2),
+                        .coordinates = (cn_coordinates)draw_int(random, 0, 3),
+                        .rounding = (cn_rounding)draw_int(random, 0, 3),
+                        .inside = draw(random) % 4 == 0};
+    for (int axis = 0; axis < 2; axis++) o.size[axis] = draw_int(random, 1, 2 * n[axis]);
+    if (o.method == CN_RESIZE_CUBIC && draw(random) % 2) o.cubic = -0.5;
+    if (draw(random) % 4 == 0) o.scale_h = (double)o.size[0] / n[0] + 0.01;
+    /* After a ReLU, a share that rounding leaves of 0 would make a decision of nothing. */
+    x = cn_model_add_layer(m, "shift", &x, 1, "0.7");
+    return cn_model_add(m, &cn_resize2d_type, &o, NULL, &x, 1);
+}
+
+static cn_node pad2d(cn_model *m, cn_node x, const int *n, uint64_t *random)
+{
+    cn_pad_opts o = {.mode = (cn_pad_mode)draw_int(random, 0, 3)};
+    for (int i = 0; i < 4; i++) o.pads[i] = draw_int(random, 0, n[i % 2] - 1);
+    if (draw(random) % 2) o.value = draw_int(random, -2, 2);
+    return cn_model_add(m, &cn_pad2d_type, &o, NULL, &x, 1);
+}
+
+static cn_node log_softmax(cn_model *m, cn_node x, const int *n, uint64_t *random)
+{
+    (void)n, (void)random;
+    return cn_model_add(m, &cn_log_softmax_type, NULL, NULL, &x, 1);
+}
+
+static cn_node local_response_norm(cn_model *m, cn_node x, const int *n, uint64_t *random)
+{
+    cn_local_response_norm_opts o = {.size = draw_int(random, 1, n[2] + 1),
+                                     .alpha = draw(random) % 2 ? draw_real(random, 0.01, 1) : 0,
+                                     .beta = draw(random) % 2 ? draw_real(random, 0.3, 1) : 0,
+                                     .bias = draw(random) % 2 ? draw_real(random, 0.5, 2) : 0};
+    return cn_model_add(m, &cn_local_response_norm_type, &o, NULL, &x, 1);
+}
+
 /* ---- functions of two inputs */
 
 /* Something to take x with: of its shape, or with one element along some axes; along the channels
@@ -417,6 +454,10 @@ static const struct row {
     {"transpose", transpose},
     {"slice", slice},
     {"affine", affine},
+    {"resize2d", resize2d},
+    {"pad2d", pad2d},
+    {"log_softmax", log_softmax},
+    {"local_response_norm", local_response_norm},
     {"constant", constant},
     {"plus", build_plus},
     {"multiply", build_multiply},

@@ -224,6 +224,10 @@ typedef struct cn_layer_ops {
     X(transpose)             \
     X(slice)                 \
     X(affine)                \
+    X(resize2d)              \
+    X(pad2d)                 \
+    X(log_softmax)           \
+    X(local_response_norm)   \
     X(clip)                  \
     X(constant)              \
     X(plus)                  \

@@ -86,6 +86,17 @@ json_t *cn_model_to_json(const cn_model *model, cn_error *err);
 cn_status cn_model_from_json(cn_model **model, const json_t *json, bool shape_only, size_t most,
                              cn_error *err);
 
+/* What the object says of the names of the classes, the loss, the normalization and the images, each
+ * of which may be missing. The model is finished. */
+cn_status cn_model_read_metadata(cn_model *model, const json_t *json, cn_error *err);
+
+/* ---- transfer.c */
+
+/* A classifier whose output is its logits, as other programs write them, gets the softmax that a text
+ * without one would get (parse.c): what labels are learnt with and chances read from. The model is
+ * replaced; one that ends in a loss's layer stays. */
+cn_status cn_model_end_in_softmax(cn_model **model, cn_error *err);
+
 /* ---- parse.c */
 
 /* cn_model_parse of a shape-only model: for a summary, which needs no weights. */

@@ -267,6 +267,16 @@ static cn_status read_images(cn_model *m, const json_t *json, cn_error *err)
     return cn_model_set_image_opts(m, &opts, err);
 }
 
+cn_status cn_model_read_metadata(cn_model *m, const json_t *json, cn_error *err)
+{
+    cn_status status = read_classes(m, json_object_get(json, "classes"), err);
+    if (status == CN_OK) status = read_loss(m, json_object_get(json, "loss"), err);
+    if (status == CN_OK)
+        status = read_normalization(m, json_object_get(json, "normalization"), err);
+    if (status == CN_OK) status = read_images(m, json_object_get(json, "images"), err);
+    return status;
+}
+
 cn_status cn_model_from_json(cn_model **model, const json_t *json, bool shape_only, size_t most,
                              cn_error *err)
 {
@@ -290,11 +300,7 @@ cn_status cn_model_from_json(cn_model **model, const json_t *json, bool shape_on
         goto done;
     }
     status = cn_model_finish_zero(m, output, most, err);
-    if (status == CN_OK) status = read_classes(m, json_object_get(json, "classes"), err);
-    if (status == CN_OK) status = read_loss(m, json_object_get(json, "loss"), err);
-    if (status == CN_OK)
-        status = read_normalization(m, json_object_get(json, "normalization"), err);
-    if (status == CN_OK) status = read_images(m, json_object_get(json, "images"), err);
+    if (status == CN_OK) status = cn_model_read_metadata(m, json, err);
     if (status != CN_OK) goto done;
     *model = m;
     m = NULL;

@@ -85,6 +85,45 @@ static cn_status add_layer(cn_model *m, const cn_model *from, int i, bool head, 
     return node < 0 ? cn_fail(err, m->error.status, "%s", m->error.text) : CN_OK;
 }
 
+/* The output, or a softmax after it where it is no loss's last layer: logits, as other programs
+ * leave them. A model that was trained with a loss of its own has the output that it needs. */
+static cn_node add_softmax(cn_model *m, const cn_model *from)
+{
+    const bool logits = m->layers[from->output].type->loss == CN_LOSS_DEFAULT;
+    const cn_shape *out = &m->layers[from->output].out;
+    if (!logits || from->loss != CN_LOSS_DEFAULT || out->n[out->rank - 1] < 2) return from->output;
+    return cn_softmax(m, from->output);
+}
+
+cn_status cn_model_end_in_softmax(cn_model **model, cn_error *err)
+{
+    cn_model *m = NULL, *from = *model;
+    cn_status status = cn_model_create(&m, from->layers[0].out.n, err);
+    for (int i = 1; i < from->layer_count && status == CN_OK; i++)
+        status = add_layer(m, from, i, false, 0, err);
+    const cn_node output = status == CN_OK ? add_softmax(m, from) : -1;
+    if (status == CN_OK && output == from->output) {
+        cn_model_free(m);
+        return CN_OK;
+    }
+    if (status == CN_OK) status = cn_model_finish_zero(m, output, SIZE_MAX, err);
+    if (status == CN_OK && m->parameter_count > 0)
+        status = cn_model_transfer(m, from, NULL, NULL, NULL, err);
+    if (status == CN_OK && from->mean)
+        status = cn_model_set_normalization(m, from->mean, from->std, err);
+    if (status == CN_OK && from->class_count)
+        status =
+            cn_model_set_classes(m, from->class_count, (const char *const *)from->class_names, err);
+    if (status != CN_OK) {
+        cn_model_free(m);
+        return status;
+    }
+    m->images = from->images;
+    cn_model_free(from);
+    *model = m;
+    return CN_OK;
+}
+
 cn_status cn_model_adapt(cn_model **model, const cn_model *from, const int shape[3], int classes,
                          uint64_t seed, cn_error *err)
 {
@@ -99,7 +138,7 @@ cn_status cn_model_adapt(cn_model **model, const cn_model *from, const int shape
     cn_status status = cn_model_create(&m, shape, err);
     for (int i = 1; i < from->layer_count && status == CN_OK; i++)
         status = add_layer(m, from, i, i == head, classes, err);
-    if (status == CN_OK) status = cn_model_finish(m, from->output, seed, err);
+    if (status == CN_OK) status = cn_model_finish(m, add_softmax(m, from), seed, err);
     if (status == CN_OK && cn_model_output_size(m) != classes)
         status = cn_fail(err, CN_ERR_SHAPE,
                          "adapt: with images of (%d, %d, %d) the network has %d outputs, expected "

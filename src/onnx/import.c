@@ -102,6 +102,12 @@ cn_value *cn_import_output(cn_importer *im, int i)
     return i < im->node->output_count ? find_value(im, im->node->outputs[i]) : NULL;
 }
 
+bool cn_import_gives(cn_importer *im, int i)
+{
+    const cn_value *v = cn_import_output(im, i);
+    return v && im->read[v - im->values];
+}
+
 cn_status cn_import_constant(cn_importer *im, int i, cn_onnx_constant **c)
 {
     const cn_value *v = cn_import_input(im, i);
@@ -143,6 +149,8 @@ cn_status cn_import_tensor(cn_importer *im, int i, int rank, const cn_value **v)
     if (!*v || (*v)->kind != CN_VALUE_TENSOR)
         return cn_import_fail(im, CN_ERR_UNSUPPORTED, "input %d is %s", i,
                               *v ? "a constant, expected a tensor" : "missing");
+    if ((*v)->flat && !cn_span_is(im->node->op, "Gather"))
+        return cn_import_fail(im, CN_ERR_UNSUPPORTED, "the batch's axis is no longer there");
     if (rank >= 0 && (*v)->layout.rank != rank)
         return cn_import_fail(im, CN_ERR_UNSUPPORTED, "input %d has rank %d, expected %d", i,
                               (*v)->layout.rank + 1, rank + 1);
@@ -320,9 +328,9 @@ static cn_status add_input(cn_importer *im, const cn_onnx_port *port)
     const int rank = port->rank - 1;
     int shape[3] = {1, 1, 1}, dims[3] = {0};
     cn_span_text(port->name, name);
-    if (!port->has_shape || rank < 1 || rank > 3)
+    if (!port->has_shape || rank < 0 || rank > 3)
         return cn_import_fail(im, CN_ERR_UNSUPPORTED,
-                              "input %s has rank %d, expected 2 to 4: (m, C, H, W)", name,
+                              "input %s has rank %d, expected 1 to 4: (m, C, H, W)", name,
                               port->rank);
     for (int k = 0; k < rank; k++) {
         if (port->dims[k + 1] < 1)
@@ -338,6 +346,7 @@ static cn_status add_input(cn_importer *im, const cn_onnx_port *port)
     const int *order = rank == 3 && !last ? turned : rank == 2 ? line : as_it_is;
     for (int k = 0; k < rank; k++) shape[3 - rank + k] = dims[order[k]];
     im->batch = port->dims[0];
+    im->channels_last = last;
     cn_status status = cn_model_create(&im->model, shape, im->err);
     if (status != CN_OK) return status;
     cn_value *v = find_value(im, port->name);
@@ -390,8 +399,8 @@ static cn_status add_inputs(cn_importer *im)
 static const cn_operator *find_operator(const cn_graph_node *node)
 {
     static const cn_operator *const tables[] = {
-        cn_operators_conv,    cn_operators_pool,  cn_operators_norm,
-        cn_operators_element, cn_operators_shape, cn_operators_binary,
+        cn_operators_conv,  cn_operators_pool,   cn_operators_norm,  cn_operators_element,
+        cn_operators_shape, cn_operators_binary, cn_operators_image,
     };
     if (node->domain.size && !cn_span_is(node->domain, "ai.onnx")) return NULL;
     for (size_t t = 0; t < sizeof tables / sizeof *tables; t++)
@@ -406,6 +415,7 @@ static cn_status mark_needed(cn_importer *im, bool *needed)
     const cn_onnx_file *file = im->file;
     bool *read = cn_allocate((size_t)im->value_count + 1, sizeof *read, file->path, im->err);
     if (!read) return CN_ERR_MEMORY;
+    im->read = read;
     const cn_value *output = find_value(im, file->outputs[0].name);
     if (output) read[output - im->values] = true;
     for (int i = file->node_count - 1; i >= 0; i--) {
@@ -419,7 +429,6 @@ static cn_status mark_needed(cn_importer *im, bool *needed)
             if (v) read[v - im->values] = true;
         }
     }
-    cn_release(read);
     return output ? CN_OK : cn_import_fail(im, CN_ERR_FORMAT, "nothing makes the output");
 }
 
@@ -538,6 +547,23 @@ static cn_status rebuild(cn_importer *im, cn_node output, cn_node *place, cn_mod
     return status;
 }
 
+/* (C, H, W) comes out as (H, W, C), and (C, W) as (1, W, C), unless the input, too, is channels last;
+ * everything else in its own order. */
+static cn_status order_output(cn_importer *im, cn_value *y)
+{
+    static const int image[] = {1, 2, 0}, line[] = {1, 0}, same[] = {0, 1, 2, 3, 4, 5, 6, 7};
+    const int rank = y->layout.rank, *n = y->layout.dims;
+    const int *order = im->channels_last || rank > 3 ? same
+                       : rank == 3                   ? image
+                       : rank == 2                   ? line
+                                                     : same;
+    cn_status status = cn_value_order(im, y, order);
+    if (status != CN_OK) return status;
+    if (rank < 2 || rank > 3) return cn_value_row(im, y, &y->node);
+    return cn_value_image(im, y, rank == 3 ? n[order[0]] : 1, n[order[rank - 2]],
+                          n[order[rank - 1]], &y->node);
+}
+
 static cn_status finish(cn_importer *im, bool shape_only, cn_model **model)
 {
     cn_model *made = NULL;
@@ -545,10 +571,7 @@ static cn_status finish(cn_importer *im, bool shape_only, cn_model **model)
     if (!output || output->kind != CN_VALUE_TENSOR)
         return cn_import_fail(im, CN_ERR_FORMAT, "the output does not depend on the input");
     cn_value y = *output;
-    /* A map of several channels comes out channels last, a row in its own order. */
-    int order[CN_ONNX_RANK] = {0, 1, 2, 3, 4, 5, 6, 7};
-    cn_status status = CN_OK;
-    if (y.layout.rank == 1) status = cn_value_order(im, &y, order);
+    cn_status status = order_output(im, &y);
     cn_node *place = cn_allocate((size_t)im->model->layer_count, sizeof *place, "layers", im->err);
     if (!place) status = CN_ERR_MEMORY;
     if (status == CN_OK) status = rebuild(im, y.node, place, &made);
@@ -567,12 +590,42 @@ static cn_status finish(cn_importer *im, bool shape_only, cn_model **model)
     return status;
 }
 
+/* Names of classes, normalization and the like, as this library's own export writes them: one text
+ * of JSON each. Another program's texts under these keys, which mean something else, are passed
+ * over. */
+static cn_status read_metadata(cn_importer *im, cn_model *model)
+{
+    static const char *const keys[] = {"classes", "loss", "normalization", "images"};
+    json_t *object = json_object();
+    for (int i = 0; i < im->file->metadata_count; i++)
+        for (size_t k = 0; k < sizeof keys / sizeof *keys; k++) {
+            const cn_span key = im->file->metadata[i].key, text = im->file->metadata[i].value;
+            if (!cn_span_is(key, keys[k])) continue;
+            json_t *value = json_loadb((const char *)text.bytes, text.size, JSON_DECODE_ANY, NULL);
+            if (value && json_object_set_new(object, keys[k], value) != 0) {
+                json_decref(object);
+                return cn_import_fail(im, CN_ERR_MEMORY, "no memory for metadata");
+            }
+        }
+    cn_error ignored;
+    cn_status status = cn_model_read_metadata(model, object, &ignored);
+    json_decref(object);
+    return status == CN_ERR_MEMORY ? cn_import_fail(im, status, "%.150s", ignored.text) : CN_OK;
+}
+
 static cn_status import_graph(cn_importer *im, bool shape_only, cn_model **model)
 {
     cn_status status = list_values(im);
     if (status == CN_OK) status = add_inputs(im);
     if (status == CN_OK) status = import_nodes(im);
     if (status == CN_OK) status = finish(im, shape_only, model);
+    if (status == CN_OK) {
+        status = read_metadata(im, *model);
+        if (status != CN_OK) {
+            cn_model_free(*model);
+            *model = NULL;
+        }
+    }
     /* A caller's mistake while building is the file's here. */
     if (status == CN_ERR_ARGUMENT || status == CN_ERR_SHAPE)
         im->err->status = status = CN_ERR_FORMAT;
@@ -587,6 +640,7 @@ cn_status cn_onnx_import(cn_model **model, const cn_onnx_file *file, bool shape_
     cn_constants_free(&im);
     cn_model_free(im.model);
     cn_release(im.fills);
+    cn_release(im.read);
     cn_release(im.values);
     return status;
 }

@@ -59,6 +59,7 @@ typedef struct cn_value {
     cn_onnx_constant *constant;
     cn_node node;
     cn_layout layout;
+    bool flat; /* the elements of the only example, the batch's axis among the others */
 } cn_value;
 
 /* What becomes the elements of a weight: those of a constant, walked with strides. */
@@ -84,7 +85,8 @@ typedef struct cn_importer {
     cn_fill *fills;
     int fill_count, fill_capacity;
     int64_t batch;        /* examples that the file is made for; -1: any number */
-    int ports;            /* outputs that the node may have */
+    bool *read;           /* values that the output depends on */
+    bool channels_last;   /* the input is, and so are outputs */
     cn_error unsupported; /* the first reason */
     char missing[160];    /* operators, with their nodes */
 } cn_importer;
@@ -97,6 +99,8 @@ cn_status cn_import_fail(cn_importer *im, cn_status status, const char *format, 
 /* Input i of the node; NULL where it is left out. */
 cn_value *cn_import_input(cn_importer *im, int i);
 cn_value *cn_import_output(cn_importer *im, int i);
+/* Is output i read by anything that matters? */
+bool cn_import_gives(cn_importer *im, int i);
 /* Input i as a constant, loaded; where it is left out *c is NULL. Anything else is an error. */
 cn_status cn_import_constant(cn_importer *im, int i, cn_onnx_constant **c);
 /* Integers of input i or, in older operators, of the attribute; *count 0 where neither is there. */
@@ -161,14 +165,17 @@ typedef struct cn_operator {
 
 /* Tables that end in a name NULL, by what the operators do. */
 extern const cn_operator cn_operators_conv[], cn_operators_pool[], cn_operators_norm[],
-    cn_operators_element[], cn_operators_shape[], cn_operators_binary[];
+    cn_operators_element[], cn_operators_shape[], cn_operators_binary[], cn_operators_image[];
 
 /* Computes a node all of whose inputs are constants; CN_ERR_UNSUPPORTED: not this operator. */
 cn_status cn_fold(cn_importer *im, const cn_graph_node *node);
 /* Is it an operator that constants can be given to? */
 bool cn_folds(const cn_graph_node *node);
 
-/* A binary operator of two values, of which one may be a constant (operators_binary.c). */
+/* A function of two values, of which one may be a constant (operators_binary.c). */
+cn_status cn_import_two(cn_importer *im, const char *type, const cn_value *a, const cn_value *b,
+                        cn_value *y);
+/* A function of two tensors. */
 cn_status cn_import_binary(cn_importer *im, const char *type, const cn_value *a, const cn_value *b,
                            cn_value *y);
 

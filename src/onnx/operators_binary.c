@@ -25,15 +25,25 @@ static bool is(const char *a, const char *b)
     return strcmp(a, b) == 0;
 }
 
+/* y becomes this tensor; the layout may be its own. */
+static cn_status set(cn_value *y, cn_node node, const cn_layout *layout)
+{
+    const cn_layout l = *layout;
+    y->kind = CN_VALUE_TENSOR;
+    y->node = node;
+    y->layout = l;
+    return CN_OK;
+}
+
 static cn_status shift(cn_importer *im, const cn_value *x, double offset, cn_value *y)
 {
-    if (offset == 0) return cn_give(im, 0, x->node, &x->layout), CN_OK;
+    if (offset == 0) return set(y, x->node, &x->layout);
     return cn_import_map(im, "shift", &(cn_shift_opts){.offset = offset}, x, y);
 }
 
 static cn_status scale(cn_importer *im, const cn_value *x, double factor, cn_value *y)
 {
-    if (factor == 1) return cn_give(im, 0, x->node, &x->layout), CN_OK;
+    if (factor == 1) return set(y, x->node, &x->layout);
     return cn_import_map(im, "scale", &(cn_scale_opts){.factor = factor}, x, y);
 }
 
@@ -58,8 +68,7 @@ static cn_status with_number(cn_importer *im, const char *type, const cn_value *
     if (is(type, "power") && !first && number == 1) return shift(im, x, 0, y);
     if (two) {
         status = cn_import_add(im, "multiply", NULL, both, 2, NULL, &node);
-        if (status == CN_OK) cn_give(im, 0, node, &x->layout);
-        return status;
+        return status == CN_OK ? set(y, node, &x->layout) : status;
     }
     *done = false;
     return CN_OK;
@@ -81,19 +90,18 @@ static int axis_of(const cn_onnx_constant *c, const cn_layout *l)
 
 /* A number per channel, which is the last axis of memory: a scale or a shift of each. */
 static cn_status with_channels(cn_importer *im, bool scales, const cn_value *given,
-                               cn_onnx_constant *c, int axis, float factor)
+                               cn_onnx_constant *c, int axis, float factor, cn_value *y)
 {
     cn_value v = *given;
-    cn_node x, y;
+    cn_node x, node;
     const cn_affine_opts o = {.no_scale = !scales, .no_shift = scales};
     cn_status status = cn_value_channels(im, &v, axis, &x);
-    if (status == CN_OK) status = cn_import_add(im, "affine", &o, &x, 1, c, &y);
+    if (status == CN_OK) status = cn_import_add(im, "affine", &o, &x, 1, c, &node);
     if (status == CN_OK)
-        status = cn_fill_channels(im, y, scales ? "weight" : "bias", c, v.layout.dims[axis]);
+        status = cn_fill_channels(im, node, scales ? "weight" : "bias", c, v.layout.dims[axis]);
     if (status != CN_OK) return status;
     im->fills[im->fill_count - 1].factor = factor;
-    cn_give(im, 0, y, &v.layout);
-    return CN_OK;
+    return set(y, node, &v.layout);
 }
 
 /* The constant as a value of the model: an array, in channels-last order where it is an image. */
@@ -138,16 +146,24 @@ static cn_status with_constant(cn_importer *im, const char *type, const cn_value
     cn_value other;
     cn_status status = c->count == 1 ? cn_constant_load(im, c) : CN_OK;
     if (status != CN_OK) return status;
+    if (!c->real && !first && is(type, "power") && !c->of_batch) {
+        cn_onnx_constant *exponent = cn_constant_new(im, true, c->rank, c->dims);
+        if (!exponent) return im->err->status;
+        status = cn_constant_load(im, c);
+        if (status != CN_OK) return status;
+        for (size_t i = 0; i < c->count; i++) exponent->reals[i] = (float)c->ints[i];
+        c = exponent;
+    }
     if (!c->real) return cn_import_fail(im, CN_ERR_UNSUPPORTED, "integers and fractions");
     if (is_number(c, &number)) {
         status = with_number(im, type, x, number, first, y, &done);
         if (done || status != CN_OK) return status;
     }
     const int axis = c->rank <= x->layout.rank + 1 ? axis_of(c, &x->layout) : -1;
-    if (axis >= 0 && is(type, "multiply")) return with_channels(im, true, x, c, axis, 1);
-    if (axis >= 0 && is(type, "plus")) return with_channels(im, false, x, c, axis, 1);
+    if (axis >= 0 && is(type, "multiply")) return with_channels(im, true, x, c, axis, 1, y);
+    if (axis >= 0 && is(type, "plus")) return with_channels(im, false, x, c, axis, 1, y);
     if (axis >= 0 && is(type, "subtract") && !first)
-        return with_channels(im, false, x, c, axis, -1);
+        return with_channels(im, false, x, c, axis, -1, y);
     status = as_value(im, c, x->layout.rank, &other);
     if (status != CN_OK) return status;
     return first ? cn_import_binary(im, type, &other, x, y)
@@ -254,8 +270,7 @@ cn_status cn_import_binary(cn_importer *im, const char *type, const cn_value *fi
 
 /* ---- operators */
 
-/* Two of the values, each a tensor or a constant; `b` may be what was made before. */
-static cn_status of_two(cn_importer *im, const char *type, const cn_value *a, const cn_value *b,
+cn_status cn_import_two(cn_importer *im, const char *type, const cn_value *a, const cn_value *b,
                         cn_value *y)
 {
     const cn_value u = *a, v = *b; /* y may be one of them */
@@ -269,8 +284,9 @@ static cn_status import_binary(cn_importer *im, const cn_graph_node *node)
     static const struct {
         const char *op, *type;
     } names[] = {
-        {"Add", "plus"},    {"Sub", "subtract"}, {"Mul", "multiply"}, {"Div", "divide"},
-        {"Max", "maximum"}, {"Min", "minimum"},  {"Pow", "power"},    {"Sum", "plus"},
+        {"Add", "plus"},   {"Sub", "subtract"}, {"Mul", "multiply"},
+        {"Div", "divide"}, {"Max", "maximum"},  {"Min", "minimum"},
+        {"Pow", "power"},  {"Sum", "plus"},     {"Mean", "plus"},
     };
     const char *type = NULL;
     cn_value *y = cn_import_output(im, 0), sum;
@@ -286,15 +302,48 @@ static cn_status import_binary(cn_importer *im, const cn_graph_node *node)
         if (!next) return cn_import_fail(im, CN_ERR_FORMAT, "input %d is missing", i);
         if (sum.kind == CN_VALUE_CONSTANT && next->kind == CN_VALUE_CONSTANT)
             return cn_import_fail(im, CN_ERR_UNSUPPORTED, "several constants");
-        cn_status status = of_two(im, type, &sum, next, y);
+        cn_status status = cn_import_two(im, type, &sum, next, y);
         if (status != CN_OK) return status;
         sum = *y;
     }
-    return CN_OK;
+    if (!cn_span_is(node->op, "Mean") || node->input_count == 1) return CN_OK;
+    return scale(im, &sum, 1.0 / node->input_count, y);
+}
+
+/* A value with axes of one element made as long as the shape says. */
+static cn_status import_expand(cn_importer *im, const cn_graph_node *node)
+{
+    const cn_value *x;
+    cn_value zeros = {.kind = CN_VALUE_CONSTANT};
+    cn_onnx_constant *shape;
+    int64_t dims[CN_ONNX_RANK] = {1};
+    bool same = true;
+    (void)node;
+    cn_status status = cn_import_tensor(im, 0, -1, &x);
+    if (status == CN_OK) status = cn_import_constant(im, 1, &shape);
+    if (status != CN_OK) return status;
+    const int rank = x->layout.rank + 1;
+    if (!shape || shape->real || shape->count > (size_t)rank)
+        return cn_import_fail(im, CN_ERR_UNSUPPORTED, "to more axes");
+    for (int k = 0; k < (int)shape->count; k++) {
+        const int axis = k + rank - (int)shape->count;
+        const bool batch = shape->of_batch && shape->of_batch[k];
+        dims[axis] = shape->ints[k];
+        if (axis == 0 && (batch || dims[0] == 1 || dims[0] == im->batch)) continue;
+        if (axis == 0 || batch) return cn_import_fail(im, CN_ERR_UNSUPPORTED, "of examples");
+        same = same && (dims[axis] == 1 || dims[axis] == x->layout.dims[axis - 1]);
+    }
+    for (int axis = 1; axis < rank - (int)shape->count; axis++) dims[axis] = 1;
+    dims[0] = 1;
+    if (same) return cn_give(im, 0, x->node, &x->layout), CN_OK;
+    zeros.constant = cn_constant_new(im, true, rank, dims);
+    if (!zeros.constant) return im->err->status;
+    return cn_import_two(im, "plus", x, &zeros, cn_import_output(im, 0));
 }
 
 const cn_operator cn_operators_binary[] = {
-    {"Add", import_binary}, {"Sub", import_binary}, {"Mul", import_binary},
-    {"Div", import_binary}, {"Max", import_binary}, {"Min", import_binary},
-    {"Pow", import_binary}, {"Sum", import_binary}, {NULL, NULL},
+    {"Add", import_binary},    {"Sub", import_binary}, {"Mul", import_binary},
+    {"Div", import_binary},    {"Max", import_binary}, {"Min", import_binary},
+    {"Pow", import_binary},    {"Sum", import_binary}, {"Mean", import_binary},
+    {"Expand", import_expand}, {NULL, NULL},
 };

@@ -52,7 +52,7 @@ static cn_status import_dropout(cn_importer *im, const cn_graph_node *node)
     cn_status status = cn_import_constant(im, 1, &ratio);
     if (status != CN_OK) return status;
     for (int k = 1; k < node->output_count; k++)
-        if (node->outputs[k].size && im->file->opset >= 7)
+        if (cn_import_gives(im, k))
             return cn_import_fail(im, CN_ERR_UNSUPPORTED, "the mask as an output");
     if (ratio && ratio->real && ratio->count == 1) rate = (double)ratio->reals[0];
     if (!(rate > 0 && rate < 1)) return import_identity(im, node);
@@ -128,20 +128,172 @@ static cn_status import_hard_sigmoid(cn_importer *im, const cn_graph_node *node)
     return status == CN_OK ? clip(im, y, 0, 1, y) : status;
 }
 
+/* ---- functions that are several layers */
+
+/* Both inputs of a layer of two; y may be one of them. */
+static cn_status two(cn_importer *im, const char *type, const cn_value *a, const cn_value *b,
+                     cn_value *y)
+{
+    const cn_value u = *a, v = *b;
+    return cn_import_binary(im, type, &u, &v, y);
+}
+
+static cn_status scale(cn_importer *im, double factor, const cn_value *x, cn_value *y)
+{
+    return cn_import_map(im, "scale", &(cn_scale_opts){.factor = factor}, x, y);
+}
+
+/* A number as a constant. */
+static cn_status number(cn_importer *im, double value, cn_value *v)
+{
+    cn_onnx_constant *c = cn_constant_new(im, true, 0, NULL);
+    if (!c) return im->err->status;
+    c->reals[0] = (float)value;
+    *v = (cn_value){.kind = CN_VALUE_CONSTANT, .constant = c};
+    return CN_OK;
+}
+
+static cn_status power(cn_importer *im, double exponent)
+{
+    const cn_value *x;
+    cn_value v;
+    cn_status status = cn_import_tensor(im, 0, -1, &x);
+    if (status == CN_OK) status = number(im, exponent, &v);
+    return status == CN_OK ? cn_import_two(im, "power", x, &v, cn_import_output(im, 0)) : status;
+}
+
+static cn_status import_sqrt(cn_importer *im, const cn_graph_node *node)
+{
+    (void)node;
+    return power(im, 0.5);
+}
+
+static cn_status import_reciprocal(cn_importer *im, const cn_graph_node *node)
+{
+    const cn_value *x;
+    cn_value one;
+    (void)node;
+    cn_status status = cn_import_tensor(im, 0, -1, &x);
+    if (status == CN_OK) status = number(im, 1, &one);
+    return status == CN_OK ? cn_import_two(im, "divide", &one, x, cn_import_output(im, 0)) : status;
+}
+
+/* e^x, e rounded to float: its logarithm differs from 1 by 3e-8. */
+static cn_status import_exp(cn_importer *im, const cn_graph_node *node)
+{
+    const cn_value *x;
+    cn_value e;
+    (void)node;
+    cn_status status = cn_import_tensor(im, 0, -1, &x);
+    if (status == CN_OK) status = number(im, 2.718281828459045, &e);
+    return status == CN_OK ? cn_import_two(im, "power", &e, x, cn_import_output(im, 0)) : status;
+}
+
+static cn_status import_neg(cn_importer *im, const cn_graph_node *node)
+{
+    (void)node;
+    return map(im, "scale", &(cn_scale_opts){.factor = -1});
+}
+
+/* |x| = max(x, -x) */
+static cn_status import_abs(cn_importer *im, const cn_graph_node *node)
+{
+    const cn_value *x;
+    cn_value minus = {.kind = CN_VALUE_NONE};
+    (void)node;
+    cn_status status = cn_import_tensor(im, 0, -1, &x);
+    if (status == CN_OK) status = scale(im, -1, x, &minus);
+    return status == CN_OK ? two(im, "maximum", x, &minus, cn_import_output(im, 0)) : status;
+}
+
+/* x / (1 + |x|) */
+static cn_status import_softsign(cn_importer *im, const cn_graph_node *node)
+{
+    cn_value *y = cn_import_output(im, 0);
+    cn_status status = import_abs(im, node);
+    if (status == CN_OK) status = cn_import_map(im, "shift", &(cn_shift_opts){.offset = 1}, y, y);
+    return status == CN_OK ? two(im, "divide", cn_import_input(im, 0), y, y) : status;
+}
+
+/* gamma (x where x > 0, else alpha (e^x - 1)) */
+static cn_status import_selu(cn_importer *im, const cn_graph_node *node)
+{
+    const cn_value *x;
+    cn_value *y = cn_import_output(im, 0);
+    const double alpha = (double)cn_onnx_get_float(node, "alpha", 1.67326319217681884765625f);
+    const double gamma = (double)cn_onnx_get_float(node, "gamma", 1.05070102214813232421875f);
+    cn_status status = cn_import_tensor(im, 0, -1, &x);
+    if (status == CN_OK) status = cn_import_map(im, "elu", &(cn_elu_opts){.alpha = alpha}, x, y);
+    return status == CN_OK ? scale(im, gamma, y, y) : status;
+}
+
+/* max(x, 0) + min(alpha (e^(x / alpha) - 1), 0) = alpha elu(x / alpha) */
+static cn_status import_celu(cn_importer *im, const cn_graph_node *node)
+{
+    const cn_value *x;
+    cn_value *y = cn_import_output(im, 0);
+    const double alpha = (double)cn_onnx_get_float(node, "alpha", 1);
+    if (!(alpha > 0)) return cn_import_fail(im, CN_ERR_UNSUPPORTED, "alpha %g", alpha);
+    cn_status status = cn_import_tensor(im, 0, -1, &x);
+    if (status == CN_OK) status = scale(im, 1 / alpha, x, y);
+    if (status == CN_OK) status = cn_import_map(im, "elu", &(cn_elu_opts){.alpha = 1}, y, y);
+    return status == CN_OK ? scale(im, alpha, y, y) : status;
+}
+
+/* x tanh(ln(1 + e^x)) */
+static cn_status import_mish(cn_importer *im, const cn_graph_node *node)
+{
+    const cn_value *x;
+    cn_value *y = cn_import_output(im, 0);
+    (void)node;
+    cn_status status = cn_import_tensor(im, 0, -1, &x);
+    if (status == CN_OK) status = cn_import_map(im, "softplus", NULL, x, y);
+    if (status == CN_OK) status = cn_import_map(im, "tanh", NULL, y, y);
+    return status == CN_OK ? two(im, "multiply", x, y, y) : status;
+}
+
+/* x sigmoid(alpha x) */
+static cn_status import_swish(cn_importer *im, const cn_graph_node *node)
+{
+    const cn_value *x;
+    cn_value *y = cn_import_output(im, 0);
+    const double alpha = (double)cn_onnx_get_float(node, "alpha", 1);
+    if (alpha == 1) return map(im, "silu", NULL);
+    if (alpha == 0) return cn_import_fail(im, CN_ERR_UNSUPPORTED, "alpha 0");
+    cn_status status = cn_import_tensor(im, 0, -1, &x);
+    if (status == CN_OK) status = scale(im, alpha, x, y);
+    if (status == CN_OK) status = cn_import_map(im, "sigmoid", NULL, y, y);
+    return status == CN_OK ? two(im, "multiply", x, y, y) : status;
+}
+
+/* max(x, 0) - slope max(-x, 0), the slopes learnt */
+static cn_status import_prelu(cn_importer *im, const cn_graph_node *node)
+{
+    const cn_value *x, *slope = cn_import_input(im, 1);
+    cn_value *y = cn_import_output(im, 0), above = {.kind = CN_VALUE_NONE}, below = above;
+    (void)node;
+    cn_status status = cn_import_tensor(im, 0, -1, &x);
+    if (status != CN_OK) return status;
+    if (!slope) return cn_import_fail(im, CN_ERR_FORMAT, "no slope");
+    status = cn_import_map(im, "relu", NULL, x, &above);
+    if (status == CN_OK) status = scale(im, -1, x, &below);
+    if (status == CN_OK) status = cn_import_map(im, "relu", NULL, &below, &below);
+    if (status == CN_OK) status = cn_import_two(im, "multiply", &below, slope, &below);
+    return status == CN_OK ? two(im, "subtract", &above, &below, y) : status;
+}
+
 const cn_operator cn_operators_element[] = {
-    {"Relu", import_plain},
-    {"Sigmoid", import_plain},
-    {"Tanh", import_plain},
-    {"Softplus", import_plain},
-    {"HardSwish", import_plain},
-    {"Identity", import_identity},
-    {"Cast", import_cast},
-    {"CastLike", import_cast},
-    {"Dropout", import_dropout},
-    {"LeakyRelu", import_leaky_relu},
-    {"Elu", import_elu},
-    {"Gelu", import_gelu},
-    {"Clip", import_clip},
-    {"HardSigmoid", import_hard_sigmoid},
-    {NULL, NULL},
+    {"Relu", import_plain},      {"Sigmoid", import_plain},
+    {"Tanh", import_plain},      {"Softplus", import_plain},
+    {"HardSwish", import_plain}, {"Identity", import_identity},
+    {"Cast", import_cast},       {"CastLike", import_cast},
+    {"Dropout", import_dropout}, {"LeakyRelu", import_leaky_relu},
+    {"Elu", import_elu},         {"Gelu", import_gelu},
+    {"Clip", import_clip},       {"HardSigmoid", import_hard_sigmoid},
+    {"Sqrt", import_sqrt},       {"Reciprocal", import_reciprocal},
+    {"Exp", import_exp},         {"Neg", import_neg},
+    {"Abs", import_abs},         {"Softsign", import_softsign},
+    {"Selu", import_selu},       {"Celu", import_celu},
+    {"Mish", import_mish},       {"Swish", import_swish},
+    {"PRelu", import_prelu},     {NULL, NULL},
 };

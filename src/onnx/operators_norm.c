@@ -23,6 +23,9 @@ static cn_status import_batch_norm(cn_importer *im, const cn_graph_node *node)
     for (int i = 0; i < 4 && status == CN_OK; i++) status = parameter(im, i + 1, &c[i]);
     if (status != CN_OK) return status;
     if (given->layout.rank < 1) return cn_import_fail(im, CN_ERR_FORMAT, "no channels");
+    for (int k = 1; k < node->output_count; k++)
+        if (cn_import_gives(im, k))
+            return cn_import_fail(im, CN_ERR_UNSUPPORTED, "its statistics as outputs");
     cn_value v = *given;
     const double momentum = (double)cn_onnx_get_float(node, "momentum", 0.9f);
     const cn_batch_norm_opts o = {.momentum = momentum > 0 && momentum < 1 ? momentum : 0.9,
@@ -138,7 +141,7 @@ static cn_status import_layer_norm(cn_importer *im, const cn_graph_node *node)
     if (status == CN_OK && cn_import_input(im, 2)) status = parameter(im, 2, &shift);
     if (status != CN_OK) return status;
     for (int k = 1; k < node->output_count; k++)
-        if (node->outputs[k].size)
+        if (cn_import_gives(im, k))
             return cn_import_fail(im, CN_ERR_UNSUPPORTED, "the mean as an output");
     cn_value v = *given;
     const int axis = cn_logical_axis(&v, cn_onnx_get_int(node, "axis", -1));
@@ -174,11 +177,35 @@ static cn_status import_softmax(cn_importer *im, const cn_graph_node *node)
     return status;
 }
 
+static cn_status import_lrn(cn_importer *im, const cn_graph_node *node)
+{
+    const cn_value *given;
+    cn_node x, y;
+    const int64_t size = cn_onnx_get_int(node, "size", 0);
+    cn_status status = cn_import_tensor(im, 0, -1, &given);
+    if (status != CN_OK) return status;
+    if (size < 1 || size > INT32_MAX || given->layout.rank < 1)
+        return cn_import_fail(im, CN_ERR_FORMAT, "size %lld", (long long)size);
+    cn_value v = *given;
+    const cn_local_response_norm_opts o = {
+        .size = (int)size,
+        .alpha = (double)cn_onnx_get_float(node, "alpha", 1e-4f),
+        .beta = (double)cn_onnx_get_float(node, "beta", 0.75f),
+        .bias = (double)cn_onnx_get_float(node, "bias", 1),
+    };
+    status = cn_value_channels(im, &v, 0, &x);
+    if (status == CN_OK) status = cn_import_add(im, "local_response_norm", &o, &x, 1, NULL, &y);
+    if (status == CN_OK) cn_give(im, 0, y, &v.layout);
+    return status;
+}
+
 const cn_operator cn_operators_norm[] = {
     {"BatchNormalization", import_batch_norm},
     {"InstanceNormalization", import_instance_norm},
     {"GroupNormalization", import_group_norm},
     {"LayerNormalization", import_layer_norm},
     {"Softmax", import_softmax},
+    {"LogSoftmax", import_softmax},
+    {"LRN", import_lrn},
     {NULL, NULL},
 };

@@ -10,6 +10,39 @@
 
 /* ---- windows */
 
+/* A maximum over a window with gaps is that of the window's taps, each a cut of the padded image. */
+static cn_status add_dilated(cn_importer *im, const cn_onnx_window *w, const int pads[4],
+                             cn_node *node)
+{
+    enum { MOST_TAPS = 64 };
+    cn_pad_opts beside = {.value = -3e38};
+    cn_node image, both[2];
+    memcpy(beside.pads, pads, sizeof beside.pads);
+    if (w->kernel[0] > MOST_TAPS || w->kernel[1] > MOST_TAPS / w->kernel[0])
+        return cn_import_fail(im, CN_ERR_UNSUPPORTED, "a dilated window of more than %d taps",
+                              MOST_TAPS);
+    cn_status status = cn_import_add(im, "pad2d", &beside, node, 1, NULL, &image);
+    for (int k = 0; k < w->kernel[0] * w->kernel[1] && status == CN_OK; k++) {
+        const int u = k / w->kernel[1], v = k % w->kernel[1];
+        const cn_slice_opts rows = {.count = w->out[0],
+                                    .begin = u * w->dilation[0],
+                                    .step = w->stride[0],
+                                    .axis = CN_AXIS_ROWS};
+        const cn_slice_opts columns = {.count = w->out[1],
+                                       .begin = v * w->dilation[1],
+                                       .step = w->stride[1],
+                                       .axis = CN_AXIS_COLUMNS};
+        both[0] = *node;
+        status = cn_import_add(im, "slice", &rows, &image, 1, NULL, &both[1]);
+        if (status == CN_OK)
+            status = cn_import_add(im, "slice", &columns, &both[1], 1, NULL, &both[1]);
+        if (status == CN_OK && k > 0)
+            status = cn_import_add(im, "maximum", NULL, both, 2, NULL, &both[1]);
+        *node = both[1];
+    }
+    return status;
+}
+
 static cn_status import_pool(cn_importer *im, bool average)
 {
     const cn_value *v;
@@ -23,9 +56,9 @@ static cn_status import_pool(cn_importer *im, bool average)
     if (status == CN_OK) status = cn_onnx_window_read(im, shape, axes, NULL, &w);
     if (status != CN_OK) return status;
     if (axes == 1) w.kernel[0] = 1;
-    if (w.dilation[0] != 1 || w.dilation[1] != 1)
+    if (average && (w.dilation[0] != 1 || w.dilation[1] != 1))
         return cn_import_fail(im, CN_ERR_UNSUPPORTED, "dilation");
-    if (im->node->output_count > 1 && im->node->outputs[1].size)
+    if (cn_import_gives(im, 1))
         return cn_import_fail(im, CN_ERR_UNSUPPORTED, "indices of the maxima");
     /* Padding takes no part in ours; where it counts, it has to be there. */
     if (average && cn_onnx_get_int(im->node, "count_include_pad", 0) &&
@@ -38,7 +71,9 @@ static cn_status import_pool(cn_importer *im, bool average)
     cn_pool_opts o = {.size = {w.kernel[0], w.kernel[1]}, .stride = {w.stride[0], w.stride[1]}};
     for (int k = 0; k < 4; k++) o.pads[k] = w.pads[k] + (k >= 2 ? w.extra[k - 2] : 0);
     const char *type = average ? "average_pool" : "max_pool";
-    if (status == CN_OK) status = cn_import_add(im, type, &o, &x, 1, NULL, &x);
+    if (status == CN_OK)
+        status = w.dilation[0] * w.dilation[1] != 1 ? add_dilated(im, &w, o.pads, &x)
+                                                    : cn_import_add(im, type, &o, &x, 1, NULL, &x);
     if (status != CN_OK) return status;
     const int *out = im->model->layers[x].out.n;
     cn_give_pixels(im, axes, x, out[0], out[1], out[2]);

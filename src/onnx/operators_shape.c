@@ -104,6 +104,12 @@ static cn_status import_reshape(cn_importer *im, const cn_graph_node *node)
     }
     if (c->real || c->count < 1 || c->count > CN_ONNX_RANK)
         return cn_import_fail(im, CN_ERR_UNSUPPORTED, "a shape of %zu axes", c->count);
+    const int n = (int)cn_layout_count(&v->layout);
+    if (im->batch == 1 && n > 1 && c->count == 1 && (c->ints[0] == -1 || c->ints[0] == n)) {
+        status = give_reshaped(im, v, 1, &n);
+        if (status == CN_OK) cn_import_output(im, 0)->flat = true;
+        return status;
+    }
     status = read_shape(im, v, c, dims);
     return status == CN_OK ? give_reshaped(im, v, (int)c->count - 1, dims) : status;
 }
@@ -305,6 +311,18 @@ static void drop_axis(cn_layout *l, int axis)
     }
 }
 
+/* All elements of the only example, in their order, in another shape: PyTorch's as_strided. */
+static cn_status gather_flat(cn_importer *im, const cn_value *v, const cn_onnx_constant *c)
+{
+    int dims[CN_ONNX_RANK];
+    bool all =
+        c && !c->real && c->rank >= 1 && c->dims[0] == 1 && c->count == cn_layout_count(&v->layout);
+    for (size_t i = 0; all && i < c->count; i++) all = c->ints[i] == (int64_t)i;
+    if (!all) return cn_import_fail(im, CN_ERR_UNSUPPORTED, "the batch's axis is no longer there");
+    for (int k = 1; k < c->rank; k++) dims[k - 1] = (int)c->dims[k];
+    return give_reshaped(im, v, c->rank - 1, dims);
+}
+
 /* Of one index, or of several at equal distances. */
 static cn_status import_gather(cn_importer *im, const cn_graph_node *node)
 {
@@ -313,6 +331,7 @@ static cn_status import_gather(cn_importer *im, const cn_graph_node *node)
     cn_status status = cn_import_tensor(im, 0, -1, &given);
     if (status == CN_OK) status = cn_import_constant(im, 1, &c);
     if (status != CN_OK) return status;
+    if (given->flat) return gather_flat(im, given, c);
     cn_value v = *given;
     const int axis = cn_logical_axis(&v, cn_onnx_get_int(node, "axis", 0));
     if (axis < 0 || !c || c->real || c->rank > 1 || c->count < 1)
@@ -441,51 +460,6 @@ static cn_status import_concat(cn_importer *im, const cn_graph_node *node)
     return CN_OK;
 }
 
-/* ---- images */
-
-static cn_status import_pad(cn_importer *im, const cn_graph_node *node)
-{
-    const cn_value *v;
-    cn_onnx_constant *value;
-    int64_t pads[2 * CN_ONNX_RANK];
-    int count, n_axes, shape[3];
-    int64_t axes[CN_ONNX_RANK];
-    cn_node x;
-    cn_pads_opts more = {.name = NULL}, less = {.name = NULL};
-    const char *attribute = cn_onnx_attribute_find(node, "paddings") ? "paddings" : "pads";
-    cn_status status = cn_import_tensor(im, 0, 3, &v);
-    if (status == CN_OK) status = cn_import_ints(im, 1, attribute, pads, 2 * CN_ONNX_RANK, &count);
-    if (status == CN_OK) status = cn_import_constant(im, 2, &value);
-    if (status == CN_OK) status = cn_import_ints(im, 3, NULL, axes, CN_ONNX_RANK, &n_axes);
-    if (status != CN_OK) return status;
-    if (!cn_onnx_get_is(node, "mode", "constant", "constant"))
-        return cn_import_fail(im, CN_ERR_UNSUPPORTED, "a mode that is not constant");
-    const float with = value && value->real && value->count == 1
-                           ? value->reals[0]
-                           : cn_onnx_get_float(node, "value", 0);
-    if (with != 0) return cn_import_fail(im, CN_ERR_UNSUPPORTED, "with %g", (double)with);
-    if (n_axes == 0)
-        for (n_axes = 0; n_axes < 4; n_axes++) axes[n_axes] = n_axes;
-    if (count != 2 * n_axes) return cn_import_fail(im, CN_ERR_FORMAT, "%d pads", count);
-    for (int i = 0; i < n_axes; i++)
-        for (int side = 0; side < 2; side++) {
-            const int64_t pad = pads[side * n_axes + i];
-            const int axis = cn_logical_axis(v, axes[i]);
-            if (pad == 0) continue;
-            if (axis < 1 || pad > INT_MAX / 4 || pad < -INT_MAX / 4)
-                return cn_import_fail(im, CN_ERR_UNSUPPORTED, "of examples or channels");
-            (pad > 0 ? more : less).pads[2 * side + axis - 1] = (int)(pad > 0 ? pad : -pad);
-        }
-    status = cn_value_pixels(im, v, &x, shape);
-    if (status == CN_OK) status = cn_import_add(im, "zero_pad2d", &more, &x, 1, NULL, &x);
-    if (status == CN_OK && (less.pads[0] || less.pads[1] || less.pads[2] || less.pads[3]))
-        status = cn_import_add(im, "crop2d", &less, &x, 1, NULL, &x);
-    if (status != CN_OK) return status;
-    const int *out = im->model->layers[x].out.n;
-    cn_give_pixels(im, 2, x, out[0], out[1], out[2]);
-    return CN_OK;
-}
-
 const cn_operator cn_operators_shape[] = {
     {"Shape", import_shape},
     {"Reshape", import_reshape},
@@ -497,6 +471,5 @@ const cn_operator cn_operators_shape[] = {
     {"Slice", import_slice},
     {"Gather", import_gather},
     {"Concat", import_concat},
-    {"Pad", import_pad},
     {NULL, NULL},
 };

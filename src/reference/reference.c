@@ -366,6 +366,48 @@ static void slice_backward(const cn_twin_call *t)
     cn_ref_slice_backward(&cut, t->dy, t->dx[0]);
 }
 
+/* ---- other sizes, and functions across channels */
+
+static void resize2d_forward(const cn_twin_call *t)
+{
+    cn_ref_resize(&t->s, t->options, false, t->x[0], t->y);
+}
+
+static void resize2d_backward(const cn_twin_call *t)
+{
+    cn_ref_resize(&t->s, t->options, true, t->dy, t->dx[0]);
+}
+
+static void pad2d_forward(const cn_twin_call *t)
+{
+    cn_ref_pad(&t->s, t->options, false, t->x[0], t->y);
+}
+
+static void pad2d_backward(const cn_twin_call *t)
+{
+    cn_ref_pad(&t->s, t->options, true, t->dy, t->dx[0]);
+}
+
+static void log_softmax_forward(const cn_twin_call *t)
+{
+    cn_ref_log_softmax(rows_in(t), t->s.c, t->x[0], NULL, t->y);
+}
+
+static void log_softmax_backward(const cn_twin_call *t)
+{
+    cn_ref_log_softmax(rows_in(t), t->s.c, t->x[0], t->dy, t->dx[0]);
+}
+
+static void local_response_norm_forward(const cn_twin_call *t)
+{
+    cn_ref_local_response_norm(rows_in(t), t->s.c, t->options, t->x[0], NULL, t->y);
+}
+
+static void local_response_norm_backward(const cn_twin_call *t)
+{
+    cn_ref_local_response_norm(rows_in(t), t->s.c, t->options, t->x[0], t->dy, t->dx[0]);
+}
+
 /* ---- channels scaled and shifted, and a constant */
 
 static void affine_forward(const cn_twin_call *t)
@@ -485,6 +527,10 @@ static const cn_twin twins[] = {
     {"reshape", flatten_forward, flatten_backward, NULL},
     {"transpose", transpose_forward, transpose_backward, NULL},
     {"slice", slice_forward, slice_backward, NULL},
+    {"resize2d", resize2d_forward, resize2d_backward, NULL},
+    {"pad2d", pad2d_forward, pad2d_backward, NULL},
+    {"log_softmax", log_softmax_forward, log_softmax_backward, NULL},
+    {"local_response_norm", local_response_norm_forward, local_response_norm_backward, NULL},
     {"affine", affine_forward, affine_backward, NULL},
     {"constant", constant_forward, constant_backward, NULL},
 };

@@ -140,6 +140,18 @@ typedef struct cn_ref_binary {
 } cn_ref_binary;
 const cn_ref_binary *cn_ref_binary_find(const char *name);
 
+/* ---- other sizes, and functions across channels (ref_resize.c) */
+
+/* Forward from x to y, or backward from dy to dx. */
+void cn_ref_resize(const cn_conv_problem *s, const cn_resize_opts *o, bool backward,
+                   const double *from, double *to);
+void cn_ref_pad(const cn_conv_problem *s, const cn_pad_opts *o, bool backward, const double *from,
+                double *to);
+/* Over rows of n: y, or, where dy is not NULL, dx. */
+void cn_ref_log_softmax(size_t rows, int n, const double *x, const double *dy, double *to);
+void cn_ref_local_response_norm(size_t rows, int n, const cn_local_response_norm_opts *o,
+                                const double *x, const double *dy, double *to);
+
 /* ---- losses (ref_loss.c) */
 
 /* How targets are changed before they count; all zero changes nothing. */

@@ -1,0 +1,271 @@
+#!/usr/bin/env python3
+"""Runs the node cases of the onnx package 1.22.0 on this library.
+
+    tests/onnx_suite.py LIBRARY            a line per case that fails, and the counts
+    tests/onnx_suite.py LIBRARY --table    the table of docs/onnx.md, too
+    tests/onnx_suite.py LIBRARY NAME...    these cases alone, with what is refused and why
+
+A case is one operator with inputs and outputs. A model of ours has one input, the examples of a
+batch, so a case's first input becomes that, its others initializers; those that vary by example as
+well are packed into the one input, and taken out of it by Slice and Reshape. The outputs must agree
+within 1e-3 relative, onnx's own bound. Needs numpy and onnx; exits with 77 where they are not, or are
+another version.
+"""
+import collections
+import ctypes
+import os
+import pathlib
+import re
+import sys
+import tempfile
+
+try:
+    import numpy as np
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+except ImportError as missing:
+    print(f"onnx_suite: skipped: {missing}")
+    sys.exit(77)
+
+VERSION = "1.22.0"
+
+# What networks for images are made of: the rows of the table.
+OPERATORS = """Conv ConvTranspose Gemm MatMul MaxPool AveragePool GlobalAveragePool GlobalMaxPool
+ReduceMean ReduceMax ReduceMin ReduceSum BatchNormalization InstanceNormalization GroupNormalization
+LayerNormalization LRN Relu LeakyRelu PRelu Elu Selu Celu Sigmoid HardSigmoid HardSwish Swish Mish Tanh
+Softplus Softsign Gelu Clip Softmax LogSoftmax Add Sub Mul Div Max Min Sum Mean Pow Sqrt Exp Neg Abs
+Reciprocal Concat Split Slice Gather Reshape Flatten Transpose Squeeze Unsqueeze Expand Pad Resize
+Upsample DepthToSpace SpaceToDepth Identity Dropout Cast Constant ConstantOfShape Shape""".split()
+
+# Operators of two inputs that both may vary by example.
+BOTH = {"Add", "Sub", "Mul", "Div", "Max", "Min", "Sum", "Mean", "Pow", "Concat"}
+
+
+class Error(ctypes.Structure):
+    _fields_ = [("status", ctypes.c_int), ("text", ctypes.c_char * 256)]
+
+
+class Tensor(ctypes.Structure):
+    _fields_ = [("dtype", ctypes.c_int), ("rank", ctypes.c_int), ("shape", ctypes.c_int * 4),
+                ("data", ctypes.c_void_p), ("owned", ctypes.c_void_p)]
+
+
+class Refused(Exception):
+    """The library does not take the case, and says why."""
+
+
+class Library:
+    def __init__(self, path):
+        self.c = ctypes.CDLL(path)
+        self.c.cn_session_output.restype = Tensor
+        self.c.cn_session_output.argtypes = [ctypes.c_void_p]
+        self.c.cn_model_free.argtypes = self.c.cn_session_free.argtypes = [ctypes.c_void_p]
+
+    def call(self, name, *arguments):
+        error = Error()
+        if getattr(self.c, name)(*arguments, ctypes.byref(error)) != 0:
+            raise Refused(error.text.decode(errors="replace"))
+
+    def run(self, path, x):
+        """The output for x, both as the library has them: images channels last."""
+        model, session = ctypes.c_void_p(), ctypes.c_void_p()
+        self.call("cn_model_load", ctypes.byref(model), path.encode())
+        try:
+            options = (ctypes.c_int * 256)(x.shape[0], 1)  # batch, threads, and defaults
+            self.call("cn_session_create", ctypes.byref(session), model, ctypes.byref(options))
+            given = Tensor(0, x.ndim)
+            given.shape[: x.ndim] = x.shape
+            given.data = x.ctypes.data
+            self.call("cn_session_forward", session, ctypes.byref(given))
+            y = self.c.cn_session_output(session)
+            shape = tuple(y.shape[: y.rank])
+            size = int(np.prod(shape))
+            values = (ctypes.c_float * size).from_address(y.data)
+            return np.ctypeslib.as_array(values).reshape(shape).copy()
+        finally:
+            self.c.cn_session_free(session)
+            self.c.cn_model_free(model)
+
+
+def channels_last(x):
+    """(m, C, H, W), (m, C, W) or (m, C) as (m, H, W, C)."""
+    if x.ndim == 4:
+        x = x.transpose(0, 2, 3, 1)
+    elif x.ndim == 3:
+        x = x.transpose(0, 2, 1)[:, None]
+    elif x.ndim == 2:
+        x = x[:, None, None]
+    elif x.ndim == 1:
+        x = x[:, None, None, None]
+    else:
+        raise Refused(f"an input of rank {x.ndim}")
+    return np.ascontiguousarray(x)
+
+
+def channels_first(y, shape):
+    """The output as the case has it."""
+    if len(shape) == 4 and y.ndim == 4:
+        y = y.transpose(0, 3, 1, 2)
+    elif len(shape) == 3 and y.ndim == 4:
+        y = y[:, 0].transpose(0, 2, 1)
+    return y.reshape(shape)
+
+
+def read_tensors(folder, kind, count):
+    found = []
+    for i in range(count):
+        proto = onnx.TensorProto()
+        try:
+            proto.ParseFromString((folder / f"{kind}_{i}.pb").read_bytes())
+            found.append(numpy_helper.to_array(proto))
+        except Exception as error:
+            raise Refused("sequences, optionals or texts") from error
+    return found
+
+
+def pack(model, names, arrays):
+    """One input (m, n) in place of several, and the nodes that take them out of it."""
+    graph, nodes, at = model.graph, [], 0
+    flat = [a.reshape(a.shape[0], -1) for a in arrays]
+    for name, array, part in zip(names, arrays, flat):
+        begin, at = at, at + part.shape[1]
+        for suffix, values in (("begin", [begin]), ("end", [at]), ("axis", [1]),
+                               ("shape", [array.shape[0], *array.shape[1:]])):
+            graph.initializer.append(
+                numpy_helper.from_array(np.array(values, np.int64), f"{name}/{suffix}"))
+        nodes.append(helper.make_node("Slice", ["packed", f"{name}/begin", f"{name}/end",
+                                                f"{name}/axis"], [f"{name}/cut"]))
+        nodes.append(helper.make_node("Reshape", [f"{name}/cut", f"{name}/shape"], [name]))
+    for node in reversed(nodes):
+        graph.node.insert(0, node)
+    packed = np.ascontiguousarray(np.concatenate(flat, axis=1))
+    graph.input.append(helper.make_tensor_value_info("packed", TensorProto.FLOAT, packed.shape))
+    return packed
+
+
+def prepare(model, folder):
+    """Makes the case a model of one input; returns the input and the outputs."""
+    graph = model.graph
+    inputs = read_tensors(folder, "input", len(graph.input))
+    outputs = read_tensors(folder, "output", len(graph.output))
+    if not inputs:
+        raise Refused("no input")
+    if graph.node[0].op_type == "Dropout" and len(inputs) > 2 and inputs[2] and inputs[1] != 0:
+        raise Refused("random numbers")
+    if any(a.name == "training_mode" and a.i for a in graph.node[0].attribute):
+        raise Refused("the batch's own statistics")
+    if inputs[0].dtype != np.float32 or any(y.dtype != np.float32 for y in outputs):
+        raise Refused("numbers that are not float")
+    if inputs[0].ndim == 0 or inputs[0].size == 0:
+        raise Refused("no examples")
+    op = graph.node[0].op_type
+    varying = [0]
+    for i, array in enumerate(inputs[1:], 1):
+        same = array.ndim == inputs[0].ndim and array.shape[:1] == inputs[0].shape[:1]
+        if op in BOTH and same and array.dtype == np.float32 and array.shape[0] > 1:
+            varying.append(i)
+    names = [value.name for value in graph.input]
+    for i, array in enumerate(inputs):
+        if i not in varying:
+            graph.initializer.append(numpy_helper.from_array(array, names[i]))
+    kept = [graph.input[0]] if len(varying) == 1 else []
+    x = inputs[0]
+    del graph.input[:]
+    graph.input.extend(kept)
+    if len(varying) > 1:
+        if model.opset_import[0].version < 10:
+            raise Refused("several inputs")
+        x = pack(model, [names[i] for i in varying], [inputs[i] for i in varying])
+    return x, outputs
+
+
+def run_case(library, folder, path):
+    """None where every output agrees, each by a model of its own; else what is wrong."""
+    model = onnx.load(folder / "model.onnx")
+    x, outputs = prepare(model, folder / "test_data_set_0")
+    values = list(model.graph.output)
+    for value, want in zip(values, outputs):
+        del model.graph.output[:]
+        model.graph.output.append(value)
+        pathlib.Path(path).write_bytes(model.SerializeToString())
+        got = library.run(path, channels_last(x))
+        if got.size != want.size:
+            return f"{got.size} outputs, expected {want.size}"
+        got = channels_first(got, want.shape)
+        if not np.allclose(got, want, rtol=1e-3, atol=1e-5, equal_nan=True):
+            return f"off by {np.nanmax(np.abs(got - want)):.3g}"
+    return None
+
+
+REASONS = [
+    (r"not float|integers and fractions|elements of type|of fractions|to integers", "other numbers"),
+    (r"batch|first axis|examples", "mixes the examples"),
+    (r"rank [56]|has rank|expected 4|of rank|axes, expected", "volumes, or no image"),
+    (r"random numbers", "random numbers"),
+    (r"the batch's own", "training: a session that trains does so"),
+    (r"mask|mean as an output|indices of the maxima|statistics as outputs", "another output"),
+    (r"several inputs|no constant|is a constant", "several inputs"),
+    (r"sequences", "no tensors"),
+    (r"no input|no examples|no elements|no fixed size|does not depend", "no examples"),
+]
+
+
+def reason_of(text):
+    for pattern, reason in REASONS:
+        if re.search(pattern, text):
+            return reason
+    if "not supported" in text or re.search(r"\): $", text):
+        return "operator"
+    return re.sub(r".*\): ", "", text) or "operator"
+
+
+def table(results):
+    rows = ["| operator | cases | passed | refused, and why |", "|---|---|---|---|"]
+    for op in sorted(OPERATORS):
+        found = results[op]
+        if not found:
+            continue
+        refused = collections.Counter(reason_of(r[1]) for r in found if r[0] == "refused")
+        why = "; ".join(f"{n} {text}" for text, n in refused.most_common())
+        passed = sum(r[0] == "passed" for r in found)
+        rows.append(f"| {op} | {len(found)} | {passed} | {why} |")
+    return "\n".join(rows)
+
+
+def main():
+    library, names = Library(os.path.abspath(sys.argv[1])), sys.argv[2:]
+    if onnx.__version__ != VERSION:
+        print(f"onnx_suite: skipped: onnx {onnx.__version__}, expected {VERSION}")
+        return 77
+    root = pathlib.Path(onnx.__file__).parent / "backend/test/data/node"
+    wanted = [n for n in names if not n.startswith("--")]
+    results = collections.defaultdict(list)
+    with tempfile.TemporaryDirectory() as scratch:
+        for folder in sorted(root.iterdir()):
+            if folder.name.endswith("_expanded") or (wanted and folder.name not in wanted):
+                continue
+            nodes = onnx.load(folder / "model.onnx", load_external_data=False).graph.node
+            op = nodes[0].op_type if len(nodes) == 1 else "several operators"
+            if op not in OPERATORS and not wanted:
+                results["others"].append(("refused", "operator"))
+                continue
+            try:
+                wrong = run_case(library, folder, os.path.join(scratch, "case.onnx"))
+                outcome = ("failed", wrong) if wrong else ("passed", "")
+            except Refused as refusal:
+                outcome = ("refused", str(refusal))
+            results[op].append(outcome)
+            if outcome[0] == "failed" or wanted or "--all" in names:
+                print(f"{folder.name}: {outcome[0]} {outcome[1]}")
+    counted = collections.Counter(r[0] for op, rows in results.items() if op != "others"
+                                  for r in rows)
+    if "--table" in names:
+        print(table(results))
+    print(f"{sum(counted.values())} cases of {len(OPERATORS)} operators: {counted['passed']} passed, "
+          f"{counted['refused']} refused, {counted['failed']} failed; "
+          f"{len(results['others'])} cases of other operators")
+    return 1 if counted["failed"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
