@@ -199,8 +199,10 @@ def run_case(library, folder, path):
 
 REASONS = [
     (r"not float|integers and fractions|elements of type|of fractions|to integers", "other numbers"),
-    (r"batch|first axis|examples", "mixes the examples"),
-    (r"rank [56]|has rank|expected 4|of rank|axes, expected", "volumes, or no image"),
+    (r"batch|first axis|examples|of an example|axis -?\d|this axis|at axis|to more axes|transA|axis 3",
+     "mixes the examples"),
+    (r"numbers for|not in a row", "another form"),
+    (r"rank [56]|has rank|expected 4|of rank|axes, expected", "another rank"),
     (r"random numbers", "random numbers"),
     (r"the batch's own", "training: a session that trains does so"),
     (r"mask|mean as an output|indices of the maxima|statistics as outputs", "another output"),

@@ -1,8 +1,8 @@
 /*
  * test_onnx.c - models from ONNX files: what they compute, and that hostile files are refused.
  *
- * What whole networks compute is compared with onnxruntime by hand (bench/onnx_networks.py), and each
- * operator by the cases of the onnx package (tests/onnx_suite.py); neither is needed here.
+ * Each operator is tried by the cases of the onnx package, which are not needed here:
+ * tests/onnx_suite.py.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -200,6 +200,96 @@ static void floats_of_other_widths_are_widened(void **state)
         assert_true(y == -1.5f);
         cn_model_free(m);
     }
+}
+
+/* ---- axes */
+
+enum { ROW = 8 };
+
+/* y (m, 8) from x (m, 4, 1, 2) through the nodes of the graph. */
+static void check_row(message *graph, const float want[ROW])
+{
+    static message model;
+    static const float x[ROW] = {0, 1, 2, 3, 4, 5, 6, 7};
+    cn_model *m = NULL;
+    cn_error err = {0};
+    float y[ROW];
+    put_port(graph, 11, "x", 4, (int64_t[]){0, 4, 1, 2});
+    put_port(graph, 12, "y", 2, (int64_t[]){0, ROW});
+    make_model(&model, graph, 18);
+    if (read_model(&m, &model, &err) != CN_OK) fail_msg("%s", err.text);
+    run_model(m, x, 4, 1, 2, y, ROW);
+    for (int i = 0; i < ROW; i++) assert_true(y[i] == want[i]);
+    cn_model_free(m);
+}
+
+static void channels_are_shuffled(void **state)
+{
+    static message graph, node;
+    (void)state;
+    graph.size = 0;
+    put_ints(&graph, "apart", 5, (int64_t[]){-1, 2, 2, 1, 2});
+    put_ints(&graph, "together", 4, (int64_t[]){0, 4, 1, -1});
+    put_node(&graph, "Reshape", "x apart", "a");
+    begin_node(&node, "Transpose", "a", "b");
+    put_int_list(&node, "perm", 5, (int64_t[]){0, 2, 1, 3, 4});
+    put_message(&graph, 1, &node);
+    put_node(&graph, "Reshape", "b together", "c");
+    put_node(&graph, "Relu", "c", "d");
+    put_node(&graph, "Flatten", "d", "y");
+    check_row(&graph, (float[]){0, 1, 4, 5, 2, 3, 6, 7});
+}
+
+/* The shape of a Reshape, calculated from that of a batch of any size. */
+static void calculated_shapes_are_numbers(void **state)
+{
+    static message graph, node;
+    (void)state;
+    graph.size = 0;
+    put_ints(&graph, "first", 1, (int64_t[]){0});
+    put_ints(&graph, "rest", 1, (int64_t[]){-1});
+    put_node(&graph, "Shape", "x", "s");
+    put_node(&graph, "Gather", "s first", "m");
+    begin_node(&node, "Concat", "m rest", "u");
+    put_int(&node, "axis", 0);
+    put_message(&graph, 1, &node);
+    put_node(&graph, "Reshape", "x u", "r");
+    put_node(&graph, "Relu", "r", "y");
+    check_row(&graph, (float[]){0, 1, 2, 3, 4, 5, 6, 7});
+}
+
+/* Each channel weighted by itself, as squeeze-and-excitation does. */
+static void channels_are_weighted(void **state)
+{
+    static message graph;
+    (void)state;
+    graph.size = 0;
+    put_node(&graph, "GlobalMaxPool", "x", "g");
+    put_node(&graph, "Mul", "g x", "a");
+    put_node(&graph, "Flatten", "a", "y");
+    check_row(&graph, (float[]){0, 1, 6, 9, 20, 25, 42, 49});
+}
+
+static void logits_get_a_softmax_and_classes_their_names(void **state)
+{
+    static message bytes, pair;
+    const network n = draw_network();
+    cn_model *model = NULL;
+    cn_error err = {0};
+    float x[C * SIDE * SIDE] = {1, 2, 3}, y[UNITS];
+    (void)state;
+    make_network(&bytes, &n);
+    pair.size = 0;
+    put_text(&pair, 1, "classes");
+    put_text(&pair, 2, "[\"cat\", \"dog\"]");
+    put_message(&bytes, 14, &pair);
+    if (read_model(&model, &bytes, &err) != CN_OK) fail_msg("%s", err.text);
+    assert_string_equal(cn_model_class_name(model, 1), "dog");
+    if (cn_model_end_in_softmax(&model, &err) != CN_OK) fail_msg("%s", err.text);
+    assert_string_equal(cn_model_class_name(model, 0), "cat");
+    run_model(model, x, C, SIDE, SIDE, y, UNITS);
+    assert_true(y[0] > 0 && y[1] > 0 && fabs((double)y[0] + (double)y[1] - 1) < 1e-6);
+    cn_model_free(model);
 }
 
 /* ---- hostile files */
@@ -497,6 +587,10 @@ int main(void)
         cmocka_unit_test(a_network_is_saved_and_loaded_again),
         cmocka_unit_test(a_network_can_be_trained),
         cmocka_unit_test(floats_of_other_widths_are_widened),
+        cmocka_unit_test(channels_are_shuffled),
+        cmocka_unit_test(calculated_shapes_are_numbers),
+        cmocka_unit_test(channels_are_weighted),
+        cmocka_unit_test(logits_get_a_softmax_and_classes_their_names),
         cmocka_unit_test(damaged_files_are_errors_or_models),
         cmocka_unit_test(sizes_that_overflow_are_refused),
         cmocka_unit_test(ranks_that_do_not_match_are_refused),
