@@ -1,8 +1,6 @@
 /* report.c - `convnet report`: a page about a model, how it learned and what it gets wrong. */
 #include "report.h"
 
-#include "page.h"
-
 #include "base/base.h"
 
 #include <errno.h>
@@ -67,24 +65,6 @@ static cn_status read_log(json_t *page, const char *path, cn_error *err)
     return status;
 }
 
-static cn_status measure(json_t *page, const options *o, const cn_model *model,
-                         const cn_dataset *train, const cn_dataset *test, cn_error *err)
-{
-    cli_answers answers = {.p = NULL};
-    cn_status status = cli_answer(&answers, model, test, o->common.threads, err);
-    if (status == CN_OK) {
-        cli_report_confusion(page, &answers);
-        cli_report_calibration(page, &answers);
-        cli_report_wrong(page, "mistakes", &answers, 0);
-    }
-    cli_answers_free(&answers);
-    if (status == CN_OK) status = cli_answer(&answers, model, train, o->common.threads, err);
-    if (status == CN_OK) cli_report_wrong(page, "suspects", &answers, 0.8);
-    cli_answers_free(&answers);
-    if (status == CN_OK) status = cli_report_layers(page, model, test, o->common.threads, err);
-    return status;
-}
-
 static cn_status load(const options *o, const cn_model *model, cn_subset part, cn_dataset **data,
                       cn_error *err)
 {
@@ -113,14 +93,11 @@ static cn_status make_page(const options *o, const char *file, cn_error *err)
     if (status == CN_OK && o->log) status = read_log(page, o->log, err);
     if (status == CN_OK) status = load(o, model, CN_SUBSET_TRAIN, &train, err);
     if (status == CN_OK) status = load(o, model, CN_SUBSET_TEST, &test, err);
-    if (status == CN_OK) status = measure(page, o, model, train, test, err);
     if (status == CN_OK) status = put_before(page, o, err);
     if (status == CN_OK) {
-        cli_report_filters(page, "filters", model);
         cli_put_text(page, "model", file);
         cli_put_text(page, "data", o->data);
-        cli_put_text(page, "version", cn_version());
-        status = cli_page_write(&cli_page_report, page, o->out, err);
+        status = cli_report_write(page, model, train, test, o->common.threads, o->out, err);
     }
     json_decref(page);
     cn_dataset_free(train);

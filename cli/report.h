@@ -28,4 +28,16 @@ cn_status cli_report_layers(json_t *page, const cn_model *model, const cn_datase
                             int threads, cn_error *err);
 void cli_report_filters(json_t *page, const char *key, const cn_model *model);
 
+/* ---- the page (report_page.c) */
+
+/* Measures the model and writes the page with what it was told before. */
+cn_status cli_report_write(json_t *page, const cn_model *model, const cn_dataset *train,
+                           const cn_dataset *test, int threads, const char *out, cn_error *err);
+/* The page of a training that is about to begin: its command, the first filters. An error where the
+ * model is none that a report can be made of. */
+cn_status cli_report_begin(json_t **page, const cn_model *model, const cli_common *common,
+                           cn_error *err);
+/* The event of an epoch, for --json; also told to the page, which may be NULL. */
+json_t *cli_report_epoch(json_t *page, const cn_progress *p);
+
 #endif

@@ -12,6 +12,7 @@
 #include "ranks.h"
 #include "recipe.h"
 #include "recipes.h"
+#include "report.h"
 #include "resume.h"
 #include "saving.h"
 #include "transfer.h"
@@ -27,7 +28,7 @@ typedef struct options {
     cli_common common;
     uint64_t valid_seed;
     const char *data, *model, *out, *augment;
-    const char *from, *whiten, *named, *checkpoint, *checkpoint_every, *resume;
+    const char *report, *from, *whiten, *named, *checkpoint, *checkpoint_every, *resume;
     int epochs, batch, shards;
     double valid;
     int tta, precision;
@@ -48,6 +49,8 @@ static const cli_option train_options[] = {
     {"out", CLI_TEXT, offsetof(options, out), "FILE", NULL, 0, 0,
      "the model file to write (default: NAME.safetensors, model.safetensors for layers, or the "
      "file continued from)"},
+    {"report", CLI_TEXT, offsetof(options, report), "FILE", NULL, 0, 0,
+     "write a page about the training and the model, as convnet report does, to this file"},
     {"epochs", CLI_WHOLE, offsetof(options, epochs), "N", "20", 1, 1000000,
      "passes over the training images"},
     {"batch-size", CLI_WHOLE, offsetof(options, batch), "N", "64", 1, 1000000, "images a step"},
@@ -173,6 +176,7 @@ typedef struct job {
     char *out;
     cli_progress shown;
     json_t *arguments; /* for the checkpoint's note */
+    json_t *page;      /* of --report, else NULL */
     bool checkpointed; /* the last checkpoint could be written */
     float *class_weights;
 } job;
@@ -328,19 +332,11 @@ static bool on_progress(const cn_progress *p, void *user)
         return cli_interrupted() != 0;
     }
     cli_progress_epoch(&j->shown, p);
-    if (j->o->common.json) {
-        json_t *event = json_object();
-        cli_put_text(event, "event", "epoch");
-        cli_put_whole(event, "epoch", (size_t)p->epoch);
-        cli_put_number(event, "train_loss", p->train_loss);
-        cli_put_number(event, "train_accuracy", p->train_accuracy);
-        cli_put_number(event, "valid_loss", p->valid_loss);
-        cli_put_number(event, "valid_accuracy", p->valid_accuracy);
-        cli_put_number(event, "learning_rate", p->learning_rate);
-        cli_put_number(event, "images_per_second", p->images_per_second);
-        cli_put_number(event, "seconds", p->seconds);
+    json_t *event = cli_report_epoch(j->page, p);
+    if (j->o->common.json)
         cli_print_json(event);
-    }
+    else
+        json_decref(event);
     return cli_interrupted() != 0;
 }
 
@@ -436,6 +432,17 @@ static int report_end(const job *j, const cn_progress *last)
     return CLI_DONE;
 }
 
+static int write_report(job *j)
+{
+    cn_error err;
+    cli_put_text(j->page, "model", j->out);
+    cli_put_text(j->page, "data", j->o->data);
+    return cli_report_write(j->page, j->model, j->train, j->test, j->o->common.threads,
+                            j->o->report, &err) == CN_OK
+               ? CLI_DONE
+               : cli_error("train", "%s", err.text);
+}
+
 static int train(job *j)
 {
     const options *o = j->o;
@@ -487,7 +494,9 @@ static int train(job *j)
     if (code != CLI_DONE) return code;
     /* It may be another rank that was asked to stop. */
     if (signal_number == 0) signal_number = SIGTERM;
-    return status == CN_ERR_STOPPED ? report_stop(j, &last, signal_number) : report_end(j, &last);
+    if (status == CN_ERR_STOPPED) return report_stop(j, &last, signal_number);
+    code = report_end(j, &last);
+    return code == CLI_DONE && j->page && first ? write_report(j) : code;
 }
 
 /* What the options' table cannot check. */
@@ -523,6 +532,16 @@ static int take_up(const options *given, options *o, json_t **arguments, char **
     return code;
 }
 
+static int begin_report(job *j)
+{
+    cn_error err;
+    int code = cli_check_out("--report", j->o->report);
+    if (code != CLI_DONE) return code;
+    return cli_report_begin(&j->page, j->model, &j->o->common, &err) == CN_OK
+               ? CLI_DONE
+               : cli_error("train", "%s", err.text);
+}
+
 /* Loads the data and makes the model: what may fail on one rank and not on another. */
 static int get_ready(job *j)
 {
@@ -540,6 +559,7 @@ static int get_ready(job *j)
         if (strcmp(j->o->checkpoint, j->out) == 0)
             code = cli_error("train", "%s: both the checkpoint and the model", j->out);
     }
+    if (code == CLI_DONE && j->o->report) code = begin_report(j);
     return code;
 }
 
@@ -610,6 +630,7 @@ static int run(const void *given, int count, char *const *operands)
     cn_dataset_free(j.valid);
     cn_dataset_free(j.test);
     json_decref(j.arguments);
+    json_decref(j.page);
     free(j.class_weights);
     free(j.out);
     free(expanded);

@@ -152,6 +152,7 @@ function start() {
       `${page.sample} test images together; a layer without one is fused into the next, or computes nothing. A unit is dead ` +
       "where none of these images makes it positive.")));
   byId("foot").textContent = `convnet ${page.version}.`;
+  if (page.command) byId("foot").prepend("To train the same again: ", make("code", {}, page.command), " · ");
 }
 
 start();

@@ -190,13 +190,32 @@ def hostile_names(browser):
 
 
 # The seconds are the only figures that two reports of one model may differ in.
-WITHOUT_TIMES = "JSON.stringify(page, (key, value) => (key === 'seconds' ? 0 : value))"
+WITHOUT_TIMES = ("JSON.stringify(page, (key, value) => "
+                 "(['seconds', 'images_per_second'].includes(key) ? 0 : value))")
+LEARNER = "conv 6 3x3 same, relu, maxpool 2, dense 24, relu, dense classes"
+
+
+def train_report(browser):
+    """Two trainings with one seed report the same but for times; the page knows their command."""
+    made = []
+    for _ in range(2):
+        convnet("train", "--quiet", "--epochs", "2", "--model", LEARNER, "--out", "t.safetensors",
+                "--report", "it's.html")
+        browser.open(path("it's.html"))
+        made.append(browser.run(WITHOUT_TIMES))
+    check(made[0] == made[1], "two reports of one training differ in more than times")
+    opens(browser, "it's.html", "byId('theme').click()")
+    check(browser.run("page.command") == "convnet train --quiet --epochs 2 --model '" + LEARNER +
+          "' --out t.safetensors --report 'it'\\''s.html'", "another command")
+    check(browser.run("page.filters.floats !== page.filters_before.floats"), "the filters stay")
+    check(browser.run("page.epochs.length") == 2, "the curves do not have 2 epochs")
+    measured = json.loads(convnet("evaluate", "t.safetensors", "--json"))
+    check(browser.run("page.confusion") == measured["confusion"], "another confusion matrix")
 
 
 def report(browser):
     """The page's figures are those of `convnet evaluate`, and the same each time."""
-    layers = "conv 6 3x3 same, relu, maxpool 2, dense 24, relu, dense classes"
-    log = convnet("train", "--quiet", "--json", "--epochs", "3", "--model", layers, "--out", "r.safetensors")
+    log = convnet("train", "--quiet", "--json", "--epochs", "3", "--model", LEARNER, "--out", "r.safetensors")
     with open(path("log.json"), "w", encoding="utf-8") as file:
         file.write(log)
     made = []
@@ -228,7 +247,7 @@ def main():
     browser = chromium.Chromium(chromium.find())
     try:
         for test in (explain_alone, many_layers, other_window, probabilities, hostile_names,
-                     report):
+                     report, train_report):
             test(browser)
     finally:
         browser.close()
