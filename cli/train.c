@@ -10,11 +10,11 @@
 #include "interrupt.h"
 #include "progress.h"
 #include "ranks.h"
-#include "recipe.h"
 #include "recipes.h"
 #include "report.h"
 #include "resume.h"
 #include "saving.h"
+#include "train_options.h"
 #include "transfer.h"
 
 #include "base/base.h"
@@ -24,143 +24,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef struct options {
-    cli_common common;
-    uint64_t valid_seed;
-    const char *data, *model, *out, *augment;
-    const char *report, *from, *whiten, *named, *checkpoint, *checkpoint_every, *resume;
-    int epochs, batch, shards;
-    double valid;
-    int tta, precision;
-    bool stretch, skip_damaged;
-    const char *backend;
-    cli_recipe recipe;
-} options;
-
-#define RECIPE(member) offsetof(options, recipe.member)
-static const cli_option train_options[] = {
-    {.name = "Options", .kind = CLI_HEADING},
-    {"data", CLI_TEXT, offsetof(options, data), "SPEC", "digits", 0, 0,
-     "images to learn: digits (8 x 8 handwriting, built in), a folder with a sub-folder a class, "
-     "or KIND:PATH with a kind of those above"},
-    {"model", CLI_TEXT, offsetof(options, model), "NAME|LAYERS|FILE", NULL, 0, 0,
-     "a known network, layers in order, or a model file to continue from (default: what suits the "
-     "images)"},
-    {"out", CLI_TEXT, offsetof(options, out), "FILE", NULL, 0, 0,
-     "the model file to write (default: NAME.safetensors, model.safetensors for layers, or the "
-     "file continued from)"},
-    {"report", CLI_TEXT, offsetof(options, report), "FILE", NULL, 0, 0,
-     "write a page about the training and the model, as convnet report does, to this file"},
-    {"epochs", CLI_WHOLE, offsetof(options, epochs), "N", "20", 1, 1000000,
-     "passes over the training images"},
-    {"batch-size", CLI_WHOLE, offsetof(options, batch), "N", "64", 1, 1000000, "images a step"},
-    {"learning-rate", CLI_NUMBER, RECIPE(rate), "X", NULL, 1e-12, 1e6,
-     "learning rate (default: 0.05 with sgd, 0.001 with rmsprop, else 0.002)"},
-    {"skip-damaged", CLI_FLAG, offsetof(options, skip_damaged), NULL, NULL, 0, 0, CLI_SKIP_HELP},
-    {"augment", CLI_TEXT, offsetof(options, augment), "WORDS", NULL, 0, 0,
-     "how training images are changed at random, as in \"flip crop=4 border=reflect\" (default: "
-     "not at all)"},
-    {"tta", CLI_CHOICE, offsetof(options, tta), "none|mirror|shift", "none", 0, 0,
-     "test by the average over views of each image, as convnet evaluate does"},
-    {"precision", CLI_CHOICE, offsetof(options, precision), CLI_PRECISIONS, "f32", 0, 0,
-     CLI_PRECISION_HELP},
-    {"backend", CLI_TEXT, offsetof(options, backend), "NAME", "cpu", 0, 0, CLI_BACKEND_HELP},
-    {"validation-split", CLI_NUMBER, offsetof(options, valid), "FRACTION", "0.1", 0, 0.9,
-     "part of the training images to hold out and measure after each epoch; 0 trains on all; a "
-     "validation set that the data brings is left out then"},
-    {"validation-seed", CLI_SEED, offsetof(options, valid_seed), "N", "0", 0, 0,
-     "which images those are: 0 takes them evenly from the whole, another number at random, the "
-     "same part of each class"},
-    {"from", CLI_TEXT, offsetof(options, from), "FILE", NULL, 0, 0,
-     "begin with the network and the weights of this model file; for other classes its last layer "
-     "of weights is replaced; with --model, with what that network has in common with it; weights "
-     "of others for the network that --model names are read, too (docs/files.md)"},
-    {"recipe", CLI_TEXT, offsetof(options, named), "NAME", NULL, 0, 0,
-     "cifar10, mnist or signs: network and options that are known to learn these well; options "
-     "that stand beside it have the last word"},
-    {.name = "Going on after an interruption", .kind = CLI_HEADING},
-    {"checkpoint", CLI_TEXT, offsetof(options, checkpoint), "FILE", NULL, 0, 0,
-     "write the training's state to this file as it goes, and when it is interrupted (default with "
-     "--resume: that file)"},
-    {"checkpoint-every", CLI_TEXT, offsetof(options, checkpoint_every), "N", NULL, 0, 0,
-     "how often: 5 is epochs, or \"500 steps\", \"90 s\", \"10 min\" (default: every epoch)"},
-    {"resume", CLI_TEXT, offsetof(options, resume), "FILE", NULL, 0, 0,
-     "a checkpoint to go on from, as if it had never stopped; no other option is needed, but a "
-     "larger --epochs makes the training longer"},
-    {"stretch-schedule", CLI_FLAG, offsetof(options, stretch), NULL, NULL, 0, 0,
-     "with --resume and more --epochs, the learning rate's schedule becomes as long; else it keeps "
-     "its length, and what comes after it its last rate"},
-    {.name = "The step", .kind = CLI_HEADING},
-    {"optimizer", CLI_CHOICE, RECIPE(optimizer), CLI_OPTIMIZERS, "adam", 0, 0,
-     "the rule of a step"},
-    {"momentum", CLI_NUMBER, RECIPE(momentum), "X", "0.9", 0, 0.999999,
-     "how much of its last step sgd keeps"},
-    {"nesterov", CLI_FLAG, RECIPE(nesterov), NULL, NULL, 0, 0,
-     "sgd looks one step ahead (Nesterov's momentum)"},
-    {"weight-decay", CLI_NUMBER, RECIPE(weight_decay), "X", NULL, 0, 1e3,
-     "pulls weights, but no biases and normalisations, towards zero (default: 0.01 with adamw, "
-     "else 0)"},
-    {"clip-norm", CLI_NUMBER, RECIPE(clip_norm), "X", NULL, 0, 1e9,
-     "shortens a longer gradient to this length (default: never)"},
-    {"clip-value", CLI_NUMBER, RECIPE(clip_value), "X", NULL, 0, 1e9,
-     "the most that one number of the gradient may be (default: anything)"},
-    {"accumulate", CLI_WHOLE, RECIPE(accumulate), "N", "1", 1, 1000000,
-     "batches whose gradients make one step: 4 of 16 are as good as 1 of 64, in less memory"},
-    {"bias-rate", CLI_NUMBER, RECIPE(bias_rate), "X", "1", 0, 1e6,
-     "the rate of biases, as a multiple of the others'"},
-    {"shards", CLI_WHOLE, offsetof(options, shards), "N", NULL, 1, 4096,
-     "cut each batch into N shards, each with batch norms' statistics of its own, that the ranks "
-     "of "
-     "mpirun share out; the result depends on N alone (default: 1, and 8 under mpirun)"},
-    {"freeze", CLI_TEXT, RECIPE(freeze), "PATTERN", NULL, 0, 0,
-     "parameters to leave as they are, as in \"conv2d_*\"; several between commas"},
-    {"whiten", CLI_TEXT, offsetof(options, whiten), "LAYER", NULL, 0, 0,
-     "set a first convolution so that what it makes of the images is uncorrelated, instead of at "
-     "random"},
-    {.name = "The learning rate over time", .kind = CLI_HEADING},
-    {"schedule", CLI_CHOICE, RECIPE(schedule), CLI_SCHEDULES, "cosine", 0, 0,
-     "how the rate falls; the rest of these shape it, as docs/training.md shows"},
-    {"warmup", CLI_NUMBER, RECIPE(warmup), "EPOCHS", "0", 0, 1e6,
-     "epochs, whole or not, in which the rate climbs from zero first"},
-    {"milestones", CLI_TEXT, RECIPE(milestones), "EPOCHS", NULL, 0, 0,
-     "step: the epochs after which the rate falls, as in 30,60"},
-    {"rate-factor", CLI_NUMBER, RECIPE(factor), "X", "0.1", 1e-6, 1,
-     "step, plateau: what a fall multiplies the rate by"},
-    {"rate-start", CLI_NUMBER, RECIPE(start), "X", "0.04", 1e-6, 1,
-     "one-cycle: part of the rate that it starts at"},
-    {"rate-peak", CLI_NUMBER, RECIPE(peak), "X", "0.3", 1e-6, 0.999999,
-     "one-cycle: part of the training after which the rate is reached"},
-    {"rate-end", CLI_NUMBER, RECIPE(end), "X", "0", 0, 1,
-     "part of the rate that cosine, polynomial, one-cycle and plateau end at"},
-    {"rate-power", CLI_NUMBER, RECIPE(power), "X", "1", 1e-6, 100, "polynomial: its power"},
-    {"plateau-patience", CLI_WHOLE, RECIPE(plateau), "N", "5", 1, 1000000,
-     "plateau: epochs without a better validation before the rate falls"},
-    {.name = "The loss", .kind = CLI_HEADING},
-    {"loss", CLI_CHOICE, RECIPE(loss), CLI_LOSSES, "auto", 0, 0,
-     "what is minimised; auto goes by the last layer"},
-    {"label-smoothing", CLI_NUMBER, RECIPE(smoothing), "X", "0", 0, 0.999999,
-     "part of every label that is given to all classes"},
-    {"class-weights", CLI_TEXT, RECIPE(class_weights), "WEIGHTS", NULL, 0, 0,
-     "how much an image of each class counts: balanced, or numbers between commas (default: all "
-     "alike)"},
-    {.name = "Which weights the model ends with", .kind = CLI_HEADING},
-    {"keep", CLI_CHOICE, RECIPE(keep), "last|best|best-accuracy", "last", 0, 0,
-     "those of the last epoch, or of the one with the best validation loss or accuracy"},
-    {"patience", CLI_WHOLE, RECIPE(patience), "N", NULL, 1, 1000000,
-     "end after so many epochs without a better validation, and keep the best (default: train to "
-     "the end)"},
-    {"min-delta", CLI_NUMBER, RECIPE(min_delta), "X", "0", 0, 1e6,
-     "what a validation must be better by to count as better"},
-    {"average", CLI_CHOICE, RECIPE(average), "none|ema|lookahead", "none", 0, 0,
-     "keep an average over the steps: exponential, or one that training goes on from"},
-    {"average-decay", CLI_NUMBER, RECIPE(average_decay), "X", NULL, 1e-6, 0.999999999,
-     "how much of the average stays at a step (default: 0.999 with ema, else 0.5)"},
-    {"average-every", CLI_WHOLE, RECIPE(average_every), "N", NULL, 1, 1000000,
-     "steps between its updates (default: 1 with ema, else 5)"},
-    {"average-power", CLI_NUMBER, RECIPE(average_power), "X", "0", 0, 100,
-     "lookahead: the decay grows with this power of the part trained"},
-    {.name = NULL},
-};
+typedef cli_train_options options;
 
 /* Jordan 2024: what no image has much of is not blown up. */
 static const double WHITEN_EPSILON = 5e-4;
@@ -684,7 +548,7 @@ const cli_command cli_train = {
         "  convnet train --data mnist:DIR --model lenet5 --epochs 5\n"
         "  convnet train --data flowers,size=64x64 --model signs\n"
         "  convnet train --data cifar10:DIR --recipe cifar10\n",
-    .options = train_options,
+    .options = cli_train_table,
     .size = sizeof(options),
     .run = run,
 };
