@@ -4,6 +4,7 @@
 #include "base/sink.h"
 #include "formats/channels_first.h"
 #include "formats/npy.h"
+#include "formats/npz_save.h"
 
 #include <string.h>
 
@@ -84,8 +85,12 @@ cn_status cli_numbers_load(cn_tensor *X, const cn_model *model, const char *path
     return status;
 }
 
-static cn_status save_npy(const cn_tensor *t, const char *path, cn_error *err)
+/* As .npz, where the path ends so, under the name. */
+static cn_status save_array(const cn_tensor *t, const char *name, const char *path, cn_error *err)
 {
+    const size_t length = strlen(path);
+    if (length > 4 && strcmp(path + length - 4, ".npz") == 0)
+        return cn_npz_save(&(cn_named_tensor){name, *t}, 1, path, err);
     cn_sink *sink = NULL;
     cn_status status = cn_sink_open(&sink, path, err);
     if (status == CN_OK) status = cn_npy_write(sink, t, err);
@@ -98,14 +103,13 @@ cn_status cli_numbers_save(const cn_tensor *Y, const char *name, const char *pat
                            cli_layout layout, cn_error *err)
 {
     cn_tensor t = {0};
-    (void)name;
-    if (layout == CLI_NHWC || Y->rank != 4) return save_npy(Y, path, err);
+    if (layout == CLI_NHWC || Y->rank != 4) return save_array(Y, name, path, err);
     cn_status status = cn_tensor_create(&t, CN_DTYPE_F32, Y->rank, Y->shape, err);
     if (status == CN_OK) {
         memcpy(t.data, Y->data, cn_tensor_count(Y) * sizeof(float));
         status = reorder(&t, true, err);
     }
-    if (status == CN_OK) status = save_npy(&t, path, err);
+    if (status == CN_OK) status = save_array(&t, name, path, err);
     cn_tensor_free(&t);
     return status;
 }

@@ -16,7 +16,7 @@ static const cli_option run_options[] = {
      "the array to run, a .npy file, and the name of the model's input that takes it (default: the "
      "operand)"},
     {"out", CLI_TEXT, offsetof(options, out), "FILE", NULL, 0, 0,
-     "where the outputs go, a .npy file (required)"},
+     "where the outputs go, a .npy file, or .npz under the name of the last layer (required)"},
     {"layout", CLI_CHOICE, offsetof(options, layout), "nhwc|nchw", "nhwc", 0, 0,
      "the order of the axes in both files: channels last, or channels first as in PyTorch and "
      "ONNX"},

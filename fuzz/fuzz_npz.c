@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "formats/array.h"
+#include "formats/npz_save.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
@@ -25,6 +26,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
         cn_release(array.data);
     }
     cn_array_file_close(&file);
+
+    /* As a model's archive: tensors and a text. */
+    cn_safetensors model = {0};
+    status = cn_npz_load(&model, path, &err);
+    if (status == CN_OK ? model.metadata_count != 1 : model.tensor_count != 0) abort();
+    cn_safetensors_free(&model);
     close(memory);
     return 0;
 }

@@ -1318,6 +1318,8 @@ CN_API cn_status cn_model_load_weights(cn_model *model, const char *path,
  * Writes a model for other programs, in the format that the name's ending says:
  *
  *   .safetensors  what cn_model_save writes or, with `like`, the weights alone, for PyTorch
+ *   .npz          the parameters as NumPy's arrays, and the graph as bytes; cn_model_load reads it
+ *                 where the name ends so. With `like` the weights alone
  *   .h5           the weights for Keras (.weights.h5, too), as a copy of the file `like` with other
  *                 numbers in it
  *   .onnx         the graph and its parameters as ONNX 1.22 (operator set 27), images as (batch,
@@ -1330,7 +1332,7 @@ CN_API cn_status cn_model_load_weights(cn_model *model, const char *path,
 typedef struct cn_export_opts {
     bool normalize;   /* .onnx: the graph takes values in the range that the model learned from
                        (pixels: from 0 to 1) and normalizes them itself */
-    const char *like; /* .safetensors, .h5: a file of weights of the same network, as PyTorch or
+    const char *like; /* not for .onnx: a file of weights of the same network, as PyTorch or
                          Keras writes it, whose names and layout the new one gets */
 } cn_export_opts;
 /* `opts` may be NULL. */

@@ -151,6 +151,16 @@ def check(name, net, shape):
     print(f"{error:8.1e}  {name}")
     assert error < 1e-4, f"{name}: logarithms of probabilities differ by {error:.1e}"
 
+    # As NumPy's archive of the same tensors.
+    np.savez(f"{FOLDER}/theirs.npz", **{key: value.numpy() for key, value in state.items()})
+    convnet("convert", f"{FOLDER}/theirs.npz", back, "--network", name, "--quiet")
+    with open(ours, "rb") as first, open(back, "rb") as second:
+        assert first.read() == second.read(), f"{name}: the weights in NPZ are others"
+    convnet("convert", ours, f"{FOLDER}/back.npz", "--like", f"{FOLDER}/theirs.npz")
+    with np.load(f"{FOLDER}/back.npz") as arrays:
+        for key in arrays.files:
+            assert np.array_equal(arrays[key], state[key].numpy()), key
+
     # And back, under the names of PyTorch: the very tensors.
     convnet("convert", ours, back, "--like", theirs, "--verify")
     again = load_safetensors(back)

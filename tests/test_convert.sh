@@ -66,6 +66,18 @@ formats() {
     succeeds convert d.safetensors d.onnx
     succeeds convert d.safetensors e.onnx
     cmp -s d.onnx e.onnx || fail "the same model, exported twice, differs"
+    # NumPy's arrays with the graph beside them are a model, too.
+    succeeds convert d.safetensors d.npz --verify
+    succeeds convert d.npz f.safetensors
+    cmp -s d.safetensors f.safetensors || fail "a model in NPZ is another one"
+    succeeds convert d.npz g.npz
+    cmp -s d.npz g.npz || fail "the same model in NPZ, written twice, differs"
+    npy '1, 8, 8, 1' $(seq 64) >i.npy
+    succeeds run d.npz i.npy --out p.npz
+    [ "$(head -c 43 p.npz | tail -c 13)" = softmax_1.npy ] || fail "p.npz does not begin with its name"
+    head -c 3000 d.npz >cut.npz
+    fails 1 "cut.npz" summary cut.npz
+    fails 1 'p.npz: holds no model: expected an array "convnet"' summary p.npz
     fails 1 "d.xyz: a model is not written in this format" convert d.safetensors d.xyz
     fails 1 "the model has no normalization" convert d.safetensors n.onnx --normalize
     [ ! -e n.onnx ] || fail "n.onnx is there"

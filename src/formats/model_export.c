@@ -1,4 +1,6 @@
 /* model_export.c - which writer a model's new file gets, by the ending of its name. */
+#include "formats/model_file.h"
+#include "formats/npz_save.h"
 #include "formats/onnx_export.h"
 #include "formats/weights.h"
 
@@ -19,14 +21,14 @@ static cn_status write_onnx(const cn_model *model, const char *path, const cn_ex
 static cn_status write_weights(const cn_model *model, const char *path, const cn_export_opts *opts,
                                cn_error *err)
 {
-    if (opts->like) return cn_weights_save(model, opts->like, path, false, err);
+    if (opts->like) return cn_weights_save(model, opts->like, path, CN_WEIGHTS_SAFETENSORS, err);
     return cn_model_save(model, path, err);
 }
 
 static cn_status write_hdf5(const cn_model *model, const char *path, const cn_export_opts *opts,
                             cn_error *err)
 {
-    if (opts->like) return cn_weights_save(model, opts->like, path, true, err);
+    if (opts->like) return cn_weights_save(model, opts->like, path, CN_WEIGHTS_HDF5, err);
     return cn_fail(
         err, CN_ERR_ARGUMENT,
         "%.120s: Keras reads weights under its own names only: say which file of the same "
@@ -34,8 +36,31 @@ static cn_status write_hdf5(const cn_model *model, const char *path, const cn_ex
         path);
 }
 
+/* The parameters, and as the array "convnet" the graph. */
+static cn_status write_npz(const cn_model *model, const char *path, const cn_export_opts *opts,
+                           cn_error *err)
+{
+    const size_t count = (size_t)model->parameter_count;
+    cn_status status = CN_ERR_MEMORY;
+    if (opts->like) return cn_weights_save(model, opts->like, path, CN_WEIGHTS_NPZ, err);
+    cn_named_tensor *tensors = cn_allocate(count + 1, sizeof *tensors, path, err);
+    char *text = cn_model_graph_text(model, err);
+    if (tensors && text) {
+        for (size_t i = 0; i < count; i++)
+            tensors[i] = (cn_named_tensor){model->parameters[i].name, model->parameters[i].value};
+        const int length = (int)strlen(text);
+        tensors[count].name = "convnet";
+        tensors[count].value = cn_tensor_view(CN_DTYPE_U8, 1, &length, text);
+        status = cn_npz_save(tensors, (int)count + 1, path, err);
+    }
+    cn_release(tensors);
+    cn_release(text);
+    return status;
+}
+
 static const writer writers[] = {
     {".safetensors", write_weights},
+    {".npz", write_npz},
     {".h5", write_hdf5},
     {".onnx", write_onnx},
 };
@@ -62,6 +87,6 @@ cn_status cn_model_export(const cn_model *model, const char *path, const cn_expo
         if (ends_in(path, writers[i].ending)) return writers[i].write(model, path, o, err);
     return cn_fail(err, CN_ERR_UNSUPPORTED,
                    "%.120s: a model is not written in this format; expected a name that ends in "
-                   ".safetensors, .h5 or .onnx",
+                   ".safetensors, .npz, .h5 or .onnx",
                    path);
 }

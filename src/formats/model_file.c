@@ -13,6 +13,7 @@
 
 #include "base/signature.h"
 #include "formats/json.h"
+#include "formats/npz_save.h"
 #include "onnx/onnx.h"
 
 #include <string.h>
@@ -32,8 +33,7 @@ static const char *tail(const char *path)
 
 /* ---- Saving */
 
-/* {"format": 1, "graph": ...} as text, to be released; NULL with an error. */
-static char *graph_text(const cn_model *model, cn_error *err)
+char *cn_model_graph_text(const cn_model *model, cn_error *err)
 {
     json_t *graph = cn_model_to_json(model, err);
     if (!graph) return NULL;
@@ -51,7 +51,7 @@ cn_status cn_model_file_save(const cn_model *model, const cn_safetensors *more, 
     size_t texts = 1 + (size_t)more->metadata_count;
     size_t tensors = (size_t)model->parameter_count + (size_t)more->tensor_count;
     cn_status status = CN_ERR_MEMORY;
-    char *text = graph_text(model, err);
+    char *text = cn_model_graph_text(model, err);
     if (text) file.metadata = cn_allocate(texts, sizeof *file.metadata, path, err);
     if (file.metadata) file.tensors = cn_allocate(tensors + 1, sizeof *file.tensors, path, err);
     if (!file.tensors) goto done;
@@ -202,12 +202,20 @@ static bool is_onnx(const char *path)
     return cn_onnx_detect(head, got);
 }
 
+/* By the name: other archives, such as PyTorch's, are ZIP files, too. */
+static bool is_npz(const char *path)
+{
+    const size_t length = strlen(path);
+    return length > 4 && strcmp(path + length - 4, ".npz") == 0;
+}
+
 cn_status cn_model_load(cn_model **model, const char *path, cn_error *err)
 {
     if (!model || !path) return cn_fail(err, CN_ERR_ARGUMENT, "model_load: NULL argument");
     if (is_onnx(path)) return cn_onnx_load(model, path, false, err);
     cn_safetensors file = {0};
-    cn_status status = cn_safetensors_load(&file, path, err);
+    cn_status status =
+        is_npz(path) ? cn_npz_load(&file, path, err) : cn_safetensors_load(&file, path, err);
     if (status == CN_OK) status = cn_model_file_read(model, &file, path, err);
     cn_safetensors_free(&file);
     return status;
@@ -217,7 +225,8 @@ cn_status cn_model_load_shapes(cn_model **model, const char *path, cn_error *err
 {
     if (is_onnx(path)) return cn_onnx_load(model, path, true, err);
     cn_safetensors file = {0};
-    cn_status status = cn_safetensors_outline(&file, path, err);
+    cn_status status =
+        is_npz(path) ? cn_npz_load(&file, path, err) : cn_safetensors_outline(&file, path, err);
     if (status == CN_OK) status = read_model(model, &file, true, path, err);
     cn_safetensors_free(&file);
     return status;

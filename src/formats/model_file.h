@@ -9,6 +9,10 @@
 #define CN_TRAINING_KEY    "convnet_training"
 #define CN_TRAINING_PREFIX "training:"
 
+/* What a file has as metadata "convnet": {"format": 1, "graph": ...} as text, to be released; NULL
+ * with an error. */
+char *cn_model_graph_text(const cn_model *model, cn_error *err);
+
 /* Saves a model with more metadata and tensors. Atomic, as cn_model_save. */
 cn_status cn_model_file_save(const cn_model *model, const cn_safetensors *more, const char *path,
                              cn_error *err);

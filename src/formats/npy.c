@@ -294,29 +294,34 @@ cn_status cn_npy_read(cn_source *s, const char *name, cn_array *out, cn_error *e
 
 /* ---- Writing: version 1.0, the elements' beginning aligned to 64 bytes, as NumPy does */
 
-cn_status cn_npy_write(cn_sink *sink, const cn_tensor *t, cn_error *err)
+size_t cn_npy_head(const cn_tensor *t, uint8_t head[CN_NPY_HEAD])
 {
-    enum { HEAD = 10, UNIT = 64 };
+    enum { BEGIN = 10, UNIT = 64 };
     static const char *const descr[] = {[CN_DTYPE_F32] = "<f4",
                                         [CN_DTYPE_F64] = "<f8",
                                         [CN_DTYPE_I32] = "<i4",
                                         [CN_DTYPE_U8] = "|u1"};
-    char head[4 * UNIT], shape[CN_SHAPE_TEXT];
+    char shape[CN_SHAPE_TEXT];
     size_t used = 0;
     for (int i = 0; i < t->rank; i++)
         used += (size_t)snprintf(shape + used, sizeof shape - used, "%s%d%s", i ? " " : "",
                                  t->shape[i], i + 1 < t->rank || t->rank == 1 ? "," : "");
-    int length = snprintf(head + HEAD, sizeof head - HEAD,
+    int length = snprintf((char *)head + BEGIN, CN_NPY_HEAD - BEGIN,
                           "{'descr': '%s', 'fortran_order': False, 'shape': (%s), }",
                           descr[t->dtype], shape);
-    size_t whole = (HEAD + (size_t)length + UNIT) / UNIT * UNIT, header = whole - HEAD;
-    memset(head + HEAD + length, ' ', whole - HEAD - (size_t)length);
+    size_t whole = (BEGIN + (size_t)length + UNIT) / UNIT * UNIT, header = whole - BEGIN;
+    memset(head + BEGIN + length, ' ', header - (size_t)length);
     head[whole - 1] = '\n';
-    memcpy(head,
-           (const uint8_t[HEAD]){0x93, 'N', 'U', 'M', 'P', 'Y', 1, 0, (uint8_t)header,
-                                 (uint8_t)(header >> 8)},
-           HEAD);
-    cn_status status = cn_sink_write(sink, head, whole, err);
+    memcpy(head, "\x93NUMPY\1\0", 8);
+    head[8] = (uint8_t)header;
+    head[9] = (uint8_t)(header >> 8);
+    return whole;
+}
+
+cn_status cn_npy_write(cn_sink *sink, const cn_tensor *t, cn_error *err)
+{
+    uint8_t head[CN_NPY_HEAD];
+    cn_status status = cn_sink_write(sink, head, cn_npy_head(t, head), err);
     if (status != CN_OK) return status;
     return cn_sink_write(sink, t->data, cn_tensor_count(t) * cn_dtype_size(t->dtype), err);
 }

@@ -69,9 +69,14 @@ cn_status cn_weights_order(const cn_model *model, cn_weight_style style, const c
 
 /* ---- writing (weights_save.c) */
 
-/* The model's parameters under the names, and in the layout, of the weights in the file `like`: as
- * safetensors, or with `hdf5` as a copy of that file, which must be an HDF5 file. */
-cn_status cn_weights_save(const cn_model *model, const char *like, const char *path, bool hdf5,
-                          cn_error *err);
+typedef enum cn_weights_form {
+    CN_WEIGHTS_SAFETENSORS,
+    CN_WEIGHTS_NPZ,
+    CN_WEIGHTS_HDF5, /* a copy of `like`, which must be an HDF5 file */
+} cn_weights_form;
+
+/* The model's parameters under the names, and in the layout, of the weights in the file `like`. */
+cn_status cn_weights_save(const cn_model *model, const char *like, const char *path,
+                          cn_weights_form form, cn_error *err);
 
 #endif

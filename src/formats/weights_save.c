@@ -1,5 +1,6 @@
 /* weights_save.c - a model's parameters as the weights of another framework's network. */
 #include "formats/channels_first.h"
+#include "formats/npz_save.h"
 #include "formats/weights.h"
 
 #include "base/sink.h"
@@ -83,18 +84,20 @@ static cn_status save_safetensors(const cn_weight_file *file, const char *path, 
     return cn_safetensors_save(&out, path, err);
 }
 
-cn_status cn_weights_save(const cn_model *model, const char *like, const char *path, bool hdf5,
-                          cn_error *err)
+cn_status cn_weights_save(const cn_model *model, const char *like, const char *path,
+                          cn_weights_form form, cn_error *err)
 {
     cn_weight_file file = {.count = 0};
     cn_status status = cn_weight_file_load(&file, like, err);
     if (status != CN_OK) return status;
     const cn_shape **order = cn_allocate((size_t)model->layer_count, sizeof *order, path, err);
     status = order ? fill_all(model, &file, order, like, err) : CN_ERR_MEMORY;
-    if (status == CN_OK && hdf5 && (!file.places || file.archive))
+    if (status == CN_OK && form == CN_WEIGHTS_HDF5 && (!file.places || file.archive))
         status = cn_fail(err, CN_ERR_ARGUMENT, "%.100s: no HDF5 file to be written like", like);
     if (status == CN_OK)
-        status = hdf5 ? save_hdf5(&file, like, path, err) : save_safetensors(&file, path, err);
+        status = form == CN_WEIGHTS_HDF5  ? save_hdf5(&file, like, path, err)
+                 : form == CN_WEIGHTS_NPZ ? cn_npz_save(file.tensors, file.count, path, err)
+                                          : save_safetensors(&file, path, err);
     cn_release((void *)order);
     cn_weight_file_free(&file);
     return status;
