@@ -19,7 +19,7 @@ cn_onnx_constant *cn_constant_new(cn_importer *im, bool real, int rank, const in
     im->constants = c;
     c->real = real;
     c->rank = rank;
-    memcpy(c->dims, dims, (size_t)rank * sizeof *dims);
+    if (rank) memcpy(c->dims, dims, (size_t)rank * sizeof *dims);
     c->count = count;
     c->loaded = true;
     if (real)
