@@ -97,7 +97,7 @@ static cn_status fill(const options *o, const cn_dataset *data, const cn_augment
     if (status != CN_OK) return status;
     for (int row = 0; row < o->images; row++) {
         int image = (int)((int64_t)row * size / o->images);
-        cn_dataset_batch(data, &image, 1, mean, NULL, x, &label);
+        cn_dataset_batch(data, &image, 1, mean, NULL, x, NULL);
         draw(s, row, 0, x, mean);
         for (int epoch = 1; epoch <= o->epochs; epoch++) {
             cn_augmenter_run(&augmenter, epoch, &image, 1, x, &label, targets);

@@ -64,7 +64,7 @@ extern const cli_command cli_train, cli_evaluate, cli_predict, cli_summary, cli_
     cli_bench, cli_augment, cli_run, cli_convert, cli_check, cli_explain, cli_report;
 
 /* --loss: the words in the order of cn_loss_kind. */
-#define CLI_LOSSES "auto|cross-entropy|binary-cross-entropy|mean-squared-error"
+#define CLI_LOSSES "auto|cross-entropy|binary-cross-entropy|mean-squared-error|dice|focal"
 
 /* --skip-damaged, of whatever reads image files. */
 #define CLI_SKIP_HELP \
@@ -134,6 +134,12 @@ void cli_put_whole(json_t *object, const char *key, size_t value);
 /* Prints the object on a line, at once, and gives it back. */
 void cli_print_json(json_t *object);
 
+/* ---- data (data_line.c) */
+
+/* The line that tells what was understood, and with --json the event "data". `valid` may be NULL. */
+void cli_announce_data(const cli_common *common, const char *spec, const cn_dataset *train,
+                       const cn_dataset *valid, const cn_dataset *test);
+
 /* ---- terminal (terminal.c) */
 
 /* A terminal that understands colours and is wanted to show them. */
@@ -146,8 +152,8 @@ double cli_seconds(void);
 
 /* The data's shape and classes for a zoo name, and what any other text gets: 28 x 28 x 1, 10. */
 void cli_natural_shape(const char *model, int shape[3], int *classes);
-/* A zoo network for images of this shape, or layers that suit any. */
-const char *cli_default_model(const int shape[3]);
+/* A zoo network for such data, or layers that suit any images. */
+const char *cli_default_model(const cn_dataset *data);
 /* True for a zoo name. */
 bool cli_is_zoo(const char *text);
 /* True for text that means a file: it ends in .safetensors, or there is such a file. */

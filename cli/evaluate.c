@@ -35,18 +35,18 @@ static const cli_option evaluate_options[] = {
 /* A model's confusions: [label][prediction], with the names of both. */
 typedef struct confusion {
     const cn_dataset *data;
-    const int *counts;
+    const int64_t *counts;
     int classes;
 } confusion;
 
-static int at(const confusion *c, int label, int named)
+static int64_t at(const confusion *c, int label, int named)
 {
     return c->counts[(size_t)label * (size_t)c->classes + (size_t)named];
 }
 
-static int row_sum(const confusion *c, int label)
+static int64_t row_sum(const confusion *c, int label)
 {
-    int sum = 0;
+    int64_t sum = 0;
     for (int k = 0; k < c->classes; k++) sum += at(c, label, k);
     return sum;
 }
@@ -54,14 +54,28 @@ static int row_sum(const confusion *c, int label)
 /* Of the images of a class, the part that is recognised; NAN where there are none. */
 static double recall(const confusion *c, int label)
 {
-    int sum = row_sum(c, label);
-    return sum ? (double)at(c, label, label) / sum : NAN;
+    int64_t sum = row_sum(c, label);
+    return sum ? (double)at(c, label, label) / (double)sum : NAN;
+}
+
+/* Of the pixels that are of a class or taken for it, those that are both; NAN where there are none.
+ */
+static double iou(const confusion *c, int label)
+{
+    int64_t both = at(c, label, label), any = row_sum(c, label) - both;
+    for (int k = 0; k < c->classes; k++) any += at(c, k, label);
+    return any ? (double)both / (double)any : NAN;
+}
+
+static double dice(double overlap)
+{
+    return 2 * overlap / (1 + overlap);
 }
 
 /* Names that a table has no room for are cut. */
 enum { NAME_WIDTH = 14, TABLE_CLASSES = 40 };
 
-static int digits_of(int n)
+static int digits_of(int64_t n)
 {
     int digits = 1;
     while (n >= 10) {
@@ -90,19 +104,43 @@ static void print_confusions(const confusion *c)
         putchar('\n');
     }
     for (int i = 0; i < c->classes; i++) {
-        printf("%s  %8d  ", cli_cell(cn_dataset_class_name(c->data, i), names, false, cell),
-               row_sum(c, i));
+        printf("%s  %8lld  ", cli_cell(cn_dataset_class_name(c->data, i), names, false, cell),
+               (long long)row_sum(c, i));
         if (row_sum(c, i))
             printf("%5.1f %% ", 100 * recall(c, i));
         else
             printf("%7s ", "-");
         for (int k = 0; matrix && k < c->classes; k++) {
             if (at(c, i, k))
-                printf(" %*d", cells, at(c, i, k));
+                printf(" %*lld", cells, (long long)at(c, i, k));
             else
                 printf(" %*s", cells, ".");
         }
         putchar('\n');
+    }
+}
+
+/* A row for each class of pixels. */
+static void print_overlaps(const confusion *c)
+{
+    char cell[CLI_CELL], pixels[CLI_COUNT_TEXT];
+    int names = 5;
+    for (int i = 0; i < c->classes; i++) {
+        int length = cli_name_width(cn_dataset_class_name(c->data, i));
+        if (length > names) names = length < NAME_WIDTH ? length : NAME_WIDTH;
+    }
+    printf("\n%-*s  %13s  %7s  %6s  %6s\n", names, "class", "pixels", "recall", "IoU", "Dice");
+    for (int i = 0; i < c->classes; i++) {
+        printf("%s  %13s  ", cli_cell(cn_dataset_class_name(c->data, i), names, false, cell),
+               cli_count_text((size_t)row_sum(c, i), pixels));
+        if (row_sum(c, i))
+            printf("%5.1f %%  ", 100 * recall(c, i));
+        else
+            printf("%7s  ", "-");
+        if (isnan(iou(c, i)))
+            printf("%6s  %6s\n", "-", "-");
+        else
+            printf("%6.4f  %6.4f\n", iou(c, i), dice(iou(c, i)));
     }
 }
 
@@ -119,18 +157,34 @@ static void print_as_json(const options *o, const char *file, const cn_metrics *
                           const confusion *c)
 {
     json_t *object = json_object(), *rows = json_array(), *recalls = json_object();
+    json_t *ious = json_object(), *dices = json_object();
+    bool masks = cn_dataset_task(c->data) == CN_TASK_SEGMENTATION;
     cli_put_text(object, "model", file);
     cli_put_number(object, parts[o->split].accuracy, m->accuracy);
     cli_put_number(object, parts[o->split].loss, m->loss);
     cli_put_whole(object, "count", (size_t)m->count);
+    if (masks) {
+        cli_put_whole(object, "pixels", (size_t)m->judged);
+        cli_put_number(object, "mean_iou", m->mean_iou);
+        cli_put_number(object, "mean_dice", m->mean_dice);
+    }
     cli_put_whole(object, "correct", (size_t)m->correct);
     for (int i = 0; i < c->classes; i++) {
         json_t *row = json_array();
         for (int k = 0; k < c->classes; k++) json_array_append_new(row, json_integer(at(c, i, k)));
         json_array_append_new(rows, row);
-        cli_put_number(recalls, cn_dataset_class_name(c->data, i), recall(c, i));
+        const char *name = cn_dataset_class_name(c->data, i);
+        cli_put_number(recalls, name, recall(c, i));
+        cli_put_number(ious, name, iou(c, i));
+        cli_put_number(dices, name, dice(iou(c, i)));
     }
     json_object_set_new(object, "recall", recalls);
+    if (masks) {
+        json_object_set(object, "iou", ious);
+        json_object_set(object, "dice", dices);
+    }
+    json_decref(ious);
+    json_decref(dices);
     json_object_set_new(object, "confusion", rows);
     cli_put_number(object, "seconds", m->seconds);
     cli_print_json(object);
@@ -141,6 +195,14 @@ static int report(const options *o, const char *file, const cn_metrics *m, const
     char correct[CLI_COUNT_TEXT], count[CLI_COUNT_TEXT];
     if (o->common.json) {
         print_as_json(o, file, m, c);
+        return CLI_DONE;
+    }
+    if (cn_dataset_task(c->data) == CN_TASK_SEGMENTATION) {
+        printf("%s mean IoU %.4f, mean Dice %.4f, pixel accuracy %.2f %% (%s of %s), loss %.4f\n",
+               parts[o->split].title, m->mean_iou, m->mean_dice, 100 * m->accuracy,
+               cli_count_text((size_t)m->correct, correct),
+               cli_count_text((size_t)m->judged, count), m->loss);
+        print_overlaps(c);
         return CLI_DONE;
     }
     printf("%s accuracy %.2f %% (%s of %s), loss %.4f\n", parts[o->split].title, 100 * m->accuracy,
@@ -154,7 +216,8 @@ static int report(const options *o, const char *file, const cn_metrics *m, const
 typedef struct job {
     cn_model *model;
     cn_dataset *data;
-    int *counts, classes;
+    int64_t *counts;
+    int classes;
 } job;
 
 static int get_ready(const options *o, const char *file, job *j)

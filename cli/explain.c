@@ -117,13 +117,12 @@ static cn_status prepare(job *j, const cn_dataset *data, cn_error *err)
     if (memcmp(from, to, 3 * sizeof *from) != 0) return fit_image(j, data, err);
     const int shape[4] = {1, to[0], to[1], to[2]};
     const cn_image_opts range = cn_dataset_image_opts(data);
-    int32_t label;
     float *mean = malloc(2 * (size_t)to[2] * sizeof *mean);
     if (!mean) return cn_fail(err, CN_ERR_MEMORY, "explain: out of memory");
     cn_status status = cn_tensor_create(&j->X, CN_DTYPE_F32, 4, shape, err);
     if (status == CN_OK) {
         cn_model_normalization(j->model, range.low, range.high, mean, mean + to[2]);
-        cn_dataset_batch(data, &j->o->index, 1, mean, mean + to[2], j->X.data, &label);
+        cn_dataset_batch(data, &j->o->index, 1, mean, mean + to[2], j->X.data, NULL);
     }
     free(mean);
     return status;

@@ -17,10 +17,12 @@ void cli_natural_shape(const char *model, int shape[3], int *classes)
     }
 }
 
-/* The network that a newcomer is given for images of this shape. */
-const char *cli_default_model(const int shape[3])
+/* The network that a newcomer is given for such images. */
+const char *cli_default_model(const cn_dataset *data)
 {
+    const int *shape = cn_dataset_shape(data);
     static const char *const small[] = {"digits", "lenet5", "signs"};
+    if (cn_dataset_task(data) == CN_TASK_SEGMENTATION) return "unet-small";
     for (size_t k = 0; k < sizeof small / sizeof *small; k++) {
         int natural[3], classes;
         cli_natural_shape(small[k], natural, &classes);

@@ -10,12 +10,15 @@
 
 int cli_error(const char *command, const char *format, ...)
 {
+    char text[8192];
+    size_t length = strlen(command);
     va_list args;
     va_start(args, format);
-    fprintf(stderr, "convnet %s: ", command);
-    vfprintf(stderr, format, args);
-    fputc('\n', stderr);
+    vsnprintf(text, sizeof text, format, args);
     va_end(args);
+    /* The library may begin with the same word. */
+    bool said = strncmp(text, command, length) == 0 && strncmp(text + length, ": ", 2) == 0;
+    fprintf(stderr, "convnet %s: %s\n", command, said ? text + length + 2 : text);
     return CLI_FAILED;
 }
 

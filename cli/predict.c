@@ -1,9 +1,10 @@
 /* predict.c - `convnet predict`: what a model sees in images. */
 #include "cli.h"
+#include "masks_out.h"
 
 #include "base/base.h"
-
 #include "base/signature.h"
+#include "base/sink.h"
 #include "model/model.h"
 
 #include <stdlib.h>
@@ -13,12 +14,15 @@ typedef struct options {
     cli_common common;
     int top, precision;
     bool skip_damaged;
-    const char *backend;
+    const char *backend, *out;
 } options;
 
 static const cli_option predict_options[] = {
     {"top", CLI_WHOLE, offsetof(options, top), "N", "3", 1, 1000000,
      "how many classes to show for each image, the most probable first"},
+    {"out", CLI_TEXT, offsetof(options, out), "PATH", NULL, 0, 0,
+     "also write a table of path, class and probability to this file; or, of a model for "
+     "segmentation, the masks and overlays to this folder"},
     {"precision", CLI_CHOICE, offsetof(options, precision), CLI_PRECISIONS, "f32", 0, 0,
      CLI_PRECISION_HELP},
     {"skip-damaged", CLI_FLAG, offsetof(options, skip_damaged), NULL, NULL, 0, 0,
@@ -48,6 +52,8 @@ typedef struct predictor {
     cn_session *session;
     guess *guesses;
     int classes, skipped;
+    bool pixels; /* a class for each pixel */
+    cn_sink *table;
 } predictor;
 
 static const char *class_name(const predictor *p, int i, char number[CLI_COUNT_TEXT])
@@ -104,27 +110,94 @@ static void rank(predictor *p, const cn_tensor *Y)
     qsort(p->guesses, (size_t)p->classes, sizeof *p->guesses, compare);
 }
 
-static int predict_file(predictor *p, const char *file)
+/* How many of the pixels are of each class, as guesses. */
+static void rank_pixels(predictor *p, const cn_tensor *mask)
+{
+    const uint8_t *value = mask->data;
+    size_t n = cn_tensor_count(mask), counts[256] = {0}, seen = 0;
+    for (size_t i = 0; i < n; i++) counts[value[i]]++;
+    for (int i = 0; i < p->classes; i++) seen += counts[i];
+    for (int i = 0; i < p->classes; i++)
+        p->guesses[i] = (guess){i, seen ? (float)counts[i] / (float)seen : 0};
+    qsort(p->guesses, (size_t)p->classes, sizeof *p->guesses, compare);
+}
+
+/* ---- the table */
+
+/* A field in quotes, where it needs them (RFC 4180). */
+static cn_status write_field(cn_sink *sink, const char *text, const char *end, cn_error *err)
+{
+    bool plain = !strpbrk(text, ",\"\r\n");
+    cn_status status = plain ? CN_OK : cn_sink_write(sink, "\"", 1, err);
+    for (; status == CN_OK && *text; text++) {
+        if (*text == '"') status = cn_sink_write(sink, "\"", 1, err);
+        if (status == CN_OK) status = cn_sink_write(sink, text, 1, err);
+    }
+    if (status == CN_OK && !plain) status = cn_sink_write(sink, "\"", 1, err);
+    return status == CN_OK ? cn_sink_write(sink, end, strlen(end), err) : status;
+}
+
+static cn_status write_row(const predictor *p, const char *file, cn_error *err)
+{
+    char number[CLI_COUNT_TEXT], probability[CLI_COUNT_TEXT];
+    snprintf(probability, sizeof probability, "%.6f", (double)p->guesses[0].probability);
+    cn_status status = write_field(p->table, file, ",", err);
+    if (status == CN_OK)
+        status = write_field(p->table, class_name(p, p->guesses[0].class_index, number), ",", err);
+    return status == CN_OK ? write_field(p->table, probability, "\n", err) : status;
+}
+
+static cn_status open_table(predictor *p, cn_error *err)
+{
+    static const char head[] = "path,class,probability\n";
+    if (!p->o->out || p->pixels) return CN_OK;
+    cn_status status = cn_sink_open(&p->table, p->o->out, err);
+    return status == CN_OK ? cn_sink_write(p->table, head, sizeof head - 1, err) : status;
+}
+
+/* ---- an image */
+
+static cn_status predict_classes(predictor *p, const cli_input *input, cn_error *err)
 {
     cn_tensor X = {0}, Y = {0};
+    cn_status status = cn_image_load_for(p->model, input->path, &X, err);
+    if (status == CN_OK) status = cn_session_predict(p->session, &X, &Y, err);
+    if (status == CN_OK) rank(p, &Y);
+    if (status == CN_OK && p->table) status = write_row(p, input->path, err);
+    cn_tensor_free(&X);
+    cn_tensor_free(&Y);
+    return status;
+}
+
+static cn_status predict_pixels(predictor *p, const cli_input *input, cn_error *err)
+{
+    cn_tensor image = {0}, mask = {0};
+    cn_status status = cn_image_load(&image, input->path, err);
+    if (status == CN_OK) status = cn_session_segment(p->session, &image, &mask, err);
+    if (status == CN_OK) rank_pixels(p, &mask);
+    if (status == CN_OK && p->o->out)
+        status = cli_write_masks(p->o->out, input, &image, &mask, err);
+    cn_tensor_free(&image);
+    cn_tensor_free(&mask);
+    return status;
+}
+
+static int predict_file(predictor *p, const cli_input *input)
+{
     cn_error err;
-    cn_status status = cn_image_load_for(p->model, file, &X, &err);
-    if (status != CN_OK && status != CN_ERR_MEMORY && p->o->skip_damaged) {
+    cn_status status = p->pixels ? predict_pixels(p, input, &err) : predict_classes(p, input, &err);
+    bool damaged = status == CN_ERR_FORMAT || status == CN_ERR_IO || status == CN_ERR_UNSUPPORTED;
+    if (damaged && p->o->skip_damaged) {
         p->skipped++;
         cli_say(&p->o->common, "convnet predict: skipped %s", err.text);
         return CLI_DONE;
     }
-    if (status == CN_OK) status = cn_session_predict(p->session, &X, &Y, &err);
-    if (status == CN_OK) {
-        rank(p, &Y);
-        if (p->o->common.json)
-            print_as_json(p, file);
-        else
-            print_text(p, file);
-    }
-    cn_tensor_free(&X);
-    cn_tensor_free(&Y);
-    return status == CN_OK ? CLI_DONE : cli_error("predict", "%s", err.text);
+    if (status != CN_OK) return cli_error("predict", "%s", err.text);
+    if (p->o->common.json)
+        print_as_json(p, input->path);
+    else
+        print_text(p, input->path);
+    return CLI_DONE;
 }
 
 /* Says that the arguments are in the wrong order, where they are. */
@@ -140,37 +213,52 @@ static bool are_swapped(const char *model, const char *image)
     return true;
 }
 
+/* The model, a session, and what the images are listed in. */
+static cn_status prepare(predictor *p, cli_inputs *inputs, int count, char *const *operands,
+                         cn_error *err)
+{
+    cn_session_opts opts = {.batch = 1,
+                            .threads = p->o->common.threads,
+                            .precision = (cn_precision)p->o->precision,
+                            .backend = p->o->backend};
+    int rank;
+    cn_status status = cn_model_load(&p->model, operands[0], err);
+    if (status == CN_OK) status = cn_model_end_in_softmax(&p->model, err);
+    if (status == CN_OK) status = cn_session_create(&p->session, p->model, &opts, err);
+    if (status != CN_OK) return status;
+    const int *shape = cn_model_output_shape(p->model, &rank);
+    p->pixels = rank == 3;
+    p->classes = p->pixels ? shape[2] : cn_model_output_size(p->model);
+    if (p->classes == 1) p->classes = 2;
+    p->guesses = malloc((size_t)p->classes * sizeof *p->guesses);
+    if (!p->guesses) return cn_fail(err, CN_ERR_MEMORY, "out of memory");
+    status = cli_inputs_find(inputs, count - 1, operands + 1, err);
+    if (status == CN_OK && p->pixels && p->o->out) status = cli_check_masks_out(inputs, err);
+    return status == CN_OK ? open_table(p, err) : status;
+}
+
 static int run(const void *given, int count, char *const *operands)
 {
     predictor p = {.o = given};
+    cli_inputs inputs = {.items = NULL};
     cn_error err;
-    int code = CLI_FAILED;
+    int code = CLI_DONE;
 
-    cn_session_opts opts = {.batch = 1,
-                            .threads = p.o->common.threads,
-                            .precision = (cn_precision)p.o->precision,
-                            .backend = p.o->backend};
     if (are_swapped(operands[0], operands[1])) return CLI_USAGE;
-    if (cn_model_load(&p.model, operands[0], &err) != CN_OK ||
-        cn_model_end_in_softmax(&p.model, &err) != CN_OK ||
-        cn_session_create(&p.session, p.model, &opts, &err) != CN_OK) {
-        cli_error("predict", "%s", err.text);
+    if (prepare(&p, &inputs, count, operands, &err) != CN_OK) {
+        code = cli_error("predict", "%s", err.text);
         goto done;
     }
-    p.classes = cn_model_output_size(p.model);
-    if (p.classes == 1) p.classes = 2;
-    p.guesses = malloc((size_t)p.classes * sizeof *p.guesses);
-    if (!p.guesses) {
-        cli_error("predict", "out of memory");
-        goto done;
-    }
-    code = CLI_DONE;
-    for (int i = 1; i < count; i++)
-        if (predict_file(&p, operands[i]) != CLI_DONE) code = CLI_FAILED;
+    for (int i = 0; i < inputs.count; i++)
+        if (predict_file(&p, &inputs.items[i]) != CLI_DONE) code = CLI_FAILED;
+    if (p.table && cn_sink_commit(p.table, &err) != CN_OK)
+        code = cli_error("predict", "%s", err.text);
     if (p.skipped)
         cli_say(&p.o->common, "convnet predict: skipped %d damaged image%s of %d", p.skipped,
-                cn_plural(p.skipped), count - 1);
+                cn_plural(p.skipped), inputs.count);
 done:
+    cn_sink_close(p.table);
+    cli_inputs_free(&inputs);
     free(p.guesses);
     cn_session_free(p.session);
     cn_model_free(p.model);
@@ -180,21 +268,29 @@ done:
 const cli_command cli_predict = {
     .name = "predict",
     .summary = "says what a model sees in images",
-    .operands = "FILE IMAGE...",
+    .operands = "FILE IMAGE|FOLDER...",
     .min_operands = 2,
     .max_operands = 1 << 30,
     .help = "FILE is what convnet train wrote; each IMAGE is a PNG, JPEG or PNM file, which"
             " is made what the model takes as its training images were: turned as Exif says, "
             "cropped around its center, resized, in colour or grey. Prints the "
             "most probable classes of each. An image that cannot be read is named, the "
-            "others are still looked at, and the exit status is 1, or 0 with --skip-damaged.\n"
+            "others are still looked at, and the exit status is 1, or 0 with --skip-damaged. Of a "
+            "FOLDER, all images at every depth are looked at.\n"
+            "\n"
+            "A model for segmentation has a class for each pixel: the parts of the image that the "
+            "classes take are printed, and with --out DIR its mask is written to DIR/masks, as a "
+            "PNG image with a palette, and the image with the mask's colors over it to "
+            "DIR/overlays, both of the image's own size.\n"
             "\n"
             "A model knows images like those it has learnt from: MNIST's digits are white "
             "on black, so a black digit on white paper has to be inverted before.\n"
             "\n"
             "Examples\n"
             "  convnet predict lenet5.safetensors digit.png\n"
-            "  convnet predict lenet5.safetensors --top 1 --json *.png\n",
+            "  convnet predict lenet5.safetensors --top 1 --json *.png\n"
+            "  convnet predict lenet5.safetensors digits/ --out predictions.csv\n"
+            "  convnet predict unet-small.safetensors photos/ --out found\n",
     .options = predict_options,
     .size = sizeof(options),
     .run = run,

@@ -86,5 +86,6 @@ void cli_progress_epoch(cli_progress *shown, const cn_progress *p)
     if (!isnan(p->valid_accuracy))
         fprintf(stderr, "  valid loss %.4f  valid accuracy %6.2f %%", p->valid_loss,
                 100 * p->valid_accuracy);
+    if (!isnan(p->valid_mean_iou)) fprintf(stderr, "  mean IoU %.4f", p->valid_mean_iou);
     fprintf(stderr, "  %s images/s\n", cli_count_text((size_t)p->images_per_second, rate));
 }

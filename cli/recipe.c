@@ -168,7 +168,7 @@ static cn_best best_of(const cli_recipe *r)
     return (cn_best){.keep = r->keep > 0,
                      .patience = r->patience,
                      .min_delta = compares ? r->min_delta : 0,
-                     .monitor = r->keep == 2 ? CN_MONITOR_ACCURACY : CN_MONITOR_LOSS};
+                     .monitor = r->keep > 0 ? (cn_monitor)(r->keep - 1) : CN_MONITOR_LOSS};
 }
 
 cn_status cli_recipe_apply(const cli_recipe *r, const cn_dataset *data, cn_model *model,

@@ -38,9 +38,8 @@ static cn_status ask(const cli_answers *a, const cn_model *model, cn_session *se
     cn_model_normalization(model, range.low, range.high, mean, mean + n[2]);
     for (int i = 0; i < a->n && status == CN_OK; i += BATCH) {
         int m = a->n - i < BATCH ? a->n - i : BATCH, index[BATCH];
-        int32_t labels[BATCH];
         for (int k = 0; k < m; k++) index[k] = i + k;
-        cn_dataset_batch(a->data, index, m, mean, mean + n[2], x, labels);
+        cn_dataset_batch(a->data, index, m, mean, mean + n[2], x, NULL);
         cn_tensor X = cn_tensor_view(CN_DTYPE_F32, 4, (int[]){m, n[0], n[1], n[2]}, x), Y = {0};
         status = cn_session_predict(session, &X, &Y, err);
         if (status == CN_OK) take_rows(a, i, m, Y.data, cn_model_output_size(model) == 1);

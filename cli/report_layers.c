@@ -68,13 +68,12 @@ static cn_status run(visits *v, const cn_dataset *data, int m, int threads, cn_e
     cn_session *session = NULL;
     cn_session_opts opts = {.batch = m, .threads = threads};
     int index[SAMPLE];
-    int32_t labels[SAMPLE];
     size_t size = (size_t)m * (size_t)n[0] * (size_t)n[1] * (size_t)n[2];
     float *x = malloc((size + 2 * (size_t)n[2]) * sizeof *x);
     if (!x) return cn_fail(err, CN_ERR_MEMORY, "report: out of memory");
     cn_model_normalization(v->model, range.low, range.high, x + size, x + size + n[2]);
     for (int i = 0; i < m; i++) index[i] = (int)((int64_t)i * cn_dataset_size(data) / m);
-    cn_dataset_batch(data, index, m, x + size, x + size + n[2], x, labels);
+    cn_dataset_batch(data, index, m, x + size, x + size + n[2], x, NULL);
     cn_tensor X = cn_tensor_view(CN_DTYPE_F32, 4, (int[]){m, n[0], n[1], n[2]}, x);
     cn_status status = cn_session_create_inference(&session, v->model, &opts, err);
     for (int i = 0; i < REPEATS && status == CN_OK; i++) {

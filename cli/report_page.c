@@ -1,6 +1,8 @@
 /* report_page.c - the page of a report, from what is measured and what a training told. */
 #include "report.h"
 
+#include <math.h>
+
 #include "page.h"
 #include "resume.h"
 
@@ -80,6 +82,7 @@ json_t *cli_report_epoch(json_t *page, const cn_progress *p)
     cli_put_number(event, "train_accuracy", p->train_accuracy);
     cli_put_number(event, "valid_loss", p->valid_loss);
     cli_put_number(event, "valid_accuracy", p->valid_accuracy);
+    if (!isnan(p->valid_mean_iou)) cli_put_number(event, "valid_mean_iou", p->valid_mean_iou);
     cli_put_number(event, "learning_rate", p->learning_rate);
     cli_put_number(event, "images_per_second", p->images_per_second);
     cli_put_number(event, "seconds", p->seconds);

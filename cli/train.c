@@ -50,6 +50,12 @@ typedef struct job {
 static cn_status load_data(job *j, cn_error *err)
 {
     cn_dataset_opts reading = {.skip_damaged = j->o->skip_damaged};
+    int shape[3], classes;
+    if (j->o->model && cli_is_zoo(j->o->model)) { /* it brings its own size */
+        cli_natural_shape(j->o->model, shape, &classes);
+        reading.height = shape[0];
+        reading.width = shape[1];
+    }
     cn_status status = cn_dataset_load(&j->train, j->o->data, CN_SUBSET_TRAIN, &reading, err);
     if (status == CN_OK)
         status = cn_dataset_load(&j->test, j->o->data, CN_SUBSET_TEST, &reading, err);
@@ -97,6 +103,14 @@ static cn_status name_classes(cn_model *model, const cn_dataset *data, cn_error 
     return status;
 }
 
+/* Of an image or of a pixel. */
+static int model_classes(const cn_model *model)
+{
+    int rank;
+    const int *shape = cn_model_output_shape(model, &rank);
+    return shape[rank - 1] == 1 ? 2 : shape[rank - 1];
+}
+
 /* The sets speak of the classes that the model has already learnt, in its order. */
 static cn_status match_classes(job *j, cn_error *err)
 {
@@ -104,8 +118,7 @@ static cn_status match_classes(job *j, cn_error *err)
     for (size_t i = 0; i < sizeof sets / sizeof *sets; i++) {
         cn_status status = sets[i] ? cn_dataset_match_classes(sets[i], j->model, err) : CN_OK;
         if (status != CN_OK) return status;
-        int known = cn_model_output_size(j->model);
-        if (known == 1) known = 2;
+        int known = model_classes(j->model);
         if (sets[i] && cn_dataset_classes(sets[i]) > known) {
             snprintf(err->text, sizeof err->text,
                      "%.80s does not have the class %.60s; --from FILE begins with its weights and "
@@ -121,7 +134,7 @@ static cn_status match_classes(job *j, cn_error *err)
 static cn_status make_model(job *j, cn_error *err)
 {
     const int *shape = cn_dataset_shape(j->train);
-    j->model_text = j->o->model ? j->o->model : cli_default_model(shape);
+    j->model_text = j->o->model ? j->o->model : cli_default_model(j->train);
     if (j->o->resume) {
         cn_status loaded = cn_model_load(&j->model, j->o->resume, err);
         return loaded == CN_OK ? match_classes(j, err) : loaded;
@@ -164,16 +177,9 @@ static void announce(const job *j, const cn_fit_opts *opts, int threads)
 {
     char recipe[CLI_RECIPE_TEXT];
     const options *o = j->o;
-    char n[CLI_COUNT_TEXT], test[CLI_COUNT_TEXT], valid[CLI_COUNT_TEXT], parameters[CLI_COUNT_TEXT];
-    char shape[CLI_COUNT_TEXT * 2], ranks[CLI_COUNT_TEXT * 2], shards[CLI_COUNT_TEXT * 2] = "";
-    size_t held = j->valid ? (size_t)cn_dataset_size(j->valid) : 0;
-    size_t size = (size_t)cn_dataset_size(j->train);
-    int classes = cn_dataset_classes(j->train);
-    cli_say(
-        &o->common, "Data   %s: %s image%s to train on, %s to validate, %s to test; %s, %d class%s",
-        o->data, cli_count_text(size, n), size == 1 ? "" : "s", cli_count_text(held, valid),
-        cli_count_text((size_t)cn_dataset_size(j->test), test),
-        cli_shape_text(3, cn_dataset_shape(j->train), shape), classes, classes == 1 ? "" : "es");
+    char ranks[CLI_COUNT_TEXT * 2], shards[CLI_COUNT_TEXT * 2] = "";
+    char parameters[CLI_COUNT_TEXT];
+    cli_announce_data(&o->common, o->data, j->train, j->valid, j->test);
     cli_say(&o->common, "Model  %s: %s parameters", j->model_text,
             cli_count_text(cn_model_parameter_elements(j->model), parameters));
     cli_ranks_text(&j->ranks, ranks);
@@ -252,6 +258,7 @@ static int report_end(const job *j, const cn_progress *last)
     const options *o = j->o;
     cn_metrics test, valid;
     cn_error err;
+    bool masks = cn_dataset_task(j->train) == CN_TASK_SEGMENTATION;
     bool views = o->tta && j->valid; /* validation was measured without them */
     char correct[CLI_COUNT_TEXT], count[CLI_COUNT_TEXT], rate[CLI_COUNT_TEXT];
     cn_evaluate_opts opts = {.threads = o->common.threads,
@@ -270,6 +277,8 @@ static int report_end(const job *j, const cn_progress *last)
         cli_put_text(event, "event", "done");
         cli_put_number(event, "test_accuracy", test.accuracy);
         cli_put_number(event, "test_loss", test.loss);
+        if (masks) cli_put_number(event, "mean_iou", test.mean_iou);
+        if (masks) cli_put_number(event, "mean_dice", test.mean_dice);
         if (views) cli_put_number(event, "valid_accuracy", valid.accuracy);
         cli_put_number(event, "seconds", last->seconds);
         cli_put_number(event, "images_per_second", images_per_second);
@@ -284,9 +293,15 @@ static int report_end(const job *j, const cn_progress *last)
                last->epochs, o->recipe.patience, cn_plural(o->recipe.patience));
     if (o->recipe.keep > 0 || o->recipe.patience > 0)
         printf("Kept the weights of epoch %d\n", last->best_epoch);
-    printf("Test accuracy %.2f %% (%s of %s), loss %.4f\n", 100 * test.accuracy,
-           cli_count_text((size_t)test.correct, correct), cli_count_text((size_t)test.count, count),
-           test.loss);
+    if (masks)
+        printf("Test mean IoU %.4f, mean Dice %.4f, pixel accuracy %.2f %% (%s of %s), loss %.4f\n",
+               test.mean_iou, test.mean_dice, 100 * test.accuracy,
+               cli_count_text((size_t)test.correct, correct),
+               cli_count_text((size_t)test.judged, count), test.loss);
+    else
+        printf("Test accuracy %.2f %% (%s of %s), loss %.4f\n", 100 * test.accuracy,
+               cli_count_text((size_t)test.correct, correct),
+               cli_count_text((size_t)test.count, count), test.loss);
     if (views)
         printf("Validation accuracy with the same views %.2f %% (%s of %s)\n", 100 * valid.accuracy,
                cli_count_text((size_t)valid.correct, correct),

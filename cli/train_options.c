@@ -111,8 +111,8 @@ const cli_option cli_train_table[] = {
      "how much an image of each class counts: balanced, or numbers between commas (default: all "
      "alike)"},
     {.name = "Which weights the model ends with", .kind = CLI_HEADING},
-    {"keep", CLI_CHOICE, RECIPE(keep), "last|best|best-accuracy", "last", 0, 0,
-     "those of the last epoch, or of the one with the best validation loss or accuracy"},
+    {"keep", CLI_CHOICE, RECIPE(keep), "last|best|best-accuracy|best-iou", "last", 0, 0,
+     "those of the last epoch, or of the one with the best validation loss, accuracy or mean IoU"},
     {"patience", CLI_WHOLE, RECIPE(patience), "N", NULL, 1, 1000000,
      "end after so many epochs without a better validation, and keep the best (default: train to "
      "the end)"},

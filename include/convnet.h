@@ -721,7 +721,13 @@ typedef enum cn_loss_kind {
     CN_LOSS_CROSS_ENTROPY = 1,        /* the mean of -log y_hat[label] over examples and pixels */
     CN_LOSS_BINARY_CROSS_ENTROPY = 2, /* mean over examples and outputs */
     CN_LOSS_MEAN_SQUARED_ERROR = 3,   /* mean over examples and outputs of (y_hat - y)^2 */
+    CN_LOSS_DICE = 4,  /* 1 minus the mean Dice coefficient of an image's classes; Milletari 2016 */
+    CN_LOSS_FOCAL = 5, /* the cross-entropy of the last layer, softmax or sigmoid, times
+                          (1 - y_hat[label])^2: easy pixels count less; Lin 2017 */
 } cn_loss_kind;
+
+/* The label of a pixel that has no part in a loss or a metric; for outputs (n_H, n_W, n_C). */
+enum { CN_LABEL_IGNORED = -1 };
 
 /* What training minimizes; src/layers/loss.c has the formulas. */
 typedef struct cn_loss_opts {
@@ -729,8 +735,8 @@ typedef struct cn_loss_opts {
     /* Cross-entropies: the targets become (1 - s) y + s / classes (Szegedy 2016); two classes where
      * the loss is binary. Default 0, less than 1. */
     double label_smoothing;
-    /* Cross-entropy, and binary cross-entropy of one output, of labels: one weight per class, none
-     * negative. An example has the weight of its label, and the loss is the weighted mean, as in
+    /* Cross-entropy, binary cross-entropy of one output, and focal loss, of labels: one weight per
+     * class, none negative. An example has the weight of its label, and the loss is the weighted mean, as in
      * PyTorch. Copied. NULL: all 1. cn_dataset_class_weights balances a set. */
     const float *class_weights;
 } cn_loss_opts;
@@ -823,7 +829,8 @@ CN_API cn_status cn_session_forward(cn_session *session, const cn_tensor *X, cn_
 /* The last forward's output, (m, ...) F32, a view that the next forward overwrites. */
 CN_API cn_tensor cn_session_output(const cn_session *session);
 /* The mean loss of the last forward; prepares cn_session_backward. Y is I32 labels, (m) or, for an
- * output (n_H, n_W, classes), (m, n_H, n_W), or F32 targets with the output's shape. */
+ * output (n_H, n_W, classes), (m, n_H, n_W), where CN_LABEL_IGNORED leaves a pixel out, or F32
+ * targets with the output's shape. */
 CN_API cn_status cn_session_loss(cn_session *session, const cn_tensor *Y, double *loss,
                                  cn_error *err);
 /* Gradients of every parameter, overwritten. */
@@ -876,8 +883,18 @@ CN_API cn_status cn_session_visit(cn_session *session, const cn_tensor *X,
 
 /* ---- 7. Data ---------------------------------------------------------------------------- */
 
-/* Images (n, n_H, n_W, n_C) with one label each, in memory. Immutable, so threads may share it. */
+/* Images (n, n_H, n_W, n_C) with one label or one mask each, in memory. Immutable, so threads may
+ * share it. */
 typedef struct cn_dataset cn_dataset;
+
+/* What is asked about an image. */
+typedef enum cn_task_kind {
+    CN_TASK_CLASSIFICATION = 0, /* one class */
+    CN_TASK_SEGMENTATION = 1,   /* a class for each pixel */
+} cn_task_kind;
+
+/* The value of a mask's pixel that has no class. */
+enum { CN_MASK_IGNORED = 255 };
 
 typedef enum cn_subset {
     CN_SUBSET_TRAIN = 0,
@@ -895,6 +912,9 @@ typedef struct cn_dataset_opts {
     /* Image files that cannot be read are skipped and named in the remarks; otherwise the first of
      * them is the error. */
     bool skip_damaged;
+    /* What image files become where neither the spec nor a model says it: rows and columns. 0: the
+     * median of the set's. */
+    int height, width;
 } cn_dataset_opts;
 
 /*
@@ -906,6 +926,7 @@ typedef struct cn_dataset_opts {
  *   "hdf5:PATH"                     the course's form, or any other (CONVNET_HDF5)
  *   "npz:PATH", "npy:PATH"          NumPy's arrays
  *   "folder:DIR"                    images, one sub-folder per class
+ *   "masks:DIR"                     images and masks: a class for each pixel
  *   "csv:PATH"                      a table of images and labels
  *
  * docs/data.md says what each of them expects. Where there is no test set, the validation set
@@ -918,6 +939,10 @@ CN_API cn_status cn_dataset_load(cn_dataset **data, const char *spec, cn_subset 
 /* Copies images (n, n_H, n_W, n_C), U8 pixels or F32, and labels (n) in 0..classes-1. */
 CN_API cn_status cn_dataset_create(cn_dataset **data, const cn_tensor *images,
                                    const int32_t *labels, int classes, cn_error *err);
+/* The same for segmentation: masks (n, n_H, n_W) U8 in 0..classes-1, or CN_MASK_IGNORED; at most 255
+ * classes. */
+CN_API cn_status cn_dataset_create_masks(cn_dataset **data, const cn_tensor *images,
+                                         const cn_tensor *masks, int classes, cn_error *err);
 /* Copies of images first..first+count-1: a part to hold out. */
 CN_API cn_status cn_dataset_slice(cn_dataset **part, const cn_dataset *data, int first, int count,
                                   cn_error *err);
@@ -954,12 +979,21 @@ CN_API int cn_dataset_classes(const cn_dataset *data);
 CN_API cn_image_opts cn_dataset_image_opts(const cn_dataset *data);
 /* "0", "1" and so on where the set names none. */
 CN_API const char *cn_dataset_class_name(const cn_dataset *data, int i);
+/* How the set was stored, as the kinds of cn_dataset_load are called ("folder", "npz"); "array" for
+ * one out of memory. */
+CN_API const char *cn_dataset_layout(const cn_dataset *data);
+/* How many damaged image files were left out, as cn_dataset_opts.skip_damaged asks for. */
+CN_API int cn_dataset_skipped(const cn_dataset *data);
 /* Remarks on how the set was read, one per line; "" where there are none. */
 CN_API const char *cn_dataset_remarks(const cn_dataset *data);
+CN_API cn_task_kind cn_dataset_task(const cn_dataset *data);
+/* Image i's class; 0 for segmentation. */
 CN_API int32_t cn_dataset_label(const cn_dataset *data, int i);
 /* All images, (n, n_H, n_W, n_C) U8 or F32, and the n labels. */
 CN_API const cn_tensor *cn_dataset_images(const cn_dataset *data);
 CN_API const int32_t *cn_dataset_labels(const cn_dataset *data);
+/* All masks, (n, n_H, n_W) U8; NULL for a set that is not for segmentation. */
+CN_API const cn_tensor *cn_dataset_masks(const cn_dataset *data);
 /* Mean and standard deviation of each channel over all pixels scaled to [0, 1]; 1 in place of the
  * deviation of a constant channel, so that dividing by it is safe. */
 CN_API void cn_dataset_statistics(const cn_dataset *data, float *mean, float *std);
@@ -967,7 +1001,8 @@ CN_API void cn_dataset_statistics(const cn_dataset *data, float *mean, float *st
  * class c, 0 for a class without images. */
 CN_API void cn_dataset_class_weights(const cn_dataset *data, float *weights);
 /* Images index[0..n-1] as floats, pixels scaled to [0, 1] and then normalized with mean and std
- * (both may be NULL): x (n, n_H, n_W, n_C), labels (n). Every index must be valid. */
+ * (both may be NULL): x (n, n_H, n_W, n_C), labels (n), or for segmentation (n, n_H, n_W) with
+ * CN_LABEL_IGNORED where a pixel has no class; NULL: not wanted. Every index must be valid. */
 CN_API void cn_dataset_batch(const cn_dataset *data, const int *index, int n, const float *mean,
                              const float *std, float *x, int32_t *labels);
 
@@ -1092,6 +1127,7 @@ typedef struct cn_average {
 typedef enum cn_monitor {
     CN_MONITOR_LOSS = 0,     /* the validation's loss falls */
     CN_MONITOR_ACCURACY = 1, /* its accuracy grows */
+    CN_MONITOR_MEAN_IOU = 2, /* its mean IoU grows; segmentation */
 } cn_monitor;
 
 /* An epoch is better where `monitor` beats the best so far by more than min_delta. */
@@ -1112,7 +1148,8 @@ typedef struct cn_progress {
     double train_loss;     /* mean over this epoch so far */
     double train_accuracy; /* on the images as they were trained on */
     double valid_loss, valid_accuracy;
-    int best_epoch; /* the best so far, as cn_best says; 0: none yet, or no validation set */
+    double valid_mean_iou; /* NaN unless the task is segmentation */
+    int best_epoch;        /* the best so far, as cn_best says; 0: none yet, or no validation set */
     double learning_rate;
     double seconds;           /* of training so far, validation not counted */
     double images_per_second; /* over this epoch so far */
@@ -1248,10 +1285,16 @@ CN_API cn_status cn_model_whiten(cn_model *model, const char *layer, const cn_da
 CN_API cn_status cn_checkpoint_note(const char *path, char *text, size_t size, cn_error *err);
 
 typedef struct cn_metrics {
-    int count;
-    int correct;     /* the largest output is the label's; one output: on the right side of 0.5 */
-    double accuracy; /* correct / count */
-    double loss;     /* the mean over the images whose class the model has */
+    int count;       /* images */
+    int64_t judged;  /* what has a label: the images, or for segmentation the pixels with a class */
+    int64_t correct; /* of these: the largest output is the label's (one output: on the right side
+                        of 0.5) */
+    double accuracy; /* correct / judged */
+    double loss;     /* the mean over images of classes that the model has */
+    /* Segmentation, else NaN. With t the pixels of a class that are found, p those that are taken
+     * for it and g those that are of it: means over the classes with p + g > 0 of the intersection
+     * over union t / (p + g - t), and of the Dice coefficient 2 t / (p + g). */
+    double mean_iou, mean_dice;
     double seconds;
 } cn_metrics;
 
@@ -1276,12 +1319,13 @@ typedef struct cn_evaluate_opts {
     const cn_communicator *communicator;
 } cn_evaluate_opts;
 
-/* `confusion` (classes x classes of the set, row = label, column = prediction) may be NULL. Class i
+/* `confusion` (classes x classes of the set, row = label, column = prediction) counts images or, for
+ * segmentation, pixels, and may be NULL. Class i
  * of the set is output i of the model: cn_dataset_match_classes goes by names. The loss is the one
  * that the model was trained with, without smoothing and class weights. Outputs that are NaN or
  * infinite are CN_ERR_DIVERGED, as with cn_session_predict. `opts` may be NULL. */
 CN_API cn_status cn_evaluate(const cn_model *model, const cn_dataset *data,
-                             const cn_evaluate_opts *opts, cn_metrics *metrics, int *confusion,
+                             const cn_evaluate_opts *opts, cn_metrics *metrics, int64_t *confusion,
                              cn_error *err);
 
 /* ---- 9. Files --------------------------------------------------------------------------- */
@@ -1413,6 +1457,23 @@ CN_API cn_status cn_image_prepare(const cn_model *model, const cn_tensor *image,
 /* cn_image_prepare for an image file, read with the bit depth that the model's options say. */
 CN_API cn_status cn_image_load_for(const cn_model *model, const char *path, cn_tensor *X,
                                    cn_error *err);
+
+/*
+ * The class of each pixel of an image of any size, as a model for segmentation sees it: a mask
+ * (n_H, n_W) U8 of the image's own size, for which the model's outputs are interpolated
+ * (bilinear). CN_MASK_IGNORED where the model's image options crop the image and leave a pixel out.
+ */
+CN_API cn_status cn_session_segment(cn_session *session, const cn_tensor *image, cn_tensor *mask,
+                                    cn_error *err);
+/* Reads a mask as U8 (n_H, n_W): the values as they are stored, or the indices of a palette. */
+CN_API cn_status cn_mask_load(cn_tensor *mask, const char *path, cn_error *err);
+/* Writes a mask as the name's ending says: .png with a palette, which has a color for each class as
+ * PASCAL VOC has them, or .pgm. */
+CN_API cn_status cn_mask_save(const cn_tensor *mask, const char *path, cn_error *err);
+/* The image (n_H, n_W, n_C) in color, each pixel mixed with the color of its class in the mask but
+ * for class 0 and ignored pixels: U8 (n_H, n_W, 3). */
+CN_API cn_status cn_mask_overlay(const cn_tensor *image, const cn_tensor *mask, cn_tensor *overlay,
+                                 cn_error *err);
 
 /* "avx512", "avx2" or "scalar": the instruction set in use, or the one that CONVNET_ISA asks for
  * and this processor has. */

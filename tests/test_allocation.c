@@ -278,7 +278,7 @@ static cn_status checkpoint(cn_error *err)
 
 static cn_status evaluate(cn_error *err)
 {
-    int confusion[100] = {77};
+    int64_t confusion[100] = {77};
     cn_metrics metrics = {.count = 77};
     cn_status status = cn_evaluate(given.model, given.few, &(cn_evaluate_opts){.threads = 2},
                                    &metrics, confusion, err);

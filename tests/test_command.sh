@@ -135,7 +135,7 @@ usage_errors() {
         train --json=1
     wrong_usage 'convnet train: what is "digits" for?; convnet train --help tells more' train digits
     wrong_usage 'convnet evaluate: FILE is missing; convnet evaluate --help tells more' evaluate
-    wrong_usage 'convnet predict: FILE IMAGE... is missing; convnet predict --help tells more' \
+    wrong_usage 'convnet predict: FILE IMAGE|FOLDER... is missing; convnet predict --help tells more' \
         predict model.safetensors
     wrong_usage 'convnet summary: --shape wants rows x columns x channels, as in 28x28x1, not "28"' \
         summary lenet5 --shape 28
@@ -239,10 +239,12 @@ training() {
     run train --seed 1 --out a.safetensors --json
     expect_status 0
     expect_err_has "Data   digits: 1,295 images to train on, 143 to validate, 359 to test"
-    [ "$(wc -l <out.txt)" = 21 ] || fail "$last: $(wc -l <out.txt) lines, expected 21"
-    expect_keys "$(head -1 out.txt)" event epoch train_loss train_accuracy valid_loss \
+    [ "$(wc -l <out.txt)" = 22 ] || fail "$last: $(wc -l <out.txt) lines, expected 22"
+    [[ $(head -1 out.txt) == '{"event":"data","task":"classification","layout":"digits","train":1295,'\
+'"valid":143,"test":359,"shape":[8,8,1],"classes":10,"skipped":0}' ]] || fail "$last: first line"
+    expect_keys "$(sed -n 2p out.txt)" event epoch train_loss train_accuracy valid_loss \
         valid_accuracy images_per_second seconds
-    [[ $(head -1 out.txt) == '{"event":"epoch","epoch":1,'* ]] || fail "$last: first line"
+    [[ $(sed -n 2p out.txt) == '{"event":"epoch","epoch":1,'* ]] || fail "$last: second line"
     done_line=$(tail -1 out.txt)
     expect_keys "$done_line" event test_accuracy seconds images_per_second model
     [[ $done_line == '{"event":"done",'*'"model":"a.safetensors"}' ]] || fail "$last: $done_line"
@@ -333,7 +335,7 @@ continuing() {
     run train --model c.safetensors --epochs 1 --learning-rate 0.00001 --json
     expect_status 0
     [[ $(tail -1 out.txt) == *'"model":"c.safetensors"}' ]] || fail "$last: $out"
-    awk "BEGIN { exit !($(json train_accuracy <<<"$(head -1 out.txt)") > 0.97) }" ||
+    awk "BEGIN { exit !($(json train_accuracy <<<"$(sed -n 2p out.txt)") > 0.97) }" ||
         fail "$last: begins anew: $out"
     run train --model "dense 10" --epochs 1 --quiet
     expect_status 0

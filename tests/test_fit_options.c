@@ -396,7 +396,7 @@ static void what_makes_no_sense_is_refused(void **state)
          "fit: the plateau schedule needs a validation set"},
         {{.best = {.patience = -1}}, false, "fit: a patience of -1 epochs, expected 1 or more"},
         {{.best = {.min_delta = NAN}}, false, "fit: min_delta nan, expected a number of 0 or more"},
-        {{.best = {.monitor = (cn_monitor)2}}, false, "fit: unknown monitor 2"},
+        {{.best = {.monitor = (cn_monitor)3}}, false, "fit: unknown monitor 3"},
         {{.average = {.kind = (cn_average_kind)3}}, false, "fit: unknown average 3"},
         {{.average = {.kind = CN_AVERAGE_EMA, .decay = 1}},
          false,

@@ -140,10 +140,10 @@ static void images_are_cropped_and_resized(void **state)
     }
     cn_dataset_free(data);
     data = expect_set("folder:", folder, "", CN_SUBSET_TRAIN);
-    assert_memory_equal(cn_dataset_shape(data), ((int[]){1, 1, 3}), 12);
+    assert_memory_equal(cn_dataset_shape(data), ((int[]){2, 2, 3}), 12); /* the medians */
     cn_dataset_free(data);
     data = expect_set("folder:", folder, ",channels=4", CN_SUBSET_TRAIN);
-    assert_memory_equal(cn_dataset_shape(data), ((int[]){1, 1, 4}), 12);
+    assert_memory_equal(cn_dataset_shape(data), ((int[]){2, 2, 4}), 12);
     cn_dataset_free(data);
     remove_tree(folder);
 }
@@ -228,7 +228,7 @@ static void headers_tell_color_and_depth(void **state)
     files_join(path, folder, "x");
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         files_write(path, cases[i].text, strlen(cases[i].text));
-        form = (cn_image_form){false, false};
+        form = (cn_image_form){.color = false};
         assert_int_equal(cn_image_find_form(&form, path), cases[i].found);
         if (!cases[i].found) continue;
         assert_int_equal(form.color, cases[i].color);
@@ -433,11 +433,11 @@ static void labels_may_be_numbers(void **state)
         {"", CN_ERR_FORMAT, "expected lines of path,label, found none"},
         {"path,label\n", CN_ERR_FORMAT, "expected lines of path,label, found none"},
         {"1.pgm,0\n1.pgm\n", CN_ERR_FORMAT, "labels.csv: line 2: expected path,label"},
-        {"1.pgm,0,1\n", CN_ERR_FORMAT, "line 1: expected path,label"},
+        {"1.pgm,0,1\n", CN_ERR_FORMAT, "line 1: expected path,label or a heading"},
         {"1.pgm,\n", CN_ERR_FORMAT, "line 1: expected path,label"},
         {",0\n", CN_ERR_FORMAT, "line 1: expected path,label"},
-        {"\"1.pgm,0\n", CN_ERR_FORMAT, "line 1: expected path,label"},
-        {"\"1.pgm\"x,0\n", CN_ERR_FORMAT, "line 1: expected path,label"},
+        {"\"1.pgm,0\n", CN_ERR_FORMAT, "line 1: expected fields, found a quote"},
+        {"\"1.pgm\"x,0\n", CN_ERR_FORMAT, "line 1: expected fields, found a quote"},
         {"1.pgm,0\n2.pgm,0\n", CN_ERR_IO, "labels.csv: line 2: no image 2.pgm"},
         {"heading.pgm,0\n", CN_ERR_IO, "line 1: no image heading.pgm"},
     };
@@ -485,6 +485,133 @@ static void blanks_around_a_label_are_no_part_of_it(void **state)
     remove_tree(folder);
 }
 
+/* Columns are found by their names; the others are named. */
+static void columns_have_names(void **state)
+{
+    static const struct {
+        const char *table, *options, *remark;
+    } cases[] = {
+        {"label,width,Image_ID\ncat,3,1\ndog,3,2\ncat,3,deep/3\n", "", "the column width\n"},
+        {"id;Target\n1;cat\n2.pgm;dog\n\"deep\\3.pgm\";cat\n", "", NULL},
+        {"filename\tclass\textra\tmore\n1.pgm\tcat\ta\tb\n2\tdog\t\t\ndeep/3\tcat\t\t\n", "",
+         "the columns extra, more\n"},
+        {"category,path\ncat,1\ndog,2\ncat,deep/3\n", ",root=%s/all,size=1x1", NULL},
+    };
+    (void)state;
+    for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
+        char folder[FILES_PATH], options[FILES_PATH + 32];
+        const char *below = strstr(cases[k].options, "root=") ? "all/" : "";
+        files_make_folder(folder);
+        for (int i = 1; i <= 3; i++) {
+            char name[32];
+            snprintf(name, sizeof name, "%s%s%d.pgm", below, i == 3 ? "deep/" : "", i);
+            put_grey(folder, name, 1, 1, 10 * i);
+        }
+        put_text(folder, "labels.csv", cases[k].table);
+        snprintf(options, sizeof options, cases[k].options, folder);
+        cn_dataset *data = expect_set("csv:", folder, options, CN_SUBSET_ALL);
+        assert_int_equal(cn_dataset_size(data), 3);
+        assert_string_equal(cn_dataset_class_name(data, 1), "dog");
+        for (int i = 0; i < 3; i++) {
+            assert_int_equal(cn_dataset_label(data, i), i == 1);
+            assert_close(first_pixel(data, i), 10 * (i + 1), 1e-4);
+        }
+        if (cases[k].remark)
+            assert_non_null(strstr(cn_dataset_remarks(data), cases[k].remark));
+        else
+            assert_null(strstr(cn_dataset_remarks(data), "column"));
+        cn_dataset_free(data);
+        remove_tree(folder);
+    }
+}
+
+static void a_column_tells_the_part(void **state)
+{
+    (void)state;
+    char folder[FILES_PATH];
+    files_make_folder(folder);
+    for (int i = 0; i < 4; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "%d.pgm", i);
+        put_grey(folder, name, 1, 1, i);
+    }
+    put_text(folder, "labels.csv",
+             "path,label,split\n0,a,Test\n1,b,training\n2,a,val\n3,a,train\n");
+    const char *const images[] = {"1 3 ", "0 ", "2 "};
+    for (int part = 0; part < 3; part++) {
+        char text[32] = "";
+        cn_dataset *data = expect_set("csv:", folder, "", (cn_subset)part);
+        for (int i = 0; i < cn_dataset_size(data); i++)
+            snprintf(text + strlen(text), 8, "%.0f ", first_pixel(data, i));
+        assert_string_equal(text, images[part]);
+        assert_int_equal(cn_dataset_label(data, 0), part == 0);
+        cn_dataset_free(data);
+    }
+    put_text(folder, "labels.csv", "path,label,split\n0,a,Test\n1,b,later\n");
+    expect_failure("csv:", folder, "", CN_ERR_FORMAT, "line 3: split \"later\"");
+    remove_tree(folder);
+}
+
+/* Masks in place of labels; and a test set without labels, as competitions have it. */
+static void tables_have_masks_or_no_labels(void **state)
+{
+    (void)state;
+    char folder[FILES_PATH];
+    files_make_folder(folder);
+    put_grey(folder, "images/a.pgm", 2, 2, 10);
+    put_text(folder, "m/a.pgm", "P2 2 2 255 0 1 2 0");
+    put_text(folder, "train.csv", "image,mask_path\na,m/a.pgm\n");
+    cn_dataset *data = expect_set("", folder, ",ignore=2", CN_SUBSET_TRAIN);
+    assert_int_equal(cn_dataset_task(data), CN_TASK_SEGMENTATION);
+    assert_memory_equal(cn_dataset_masks(data)->data, ((uint8_t[]){0, 1, 255, 0}), 4);
+    cn_dataset_free(data);
+    put_text(folder, "train.csv", "image,label\na,cat\n");
+    put_text(folder, "test.csv", "image\na\n");
+    data = expect_set("", folder, "", CN_SUBSET_TRAIN);
+    assert_int_equal(cn_dataset_size(data), 1);
+    assert_non_null(strstr(cn_dataset_remarks(data), "test.csv, which has no labels"));
+    cn_dataset_free(data);
+    remove_tree(folder);
+}
+
+/* label,pixel0,pixel1,... with a heading or without, the label first or not; bytes or floats. */
+static void tables_of_pixels_are_images(void **state)
+{
+    static const char *const tables[] = {
+        "label,pixel0,pixel1,pixel2,pixel3\n7,0,1,2,3\n5,255,0,0,4\n",
+        "7,0,1,2,3\n5,255,0,0,4\n",
+        "1x1,1x2,2x1,2x2,label\n0,1,2,3,7\n255,0,0,4,5\n",
+    };
+    (void)state;
+    char folder[FILES_PATH], path[FILES_PATH];
+    files_make_folder(folder);
+    files_join(path, folder, "digits_train.csv");
+    put_text(folder, "digits_test.csv", "pixel0,pixel1,pixel2,pixel3\n0,1,2,3\n");
+    for (size_t k = 0; k < sizeof tables / sizeof *tables; k++) {
+        put_text(folder, "digits_train.csv", tables[k]);
+        cn_dataset *data = expect_set("", path, "", CN_SUBSET_ALL);
+        const cn_tensor *images = cn_dataset_images(data);
+        assert_int_equal(images->dtype, CN_DTYPE_U8);
+        assert_memory_equal(images->shape, ((int[]){2, 2, 2, 1}), 4 * sizeof(int));
+        assert_memory_equal(images->data, ((uint8_t[]){0, 1, 2, 3, 255, 0, 0, 4}), 8);
+        assert_string_equal(cn_dataset_class_name(data, 0), "5");
+        assert_int_equal(cn_dataset_label(data, 0), 1);
+        assert_non_null(strstr(cn_dataset_remarks(data), "digits_test.csv, which has no labels"));
+        cn_dataset_free(data);
+    }
+    put_text(folder, "digits_train.csv", "label,a,b,c,d,e,f\n0,0,0.5,1,0,0,1\n");
+    cn_dataset *data = expect_set("", path, ",size=1x2", CN_SUBSET_ALL);
+    assert_int_equal(cn_dataset_images(data)->dtype, CN_DTYPE_F32);
+    assert_memory_equal(cn_dataset_shape(data), ((int[]){1, 2, 3}), 3 * sizeof(int));
+    cn_dataset_free(data);
+    expect_failure("", path, "", CN_ERR_FORMAT, "6 pixels in a row");
+    put_text(folder, "digits_train.csv", "label,a,b,c,d\n0,0,0,1,0\n1,2,3,4\n");
+    expect_failure("", path, "", CN_ERR_FORMAT, "line 3: 4 fields, expected 5");
+    put_text(folder, "digits_train.csv", "label,a,b,c,d\n0,0,0,1,0\n1,2,3,x,4\n");
+    expect_failure("", path, "", CN_ERR_FORMAT, "line 3: pixel \"x\"");
+    remove_tree(folder);
+}
+
 /* Whatever the number of threads, the same images, and the error of the first that is wrong. */
 static void threads_change_nothing(void **state)
 {
@@ -529,6 +656,10 @@ int main(void)
         cmocka_unit_test(a_table_names_images),
         cmocka_unit_test(labels_may_be_numbers),
         cmocka_unit_test(blanks_around_a_label_are_no_part_of_it),
+        cmocka_unit_test(columns_have_names),
+        cmocka_unit_test(a_column_tells_the_part),
+        cmocka_unit_test(tables_have_masks_or_no_labels),
+        cmocka_unit_test(tables_of_pixels_are_images),
         cmocka_unit_test(threads_change_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

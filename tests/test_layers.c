@@ -206,7 +206,7 @@ static cn_loss_kind draw_loss(trial *t)
     if (softmax && !several) return CN_LOSS_MEAN_SQUARED_ERROR;
     if (!softmax && !sigmoid)
         return draw(&t->random) % 2 ? CN_LOSS_DEFAULT : CN_LOSS_MEAN_SQUARED_ERROR;
-    cn_loss_kind kind = (cn_loss_kind)draw_int(&t->random, 0, 3);
+    cn_loss_kind kind = (cn_loss_kind)draw_int(&t->random, 0, 5);
     return kind == CN_LOSS_CROSS_ENTROPY && !several ? CN_LOSS_DEFAULT : kind;
 }
 
@@ -219,8 +219,10 @@ static cn_loss_opts draw_loss_options(trial *t, float *weights)
     cn_loss_plan plain;
     assert_int_equal(cn_loss_choose(output, &o, &plain, NULL), CN_OK);
     bool binary = plain.kind == CN_LOSS_BINARY_CROSS_ENTROPY;
-    if (plain.kind == CN_LOSS_MEAN_SQUARED_ERROR) return o;
-    if (draw(&t->random) % 3 == 0) o.label_smoothing = draw_real(&t->random, 0, 0.9);
+    if (plain.kind == CN_LOSS_MEAN_SQUARED_ERROR || plain.kind == CN_LOSS_DICE) return o;
+    binary = binary || plain.binary;
+    if (plain.kind != CN_LOSS_FOCAL && draw(&t->random) % 3 == 0)
+        o.label_smoothing = draw_real(&t->random, 0, 0.9);
     if (draw(&t->random) % 3 == 0 && (!binary || columns == 1) && classes <= MOST_CLASSES) {
         for (int j = 0; j < classes; j++) {
             weights[j] = (float)draw_real(&t->random, 0.1, 3);
@@ -309,8 +311,12 @@ static void draw_labels(trial *t)
     memset(t->target, 0, labels * n * sizeof *t->target);
     for (size_t i = 0; i < labels; i++) {
         int label = draw_int(&t->random, 0, n == 1 ? 1 : (int)n - 1);
-        ((int32_t *)t->y.data)[i] = label;
-        t->target[i * n + (n == 1 ? 0 : (size_t)label)] = n == 1 ? label : 1;
+        bool ignored = out->rank == 3 && i > 0 && draw(&t->random) % 8 == 0;
+        ((int32_t *)t->y.data)[i] = ignored ? CN_LABEL_IGNORED : label;
+        if (ignored)
+            t->target[i * n] = -1;
+        else
+            t->target[i * n + (n == 1 ? 0 : (size_t)label)] = n == 1 ? label : 1;
     }
 }
 

@@ -57,7 +57,7 @@ static cn_dataset *make_set(const group *groups, int count)
 static const char *const animals[] = {"cat", "dog", "eel"};
 
 /* Evaluates and expects so many right; confusion has room for 5 classes. */
-static cn_metrics evaluate(cn_model *m, const cn_dataset *data, cn_tta tta, int *confusion)
+static cn_metrics evaluate(cn_model *m, const cn_dataset *data, cn_tta tta, int64_t *confusion)
 {
     cn_metrics metrics;
     cn_error err = {CN_OK, ""};
@@ -75,10 +75,10 @@ static void names_decide(void **state)
     assert_int_equal(cn_dataset_match_classes(data, m, NULL), CN_OK);
     assert_string_equal(cn_dataset_remarks(data), "");
     for (int i = 0; i < 3; i++) assert_string_equal(cn_dataset_class_name(data, i), order[i]);
-    int confusion[9];
+    int64_t confusion[9];
     cn_metrics found = evaluate(m, data, CN_TTA_NONE, confusion);
     assert_int_equal(found.correct, 6);
-    assert_memory_equal(confusion, ((int[]){2, 0, 0, 0, 2, 0, 0, 0, 2}), sizeof confusion);
+    assert_memory_equal(confusion, ((int64_t[]){2, 0, 0, 0, 2, 0, 0, 0, 2}), sizeof confusion);
     cn_dataset_free(data);
     cn_model_free(m);
 }
@@ -104,7 +104,7 @@ static void classes_that_the_model_lacks_count_as_wrong(void **state)
     const group more[] = {{"ant", 0}, {"dog", 128}, {"eel", 255}, {"fox", 128}};
     for (int tta = 0; tta < 2; tta++) {
         cn_dataset *data = make_set(some, 2), *other = make_set(more, 4);
-        int confusion[25];
+        int64_t confusion[25];
         assert_int_equal(cn_dataset_match_classes(data, m, NULL), CN_OK);
         assert_int_equal(cn_dataset_match_classes(other, m, NULL), CN_OK);
         assert_string_equal(
@@ -118,8 +118,8 @@ static void classes_that_the_model_lacks_count_as_wrong(void **state)
         assert_int_equal(found.correct, 4);
         assert_true(found.accuracy == 0.5);
         assert_true(fabs(found.loss - all.loss) < 1e-6);
-        const int expected[25] = {0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 2,
-                                  0, 0, 2, 0, 0, 0, 0, 0, 2, 0, 0, 0};
+        const int64_t expected[25] = {0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 2,
+                                      0, 0, 2, 0, 0, 0, 0, 0, 2, 0, 0, 0};
         assert_memory_equal(confusion, expected, sizeof expected);
         cn_error err;
         assert_int_equal(cn_fit(m, other, NULL, NULL, &err), CN_ERR_ARGUMENT);

@@ -345,7 +345,7 @@ static void gradients_are_those_of_the_loss(void **state)
     static batch b;
     (void)state;
     for (int i = 0; i <= TEXTS; i++)
-        for (int kind = 1, soft = 0; kind <= 3; kind += soft, soft = !soft) {
+        for (int kind = 1, soft = 0; kind <= 4; kind += soft, soft = !soft) {
             cn_model *m = model_number(i);
             cn_parameter w, g;
             int outputs = cn_model_output_size(m);

@@ -139,6 +139,10 @@ static void losses_agree(void **state)
         {"dense 1, sigmoid", {.label_smoothing = 0.1, .class_weights = weights}},
         {"dense 3", {.kind = CN_LOSS_BINARY_CROSS_ENTROPY, .label_smoothing = 0.1}},
         {"dense 3", {.kind = CN_LOSS_MEAN_SQUARED_ERROR}},
+        {"dense 3", {.kind = CN_LOSS_DICE}},
+        {"dense 3", {.kind = CN_LOSS_FOCAL, .class_weights = weights}},
+        {"scale 400, dense 3", {.kind = CN_LOSS_FOCAL}},
+        {"dense 1, sigmoid", {.kind = CN_LOSS_FOCAL, .class_weights = weights}},
     };
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {

@@ -117,7 +117,12 @@ static void the_largest_output_names_the_class(void **state)
     assert_int_equal(cn_predicted_class((float[]){0.5f}, 1), 0);
     assert_int_equal(cn_predicted_class((float[]){0.6f}, 1), 1);
     const float y[] = {0.9f, 0.1f, 0.2f, 0.8f, 0.3f, 0.7f};
-    assert_int_equal(cn_count_correct(y, 3, 2, (int32_t[]){0, 0, 1}), 2);
+    cn_tally t = cn_tally_correct(y, 3, 2, (int32_t[]){0, 0, 1});
+    assert_int_equal(t.correct, 2);
+    assert_int_equal(t.judged, 3);
+    t = cn_tally_correct(y, 3, 2, (int32_t[]){0, CN_LABEL_IGNORED, 1});
+    assert_int_equal(t.correct, 2);
+    assert_int_equal(t.judged, 2);
 }
 
 static void fit_is_the_loop_by_hand(void **state)
@@ -349,7 +354,8 @@ static void confusions_add_up(void **state)
     cn_dataset *data = halves();
     cn_model *one = NULL;
     cn_metrics metrics;
-    int confusion[4] = {9, 9, 9, 9}, labels[2] = {0};
+    int64_t confusion[4] = {9, 9, 9, 9};
+    int labels[2] = {0};
     assert_int_equal(cn_model_parse(&one, "dense 1, sigmoid", shape, 2, 1, NULL), CN_OK);
     cn_fit_opts opts = {.epochs = 40, .batch = BATCH, .learning_rate = 0.02};
     assert_int_equal(cn_fit(one, data, &opts, NULL, NULL), CN_OK);

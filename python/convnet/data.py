@@ -135,12 +135,11 @@ class Dataset:
         at = np.arange(len(self))
         chosen = np.ascontiguousarray(at if index is None else at[np.asarray(index)], np.int32)
         made = np.empty((chosen.size, *self.shape), F32)
-        labels = np.empty(chosen.size, np.int32)
         mean, std = normalization or (None, None)
         given = [None if v is None else _floats(np.ascontiguousarray(v, F32)) for v in (mean, std)]
         library.cn_dataset_batch(
             self._handle.pointer, chosen.ctypes.data_as(ctypes.POINTER(ctypes.c_int)), chosen.size,
-            *given, _floats(made), labels.ctypes.data_as(ctypes.POINTER(ctypes.c_int32)))  # fmt: skip
+            *given, _floats(made), None)  # fmt: skip
         return made
 
     def select(self, index: Any) -> Dataset:

@@ -417,13 +417,13 @@ class Model:
         "mirror" or "shift", the average over views of each image."""
         data = self._matched(dataset_of(x, y, "test_or_all"))
         n = data.classes
-        found, confusion = c.cn_metrics(), np.zeros((n, n), np.int32)
+        found, confusion = c.cn_metrics(), np.zeros((n, n), np.int64)
         opts = c.cn_evaluate_opts(
             threads=threads, batch=batch_size, tta=number("cn_tta", tta, "tta"),
             precision=number("cn_precision", precision, "precision"),
             backend=backend.encode() if backend else None)  # fmt: skip
         call(library.cn_evaluate, self._handle.pointer, data._handle.pointer, byref(opts),
-             byref(found), confusion.ctypes.data_as(ctypes.POINTER(c_int)))  # fmt: skip
+             byref(found), confusion.ctypes.data_as(ctypes.POINTER(ctypes.c_int64)))  # fmt: skip
         return Metrics(found.loss, found.accuracy, found.correct, found.count, found.seconds,
                        confusion)  # fmt: skip
 

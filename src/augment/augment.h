@@ -20,6 +20,7 @@ typedef struct cn_crop {
     int rows, columns;
     size_t pixel;
     cn_border border;
+    uint8_t fill; /* what bytes beyond a border of zeros are */
     int down, right;
     bool flip;
 } cn_crop;
@@ -32,6 +33,10 @@ typedef struct cn_warp {
 } cn_warp;
 void cn_warp_image(const cn_warp *warp, const int shape[3], cn_border border, const float *in,
                    float *out);
+/* The same of a mask of rows x columns, by the nearest pixel; what lies beyond a border of zeros has
+ * no class. */
+void cn_warp_mask(const cn_warp *warp, int rows, int columns, cn_border border, const uint8_t *in,
+                  uint8_t *out);
 
 /* jitter.c: factors; values end up from `least` to `most`. */
 typedef struct cn_jitter {
@@ -77,6 +82,7 @@ typedef struct cn_augmenter {
     float *single;  /* one image, before it is warped */
     float *floats;  /* warped and jittered */
     float *partner; /* one image to mix with */
+    uint8_t *masks; /* for segmentation, two masks: cropped, and warped */
 } cn_augmenter;
 
 /* `mean` and `std` may be NULL, and must outlive it, as `data` must. `outputs` counts the model's:

@@ -66,12 +66,16 @@ cn_status cn_augmenter_create(cn_augmenter *augmenter, const cn_dataset *data,
                          .outputs = outputs,
                          .chunk = (int)chunk};
     cn_status status = cn_augment_check(augment, cn_dataset_shape(data), "augmentation", err);
+    if (status == CN_OK && augment->mixup > 0 && cn_dataset_masks(data))
+        status = cn_fail(err, CN_ERR_ARGUMENT,
+                         "augmentation: mixup is for a class per image, not per pixel");
     if (status != CN_OK) return status;
     bool ok = true;
     made.draws = room(true, chunk, sizeof *made.draws, &ok, err);
     made.cropped = room(is_cropped(augment), chunk, bytes, &ok, err);
     made.single = room(warped, 1, floats, &ok, err);
     made.floats = room(warped || jittered, chunk, floats, &ok, err);
+    made.masks = room(cn_dataset_masks(data), 2, cn_dataset_label_size(data), &ok, err);
     made.partner = room(augment->mixup > 0, 1, floats, &ok, err);
     if (ok) {
         *augmenter = made;
@@ -88,6 +92,7 @@ void cn_augmenter_free(cn_augmenter *a)
     cn_release(a->single);
     cn_release(a->floats);
     cn_release(a->partner);
+    cn_release(a->masks);
     *a = (cn_augmenter){0};
 }
 
@@ -127,6 +132,33 @@ static void change(const cn_augmenter *a, const cn_augment_draws *draws, const v
     if (is_jittered(&a->augment))
         cn_jitter_image(&draws->jitter, shape, bytes ? 0 : -INFINITY,
                         bytes ? 1 / cn_dataset_scale(a->data) : INFINITY, out);
+}
+
+/* The mask of image `index`, changed as the image is, as labels. What is cut out of the image keeps
+ * its classes. */
+static void turn_mask(const cn_augmenter *a, const cn_augment_draws *draws, int index,
+                      int32_t *labels)
+{
+    const cn_tensor *all = cn_dataset_masks(a->data);
+    const size_t size = cn_dataset_label_size(a->data);
+    const uint8_t *mask = (const uint8_t *)all->data + (size_t)index * size;
+    cn_crop c = {.rows = all->shape[1],
+                 .columns = all->shape[2],
+                 .pixel = 1,
+                 .border = a->augment.border,
+                 .fill = CN_MASK_IGNORED,
+                 .down = draws->down,
+                 .right = draws->right,
+                 .flip = draws->flip};
+    if (is_cropped(&a->augment)) {
+        cn_crop_image(&c, mask, a->masks);
+        mask = a->masks;
+    }
+    if (is_warped(&a->augment)) {
+        cn_warp_mask(&draws->warp, c.rows, c.columns, c.border, mask, a->masks + size);
+        mask = a->masks + size;
+    }
+    cn_mask_labels(mask, size, labels);
 }
 
 /* A square of the mean colour, which is 0 once images are normalised. */
@@ -206,11 +238,14 @@ static void mix(const cn_augmenter *a, int epoch, int image, cn_augment_draws dr
 void cn_augmenter_run(cn_augmenter *a, int epoch, const int *index, int n, float *x,
                       int32_t *labels, float *targets)
 {
-    const size_t count = image_count(a->data);
+    const size_t count = image_count(a->data), size = cn_dataset_label_size(a->data);
     for (int from = 0, m; from < n; from += m) {
         m = n - from < a->chunk ? n - from : a->chunk;
         make(a, epoch, index + from, m, x + (size_t)from * count);
+        for (int i = from; a->masks && i < from + m; i++)
+            turn_mask(a, &a->draws[i - from], index[i], labels + (size_t)i * size);
     }
+    if (a->masks) return;
     for (int i = 0; i < n; i++) {
         labels[i] = cn_dataset_label(a->data, index[i]);
         if (!a->partner) continue;

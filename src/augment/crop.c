@@ -45,7 +45,7 @@ static void crop_row(const cn_crop *crop, const uint8_t *in, uint8_t *out)
         if (crop->border == CN_BORDER_REFLECT)
             memcpy(to, in + (size_t)cn_reflect(c + right, n) * pixel, pixel);
         else
-            memset(to, 0, pixel);
+            memset(to, crop->fill, pixel);
     }
 }
 
@@ -57,7 +57,7 @@ void cn_crop_image(const cn_crop *crop, const void *in, void *out)
         bool outside = from < 0 || from >= crop->rows;
         uint8_t *to = (uint8_t *)out + (size_t)r * row;
         if (outside && crop->border == CN_BORDER_ZERO)
-            memset(to, 0, row);
+            memset(to, crop->fill, row);
         else
             crop_row(crop, (const uint8_t *)in + (size_t)cn_reflect(from, crop->rows) * row, to);
     }

@@ -98,14 +98,22 @@ double cn_tta_loss(const cn_model *model, cn_loss_kind loss, int m, const float 
                    const int32_t *labels)
 {
     const int n = cn_model_output_size(model);
+    const bool softmax_last = model->layers[model->output].type->loss == CN_LOSS_CROSS_ENTROPY;
     double sum = 0;
     for (int i = 0; i < m; i++) {
         for (int j = 0; j < n; j++) {
             double hat = *y++, truth = n == 1 ? labels[i] : j == labels[i];
+            double right = truth != 0 ? hat : 1 - hat;
             if (loss == CN_LOSS_CROSS_ENTROPY)
                 sum -= truth * cn_log(fmax(hat, TINY));
+            else if (loss == CN_LOSS_FOCAL && softmax_last)
+                sum -= truth * (1 - hat) * (1 - hat) * cn_log(fmax(hat, TINY));
+            else if (loss == CN_LOSS_FOCAL)
+                sum -= (1 - right) * (1 - right) * cn_log(fmax(right, TINY)) / n;
+            else if (loss == CN_LOSS_DICE) /* of a single pixel */
+                sum += 1.0 / n - (2 * hat * truth + 1) / (hat + truth + 1) / n;
             else if (loss == CN_LOSS_BINARY_CROSS_ENTROPY)
-                sum -= cn_log(fmax(truth != 0 ? hat : 1 - hat, TINY)) / n;
+                sum -= cn_log(fmax(right, TINY)) / n;
             else
                 sum += (hat - truth) * (hat - truth) / n;
         }

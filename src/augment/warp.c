@@ -104,3 +104,26 @@ void cn_warp_image(const cn_warp *warp, const int shape[3], cn_border border, co
         }
     }
 }
+
+void cn_warp_mask(const cn_warp *warp, int rows, int columns, cn_border border, const uint8_t *in,
+                  uint8_t *out)
+{
+    const double cosine = cn_cos(warp->angle) / warp->scale,
+                 sine = cn_sin(warp->angle) / warp->scale;
+    const double middle_r = 0.5 * (rows - 1), middle_c = 0.5 * (columns - 1);
+    const int64_t dr = fixed(sine), dc = fixed(cosine);
+    for (int i = 0; i < rows; i++) {
+        double down = i - middle_r - warp->down, right = -middle_c - warp->right;
+        int64_t r = fixed(cosine * down + sine * right + middle_r) + ONE / 2;
+        int64_t c = fixed(-sine * down + cosine * right + middle_c) + ONE / 2;
+        for (int j = 0; j < columns; j++, r += dr, c += dc) {
+            int64_t row = r >> BITS, column = c >> BITS;
+            bool outside = row < 0 || row >= rows || column < 0 || column >= columns;
+            if (outside && border == CN_BORDER_ZERO)
+                *out++ = CN_MASK_IGNORED;
+            else
+                *out++ = in[(size_t)cn_reflect(row, rows) * (size_t)columns +
+                            (size_t)cn_reflect(column, columns)];
+        }
+    }
+}

@@ -244,7 +244,7 @@ static void fill_targets(const cn_loss_plan *p, size_t rows, const cn_tensor *Y,
             y[i] = (double)((const float *)Y->data)[i];
         } else {
             int label = ((const int32_t *)Y->data)[i / n];
-            y[i] = n == 1 ? label : (size_t)label == i % n;
+            y[i] = label < 0 ? -1 : n == 1 ? label : (size_t)label == i % n; /* ignored: -1 */
         }
     }
 }
@@ -254,9 +254,11 @@ static double divisor(const cn_loss_plan *p, size_t rows, const double *y)
 {
     const size_t n = (size_t)p->columns;
     double sum = 0;
-    if (!p->class_weights) return (double)rows;
-    for (size_t i = 0; i < rows * n; i++)
-        sum += n == 1
+    if (p->kind == CN_LOSS_DICE) return (double)(rows * n) / p->size;
+    for (size_t i = 0; !p->class_weights && i < rows; i++) sum += y[i * n] >= 0;
+    for (size_t i = 0; p->class_weights && i < rows * n; i++)
+        sum += y[i / n * n] < 0 ? 0
+               : n == 1
                    ? (double)p->class_weights[1] * y[i] + (double)p->class_weights[0] * (1 - y[i])
                    : (double)p->class_weights[i % n] * y[i];
     return sum;
@@ -267,7 +269,8 @@ static double loss(void *device, const cn_loss_call *call)
     const cn_loss_plan *p = call->plan;
     const size_t rows = (size_t)call->m * (size_t)(p->size / p->columns);
     double *y = call->scratch, *weights = y + (size_t)call->m * (size_t)p->size;
-    cn_ref_targets how = {.smoothing = p->smoothing};
+    cn_ref_targets how = {
+        .smoothing = p->smoothing, .rows = (size_t)(p->size / p->columns), .binary = p->binary};
     fill_targets(p, rows, call->Y, y);
     for (int j = 0; p->class_weights && j < class_count(p); j++)
         weights[j] = (double)p->class_weights[j];

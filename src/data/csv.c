@@ -1,17 +1,21 @@
 /*
- * csv.c - a table of images and their labels (RFC 4180):
+ * csv.c - a table of images and their labels, or their masks:
  *
- *   path,label                 a first line whose path is no image's is a heading
- *   photos/0001.png,cat        paths are relative to the table's folder
- *   "photos/a,b.jpg",dog       labels are names, or numbers from 0 on if all of them are
+ *   path,label                 columns are found by their names, in any order:
+ *   photos/0001.png,cat          path, file, filename, image, image_id, ... and label, class, ...
+ *   "photos/a,b.jpg",dog         mask, mask_path in place of the label: segmentation
+ *                                split, subset, set: train, test or val
  *
- * Blanks around a field are no part of it.
+ * A table without a heading has two columns, path and label; a first line whose path is no image's is
+ * a heading. Paths are relative to root=DIR, or else to the table's folder, and may lack their ending;
+ * table.h says what a row is. Labels are names, or numbers from 0 on if all of them are numbers.
  * Names become classes in the order of their bytes. A table whose name says train has its test set
  * in the one that says test, and its validation set in the one that says val or valid.
  */
-#include "base/signature.h"
+#include "data/csv.h"
 #include "data/images.h"
 #include "data/labels.h"
+#include "data/table.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,148 +23,223 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Lines of paths and labels are not larger. */
-enum { MOST_BYTES = 256 << 20, MOST_CLASSES = 65536 };
+enum { MOST_CLASSES = 65536 };
 
-/* A table in memory. Fields are cut out of `text` where they stand. */
+/* What the columns hold, of a row each. */
+typedef struct row {
+    char *image, *label, *mask; /* label or mask NULL */
+    int line, part;             /* part -1: the table's own */
+} row;
+
+/* Which columns are what; -1 for none. */
+typedef struct columns {
+    int image, label, mask, split;
+} columns;
+
 typedef struct table {
     const char *path;
-    char *text;
+    cn_table text;
+    columns columns;
+    int width;      /* fields of the first row */
+    bool beside;    /* not the one that was asked for, but another part's */
+    bool unlabeled; /* without a column of labels: nothing to learn from or to test on */
+    row *rows;
     int count, room;
-    char **images, **labels;
-    int *lines; /* where each stands, from 1 on */
 } table;
 
 static void free_table(table *t)
 {
-    cn_release(t->text);
-    cn_release(t->images);
-    cn_release(t->labels);
-    cn_release(t->lines);
+    cn_table_close(&t->text);
+    cn_release(t->rows);
     *t = (table){.path = NULL};
 }
 
-/* ---- Reading */
+/* ---- Columns */
 
-static bool is_blank(char c)
+/* The column with one of these names, in small or capital letters, the first name first; -1 for
+ * none. Blanks, dashes and underlines are the same. */
+static bool is_named(const char *field, const char *name)
 {
-    return c == ' ' || c == '\t';
-}
-
-/* Cuts a field out, undoing quotes and leaving blanks around it out, and steps behind the comma or
- * the end of the line, which is given back (0 at the end). Lines end in LF, CR LF or CR. NULL for a
- * quote that is not closed, or text behind one. */
-static char *take_field(char **at, char *ending)
-{
-    char *from = *at + strspn(*at, " \t"), *field = from, *to = from;
-    if (*from == '"') {
-        for (from++; *from && !(from[0] == '"' && from[1] != '"'); from++) {
-            if (*from == '"') from++;
-            *to++ = *from;
-        }
-        if (*from++ != '"') return NULL;
-        from += strspn(from, " \t");
-    } else {
-        while (*from && *from != ',' && *from != '\n' && *from != '\r') *to++ = *from++;
+    for (; *name && *field; name++, field++) {
+        char c = cn_lower(*field);
+        if (c == ' ' || c == '-') c = '_';
+        if (c != *name) return false;
     }
-    while (to > field && (is_blank(to[-1]) || to[-1] == '\r' || to[-1] == '\n')) to--;
-    size_t returns = strspn(from, "\r");
-    from += returns;
-    *ending = returns && *from != '\n' && *from ? '\n' : *from;
-    if (returns == 0 && *from && *from != ',' && *from != '\n') return NULL;
-    *at = *from && (returns == 0 || *from == '\n') ? from + 1 : from;
-    *to = 0;
-    return field + (field < to ? strspn(field, " \t\r\n") : 0);
+    return !*name && !*field;
 }
+
+static int find_column(const cn_table *t, const char *const *names)
+{
+    for (int k = 0; names[k]; k++)
+        for (int i = 0; i < t->count; i++)
+            if (is_named(t->fields[i], names[k])) return i;
+    return -1;
+}
+
+static columns find_columns(const cn_table *t)
+{
+    static const char *const images[] = {"path",     "image_path", "img_path",   "file_path",
+                                         "filepath", "file",       "filename",   "file_name",
+                                         "image",    "image_name", "image_file", "img",
+                                         "image_id", "name",       "id",         NULL};
+    static const char *const labels[] = {"label",      "class",      "target", "category",
+                                         "class_name", "label_name", "labels", "class_id",
+                                         "label_id",   NULL};
+    static const char *const masks[] = {"mask",    "mask_path",    "mask_file", "masks",
+                                        "mask_id", "segmentation", NULL};
+    static const char *const splits[] = {"split", "subset", "set", "partition", NULL};
+    return (columns){find_column(t, images), find_column(t, labels), find_column(t, masks),
+                     find_column(t, splits)};
+}
+
+/* Where a file of the table lies, below `folder`: as it is called, or with an ending of an image;
+ * a backslash may stand for a slash. */
+static bool find_below(char path[CN_PATH_ROOM], const char *folder, const char *name)
+{
+    static const char *const endings[] = {"",     ".png",  ".jpg",  ".jpeg", ".PNG",
+                                          ".JPG", ".JPEG", ".webp", ".tif",  ".tiff",
+                                          ".bmp", ".gif",  ".pgm",  ".ppm"};
+    for (int slashes = 0; slashes < 2; slashes++)
+        for (size_t k = 0; k < sizeof endings / sizeof *endings; k++) {
+            int length = snprintf(path, CN_PATH_ROOM, "%s%s%s", name[0] == '/' ? "" : folder, name,
+                                  endings[k]);
+            if (length >= CN_PATH_ROOM) continue;
+            for (char *c = path; slashes && *c; c++)
+                if (*c == '\\') *c = '/';
+            struct stat about;
+            if (stat(path, &about) == 0 && !S_ISDIR(about.st_mode)) return true;
+        }
+    return false;
+}
+
+/* The folder of a table, with a slash at its end; "" for the present one. */
+static void folder_of(char folder[CN_PATH_ROOM], const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    snprintf(folder, CN_PATH_ROOM, "%.*s", slash ? (int)(slash - path + 1) : 0, path);
+}
+
+/* In root=DIR; or else in the table's folder, in its images, or in one of the table's name. */
+static bool find_image(char path[CN_PATH_ROOM], const table *t, const cn_request *request,
+                       const char *name)
+{
+    char folder[CN_PATH_ROOM], below[CN_PATH_ROOM];
+    if (request->opts->root[0]) {
+        snprintf(folder, sizeof folder, "%s/", request->opts->root);
+        return find_below(path, folder, name);
+    }
+    folder_of(folder, t->path);
+    if (find_below(path, folder, name)) return true;
+    const char *own = t->path + strlen(folder), *dot = strrchr(own, '.');
+    int stem = dot ? (int)(dot - own) : (int)strlen(own);
+    if (snprintf(below, sizeof below, "%simages/", folder) < CN_PATH_ROOM &&
+        find_below(path, below, name))
+        return true;
+    return snprintf(below, sizeof below, "%s%.*s/", folder, stem, own) < CN_PATH_ROOM &&
+           find_below(path, below, name);
+}
+
+/* Does the first row name the columns? Sets them. Without names it is a heading where its first
+ * field neither ends as an image's name, nor is there such a file. */
+static cn_status read_heading(table *t, const cn_request *request, bool *heading, cn_error *err)
+{
+    char path[CN_PATH_ROOM];
+    t->columns = find_columns(&t->text);
+    t->width = t->text.count;
+    const columns c = t->columns;
+    bool known = c.image >= 0 && (c.label >= 0 || c.mask >= 0);
+    const char *first = t->text.fields[0];
+    *heading =
+        known || (*first && !cn_is_image_name(first) && !find_image(path, t, request, first));
+    if (known) return CN_OK;
+    t->unlabeled = c.image >= 0 && t->beside && t->text.count != 2;
+    if (t->unlabeled)
+        return cn_remark(request->remarks, err, "passed over %s, which has no labels", t->path);
+    if (t->text.count == 2) {
+        t->columns = (columns){0, 1, -1, -1};
+        return CN_OK;
+    }
+    return cn_fail(err, CN_ERR_FORMAT,
+                   "%.120s: line %d: expected path,label or a heading with the columns path and "
+                   "label, found %d columns",
+                   t->path, t->text.line, t->text.count);
+}
+
+/* Names the columns that nothing is done with. */
+static cn_status say_ignored(const table *t, const cn_request *request, cn_error *err)
+{
+    char list[160] = "", name[40];
+    const columns c = t->columns;
+    int count = 0;
+    for (int i = 0; i < t->text.count; i++) {
+        if (i == c.image || i == c.split || i == (c.mask >= 0 ? c.mask : c.label)) continue;
+        size_t used = strlen(list);
+        if (count++ < 4)
+            snprintf(list + used, sizeof list - used, "%s%s", used ? ", " : "",
+                     cn_plain_text(t->text.fields[i], name, sizeof name));
+    }
+    if (count == 0) return CN_OK;
+    return cn_remark(request->remarks, err, "passed over the column%s %s%s", cn_plural(count), list,
+                     count > 4 ? ", ..." : "");
+}
+
+/* ---- Rows */
 
 static cn_status grow(table *t, cn_error *err)
 {
+    if (t->count < t->room) return CN_OK;
     size_t room = t->room ? 2 * (size_t)t->room : 64, used = (size_t)t->count;
-    char **images = cn_allocate(room, sizeof *images, t->path, err);
-    char **labels = cn_allocate(room, sizeof *labels, t->path, err);
-    int *lines = cn_allocate(room, sizeof *lines, t->path, err);
-    if (!images || !labels || !lines) {
-        cn_release(images);
-        cn_release(labels);
-        cn_release(lines);
-        return CN_ERR_MEMORY;
-    }
-    if (used) {
-        memcpy(images, t->images, used * sizeof *images);
-        memcpy(labels, t->labels, used * sizeof *labels);
-        memcpy(lines, t->lines, used * sizeof *lines);
-    }
-    cn_release(t->images);
-    cn_release(t->labels);
-    cn_release(t->lines);
-    t->images = images;
-    t->labels = labels;
-    t->lines = lines;
+    row *rows = room <= INT32_MAX ? cn_allocate(room, sizeof *rows, t->path, err) : NULL;
+    if (!rows) return CN_ERR_MEMORY;
+    if (used) memcpy(rows, t->rows, used * sizeof *rows);
+    cn_release(t->rows);
+    t->rows = rows;
     t->room = (int)room;
     return CN_OK;
 }
 
-/* Where a path of the table leads; false where that has no room. */
-static bool find_image(char path[CN_PATH_ROOM], const table *t, const char *image)
+static cn_status add_row(table *t, cn_error *err)
 {
-    const char *slash = strrchr(t->path, '/');
-    int folder = slash && image[0] != '/' ? (int)(slash - t->path + 1) : 0;
-    return snprintf(path, CN_PATH_ROOM, "%.*s%s", folder, t->path, image) < CN_PATH_ROOM;
-}
-
-/* Its first field neither ends as an image's name, nor is there such a file. */
-static bool is_heading(const table *t, const char *image)
-{
-    char path[CN_PATH_ROOM];
-    return !cn_is_image_name(image) && !(find_image(path, t, image) && access(path, F_OK) == 0);
-}
-
-static cn_status read_lines(table *t, cn_error *err)
-{
-    char *at = t->text;
-    const cn_signature *other = cn_signature_find((const uint8_t *)at, strlen(at));
-    if (strncmp(at, "\xef\xbb\xbf", 3) == 0) at += 3; /* what some editors begin UTF-8 with */
-    for (int line = 1; *at; line++) {
-        char ending = 0;
-        size_t blank = strspn(at, " \t\r"); /* an empty line */
-        if (at[blank] == '\n' || !at[blank]) {
-            at += blank + (at[blank] == '\n');
-            continue;
-        }
-        char *image = take_field(&at, &ending);
-        char *label = image && ending == ',' ? take_field(&at, &ending) : NULL;
-        if (!label || ending == ',' || !*image || !*label)
-            return cn_fail(err, CN_ERR_FORMAT, "%.120s: line %d: expected path,label%s%s", t->path,
-                           line, other ? ", found " : "", other ? other->name : "");
-        if (line == 1 && is_heading(t, image)) continue;
-        cn_status status = t->count == t->room ? grow(t, err) : CN_OK;
-        if (status != CN_OK) return status;
-        t->images[t->count] = image;
-        t->labels[t->count] = label;
-        t->lines[t->count++] = line;
-    }
+    const columns c = t->columns;
+    char *const *fields = t->text.fields;
+    int most = c.image > c.label ? c.image : c.label;
+    if (c.mask > most) most = c.mask;
+    if (c.split > most) most = c.split;
+    bool fits = t->width == 2 ? t->text.count == 2 : t->text.count > most;
+    if (!fits || !*fields[c.image] || !*fields[c.mask >= 0 ? c.mask : c.label])
+        return cn_fail(err, CN_ERR_FORMAT, "%.120s: line %d: expected path,%s, found %d field%s",
+                       t->path, t->text.line, c.mask >= 0 ? "mask" : "label", t->text.count,
+                       cn_plural(t->text.count));
+    cn_said said = c.split >= 0 ? cn_name_is(fields[c.split]) : CN_SAYS_TRAIN;
+    if (said == CN_SAYS_NOTHING)
+        return cn_fail(err, CN_ERR_FORMAT,
+                       "%.120s: line %d: split \"%.40s\", expected train, test or val", t->path,
+                       t->text.line, fields[c.split]);
+    cn_status status = grow(t, err);
+    if (status != CN_OK) return status;
+    t->rows[t->count++] = (row){.image = fields[c.image],
+                                .label = c.mask >= 0 ? NULL : fields[c.label],
+                                .mask = c.mask >= 0 ? fields[c.mask] : NULL,
+                                .line = t->text.line,
+                                .part = c.split >= 0 ? (int)said : -1};
     return CN_OK;
 }
 
-static bool is_text(const uint8_t *bytes, size_t size)
+static cn_status read_table(table *t, const char *path, bool beside, const cn_request *request,
+                            cn_error *err)
 {
-    return !memchr(bytes, 0, size);
-}
-
-static cn_status read_table(table *t, const char *path, cn_error *err)
-{
-    uint8_t *bytes = NULL;
-    size_t size = 0;
-    *t = (table){.path = path};
-    cn_status status = cn_file_read(path, MOST_BYTES, is_text, &bytes, &size, err);
-    if (status != CN_OK) return status;
-    if (!is_text(bytes, size)) {
-        status = cn_fail(err, CN_ERR_FORMAT, "%.120s: expected text, found a byte of 0", path);
-        cn_release(bytes);
-        return status;
+    bool more = false, heading = false;
+    *t = (table){.path = path, .beside = beside};
+    cn_status status = cn_table_open(&t->text, path, err);
+    if (status == CN_OK) status = cn_table_next(&t->text, &more, err);
+    if (status == CN_OK && more) status = read_heading(t, request, &heading, err);
+    if (status == CN_OK && heading) status = say_ignored(t, request, err);
+    if (status == CN_OK && heading) status = cn_table_next(&t->text, &more, err);
+    while (status == CN_OK && more && !t->unlabeled) {
+        status = add_row(t, err);
+        if (status == CN_OK) status = cn_table_next(&t->text, &more, err);
     }
-    t->text = (char *)bytes; /* cn_allocate leaves zeros behind it */
-    return read_lines(t, err);
+    return status;
 }
 
 /* ---- Classes */
@@ -182,81 +261,97 @@ static int compare(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-/* The different labels of all tables, in order; the texts stay the tables'. */
-static cn_status list_names(char ***names, int *count, const table tables[CN_PARTS], cn_error *err)
+/* The different labels of all parts, in order; the texts stay where they are. */
+static cn_status list_names(char ***names, int *count, const cn_text_labels *texts,
+                            const char *what, cn_error *err)
 {
     size_t all = 0, kept = 0;
-    for (int k = 0; k < CN_PARTS; k++) all += (size_t)tables[k].count;
+    for (int k = 0; k < CN_PARTS; k++) all += (size_t)texts->counts[k];
     char **list = cn_allocate(all, sizeof *list, "labels", err);
     if (!list) return CN_ERR_MEMORY;
     for (int k = 0, n = 0; k < CN_PARTS; k++)
-        for (int i = 0; i < tables[k].count; i++) list[n++] = tables[k].labels[i];
+        for (int i = 0; i < texts->counts[k]; i++) list[n++] = texts->texts[k][i];
     qsort(list, all, sizeof *list, compare);
     for (size_t i = 0; i < all; i++)
         if (i == 0 || strcmp(list[i], list[kept - 1]) != 0) list[kept++] = list[i];
     if (kept > MOST_CLASSES) {
         cn_release(list);
         return cn_fail(err, CN_ERR_FORMAT, "%.120s: %zu different labels, expected at most %d",
-                       tables[0].path ? tables[0].path : "a table", kept, (int)MOST_CLASSES);
+                       what, kept, (int)MOST_CLASSES);
     }
     *names = list;
     *count = (int)kept;
     return CN_OK;
 }
 
-static bool are_numbers(const table tables[CN_PARTS])
+cn_status cn_text_labels_number(const cn_text_labels *texts, int32_t *const labels[CN_PARTS],
+                                int *classes, char ***names, cn_remarks *remarks, const char *what,
+                                cn_error *err)
 {
-    for (int k = 0; k < CN_PARTS; k++)
-        for (int i = 0; i < tables[k].count; i++)
-            if (to_number(tables[k].labels[i]) < 0) return false;
-    return true;
-}
-
-/* Sets classes and class_names, and the labels of what the tables list. */
-static cn_status find_classes(cn_image_set *set, const table tables[CN_PARTS], cn_remarks *remarks,
-                              const char *what, cn_error *err)
-{
-    int32_t *labels[CN_PARTS];
-    int counts[CN_PARTS];
-    for (int part = 0; part < CN_PARTS; part++) {
-        labels[part] = set->parts[part].labels;
-        counts[part] = set->parts[part].count;
-        for (int i = 0; i < counts[part]; i++) labels[part][i] = to_number(tables[part].labels[i]);
-    }
-    if (are_numbers(tables))
-        return cn_labels_number(labels, counts, &set->classes, &set->class_names, remarks, what,
-                                err);
-    cn_status status = list_names(&set->class_names, &set->classes, tables, err);
+    bool numbers = true;
+    for (int part = 0; part < CN_PARTS; part++)
+        for (int i = 0; i < texts->counts[part]; i++) {
+            labels[part][i] = to_number(texts->texts[part][i]);
+            numbers = numbers && labels[part][i] >= 0;
+        }
+    if (numbers) return cn_labels_number(labels, texts->counts, classes, names, remarks, what, err);
+    cn_status status = list_names(names, classes, texts, what, err);
     for (int part = 0; status == CN_OK && part < CN_PARTS; part++)
-        for (int i = 0; i < counts[part]; i++) {
-            char **found = bsearch(&tables[part].labels[i], set->class_names, (size_t)set->classes,
-                                   sizeof *found, compare);
-            labels[part][i] = (int32_t)(found - set->class_names);
+        for (int i = 0; i < texts->counts[part]; i++) {
+            char **found =
+                bsearch(&texts->texts[part][i], *names, (size_t)*classes, sizeof *found, compare);
+            labels[part][i] = (int32_t)(found - *names);
         }
     return status;
 }
 
 /* ---- The images */
 
-static cn_status add_images(cn_image_list *list, const table *t, cn_error *err)
+static cn_status add_image(cn_image_list *list, const table *t, const row *r,
+                           const cn_request *request, cn_error *err)
 {
-    char path[CN_PATH_ROOM];
+    char path[CN_PATH_ROOM], mask[CN_PATH_ROOM];
+    if (!find_image(path, t, request, r->image) || access(path, R_OK) != 0)
+        return cn_fail(err, CN_ERR_IO, "%.100s: line %d: no image %.100s", t->path, r->line,
+                       r->image);
+    if (!r->mask) return cn_image_list_add(list, path, 0, err);
+    if (!find_image(mask, t, request, r->mask) || access(mask, R_OK) != 0)
+        return cn_fail(err, CN_ERR_IO, "%.100s: line %d: no mask %.100s", t->path, r->line,
+                       r->mask);
+    return cn_image_list_add_mask(list, path, mask, err);
+}
+
+/* The rows of all tables, each in its part. */
+static cn_status add_images(cn_image_set *set, cn_text_labels *texts, const table tables[CN_PARTS],
+                            const cn_request *request, cn_error *err)
+{
+    size_t all = 1, added = 0;
     cn_status status = CN_OK;
-    for (int i = 0; status == CN_OK && i < t->count; i++) {
-        const char *image = t->images[i];
-        if (!find_image(path, t, image) || access(path, R_OK) != 0)
-            status = cn_fail(err, CN_ERR_IO, "%.100s: line %d: no image %.100s", t->path,
-                             t->lines[i], image);
-        else
-            status = cn_image_list_add(list, path, 0, err);
+    for (int k = 0; k < CN_PARTS; k++) all += (size_t)tables[k].count;
+    for (int k = 0; status == CN_OK && k < CN_PARTS; k++) {
+        texts->texts[k] = cn_allocate(all, sizeof *texts->texts[k], "labels", err);
+        if (!texts->texts[k]) status = CN_ERR_MEMORY;
     }
+    for (int k = 0; k < CN_PARTS; k++)
+        for (int i = 0; status == CN_OK && i < tables[k].count; i++) {
+            const row *r = &tables[k].rows[i];
+            int part = r->part >= 0 ? r->part : k;
+            if (set->masked != (r->mask != NULL) && added > 0)
+                return cn_fail(err, CN_ERR_FORMAT, "%.120s: labels here, but masks in another part",
+                               tables[k].path);
+            set->masked = r->mask;
+            added++;
+            texts->texts[part][texts->counts[part]++] = r->label;
+            status = add_image(&set->parts[part], &tables[k], r, request, err);
+        }
     return status;
 }
 
 /* In a folder train.csv or labels.csv; a file as it is. */
 static bool find_table(char path[CN_PATH_ROOM], const char *given)
 {
-    static const char *const names[] = {"train.csv", "Train.csv", "labels.csv"};
+    static const char *const names[] = {"train.csv", "Train.csv", "labels.csv", "train.tsv",
+                                        "labels.tsv"};
     struct stat about;
     if (stat(given, &about) != 0 || !S_ISDIR(about.st_mode))
         return snprintf(path, CN_PATH_ROOM, "%s", given) < CN_PATH_ROOM;
@@ -271,19 +366,29 @@ static bool detects(const char *dir)
     return find_table(path, dir);
 }
 
-/* The table, and those beside it that are its other parts. */
-static cn_status read_tables(table tables[CN_PARTS], char paths[CN_PARTS][CN_PATH_ROOM],
-                             const char *path, cn_error *err)
+void cn_csv_find_parts(char paths[CN_PARTS][CN_PATH_ROOM], const char *path)
 {
-    int count = 0;
     cn_said mine = cn_path_says(path);
     if (mine == CN_SAYS_NOTHING) mine = CN_SAYS_TRAIN;
-    cn_status status = CN_OK;
-    for (int part = 0; status == CN_OK && part < CN_PARTS; part++) {
+    for (int part = 0; part < CN_PARTS; part++) {
+        paths[part][0] = 0;
         if (part == (int)mine)
-            status = read_table(&tables[part], path, err);
-        else if (cn_path_sibling(paths[part], path, (cn_said)part))
-            status = read_table(&tables[part], paths[part], err);
+            snprintf(paths[part], CN_PATH_ROOM, "%s", path);
+        else if (!cn_path_sibling(paths[part], path, (cn_said)part))
+            paths[part][0] = 0;
+    }
+}
+
+/* The table, and those beside it that are its other parts. */
+static cn_status read_tables(table tables[CN_PARTS], char paths[CN_PARTS][CN_PATH_ROOM],
+                             const char *path, const cn_request *request, cn_error *err)
+{
+    int count = 0;
+    cn_status status = CN_OK;
+    cn_csv_find_parts(paths, path);
+    for (int part = 0; status == CN_OK && part < CN_PARTS; part++) {
+        bool beside = strcmp(paths[part], path) != 0;
+        if (paths[part][0]) status = read_table(&tables[part], paths[part], beside, request, err);
         count += tables[part].count;
     }
     if (status == CN_OK && count == 0)
@@ -292,32 +397,48 @@ static cn_status read_tables(table tables[CN_PARTS], char paths[CN_PARTS][CN_PAT
     return status;
 }
 
-static cn_status load(cn_dataset **data, const char *given, const cn_request *request,
-                      cn_error *err)
+static cn_status load_images(cn_dataset **data, const char *path, const cn_request *request,
+                             cn_error *err)
 {
-    char path[CN_PATH_ROOM], others[CN_PARTS][CN_PATH_ROOM];
+    char(*others)[CN_PATH_ROOM] = cn_allocate(CN_PARTS, sizeof *others, path, err);
     cn_image_set set = {.classes = 0};
+    cn_text_labels texts = {.counts = {0}};
     table tables[CN_PARTS] = {{.path = NULL}};
-    cn_status status = CN_OK;
-    if (!find_table(path, given))
-        status =
-            cn_fail(err, CN_ERR_IO, "%.120s: expected train.csv or labels.csv, found none", given);
-    if (status == CN_OK) status = read_tables(tables, others, path, err);
-    for (int part = 0; status == CN_OK && part < CN_PARTS; part++)
-        if (tables[part].path) status = add_images(&set.parts[part], &tables[part], err);
-    if (status == CN_OK) status = find_classes(&set, tables, request->remarks, path, err);
+    int32_t *labels[CN_PARTS];
+    if (!others) return CN_ERR_MEMORY;
+    cn_status status = read_tables(tables, others, path, request, err);
+    if (status == CN_OK) status = add_images(&set, &texts, tables, request, err);
+    for (int part = 0; part < CN_PARTS; part++) labels[part] = set.parts[part].labels;
+    if (status == CN_OK && !set.masked)
+        status = cn_text_labels_number(&texts, labels, &set.classes, &set.class_names,
+                                       request->remarks, path, err);
     if (status == CN_OK) status = cn_images_load(data, &set, request, path, err);
     cn_image_set_free(&set);
     cn_release(set.class_names);
-    for (int part = 0; part < CN_PARTS; part++) free_table(&tables[part]);
+    for (int part = 0; part < CN_PARTS; part++) {
+        cn_release(texts.texts[part]);
+        free_table(&tables[part]);
+    }
+    cn_release(others);
     return status;
+}
+
+static cn_status load(cn_dataset **data, const char *given, const cn_request *request,
+                      cn_error *err)
+{
+    char path[CN_PATH_ROOM];
+    if (!find_table(path, given))
+        return cn_fail(err, CN_ERR_IO, "%.120s: expected train.csv or labels.csv, found none",
+                       given);
+    if (cn_csv_is_of_pixels(path)) return cn_csv_load_pixels(data, path, request, err);
+    return load_images(data, path, request, err);
 }
 
 const cn_reader cn_reader_csv = {
     .name = "csv",
     .usage = "csv:PATH",
-    .endings = {".csv"},
+    .endings = {".csv", ".tsv"},
     .detects = detects,
-    .takes = CN_OPTIONS_OF_FILES,
+    .takes = CN_OPTIONS_OF_MASKS | CN_OPTION_ROOT | CN_OPTION_RANGE,
     .load = load,
 };

@@ -7,12 +7,13 @@
 #include <string.h>
 
 struct cn_dataset {
-    cn_tensor images, labels;
+    cn_tensor images, labels, masks;
     int classes, known;
     float scale;
     cn_image_opts image_opts;
     bool from_files, certain;
     cn_remarks remarks;
+    const char *layout;       /* its reader's name; NULL: an array's */
     const char **class_names; /* the pointers and the texts they point to are one block */
 };
 
@@ -54,6 +55,35 @@ static cn_status check_labels(const cn_dataset_parts *parts, const char *what, c
     return CN_OK;
 }
 
+static cn_status check_masks(const cn_dataset_parts *parts, const char *what, cn_error *err)
+{
+    char found[CN_SHAPE_TEXT], wanted[CN_SHAPE_TEXT];
+    const cn_tensor *masks = &parts->masks;
+    const uint8_t *value = masks->data;
+    if (parts->classes < 1 || parts->classes > CN_MASK_IGNORED)
+        return cn_fail(err, CN_ERR_ARGUMENT, "%s: %d classes, expected 1 to %d", what,
+                       parts->classes, (int)CN_MASK_IGNORED);
+    if (masks->dtype != CN_DTYPE_U8 || masks->rank != 3 ||
+        memcmp(masks->shape, parts->images.shape, 3 * sizeof(int)) != 0)
+        return cn_fail(err, CN_ERR_SHAPE, "%s: masks %s of dtype %d, expected U8 %s", what,
+                       cn_shape_text(masks->rank, masks->shape, found), (int)masks->dtype,
+                       cn_shape_text(3, parts->images.shape, wanted));
+    for (size_t i = 0, n = cn_tensor_count(masks); i < n; i++)
+        if (value[i] >= parts->classes && value[i] != CN_MASK_IGNORED)
+            return cn_fail(err, CN_ERR_FORMAT,
+                           "%s: mask %zu has a pixel of %d, expected 0 to %d, or %d for no class",
+                           what, i / (n / (size_t)masks->shape[0]), value[i], parts->classes - 1,
+                           (int)CN_MASK_IGNORED);
+    return CN_OK;
+}
+
+/* The labels' tensor of a set that has masks instead. */
+static cn_status make_labels(cn_dataset_parts *parts, cn_error *err)
+{
+    if (!parts->masks.data || parts->labels.data) return CN_OK;
+    return cn_tensor_create(&parts->labels, CN_DTYPE_I32, 1, parts->images.shape, err);
+}
+
 /* Class i's name: the one given, or its number, written into `number`. */
 enum { NUMBER = 24 };
 static const char *class_name(const char *const *names, size_t i, char number[NUMBER])
@@ -81,6 +111,8 @@ cn_status cn_dataset_adopt(cn_dataset **out, cn_dataset_parts *parts, const char
                            cn_error *err)
 {
     cn_status status = check_images(&parts->images, what, err);
+    if (status == CN_OK && parts->masks.data) status = check_masks(parts, what, err);
+    if (status == CN_OK) status = make_labels(parts, err);
     if (status == CN_OK) status = check_labels(parts, what, err);
     if (status != CN_OK) return status;
     cn_dataset *data = cn_allocate(1, sizeof *data, what, err);
@@ -102,7 +134,8 @@ cn_status cn_dataset_adopt(cn_dataset **out, cn_dataset_parts *parts, const char
     data->certain = parts->certain;
     data->images = parts->images;
     data->labels = parts->labels;
-    parts->images = parts->labels = (cn_tensor){0};
+    data->masks = parts->masks;
+    parts->images = parts->labels = parts->masks = (cn_tensor){0};
     *out = data;
     return CN_OK;
 }
@@ -119,24 +152,56 @@ static cn_dataset_parts parts_like(const cn_dataset *data)
                               .certain = data->certain};
 }
 
+static void free_parts(cn_dataset_parts *parts)
+{
+    cn_tensor_free(&parts->images);
+    cn_tensor_free(&parts->labels);
+    cn_tensor_free(&parts->masks);
+}
+
+/* Rows index[0..n-1] of a tensor, NULL for the first n, in memory of their own; none of none. */
+static cn_status take_rows(cn_tensor *out, const cn_tensor *all, const int *index, int n,
+                           cn_error *err)
+{
+    if (!all->data) return CN_OK;
+    int shape[CN_MAX_RANK];
+    size_t bytes = cn_tensor_count(all) / (size_t)all->shape[0] * cn_dtype_size(all->dtype);
+    memcpy(shape, all->shape, sizeof shape);
+    shape[0] = n;
+    cn_status status = cn_tensor_create(out, all->dtype, all->rank, shape, err);
+    for (int i = 0; status == CN_OK && i < n; i++)
+        memcpy((char *)out->data + (size_t)i * bytes,
+               (const char *)all->data + (size_t)(index ? index[i] : i) * bytes, bytes);
+    return status;
+}
+
+/* The rows of x, then those of y; none of none. */
+static cn_status join_rows(cn_tensor *out, const cn_tensor *x, const cn_tensor *y, cn_error *err)
+{
+    int shape[CN_MAX_RANK];
+    if (!x->data) return CN_OK;
+    size_t size = cn_dtype_size(x->dtype), first = cn_tensor_count(x) * size;
+    memcpy(shape, x->shape, sizeof shape);
+    shape[0] += y->shape[0];
+    cn_status status = cn_tensor_create(out, x->dtype, x->rank, shape, err);
+    if (status != CN_OK) return status;
+    memcpy(out->data, x->data, first);
+    memcpy((char *)out->data + first, y->data, cn_tensor_count(y) * size);
+    return CN_OK;
+}
+
 /* A set of copies of the tensors in `parts`. */
 static cn_status copy_parts(cn_dataset **out, cn_dataset_parts parts, const char *what,
                             cn_error *err)
 {
-    cn_tensor images = parts.images, labels = parts.labels;
-    parts.images = parts.labels = (cn_tensor){0};
-    cn_status status =
-        cn_tensor_create(&parts.images, images.dtype, images.rank, images.shape, err);
-    if (status == CN_OK)
-        status = cn_tensor_create(&parts.labels, CN_DTYPE_I32, 1, labels.shape, err);
-    if (status == CN_OK) {
-        memcpy(parts.images.data, images.data,
-               cn_tensor_count(&images) * cn_dtype_size(images.dtype));
-        memcpy(parts.labels.data, labels.data, cn_tensor_count(&labels) * sizeof(int32_t));
-        status = cn_dataset_adopt(out, &parts, what, err);
-    }
-    cn_tensor_free(&parts.images);
-    cn_tensor_free(&parts.labels);
+    const cn_dataset_parts given = parts;
+    const int n = given.images.shape[0];
+    parts.images = parts.labels = parts.masks = (cn_tensor){0};
+    cn_status status = take_rows(&parts.images, &given.images, NULL, n, err);
+    if (status == CN_OK) status = take_rows(&parts.labels, &given.labels, NULL, n, err);
+    if (status == CN_OK) status = take_rows(&parts.masks, &given.masks, NULL, n, err);
+    if (status == CN_OK) status = cn_dataset_adopt(out, &parts, what, err);
+    free_parts(&parts);
     return status;
 }
 
@@ -153,6 +218,37 @@ cn_status cn_dataset_create(cn_dataset **out, const cn_tensor *images, const int
     return status == CN_OK ? copy_parts(out, parts, "dataset", err) : status;
 }
 
+cn_status cn_dataset_create_masks(cn_dataset **out, const cn_tensor *images, const cn_tensor *masks,
+                                  int classes, cn_error *err)
+{
+    if (!out || !images || !images->data || !masks || !masks->data)
+        return cn_fail(err, CN_ERR_ARGUMENT, "dataset: NULL argument");
+    cn_dataset_parts parts = {
+        .images = *images, .masks = *masks, .classes = classes, .scale = 1.0f / 255.0f};
+    cn_status status = check_images(images, "dataset", err);
+    if (status == CN_OK) status = check_masks(&parts, "dataset", err);
+    if (status == CN_OK && images->dtype == CN_DTYPE_F32)
+        status = cn_find_range(&parts, NULL, "dataset", err);
+    return status == CN_OK ? copy_parts(out, parts, "dataset", err) : status;
+}
+
+/* A set of rows index[0..n-1], which are there. */
+static cn_status select_rows(cn_dataset **out, const cn_dataset *data, const int *index, int n,
+                             const char *what, cn_error *err)
+{
+    cn_dataset_parts parts = parts_like(data);
+    cn_status status = take_rows(&parts.images, &data->images, index, n, err);
+    if (status == CN_OK) status = take_rows(&parts.labels, &data->labels, index, n, err);
+    if (status == CN_OK) status = take_rows(&parts.masks, &data->masks, index, n, err);
+    if (status == CN_OK) status = cn_dataset_adopt(out, &parts, what, err);
+    if (status == CN_OK) {
+        (*out)->layout = data->layout;
+        (*out)->remarks.skipped = data->remarks.skipped;
+    }
+    free_parts(&parts);
+    return status;
+}
+
 cn_status cn_dataset_slice(cn_dataset **out, const cn_dataset *data, int first, int count,
                            cn_error *err)
 {
@@ -162,13 +258,12 @@ cn_status cn_dataset_slice(cn_dataset **out, const cn_dataset *data, int first, 
         return cn_fail(err, CN_ERR_ARGUMENT,
                        "dataset slice: %d image%s from %d on, expected a part of 0 to %d", count,
                        cn_plural(count), first, size - 1);
-    const cn_tensor *all = &data->images;
-    size_t bytes = cn_tensor_count(all) / (size_t)size * cn_dtype_size(all->dtype);
-    const int shape[4] = {count, all->shape[1], all->shape[2], all->shape[3]};
-    cn_dataset_parts parts = parts_like(data);
-    parts.images = cn_tensor_view(all->dtype, 4, shape, (char *)all->data + (size_t)first * bytes);
-    parts.labels = cn_tensor_view(CN_DTYPE_I32, 1, shape, (int32_t *)data->labels.data + first);
-    return copy_parts(out, parts, "dataset slice", err);
+    int *index = cn_allocate((size_t)count, sizeof *index, "dataset slice", err);
+    if (!index) return CN_ERR_MEMORY;
+    for (int i = 0; i < count; i++) index[i] = first + i;
+    cn_status status = select_rows(out, data, index, count, "dataset slice", err);
+    cn_release(index);
+    return status;
 }
 
 cn_status cn_dataset_select(cn_dataset **out, const cn_dataset *data, const int *index, int count,
@@ -181,24 +276,7 @@ cn_status cn_dataset_select(cn_dataset **out, const cn_dataset *data, const int 
         if (index[i] < 0 || index[i] >= size)
             return cn_fail(err, CN_ERR_ARGUMENT, "dataset selection: image %d, expected 0 to %d",
                            index[i], size - 1);
-    const cn_tensor *all = &data->images;
-    size_t bytes = cn_tensor_count(all) / (size_t)size * cn_dtype_size(all->dtype);
-    const int shape[4] = {count, all->shape[1], all->shape[2], all->shape[3]};
-    cn_dataset_parts parts = parts_like(data);
-    cn_status status = cn_tensor_create(&parts.images, all->dtype, 4, shape, err);
-    if (status == CN_OK) status = cn_tensor_create(&parts.labels, CN_DTYPE_I32, 1, shape, err);
-    if (status == CN_OK) {
-        int32_t *labels = parts.labels.data;
-        for (int i = 0; i < count; i++) {
-            memcpy((char *)parts.images.data + (size_t)i * bytes,
-                   (const char *)all->data + (size_t)index[i] * bytes, bytes);
-            labels[i] = cn_dataset_label(data, index[i]);
-        }
-        status = cn_dataset_adopt(out, &parts, "dataset selection", err);
-    }
-    cn_tensor_free(&parts.images);
-    cn_tensor_free(&parts.labels);
-    return status;
+    return select_rows(out, data, index, count, "dataset selection", err);
 }
 
 /* Images of unknown classes go behind the others, in their order. */
@@ -230,7 +308,11 @@ cn_status cn_dataset_rename_classes(cn_dataset *data, const int *map, int known,
     const char **copy = copy_names(names, (size_t)classes, err);
     if (!copy) return CN_ERR_MEMORY;
     int32_t *labels = data->labels.data;
+    uint8_t *pixels = data->masks.data;
     for (int i = 0; i < cn_dataset_size(data); i++) labels[i] = map[labels[i]];
+    if (pixels) memset(labels, 0, (size_t)cn_dataset_size(data) * sizeof *labels);
+    for (size_t i = 0; i < cn_tensor_count(&data->masks); i++)
+        if (pixels[i] != CN_MASK_IGNORED) pixels[i] = (uint8_t)map[pixels[i]];
     cn_release(data->class_names);
     data->class_names = copy;
     data->classes = classes;
@@ -242,26 +324,16 @@ static cn_status join(cn_dataset **out, const cn_dataset *a, const cn_dataset *b
 {
     const cn_tensor *x = &a->images, *y = &b->images;
     if (x->dtype != y->dtype || memcmp(x->shape + 1, y->shape + 1, 3 * sizeof(int)) != 0 ||
-        x->shape[0] > INT32_MAX - y->shape[0])
+        x->shape[0] > INT32_MAX - y->shape[0] || !a->masks.data != !b->masks.data)
         return cn_fail(
             err, CN_ERR_SHAPE, "dataset: parts of (%d, %d, %d) and (%d, %d, %d) cannot be joined",
             x->shape[1], x->shape[2], x->shape[3], y->shape[1], y->shape[2], y->shape[3]);
-    size_t first = cn_tensor_count(x) * cn_dtype_size(x->dtype);
-    size_t second = cn_tensor_count(y) * cn_dtype_size(y->dtype);
-    const int shape[4] = {x->shape[0] + y->shape[0], x->shape[1], x->shape[2], x->shape[3]};
     cn_dataset_parts parts = parts_like(a);
-    cn_status status = cn_tensor_create(&parts.images, x->dtype, 4, shape, err);
-    if (status == CN_OK) status = cn_tensor_create(&parts.labels, CN_DTYPE_I32, 1, shape, err);
-    if (status == CN_OK) {
-        memcpy(parts.images.data, x->data, first);
-        memcpy((char *)parts.images.data + first, y->data, second);
-        for (int i = 0; i < shape[0]; i++)
-            ((int32_t *)parts.labels.data)[i] =
-                i < x->shape[0] ? cn_dataset_label(a, i) : cn_dataset_label(b, i - x->shape[0]);
-        status = cn_dataset_adopt(out, &parts, "dataset", err);
-    }
-    cn_tensor_free(&parts.images);
-    cn_tensor_free(&parts.labels);
+    cn_status status = join_rows(&parts.images, x, y, err);
+    if (status == CN_OK) status = join_rows(&parts.labels, &a->labels, &b->labels, err);
+    if (status == CN_OK) status = join_rows(&parts.masks, &a->masks, &b->masks, err);
+    if (status == CN_OK) status = cn_dataset_adopt(out, &parts, "dataset", err);
+    free_parts(&parts);
     return status;
 }
 
@@ -282,6 +354,7 @@ void cn_dataset_free(cn_dataset *data)
     if (!data) return;
     cn_tensor_free(&data->images);
     cn_tensor_free(&data->labels);
+    cn_tensor_free(&data->masks);
     cn_release(data->class_names);
     cn_release(data->remarks.text);
     cn_release(data);
@@ -333,7 +406,22 @@ void cn_dataset_set_remarks(cn_dataset *data, cn_remarks *remarks)
 {
     cn_release(data->remarks.text);
     data->remarks = *remarks;
-    *remarks = (cn_remarks){NULL};
+    *remarks = (cn_remarks){.text = NULL};
+}
+
+void cn_dataset_set_layout(cn_dataset *data, const char *layout)
+{
+    data->layout = layout;
+}
+
+const char *cn_dataset_layout(const cn_dataset *data)
+{
+    return data->layout ? data->layout : "array";
+}
+
+int cn_dataset_skipped(const cn_dataset *data)
+{
+    return data->remarks.skipped;
 }
 
 cn_remarks *cn_dataset_remarks_of(cn_dataset *data)
@@ -344,6 +432,21 @@ cn_remarks *cn_dataset_remarks_of(cn_dataset *data)
 const char *cn_dataset_remarks(const cn_dataset *data)
 {
     return data->remarks.text ? data->remarks.text : "";
+}
+
+cn_task_kind cn_dataset_task(const cn_dataset *data)
+{
+    return data->masks.data ? CN_TASK_SEGMENTATION : CN_TASK_CLASSIFICATION;
+}
+
+const cn_tensor *cn_dataset_masks(const cn_dataset *data)
+{
+    return data->masks.data ? &data->masks : NULL;
+}
+
+size_t cn_dataset_label_size(const cn_dataset *data)
+{
+    return data->masks.data ? cn_tensor_count(&data->masks) / (size_t)data->masks.shape[0] : 1;
 }
 
 const int32_t *cn_dataset_labels(const cn_dataset *data)
@@ -404,6 +507,12 @@ void cn_dataset_statistics(const cn_dataset *data, float *mean, float *std)
 
 /* ---- Feeding */
 
+void cn_mask_labels(const uint8_t *mask, size_t n, int32_t *labels)
+{
+    for (size_t i = 0; i < n; i++)
+        labels[i] = mask[i] == CN_MASK_IGNORED ? CN_LABEL_IGNORED : mask[i];
+}
+
 const cn_tensor *cn_dataset_images(const cn_dataset *data)
 {
     return &data->images;
@@ -416,17 +525,30 @@ float cn_dataset_scale(const cn_dataset *data)
 
 void cn_dataset_class_weights(const cn_dataset *data, float *weights)
 {
-    int n = cn_dataset_size(data), classes = cn_dataset_classes(data);
+    int classes = cn_dataset_classes(data);
+    const uint8_t *pixels = data->masks.data;
+    double counts[CN_MASK_IGNORED + 1] = {0}, n = 0;
     for (int c = 0; c < classes; c++) weights[c] = 0;
-    /* They count first, which a float does exactly up to 2^24. */
-    for (int i = 0; i < n; i++) weights[cn_dataset_label(data, i)] += 1;
-    for (int c = 0; c < classes; c++)
-        if (weights[c] > 0) weights[c] = (float)((double)n / ((double)classes * weights[c]));
+    for (size_t i = 0; i < cn_tensor_count(&data->masks); i++) counts[pixels[i]]++;
+    /* Images count in the weights first, which a float does exactly up to 2^24. */
+    for (int i = 0; !pixels && i < cn_dataset_size(data); i++)
+        weights[cn_dataset_label(data, i)] += 1;
+    for (int c = 0; pixels && c < classes; c++) n += counts[c];
+    if (!pixels) n = cn_dataset_size(data);
+    for (int c = 0; c < classes; c++) {
+        double count = pixels ? counts[c] : (double)weights[c];
+        if (count > 0) weights[c] = (float)(n / ((double)classes * count));
+    }
 }
 
 void cn_dataset_batch(const cn_dataset *data, const int *index, int n, const float *mean,
                       const float *std, float *x, int32_t *labels)
 {
+    size_t size = cn_dataset_label_size(data);
+    const uint8_t *pixels = data->masks.data;
     cn_pixels_normalize(&data->images, cn_dataset_scale(data), index, n, mean, std, x);
-    for (int i = 0; i < n; i++) labels[i] = cn_dataset_label(data, index[i]);
+    if (!labels) return;
+    for (int i = 0; !pixels && i < n; i++) labels[i] = cn_dataset_label(data, index[i]);
+    for (int i = 0; pixels && i < n; i++)
+        cn_mask_labels(pixels + (size_t)index[i] * size, size, labels + (size_t)i * size);
 }

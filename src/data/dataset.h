@@ -7,6 +7,7 @@
 /* What there is to say about how a set was read: a line each, or NULL for nothing. */
 typedef struct cn_remarks {
     char *text;
+    int skipped; /* damaged images left out */
 } cn_remarks;
 
 /* Adds a line, with what would break it (line feeds, control characters) written as escapes. */
@@ -20,8 +21,11 @@ typedef enum cn_option_bit {
     CN_OPTION_BACKGROUND = 8,
     CN_OPTION_LAYOUT = 16,
     CN_OPTION_RANGE = 32,
+    CN_OPTION_IGNORE = 64,
+    CN_OPTION_ROOT = 128,
     CN_OPTIONS_OF_FILES =
         CN_OPTION_SIZE | CN_OPTION_CHANNELS | CN_OPTION_FIT | CN_OPTION_BACKGROUND,
+    CN_OPTIONS_OF_MASKS = CN_OPTIONS_OF_FILES | CN_OPTION_IGNORE,
     CN_OPTIONS_OF_ARRAYS = CN_OPTION_LAYOUT | CN_OPTION_RANGE,
 } cn_option_bit;
 
@@ -33,6 +37,8 @@ typedef struct cn_data_opts {
     int height, width;
     int channels; /* 1 gray, 2 gray and alpha, 3 color, 4 color and alpha */
     cn_layout layout;
+    char root[512];       /* the folder that a table's paths are relative to; "": the table's */
+    int ignore;           /* the value of masks that is no class; -1: none */
     cn_image_opts images; /* `deep` counts where the set is for a model */
 } cn_data_opts;
 
@@ -47,6 +53,7 @@ typedef struct cn_request {
     bool skip_damaged; /* image files that cannot be read are left out, with a remark */
     cn_remarks *remarks;
     const cn_data_opts *opts;
+    int height, width;     /* of image files where neither an option nor a model says it; 0: any */
     const cn_model *model; /* that the set is for: what the spec leaves open is in `opts` as it
                               takes images; NULL: none */
 } cn_request;
@@ -73,7 +80,7 @@ typedef struct cn_reader {
 
 extern const cn_reader cn_reader_digits, cn_reader_mnist, cn_reader_idx, cn_reader_cifar10,
     cn_reader_cifar100, cn_reader_hdf5, cn_reader_npz, cn_reader_npy, cn_reader_csv,
-    cn_reader_folder;
+    cn_reader_masks, cn_reader_folder;
 
 /*
  * What a set is made of. Images are U8 or F32 (n, n_H, n_W, n_C); a U8 value times `scale` lies
@@ -81,7 +88,8 @@ extern const cn_reader cn_reader_digits, cn_reader_mnist, cn_reader_idx, cn_read
  */
 typedef struct cn_dataset_parts {
     cn_tensor images;
-    cn_tensor labels; /* I32 (n), each in 0..classes-1 */
+    cn_tensor labels; /* I32 (n), each in 0..classes-1; empty where there are masks */
+    cn_tensor masks;  /* U8 (n, n_H, n_W), each in 0..classes-1 or CN_MASK_IGNORED; or empty */
     int classes;
     int known; /* the first so many are those of a model, the rest are not; 0: all are */
     float scale;
@@ -114,7 +122,7 @@ bool cn_dataset_range_is_certain(const cn_dataset *data);
 void cn_dataset_range_for(const cn_dataset *data, const cn_image_opts *model, double *low,
                           double *high);
 
-/* Makes a set of its parts and takes the two tensors over, which must own their memory; on failure
+/* Makes a set of its parts and takes the tensors over, which must own their memory; on failure
  * they stay the caller's. `what` stands for the set in errors. */
 cn_status cn_dataset_adopt(cn_dataset **data, cn_dataset_parts *parts, const char *what,
                            cn_error *err);
@@ -128,9 +136,16 @@ cn_status cn_dataset_rename_classes(cn_dataset *data, const int *map, int known,
 /* map[i] is the model's number of the set's class i, or -1. Returns how many are -1. */
 int cn_dataset_map_classes(const cn_dataset *data, const cn_model *model, int *map);
 
+/* The labels of an image: 1, or a mask's pixels. */
+size_t cn_dataset_label_size(const cn_dataset *data);
+/* A mask's n pixels as labels, CN_LABEL_IGNORED for those without a class. */
+void cn_mask_labels(const uint8_t *mask, size_t n, int32_t *labels);
+
 cn_remarks *cn_dataset_remarks_of(cn_dataset *data);
 /* The set takes the remarks over, in place of those that it has. */
 void cn_dataset_set_remarks(cn_dataset *data, cn_remarks *remarks);
+/* The name of the reader, which must outlive the set. */
+void cn_dataset_set_layout(cn_dataset *data, const char *layout);
 
 /* What an image's value is multiplied by to lie in [0, 1]: 1 for F32. */
 float cn_dataset_scale(const cn_dataset *data);

@@ -5,7 +5,8 @@
  *   DIR/test/cat/0900.png    DIR/test/dog/b.jpg    to test on; testing
  *   DIR/val/cat/0950.png     DIR/val/dog/c.jpg     to validate on; valid, validation
  *
- * in small or capital letters, or DIR/cat and DIR/dog by themselves. Classes and images are in the
+ * in small or capital letters, or DIR/cat and DIR/dog by themselves; images may lie at any depth below
+ * the folder of their class. Classes and images are in the
  * order of the bytes of their names, whatever the file system says. What is no image by its ending
  * is passed over, and so is a class without images; both are said.
  */
@@ -22,7 +23,6 @@ typedef struct scan {
     cn_names classes;
     cn_image_set set;
     cn_passed passed;
-    int folders; /* below those of classes */
 } scan;
 
 static bool is_folder(const char *path)
@@ -96,6 +96,21 @@ static cn_status find_parts(scan *s, const char *dir, cn_error *err)
     return status;
 }
 
+/* Folders that systems and archives leave are no classes, even where there are images in them. */
+static cn_status say_litter(const scan *s, const char *dir, cn_error *err)
+{
+    char path[CN_PATH_ROOM];
+    cn_names names = {NULL, 0};
+    cn_status status = cn_names_list(&names, dir, cn_is_litter, err);
+    for (int i = 0; status == CN_OK && i < names.count; i++)
+        if (cn_path_join(path, dir, names.names[i]) && is_folder(path))
+            status = cn_remark(s->request->remarks, err,
+                               "passed over the folder %s, which systems and archives leave",
+                               names.names[i]);
+    cn_names_free(&names);
+    return status;
+}
+
 /* What lies beside the folders of parts belongs to none of them. */
 static cn_status say_strays(const scan *s, const char *dir, cn_error *err)
 {
@@ -115,7 +130,7 @@ static cn_status say_strays(const scan *s, const char *dir, cn_error *err)
         status = cn_remark(s->request->remarks, err, "passed over %d image%s outside of any class",
                            images, cn_plural(images));
     cn_names_free(&names);
-    return status;
+    return status == CN_OK ? say_litter(s, dir, err) : status;
 }
 
 /* ---- Classes */
@@ -127,23 +142,22 @@ static int find_class(const cn_names *classes, const char *name)
     return -1;
 }
 
+/* The images of a class, at every depth below its folder. */
 static cn_status add_images(scan *s, int part, const char *dir, int32_t label, cn_error *err)
 {
     char path[CN_PATH_ROOM];
-    cn_names names = {NULL, 0};
-    cn_status status = cn_names_list(&names, dir, NULL, err);
-    for (int i = 0; status == CN_OK && i < names.count; i++) {
-        const char *name = names.names[i];
-        if (!cn_path_join(path, dir, name))
+    cn_names files = {NULL, 0};
+    cn_status status = cn_names_walk(&files, dir, err);
+    for (int i = 0; status == CN_OK && i < files.count; i++) {
+        const char *file = files.names[i], *slash = strrchr(file, '/');
+        if (!cn_is_image_name(file))
+            cn_passed_add(&s->passed, slash ? slash + 1 : file);
+        else if (!cn_path_join(path, dir, file))
             status = too_long(dir, err);
-        else if (is_folder(path))
-            s->folders += !cn_is_litter(name);
-        else if (cn_is_image_name(name))
-            status = cn_image_list_add(&s->set.parts[part], path, label, err);
         else
-            cn_passed_add(&s->passed, name);
+            status = cn_image_list_add(&s->set.parts[part], path, label, err);
     }
-    cn_names_free(&names);
+    cn_names_free(&files);
     return status;
 }
 
@@ -221,10 +235,6 @@ static cn_status find_classes(scan *s, const char *dir, cn_error *err)
                          s->passed.kind_count ? cn_passed_text(&s->passed, passed) : "none");
     if (status == CN_OK) status = say_strays(s, dir, err);
     if (status == CN_OK) status = cn_passed_remark(&s->passed, s->request->remarks, err);
-    if (status == CN_OK && s->folders > 0)
-        status = cn_remark(s->request->remarks, err,
-                           "passed over %d folder%s below those of the classes", s->folders,
-                           cn_plural(s->folders));
     return status;
 }
 
@@ -244,7 +254,7 @@ static cn_status load(cn_dataset **data, const char *dir, const cn_request *requ
     return status;
 }
 
-/* Is there an image in a sub-folder? */
+/* Is there an image below a sub-folder? */
 static bool has_class(const char *dir)
 {
     char path[CN_PATH_ROOM];
@@ -252,10 +262,11 @@ static bool has_class(const char *dir)
     bool found = false;
     if (list_folders(&classes, dir, NULL, NULL) != CN_OK) return false;
     for (int i = 0; i < classes.count && !found; i++) {
-        cn_names images = {NULL, 0};
-        found = cn_path_join(path, dir, classes.names[i]) &&
-                cn_names_list(&images, path, cn_is_image_name, NULL) == CN_OK && images.count > 0;
-        cn_names_free(&images);
+        cn_names files = {NULL, 0};
+        if (cn_path_join(path, dir, classes.names[i]) && cn_names_walk(&files, path, NULL) == CN_OK)
+            for (int k = 0; k < files.count && !found; k++)
+                found = cn_is_image_name(files.names[k]);
+        cn_names_free(&files);
     }
     cn_names_free(&classes);
     return found;

@@ -5,6 +5,7 @@
  * numbers for names, as sets of arrays have, the order decides.
  */
 #include "data/dataset.h"
+#include "model/model.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -12,7 +13,7 @@
 /* A single output is the probability of the second of two classes. */
 static int model_classes(const cn_model *model)
 {
-    int outputs = cn_model_output_size(model);
+    int outputs = cn_model_columns(model);
     return outputs == 1 ? 2 : outputs;
 }
 
@@ -110,6 +111,16 @@ static cn_status say_lacking(const cn_dataset *data, const int *map, cn_remarks 
         lacking == 1 ? "" : "es", list.text, images, cn_plural(images), images == 1 ? "s" : "");
 }
 
+/* Pixels that count as wrong would make nothing of the figures. */
+static cn_status lack_of_masks(const cn_dataset *data, const int *map, cn_error *err)
+{
+    int i = 0;
+    while (map[i] >= 0) i++;
+    return cn_fail(err, CN_ERR_ARGUMENT,
+                   "the masks have the class %.80s, which the model does not have",
+                   cn_dataset_class_name(data, i));
+}
+
 /* The model's classes, then those that it lacks, which `map` then has numbers for, too. */
 static void list_names(const char **names, const cn_dataset *data, const cn_model *model, int *map,
                        char (*numbers)[NUMBER])
@@ -136,6 +147,8 @@ cn_status cn_dataset_match_classes(cn_dataset *data, const cn_model *model, cn_e
     cn_status status = map && names && numbers ? CN_OK : CN_ERR_MEMORY;
     int lacking = status == CN_OK ? cn_dataset_map_classes(data, model, map) : 0;
     if (status == CN_OK && lacking == classes) status = none_in_common(data, model, err);
+    if (status == CN_OK && lacking > 0 && cn_dataset_masks(data))
+        status = lack_of_masks(data, map, err);
     if (status == CN_OK && lacking > 0)
         status = say_lacking(data, map, cn_dataset_remarks_of(data), err);
     if (status == CN_OK) {

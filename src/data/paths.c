@@ -53,7 +53,8 @@ bool cn_path_find(char path[CN_PATH_ROOM], const char *dir, const char *name)
 
 const char *cn_spec_options(const char *spec)
 {
-    const char *options = spec + strlen(spec);
+    const char *root = strstr(spec, ",root="); /* a folder, so that slashes may follow */
+    const char *options = root ? root : spec + strlen(spec);
     bool equals = false;
     for (const char *at = options; at > spec && *at != '/'; at--) {
         if (*at == '=') equals = true;

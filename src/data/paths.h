@@ -50,6 +50,10 @@ typedef struct cn_names {
 /* Those that are `wanted` (all with NULL), but for names that begin with a dot. */
 cn_status cn_names_list(cn_names *names, const char *dir, bool (*wanted)(const char *name),
                         cn_error *err);
+/* All files below a folder, at any depth, by their paths below it and in the order of the bytes of
+ * these (walk.c). Links are followed, but not in circles; what begins with a dot, and what systems
+ * leave, is left out. */
+cn_status cn_names_walk(cn_names *files, const char *dir, cn_error *err);
 void cn_names_free(cn_names *names);
 
 #endif

@@ -7,9 +7,9 @@
 
 /* The kinds there are. A directory is of the first kind that detects itself in it. */
 static const cn_reader *const readers[] = {
-    &cn_reader_digits,   &cn_reader_mnist,  &cn_reader_idx, &cn_reader_cifar10,
-    &cn_reader_cifar100, &cn_reader_hdf5,   &cn_reader_npz, &cn_reader_npy,
-    &cn_reader_csv,      &cn_reader_folder, NULL,
+    &cn_reader_digits,   &cn_reader_mnist, &cn_reader_idx,    &cn_reader_cifar10,
+    &cn_reader_cifar100, &cn_reader_hdf5,  &cn_reader_npz,    &cn_reader_npy,
+    &cn_reader_csv,      &cn_reader_masks, &cn_reader_folder, NULL,
 };
 
 /* Adds to a text of `size` bytes what still fits. */
@@ -112,7 +112,9 @@ static cn_status load_kind(cn_dataset **data, const cn_reader *reader, const cha
     if (status != CN_OK) return status;
     if (request->model) follow_model(&opts, request->model);
     full.opts = &opts;
-    return load_split(data, reader, path, &full, err);
+    status = load_split(data, reader, path, &full, err);
+    if (status == CN_OK && *data) cn_dataset_set_layout(*data, reader->name);
+    return status;
 }
 
 /* `spec` is the directory's path, with options behind it or not. */
@@ -171,11 +173,16 @@ cn_status cn_dataset_load(cn_dataset **data, const char *spec, cn_subset split,
     if (!data || !spec) return cn_fail(err, CN_ERR_ARGUMENT, "dataset: NULL argument");
     if (split < CN_SUBSET_TRAIN || split > CN_SUBSET_TEST_OR_ALL)
         return cn_fail(err, CN_ERR_ARGUMENT, "%.80s: unknown split %d", spec, (int)split);
-    cn_remarks remarks = {NULL};
+    if (opts && (opts->height < 0 || opts->width < 0 || !opts->height != !opts->width))
+        return cn_fail(err, CN_ERR_ARGUMENT, "%.80s: images of %d x %d, expected 0 or more of both",
+                       spec, opts->height, opts->width);
+    cn_remarks remarks = {.text = NULL};
     cn_dataset *loaded = NULL;
     cn_request request = {.split = split,
                           .skip_damaged = opts && opts->skip_damaged,
                           .remarks = &remarks,
+                          .height = opts ? opts->height : 0,
+                          .width = opts ? opts->width : 0,
                           .model = opts ? opts->model : NULL};
     cn_status status = load(&loaded, spec, &request, err);
     if (loaded) cn_dataset_set_remarks(loaded, &remarks);

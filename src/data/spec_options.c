@@ -89,6 +89,21 @@ static bool read_range(const char *text, cn_data_opts *o)
     return end && !*end && o->images.low < o->images.high;
 }
 
+static bool read_root(const char *text, cn_data_opts *o)
+{
+    return *text && snprintf(o->root, sizeof o->root, "%s", text) < (int)sizeof o->root;
+}
+
+static bool read_ignore(const char *text, cn_data_opts *o)
+{
+    o->ignore = -1;
+    if (strcmp(text, "none") == 0) return true;
+    o->ignore = 0;
+    if (strcmp(text, "0") == 0) return true;
+    const char *end = read_whole(text, "", 255, &o->ignore);
+    return end && !*end;
+}
+
 static const struct option {
     const char *name, *usage;
     bool (*read)(const char *text, cn_data_opts *o);
@@ -100,12 +115,14 @@ static const struct option {
     {"background", "background=white|black", read_background},
     {"layout", "layout=nhwc|nchw", read_layout},
     {"range", "range=LOW..HIGH", read_range},
+    {"ignore", "ignore=0 to 255, or none", read_ignore},
+    {"root", "root=DIR", read_root},
 };
 enum { OPTIONS = sizeof options / sizeof *options };
 
 static cn_status refuse(const char *text, unsigned takes, const char *kind, cn_error *err)
 {
-    char list[160] = "";
+    char list[240] = "";
     for (unsigned i = 0; i < OPTIONS; i++)
         if (takes & 1u << i) {
             size_t used = strlen(list);
@@ -118,7 +135,7 @@ static cn_status refuse(const char *text, unsigned takes, const char *kind, cn_e
 cn_status cn_data_opts_read(cn_data_opts *opts, const char *text, unsigned takes, const char *kind,
                             cn_error *err)
 {
-    enum { OPTION = 64 };
+    enum { OPTION = 560 };
     char option[OPTION];
     cn_data_opts found = *opts;
     unsigned seen = 0;

@@ -8,8 +8,9 @@
 #define CN_IMAGE_PIXELS ((size_t)1 << 28)
 
 /* CN_IMAGE_BYTES is U8 whatever the file has; CN_IMAGE_AS_STORED keeps more than 8 bits a
- * sample as F32 in [0, 1]. */
-typedef enum cn_image_depth { CN_IMAGE_BYTES, CN_IMAGE_AS_STORED } cn_image_depth;
+ * sample as F32 in [0, 1]. CN_IMAGE_INDICES is for masks: the indices of a palette, and samples as
+ * they are stored, U8, or where they have 16 bits F32 in [0, 1]. */
+typedef enum cn_image_depth { CN_IMAGE_BYTES, CN_IMAGE_AS_STORED, CN_IMAGE_INDICES } cn_image_depth;
 
 typedef struct cn_image_format {
     const char *name;
@@ -30,8 +31,9 @@ cn_status cn_image_read(cn_tensor *image, const char *path, cn_image_depth depth
 /* What a file's header says of its samples; false where it cannot be read, which decoding explains.
  */
 typedef struct cn_image_form {
-    bool color; /* and not gray */
-    bool deep;  /* more than 8 bits */
+    bool color;        /* and not gray */
+    bool deep;         /* more than 8 bits */
+    int rows, columns; /* as they are stored */
 } cn_image_form;
 bool cn_image_find_form(cn_image_form *form, const char *path);
 
@@ -43,6 +45,13 @@ cn_status cn_image_create(cn_tensor *image, const char *name, cn_dtype dtype, si
 /* For decoders: the orientation that Exif data (a TIFF file) speaks of, 1 to 8; 1 for data that are
  * damaged or do not say. */
 int cn_exif_orientation(const uint8_t *bytes, size_t size);
+/* The part of an image of so many rows and columns that cn_image_fit brings to n_H x n_W: the first
+ * row and column, rows and columns. */
+typedef struct cn_image_part {
+    int top, left, height, width;
+} cn_image_part;
+cn_image_part cn_image_fit_part(int rows, int columns, int n_H, int n_W, cn_fit_mode fit);
+
 /* For decoders: turns and mirrors an image that is stored so into what a viewer shows. */
 cn_status cn_image_orient(cn_tensor *image, int orientation, const char *name, cn_error *err);
 

@@ -12,7 +12,7 @@
  *     growing     out[i] = (1 - t) in[j] + t in[j + 1], j + t = (i + 1/2) r - 1/2, held at the
  * edges channels    gray by ITU-R BT.601 luma, color with three times the same
  */
-#include "base/base.h"
+#include "formats/image.h"
 
 #include <math.h>
 
@@ -55,7 +55,7 @@ static double weight(int n_in, int n_out, int i, int j)
 /* The part of an image that is looked at, and how. */
 typedef struct fitting {
     const cn_tensor *image;
-    int top, left, height, width;
+    cn_image_part part;
     int channels;      /* of a pixel once alpha is composed */
     bool composed;     /* over the background, */
     double background; /* of this value */
@@ -63,30 +63,31 @@ typedef struct fitting {
     double opaque;     /* 255 or 1 */
 } fitting;
 
-/* The part around the center with the proportions of n_H : n_W. */
-static void crop(fitting *f, int n_H, int n_W)
+cn_image_part cn_image_fit_part(int rows, int columns, int n_H, int n_W, cn_fit_mode fit)
 {
-    int64_t height = f->height, width = f->width;
+    cn_image_part part = {.height = rows, .width = columns};
+    int64_t height = rows, width = columns;
+    if (fit != CN_FIT_CROP) return part;
     int64_t tall = (2 * width * n_H + n_W) / (2 * (int64_t)n_W), h = tall < height ? tall : height;
     int64_t wide = (2 * height * n_W + n_H) / (2 * (int64_t)n_H), w = wide < width ? wide : width;
-    f->height = h < 1 ? 1 : (int)h;
-    f->width = w < 1 ? 1 : (int)w;
-    f->top = (int)((height - f->height) / 2);
-    f->left = (int)((width - f->width) / 2);
+    part.height = h < 1 ? 1 : (int)h;
+    part.width = w < 1 ? 1 : (int)w;
+    part.top = (int)((height - part.height) / 2);
+    part.left = (int)((width - part.width) / 2);
+    return part;
 }
 
 static fitting plan(const cn_tensor *image, const int shape[3], const cn_image_opts *opts)
 {
-    fitting f = {.image = image,
-                 .height = image->shape[0],
-                 .width = image->shape[1],
-                 .channels = image->shape[2],
-                 .composed = image->shape[2] % 2 == 0 && shape[2] % 2 != 0,
-                 .bytes = image->dtype == CN_DTYPE_U8 && !opts->deep};
+    fitting f = {
+        .image = image,
+        .part = cn_image_fit_part(image->shape[0], image->shape[1], shape[0], shape[1], opts->fit),
+        .channels = image->shape[2],
+        .composed = image->shape[2] % 2 == 0 && shape[2] % 2 != 0,
+        .bytes = image->dtype == CN_DTYPE_U8 && !opts->deep};
     f.opaque = f.bytes ? 255 : 1;
     f.background = opts->background == CN_BACKGROUND_BLACK ? 0 : f.opaque;
     if (f.composed) f.channels--;
-    if (opts->fit == CN_FIT_CROP) crop(&f, shape[0], shape[1]);
     return f;
 }
 
@@ -101,12 +102,12 @@ static double value_at(const fitting *f, size_t i)
 /* line (width, channels) += w times a row, from element `at` on. */
 static void add_row(const fitting *f, size_t at, double w, double *line)
 {
-    size_t channels = (size_t)f->channels, count = (size_t)f->width * channels;
+    size_t channels = (size_t)f->channels, count = (size_t)f->part.width * channels;
     if (!f->composed) {
         for (size_t x = 0; x < count; x++) line[x] += w * value_at(f, at + x);
         return;
     }
-    for (int x = 0; x < f->width; x++, at += channels + 1)
+    for (int x = 0; x < f->part.width; x++, at += channels + 1)
         for (size_t c = 0; c < channels; c++) {
             double a = value_at(f, at + channels);
             double over = a * value_at(f, at + c) + (f->opaque - a) * f->background;
@@ -118,21 +119,21 @@ static void add_row(const fitting *f, size_t at, double w, double *line)
 static void mix_rows(const fitting *f, int n_H, int i, double *line)
 {
     size_t columns = (size_t)f->image->shape[1], channels = (size_t)f->image->shape[2];
-    span rows = find_span(f->height, n_H, i);
-    for (size_t x = 0; x < (size_t)f->width * (size_t)f->channels; x++) line[x] = 0;
+    span rows = find_span(f->part.height, n_H, i);
+    for (size_t x = 0; x < (size_t)f->part.width * (size_t)f->channels; x++) line[x] = 0;
     for (int j = rows.first; j <= rows.last; j++) {
-        size_t at = ((size_t)(f->top + j) * columns + (size_t)f->left) * channels;
-        add_row(f, at, weight(f->height, n_H, i, j), line);
+        size_t at = ((size_t)(f->part.top + j) * columns + (size_t)f->part.left) * channels;
+        add_row(f, at, weight(f->part.height, n_H, i, j), line);
     }
 }
 
 /* pixel (channels) = the columns of the line that make up column i of n_W, weighted. */
 static void mix_columns(const fitting *f, const double *line, int n_W, int i, double *pixel)
 {
-    span columns = find_span(f->width, n_W, i);
+    span columns = find_span(f->part.width, n_W, i);
     for (int c = 0; c < f->channels; c++) pixel[c] = 0;
     for (int j = columns.first; j <= columns.last; j++) {
-        double w = weight(f->width, n_W, i, j);
+        double w = weight(f->part.width, n_W, i, j);
         for (int c = 0; c < f->channels; c++)
             pixel[c] += w * line[(size_t)j * (size_t)f->channels + (size_t)c];
     }
@@ -189,8 +190,8 @@ cn_status cn_image_fit(const cn_tensor *image, const int shape[3], const cn_imag
         return cn_fail(err, CN_ERR_SHAPE, "image_fit: to %s, expected (n_H, n_W, 1 to 4)",
                        cn_shape_text(3, shape, text));
     fitting f = plan(image, shape, opts ? opts : &defaults);
-    double *line =
-        cn_allocate((size_t)f.width * (size_t)f.channels, sizeof *line, "image_fit: a row", err);
+    double *line = cn_allocate((size_t)f.part.width * (size_t)f.channels, sizeof *line,
+                               "image_fit: a row", err);
     if (!line) return CN_ERR_MEMORY;
     cn_status status = cn_tensor_output(out, f.bytes ? CN_DTYPE_U8 : CN_DTYPE_F32, 4,
                                         (int[]){1, shape[0], shape[1], shape[2]}, "image_fit", err);

@@ -1,7 +1,7 @@
 /*
  * image_form.c - whether an image file has color and more than 8 bits, from its header alone.
  *
- *   PNG    byte 24: bits per sample; byte 25: 0 gray, 2 color, 3 palette, 4 gray and alpha, 6 color
+ *   PNG    bytes 16 and 20: width and height; byte 24: bits per sample; byte 25: 0 gray, 2 color, 3 palette, 4 gray and alpha, 6 color
  *          and alpha (PNG 1.2, 11.2.2)
  *   JPEG   segments FF marker length; in that of a frame (C0 to CF but C4, C8, CC): the precision,
  *          height, width, and the number of components, 1 for gray (ITU T.81, B.2.2)
@@ -32,25 +32,47 @@ static bool skip(cn_source *s, size_t count)
     return true;
 }
 
+/* A segment that may hold Exif data: do they turn rows into columns? */
+static bool read_exif(cn_source *s, size_t size, bool *turned)
+{
+    static const char exif[6] = "Exif\0";
+    uint8_t *bytes = cn_allocate(size, 1, "header", NULL);
+    if (!bytes) return false;
+    bool read = cn_source_read(s, bytes, size, "segment", NULL) == CN_OK;
+    if (read && memcmp(bytes, exif, sizeof exif) == 0)
+        *turned = cn_exif_orientation(bytes + sizeof exif, size - sizeof exif) >= 5;
+    cn_release(bytes);
+    return read;
+}
+
 /* From the second byte on. */
 static bool read_jpeg(cn_source *s, cn_image_form *form)
 {
     uint8_t b[8];
+    bool turned = false; /* rows are shown as columns */
     for (;;) {
         if (cn_source_read(s, b, 2, "marker", NULL) != CN_OK || b[0] != 0xff) return false;
         while (b[1] == 0xff) /* any number of them may fill up */
             if (cn_source_read(s, b + 1, 1, "marker", NULL) != CN_OK) return false;
         bool frame = b[1] >= 0xc0 && b[1] <= 0xcf && b[1] != 0xc4 && b[1] != 0xc8 && b[1] != 0xcc;
         if (b[1] == 0xd9 || b[1] == 0xda) return false; /* the end, or pixels without a frame */
+        uint8_t marker = b[1];
         if (cn_source_read(s, b, 2, "segment", NULL) != CN_OK) return false;
         size_t length = (size_t)b[0] << 8 | b[1];
         if (length < 2) return false;
+        if (marker == 0xe1 && length > 8) {
+            if (!read_exif(s, length - 2, &turned)) return false;
+            continue;
+        }
         if (!frame) {
             if (!skip(s, length - 2)) return false;
             continue;
         }
         if (length < 8 || cn_source_read(s, b, 6, "frame", NULL) != CN_OK) return false;
-        *form = (cn_image_form){.color = b[5] != 1};
+        int rows = b[1] << 8 | b[2], columns = b[3] << 8 | b[4];
+        *form = (cn_image_form){.color = b[5] != 1,
+                                .rows = turned ? columns : rows,
+                                .columns = turned ? rows : columns};
         return true;
     }
 }
@@ -60,10 +82,21 @@ static bool is_space(uint8_t c)
     return c == ' ' || (c >= '\t' && c <= '\r');
 }
 
+/* 0 for one that no image has. */
+static int extent(size_t n)
+{
+    return n <= CN_IMAGE_PIXELS ? (int)n : 0;
+}
+
+static int big_endian(const uint8_t *b)
+{
+    return extent((size_t)b[0] << 24 | (size_t)b[1] << 16 | (size_t)b[2] << 8 | b[3]);
+}
+
 /* The third number behind the magic, beyond comments. */
 static bool read_pnm(const head *h, cn_image_form *form)
 {
-    size_t at = 2, most = 0;
+    size_t at = 2, most = 0, numbers[3] = {0};
     for (int i = 0; i < 3; i++) {
         while (at < h->size && (is_space(h->bytes[at]) || h->bytes[at] == '#'))
             if (h->bytes[at] == '#')
@@ -72,9 +105,13 @@ static bool read_pnm(const head *h, cn_image_form *form)
                 at++;
         most = 0;
         for (; at < h->size && h->bytes[at] >= '0' && h->bytes[at] <= '9'; at++)
-            if (most <= UINT16_MAX) most = 10 * most + (size_t)(h->bytes[at] - '0');
+            if (most <= CN_IMAGE_PIXELS) most = 10 * most + (size_t)(h->bytes[at] - '0');
+        numbers[i] = most;
     }
-    *form = (cn_image_form){.color = h->bytes[1] == '3' || h->bytes[1] == '6', .deep = most > 255};
+    *form = (cn_image_form){.color = h->bytes[1] == '3' || h->bytes[1] == '6',
+                            .deep = most > 255,
+                            .rows = extent(numbers[1]),
+                            .columns = extent(numbers[0])};
     return at < h->size;
 }
 
@@ -92,12 +129,18 @@ bool cn_image_find_form(cn_image_form *form, const char *path)
         goto done;
     h.size += 2;
     if (h.size >= PNG_HEADER && cn_image_png.detects(h.bytes, h.size)) {
-        *form = (cn_image_form){.color = h.bytes[25] & 2, .deep = h.bytes[24] == 16};
+        *form = (cn_image_form){.color = h.bytes[25] & 2,
+                                .deep = h.bytes[24] == 16,
+                                .rows = big_endian(h.bytes + 20),
+                                .columns = big_endian(h.bytes + 16)};
         found = true;
     } else if (cn_image_pnm.detects(h.bytes, h.size)) {
         found = read_pnm(&h, form);
     }
 done:
+    if (found && (form->rows < 1 || form->columns < 1 ||
+                  (size_t)form->rows > CN_IMAGE_PIXELS / (size_t)form->columns))
+        form->rows = form->columns = 0;
     cn_source_close(h.source);
     return found;
 }

@@ -25,7 +25,8 @@ typedef struct reader {
     const char *name;
     const uint8_t *bytes;
     size_t size, at;
-    bool keep; /* 16 bits, where there are so many */
+    bool keep;    /* 16 bits, where there are so many */
+    bool indices; /* of a palette, and samples as they are stored */
     cn_error *err;
     cn_status status;
     jmp_buf jump;
@@ -100,7 +101,10 @@ static cn_status read_image(reader *r)
     png_set_read_fn(r->png, r, read_bytes);
     png_read_info(r->png, r->info);
     size_t most = most_pixels(r);
-    png_set_expand(r->png);
+    if (r->indices)
+        png_set_packing(r->png); /* a byte a sample, whose value stays */
+    else
+        png_set_expand(r->png);
     r->keep = r->keep && png_get_bit_depth(r->png, r->info) == 16;
     if (!r->keep) png_set_scale_16(r->png);
     png_set_interlace_handling(r->png);
@@ -125,7 +129,8 @@ static cn_status decode(cn_tensor *image, const char *name, const uint8_t *bytes
                         cn_image_depth depth, cn_error *err)
 {
     reader r = {.name = name, .bytes = bytes, .size = size, .err = err};
-    r.keep = depth == CN_IMAGE_AS_STORED;
+    r.keep = depth != CN_IMAGE_BYTES;
+    r.indices = depth == CN_IMAGE_INDICES;
     r.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &r, failed, warned);
     r.info = r.png ? png_create_info_struct(r.png) : NULL;
     r.status = r.info ? read_image(&r)

@@ -6,7 +6,8 @@
  *   one white space; then the samples, row by row. Above 255 a sample has two bytes, big-endian.
  *
  * From # to the end of a line is a comment, in the header and between decimal numbers. Samples are
- * scaled to 0..255, rounded to the nearest, or kept as floats where 255 is not enough.
+ * scaled to 0..255, rounded to the nearest, or kept as floats where 255 is not enough; those of a
+ * mask are not scaled.
  */
 #include "formats/image.h"
 
@@ -14,6 +15,7 @@ typedef struct reader {
     const char *name;
     const uint8_t *bytes;
     size_t size, at;
+    bool indices; /* of a mask */
 } reader;
 
 static bool is_space(uint8_t c)
@@ -59,6 +61,12 @@ static void set(cn_tensor *image, size_t i, size_t value, size_t most)
         ((float *)image->data)[i] = (float)value / (float)most;
 }
 
+/* What a sample of `most` is divided by: an index is none of a scale. */
+static size_t unit_of(const reader *r, size_t most)
+{
+    return !r->indices ? most : most > 255 ? 65535 : 255;
+}
+
 static cn_status read_plain(reader *r, cn_tensor *image, size_t most, cn_error *err)
 {
     size_t count = cn_tensor_count(image);
@@ -66,7 +74,7 @@ static cn_status read_plain(reader *r, cn_tensor *image, size_t most, cn_error *
         size_t value;
         cn_status status = read_number(r, "sample", 0, most, &value, err);
         if (status != CN_OK) return status;
-        set(image, i, value, most);
+        set(image, i, value, unit_of(r, most));
     }
     return CN_OK;
 }
@@ -83,7 +91,7 @@ static cn_status read_raw(reader *r, cn_tensor *image, size_t most, cn_error *er
         if (value > most)
             return cn_fail(err, CN_ERR_FORMAT, "%.120s: byte %zu: sample %zu, expected 0 to %zu",
                            r->name, r->at, value, most);
-        set(image, i, value, most);
+        set(image, i, value, unit_of(r, most));
     }
     return CN_OK;
 }
@@ -98,6 +106,7 @@ static cn_status decode(cn_tensor *image, const char *name, const uint8_t *bytes
                         cn_image_depth depth, cn_error *err)
 {
     reader r = {.name = name, .bytes = bytes, .size = size, .at = 2};
+    r.indices = depth == CN_IMAGE_INDICES;
     bool plain = bytes[1] <= '3';
     int channels = bytes[1] == '2' || bytes[1] == '5' ? 1 : 3;
     size_t width, height, most;
@@ -112,7 +121,7 @@ static cn_status decode(cn_tensor *image, const char *name, const uint8_t *bytes
     /* A decimal sample takes two bytes, but for the last. */
     size_t sample = plain || most > 255 ? 2 : 1;
     size_t room = (size - r.at + (plain ? 1 : 0)) / sample / (size_t)channels;
-    bool keep = depth == CN_IMAGE_AS_STORED && most > 255;
+    bool keep = depth != CN_IMAGE_BYTES && most > 255;
     status = cn_image_create(&t, name, keep ? CN_DTYPE_F32 : CN_DTYPE_U8, height, width, channels,
                              room, err);
     if (status != CN_OK) return status;

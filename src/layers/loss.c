@@ -6,6 +6,13 @@
  *     binary cross-entropy   L = -1/(D n) sum of y log y_hat + (1 - y) log(1 - y_hat)
  *     mean squared error     L =  1/(D n) sum of (y_hat - y)^2
  *
+ *     focal loss             L = -1/D sum over i,j of w[j] y[i,j] (1 - y_hat[i,j])^2 log y_hat[i,j]
+ *                            of a sigmoid: -1/(D n) sum of w[1] y (1 - y_hat)^2 log y_hat
+ *                                                        + w[0] (1 - y) y_hat^2 log(1 - y_hat)
+ *     Dice loss              in loss_dice.c
+ *
+ * A row labeled CN_LABEL_IGNORED has no part in any of them.
+ *
  * D is the number of rows and every w[j] is 1, unless there are class weights w: then
  * D = sum over i,j of w[j] y[i,j], so that L stays a mean. A label stands for the targets
  * y[label] = 1, others 0. With one column it stands for y = label, which is 0 or 1, and class
@@ -22,6 +29,13 @@
  *               dz = (y_hat sum(t) - t) / D
  *     sigmoid   -log y_hat = log(1 + exp(-z))
  *               dz = (y_hat (t0 + t1) - t1) / (D n)
+ *
+ * The focal loss is always found so, with a[j] = t[j] (2 y_hat[j] (1 - y_hat[j]) log y_hat[j]
+ * - (1 - y_hat[j])^2), which is y_hat[j] times the derivative in y_hat[j]:
+ *
+ *     softmax   dz[j] = (a[j] - y_hat[j] sum(a)) / D
+ *     sigmoid   dz = (a1 (1 - y_hat) - a0 y_hat) / (D n), where a1 is that of t1 and y_hat, and a0
+ *               that of t0 and 1 - y_hat
  *
  * Sums are in double precision.
  */
@@ -48,14 +62,23 @@ static cn_status check_options(const cn_loss_opts *o, const cn_loss_plan *p, cn_
         return cn_fail(err, CN_ERR_ARGUMENT,
                        "session: label smoothing %g, expected from 0 to less than 1",
                        o->label_smoothing);
+    if (p->kind == CN_LOSS_FOCAL && !p->fused)
+        return cn_fail(err, CN_ERR_ARGUMENT,
+                       "session: the focal loss wants a softmax or a sigmoid at the end, the model "
+                       "ends in %s",
+                       p->output->type->name);
     if (o->label_smoothing > 0 && !entropy && !binary)
         return cn_fail(err, CN_ERR_ARGUMENT,
                        "session: label smoothing is for cross-entropies, the loss is another");
     if (!o->class_weights) return CN_OK;
+    if (p->kind == CN_LOSS_FOCAL) {
+        entropy = !p->binary;
+        binary = p->binary;
+    }
     if (!entropy && !(binary && p->columns == 1))
         return cn_fail(err, CN_ERR_ARGUMENT,
-                       "session: class weights are for cross-entropy, and for its binary kind with "
-                       "one output; the loss is another");
+                       "session: class weights are for cross-entropy and the focal loss, and for "
+                       "their binary kinds with one output; the loss is another");
     for (int j = 0; j < classes; j++) {
         double w = (double)o->class_weights[j];
         if (!(w >= 0) || isinf(w))
@@ -78,12 +101,14 @@ cn_status cn_loss_choose(const cn_layer *output, const cn_loss_opts *opts, cn_lo
                          cn_error *err)
 {
     cn_loss_kind kind = opts->kind;
-    if (kind < CN_LOSS_DEFAULT || kind > CN_LOSS_MEAN_SQUARED_ERROR)
+    if (kind < CN_LOSS_DEFAULT || kind > CN_LOSS_FOCAL)
         return cn_fail(err, CN_ERR_ARGUMENT, "session: unknown loss %d", (int)kind);
     kind = cn_loss_resolve(output, kind);
+    const cn_loss_kind own = output->type->loss;
     cn_loss_plan made = {
         .kind = kind,
-        .fused = kind == output->type->loss,
+        .fused = kind == own || (kind == CN_LOSS_FOCAL && own != CN_LOSS_DEFAULT),
+        .binary = kind == CN_LOSS_FOCAL && own == CN_LOSS_BINARY_CROSS_ENTROPY,
         .output = output,
         .size = (int)cn_shape_count(&output->out),
         .columns = output->out.n[output->out.rank - 1],
@@ -125,7 +150,8 @@ static cn_status check_labels(const cn_loss_plan *p, int m, const cn_tensor *Y, 
                        cn_shape_text(out->rank, shape, wanted));
     const int32_t *label = Y->data;
     for (size_t i = 0; i < (size_t)m * (size_t)pixels; i++)
-        if (label[i] < 0 || label[i] >= classes)
+        if ((label[i] < 0 || label[i] >= classes) &&
+            !(out->rank == 3 && label[i] == CN_LABEL_IGNORED))
             return cn_fail(err, CN_ERR_ARGUMENT,
                            "loss: label %d of example %d, expected 0 to %d (%d classes)",
                            (int)label[i], (int)(i / (size_t)pixels), classes - 1, classes);
@@ -156,13 +182,17 @@ cn_status cn_loss_check(const cn_loss_plan *p, int m, const cn_tensor *Y, cn_err
 
 /* ---- the three losses, over one row at a time: dx is z's gradient when fused, else y_hat's */
 
-/* y[j] of a row. */
-static double target(const cn_tensor *Y, size_t row, int columns, int j)
+double cn_loss_target(const cn_tensor *Y, size_t row, int columns, int j)
 {
     if (Y->dtype == CN_DTYPE_F32)
         return ((const float *)Y->data)[row * (size_t)columns + (size_t)j];
     int32_t label = ((const int32_t *)Y->data)[row];
     return columns == 1 ? label : j == label;
+}
+
+bool cn_loss_ignores(const cn_tensor *Y, size_t row)
+{
+    return Y->dtype == CN_DTYPE_I32 && ((const int32_t *)Y->data)[row] == CN_LABEL_IGNORED;
 }
 
 /* The weight of a row whose target is y for class j. */
@@ -174,11 +204,13 @@ static double weigh(const cn_loss_plan *p, int j, double y)
 /* D of the head comment. */
 static double divisor(const cn_loss_plan *p, size_t rows, const cn_tensor *Y)
 {
-    if (!p->class_weights) return (double)rows;
     double sum = 0;
-    for (size_t row = 0; row < rows; row++)
+    if (p->kind == CN_LOSS_DICE) return (double)rows / (double)(p->size / p->columns);
+    for (size_t row = 0; !p->class_weights && row < rows; row++) sum += !cn_loss_ignores(Y, row);
+    for (size_t row = 0; p->class_weights && row < rows; row++)
         for (int j = 0; j < p->columns; j++) {
-            double y = target(Y, row, p->columns, j);
+            if (cn_loss_ignores(Y, row)) break;
+            double y = cn_loss_target(Y, row, p->columns, j);
             sum += p->columns == 1 ? weigh(p, 1, y) + weigh(p, 0, 1 - y) : weigh(p, j, y);
         }
     return sum;
@@ -208,7 +240,7 @@ static double safe_reciprocal(double p)
 /* t[j] = w[j] ((1 - s) y[j] + s / n) */
 static double entropy_target(const cn_loss_plan *p, const cn_tensor *Y, size_t row, int j)
 {
-    double y = target(Y, row, p->columns, j);
+    double y = cn_loss_target(Y, row, p->columns, j);
     return weigh(p, j, (1 - p->smoothing) * y + p->smoothing / p->columns);
 }
 
@@ -234,7 +266,7 @@ static double binary_row(const cn_loss_plan *p, double scale, const float *z, co
 {
     double loss = 0;
     for (int j = 0; j < p->columns; j++) {
-        double y = (1 - p->smoothing) * target(Y, row, p->columns, j) + p->smoothing / 2;
+        double y = (1 - p->smoothing) * cn_loss_target(Y, row, p->columns, j) + p->smoothing / 2;
         double t1 = weigh(p, 1, y), t0 = weigh(p, 0, 1 - y), hat = y_hat[j];
         if (p->fused) {
             /* -t1 log y_hat - t0 log(1 - y_hat), both from log(1 + exp(-|z|)) */
@@ -256,11 +288,72 @@ static double squared_row(const cn_loss_plan *p, double scale, const float *y_ha
 {
     double loss = 0;
     for (int j = 0; j < p->columns; j++) {
-        double difference = y_hat[j] - target(Y, row, p->columns, j);
+        double difference = y_hat[j] - cn_loss_target(Y, row, p->columns, j);
         loss += difference * difference;
         if (dx) dx[j] = (float)(2 * difference * scale);
     }
     return loss;
+}
+
+/* a of the head comment, and the loss's term, for the target t of a probability and its logarithm.
+ */
+static double focal_term(double t, double hat, double log_hat, double *loss)
+{
+    double rest = 1 - hat;
+    *loss -= t * rest * rest * log_hat;
+    return t * (2 * hat * rest * log_hat - rest * rest);
+}
+
+static double focal_row(const cn_loss_plan *p, double scale, const float *z, const cn_tensor *Y,
+                        size_t row, float *dx)
+{
+    int n = p->columns;
+    double loss = 0, sum = 0, log_sum = log_sum_exp(n, z);
+    for (int j = 0; j < n; j++) {
+        double t = weigh(p, j, cn_loss_target(Y, row, n, j));
+        if (t != 0) sum += focal_term(t, cn_exp(z[j] - log_sum), z[j] - log_sum, &loss);
+    }
+    for (int j = 0; dx && j < n; j++) {
+        double t = weigh(p, j, cn_loss_target(Y, row, n, j)), ignored = 0;
+        double hat = cn_exp(z[j] - log_sum), a = 0;
+        if (t != 0) a = focal_term(t, hat, z[j] - log_sum, &ignored);
+        dx[j] = (float)((a - hat * sum) * scale);
+    }
+    return loss;
+}
+
+static double focal_binary_row(const cn_loss_plan *p, double scale, const float *z,
+                               const cn_tensor *Y, size_t row, float *dx)
+{
+    double loss = 0;
+    for (int j = 0; j < p->columns; j++) {
+        double y = cn_loss_target(Y, row, p->columns, j);
+        double one = cn_log1p(cn_exp(-fabs((double)z[j])));
+        double log_hat = (z[j] < 0 ? z[j] : 0) - one, log_rest = log_hat - z[j];
+        double hat = cn_exp(log_hat), rest = cn_exp(log_rest);
+        double a1 = focal_term(weigh(p, 1, y), hat, log_hat, &loss);
+        double a0 = focal_term(weigh(p, 0, 1 - y), rest, log_rest, &loss);
+        if (dx) dx[j] = (float)((a1 * rest - a0 * hat) * scale);
+    }
+    return loss;
+}
+
+/* What a row adds to the loss; its gradient in dx, which may be NULL. */
+static double run_row(const cn_loss_plan *p, double scale, const float *z, const float *hat,
+                      const cn_tensor *Y, size_t row, float *dx)
+{
+    if (cn_loss_ignores(Y, row)) {
+        if (dx) memset(dx, 0, (size_t)p->columns * sizeof *dx);
+        return 0;
+    }
+    switch (p->kind) {
+    case CN_LOSS_CROSS_ENTROPY: return cross_entropy_row(p, scale, z, hat, Y, row, dx);
+    case CN_LOSS_BINARY_CROSS_ENTROPY: return binary_row(p, scale, z, hat, Y, row, dx);
+    case CN_LOSS_FOCAL:
+        return p->binary ? focal_binary_row(p, scale, z, Y, row, dx)
+                         : focal_row(p, scale, z, Y, row, dx);
+    default: return squared_row(p, scale, hat, Y, row, dx);
+    }
 }
 
 double cn_loss_run(const cn_loss_plan *p, int m, const float *z, const float *y_hat,
@@ -268,22 +361,15 @@ double cn_loss_run(const cn_loss_plan *p, int m, const float *z, const float *y_
 {
     size_t rows = (size_t)m * (size_t)(p->size / p->columns);
     double D = divisor(p, rows, Y), sum = 0;
+    if (weight) *weight = D;
+    if (p->kind == CN_LOSS_DICE) return cn_loss_dice(p, m, y_hat, Y, gradient);
+    bool of_row = p->kind == CN_LOSS_CROSS_ENTROPY || (p->kind == CN_LOSS_FOCAL && !p->binary);
     /* Examples that all weigh nothing have neither loss nor gradient. */
-    double scale = D == 0 ? 0 : p->kind == CN_LOSS_CROSS_ENTROPY ? 1 / D : 1 / (D * p->columns);
+    double scale = D == 0 ? 0 : of_row ? 1 / D : 1 / (D * p->columns);
     for (size_t row = 0; row < rows; row++) {
         size_t from = row * (size_t)p->columns;
-        const float *z_row = p->fused ? z + from : NULL, *hat = y_hat + from;
-        float *dx = gradient ? gradient + from : NULL;
-        switch (p->kind) {
-        case CN_LOSS_CROSS_ENTROPY:
-            sum += cross_entropy_row(p, scale, z_row, hat, Y, row, dx);
-            break;
-        case CN_LOSS_BINARY_CROSS_ENTROPY:
-            sum += binary_row(p, scale, z_row, hat, Y, row, dx);
-            break;
-        default: sum += squared_row(p, scale, hat, Y, row, dx);
-        }
+        const float *z_row = p->fused ? z + from : NULL;
+        sum += run_row(p, scale, z_row, y_hat + from, Y, row, gradient ? gradient + from : NULL);
     }
-    if (weight) *weight = D;
     return sum * scale;
 }

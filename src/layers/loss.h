@@ -11,6 +11,7 @@ typedef struct cn_loss_plan {
      * loss is found from the logits z that went into it, and the gradient is that of z. */
     bool fused;
     const cn_layer *output;
+    bool binary; /* a focal loss of a sigmoid */
     int size;    /* elements of one example's output */
     int columns; /* its last extent: the classes of a cross-entropy */
     double smoothing;
@@ -35,5 +36,13 @@ cn_status cn_loss_check(const cn_loss_plan *plan, int m, const cn_tensor *Y, cn_
  */
 double cn_loss_run(const cn_loss_plan *plan, int m, const float *z, const float *y_hat,
                    const cn_tensor *Y, float *gradient, double *weight);
+
+/* The Dice loss (loss_dice.c), whose D is m. */
+double cn_loss_dice(const cn_loss_plan *plan, int m, const float *y_hat, const cn_tensor *Y,
+                    float *gradient);
+/* y[j] of a row of targets, or of the row that a label stands for. */
+double cn_loss_target(const cn_tensor *Y, size_t row, int columns, int j);
+/* A pixel without a label: it has no part in any loss. */
+bool cn_loss_ignores(const cn_tensor *Y, size_t row);
 
 #endif

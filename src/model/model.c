@@ -111,6 +111,12 @@ const int *cn_model_input_shape(const cn_model *m)
     return m ? m->layers[0].out.n : NULL;
 }
 
+int cn_model_columns(const cn_model *m)
+{
+    const cn_shape *out = &m->layers[m->output].out;
+    return out->n[out->rank - 1];
+}
+
 int cn_model_output_size(const cn_model *m)
 {
     return m && m->finished ? (int)cn_shape_count(&m->layers[m->output].out) : 0;

@@ -103,4 +103,7 @@ cn_status cn_model_end_in_softmax(cn_model **model, cn_error *err);
 cn_status cn_model_parse_shapes(cn_model **model, const char *text, const int shape[3], int classes,
                                 cn_error *err);
 
+/* The last extent of the output: the classes of an image, or of each of its pixels; 1 for two. */
+int cn_model_columns(const cn_model *model);
+
 #endif

@@ -62,7 +62,8 @@ static bool write_images(const cn_model *m, json_t *json)
 }
 
 /* The words of cn_loss_kind from 1 on. */
-static const char *const losses[] = {"cross_entropy", "binary_cross_entropy", "mean_squared_error"};
+static const char *const losses[] = {"cross_entropy", "binary_cross_entropy", "mean_squared_error",
+                                     "dice", "focal"};
 enum { LOSSES = sizeof losses / sizeof *losses };
 
 static bool write_extras(const cn_model *m, json_t *json)
@@ -206,8 +207,8 @@ static cn_status read_loss(cn_model *m, const json_t *json, cn_error *err)
             m->loss = (cn_loss_kind)(i + 1);
             return CN_OK;
         }
-    return cn_fail(err, CN_ERR_FORMAT, "model: \"loss\" is not %s, %s or %s", losses[0], losses[1],
-                   losses[2]);
+    return cn_fail(err, CN_ERR_FORMAT, "model: \"loss\" is not %s, %s, %s, %s or %s", losses[0],
+                   losses[1], losses[2], losses[3], losses[4]);
 }
 
 static cn_status read_normalization(cn_model *m, const json_t *json, cn_error *err)

@@ -123,6 +123,9 @@ double cn_twin_model_loss(cn_twin_model *t, cn_loss_kind kind, const double *tar
     cn_twin_layer *output = &t->layers[t->model->output];
     const cn_shape *out = &t->model->layers[t->model->output].out;
     size_t columns = (size_t)out->n[out->rank - 1];
+    const cn_layer_type *type = t->model->layers[t->model->output].type;
+    t->how.rows = cn_shape_count(out) / columns;
+    t->how.binary = type->loss == CN_LOSS_BINARY_CROSS_ENTROPY;
     return cn_ref_loss_of(kind)(output->count / columns, columns, output->y, target, t->how,
                                 gradient ? output->dy : NULL);
 }

@@ -13,6 +13,7 @@ bool cn_zoo_find(const char *name, const char **layers, cn_zoo_build **build);
 /* ---- zoo_networks.c */
 
 cn_zoo_build cn_zoo_resnet20, cn_zoo_resnet18, cn_zoo_resnet18_cifar, cn_zoo_resnet50,
-    cn_zoo_resnet50_course, cn_zoo_mobilenet_v1, cn_zoo_mobilenet_v2, cn_zoo_unet;
+    cn_zoo_resnet50_course, cn_zoo_mobilenet_v1, cn_zoo_mobilenet_v2, cn_zoo_unet,
+    cn_zoo_unet_small, cn_zoo_unet_course;
 
 #endif

@@ -200,21 +200,83 @@ static cn_node double_conv(cn_model *m, cn_node x, int filters)
     return conv_norm_relu(m, conv_norm_relu(m, x, filters, 3, 1), filters, 3, 1);
 }
 
-cn_node cn_zoo_unet(cn_model *m, cn_node x, int classes)
+/* Rows below and columns on the right that make both extents whole multiples. */
+static void missing_of(const cn_model *m, cn_node x, int multiple, int pads[4])
 {
-    enum { LEVELS = 4 };
-    cn_node skip[LEVELS];
-    int filters = 64;
-    for (int i = 0; i < LEVELS; i++, filters *= 2) {
+    for (int axis = 0; axis < 2; axis++) {
+        int n = x < 0 ? multiple : m->layers[x].out.n[axis];
+        pads[2 + axis] = (multiple - n % multiple) % multiple;
+    }
+}
+
+/* `levels` halvings, the first with so many filters. Images of any size: zeros make them a whole
+ * number of the deepest level's pixels, and are cut off again. */
+static cn_node unet(cn_model *m, cn_node x, int levels, int filters, int classes)
+{
+    enum { MOST_LEVELS = 4 };
+    cn_node skip[MOST_LEVELS];
+    cn_pads_opts missing = {.pads = {0}};
+    missing_of(m, x, 1 << levels, missing.pads);
+    bool padded = missing.pads[2] > 0 || missing.pads[3] > 0;
+    if (padded) x = cn_zero_pad2d(m, x, &missing);
+    for (int i = 0; i < levels; i++, filters *= 2) {
         skip[i] = double_conv(m, x, filters);
         x = cn_max_pool(m, skip[i], &(cn_pool_opts){.size = {2}});
     }
     x = double_conv(m, x, filters);
-    for (int i = LEVELS - 1; i >= 0; i--) {
+    for (int i = levels - 1; i >= 0; i--) {
         filters /= 2;
         x = cn_conv_transpose2d(
             m, x, &(cn_conv_transpose2d_opts){.filters = filters, .kernel = {2}, .stride = {2}});
         x = double_conv(m, cn_concat(m, (cn_node[]){skip[i], x}, 2), filters);
     }
+    x = cn_conv2d(m, x, &(cn_conv2d_opts){.filters = classes, .kernel = {1}});
+    return padded ? cn_crop2d(m, x, &missing) : x;
+}
+
+cn_node cn_zoo_unet(cn_model *m, cn_node x, int classes)
+{
+    return unet(m, x, 4, 64, classes);
+}
+
+cn_node cn_zoo_unet_small(cn_model *m, cn_node x, int classes)
+{
+    return unet(m, x, 3, 8, classes);
+}
+
+/* ---- the course's U-Net: biases in place of batch norm, dropout in the two deepest levels, and
+ * transposed convolutions of 3 x 3 */
+
+static cn_node course_conv_relu(cn_model *m, cn_node x, int filters)
+{
+    return cn_relu(m, cn_conv2d(m, x,
+                                &(cn_conv2d_opts){.filters = filters,
+                                                  .kernel = {3},
+                                                  .pad = CN_PADDING_SAME,
+                                                  .init = CN_INIT_HE_NORMAL}));
+}
+
+cn_node cn_zoo_unet_course(cn_model *m, cn_node x, int classes)
+{
+    enum { LEVELS = 4, FIRST = 32 };
+    cn_node skip[LEVELS];
+    int filters = FIRST;
+    for (int i = 0; i <= LEVELS; i++, filters *= 2) {
+        x = course_conv_relu(m, course_conv_relu(m, x, filters), filters);
+        if (i >= LEVELS - 1) x = cn_dropout(m, x, &(cn_dropout_opts){.rate = 0.3});
+        if (i == LEVELS) break;
+        skip[i] = x;
+        x = cn_max_pool(m, x, &(cn_pool_opts){.size = {2}});
+    }
+    for (int i = LEVELS - 1; i >= 0; i--) {
+        filters /= 2;
+        x = cn_conv_transpose2d(
+            m, x,
+            &(cn_conv_transpose2d_opts){
+                .filters = filters, .kernel = {3}, .stride = {2}, .pad = CN_PADDING_SAME});
+        x = cn_concat(m, (cn_node[]){x, skip[i]}, 2);
+        x = course_conv_relu(m, course_conv_relu(m, x, filters), filters);
+    }
+    x = course_conv_relu(m, x, FIRST);
     return cn_conv2d(m, x, &(cn_conv2d_opts){.filters = classes, .kernel = {1}});
 }

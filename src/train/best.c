@@ -12,7 +12,7 @@ cn_status cn_best_tracker_create(cn_best_tracker *j, cn_model *model, cn_best op
                                  const cn_schedule *schedule, cn_error *err)
 {
     cn_best_tracker made = {.opts = opts, .model = model};
-    if (opts.monitor < CN_MONITOR_LOSS || opts.monitor > CN_MONITOR_ACCURACY)
+    if (opts.monitor < CN_MONITOR_LOSS || opts.monitor > CN_MONITOR_MEAN_IOU)
         return cn_fail(err, CN_ERR_ARGUMENT, "fit: unknown monitor %d", (int)opts.monitor);
     if (opts.patience < 0)
         return cn_fail(err, CN_ERR_ARGUMENT, "fit: a patience of %d epochs, expected 1 or more",

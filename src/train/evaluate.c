@@ -3,6 +3,7 @@
 #include "train/train.h"
 
 #include "layers/loss.h"
+#include "model/model.h"
 #include "model/nonfinite.h"
 #include "model/session.h"
 
@@ -23,9 +24,16 @@ cn_status cn_evaluator_create(cn_evaluator *e, const cn_model *model, cn_session
     cn_status status = cn_session_create_inference(&made.session, model, &opts, err);
     if (status != CN_OK) return status;
     made.index = cn_allocate(batch, sizeof *made.index, "evaluate: order", err);
-    if (made.index) made.labels = cn_allocate(batch, sizeof *made.labels, "evaluate: labels", err);
+    size_t columns = (size_t)cn_model_columns(model), classes = columns == 1 ? 2 : columns;
+    size_t rows = (size_t)cn_model_output_size(model) / columns;
+    bool pixels = output->out.rank == 3;
+    if (made.index)
+        made.labels = cn_allocate(batch, rows * sizeof *made.labels, "evaluate: labels", err);
+    if (made.labels && pixels)
+        made.confusion =
+            cn_allocate(classes * classes, sizeof *made.confusion, "evaluate: confusion", err);
     size_t channels = (size_t)cn_model_input_shape(model)[2];
-    if (made.labels)
+    if (made.labels && !(pixels && !made.confusion))
         made.mean = cn_allocate(2 * channels, sizeof *made.mean, "evaluate: normalisation", err);
     if (made.mean) made.std = made.mean + channels;
     if (!made.mean) {
@@ -63,6 +71,7 @@ void cn_evaluator_free(cn_evaluator *e)
     cn_release(e->y);
     cn_release(e->index);
     cn_release(e->labels);
+    cn_release(e->confusion);
     cn_release(e->mean);
     *e = (cn_evaluator){0};
 }
@@ -83,7 +92,7 @@ static cn_status run_plain(cn_evaluator *e, const cn_dataset *data, int first, i
     for (int i = 0; i < m; i++) e->index[i] = first + i;
     cn_dataset_batch(data, e->index, m, e->mean, e->std, x, e->labels);
     cn_tensor X = cn_tensor_view(CN_DTYPE_F32, 4, (int[]){m, shape[0], shape[1], shape[2]}, x);
-    cn_tensor Y = cn_tensor_view(CN_DTYPE_I32, 1, (int[]){m}, e->labels);
+    cn_tensor Y = cn_labels_view(data, m, e->labels);
     cn_status status = cn_session_forward(e->session, &X, err);
     if (status == CN_OK && !cn_session_output_finite(e->session)) {
         cn_dataset_batch(data, e->index, m, e->mean, e->std, x, e->labels);
@@ -125,8 +134,9 @@ static cn_status run_views(cn_evaluator *e, const cn_dataset *data, int first, i
 
 /* What is found of a batch. */
 typedef struct cn_batch_score {
-    double loss; /* its sum over the images */
-    int correct;
+    double loss;   /* its sum over what has a label; 0 unless the model has outputs for it, */
+    double weight; /* and what that is a sum over: with the Dice loss the images */
+    cn_tally tally;
 } cn_batch_score;
 
 cn_status cn_evaluator_share(cn_evaluator *e, cn_group *group, int size, cn_error *err)
@@ -145,10 +155,10 @@ typedef struct pass {
     const cn_dataset *data;
     int n, known;
     int judged, batches; /* batches of known images, and all of them */
-    int *confusion;
+    int64_t *confusion;
 } pass;
 
-static pass begin_pass(const cn_evaluator *e, const cn_dataset *data, int *confusion)
+static pass begin_pass(const cn_evaluator *e, const cn_dataset *data, int64_t *confusion)
 {
     pass p = {.data = data, .n = cn_dataset_size(data), .confusion = confusion};
     while (p.known < p.n && cn_dataset_label(data, p.known) < cn_dataset_known_classes(data))
@@ -158,29 +168,44 @@ static pass begin_pass(const cn_evaluator *e, const cn_dataset *data, int *confu
     return p;
 }
 
+/* Adds what a batch's outputs say of its labels. */
+static cn_tally tally(const cn_evaluator *e, const pass *p, int m, const float *y)
+{
+    const int columns = cn_model_columns(e->model);
+    const size_t classes = (size_t)cn_dataset_classes(p->data);
+    const size_t rows = (size_t)m * cn_dataset_label_size(p->data);
+    int64_t *pixels = cn_dataset_masks(p->data) ? e->confusion : NULL;
+    for (size_t i = 0; (p->confusion || pixels) && i < rows; i++) {
+        if (e->labels[i] == CN_LABEL_IGNORED) continue;
+        int named = cn_predicted_class(y + i * (size_t)columns, columns);
+        size_t at = (size_t)e->labels[i] * classes + (size_t)named;
+        if (p->confusion) p->confusion[at]++;
+        if (pixels) pixels[at]++;
+    }
+    return cn_tally_correct(y, rows, columns, e->labels);
+}
+
 static cn_status run_batch(cn_evaluator *e, const pass *p, int batch, cn_batch_score *score,
                            cn_error *err)
 {
     const bool judged = batch < p->judged;
     const int first = judged ? batch * e->batch : p->known + (batch - p->judged) * e->batch;
     const int left = (judged ? p->known : p->n) - first, m = left < e->batch ? left : e->batch;
-    const int columns = cn_model_output_size(e->model), classes = cn_dataset_classes(p->data);
     result r = {.loss = 0};
     cn_status status = e->tta ? run_views(e, p->data, first, m, judged, &r, err)
                               : run_plain(e, p->data, first, m, judged, &r, err);
     if (status != CN_OK) return status;
-    *score = (cn_batch_score){r.loss * m, cn_count_correct(r.y, m, columns, e->labels)};
-    for (int i = 0; p->confusion && i < m; i++) {
-        int named = cn_predicted_class(r.y + (size_t)i * (size_t)columns, columns);
-        p->confusion[(size_t)e->labels[i] * (size_t)classes + (size_t)named]++;
-    }
+    *score = (cn_batch_score){.tally = tally(e, p, m, r.y)};
+    bool pixels = cn_dataset_masks(p->data) && e->loss != CN_LOSS_DICE;
+    if (judged) score->weight = pixels ? (double)score->tally.judged : m;
+    score->loss = r.loss * score->weight;
     return CN_OK;
 }
 
 /* The sums of all ranks' counts. */
-static cn_status share_counts(cn_group *g, size_t count, int *counts, cn_error *err)
+static cn_status share_counts(cn_group *g, size_t count, int64_t *counts, cn_error *err)
 {
-    int *all = cn_allocate((size_t)g->size * count, sizeof *all, "evaluate: confusion", err);
+    int64_t *all = cn_allocate((size_t)g->size * count, sizeof *all, "evaluate: confusion", err);
     cn_status status = cn_group_agree(g, all ? CN_OK : CN_ERR_MEMORY, err);
     if (status == CN_OK) {
         memcpy(all + (size_t)g->rank * count, counts, count * sizeof *all);
@@ -208,42 +233,56 @@ static cn_status share_scores(cn_evaluator *e, const pass *p, cn_status status, 
     }
     for (int r = 0; r < g->size; r++) g->send[r] = g->receive[g->rank];
     status = cn_group_exchange(g, err);
-    if (status != CN_OK || !p->confusion) return status;
-    return share_counts(g, classes * classes, p->confusion, err);
+    if (status == CN_OK && p->confusion)
+        status = share_counts(g, classes * classes, p->confusion, err);
+    if (status == CN_OK && cn_dataset_masks(p->data))
+        status = share_counts(g, classes * classes, e->confusion, err);
+    return status;
+}
+
+static void add_score(cn_batch_score *sum, const cn_batch_score *score)
+{
+    sum->loss += score->loss;
+    sum->weight += score->weight;
+    sum->tally.judged += score->tally.judged;
+    sum->tally.correct += score->tally.correct;
 }
 
 cn_status cn_evaluator_run(cn_evaluator *e, const cn_dataset *data, cn_metrics *metrics,
-                           int *confusion, cn_error *err)
+                           int64_t *confusion, cn_error *err)
 {
     const double start = cn_seconds();
     const pass p = begin_pass(e, data, confusion);
     const int rank = e->group ? e->group->rank : 0, ranks = e->group ? e->group->size : 1;
+    const int classes = cn_dataset_classes(data);
+    const bool masks = cn_dataset_task(data) == CN_TASK_SEGMENTATION;
     cn_batch_score sum = {0}, score;
     cn_status status = CN_OK;
 
+    if (masks) memset(e->confusion, 0, (size_t)classes * (size_t)classes * sizeof *e->confusion);
     cn_normalization_of(e->model, data, e->mean, e->std);
     int end = cn_group_first(p.batches, rank + 1, ranks);
     for (int i = cn_group_first(p.batches, rank, ranks); i < end && status == CN_OK; i++) {
         status = run_batch(e, &p, i, &score, err);
         if (status != CN_OK) break;
         if (e->scores) e->scores[i] = score;
-        sum.loss += score.loss;
-        sum.correct += score.correct;
+        add_score(&sum, &score);
     }
     if (e->group) {
         status = share_scores(e, &p, status, err);
         sum = (cn_batch_score){0};
-        for (int i = 0; i < p.batches; i++) {
-            sum.loss += e->scores[i].loss;
-            sum.correct += e->scores[i].correct;
-        }
+        for (int i = 0; i < p.batches; i++) add_score(&sum, &e->scores[i]);
     }
     if (status != CN_OK) return status;
     *metrics = (cn_metrics){.count = p.n,
-                            .correct = sum.correct,
-                            .accuracy = (double)sum.correct / p.n,
-                            .loss = p.known ? sum.loss / p.known : NAN,
+                            .judged = sum.tally.judged,
+                            .correct = sum.tally.correct,
+                            .accuracy = (double)sum.tally.correct / (double)sum.tally.judged,
+                            .loss = sum.weight > 0 ? sum.loss / sum.weight : NAN,
+                            .mean_iou = NAN,
+                            .mean_dice = NAN,
                             .seconds = cn_seconds() - start};
+    if (masks) cn_mean_overlap(e->confusion, classes, &metrics->mean_iou, &metrics->mean_dice);
     return CN_OK;
 }
 
@@ -256,6 +295,10 @@ static cn_status prepare(cn_evaluator *e, cn_group *group, const cn_model *model
         return cn_fail(err, CN_ERR_ARGUMENT, "evaluate: a batch of %d, expected at least 1",
                        o->batch);
     cn_status status = cn_check_fit(model, data, "evaluate", err);
+    if (status == CN_OK && o->tta != CN_TTA_NONE && cn_dataset_masks(data))
+        status =
+            cn_fail(err, CN_ERR_ARGUMENT,
+                    "evaluate: test-time augmentation is for a class per image, not per pixel");
     if (status != CN_OK) return status;
     int batch = o->batch ? o->batch : EVALUATION_BATCH;
     cn_session_opts session = {.batch = n < batch ? n : batch,
@@ -269,13 +312,13 @@ static cn_status prepare(cn_evaluator *e, cn_group *group, const cn_model *model
 }
 
 cn_status cn_evaluate(const cn_model *model, const cn_dataset *data, const cn_evaluate_opts *opts,
-                      cn_metrics *metrics, int *confusion, cn_error *err)
+                      cn_metrics *metrics, int64_t *confusion, cn_error *err)
 {
     if (!model || !data || !metrics)
         return cn_fail(err, CN_ERR_ARGUMENT, "evaluate: model, data or metrics is NULL");
     const cn_evaluate_opts o = opts ? *opts : (cn_evaluate_opts){0};
     const size_t classes = (size_t)cn_dataset_classes(data);
-    int *counts = NULL;
+    int64_t *counts = NULL;
     cn_evaluator evaluator = {.model = NULL};
     cn_group group;
     cn_status status = cn_group_create(&group, o.communicator, err);

@@ -24,6 +24,7 @@
 
 #include "layers/loss.h"
 #include "model/averages.h"
+#include "model/model.h"
 #include "model/session.h"
 #include "train/checkpoint.h"
 #include "train/loader.h"
@@ -51,7 +52,8 @@ typedef struct fit {
     cn_progress progress;
     int schedule_epochs; /* how long the schedule is */
     double loss_sum;     /* this epoch's, so are the next three */
-    int seen, correct;
+    int seen;
+    double correct; /* examples, or of segmentation the part of each one's pixels */
     double epoch_seconds;
     cn_state state;
     /* Of the data and of what is frozen or scaled, where checkpoints are written or read. */
@@ -130,16 +132,19 @@ static uint64_t digest(const fit *f, const cn_dataset *data)
 {
     enum { IMAGES = 64 };
     const int *shape = cn_dataset_shape(data);
+    const cn_tensor *masks = cn_dataset_masks(data);
     size_t bytes = (size_t)shape[0] * (size_t)shape[1] * (size_t)shape[2] * sizeof(float);
+    size_t pixels = masks ? cn_dataset_label_size(data) : 0;
     int size = cn_dataset_size(data), stride = (size + IMAGES - 1) / IMAGES;
     uint64_t hash = UINT64_C(14695981039346656037);
     for (int i = 0; i < size; i++) {
         const uint8_t *x = (const uint8_t *)cn_session_input(f->session);
-        int32_t label = cn_dataset_label(data, i);
-        hash = (hash ^ (uint32_t)label) * UINT64_C(1099511628211);
+        const uint8_t *mask = masks ? (const uint8_t *)masks->data + (size_t)i * pixels : NULL;
+        hash = (hash ^ (uint32_t)cn_dataset_label(data, i)) * UINT64_C(1099511628211);
         if (i % stride != 0) continue;
-        cn_dataset_batch(data, &i, 1, NULL, NULL, cn_session_input(f->session), &label);
+        cn_dataset_batch(data, &i, 1, NULL, NULL, cn_session_input(f->session), NULL);
         for (size_t k = 0; k < bytes; k++) hash = (hash ^ x[k]) * UINT64_C(1099511628211);
+        for (size_t k = 0; k < pixels; k++) hash = (hash ^ mask[k]) * UINT64_C(1099511628211);
     }
     return hash;
 }
@@ -173,9 +178,11 @@ static void list_state(fit *f)
     cn_state_add(s, "epoch_end", CN_STATE_FLAG, &p->epoch_end);
     cn_state_add(s, "loss_sum", CN_STATE_NUMBER, &f->loss_sum);
     cn_state_add_int(s, "seen", &f->seen, 1, size);
-    cn_state_add_int(s, "correct", &f->correct, 0, size);
+    cn_state_add(s, "correct", CN_STATE_NUMBER, &f->correct);
     cn_state_add(s, "valid_loss", CN_STATE_NUMBER, &p->valid_loss);
     cn_state_add(s, "valid_accuracy", CN_STATE_NUMBER, &p->valid_accuracy);
+    if (cn_dataset_masks(f->data))
+        cn_state_add(s, "valid_mean_iou", CN_STATE_NUMBER, &p->valid_mean_iou);
     cn_state_add(s, "learning_rate", CN_STATE_NUMBER, &p->learning_rate);
     cn_state_add(s, "seconds", CN_STATE_NUMBER, &p->seconds);
     cn_state_add(s, "epoch_seconds", CN_STATE_NUMBER, &f->epoch_seconds);
@@ -263,7 +270,7 @@ static void tally(fit *f)
 {
     cn_progress *p = &f->progress;
     p->train_loss = f->loss_sum / f->seen;
-    p->train_accuracy = (double)f->correct / f->seen;
+    p->train_accuracy = f->correct / f->seen;
     p->images_per_second = f->epoch_seconds > 0 ? f->seen / f->epoch_seconds : 0;
 }
 
@@ -304,19 +311,19 @@ static cn_status learn_batch(fit *f, const cn_batch *batch, int i, cn_error *err
 
     cn_tensor X =
         cn_tensor_view(CN_DTYPE_F32, 4, (int[]){m, shape[0], shape[1], shape[2]}, batch->x);
-    cn_tensor Y = batch->targets ? targets_of(f, batch)
-                                 : cn_tensor_view(CN_DTYPE_I32, 1, (int[]){m}, batch->labels);
+    cn_tensor Y = batch->targets ? targets_of(f, batch) : cn_labels_view(f->data, m, batch->labels);
     cn_status status = cn_session_forward(f->session, &X, err);
     if (status == CN_OK) status = cn_session_loss(f->session, &Y, &loss, err);
     if (status != CN_OK) return status;
     if (!isfinite(loss))
         return cn_diverged(f->session, &Y, p, "the loss", f->opts.learning_rate, err);
-    *cn_shards_result(&f->shards, batch->shard, i) = (cn_shard_result){
-        .loss = loss * m,
-        .correct = cn_count_correct(cn_session_output(f->session).data, m,
-                                    cn_model_output_size(f->model), batch->labels),
-        .examples = m,
-    };
+    cn_tally t = cn_tally_correct(cn_session_output(f->session).data,
+                                  (size_t)m * cn_dataset_label_size(f->data),
+                                  cn_model_columns(f->model), batch->labels);
+    double correct = (double)t.correct;
+    if (cn_dataset_masks(f->data)) correct = t.judged ? correct / (double)t.judged * m : 0;
+    *cn_shards_result(&f->shards, batch->shard, i) =
+        (cn_shard_result){.loss = loss * m, .correct = correct, .examples = m};
     status = cn_shards_backward(&f->shards, batch->shard, i, err);
     if (status != CN_OK || cn_session_gradients_finite(f->session)) return status;
     return cn_diverged(f->session, &Y, p, "the gradient", f->opts.learning_rate, err);
@@ -368,11 +375,12 @@ static void begin_epoch(fit *f)
 {
     cn_progress *p = &f->progress;
     f->loss_sum = f->epoch_seconds = 0;
-    f->seen = f->correct = 0;
+    f->seen = 0;
+    f->correct = 0;
     p->epoch++;
     p->step = 0;
     p->epoch_end = false;
-    p->valid_loss = p->valid_accuracy = NAN;
+    p->valid_loss = p->valid_accuracy = p->valid_mean_iou = NAN;
 }
 
 /* The steps of the epoch that are left, all of them unless it goes on from a checkpoint, a callback
@@ -418,7 +426,10 @@ static cn_status validate(fit *f, cn_error *err)
     if (status == CN_OK) {
         p->valid_loss = metrics.loss;
         p->valid_accuracy = metrics.accuracy;
-        cn_best_tracker_epoch(&f->best, p->epoch, metrics.loss, metrics.accuracy);
+        p->valid_mean_iou = metrics.mean_iou;
+        bool by_iou = f->opts.best.monitor == CN_MONITOR_MEAN_IOU;
+        cn_best_tracker_epoch(&f->best, p->epoch, metrics.loss,
+                              by_iou ? metrics.mean_iou : metrics.accuracy);
         p->best_epoch = f->best.epoch;
     }
     cn_averager_swap(&f->averager);
@@ -483,6 +494,10 @@ static cn_status check(const fit *f, cn_error *err)
     if (status == CN_OK && valid) status = check_known(valid, err);
     if (status == CN_OK) status = cn_check_fit(f->model, f->data, "fit", err);
     if (status == CN_OK && valid) status = cn_check_fit(f->model, valid, "fit: validation", err);
+    if (status == CN_OK && f->opts.best.monitor == CN_MONITOR_MEAN_IOU &&
+        !cn_dataset_masks(f->data))
+        status = cn_fail(err, CN_ERR_ARGUMENT,
+                         "fit: best: a mean IoU is of masks, the data have a class per image");
     return status == CN_OK ? check_frozen(f->model, err) : status;
 }
 
@@ -499,6 +514,7 @@ static cn_status begin(fit *f, cn_error *err)
     if (status != CN_OK) return status;
     f->progress = (cn_progress){.epoch_end = true,
                                 .epochs = f->opts.epochs,
+                                .valid_mean_iou = NAN,
                                 .steps = (cn_loader_steps(f->loader) - 1) / f->opts.accumulate + 1};
     f->schedule_epochs = f->opts.schedule_epochs > 0 ? f->opts.schedule_epochs : f->opts.epochs;
     return prepare_checkpoints(f, err);

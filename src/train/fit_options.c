@@ -39,8 +39,8 @@ static cn_status check_unused(const cn_fit_opts *o, cn_error *err)
         {o->average.power > 0, o->average.kind == CN_AVERAGE_LOOKAHEAD, "average: power",
          "lookahead"},
         {o->best.min_delta > 0, compares, "best: min_delta", "keep, patience or a plateau"},
-        {o->best.monitor == CN_MONITOR_ACCURACY, compares, "best: monitor",
-         "keep, patience or a plateau"},
+        {o->best.monitor == CN_MONITOR_ACCURACY || o->best.monitor == CN_MONITOR_MEAN_IOU, compares,
+         "best: monitor", "keep, patience or a plateau"},
         {o->checkpoint.epochs || o->checkpoint.steps || o->checkpoint.seconds > 0,
          o->checkpoint.path != NULL, "an interval of checkpoints", "a file for them"},
     };
@@ -190,10 +190,10 @@ static const char *const precisions[] = {"f32", "bf16"};
 static const char *const schedules[] = {"cosine",     "constant",  "cosine", "step",
                                         "polynomial", "one-cycle", "plateau"};
 static const char *const optimizers[] = {"adam", "sgd", "adamw", "rmsprop"};
-static const char *const losses[] = {"default", "cross-entropy", "binary cross-entropy",
-                                     "mean squared error"};
+static const char *const losses[] = {
+    "default", "cross-entropy", "binary cross-entropy", "mean squared error", "dice", "focal"};
 static const char *const averages[] = {"none", "ema", "lookahead"};
-static const char *const monitors[] = {"loss", "accuracy"};
+static const char *const monitors[] = {"loss", "accuracy", "mean IoU"};
 static const char *const borders[] = {"zero", "reflect"};
 static const char *const flips[] = {"none", "random", "alternating"};
 

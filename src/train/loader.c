@@ -147,7 +147,8 @@ static cn_status make_room(cn_loader *f, cn_error *err)
     for (int i = 0; i < (int)size; i++) f->order[i] = i;
     for (int i = 0; i < SLOTS; i++) {
         cn_batch *slot = &f->slots[i];
-        slot->labels = cn_allocate(batch, sizeof *slot->labels, "fit: labels", err);
+        slot->labels = cn_allocate(batch, cn_dataset_label_size(o->data) * sizeof *slot->labels,
+                                   "fit: labels", err);
         if (!slot->labels) return CN_ERR_MEMORY;
         slot->x =
             o->background ? cn_allocate(batch, example * sizeof *slot->x, "fit: batch", err) : o->x;

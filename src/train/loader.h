@@ -10,7 +10,7 @@
 typedef struct cn_batch {
     int epoch, step, shard, m;
     float *x;        /* (m, n_H, n_W, n_C), normalised */
-    int32_t *labels; /* (m) */
+    int32_t *labels; /* (m), or for segmentation (m, n_H, n_W) */
     float *targets;  /* (m, outputs); NULL where the labels are the truth */
 } cn_batch;
 

@@ -1,7 +1,9 @@
 /* metrics.c - what a model's outputs say, and how often they are right. */
 #include "data/dataset.h"
+#include "model/model.h"
 #include "train/train.h"
 
+#include <math.h>
 #include <string.h>
 #include <time.h>
 
@@ -14,12 +16,63 @@ int cn_predicted_class(const float *y, int columns)
     return best;
 }
 
-int cn_count_correct(const float *y, int rows, int columns, const int32_t *labels)
+cn_tally cn_tally_correct(const float *y, size_t rows, int columns, const int32_t *labels)
 {
-    int correct = 0;
-    for (int i = 0; i < rows; i++)
-        correct += cn_predicted_class(y + (size_t)i * (size_t)columns, columns) == labels[i];
-    return correct;
+    cn_tally t = {0, 0};
+    for (size_t i = 0; i < rows; i++) {
+        if (labels[i] == CN_LABEL_IGNORED) continue;
+        t.judged++;
+        t.correct += cn_predicted_class(y + i * (size_t)columns, columns) == labels[i];
+    }
+    return t;
+}
+
+cn_tensor cn_labels_view(const cn_dataset *data, int m, int32_t *labels)
+{
+    const int *shape = cn_dataset_shape(data);
+    bool masks = cn_dataset_task(data) == CN_TASK_SEGMENTATION;
+    return cn_tensor_view(CN_DTYPE_I32, masks ? 3 : 1, (int[]){m, shape[0], shape[1]}, labels);
+}
+
+void cn_mean_overlap(const int64_t *confusion, int classes, double *iou, double *dice)
+{
+    double sum_iou = 0, sum_dice = 0;
+    int count = 0;
+    for (int c = 0; c < classes; c++) {
+        int64_t of_class = 0, named = 0, both = confusion[(size_t)c * (size_t)classes + (size_t)c];
+        for (int k = 0; k < classes; k++) {
+            of_class += confusion[(size_t)c * (size_t)classes + (size_t)k];
+            named += confusion[(size_t)k * (size_t)classes + (size_t)c];
+        }
+        if (of_class + named == 0) continue;
+        sum_iou += (double)both / (double)(of_class + named - both);
+        sum_dice += 2 * (double)both / (double)(of_class + named);
+        count++;
+    }
+    *iou = count ? sum_iou / count : NAN;
+    *dice = count ? sum_dice / count : NAN;
+}
+
+/* The model has the outputs that the data's task wants: a class per image, or per pixel. */
+static cn_status check_task(const cn_model *model, const cn_dataset *data, const char *what,
+                            cn_error *err)
+{
+    char text[CN_SHAPE_TEXT];
+    int rank, columns = cn_model_columns(model), classes = cn_dataset_known_classes(data);
+    const int *out = cn_model_output_shape(model, &rank), *in = cn_dataset_shape(data);
+    bool pixels = cn_dataset_task(data) == CN_TASK_SEGMENTATION;
+    bool fits = pixels ? rank == 3 && out[0] == in[0] && out[1] == in[1]
+                       : cn_model_output_size(model) == columns;
+    if (!fits)
+        return cn_fail(err, CN_ERR_SHAPE,
+                       "%s: the model's output is %s, but the data have a class per %s: expected "
+                       "%s",
+                       what, cn_shape_text(rank, out, text), pixels ? "pixel" : "image",
+                       pixels ? "the images' rows and columns, and the classes" : "the classes");
+    if (columns != classes && !(columns == 1 && classes == 2))
+        return cn_fail(err, CN_ERR_SHAPE, "%s: the model has %d output%s, the data %d class%s",
+                       what, columns, cn_plural(columns), classes, classes == 1 ? "" : "es");
+    return CN_OK;
 }
 
 cn_status cn_check_fit(const cn_model *model, const cn_dataset *data, const char *what,
@@ -28,14 +81,10 @@ cn_status cn_check_fit(const cn_model *model, const cn_dataset *data, const char
     char want[CN_SHAPE_TEXT], got[CN_SHAPE_TEXT];
     const int *in = cn_model_input_shape(model);
     const int *shape = cn_dataset_shape(data);
-    int outputs = cn_model_output_size(model), classes = cn_dataset_known_classes(data);
     if (memcmp(in, shape, 3 * sizeof *in) != 0)
         return cn_fail(err, CN_ERR_SHAPE, "%s: the model takes images of %s, the data has %s", what,
                        cn_shape_text(3, in, want), cn_shape_text(3, shape, got));
-    if (outputs != classes && !(outputs == 1 && classes == 2))
-        return cn_fail(err, CN_ERR_SHAPE, "%s: the model has %d output%s, the data %d class%s",
-                       what, outputs, cn_plural(outputs), classes, classes == 1 ? "" : "es");
-    return CN_OK;
+    return check_task(model, data, what, err);
 }
 
 double cn_seconds(void)

@@ -137,7 +137,7 @@ static void take_sums(cn_shards *s, const float *sums)
     int used = 0;
     for (int k = 0; k < s->count; k++) used += !is_empty(s, k);
     for (int i = 0; i < s->count * s->batches; i++) weight += s->results[i].weight;
-    cn_session_set_gradients(s->session, sums, 1 / weight);
+    cn_session_set_gradients(s->session, sums, weight > 0 ? 1 / weight : 0);
     sums += cn_session_model(s->session)->trained_size;
     for (size_t i = 0; i < count; i++) s->buffers[i] = (float)((double)sums[i] / used);
     cn_session_set_buffers(s->session, s->buffers);

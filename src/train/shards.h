@@ -74,9 +74,10 @@ cn_status cn_group_check_same(cn_group *group, const cn_model *model, const cn_s
 
 /* What a batch's shard adds to the step's figures. */
 typedef struct cn_shard_result {
-    double loss;   /* its sum over the examples */
-    double weight; /* D_k */
-    int correct, examples;
+    double loss;    /* its sum over the examples */
+    double weight;  /* D_k */
+    double correct; /* of segmentation the parts of the images' pixels */
+    int examples;
 } cn_shard_result;
 
 typedef struct cn_shards {

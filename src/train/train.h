@@ -77,10 +77,17 @@ void cn_order_shuffle(uint64_t seed, int epoch, int n, int *order);
 /* The class that a row of outputs names: the largest one's, the first of equals; a single output
  * names class 1 where it exceeds 0.5. */
 int cn_predicted_class(const float *y, int columns);
-/* How many of the rows of y (rows, columns) name their label. */
-int cn_count_correct(const float *y, int rows, int columns, const int32_t *labels);
-/* CN_ERR_SHAPE unless the model takes the data's images and has an output a class (or one output
- * for two classes). `what` names the caller. */
+/* How many of the rows of y (rows, columns) have a label, and how many of these name it. */
+typedef struct cn_tally {
+    int64_t judged, correct;
+} cn_tally;
+cn_tally cn_tally_correct(const float *y, size_t rows, int columns, const int32_t *labels);
+/* The labels of m examples as a tensor for cn_session_loss: (m), or (m, n_H, n_W). */
+cn_tensor cn_labels_view(const cn_dataset *data, int m, int32_t *labels);
+/* The means of cn_metrics over the classes of a confusion matrix. */
+void cn_mean_overlap(const int64_t *confusion, int classes, double *iou, double *dice);
+/* CN_ERR_SHAPE unless the model takes the data's images and has an output per class (or one output
+ * for two classes), of the image or of each pixel. `what` names the caller. */
 cn_status cn_check_fit(const cn_model *model, const cn_dataset *data, const char *what,
                        cn_error *err);
 
@@ -113,8 +120,9 @@ typedef struct cn_evaluator {
     cn_loss_kind loss; /* not CN_LOSS_DEFAULT */
     int batch;
     int *index;
-    int32_t *labels;
-    float *mean, *std; /* of the data's values, n_C of each */
+    int32_t *labels;    /* a batch's, of an image or of its pixels */
+    int64_t *confusion; /* segmentation: of the pixels, classes x classes */
+    float *mean, *std;  /* of the data's values, n_C of each */
     cn_tta tta;
     cn_group *group;               /* that shares the batches out; NULL: nobody does */
     struct cn_batch_score *scores; /* one per batch of the data, with a group */
@@ -131,6 +139,6 @@ void cn_evaluator_free(cn_evaluator *evaluator);
 cn_status cn_evaluator_share(cn_evaluator *evaluator, cn_group *group, int size, cn_error *err);
 /* Allocates nothing. `confusion` (classes x classes) is added to, and may be NULL. */
 cn_status cn_evaluator_run(cn_evaluator *evaluator, const cn_dataset *data, cn_metrics *metrics,
-                           int *confusion, cn_error *err);
+                           int64_t *confusion, cn_error *err);
 
 #endif

@@ -79,8 +79,7 @@ static cn_status covariance(const cn_model *m, const cn_layer *layer, const cn_d
     float *x = cn_allocate(cn_shape_count(&layer->in), sizeof *x, "whiten", err);
     if (!x) return CN_ERR_MEMORY;
     for (int i = 0; i < count; i++) {
-        int32_t label;
-        cn_dataset_batch(data, &i, 1, m->mean, m->std, x, &label);
+        cn_dataset_batch(data, &i, 1, m->mean, m->std, x, NULL);
         add_patches(layer, x, sums);
     }
     cn_release(x);

@@ -1,0 +1,28 @@
+/* masks.h - what the values of a set's masks stand for. */
+#ifndef CN_MASKS_H
+#define CN_MASKS_H
+
+#include "data/images.h"
+
+/* Value v of a mask is class class_of[v], or CN_MASK_IGNORED. */
+typedef struct cn_mask_table {
+    uint8_t class_of[256];
+    int classes;
+    char **names; /* one block for cn_release; NULL: numbers */
+} cn_mask_table;
+
+/*
+ * Looks at the masks of all parts. `set->class_names` are the names of 0, 1 and so on where the set
+ * has them. Else 0 and 255 alone are two classes; with others 255 is ignored, unless the option
+ * says another value or none; and values that are not 0, 1 and so on make as many classes as there
+ * are different ones, which have them as names.
+ */
+cn_status cn_mask_table_find(cn_mask_table *table, const cn_image_set *set,
+                             const cn_request *request, const char *what, cn_error *err);
+
+/* Reads the mask of an image of so many rows and columns into out (n_H, n_W), by the nearest pixel
+ * of the part that the image was made of. */
+cn_status cn_mask_read(uint8_t *out, const int n[2], const char *path, const int image[2],
+                       cn_fit_mode fit, const cn_mask_table *table, cn_error *err);
+
+#endif

@@ -1,0 +1,135 @@
+/* table.c - a table as text (RFC 4180), a row at a time. */
+#include "data/table.h"
+#include "base/signature.h"
+#include "base/source.h"
+
+#include <string.h>
+
+/* Lines of paths and labels are not larger, nor are the pixels of MNIST. */
+enum { MOST_BYTES = 1 << 30 };
+
+static bool is_text(const uint8_t *bytes, size_t size)
+{
+    return !memchr(bytes, 0, size);
+}
+
+/* Of the first line, without what is quoted. */
+static char find_separator(const char *text)
+{
+    static const char separators[] = ",;\t";
+    int count[3] = {0}, best = 0;
+    bool quoted = false;
+    for (; *text && (quoted || (*text != '\n' && *text != '\r')); text++) {
+        const char *found = strchr(separators, *text);
+        if (*text == '"') quoted = !quoted;
+        if (found && !quoted) count[found - separators]++;
+    }
+    for (int i = 1; i < 3; i++)
+        if (count[i] > count[best]) best = i;
+    return separators[best];
+}
+
+cn_status cn_table_open(cn_table *t, const char *path, cn_error *err)
+{
+    uint8_t *bytes = NULL;
+    size_t size = 0;
+    *t = (cn_table){.path = path};
+    cn_status status = cn_file_read(path, MOST_BYTES, is_text, &bytes, &size, err);
+    if (status != CN_OK) return status;
+    if (!is_text(bytes, size)) {
+        status = cn_fail(err, CN_ERR_FORMAT, "%.120s: expected text, found a byte of 0", path);
+        cn_release(bytes);
+        return status;
+    }
+    t->text = t->at = (char *)bytes;                        /* cn_allocate leaves zeros behind it */
+    if (strncmp(t->at, "\xef\xbb\xbf", 3) == 0) t->at += 3; /* how some editors begin UTF-8 */
+    t->separator = find_separator(t->at);
+    return CN_OK;
+}
+
+void cn_table_close(cn_table *t)
+{
+    cn_release(t->text);
+    cn_release(t->fields);
+    *t = (cn_table){.path = NULL};
+}
+
+static bool is_blank(const cn_table *t, char c)
+{
+    return c == ' ' || (c == '\t' && t->separator != '\t');
+}
+
+/* Cuts a field out, undoing quotes and leaving blanks around it out, and steps behind the separator
+ * or the end of the line, which is given back (0 at the end). NULL for a quote that is not closed,
+ * or text behind one. */
+static char *take_field(cn_table *t, char *ending)
+{
+    char *from = t->at;
+    while (is_blank(t, *from)) from++;
+    char *field = from, *to = from;
+    if (*from == '"') {
+        for (from++; *from && !(from[0] == '"' && from[1] != '"'); from++) {
+            if (*from == '"') from++;
+            *to++ = *from;
+        }
+        if (*from++ != '"') return NULL;
+        while (is_blank(t, *from)) from++;
+    } else {
+        while (*from && *from != t->separator && *from != '\n' && *from != '\r') *to++ = *from++;
+    }
+    while (to > field && (is_blank(t, to[-1]) || to[-1] == '\r' || to[-1] == '\n')) to--;
+    size_t returns = strspn(from, "\r");
+    from += returns;
+    *ending = returns && *from != '\n' && *from ? '\n' : *from;
+    if (returns == 0 && *from && *from != t->separator && *from != '\n') return NULL;
+    t->at = *from && (returns == 0 || *from == '\n') ? from + 1 : from;
+    *to = 0;
+    return field + (field < to ? strspn(field, " \t\r\n") : 0);
+}
+
+static cn_status add_field(cn_table *t, char *field, cn_error *err)
+{
+    enum { MOST_FIELDS = 1 << 24 };
+    if (t->count == MOST_FIELDS)
+        return cn_fail(err, CN_ERR_FORMAT, "%.120s: line %d: more than %d fields", t->path, t->line,
+                       MOST_FIELDS);
+    if (t->count == t->room) {
+        int room = t->room ? 2 * t->room : 16;
+        char **fields = cn_allocate((size_t)room, sizeof *fields, t->path, err);
+        if (!fields) return CN_ERR_MEMORY;
+        if (t->count) memcpy(fields, t->fields, (size_t)t->count * sizeof *fields);
+        cn_release(t->fields);
+        t->fields = fields;
+        t->room = room;
+    }
+    t->fields[t->count++] = field;
+    return CN_OK;
+}
+
+cn_status cn_table_next(cn_table *t, bool *more, cn_error *err)
+{
+    char ending = t->separator;
+    cn_status status = CN_OK;
+    t->count = 0;
+    *more = false;
+    for (;; t->at++) { /* empty lines */
+        size_t blank = strspn(t->at, t->separator == '\t' ? " \r" : " \t\r");
+        if (!t->at[blank]) return CN_OK;
+        t->line++;
+        if (t->at[blank] != '\n') break;
+        t->at += blank;
+    }
+    while (status == CN_OK && ending == t->separator) {
+        char *field = take_field(t, &ending);
+        if (!field) {
+            const cn_signature *other =
+                cn_signature_find((const uint8_t *)t->text, strlen(t->text));
+            return cn_fail(err, CN_ERR_FORMAT,
+                           "%.120s: line %d: expected fields, found a quote that is not closed%s%s",
+                           t->path, t->line, other ? " in " : "", other ? other->name : "");
+        }
+        status = add_field(t, field, err);
+    }
+    *more = status == CN_OK;
+    return status;
+}

@@ -1,0 +1,27 @@
+/* table.h - a table as text (RFC 4180), a row at a time. */
+#ifndef CN_TABLE_H
+#define CN_TABLE_H
+
+#include "base/base.h"
+
+/*
+ * Fields stand between commas, semicolons or tabs, whichever the first line has most of. They may be
+ * quoted; blanks around them are no part of them. Lines end in LF, CR LF or CR; empty ones are
+ * passed over.
+ */
+typedef struct cn_table {
+    const char *path; /* the caller's */
+    char *text, *at;  /* fields are cut out where they stand */
+    char separator;
+    int line; /* of the row that was read last, from 1 on */
+    char **fields;
+    int count, room; /* of that row */
+} cn_table;
+
+/* Reads the file; cn_table_close frees all, also after a failure. */
+cn_status cn_table_open(cn_table *table, const char *path, cn_error *err);
+void cn_table_close(cn_table *table);
+/* The next row, into fields, which stay valid as texts until the table is closed; *more is false at
+ * the end. */
+cn_status cn_table_next(cn_table *table, bool *more, cn_error *err);
+#endif
