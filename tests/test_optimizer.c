@@ -468,8 +468,8 @@ static void wrong_loss_options_are_named(void **state)
          "session: class 1 has weight -1, expected a number of 0 or more"},
         {{.class_weights = (const float[]){0, 0, 0}}, "session: all 3 class weights are 0"},
         {{.kind = CN_LOSS_BINARY_CROSS_ENTROPY, .class_weights = (const float[]){1, 1, 1}},
-         "session: class weights are for cross-entropy, and for its binary kind with one output; "
-         "the loss is another"},
+         "session: class weights are for cross-entropy and the focal loss, and for their binary "
+         "kinds with one output; the loss is another"},
     };
     (void)state;
     cn_model *m = parse("dense 3");

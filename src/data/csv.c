@@ -159,6 +159,9 @@ static cn_status read_heading(table *t, const cn_request *request, bool *heading
         t->columns = (columns){0, 1, -1, -1};
         return CN_OK;
     }
+    if (t->text.other)
+        return cn_fail(err, CN_ERR_FORMAT, "%.120s: line %d: expected path,label, found %s",
+                       t->path, t->text.line, t->text.other);
     return cn_fail(err, CN_ERR_FORMAT,
                    "%.120s: line %d: expected path,label or a heading with the columns path and "
                    "label, found %d columns",

@@ -44,6 +44,8 @@ cn_status cn_table_open(cn_table *t, const char *path, cn_error *err)
     t->text = t->at = (char *)bytes;                        /* cn_allocate leaves zeros behind it */
     if (strncmp(t->at, "\xef\xbb\xbf", 3) == 0) t->at += 3; /* how some editors begin UTF-8 */
     t->separator = find_separator(t->at);
+    const cn_signature *other = cn_signature_find(bytes, size);
+    t->other = other ? other->name : NULL;
     return CN_OK;
 }
 
@@ -122,11 +124,9 @@ cn_status cn_table_next(cn_table *t, bool *more, cn_error *err)
     while (status == CN_OK && ending == t->separator) {
         char *field = take_field(t, &ending);
         if (!field) {
-            const cn_signature *other =
-                cn_signature_find((const uint8_t *)t->text, strlen(t->text));
             return cn_fail(err, CN_ERR_FORMAT,
                            "%.120s: line %d: expected fields, found a quote that is not closed%s%s",
-                           t->path, t->line, other ? " in " : "", other ? other->name : "");
+                           t->path, t->line, t->other ? " in " : "", t->other ? t->other : "");
         }
         status = add_field(t, field, err);
     }
