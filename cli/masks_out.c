@@ -47,25 +47,31 @@ static char *name_file(const char *dir, const char *folder, const char *name, co
     return path;
 }
 
+/* Writes both with these endings. */
+static cn_status write_files(const char *dir, const char *name, const char *const endings[2],
+                             const cn_tensor *mask, const cn_tensor *overlay, cn_error *err)
+{
+    char *mask_path = name_file(dir, "masks", name, endings[0]);
+    char *overlay_path = name_file(dir, "overlays", name, endings[1]);
+    cn_status status = mask_path && overlay_path ? cli_make_folders(mask_path, err)
+                                                 : cn_fail(err, CN_ERR_MEMORY, "out of memory");
+    if (status == CN_OK) status = cli_make_folders(overlay_path, err);
+    if (status == CN_OK) status = cn_mask_save(mask, mask_path, err);
+    if (status == CN_OK) status = cn_image_save(overlay, overlay_path, err);
+    free(mask_path);
+    free(overlay_path);
+    return status;
+}
+
 cn_status cli_write_masks(const char *dir, const cli_input *input, const cn_tensor *image,
                           const cn_tensor *mask, cn_error *err)
 {
-#ifdef CONVNET_HAVE_PNG
-    static const char *const endings[] = {".png", ".png"};
-#else
-    static const char *const endings[] = {".pgm", ".ppm"};
-#endif
+    static const char *const png[] = {".png", ".png"}, *const pnm[] = {".pgm", ".ppm"};
     cn_tensor overlay = {0};
-    char *mask_path = name_file(dir, "masks", input->name, endings[0]);
-    char *overlay_path = name_file(dir, "overlays", input->name, endings[1]);
-    cn_status status = mask_path && overlay_path ? cn_mask_overlay(image, mask, &overlay, err)
-                                                 : cn_fail(err, CN_ERR_MEMORY, "out of memory");
-    if (status == CN_OK) status = cli_make_folders(mask_path, err);
-    if (status == CN_OK) status = cli_make_folders(overlay_path, err);
-    if (status == CN_OK) status = cn_mask_save(mask, mask_path, err);
-    if (status == CN_OK) status = cn_image_save(&overlay, overlay_path, err);
-    free(mask_path);
-    free(overlay_path);
+    cn_status status = cn_mask_overlay(image, mask, &overlay, err);
+    if (status == CN_OK) status = write_files(dir, input->name, png, mask, &overlay, err);
+    if (status == CN_ERR_UNSUPPORTED) /* built without libpng */
+        status = write_files(dir, input->name, pnm, mask, &overlay, err);
     cn_tensor_free(&overlay);
     return status;
 }
