@@ -2,6 +2,7 @@
 #include "report.h"
 
 #include "base/base.h"
+#include "base/json.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -28,7 +29,7 @@ static const cli_option report_options[] = {
 /* A line of the log: epochs are gathered, the end is kept. */
 static bool take_line(json_t *page, json_t *epochs, const char *line)
 {
-    json_t *event = json_loads(line, JSON_REJECT_DUPLICATES, NULL);
+    json_t *event = cn_json_value(line, strlen(line));
     const char *kind = json_string_value(json_object_get(event, "event"));
     if (!kind) {
         json_decref(event);

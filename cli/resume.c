@@ -1,7 +1,7 @@
 /* resume.c - what a checkpoint keeps of the command that began a training. */
 #include "resume.h"
 
-#include "formats/json.h"
+#include "base/json.h"
 
 #include <stdlib.h>
 #include <string.h>

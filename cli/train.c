@@ -6,7 +6,7 @@
  * another): so a training that is continued with another seed does not validate on what it has
  * learnt from.
  */
-#include "formats/json.h"
+#include "base/json.h"
 #include "interrupt.h"
 #include "progress.h"
 #include "ranks.h"

@@ -380,7 +380,7 @@ static void run_out_of_memory(scenario *call, bool once)
 static void try(scenario *call)
 {
     run_out_of_memory(call, false);
-    /* A single failure makes Jansson's lexer read past the end of a string (src/formats/json.c). */
+    /* A single failure makes Jansson's lexer read past the end of a string (src/base/json.c). */
     if (call != load) run_out_of_memory(call, true);
 }
 

@@ -30,16 +30,23 @@ static seed make_seed(const char *header, size_t size)
     return s;
 }
 
-static cn_status read_seed(const seed *s, cn_safetensors *file, cn_error *err)
+typedef cn_status read_source(cn_safetensors *file, cn_source *source, cn_error *err);
+
+static cn_status read_seed_as(const seed *s, read_source *read, cn_safetensors *file, cn_error *err)
 {
     cn_source *source = NULL;
     uint8_t *exact = files_exact(s->at, s->size);
     assert_int_equal(cn_source_memory(&source, "seed", exact, s->size, CN_SOURCE_PLAIN, err),
                      CN_OK);
-    cn_status status = cn_safetensors_read(file, source, err);
+    cn_status status = read(file, source, err);
     cn_source_close(source);
     free(exact);
     return status;
+}
+
+static cn_status read_seed(const seed *s, cn_safetensors *file, cn_error *err)
+{
+    return read_seed_as(s, cn_safetensors_read, file, err);
 }
 
 static void expect_lie(const char *header, size_t size, cn_status status, const char *part)
@@ -143,6 +150,28 @@ static void every_truncation_is_an_error(void **state)
         assert_says(err, "expected");
     }
     assert_null(file.tensors);
+}
+
+/* Read as weights, a file gives its floats, widened to F32, and the same errors. */
+static void floats_are_read_by_themselves(void **state)
+{
+    (void)state;
+    static const char header[] = "{\"h\":{\"dtype\":\"F16\",\"shape\":[2],\"data_offsets\":[0,4]},"
+                                 "\"b\":{\"dtype\":\"U8\",\"shape\":[3],\"data_offsets\":[4,7]}}";
+    seed s = make_seed(header, 0);
+    static const uint8_t data[] = {0x00, 0x3c, 0x00, 0xc1, 1, 2, 3}; /* 1 and -2.5 */
+    memcpy(s.at + s.size, data, sizeof data);
+    s.size += sizeof data;
+    cn_safetensors file = {0};
+    cn_error err;
+    assert_int_equal(read_seed_as(&s, cn_safetensors_read_floats, &file, &err), CN_OK);
+    assert_int_equal(file.tensor_count, 1);
+    assert_int_equal(file.tensors[0].value.dtype, CN_DTYPE_F32);
+    const float *values = file.tensors[0].value.data;
+    assert_true(values[0] == 1 && values[1] == -2.5F);
+    cn_safetensors_free(&file);
+    for (s.size--; s.size > 0; s.size--)
+        assert_int_equal(read_seed_as(&s, cn_safetensors_read_floats, &file, &err), CN_ERR_FORMAT);
 }
 
 /* A flipped bit of the header is an error, or gives tensors that fill the file all the same (a
@@ -448,6 +477,7 @@ int main(void)
         cmocka_unit_test(a_file_gives_tensors_and_texts),
         cmocka_unit_test(lies_are_refused_by_name),
         cmocka_unit_test(every_truncation_is_an_error),
+        cmocka_unit_test(floats_are_read_by_themselves),
         cmocka_unit_test(every_flipped_bit_is_an_error_or_harmless),
         cmocka_unit_test(what_is_saved_is_loaded),
         cmocka_unit_test(the_same_content_gives_the_same_bytes),

@@ -4,7 +4,7 @@
  * A program with decimal commas (a German desktop application, say) calls setlocale, and from then
  * on printf writes 0,5 and strtod stops at the point of 0.5. The files that we read and write are
  * the same everywhere, and so are the errors. script/lint locale sees to it that only this file and
- * src/formats/json.c call the functions that look at the locale.
+ * src/base/json.c call the functions that look at the locale.
  */
 #include "base/c_locale.h"
 

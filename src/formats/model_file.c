@@ -12,7 +12,7 @@
 #include "formats/model_file.h"
 
 #include "base/signature.h"
-#include "formats/json.h"
+#include "base/json.h"
 #include "formats/npz_save.h"
 #include "onnx/onnx.h"
 

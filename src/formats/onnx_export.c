@@ -22,7 +22,7 @@
 
 #include "base/sink.h"
 #include "formats/channels_first.h"
-#include "formats/json.h"
+#include "base/json.h"
 
 #include <limits.h>
 #include <string.h>

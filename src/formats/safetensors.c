@@ -17,7 +17,7 @@
 #include "base/signature.h"
 #include "base/sink.h"
 #include "formats/array.h"
-#include "formats/json.h"
+#include "base/json.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -13,6 +13,7 @@
  */
 #include "onnx/import.h"
 
+#include "base/json.h"
 #include "onnx/onnx.h"
 
 #include <limits.h>
@@ -601,7 +602,7 @@ static cn_status read_metadata(cn_importer *im, cn_model *model)
         for (size_t k = 0; k < sizeof keys / sizeof *keys; k++) {
             const cn_span key = im->file->metadata[i].key, text = im->file->metadata[i].value;
             if (!cn_span_is(key, keys[k])) continue;
-            json_t *value = json_loadb((const char *)text.bytes, text.size, JSON_DECODE_ANY, NULL);
+            json_t *value = cn_json_value((const char *)text.bytes, text.size);
             if (value && json_object_set_new(object, keys[k], value) != 0) {
                 json_decref(object);
                 return cn_import_fail(im, CN_ERR_MEMORY, "no memory for metadata");

@@ -17,7 +17,7 @@
  */
 #include "train/checkpoint.h"
 
-#include "formats/json.h"
+#include "base/json.h"
 #include "formats/model_file.h"
 
 #include <errno.h>

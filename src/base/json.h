@@ -17,4 +17,8 @@ char *cn_json_text(const json_t *json, const char *what, cn_error *err);
 cn_status cn_json_read(json_t **json, const char *text, size_t size, const char *file,
                        const char *part, size_t offset, cn_error *err);
 
+/* Any JSON value, also one that is neither object nor array; NULL where the text is none, or memory
+ * runs out. */
+json_t *cn_json_value(const char *text, size_t size);
+
 #endif

@@ -11,7 +11,7 @@
  * Jansson prints numbers with the C library and mends a decimal comma afterwards, if it is a single
  * byte; so it is called in the "C" locale.
  */
-#include "formats/json.h"
+#include "base/json.h"
 
 #include "base/c_locale.h"
 
@@ -45,4 +45,12 @@ cn_status cn_json_read(json_t **json, const char *text, size_t size, const char 
     if (!where.text[0]) return cn_fail(err, CN_ERR_MEMORY, "%s: no memory for the %s", file, part);
     return cn_fail(err, CN_ERR_FORMAT, "%s: byte %zu: %s: %.100s", file,
                    offset + (size_t)where.position, part, where.text);
+}
+
+json_t *cn_json_value(const char *text, size_t size)
+{
+    locale_t before = cn_c_locale_enter();
+    json_t *value = json_loadb(text, size, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, NULL);
+    cn_c_locale_leave(before);
+    return value;
 }
