@@ -244,7 +244,8 @@ static void fill_targets(const cn_loss_plan *p, size_t rows, const cn_tensor *Y,
             y[i] = (double)((const float *)Y->data)[i];
         } else {
             int label = ((const int32_t *)Y->data)[i / n];
-            y[i] = label < 0 ? -1 : n == 1 ? label : (size_t)label == i % n; /* ignored: -1 */
+            double target = n == 1 ? label : (size_t)label == i % n;
+            y[i] = label < 0 ? (double)NAN : target; /* NaN: ignored */
         }
     }
 }
@@ -255,9 +256,9 @@ static double divisor(const cn_loss_plan *p, size_t rows, const double *y)
     const size_t n = (size_t)p->columns;
     double sum = 0;
     if (p->kind == CN_LOSS_DICE) return (double)(rows * n) / p->size;
-    for (size_t i = 0; !p->class_weights && i < rows; i++) sum += y[i * n] >= 0;
+    for (size_t i = 0; !p->class_weights && i < rows; i++) sum += !isnan(y[i * n]);
     for (size_t i = 0; p->class_weights && i < rows * n; i++)
-        sum += y[i / n * n] < 0 ? 0
+        sum += isnan(y[i / n * n]) ? 0
                : n == 1
                    ? (double)p->class_weights[1] * y[i] + (double)p->class_weights[0] * (1 - y[i])
                    : (double)p->class_weights[i % n] * y[i];

@@ -27,10 +27,10 @@ static double weight(cn_ref_targets how, size_t j)
     return how.class_weights ? how.class_weights[j] : 1;
 }
 
-/* A row without a label, which has no part in a loss. */
+/* A row without a label, which has no part in a loss: its targets are NaN. */
 static bool ignored(const double *row)
 {
-    return row[0] < 0;
+    return isnan(row[0]);
 }
 
 /* D: the rows that count, or the weights of their targets; with `each`, all their outputs. */

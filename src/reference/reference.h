@@ -162,8 +162,8 @@ typedef struct cn_ref_targets {
     bool binary;                 /* the focal loss of a sigmoid */
 } cn_ref_targets;
 
-/* The mean loss over rows of n outputs y_hat and n targets y, of which those that begin below 0 have no
- * part; writes its gradient in y_hat to dy, which may be NULL. */
+/* The mean loss over rows of n outputs y_hat and n targets y, without the rows whose targets are NaN;
+ * writes its gradient in y_hat to dy, which may be NULL. */
 typedef double cn_ref_loss(size_t rows, size_t n, const double *y_hat, const double *y,
                            cn_ref_targets how, double *dy);
 /* The twin of a loss; NULL for CN_LOSS_DEFAULT, which is none by itself. */
