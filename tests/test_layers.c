@@ -314,7 +314,7 @@ static void draw_labels(trial *t)
         bool ignored = out->rank == 3 && i > 0 && draw(&t->random) % 8 == 0;
         ((int32_t *)t->y.data)[i] = ignored ? CN_LABEL_IGNORED : label;
         if (ignored)
-            t->target[i * n] = -1;
+            t->target[i * n] = (double)NAN;
         else
             t->target[i * n + (n == 1 ? 0 : (size_t)label)] = n == 1 ? label : 1;
     }
