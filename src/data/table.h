@@ -14,7 +14,7 @@ typedef struct cn_table {
     char *text, *at;  /* fields are cut out where they stand */
     char separator;
     const char *other; /* what the file is instead of a table, or NULL */
-    int line; /* of the row that was read last, from 1 on */
+    int line;          /* of the row that was read last, from 1 on */
     char **fields;
     int count, room; /* of that row */
 } cn_table;

@@ -11,8 +11,8 @@
  */
 #include "formats/model_file.h"
 
-#include "base/signature.h"
 #include "base/json.h"
+#include "base/signature.h"
 #include "formats/npz_save.h"
 #include "onnx/onnx.h"
 

@@ -20,9 +20,9 @@
  */
 #include "formats/onnx_export.h"
 
+#include "base/json.h"
 #include "base/sink.h"
 #include "formats/channels_first.h"
-#include "base/json.h"
 
 #include <limits.h>
 #include <string.h>

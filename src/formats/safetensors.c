@@ -14,10 +14,10 @@
  * lies, and is refused before anything is allocated.
  */
 #include "formats/safetensors.h"
+#include "base/json.h"
 #include "base/signature.h"
 #include "base/sink.h"
 #include "formats/array.h"
-#include "base/json.h"
 
 #include <stdlib.h>
 #include <string.h>
