@@ -309,7 +309,7 @@ static void an_unknown_spec_says_what_there_is(void **state)
 static void remarks_are_lines(void **state)
 {
     (void)state;
-    cn_remarks remarks = {NULL};
+    cn_remarks remarks = {.skipped = 0};
     cn_dataset *data = NULL;
     assert_int_equal(cn_dataset_load(&data, "digits", CN_SUBSET_TEST, NULL, NULL), CN_OK);
     assert_string_equal(cn_dataset_remarks(data), "");
