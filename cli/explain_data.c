@@ -89,7 +89,7 @@ static json_t *map_of(const float *x, const cn_shape *out, thinning t)
                 size_t pixel = (size_t)(r * step[0]) * columns + (size_t)(c * step[1]);
                 float value = x[pixel * channels + (size_t)k];
                 float part = high > low ? (value - low) / (high - low) : 0;
-                bytes[at++] = part >= 0 && part <= 1 ? (unsigned char)(part * 255 + 0.5f) : 0;
+                bytes[at++] = part >= 0 && part <= 1 ? (unsigned char)lroundf(part * 255) : 0;
             }
     json_t *map = json_object();
     cli_put_number(map, "low", (double)low);

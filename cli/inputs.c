@@ -28,11 +28,10 @@ static cn_status add(cli_inputs *inputs, const char *folder, const char *name, c
     while (length > 1 && folder[length - 1] == '/') length--;
     char *path = malloc(length + strlen(name) + 2);
     if (!path) return out_of_memory(err);
-    if (folder) {
-        memcpy(path, folder, length);
-        path[length++] = '/';
-    }
-    strcpy(path + length, name);
+    if (folder)
+        sprintf(path, "%.*s/%s", (int)length, folder, name);
+    else
+        strcpy(path, name);
     const char *slash = strrchr(path, '/');
     const char *own = folder ? path + length : slash ? slash + 1 : path;
     inputs->items[inputs->count++] = (cli_input){path, own};

@@ -180,7 +180,7 @@ static json_t *image_of(const cn_dataset *data, int index)
                         ((size_t)(r * step) * (size_t)n[1] + (size_t)(c * step)) * (size_t)n[2] +
                         (size_t)k;
                     double value = ((double)x[from] - low) / span;
-                    bytes[at++] = value > 0 ? (unsigned char)(fmin(value, 1) * 255 + 0.5) : 0;
+                    bytes[at++] = value > 0 ? (unsigned char)lround(fmin(value, 1) * 255) : 0;
                 }
         json_object_set_new(image, "shape", cli_page_wholes(shape, 3));
         json_object_set_new(image, "bytes", cli_page_bytes(bytes, at));

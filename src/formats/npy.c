@@ -312,7 +312,7 @@ size_t cn_npy_head(const cn_tensor *t, uint8_t head[CN_NPY_HEAD])
     size_t whole = (BEGIN + (size_t)length + UNIT) / UNIT * UNIT, header = whole - BEGIN;
     memset(head + BEGIN + length, ' ', header - (size_t)length);
     head[whole - 1] = '\n';
-    memcpy(head, "\x93NUMPY\1\0", 8);
+    memcpy(head, (const uint8_t[]){0x93, 'N', 'U', 'M', 'P', 'Y', 1, 0}, 8);
     head[8] = (uint8_t)header;
     head[9] = (uint8_t)(header >> 8);
     return whole;

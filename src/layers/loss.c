@@ -205,7 +205,8 @@ static double weigh(const cn_loss_plan *p, int j, double y)
 static double divisor(const cn_loss_plan *p, size_t rows, const cn_tensor *Y)
 {
     double sum = 0;
-    if (p->kind == CN_LOSS_DICE) return (double)rows / (double)(p->size / p->columns);
+    const int rows_each = p->size / p->columns;
+    if (p->kind == CN_LOSS_DICE) return (double)rows / rows_each;
     for (size_t row = 0; !p->class_weights && row < rows; row++) sum += !cn_loss_ignores(Y, row);
     for (size_t row = 0; p->class_weights && row < rows; row++)
         for (int j = 0; j < p->columns; j++) {

@@ -119,8 +119,9 @@ static double dice(size_t m, size_t n, const double *y_hat, const double *y, cn_
                    double *dy)
 {
     size_t rows = how.rows ? how.rows : 1;
-    double sum = 0, count = (double)(m / rows) * (double)n;
-    for (size_t k = 0; k < m / rows * n; k++) {
+    const size_t examples = m / rows;
+    double sum = 0, count = (double)examples * (double)n;
+    for (size_t k = 0; k < examples * n; k++) {
         size_t first = k / n * rows * n + k % n; /* output k % n in example k / n */
         double I = 0, S = 0;
         for (size_t i = first; i < first + rows * n; i += n) {

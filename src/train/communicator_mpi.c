@@ -10,8 +10,17 @@
 #include "base/base.h"
 #include "base/cgroup.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* A number of ranks, 0 where the text is none. */
+static int read_size(const char *text)
+{
+    double number;
+    const char *end = text ? cn_number_scan(text, &number) : NULL;
+    return end && *end == '\0' && number >= 1 && number <= INT_MAX ? (int)number : 0;
+}
 
 int cn_mpi_launched(void)
 {
@@ -19,12 +28,12 @@ int cn_mpi_launched(void)
     static const char *const sizes[] = {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE"};
     static const char *const ranks[] = {"PMIX_RANK", "PMI_RANK"};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
-        const char *text = getenv(sizes[i]);
-        if (text && atoi(text) > 0) return atoi(text);
+        const int size = read_size(getenv(sizes[i]));
+        if (size > 0) return size;
     }
     for (size_t i = 0; i < sizeof ranks / sizeof *ranks; i++) {
-        const char *text = getenv("SLURM_NTASKS");
-        if (getenv(ranks[i])) return text && atoi(text) > 0 ? atoi(text) : 1;
+        const int size = read_size(getenv("SLURM_NTASKS"));
+        if (getenv(ranks[i])) return size > 0 ? size : 1;
     }
     return 0;
 }
