@@ -144,8 +144,8 @@ static void mix(const uint8_t *pixel, int channels, int class_index, uint8_t out
     bool plain = class_index == 0 || class_index == CN_MASK_IGNORED;
     color_of(class_index, color);
     for (int c = 0; c < 3; c++) {
-        uint8_t own = pixel[channels >= 3 ? c : 0];
-        out[c] = plain ? own : (uint8_t)((own + color[c] + 1) / 2);
+        int own = pixel[channels >= 3 ? c : 0];
+        out[c] = (uint8_t)(plain ? own : (own + color[c] + 1) / 2);
     }
 }
 
