@@ -2,6 +2,7 @@
 #include "progress.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define CLEAR_LINE "\r\033[K"
@@ -10,12 +11,23 @@
 
 static const double redraw_seconds = 0.1;
 
+/* Whether the terminal's text is UTF-8: by the first of these that is set, as setlocale goes. */
+static bool shows_blocks(void)
+{
+    static const char *const names[] = {"LC_ALL", "LC_CTYPE", "LANG"};
+    const char *value = NULL;
+    for (size_t i = 0; i < sizeof names / sizeof *names && (!value || !*value); i++)
+        value = getenv(names[i]);
+    return value && (strstr(value, "UTF-8") || strstr(value, "utf8"));
+}
+
 void cli_progress_start(cli_progress *shown, const cli_common *common)
 {
     *shown = (cli_progress){
         .lines = !common->quiet,
         .bar = !common->quiet && cli_is_terminal(stderr),
         .colours = cli_colours(stderr),
+        .spark = cli_is_terminal(stderr) && shows_blocks(),
         .start = cli_seconds(),
     };
 }
@@ -75,6 +87,24 @@ void cli_progress_step(cli_progress *shown, const cn_progress *p)
     shown->visible = true;
 }
 
+/* The losses of the last epochs, from the lowest (U+2581) to the highest (U+2588). */
+static void draw_spark(cli_progress *shown, double loss)
+{
+    if (shown->losses == CLI_SPARK)
+        memmove(shown->loss, shown->loss + 1, (size_t)--shown->losses * sizeof *shown->loss);
+    shown->loss[shown->losses++] = loss;
+    double low = loss, high = loss;
+    for (int i = 0; i < shown->losses; i++) {
+        low = fmin(low, shown->loss[i]);
+        high = fmax(high, shown->loss[i]);
+    }
+    fputs("  ", stderr);
+    for (int i = 0; i < shown->losses; i++) {
+        double part = high > low ? (shown->loss[i] - low) / (high - low) : 0;
+        fprintf(stderr, "\xe2\x96%c", 0x81 + (int)(7 * part));
+    }
+}
+
 void cli_progress_epoch(cli_progress *shown, const cn_progress *p)
 {
     char number[CLI_COUNT_TEXT], rate[CLI_COUNT_TEXT];
@@ -87,5 +117,7 @@ void cli_progress_epoch(cli_progress *shown, const cn_progress *p)
         fprintf(stderr, "  valid loss %.4f  valid accuracy %6.2f %%", p->valid_loss,
                 100 * p->valid_accuracy);
     if (!isnan(p->valid_mean_iou)) fprintf(stderr, "  mean IoU %.4f", p->valid_mean_iou);
-    fprintf(stderr, "  %s images/s\n", cli_count_text((size_t)p->images_per_second, rate));
+    fprintf(stderr, "  %s images/s", cli_count_text((size_t)p->images_per_second, rate));
+    if (shown->spark) draw_spark(shown, p->train_loss);
+    fputc('\n', stderr);
 }

@@ -4,8 +4,13 @@
 
 #include "cli.h"
 
+enum { CLI_SPARK = 16 };
+
 typedef struct cli_progress {
     bool lines, bar, colours;
+    bool spark;             /* the terminal shows UTF-8: the losses so far, as a curve of blocks */
+    double loss[CLI_SPARK]; /* of the last epochs */
+    int losses;
     bool visible;        /* the bar stands on the terminal */
     double start, drawn; /* seconds; when the training began, when the bar was drawn last */
 } cli_progress;

@@ -650,6 +650,23 @@ precisions() {
     wrong_usage 'convnet train: --precision wants one of f32, bf16, not "f16"' train --precision f16
 }
 
+# A terminal that shows UTF-8 gets the losses as a curve of blocks, from the highest at first.
+on_a_terminal() {
+    command -v script >/dev/null || return 0
+    last="convnet train on a terminal"
+    local shown
+    for charset in UTF-8 ASCII; do
+        shown=$(LC_ALL=C.$charset script -qec "$convnet train --epochs 3 --out terminal.safetensors" \
+            /dev/null </dev/null | tr '\r' '\n' | grep '^.*epoch 3/3 .* images/s' | tail -1)
+        [[ $shown == *"accuracy"* ]] || fail "$last: no line of epoch 3: $shown"
+        if [ $charset = UTF-8 ]; then
+            [[ $shown == *"images/s  █"*"▁"* ]] || fail "$last: no curve: $shown"
+        else
+            [[ $shown != *"▁"* ]] || fail "$last, $charset: a curve: $shown"
+        fi
+    done
+}
+
 # The words of other tools, and those that stood here before, are options as well.
 aliases() {
     run train --epochs 1 --learning-rate 0.01 --batch-size 32 --validation-split 0.2 \
@@ -846,6 +863,7 @@ backends
 plans
 augmenting
 precisions
+on_a_terminal
 aliases
 unused_options
 extending
