@@ -79,7 +79,7 @@ static cn_status group_norm(cn_importer *im, int groups, int channels, cn_onnx_c
 static cn_status import_instance_norm(cn_importer *im, const cn_graph_node *node)
 {
     const cn_value *v;
-    cn_onnx_constant *scale, *shift;
+    cn_onnx_constant *scale = NULL, *shift = NULL;
     (void)node;
     cn_status status = cn_import_tensor(im, 0, -1, &v);
     if (status == CN_OK) status = parameter(im, 1, &scale);
@@ -92,7 +92,7 @@ static cn_status import_instance_norm(cn_importer *im, const cn_graph_node *node
 static cn_status import_group_norm(cn_importer *im, const cn_graph_node *node)
 {
     const cn_value *v;
-    cn_onnx_constant *scale, *shift;
+    cn_onnx_constant *scale = NULL, *shift = NULL;
     const int64_t groups = cn_onnx_get_int(node, "num_groups", 0);
     cn_status status = cn_import_tensor(im, 0, -1, &v);
     if (status == CN_OK) status = parameter(im, 1, &scale);
@@ -133,7 +133,7 @@ static cn_status fill_trailing(cn_importer *im, cn_node node, const char *role, 
 static cn_status import_layer_norm(cn_importer *im, const cn_graph_node *node)
 {
     const cn_value *given;
-    cn_onnx_constant *scale, *shift = NULL;
+    cn_onnx_constant *scale = NULL, *shift = NULL;
     cn_node x, y;
     bool chosen[CN_ONNX_RANK] = {false};
     cn_status status = cn_import_tensor(im, 0, -1, &given);
