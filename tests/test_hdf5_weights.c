@@ -24,7 +24,7 @@ typedef struct image {
 
 static void put(image *f, uint64_t value, int bytes)
 {
-    for (int i = 0; i < bytes; i++) f->at[f->size++] = (uint8_t)(value >> 8 * i);
+    for (int i = 0; i < bytes; i++) f->at[f->size++] = (uint8_t)(i < 8 ? value >> 8 * i : 0);
 }
 
 static void put_text(image *f, const char *text, size_t size)
