@@ -215,6 +215,18 @@ static cn_status check_layers(const cn_model *m, const char *path, cn_error *err
     return cn_fail(err, CN_ERR_UNSUPPORTED, "%.80s: ONNX export does not know: %s", path, names);
 }
 
+/* A layer's value has its name, and a parameter its layer's and its role: both are names of values. */
+static cn_status check_names(const cn_model *m, const char *path, cn_error *err)
+{
+    for (int i = 1; i < m->layer_count; i++)
+        for (int k = 0; k < m->parameter_count && strchr(m->layers[i].name, '.'); k++)
+            if (strcmp(m->layers[i].name, m->parameters[k].name) == 0)
+                return cn_fail(err, CN_ERR_UNSUPPORTED,
+                               "%.80s: %.60s is the name of a layer and of a parameter", path,
+                               m->layers[i].name);
+    return CN_OK;
+}
+
 static cn_status write_model(cn_proto *out, cn_onnx_graph *g, bool normalize, cn_error *err)
 {
     cn_proto_int(out, 1, CN_ONNX_IR);
@@ -235,6 +247,7 @@ cn_status cn_onnx_save(const cn_model *model, const char *path, bool normalize, 
     cn_sink *sink = NULL;
     cn_onnx_graph g = {.out = &out, .model = model};
     cn_status status = check_layers(model, path, err);
+    if (status == CN_OK) status = check_names(model, path, err);
     if (status != CN_OK) return status;
     if (normalize && !model->mean)
         return cn_fail(err, CN_ERR_ARGUMENT, "%.120s: the model has no normalization to write",

@@ -5,7 +5,7 @@
  * with such a one. It may be passed on, multiplied and divided; what would have to know it is not
  * supported.
  */
-#include "onnx/import.h"
+#include "onnx/operators.h"
 
 #include <math.h>
 #include <string.h>
@@ -326,12 +326,17 @@ static cn_status transpose(cn_importer *im, const cn_graph_node *node)
 
 static cn_status expand(cn_importer *im, const cn_graph_node *node)
 {
-    cn_onnx_constant *x;
+    cn_onnx_constant *x, *to;
     int64_t shape[CN_ONNX_RANK];
     int count;
     (void)node;
     cn_status status = input(im, 0, &x);
-    if (status == CN_OK) status = cn_import_ints(im, 1, NULL, shape, CN_ONNX_RANK, &count);
+    if (status == CN_OK) status = cn_import_constant(im, 1, &to);
+    if (status != CN_OK) return status;
+    if (to && !to->real && to->count && is_of_batch(to, 0) && to->ints[0] == 1 &&
+        to->count <= CN_ONNX_RANK)
+        return cn_import_spread(im, x, (int)to->count - 1, to->ints + 1);
+    status = cn_import_ints(im, 1, NULL, shape, CN_ONNX_RANK, &count);
     if (status != CN_OK) return status;
     walk from = walk_of(x), w = {.rank = count > x->rank ? count : x->rank};
     for (int k = 0; k < w.rank; k++) {

@@ -160,18 +160,23 @@ cn_status cn_import_tensor(cn_importer *im, int i, int rank, const cn_value **v)
 
 /* ---- layers */
 
-/* "layer1.0.conv1" of "layer1.0.conv1.weight", where that can be a layer's name and is not taken.
- */
+/* "layer1.0.conv1" of "layer1.0.conv1.weight" and of its bias, where that can be a layer's name and is
+ * not taken. */
 static const char *layer_name(const cn_importer *im, const cn_onnx_constant *weight,
                               char name[CN_NAME_SIZE])
 {
     static const char allowed[] =
         "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-./";
-    static const char ending[] = ".weight";
+    static const char *const endings[] = {".weight", ".bias"};
     if (!weight) return NULL;
     size_t n = weight->tensor.name.size;
-    const size_t tail = sizeof ending - 1;
-    if (n > tail && memcmp(weight->tensor.name.bytes + n - tail, ending, tail) == 0) n -= tail;
+    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
+        const size_t tail = strlen(endings[i]);
+        if (n <= tail || memcmp(weight->tensor.name.bytes + n - tail, endings[i], tail) != 0)
+            continue;
+        n -= tail;
+        break;
+    }
     if (n == 0 || n >= CN_NAME_SIZE) return NULL;
     memcpy(name, weight->tensor.name.bytes, n);
     name[n] = '\0';

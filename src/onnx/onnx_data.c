@@ -257,3 +257,17 @@ cn_status cn_onnx_tensor_ints(const cn_onnx_file *file, const cn_onnx_tensor *t,
     cn_release(owned);
     return status;
 }
+
+/* ---- numbers that somebody wrote down */
+
+double cn_onnx_decimal(float x)
+{
+    char text[CN_NUMBER_TEXT];
+    double value;
+    /* Nine digits tell every float. */
+    for (int digits = 1; digits <= 9 && isfinite(x); digits++) {
+        cn_format(text, sizeof text, "%.*g", digits, (double)x);
+        if (cn_number_read(text, &value) && (float)value == x) return value;
+    }
+    return (double)x;
+}

@@ -511,6 +511,11 @@ float cn_onnx_get_float(const cn_graph_node *node, const char *name, float other
     return a ? a->f : otherwise;
 }
 
+double cn_onnx_get_decimal(const cn_graph_node *node, const char *name, float otherwise)
+{
+    return cn_onnx_decimal(cn_onnx_get_float(node, name, otherwise));
+}
+
 bool cn_onnx_get_is(const cn_graph_node *node, const char *name, const char *text,
                     const char *otherwise)
 {

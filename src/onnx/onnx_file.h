@@ -116,12 +116,20 @@ cn_status cn_onnx_tensor_ints(const cn_onnx_file *file, const cn_onnx_tensor *te
 cn_status cn_onnx_tensor_check(const cn_onnx_file *file, const cn_onnx_tensor *tensor,
                                cn_error *err);
 
+/*
+ * The number that somebody wrote down, as the shortest decimal that rounds to this float: 0.1 of what
+ * as a double is 0.10000000149. Options are doubles here, and in most programs that write ONNX.
+ */
+double cn_onnx_decimal(float x);
+
 /* ---- attributes */
 
 const cn_onnx_attribute *cn_onnx_attribute_find(const cn_graph_node *node, const char *name);
 /* The attribute, or this where there is none. */
 int64_t cn_onnx_get_int(const cn_graph_node *node, const char *name, int64_t otherwise);
 float cn_onnx_get_float(const cn_graph_node *node, const char *name, float otherwise);
+/* The same through cn_onnx_decimal. */
+double cn_onnx_get_decimal(const cn_graph_node *node, const char *name, float otherwise);
 bool cn_onnx_get_is(const cn_graph_node *node, const char *name, const char *text,
                     const char *otherwise);
 /* A list of integers, at most `most`; returns how many, 0 where there is none, -1: too many. */

@@ -40,4 +40,20 @@ cn_status cn_value_channels(cn_importer *im, cn_value *v, int axis, cn_node *nod
 cn_status cn_fill_channels(cn_importer *im, cn_node node, const char *role, cn_onnx_constant *c,
                            int channels);
 
+/*
+ * Adaptive average pooling as this library's export writes it where windows differ in size: means of
+ * rows and then of columns, two products by constant matrices (operators_pool.c).
+ */
+/* Does row p of the matrix, or column p where it is transposed, average the elements from
+ * floor(p from / to) up to ceil((p + 1) from / to)? */
+bool cn_is_averaging(const cn_onnx_constant *matrix, bool transposed);
+cn_status cn_import_row_means(cn_importer *im, const cn_value *v, int rows);
+/* *done: whether v are means of rows and the matrix averages columns. */
+cn_status cn_import_column_means(cn_importer *im, const cn_value *v, cn_onnx_constant *matrix,
+                                 bool *done);
+
+/* A constant, repeated for every example, as a value of the shape (batch, dims) (operators_binary.c).
+ */
+cn_status cn_import_spread(cn_importer *im, cn_onnx_constant *c, int rank, const int64_t *dims);
+
 #endif

@@ -16,7 +16,7 @@
 static bool is_number(const cn_onnx_constant *c, double *number)
 {
     if (c->count != 1 || !c->loaded) return false;
-    *number = c->real ? (double)c->reals[0] : (double)c->ints[0];
+    *number = c->real ? cn_onnx_decimal(c->reals[0]) : (double)c->ints[0];
     return true;
 }
 
@@ -308,6 +308,20 @@ static cn_status import_binary(cn_importer *im, const cn_graph_node *node)
     }
     if (!cn_span_is(node->op, "Mean") || node->input_count == 1) return CN_OK;
     return scale(im, &sum, 1.0 / node->input_count, y);
+}
+
+cn_status cn_import_spread(cn_importer *im, cn_onnx_constant *c, int rank, const int64_t *dims)
+{
+    const int more = c->rank - rank; /* 1: the constant has the batch's axis, too */
+    bool fits = c->real && (more == 0 || (more == 1 && c->dims[0] == 1));
+    for (int k = 0; k < rank && fits; k++) fits = c->dims[k + more] == dims[k];
+    if (!fits)
+        return cn_import_fail(im, CN_ERR_UNSUPPORTED,
+                              "a constant of another shape for each example");
+    cn_value v;
+    cn_status status = as_value(im, c, rank, &v);
+    if (status == CN_OK) cn_give(im, 0, v.node, &v.layout);
+    return status;
 }
 
 /* A value with axes of one element made as long as the shape says. */

@@ -243,12 +243,13 @@ static cn_status import_gemm(cn_importer *im, const cn_graph_node *node)
     return CN_OK;
 }
 
-/* A product along the last axis of several is a convolution by a 1 x 1 kernel. */
-static cn_status matmul_pixels(cn_importer *im, cn_value v, cn_onnx_constant *w)
+/* A product along one axis of several is a convolution by a 1 x 1 kernel: element (i, j) of the
+ * matrix, strides apart, is what input i of k gives to output j of n. */
+static cn_status matmul_pixels(cn_importer *im, cn_value v, int axis, cn_onnx_constant *w, int k,
+                               int n, const size_t strides[2])
 {
     cn_node x, y;
     cn_fill *fill;
-    const int axis = v.layout.rank - 1, k = (int)w->dims[0], n = (int)w->dims[1];
     cn_status status = cn_value_channels(im, &v, axis, &x);
     const cn_conv2d_opts o = {.filters = n, .kernel = {1, 1}, .no_bias = true};
     if (status == CN_OK && im->model->layers[x].out.rank != 3)
@@ -256,8 +257,8 @@ static cn_status matmul_pixels(cn_importer *im, cn_value v, cn_onnx_constant *w)
     if (status == CN_OK) status = cn_import_add(im, "conv2d", &o, &x, 1, w, &y);
     if (status == CN_OK) status = cn_import_fill(im, y, "weight", w, &fill);
     if (status != CN_OK) return status;
-    cn_fill_axis(fill, (size_t)k, (size_t)n);
-    cn_fill_axis(fill, (size_t)n, 1);
+    cn_fill_axis(fill, (size_t)k, strides[0]);
+    cn_fill_axis(fill, (size_t)n, strides[1]);
     cn_layout *l = &v.layout;
     l->axes -= l->parts[axis];
     l->parts[axis] = n > 1;
@@ -268,19 +269,42 @@ static cn_status matmul_pixels(cn_importer *im, cn_value v, cn_onnx_constant *w)
     return CN_OK;
 }
 
-static cn_status import_matmul(cn_importer *im, const cn_graph_node *node)
+/* The matrix is the first of both: it is multiplied with the columns of the second. */
+static cn_status matmul_left(cn_importer *im, cn_onnx_constant *w)
 {
     const cn_value *v;
+    cn_status status = cn_import_tensor(im, 1, -1, &v);
+    if (status != CN_OK) return status;
+    const int rank = v->layout.rank, axis = rank - 2;
+    if (rank < 2 || w->rank != 2 || w->dims[1] != v->layout.dims[axis] || w->dims[0] < 1 ||
+        w->dims[0] > INT_MAX)
+        return cn_import_fail(im, CN_ERR_UNSUPPORTED, "a constant of rank %d on the left", w->rank);
+    status = cn_constant_load(im, w);
+    if (status != CN_OK) return status;
+    if (cn_is_averaging(w, false)) return cn_import_row_means(im, v, (int)w->dims[0]);
+    return matmul_pixels(im, *v, axis, w, (int)w->dims[1], (int)w->dims[0],
+                         (size_t[]){1, (size_t)w->dims[1]});
+}
+
+static cn_status import_matmul(cn_importer *im, const cn_graph_node *node)
+{
+    const cn_value *v, *first = cn_import_input(im, 0);
     cn_onnx_constant *w;
+    bool done = false;
     (void)node;
+    if (first && first->kind == CN_VALUE_CONSTANT && first->constant->real)
+        return matmul_left(im, first->constant);
     cn_status status = cn_import_tensor(im, 0, -1, &v);
     if (status == CN_OK) status = weight_of(im, 1, 2, &w);
     if (status != CN_OK) return status;
     const int rank = v->layout.rank;
     if (!w || rank < 1 || w->dims[0] != v->layout.dims[rank - 1] || w->dims[1] > INT_MAX)
         return cn_import_fail(im, CN_ERR_FORMAT, "weights of another number of rows");
-    if (rank > 1) return matmul_pixels(im, *v, w);
-    return import_gemm(im, im->node);
+    if (rank == 1) return import_gemm(im, im->node);
+    status = cn_import_column_means(im, v, w, &done);
+    if (done || status != CN_OK) return status;
+    return matmul_pixels(im, *v, rank - 1, w, (int)w->dims[0], (int)w->dims[1],
+                         (size_t[]){(size_t)w->dims[1], 1});
 }
 
 const cn_operator cn_operators_conv[] = {

@@ -48,27 +48,27 @@ static cn_status import_cast(cn_importer *im, const cn_graph_node *node)
 static cn_status import_dropout(cn_importer *im, const cn_graph_node *node)
 {
     cn_onnx_constant *ratio = NULL;
-    double rate = (double)cn_onnx_get_float(node, "ratio", 0.5f);
+    double rate = cn_onnx_get_decimal(node, "ratio", 0.5f);
     cn_status status = cn_import_constant(im, 1, &ratio);
     if (status != CN_OK) return status;
     for (int k = 1; k < node->output_count; k++)
         if (cn_import_gives(im, k))
             return cn_import_fail(im, CN_ERR_UNSUPPORTED, "the mask as an output");
-    if (ratio && ratio->real && ratio->count == 1) rate = (double)ratio->reals[0];
+    if (ratio && ratio->real && ratio->count == 1) rate = cn_onnx_decimal(ratio->reals[0]);
     if (!(rate > 0 && rate < 1)) return import_identity(im, node);
     return map(im, "dropout", &(cn_dropout_opts){.rate = rate});
 }
 
 static cn_status import_leaky_relu(cn_importer *im, const cn_graph_node *node)
 {
-    const double slope = (double)cn_onnx_get_float(node, "alpha", 0.01f);
+    const double slope = cn_onnx_get_decimal(node, "alpha", 0.01f);
     if (slope == 0) return map(im, "relu", NULL);
     return map(im, "leaky_relu", &(cn_leaky_relu_opts){.slope = slope});
 }
 
 static cn_status import_elu(cn_importer *im, const cn_graph_node *node)
 {
-    const double alpha = (double)cn_onnx_get_float(node, "alpha", 1);
+    const double alpha = cn_onnx_get_decimal(node, "alpha", 1);
     return map(im, "elu", &(cn_elu_opts){.alpha = alpha});
 }
 
@@ -89,11 +89,11 @@ static cn_status clip(cn_importer *im, const cn_value *x, double lower, double u
 static cn_status bound(cn_importer *im, int i, const char *name, double *value)
 {
     cn_onnx_constant *c;
-    *value = (double)cn_onnx_get_float(im->node, name, (float)*value);
+    *value = cn_onnx_get_decimal(im->node, name, (float)*value);
     cn_status status = cn_import_constant(im, i, &c);
     if (status != CN_OK || !c) return status;
     if (!c->real || c->count != 1) return cn_import_fail(im, CN_ERR_FORMAT, "a bound");
-    *value = (double)c->reals[0];
+    *value = cn_onnx_decimal(c->reals[0]);
     return CN_OK;
 }
 
@@ -114,8 +114,8 @@ static cn_status import_clip(cn_importer *im, const cn_graph_node *node)
 
 static cn_status import_hard_sigmoid(cn_importer *im, const cn_graph_node *node)
 {
-    const double alpha = (double)cn_onnx_get_float(node, "alpha", 0.2f);
-    const double beta = (double)cn_onnx_get_float(node, "beta", 0.5f);
+    const double alpha = cn_onnx_get_decimal(node, "alpha", 0.2f);
+    const double beta = cn_onnx_get_decimal(node, "beta", 0.5f);
     cn_value *y = cn_import_output(im, 0);
     const cn_value *x;
     if (fabs(alpha - 1.0 / 6) < 1e-6 && beta == 0.5) return map(im, "hard_sigmoid", NULL);
@@ -220,8 +220,8 @@ static cn_status import_selu(cn_importer *im, const cn_graph_node *node)
 {
     const cn_value *x;
     cn_value *y = cn_import_output(im, 0);
-    const double alpha = (double)cn_onnx_get_float(node, "alpha", 1.67326319217681884765625f);
-    const double gamma = (double)cn_onnx_get_float(node, "gamma", 1.05070102214813232421875f);
+    const double alpha = cn_onnx_get_decimal(node, "alpha", 1.67326319217681884765625f);
+    const double gamma = cn_onnx_get_decimal(node, "gamma", 1.05070102214813232421875f);
     cn_status status = cn_import_tensor(im, 0, -1, &x);
     if (status == CN_OK) status = cn_import_map(im, "elu", &(cn_elu_opts){.alpha = alpha}, x, y);
     return status == CN_OK ? scale(im, gamma, y, y) : status;
@@ -232,7 +232,7 @@ static cn_status import_celu(cn_importer *im, const cn_graph_node *node)
 {
     const cn_value *x;
     cn_value *y = cn_import_output(im, 0);
-    const double alpha = (double)cn_onnx_get_float(node, "alpha", 1);
+    const double alpha = cn_onnx_get_decimal(node, "alpha", 1);
     if (!(alpha > 0)) return cn_import_fail(im, CN_ERR_UNSUPPORTED, "alpha %g", alpha);
     cn_status status = cn_import_tensor(im, 0, -1, &x);
     if (status == CN_OK) status = scale(im, 1 / alpha, x, y);
@@ -257,7 +257,7 @@ static cn_status import_swish(cn_importer *im, const cn_graph_node *node)
 {
     const cn_value *x;
     cn_value *y = cn_import_output(im, 0);
-    const double alpha = (double)cn_onnx_get_float(node, "alpha", 1);
+    const double alpha = cn_onnx_get_decimal(node, "alpha", 1);
     if (alpha == 1) return map(im, "silu", NULL);
     if (alpha == 0) return cn_import_fail(im, CN_ERR_UNSUPPORTED, "alpha 0");
     cn_status status = cn_import_tensor(im, 0, -1, &x);

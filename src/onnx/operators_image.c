@@ -153,7 +153,7 @@ static cn_status read_method(cn_importer *im, cn_resize_opts *o)
     o->method = (cn_resize_method)method;
     o->coordinates = (cn_coordinates)place;
     o->rounding = (cn_rounding)rounding;
-    o->cubic = (double)cn_onnx_get_float(node, "cubic_coeff_a", -0.75f);
+    o->cubic = cn_onnx_get_decimal(node, "cubic_coeff_a", -0.75f);
     o->inside = cn_onnx_get_int(node, "exclude_outside", 0) != 0;
     return CN_OK;
 }

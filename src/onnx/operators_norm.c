@@ -13,6 +13,35 @@ static cn_status parameter(cn_importer *im, int i, cn_onnx_constant **c)
     return CN_OK;
 }
 
+/* A parameter of the normalized axes' shape, in the order of memory: they are its last axes. */
+static cn_status fill_trailing(cn_importer *im, cn_node node, const char *role, cn_onnx_constant *c,
+                               const cn_layout *l, int axis)
+{
+    cn_fill *fill;
+    size_t strides[CN_AXES] = {0}, stride = 1, count = 1;
+    bool own[CN_AXES] = {false};
+    for (int k = l->rank - 1; k >= axis; k--)
+        for (int j = l->parts[k] - 1; j >= 0; j--) {
+            const int at = l->part[k][j];
+            strides[at] = stride;
+            stride *= (size_t)l->size[at];
+            own[at] = true;
+        }
+    cn_status status = cn_import_fill(im, node, role, c, &fill);
+    if (status != CN_OK) return status;
+    for (int at = 0; at < l->axes; at++) count += own[at];
+    if (c->count == 1 && stride != 1) {
+        cn_fill_axis(fill, stride, 0);
+        return CN_OK;
+    }
+    if (count > CN_FILL_AXES || c->count != stride)
+        return cn_import_fail(im, CN_ERR_UNSUPPORTED, "%s of %zu numbers", role, c->count);
+    for (int at = 0; at < l->axes; at++)
+        if (own[at]) cn_fill_axis(fill, (size_t)l->size[at], strides[at]);
+    if (fill->axes == 0) cn_fill_axis(fill, 1, 0);
+    return CN_OK;
+}
+
 static cn_status import_batch_norm(cn_importer *im, const cn_graph_node *node)
 {
     static const char *const roles[] = {"weight", "bias", "running_mean", "running_var"};
@@ -27,13 +56,16 @@ static cn_status import_batch_norm(cn_importer *im, const cn_graph_node *node)
         if (cn_import_gives(im, k))
             return cn_import_fail(im, CN_ERR_UNSUPPORTED, "its statistics as outputs");
     cn_value v = *given;
-    const double momentum = (double)cn_onnx_get_float(node, "momentum", 0.9f);
+    const double momentum = cn_onnx_get_decimal(node, "momentum", 0.9f);
     const cn_batch_norm_opts o = {.momentum = momentum > 0 && momentum < 1 ? momentum : 0.9,
-                                  .epsilon = (double)cn_onnx_get_float(node, "epsilon", 1e-5f)};
-    status = cn_value_channels(im, &v, 0, &x);
+                                  .epsilon = cn_onnx_get_decimal(node, "epsilon", 1e-5f)};
+    /* Without pixels nothing moves: each element has numbers of its own. */
+    const bool row = v.layout.rank == 1;
+    status = row ? cn_value_row(im, &v, &x) : cn_value_channels(im, &v, 0, &x);
     if (status == CN_OK) status = cn_import_add(im, "batch_norm", &o, &x, 1, c[0], &y);
     for (int i = 0; i < 4 && status == CN_OK; i++)
-        status = cn_fill_channels(im, y, roles[i], c[i], v.layout.dims[0]);
+        status = row ? fill_trailing(im, y, roles[i], c[i], &v.layout, 0)
+                     : cn_fill_channels(im, y, roles[i], c[i], v.layout.dims[0]);
     if (status == CN_OK) cn_give(im, 0, y, &v.layout);
     return status;
 }
@@ -53,7 +85,7 @@ static cn_status group_norm(cn_importer *im, int groups, int channels, cn_onnx_c
     if (status != CN_OK) return status;
     cn_value v = *given;
     const cn_group_norm_opts o = {.groups = groups,
-                                  .epsilon = (double)cn_onnx_get_float(im->node, "epsilon", 1e-5f)};
+                                  .epsilon = cn_onnx_get_decimal(im->node, "epsilon", 1e-5f)};
     if (groups < 1 || channels % groups)
         return cn_import_fail(im, CN_ERR_FORMAT, "%d groups of %d channels", groups, channels);
     status = cn_value_channels(im, &v, 0, &x);
@@ -105,31 +137,6 @@ static cn_status import_group_norm(cn_importer *im, const cn_graph_node *node)
 
 /* ---- over the last axes */
 
-/* A parameter of the normalized axes' shape, in the order of memory: they are its last axes. */
-static cn_status fill_trailing(cn_importer *im, cn_node node, const char *role, cn_onnx_constant *c,
-                               const cn_layout *l, int axis)
-{
-    cn_fill *fill;
-    size_t strides[CN_AXES] = {0}, stride = 1, count = 1;
-    bool own[CN_AXES] = {false};
-    for (int k = l->rank - 1; k >= axis; k--)
-        for (int j = l->parts[k] - 1; j >= 0; j--) {
-            const int at = l->part[k][j];
-            strides[at] = stride;
-            stride *= (size_t)l->size[at];
-            own[at] = true;
-        }
-    cn_status status = cn_import_fill(im, node, role, c, &fill);
-    if (status != CN_OK) return status;
-    for (int at = 0; at < l->axes; at++) count += own[at];
-    if (count > CN_FILL_AXES || c->count != stride)
-        return cn_import_fail(im, CN_ERR_UNSUPPORTED, "%s of %zu numbers", role, c->count);
-    for (int at = 0; at < l->axes; at++)
-        if (own[at]) cn_fill_axis(fill, (size_t)l->size[at], strides[at]);
-    if (fill->axes == 0) cn_fill_axis(fill, 1, 0);
-    return CN_OK;
-}
-
 static cn_status import_layer_norm(cn_importer *im, const cn_graph_node *node)
 {
     const cn_value *given;
@@ -147,9 +154,12 @@ static cn_status import_layer_norm(cn_importer *im, const cn_graph_node *node)
     const int axis = cn_logical_axis(&v, cn_onnx_get_int(node, "axis", -1));
     if (axis < 0) return cn_import_fail(im, CN_ERR_UNSUPPORTED, "over the examples of a batch");
     for (int k = axis; k < v.layout.rank; k++) chosen[k] = true;
-    const cn_layer_norm_opts o = {.epsilon = (double)cn_onnx_get_float(node, "epsilon", 1e-5f),
-                                  .no_shift = !shift};
-    status = cn_value_trailing(im, &v, chosen, &x);
+    cn_layer_norm_opts o = {.epsilon = cn_onnx_get_decimal(node, "epsilon", 1e-5f),
+                            .no_shift = !shift};
+    /* Over all of an example, in whatever order it lies. */
+    o.all_axes = axis == 0 && im->model->layers[v.node].out.rank == 3;
+    x = v.node;
+    if (axis > 0) status = cn_value_trailing(im, &v, chosen, &x);
     if (status == CN_OK) status = cn_import_add(im, "layer_norm", &o, &x, 1, scale, &y);
     if (status == CN_OK) status = fill_trailing(im, y, "weight", scale, &v.layout, axis);
     if (status == CN_OK && shift) status = fill_trailing(im, y, "bias", shift, &v.layout, axis);
@@ -189,9 +199,9 @@ static cn_status import_lrn(cn_importer *im, const cn_graph_node *node)
     cn_value v = *given;
     const cn_local_response_norm_opts o = {
         .size = (int)size,
-        .alpha = (double)cn_onnx_get_float(node, "alpha", 1e-4f),
-        .beta = (double)cn_onnx_get_float(node, "beta", 0.75f),
-        .bias = (double)cn_onnx_get_float(node, "bias", 1),
+        .alpha = cn_onnx_get_decimal(node, "alpha", 1e-4f),
+        .beta = cn_onnx_get_decimal(node, "beta", 0.75f),
+        .bias = cn_onnx_get_decimal(node, "bias", 1),
     };
     status = cn_value_channels(im, &v, 0, &x);
     if (status == CN_OK) status = cn_import_add(im, "local_response_norm", &o, &x, 1, NULL, &y);

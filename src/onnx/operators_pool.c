@@ -208,6 +208,54 @@ static cn_status import_global_max(cn_importer *im, const cn_graph_node *node)
     return import_global(im, MAXIMUM);
 }
 
+/* ---- adaptive averages */
+
+bool cn_is_averaging(const cn_onnx_constant *matrix, bool transposed)
+{
+    const int64_t to = matrix->dims[transposed], from = matrix->dims[!transposed];
+    for (int64_t p = 0; p < to; p++) {
+        const int64_t first = p * from / to, end = ((p + 1) * from + to - 1) / to;
+        for (int64_t r = 0; r < from; r++) {
+            const float want = r >= first && r < end ? 1.0f / (float)(end - first) : 0.0f;
+            if (matrix->reals[transposed ? r * to + p : p * from + r] != want) return false;
+        }
+    }
+    return true;
+}
+
+static cn_status add_adaptive(cn_importer *im, cn_node x, int h, int w)
+{
+    const cn_adaptive_pool_opts o = {.size = {h, w}};
+    const int c = im->model->layers[x].out.n[2];
+    cn_node y;
+    cn_status status = cn_import_add(im, "adaptive_average_pool", &o, &x, 1, NULL, &y);
+    if (status == CN_OK) cn_give_pixels(im, 2, y, h, w, c);
+    return status;
+}
+
+cn_status cn_import_row_means(cn_importer *im, const cn_value *v, int rows)
+{
+    cn_node x;
+    int shape[3];
+    if (v->layout.rank != 3)
+        return cn_import_fail(im, CN_ERR_UNSUPPORTED, "means of rows of anything but images");
+    cn_status status = cn_value_pixels(im, v, &x, shape);
+    return status == CN_OK ? add_adaptive(im, x, rows, shape[1]) : status;
+}
+
+cn_status cn_import_column_means(cn_importer *im, const cn_value *v, cn_onnx_constant *matrix,
+                                 bool *done)
+{
+    const cn_layer *rows = &im->model->layers[v->node];
+    *done = false;
+    if (v->layout.rank != 3 || rows->type != &cn_adaptive_average_pool_type ||
+        rows->out.n[1] != rows->in.n[1])
+        return CN_OK;
+    cn_status status = cn_constant_load(im, matrix);
+    *done = status == CN_OK && cn_is_averaging(matrix, true);
+    return *done ? add_adaptive(im, rows->inputs[0], rows->out.n[0], (int)matrix->dims[1]) : status;
+}
+
 const cn_operator cn_operators_pool[] = {
     {"MaxPool", import_max_pool},
     {"AveragePool", import_average_pool},
