@@ -149,8 +149,8 @@ static const char *const layers[] = {
     "constant 9x8 channels 6, dense 3",
     "constant 1x1 channels 6 as c, plus input, dense 3",
     "gap, dense 6, sigmoid, multiply input, dense 3",
-    "conv 6 1x1 as a, conv 1 1x1 from input, subtract a, conv 6 1x1, maximum a, minimum input, "
-    "dense 3",
+    "conv 6 1x1 as a, conv 1 1x1 from input, subtract a, conv 6 1x1, maximum a, dense 3",
+    "conv 6 1x1, minimum input, dense 3",
     "sigmoid, shift 0.1 as a, relu from input, divide a, dense 3",
     "sigmoid as a, dense 6, sigmoid as b, power a, dense 3",
     "reshape 4x6, conv 3 1x1, dense 3",
