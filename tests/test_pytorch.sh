@@ -1,7 +1,7 @@
 #!/bin/sh
 # Compares the shared library with PyTorch: layers, losses and optimisers (pytorch.py), and a whole
-# network over 100 steps (pytorch_network.py); and loads the weights of its networks into ours
-# (pytorch_weights.py). The Python is CONVNET_PYTHON, else python3 or the
+# network over 100 steps (pytorch_network.py); loads the weights of its networks into ours
+# (pytorch_weights.py); and trains one that came as an ONNX file (pytorch_onnx.py). The Python is CONVNET_PYTHON, else python3 or the
 # system's, whichever has PyTorch (script/bootstrap --pytorch installs it for the latter); where none
 # has, the test says so and is skipped.
 #
@@ -29,3 +29,4 @@ export PYTHONDONTWRITEBYTECODE=1
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 "$python" "$source_tree/tests/pytorch_weights.py" "$build_tree/convnet" "$work"
+"$python" "$source_tree/tests/pytorch_onnx.py" "$build_tree/libconvnet.so" "$work"
