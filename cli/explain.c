@@ -229,7 +229,7 @@ const cli_command cli_explain = {
         "Grad-CAM.\n"
         "\n"
         "MODEL is a model file or a network by name or as layers; without it, a small network "
-        "learns the embedded digits first. IMAGE is a PNG, JPEG or PNM file; without it, an "
+        "learns the embedded digits first. IMAGE is an image file; without it, an "
         "image of --data is taken. The page is one file, which needs no other and asks the "
         "network for nothing. Layers are computed in double precision, those of a network of "
         "more than 1,000,000,000 multiply-adds as it predicts, without gradients of each; what the "

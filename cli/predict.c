@@ -271,7 +271,7 @@ const cli_command cli_predict = {
     .operands = "FILE IMAGE|FOLDER...",
     .min_operands = 2,
     .max_operands = 1 << 30,
-    .help = "FILE is what convnet train wrote; each IMAGE is a PNG, JPEG or PNM file, which"
+    .help = "FILE is what convnet train wrote; each IMAGE is an image file, which"
             " is made what the model takes as its training images were: turned as Exif says, "
             "cropped around its center, resized, in colour or grey. Prints the "
             "most probable classes of each. An image that cannot be read is named, the "

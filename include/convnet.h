@@ -1433,9 +1433,10 @@ typedef struct cn_gradcheck_opts {
 CN_API cn_status cn_gradcheck(cn_model *model, const cn_gradcheck_opts *opts,
                               cn_gradcheck_row *worst, cn_error *err);
 
-/* Reads a PNG, JPEG or PNM (P2, P3, P5, P6) image as U8 (n_H, n_W, n_C), n_C 1 to 4, recognized
- * by its first bytes and oriented as its Exif data say, as a viewer shows it. PNG and JPEG are read
- * where the library was built with them. */
+/* Reads a PNG, JPEG, BMP, PNM (P1 to P6) or PAM (P7) image as U8 (n_H, n_W, n_C), recognized by its
+ * first bytes and oriented as its Exif data say, as a viewer shows it. n_C is 1 (gray), 2 (gray and
+ * alpha), 3 (color), 4 (color and alpha), or up to 1,024 in an image of other channels. PNG and JPEG
+ * are read where the library was built with them. */
 CN_API cn_status cn_image_load(cn_tensor *image, const char *path, cn_error *err);
 /* Writes U8 (n_H, n_W, 1 or 3) as the name's ending says: .png, where the library was built with
  * libpng, .pnm, .pgm or .ppm. A reader sees the old file or the new one. */
@@ -1444,8 +1445,8 @@ CN_API cn_status cn_image_save(const cn_tensor *image, const char *path, cn_erro
  * An image (n_H, n_W, n_C) brought to a model's shape, as the options say (NULL: cropped, over
  * white): alpha is composed over the background, the part around the center that has the shape's
  * proportions is resized (area or bilinear) to its n_H x n_W and converted to its channels (gray
- * from color by ITU-R BT.601 luma; 2 and 4 channels keep alpha): (1, n_H, n_W, n_C). U8 stays U8
- * unless the options say deep; F32 of [0, 1] stays F32.
+ * from color by ITU-R BT.601 luma; 2 and 4 channels keep alpha; 5 and more, up to 1,024, stay as
+ * many): (1, n_H, n_W, n_C). U8 stays U8 unless the options say deep; F32 of [0, 1] stays F32.
  */
 CN_API cn_status cn_image_fit(const cn_tensor *image, const int shape[3], const cn_image_opts *opts,
                               cn_tensor *out, cn_error *err);

@@ -5,8 +5,7 @@
 
 #include <cmocka.h>
 
-#include "files.h"
-#include "formats/image.h"
+#include "decoding.h"
 
 #ifdef CONVNET_HAVE_PNG
 #include <png.h>
@@ -14,56 +13,6 @@
 #ifdef CONVNET_HAVE_JPEG
 #include <jpeglib.h>
 #endif
-
-static cn_status decode(cn_tensor *t, const void *bytes, size_t size, cn_error *err)
-{
-    uint8_t *exact = files_exact(bytes, size);
-    cn_status status = cn_image_decode(t, "seed", exact, size, CN_IMAGE_BYTES, err);
-    free(exact);
-    return status;
-}
-
-static void expect_image(const void *bytes, size_t size, const int *shape, const uint8_t *pixels)
-{
-    cn_tensor t = {0};
-    cn_error err = {CN_OK, ""};
-    if (decode(&t, bytes, size, &err) != CN_OK) fail_msg("%s", err.text);
-    assert_int_equal(t.dtype, CN_DTYPE_U8);
-    assert_int_equal(t.rank, 3);
-    assert_memory_equal(t.shape, shape, 3 * sizeof *shape);
-    assert_memory_equal(t.data, pixels, cn_tensor_count(&t));
-    cn_tensor_free(&t);
-}
-
-static void expect_failure(const void *bytes, size_t size, cn_status status, const char *part)
-{
-    cn_tensor t = {0};
-    cn_error err = {CN_OK, ""};
-    assert_int_equal(decode(&t, bytes, size, &err), status);
-    assert_null(t.data);
-    assert_says(err, "seed");
-    assert_says(err, part);
-}
-
-/* Cut or with a bit flipped, an image is an error or some other image, never a crash. */
-static void survive_damage(const uint8_t *bytes, size_t size, size_t flipped)
-{
-    cn_tensor t = {0};
-    uint8_t *bad = malloc(size);
-    assert_non_null(bad);
-    memcpy(bad, bytes, size);
-    for (size_t cut = 0; cut < size; cut++) {
-        if (decode(&t, bytes, cut, NULL) == CN_OK) assert_non_null(t.data);
-        cn_tensor_free(&t);
-    }
-    for (size_t bit = 0; bit < 8 * flipped; bit++) {
-        bad[bit / 8] ^= (uint8_t)(1 << bit % 8);
-        if (decode(&t, bad, size, NULL) == CN_OK) assert_int_equal(t.rank, 3);
-        cn_tensor_free(&t);
-        bad[bit / 8] ^= (uint8_t)(1 << bit % 8);
-    }
-    free(bad);
-}
 
 /* ---- PNM */
 
@@ -79,6 +28,9 @@ static void pnm_in_all_its_forms(void **state)
     EXPECT_PNM("P5\n#c\n3 2\n255\n######", '#', '#', '#', '#', '#', '#');
     EXPECT_PNM("P5 3 2 65535 \0\0\0\200\1\1\200\0\377\376\377\377", 0, 0, 1, 128, 255, 255);
     EXPECT_PNM("P5 3 2 1 \0\1\1\0\0\1", 0, 255, 255, 0, 0, 255);
+    EXPECT_PNM("P1 3 2 0 1 1\n1 0 1\n", 255, 0, 0, 0, 255, 0);
+    EXPECT_PNM("P1#bits\n3 2\n011#\n101", 255, 0, 0, 0, 255, 0);
+    EXPECT_PNM("P4 3 2 \x60\xbf", 255, 0, 0, 0, 255, 0);
     const char colour[] = "P6 1 2 255\n\1\2\3\4\5\6", plain[] = "P3 2 1 255 1 2 3 4 5 6";
     expect_image(colour, sizeof colour - 1, (int[]){2, 1, 3}, (uint8_t[]){1, 2, 3, 4, 5, 6});
     expect_image(plain, sizeof plain - 1, (int[]){1, 2, 3}, (uint8_t[]){1, 2, 3, 4, 5, 6});
@@ -90,7 +42,13 @@ static void pnm_lies_are_refused(void **state)
 {
     (void)state;
     EXPECT_LIE("", CN_ERR_FORMAT, "expected an image, found an empty file");
-    EXPECT_LIE("P1 1 1 0", CN_ERR_UNSUPPORTED, "P2, P3, P5, P6");
+    EXPECT_LIE("P8 1 1 0", CN_ERR_UNSUPPORTED, "expected a PNG, JPEG, ");
+    EXPECT_LIE("P1 2 1 0 2", CN_ERR_FORMAT, "byte 9: bit: expected 0 or 1, found something else");
+    EXPECT_LIE("P1 2 1 0 ", CN_ERR_FORMAT, "byte 9: bit: expected 0 or 1, found the end");
+    EXPECT_LIE("P1 2 1 0", CN_ERR_FORMAT, "in a file that can hold 1 pixels");
+    EXPECT_LIE("P1 2 1 011", CN_ERR_FORMAT, "expected the end, found more bytes");
+    EXPECT_LIE("P4 9 1 \1", CN_ERR_FORMAT, "in a file that can hold 8 pixels");
+    EXPECT_LIE("P4 3 2 \1", CN_ERR_FORMAT, "byte 7: expected 2 bytes, found 1");
     EXPECT_LIE("P5", CN_ERR_FORMAT, "byte 2: width: expected a number, found the end");
     EXPECT_LIE("P5 x", CN_ERR_FORMAT, "byte 3: width: expected a number, found something else");
     EXPECT_LIE("P5 0 2 255\n", CN_ERR_FORMAT, "byte 3: width: expected 1 to 2147483647, found 0");
@@ -111,6 +69,8 @@ static void damaged_pnm_does_no_harm(void **state)
     const char raw[] = "P6 2 2 255\n\1\2\3\4\5\6\7\1\2\3\4\5", plain[] = "P2 3 2 9 1 2 3 4 5 6\n";
     survive_damage((const uint8_t *)raw, sizeof raw - 1, sizeof raw - 1);
     survive_damage((const uint8_t *)plain, sizeof plain - 1, sizeof plain - 1);
+    survive_damage((const uint8_t *)"P1 3 2 010 110", 14, 14);
+    survive_damage((const uint8_t *)"P4 9 2 \1\0\2\0", 11, 11);
 }
 
 /* ---- PNG */
@@ -453,14 +413,27 @@ static void proportions_are_kept_by_cropping(void **state)
     cn_tensor_free(&out);
 }
 
+static void any_number_of_channels_is_resized(void **state)
+{
+    (void)state;
+    const uint8_t pixels[] = {1, 2, 3, 4, 5, 11, 12, 13, 14, 15};
+    expect_fit(SHAPE(1, 2, 5), pixels, SHAPE(1, 2, 5), pixels);
+    const cn_image_opts stretch = {.fit = CN_FIT_STRETCH};
+    expect_fit_with(&stretch, SHAPE(1, 2, 5), pixels, SHAPE(1, 1, 5), PIXELS(6, 7, 8, 9, 10));
+    expect_fit_with(&stretch, SHAPE(2, 1, 5), pixels, SHAPE(1, 1, 5), PIXELS(6, 7, 8, 9, 10));
+}
+
 static void a_wrong_fit_is_refused(void **state)
 {
     (void)state;
-    uint8_t pixels[8] = {0};
-    cn_tensor image = cn_tensor_view(CN_DTYPE_U8, 3, SHAPE(1, 1, 5), pixels), out = {0};
+    uint8_t pixels[1025] = {0};
+    cn_tensor image = cn_tensor_view(CN_DTYPE_U8, 3, SHAPE(1, 1, 1025), pixels), out = {0};
     cn_error err;
     assert_int_equal(cn_image_fit(&image, SHAPE(1, 1, 1), NULL, &out, &err), CN_ERR_SHAPE);
-    assert_says(err, "image (1, 1, 5)");
+    assert_says(err, "image (1, 1, 1025)");
+    image.shape[2] = 5;
+    assert_int_equal(cn_image_fit(&image, SHAPE(1, 1, 3), NULL, &out, &err), CN_ERR_SHAPE);
+    assert_says(err, "image (1, 1, 5), expected 3 channels");
     image.shape[2] = 1;
     image.shape[0] = 0;
     assert_int_equal(cn_image_fit(&image, SHAPE(1, 1, 1), NULL, &out, &err), CN_ERR_SHAPE);
@@ -468,7 +441,9 @@ static void a_wrong_fit_is_refused(void **state)
     image.shape[0] = 1;
     assert_int_equal(cn_image_fit(&image, SHAPE(1, 0, 1), NULL, &out, &err), CN_ERR_SHAPE);
     assert_int_equal(cn_image_fit(&image, SHAPE(1, 1, 5), NULL, &out, &err), CN_ERR_SHAPE);
-    assert_says(err, "to (1, 1, 5)");
+    assert_says(err, "image (1, 1, 1), expected 5 channels");
+    assert_int_equal(cn_image_fit(&image, SHAPE(1, 1, 1025), NULL, &out, &err), CN_ERR_SHAPE);
+    assert_says(err, "to (1, 1, 1025)");
     assert_int_equal(cn_image_fit(NULL, SHAPE(1, 1, 1), NULL, &out, &err), CN_ERR_ARGUMENT);
     assert_null(out.data);
 }
@@ -552,6 +527,7 @@ int main(void)
         cmocka_unit_test(channels_are_converted),
         cmocka_unit_test(alpha_is_composed_over_a_background),
         cmocka_unit_test(proportions_are_kept_by_cropping),
+        cmocka_unit_test(any_number_of_channels_is_resized),
         cmocka_unit_test(a_wrong_fit_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -203,6 +203,29 @@ static void color_is_kept_whichever_image_has_it(void **state)
     remove_tree(folder);
 }
 
+/* As microscopes and satellites take them: no color, and none to be made of them. */
+static void images_may_have_many_channels(void **state)
+{
+    (void)state;
+    char folder[FILES_PATH];
+    float x[10];
+    int32_t label;
+    files_make_folder(folder);
+    put_text(folder, "a/1.pam", "P7\nWIDTH 2\nHEIGHT 1\nDEPTH 5\nMAXVAL 255\nENDHDR\n0123456789");
+    put_text(folder, "b/2.pam", "P7\nWIDTH 2\nHEIGHT 1\nDEPTH 5\nMAXVAL 255\nENDHDR\nabcdefghij");
+    cn_dataset *data = expect_set("folder:", folder, "", CN_SUBSET_TRAIN);
+    assert_int_equal(cn_dataset_shape(data)[2], 5);
+    cn_dataset_batch(data, (int[]){1}, 1, NULL, NULL, x, &label);
+    for (int i = 0; i < 10; i++) assert_close(x[i], ('a' + i) / 255.0, 1e-6);
+    cn_dataset_free(data);
+    put_text(folder, "b/3.ppm", "P3 1 1 255 255 0 102 ");
+    expect_failure("folder:", folder, "", CN_ERR_UNSUPPORTED,
+                   "3.ppm: an image of 3 channels, expected 5");
+    expect_failure("folder:", folder, ",channels=1", CN_ERR_UNSUPPORTED,
+                   "1.pam: an image of 5 channels, expected 1");
+    remove_tree(folder);
+}
+
 /* What a header says, without the pixels. */
 static void headers_tell_color_and_depth(void **state)
 {
@@ -344,13 +367,13 @@ static void bad_folders_are_refused(void **state)
     put_text(folder, "a/3.png", "P5 2147483647 2147483647 255 ");
     expect_failure("folder:", folder, "", CN_ERR_UNSUPPORTED, "pixels");
     put_grey(folder, "a/3.png", 2, 2, 1);
-    const char *options[] = {",size=",        ",size=0x3",   ",size=3",         ",size=3x4x5",
-                             ",channels=0",   ",channels=5", ",size=-1x2",      ",colour=1",
-                             ",size=3x4,x=1", ",fit=pad",    ",background=red", ",layout=nchw",
+    const char *options[] = {",size=",        ",size=0x3",      ",size=3",         ",size=3x4x5",
+                             ",channels=0",   ",channels=1025", ",size=-1x2",      ",colour=1",
+                             ",size=3x4,x=1", ",fit=pad",       ",background=red", ",layout=nchw",
                              ",range=0..1"};
     for (size_t i = 0; i < sizeof options / sizeof *options; i++)
         expect_failure("folder:", folder, options[i], CN_ERR_ARGUMENT,
-                       "expected one of size=HEIGHTxWIDTH, channels=1 to 4, fit=");
+                       "expected one of size=HEIGHTxWIDTH, channels=N, fit=");
     expect_failure("folder:", folder, ",size=3x4,size=3x4", CN_ERR_ARGUMENT, "given before");
     expect_failure("folder:", folder, ",channels=1,size=3x4,channels=1", CN_ERR_ARGUMENT,
                    "option \"channels=1\": it was given before");
@@ -646,6 +669,7 @@ int main(void)
         cmocka_unit_test(images_are_cropped_and_resized),
         cmocka_unit_test(sixteen_bits_are_kept),
         cmocka_unit_test(color_is_kept_whichever_image_has_it),
+        cmocka_unit_test(images_may_have_many_channels),
         cmocka_unit_test(headers_tell_color_and_depth),
         cmocka_unit_test(damaged_images_may_be_skipped),
 #ifdef CONVNET_HAVE_PNG

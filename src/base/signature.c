@@ -54,10 +54,13 @@ static const cn_signature table[] = {
     AT(4, "ftyphei", "a HEIC image", IMAGE),
     AT(4, "ftypmif1", "a HEIC image", IMAGE),
     AT(4, "ftyp", "an MPEG-4 video", OTHER),
+    IMAGE("P1_", "a PNM image"),
     IMAGE("P2_", "a PNM image"),
     IMAGE("P3_", "a PNM image"),
+    IMAGE("P4_", "a PNM image"),
     IMAGE("P5_", "a PNM image"),
     IMAGE("P6_", "a PNM image"),
+    IMAGE("P7\n", "a PAM image"),
     BEGINS("%PDF-", "a PDF document"),
     BEGINS("\x7f"
            "ELF",

@@ -95,8 +95,7 @@ static cn_status find_shape(int shape[4], int values, const cn_request *request,
     shape[1] = o->height ? o->height : side;
     shape[2] = o->height ? o->width : side;
     shape[3] = channels;
-    if ((int64_t)shape[1] * shape[2] * shape[3] == values && channels > 0 && channels <= 4)
-        return CN_OK;
+    if ((int64_t)shape[1] * shape[2] * shape[3] == values && channels > 0) return CN_OK;
     return cn_fail(err, CN_ERR_FORMAT,
                    "%.100s: %d pixels in a row, which make no square of 1 or 3 channels; "
                    "size=HEIGHTxWIDTH says what they make",

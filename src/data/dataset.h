@@ -35,7 +35,7 @@ typedef enum cn_layout { CN_LAYOUT_NHWC, CN_LAYOUT_NCHW } cn_layout;
 typedef struct cn_data_opts {
     unsigned given; /* bits of those that the spec says; the rest is the reader's to find */
     int height, width;
-    int channels; /* 1 gray, 2 gray and alpha, 3 color, 4 color and alpha */
+    int channels; /* 1 gray, 2 gray and alpha, 3 color, 4 color and alpha, or of other kinds */
     cn_layout layout;
     char root[512];       /* the folder that a table's paths are relative to; "": the table's */
     int ignore;           /* the value of masks that is no class; -1: none */

@@ -89,7 +89,8 @@ void cn_image_set_free(cn_image_set *set)
 
 bool cn_is_image_name(const char *name)
 {
-    static const char *const endings[] = {".png", ".jpg", ".jpeg", ".pgm", ".ppm", ".pnm"};
+    static const char *const endings[] = {".png", ".jpg", ".jpeg", ".pgm", ".ppm",
+                                          ".pnm", ".pbm", ".pam",  ".bmp", ".dib"};
     const char *dot = strrchr(name, '.');
     for (size_t i = 0; dot && i < sizeof endings / sizeof *endings; i++)
         if (cn_same_letters(dot, endings[i])) return true;
@@ -119,10 +120,11 @@ static void look_unit(void *argument, int unit, int worker)
     cn_image_find_form(&l->forms[l->first + unit], path_of(l->set, l->first + unit));
 }
 
-/* What is known of a set's images from their headers: color, or more than 8 bits, where any one has;
- * the median of the rows, and of the columns. */
+/* What is known of a set's images from their headers: color, more than 8 bits, or more channels than
+ * color has, where any one has; the median of the rows, and of the columns. */
 typedef struct survey {
     bool color, deep;
+    int channels;      /* 0: all are gray or in color */
     int rows, columns; /* 0: no header could be read */
 } survey;
 
@@ -146,6 +148,7 @@ static void sum_up(survey *s, const cn_image_form *forms, int count, int *sizes)
     for (int i = 0; i < count; i++) {
         s->color = s->color || forms[i].color;
         s->deep = s->deep || forms[i].deep;
+        if (forms[i].channels > s->channels) s->channels = forms[i].channels;
         if (forms[i].rows < 1) continue;
         sizes[known] = forms[i].rows;
         sizes[count + known++] = forms[i].columns;
@@ -214,7 +217,10 @@ static cn_status find_form(int shape[3], cn_image_opts *form, const cn_image_set
     }
     if (status != CN_OK) return status;
     /* Transparency is no channel unless it is asked for. */
-    shape[2] = opts.channels ? opts.channels : found.color ? 3 : 1;
+    shape[2] = opts.channels    ? opts.channels
+               : found.channels ? found.channels
+               : found.color    ? 3
+                                : 1;
     *form = opts.images;
     if (!request->model) form->deep = found.deep;
     /* A mask for the whole image is what is wanted. */
@@ -271,9 +277,11 @@ static outcome read_image(cn_tensor *images, int i, const char *path, const cn_i
     outcome o = {.status = cn_image_read(&image, path, depth, err)};
     if (o.status != CN_OK) return o;
     memcpy(o.size, image.shape, sizeof o.size);
-    o.composed = image.shape[2] % 2 == 0 && to.shape[3] % 2 != 0;
+    int channels = image.shape[2];
+    o.composed = (channels == 2 || channels == 4) && to.shape[3] % 2 != 0;
     o.cropped = form->fit == CN_FIT_CROP && is_cropped(image.shape, to.shape + 1);
-    o.status = cn_image_fit(&image, to.shape + 1, form, &to, err);
+    o.status = cn_image_check_channels(&image, to.shape[3], path, err);
+    if (o.status == CN_OK) o.status = cn_image_fit(&image, to.shape + 1, form, &to, err);
     cn_tensor_free(&image);
     return o;
 }

@@ -33,6 +33,8 @@ cn_status cn_image_load_for(const cn_model *model, const char *path, cn_tensor *
         return cn_fail(err, CN_ERR_ARGUMENT, "image_load_for: NULL argument");
     cn_image_depth depth = model->images.deep ? CN_IMAGE_AS_STORED : CN_IMAGE_BYTES;
     cn_status status = cn_image_read(&image, path, depth, err);
+    if (status == CN_OK)
+        status = cn_image_check_channels(&image, cn_model_input_shape(model)[2], path, err);
     if (status == CN_OK) status = cn_image_prepare(model, &image, X, err);
     cn_tensor_free(&image);
     return status;

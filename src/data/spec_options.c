@@ -1,5 +1,6 @@
 /* spec_options.c - what stands behind the path of a spec: "folder:DIR,size=64x64,channels=1". */
 #include "data/dataset.h"
+#include "formats/image.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -28,7 +29,7 @@ static bool read_size(const char *text, cn_data_opts *o)
 
 static bool read_channels(const char *text, cn_data_opts *o)
 {
-    const char *end = read_whole(text, "", 4, &o->channels);
+    const char *end = read_whole(text, "", CN_IMAGE_CHANNELS, &o->channels);
     return end && !*end;
 }
 
@@ -110,7 +111,7 @@ static const struct option {
 } options[] = {
     /* in the order of the bits */
     {"size", "size=HEIGHTxWIDTH", read_size},
-    {"channels", "channels=1 to 4", read_channels},
+    {"channels", "channels=N", read_channels},
     {"fit", "fit=crop|stretch", read_fit},
     {"background", "background=white|black", read_background},
     {"layout", "layout=nhwc|nchw", read_layout},

@@ -5,19 +5,23 @@
 #include <string.h>
 
 static const cn_image_format *const formats[] = {
-    &cn_image_png,
-    &cn_image_jpeg,
-    &cn_image_pnm,
-    NULL,
+    &cn_image_png, &cn_image_jpeg, &cn_image_pnm, &cn_image_pam, &cn_image_bmp, NULL,
 };
 
 /* Above any image within the budget: 2^28 pixels of 16-bit RGBA. */
 #define FILE_LIMIT (8 * CN_IMAGE_PIXELS)
 
+const cn_image_format *cn_image_format_of(const uint8_t *bytes, size_t size)
+{
+    for (int i = 0; formats[i]; i++)
+        if (formats[i]->detects(bytes, size)) return formats[i];
+    return NULL;
+}
+
 cn_status cn_image_create(cn_tensor *image, const char *name, cn_dtype dtype, size_t height,
                           size_t width, int channels, size_t most, cn_error *err)
 {
-    size_t pixels;
+    size_t pixels, samples;
     if (height < 1 || width < 1)
         return cn_fail(err, CN_ERR_FORMAT, "%.120s: an image of %zu x %zu, expected 1 x 1 or more",
                        name, height, width);
@@ -25,6 +29,11 @@ cn_status cn_image_create(cn_tensor *image, const char *name, cn_dtype dtype, si
         return cn_fail(err, CN_ERR_UNSUPPORTED,
                        "%.120s: an image of %zu x %zu, expected at most %zu pixels", name, height,
                        width, CN_IMAGE_PIXELS);
+    if (!cn_multiply(pixels, (size_t)channels, &samples) || samples > 4 * CN_IMAGE_PIXELS)
+        return cn_fail(
+            err, CN_ERR_UNSUPPORTED,
+            "%.120s: an image of %zu x %zu with %d channels, expected at most %zu values", name,
+            height, width, channels, 4 * CN_IMAGE_PIXELS);
     if (pixels > most)
         return cn_fail(err, CN_ERR_FORMAT,
                        "%.120s: an image of %zu x %zu in a file that can hold %zu pixels at most",
@@ -36,23 +45,19 @@ cn_status cn_image_decode(cn_tensor *image, const char *name, const uint8_t *byt
                           cn_image_depth depth, cn_error *err)
 {
     char found[CN_FOUND_TEXT];
-    for (int i = 0; formats[i]; i++)
-        if (formats[i]->detects(bytes, size))
-            return formats[i]->decode(image, name, bytes, size, depth, err);
+    const cn_image_format *format = cn_image_format_of(bytes, size);
+    if (format) return format->decode(image, name, bytes, size, depth, err);
     if (size == 0)
         return cn_fail(err, CN_ERR_FORMAT, "%.120s: byte 0: expected an image, found an empty file",
                        name);
     return cn_fail(err, CN_ERR_UNSUPPORTED,
-                   "%.120s: byte 0: expected a PNG, JPEG or PNM (P2, P3, P5, P6) image, "
-                   "found %s",
-                   name, cn_bytes_found(bytes, size, found));
+                   "%.120s: byte 0: expected a PNG, JPEG, BMP, PNM or PAM image, found %s", name,
+                   cn_bytes_found(bytes, size, found));
 }
 
 static bool is_image(const uint8_t *bytes, size_t size)
 {
-    for (int i = 0; formats[i]; i++)
-        if (formats[i]->detects(bytes, size)) return true;
-    return false;
+    return cn_image_format_of(bytes, size);
 }
 
 cn_status cn_image_read(cn_tensor *image, const char *path, cn_image_depth depth, cn_error *err)

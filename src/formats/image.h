@@ -6,11 +6,22 @@
 
 /* An image with more pixels than this is refused before anything is allocated for it. */
 #define CN_IMAGE_PIXELS ((size_t)1 << 28)
+/* Microscopes and satellites have more channels than eyes, some of the latter a few hundred. */
+enum { CN_IMAGE_CHANNELS = 1024 };
 
 /* CN_IMAGE_BYTES is U8 whatever the file has; CN_IMAGE_AS_STORED keeps more than 8 bits a
  * sample as F32 in [0, 1]. CN_IMAGE_INDICES is for masks: the indices of a palette, and samples as
  * they are stored, U8, or where they have 16 bits F32 in [0, 1]. */
 typedef enum cn_image_depth { CN_IMAGE_BYTES, CN_IMAGE_AS_STORED, CN_IMAGE_INDICES } cn_image_depth;
+
+/* What a file's header says of its samples; false where it cannot be read, which decoding explains.
+ */
+typedef struct cn_image_form {
+    bool color;        /* and not gray */
+    bool deep;         /* more than 8 bits */
+    int channels;      /* that are neither gray nor color, with alpha or without; 0: none of it */
+    int rows, columns; /* as they are stored */
+} cn_image_form;
 
 typedef struct cn_image_format {
     const char *name;
@@ -18,9 +29,12 @@ typedef struct cn_image_format {
     /* A tensor (n_H, n_W, n_C) as a viewer shows it, the caller's to free; `name` is the file's. */
     cn_status (*decode)(cn_tensor *image, const char *name, const uint8_t *bytes, size_t size,
                         cn_image_depth depth, cn_error *err);
+    bool (*find_form)(cn_image_form *form, const char *path); /* of a file that `detects` */
 } cn_image_format;
 
-extern const cn_image_format cn_image_png, cn_image_jpeg, cn_image_pnm;
+extern const cn_image_format cn_image_png, cn_image_jpeg, cn_image_pnm, cn_image_pam, cn_image_bmp;
+/* The format of a file that begins so, of which CN_HEAD bytes are enough; NULL for none. */
+const cn_image_format *cn_image_format_of(const uint8_t *bytes, size_t size);
 
 /* Decodes a file's bytes, whatever format they are. */
 cn_status cn_image_decode(cn_tensor *image, const char *name, const uint8_t *bytes, size_t size,
@@ -28,14 +42,11 @@ cn_status cn_image_decode(cn_tensor *image, const char *name, const uint8_t *byt
 /* Decodes a file into an empty tensor. */
 cn_status cn_image_read(cn_tensor *image, const char *path, cn_image_depth depth, cn_error *err);
 
-/* What a file's header says of its samples; false where it cannot be read, which decoding explains.
- */
-typedef struct cn_image_form {
-    bool color;        /* and not gray */
-    bool deep;         /* more than 8 bits */
-    int rows, columns; /* as they are stored */
-} cn_image_form;
 bool cn_image_find_form(cn_image_form *form, const char *path);
+/* For find_form: the first bytes of a file, fewer than `room` where it is shorter; and an extent, 0
+ * for one that no image has. */
+bool cn_image_read_head(const char *path, uint8_t *head, size_t room, size_t *size);
+int cn_image_extent(size_t n);
 
 /* For decoders: allocates an image after checking its size against the budget, and against
  * `most`, the pixels that so small a file can hold. */
@@ -51,6 +62,11 @@ typedef struct cn_image_part {
     int top, left, height, width;
 } cn_image_part;
 cn_image_part cn_image_fit_part(int rows, int columns, int n_H, int n_W, cn_fit_mode fit);
+
+/* CN_ERR_UNSUPPORTED where cn_image_fit cannot bring an image to so many channels: five and more are
+ * no gray or color. `name` is the file's. */
+cn_status cn_image_check_channels(const cn_tensor *image, int channels, const char *name,
+                                  cn_error *err);
 
 /* For decoders: turns and mirrors an image that is stored so into what a viewer shows. */
 cn_status cn_image_orient(cn_tensor *image, int orientation, const char *name, cn_error *err);

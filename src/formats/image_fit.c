@@ -4,13 +4,15 @@
  *
  * Orientation is the decoder's. Then, in this order:
  *
- *   alpha       v = a v + (1 - a) background, unless the model has an alpha channel itself
+ *   alpha       v = a v + (1 - a) background, of two or four channels brought to one or three
  *   crop        the part around the center with the proportions of n_H : n_W, unless stretched
  *   resize      each axis by itself, n_in pixels to n_out
  *     shrinking   out[i] = sum over j of overlap(i, j) in[j], the share of [i r, (i + 1) r) that
  *                 pixel j covers, r = n_in / n_out: the mean over the area
  *     growing     out[i] = (1 - t) in[j] + t in[j + 1], j + t = (i + 1/2) r - 1/2, held at the
- * edges channels    gray by ITU-R BT.601 luma, color with three times the same
+ *                 edges
+ *   channels    as many stay as they are; gray from color by ITU-R BT.601 luma, color from gray
+ *               three times the same. Five and more become nothing else.
  */
 #include "formats/image.h"
 
@@ -83,7 +85,8 @@ static fitting plan(const cn_tensor *image, const int shape[3], const cn_image_o
         .image = image,
         .part = cn_image_fit_part(image->shape[0], image->shape[1], shape[0], shape[1], opts->fit),
         .channels = image->shape[2],
-        .composed = image->shape[2] % 2 == 0 && shape[2] % 2 != 0,
+        .composed =
+            (image->shape[2] == 2 || image->shape[2] == 4) && (shape[2] == 1 || shape[2] == 3),
         .bytes = image->dtype == CN_DTYPE_U8 && !opts->deep};
     f.opaque = f.bytes ? 255 : 1;
     f.background = opts->background == CN_BACKGROUND_BLACK ? 0 : f.opaque;
@@ -148,6 +151,10 @@ static uint8_t to_byte(double value)
 static void convert_pixel(const double *in, int n_in, double *out, int n_out, double opaque)
 {
     bool color = n_in >= 3;
+    if (n_in == n_out) {
+        for (int c = 0; c < n_in; c++) out[c] = in[c];
+        return;
+    }
     double luma = color ? 0.299 * in[0] + 0.587 * in[1] + 0.114 * in[2] : in[0];
     if (n_out <= 2)
         out[0] = luma;
@@ -156,13 +163,14 @@ static void convert_pixel(const double *in, int n_in, double *out, int n_out, do
     if (n_out % 2 == 0) out[n_out - 1] = n_in % 2 == 0 ? in[n_in - 1] : opaque;
 }
 
-/* Row i of the output, from `line`. */
-static void fit_row(const fitting *f, const double *line, cn_tensor *out, int i)
+/* Row i of the output, from `line`, behind which a pixel as it comes has room, and one converted. */
+static void fit_row(const fitting *f, double *line, cn_tensor *out, int i)
 {
+    double *pixel = line + (size_t)f->part.width * (size_t)f->channels;
+    double *converted = pixel + f->channels;
     const int *shape = out->shape + 1;
     size_t at = (size_t)i * (size_t)shape[1] * (size_t)shape[2];
     for (int j = 0; j < shape[1]; j++) {
-        double pixel[4], converted[4];
         mix_columns(f, line, shape[1], j, pixel);
         convert_pixel(pixel, f->channels, converted, shape[2], f->opaque);
         for (int c = 0; c < shape[2]; c++, at++)
@@ -171,6 +179,20 @@ static void fit_row(const fitting *f, const double *line, cn_tensor *out, int i)
             else
                 ((float *)out->data)[at] = (float)converted[c];
     }
+}
+
+static bool channels_fit(int from, int to)
+{
+    return from == to || (from <= 4 && to <= 4);
+}
+
+cn_status cn_image_check_channels(const cn_tensor *image, int channels, const char *name,
+                                  cn_error *err)
+{
+    int found = image->shape[2];
+    if (channels_fit(found, channels)) return CN_OK;
+    return cn_fail(err, CN_ERR_UNSUPPORTED, "%.120s: an image of %d channel%s, expected %d", name,
+                   found, cn_plural(found), channels);
 }
 
 cn_status cn_image_fit(const cn_tensor *image, const int shape[3], const cn_image_opts *opts,
@@ -182,16 +204,19 @@ cn_status cn_image_fit(const cn_tensor *image, const int shape[3], const cn_imag
         return cn_fail(err, CN_ERR_ARGUMENT, "image_fit: NULL argument");
     const int *in = image->shape;
     if ((image->dtype != CN_DTYPE_U8 && image->dtype != CN_DTYPE_F32) || image->rank != 3 ||
-        in[0] < 1 || in[1] < 1 || in[2] < 1 || in[2] > 4)
+        in[0] < 1 || in[1] < 1 || in[2] < 1 || in[2] > CN_IMAGE_CHANNELS)
         return cn_fail(err, CN_ERR_SHAPE,
-                       "image_fit: image %s of dtype %d, expected U8 or F32 (n_H, n_W, 1 to 4)",
-                       cn_shape_text(image->rank, in, text), (int)image->dtype);
-    if (shape[0] < 1 || shape[1] < 1 || shape[2] < 1 || shape[2] > 4)
-        return cn_fail(err, CN_ERR_SHAPE, "image_fit: to %s, expected (n_H, n_W, 1 to 4)",
-                       cn_shape_text(3, shape, text));
+                       "image_fit: image %s of dtype %d, expected U8 or F32 (n_H, n_W, 1 to %d)",
+                       cn_shape_text(image->rank, in, text), (int)image->dtype, CN_IMAGE_CHANNELS);
+    if (shape[0] < 1 || shape[1] < 1 || shape[2] < 1 || shape[2] > CN_IMAGE_CHANNELS)
+        return cn_fail(err, CN_ERR_SHAPE, "image_fit: to %s, expected (n_H, n_W, 1 to %d)",
+                       cn_shape_text(3, shape, text), CN_IMAGE_CHANNELS);
+    if (!channels_fit(in[2], shape[2]))
+        return cn_fail(err, CN_ERR_SHAPE, "image_fit: image %s, expected %d channel%s",
+                       cn_shape_text(3, in, text), shape[2], cn_plural(shape[2]));
     fitting f = plan(image, shape, opts ? opts : &defaults);
-    double *line = cn_allocate((size_t)f.part.width * (size_t)f.channels, sizeof *line,
-                               "image_fit: a row", err);
+    double *line = cn_allocate(((size_t)f.part.width + 1) * (size_t)f.channels + (size_t)shape[2],
+                               sizeof *line, "image_fit: a row", err);
     if (!line) return CN_ERR_MEMORY;
     cn_status status = cn_tensor_output(out, f.bytes ? CN_DTYPE_U8 : CN_DTYPE_F32, 4,
                                         (int[]){1, shape[0], shape[1], shape[2]}, "image_fit", err);

@@ -6,18 +6,88 @@
  * Grey stays grey, everything else becomes RGB. libjpeg does not convert CMYK, so we do. A file
  * cut short is an error here, where libjpeg would fill up with grey and warn.
  */
+#include "base/source.h"
 #include "formats/image.h"
+
+#include <string.h>
 
 static bool detects(const uint8_t *bytes, size_t size)
 {
     return size >= 3 && bytes[0] == 0xff && bytes[1] == 0xd8 && bytes[2] == 0xff;
 }
 
+/* Passes over bytes; false at the end of the file. */
+static bool skip(cn_source *s, size_t count)
+{
+    uint8_t scratch[1024];
+    for (size_t n; count > 0; count -= n) {
+        n = count < sizeof scratch ? count : sizeof scratch;
+        if (cn_source_read(s, scratch, n, "header", NULL) != CN_OK) return false;
+    }
+    return true;
+}
+
+/* A segment that may hold Exif data: do they turn rows into columns? */
+static bool read_exif(cn_source *s, size_t size, bool *turned)
+{
+    static const char exif[6] = "Exif\0";
+    uint8_t *bytes = cn_allocate(size, 1, "header", NULL);
+    if (!bytes) return false;
+    bool read = cn_source_read(s, bytes, size, "segment", NULL) == CN_OK;
+    if (read && memcmp(bytes, exif, sizeof exif) == 0)
+        *turned = cn_exif_orientation(bytes + sizeof exif, size - sizeof exif) >= 5;
+    cn_release(bytes);
+    return read;
+}
+
+/* From behind the first marker on: segments FF marker length; in that of a frame (C0 to CF but C4,
+ * C8, CC) the precision, height, width, and the number of components, 1 for gray (ITU T.81, B.2.2). */
+static bool read_form(cn_source *s, cn_image_form *form)
+{
+    uint8_t b[8];
+    bool turned = false; /* rows are shown as columns */
+    for (;;) {
+        if (cn_source_read(s, b, 2, "marker", NULL) != CN_OK || b[0] != 0xff) return false;
+        while (b[1] == 0xff) /* any number of them may fill up */
+            if (cn_source_read(s, b + 1, 1, "marker", NULL) != CN_OK) return false;
+        bool frame = b[1] >= 0xc0 && b[1] <= 0xcf && b[1] != 0xc4 && b[1] != 0xc8 && b[1] != 0xcc;
+        if (b[1] == 0xd9 || b[1] == 0xda) return false; /* the end, or pixels without a frame */
+        uint8_t marker = b[1];
+        if (cn_source_read(s, b, 2, "segment", NULL) != CN_OK) return false;
+        size_t length = (size_t)b[0] << 8 | b[1];
+        if (length < 2) return false;
+        if (marker == 0xe1 && length > 8) {
+            if (!read_exif(s, length - 2, &turned)) return false;
+            continue;
+        }
+        if (!frame) {
+            if (!skip(s, length - 2)) return false;
+            continue;
+        }
+        if (length < 8 || cn_source_read(s, b, 6, "frame", NULL) != CN_OK) return false;
+        int rows = b[1] << 8 | b[2], columns = b[3] << 8 | b[4];
+        *form = (cn_image_form){.color = b[5] != 1,
+                                .rows = turned ? columns : rows,
+                                .columns = turned ? rows : columns};
+        return true;
+    }
+}
+
+static bool find_form(cn_image_form *form, const char *path)
+{
+    cn_source *source = NULL;
+    uint8_t first[2];
+    if (cn_source_open(&source, path, CN_SOURCE_PLAIN, NULL) != CN_OK) return false;
+    bool found =
+        cn_source_read(source, first, 2, "header", NULL) == CN_OK && read_form(source, form);
+    cn_source_close(source);
+    return found;
+}
+
 #ifdef CONVNET_HAVE_JPEG
 
 #include <setjmp.h>
 #include <stdio.h>
-#include <string.h>
 
 #include <jpeglib.h>
 
@@ -181,4 +251,5 @@ const cn_image_format cn_image_jpeg = {
     .name = "JPEG",
     .detects = detects,
     .decode = decode,
+    .find_form = find_form,
 };

@@ -15,6 +15,25 @@ static bool detects(const uint8_t *bytes, size_t size)
     return size >= sizeof signature && memcmp(bytes, signature, sizeof signature) == 0;
 }
 
+static size_t big_endian(const uint8_t *b)
+{
+    return (size_t)b[0] << 24 | (size_t)b[1] << 16 | (size_t)b[2] << 8 | b[3];
+}
+
+/* The first chunk: bytes 16 and 20 width and height; 24 bits per sample; 25: 0 gray, 2 color, 3
+ * palette, 4 gray and alpha, 6 color and alpha (PNG 1.2, 11.2.2). */
+static bool find_form(cn_image_form *form, const char *path)
+{
+    uint8_t head[26];
+    size_t size = 0;
+    if (!cn_image_read_head(path, head, sizeof head, &size) || size < sizeof head) return false;
+    *form = (cn_image_form){.color = head[25] & 2,
+                            .deep = head[24] == 16,
+                            .rows = cn_image_extent(big_endian(head + 20)),
+                            .columns = cn_image_extent(big_endian(head + 16))};
+    return true;
+}
+
 #ifdef CONVNET_HAVE_PNG
 
 #include <png.h>
@@ -165,4 +184,5 @@ const cn_image_format cn_image_png = {
     .name = "PNG",
     .detects = detects,
     .decode = decode,
+    .find_form = find_form,
 };
