@@ -252,6 +252,16 @@ cn_status cn_source_read(cn_source *s, void *out, size_t size, const char *what,
     return status;
 }
 
+bool cn_source_skip(cn_source *s, size_t size)
+{
+    uint8_t scratch[1024];
+    for (size_t n; size > 0; size -= n) {
+        n = size < sizeof scratch ? size : sizeof scratch;
+        if (cn_source_read(s, scratch, n, "header", NULL) != CN_OK) return false;
+    }
+    return true;
+}
+
 cn_status cn_source_end(cn_source *s, cn_error *err)
 {
     uint8_t byte;

@@ -46,6 +46,8 @@ cn_status cn_source_read(cn_source *source, void *out, size_t size, const char *
 /* Reads up to `size` bytes; *got is less at the end only. */
 cn_status cn_source_read_some(cn_source *source, void *out, size_t size, size_t *got,
                               cn_error *err);
+/* Passes over bytes; false where there are fewer. */
+bool cn_source_skip(cn_source *source, size_t size);
 /* CN_OK where nothing follows, and a checksum, if there is one, is right; CN_ERR_FORMAT otherwise.
  */
 cn_status cn_source_end(cn_source *source, cn_error *err);

@@ -16,17 +16,6 @@ static bool detects(const uint8_t *bytes, size_t size)
     return size >= 3 && bytes[0] == 0xff && bytes[1] == 0xd8 && bytes[2] == 0xff;
 }
 
-/* Passes over bytes; false at the end of the file. */
-static bool skip(cn_source *s, size_t count)
-{
-    uint8_t scratch[1024];
-    for (size_t n; count > 0; count -= n) {
-        n = count < sizeof scratch ? count : sizeof scratch;
-        if (cn_source_read(s, scratch, n, "header", NULL) != CN_OK) return false;
-    }
-    return true;
-}
-
 /* A segment that may hold Exif data: do they turn rows into columns? */
 static bool read_exif(cn_source *s, size_t size, bool *turned)
 {
@@ -61,7 +50,7 @@ static bool read_form(cn_source *s, cn_image_form *form)
             continue;
         }
         if (!frame) {
-            if (!skip(s, length - 2)) return false;
+            if (!cn_source_skip(s, length - 2)) return false;
             continue;
         }
         if (length < 8 || cn_source_read(s, b, 6, "frame", NULL) != CN_OK) return false;
