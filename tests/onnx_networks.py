@@ -17,7 +17,8 @@ import sys
 import warnings
 
 warnings.filterwarnings("ignore")
-sys.path.pop(0)  # torchvision looks for a package that the neighbor pytorch.py would pass for
+# Torchvision looks for a package that the neighbor pytorch.py would pass for.
+sys.path = [folder for folder in sys.path if not os.path.exists(os.path.join(folder, "pytorch.py"))]
 
 import numpy as np
 import torch
@@ -160,7 +161,7 @@ def main():
     parser.add_argument("folder")
     parser.add_argument("networks", nargs="*", choices=[[], *NETWORKS])
     parser.add_argument("--exporter", action="append", choices=EXPORTERS)
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args()
     torch.set_num_threads(1)
     os.makedirs(options.folder, exist_ok=True)
     results = [check(options.convnet, name, exporter, options.folder)

@@ -77,21 +77,38 @@ typedef struct slice_view {
     int rows, columns; /* of the slice */
 } slice_view;
 
+/* The positions first <= i < end of a slice's line whose place, start + i step, is inside n. */
+INLINE void inside_of(int start, int step, int n, int count, int *first, int *end)
+{
+    *first = start < 0 ? min(count, div_ceil(-start, step)) : 0;
+    *end = start < n ? max(*first, min(count, div_ceil(n - start, step))) : *first;
+}
+
 /* Copies a slice from or to a tensor. Pixels outside the tensor read as zeros, and are not written.
  */
 INLINE void copy_slice(const bool to_slice, const slice_view *z, float *tensor, float *slice)
 {
-    for (int r = 0; r < z->rows; r++) {
-        const int64_t row = z->row + (int64_t)r * z->row_step;
-        for (int q = 0; q < z->columns; q++, slice += z->c) {
-            const int64_t column = z->column + (int64_t)q * z->column_step;
-            const bool inside = row >= 0 && row < z->h && column >= 0 && column < z->w;
-            float *pixel =
-                tensor + z->image + (inside ? (row * z->w + column) * z->pixel : 0) + z->channel;
-            if (!to_slice && inside) copy_run(slice, pixel, z->c);
-            if (to_slice && inside) copy_run(pixel, slice, z->c);
-            if (to_slice && !inside) memset(slice, 0, (size_t)z->c * sizeof *slice);
+    const size_t c = (size_t)z->c, line = c * (size_t)z->columns;
+    const ptrdiff_t step = (ptrdiff_t)z->column_step * z->pixel;
+    int top, bottom, left, right;
+    inside_of(z->row, z->row_step, z->h, z->rows, &top, &bottom);
+    inside_of(z->column, z->column_step, z->w, z->columns, &left, &right);
+    for (int r = 0; r < z->rows; r++, slice += line) {
+        const bool inside = r >= top && r < bottom && left < right;
+        const ptrdiff_t row = z->row + (ptrdiff_t)r * z->row_step;
+        if (to_slice && !inside) memset(slice, 0, line * sizeof *slice);
+        if (!inside) continue;
+        float *pixel = tensor + z->image + row * z->w * z->pixel + z->channel +
+                       (z->column + (ptrdiff_t)left * z->column_step) * z->pixel;
+        float *own = slice + (size_t)left * c;
+        if (to_slice) memset(slice, 0, (size_t)left * c * sizeof *slice);
+        for (int q = left; q < right; q++, pixel += step, own += c) {
+            if (to_slice)
+                copy_run(pixel, own, z->c);
+            else
+                copy_run(own, pixel, z->c);
         }
+        if (to_slice) memset(own, 0, (size_t)(z->columns - right) * c * sizeof *own);
     }
 }
 
