@@ -1,7 +1,7 @@
 /*
  * test_onnx_again.c - a model that is written as ONNX and read again gives the same bits.
  *
- * Every type of layer that can be written takes part, and networks of the zoo, with random weights and
+ * Every type of layer takes part, and networks of the zoo, with random weights and
  * statistics. tests/onnx_networks.py does the same to networks that came as ONNX files.
  */
 #include "formats/onnx_export.h"
@@ -153,6 +153,17 @@ static const char *const layers[] = {
     "conv 6 1x1, minimum input, dense 3",
     "sigmoid, shift 0.1 as a, relu from input, divide a, dense 3",
     "sigmoid as a, dense 6, sigmoid as b, power a, dense 3",
+    "resize 13x5, dense 3",
+    "resize 18x24 linear, dense 3",
+    "resize 7x11 linear align_corners, dense 3",
+    "resize 13x10 cubic pytorch cubic_a -0.5, dense 3",
+    "resize 13x9 cubic inside, dense 3",
+    "resize 22x20 nearest asymmetric ceil scale_h 2.5 scale_w 2.5, dense 3",
+    "resize 5x5 linear scale_h 0.6 scale_w 0.7, dense 3",
+    "pad 1x2x3x0 value 0.3, dense 3",
+    "pad 1x2x3x0 reflect, pad 2x1x0x1 edge, pad 1x1x2x2 wrap, dense 3",
+    "lrn 3 alpha 0.2 beta 0.6 bias 1.5, dense 3",
+    "log_softmax, dense 4, log_softmax",
     "reshape 4x6, conv 3 1x1, dense 3",
     "transpose 72x6, relu, dense 3",
     "transpose 9x8 inner 6, conv 3 3x3, dense 3",
@@ -175,12 +186,12 @@ static void elements_that_are_only_renamed_may_be_added_in_another_order(void **
     check("flatten, transpose 4x9, dense 3", (int[]){9, 8, 6}, 1e-6);
 }
 
-static void every_type_that_can_be_written_takes_part(void **state)
+static void every_type_can_be_written_and_takes_part(void **state)
 {
     const cn_layer_type *type;
     (void)state;
     for (int t = 0; (type = cn_layer_type_at(t)); t++) {
-        bool found = !cn_onnx_has_layer(type);
+        bool found = false;
         for (int i = 0; i < LAYERS && !found; i++) {
             cn_model *m = make(layers[i], (int[]){9, 8, 6});
             for (int k = 0; k < m->layer_count; k++) found = found || m->layers[k].type == type;
@@ -243,7 +254,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_layer_gives_the_same_bits),
         cmocka_unit_test(elements_that_are_only_renamed_may_be_added_in_another_order),
-        cmocka_unit_test(every_type_that_can_be_written_takes_part),
+        cmocka_unit_test(every_type_can_be_written_and_takes_part),
         cmocka_unit_test(options_are_the_numbers_that_were_written),
         cmocka_unit_test(networks_of_the_zoo_give_the_same_bits),
         cmocka_unit_test(a_value_and_a_parameter_of_one_name_are_refused),

@@ -69,6 +69,11 @@ void cn_onnx_constant(const cn_onnx_place *n);
 void cn_onnx_reshape(const cn_onnx_place *n);
 void cn_onnx_transpose_layer(const cn_onnx_place *n);
 void cn_onnx_slice(const cn_onnx_place *n);
+/* And those of onnx_images.c. */
+void cn_onnx_resize(const cn_onnx_place *n);
+void cn_onnx_pad(const cn_onnx_place *n);
+void cn_onnx_log_softmax(const cn_onnx_place *n);
+void cn_onnx_local_response_norm(const cn_onnx_place *n);
 
 /* Writes layer i as nodes and initializers; false where its type has no row. */
 bool cn_onnx_layer(cn_onnx_graph *g, int i);

@@ -546,6 +546,10 @@ static const struct {
     {"reshape", cn_onnx_reshape},
     {"transpose", cn_onnx_transpose_layer},
     {"slice", cn_onnx_slice},
+    {"resize2d", cn_onnx_resize},
+    {"pad2d", cn_onnx_pad},
+    {"log_softmax", cn_onnx_log_softmax},
+    {"local_response_norm", cn_onnx_local_response_norm},
 };
 enum { ROWS = sizeof rows / sizeof *rows };
 

@@ -103,7 +103,7 @@ static cn_status read_numbers(cn_importer *im, int i, int rank, bool sizes, resi
         if (c->of_batch && c->of_batch[k])
             return cn_import_fail(im, CN_ERR_UNSUPPORTED, "by the number of examples");
         if (sizes && !(axis == 0 && c->ints[k] == im->batch)) r->size[axis] = c->ints[k];
-        if (!sizes) r->scale[axis] = (double)c->reals[k];
+        if (!sizes) r->scale[axis] = cn_onnx_decimal(c->reals[k]);
     }
     return CN_OK;
 }
@@ -158,8 +158,9 @@ static cn_status read_method(cn_importer *im, cn_resize_opts *o)
     return CN_OK;
 }
 
-/* Whole factors, from the middle of pixels: what upsample2d is for. */
-static bool is_upsampling(const cn_resize_opts *o, const int shape[3])
+/* Whole factors, from the middle of pixels: what upsample2d is for. It rounds linear shares in another
+ * way than resize2d, which is written with sizes: so with sizes it stays that. */
+static bool is_upsampling(const cn_resize_opts *o, const int shape[3], bool sizes)
 {
     const bool half =
         o->coordinates == CN_COORDINATES_HALF_PIXEL ||
@@ -167,7 +168,7 @@ static bool is_upsampling(const cn_resize_opts *o, const int shape[3])
     for (int k = 0; k < 2; k++)
         if (o->size[k] % shape[k] || (k ? o->scale_w : o->scale_h) * shape[k] != o->size[k])
             return false;
-    if (o->method == CN_RESIZE_LINEAR) return half && !o->inside;
+    if (o->method == CN_RESIZE_LINEAR) return half && !o->inside && !sizes;
     if (o->method == CN_RESIZE_CUBIC) return false;
     return o->coordinates == CN_COORDINATES_ASYMMETRIC ? o->rounding == CN_ROUNDING_FLOOR
                                                        : half && o->rounding <= CN_ROUNDING_UP;
@@ -205,8 +206,9 @@ static cn_status import_resize(cn_importer *im, const cn_graph_node *node)
                                     .method = o.method == CN_RESIZE_LINEAR ? CN_UPSAMPLE_BILINEAR
                                                                            : CN_UPSAMPLE_NEAREST};
     if (status == CN_OK)
-        status = is_upsampling(&o, shape) ? cn_import_add(im, "upsample2d", &whole, &x, 1, NULL, &x)
-                                          : cn_import_add(im, "resize2d", &o, &x, 1, NULL, &x);
+        status = is_upsampling(&o, shape, r.size[2] != 0)
+                     ? cn_import_add(im, "upsample2d", &whole, &x, 1, NULL, &x)
+                     : cn_import_add(im, "resize2d", &o, &x, 1, NULL, &x);
     if (status == CN_OK) cn_give_pixels(im, axes, x, o.size[0], o.size[1], shape[2]);
     return status;
 }
