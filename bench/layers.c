@@ -4,7 +4,7 @@
  *
  * On a machine that others use, speed varies from second to second. So in every repeat each way
  * runs once, one after the other, beside a measurement of the processor's peak: a ratio compares
- * neighbours in time. What counts is the median of the repeats' ratios, and its quartiles tell how
+ * neighbors in time. What counts is the median of the repeats' ratios, and its quartiles tell how
  * much it varies.
  */
 #include "bench_conv.h"
@@ -31,7 +31,7 @@ typedef struct options {
 
 /* ---- timing */
 
-/* One thread is timed by the time that it had a processor, so that its neighbours' turns on a busy
+/* One thread is timed by the time that it had a processor, so that its neighbors' turns on a busy
  * machine do not count; several by the clock on the wall. */
 static double seconds_now(int threads)
 {

@@ -8,7 +8,7 @@ Training steps (forward, cross-entropy, backward, SGD with momentum 0.9) and inf
 at a time. All run the same function: every library gets the graph and the parameters of our model
 file, and the outputs, or the first step's loss, are compared before anything is measured.
 
-In every repeat each contender runs once, for at least 10 ms, so that a ratio compares neighbours
+In every repeat each contender runs once, for at least 10 ms, so that a ratio compares neighbors
 in time; what counts is the median of the repeats' ratios. One thread is timed by the time that it
 had a processor, several by the clock on the wall. What is not installed is left out, and named.
 """

@@ -67,16 +67,16 @@ static cn_status make_sheet(sheet *s, const int shape[3], int down, int across, 
  * neither 1 nor 3 channels the first is shown. */
 static void draw(const sheet *s, int row, int column, const float *x, const float *mean)
 {
-    const int colours = s->image.shape[2], width = s->image.shape[1];
+    const int colors = s->image.shape[2], width = s->image.shape[1];
     const int top = GAP + row * (s->rows * s->zoom + GAP);
     const int left = GAP + column * (s->columns * s->zoom + GAP);
     for (int r = 0; r < s->rows * s->zoom; r++)
         for (int c = 0; c < s->columns * s->zoom; c++)
-            for (int k = 0; k < colours; k++) {
+            for (int k = 0; k < colors; k++) {
                 int from = (r / s->zoom * s->columns + c / s->zoom) * s->channels + k;
                 float value = 255 * (x[from] + mean[k]) + 0.5f;
                 size_t to =
-                    ((size_t)(top + r) * (size_t)width + (size_t)(left + c)) * (size_t)colours;
+                    ((size_t)(top + r) * (size_t)width + (size_t)(left + c)) * (size_t)colors;
                 ((uint8_t *)s->image.data)[to + (size_t)k] = (uint8_t)(value < 0     ? 0
                                                                        : value > 255 ? 255
                                                                                      : value);

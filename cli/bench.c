@@ -73,7 +73,7 @@ static double median_seconds(void (*call)(void *), void *argument, int repeats)
 /* ---- one layer */
 
 /* Seconds of a call, and its speed as a share of the peak. The peak is measured anew beside every
- * repeat, so that both see the same clock and the same neighbours. */
+ * repeat, so that both see the same clock and the same neighbors. */
 typedef struct measured {
     double seconds, share;
 } measured;

@@ -142,8 +142,8 @@ void cli_announce_data(const cli_common *common, const char *spec, const cn_data
 
 /* ---- terminal (terminal.c) */
 
-/* A terminal that understands colours and is wanted to show them. */
-bool cli_colours(FILE *stream);
+/* A terminal that understands colors and is wanted to show them. */
+bool cli_colors(FILE *stream);
 bool cli_is_terminal(FILE *stream);
 int cli_terminal_width(FILE *stream);
 double cli_seconds(void);

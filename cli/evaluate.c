@@ -51,7 +51,7 @@ static int64_t row_sum(const confusion *c, int label)
     return sum;
 }
 
-/* Of the images of a class, the part that is recognised; NAN where there are none. */
+/* Of the images of a class, the part that is recognized; NAN where there are none. */
 static double recall(const confusion *c, int label)
 {
     int64_t sum = row_sum(c, label);
@@ -286,7 +286,7 @@ const cli_command cli_evaluate = {
     .min_operands = 1,
     .max_operands = 1,
     .help = "FILE is what convnet train wrote. Prints the accuracy and the loss, then a row "
-            "for each class: how many images it has, how many of them are recognised "
+            "for each class: how many images it has, how many of them are recognized "
             "(recall), and what they were taken for.\n"
             "\n"
             "All images are looked at, unless some of them are set apart for testing, which is "

@@ -273,7 +273,7 @@ const cli_command cli_predict = {
     .max_operands = 1 << 30,
     .help = "FILE is what convnet train wrote; each IMAGE is an image file, which"
             " is made what the model takes as its training images were: turned as Exif says, "
-            "cropped around its center, resized, in colour or grey. Prints the "
+            "cropped around its center, resized, in color or gray. Prints the "
             "most probable classes of each. An image that cannot be read is named, the "
             "others are still looked at, and the exit status is 1, or 0 with --skip-damaged. Of a "
             "FOLDER, all images at every depth are looked at.\n"

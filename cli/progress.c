@@ -26,7 +26,7 @@ void cli_progress_start(cli_progress *shown, const cli_common *common)
     *shown = (cli_progress){
         .lines = !common->quiet,
         .bar = !common->quiet && cli_is_terminal(stderr),
-        .colours = cli_colours(stderr),
+        .colors = cli_colors(stderr),
         .spark = cli_is_terminal(stderr) && shows_blocks(),
         .start = cli_seconds(),
     };
@@ -71,8 +71,8 @@ static void draw(const cli_progress *shown, const cn_progress *p, double now)
     } else {
         static const char full[] = "========================================";
         int filled = (int)(bar * done);
-        fprintf(stderr, "%s[%s%.*s%s%*s]%s", head, shown->colours ? GREEN : "", filled, full,
-                shown->colours ? PLAIN : "", bar - filled, "", tail);
+        fprintf(stderr, "%s[%s%.*s%s%*s]%s", head, shown->colors ? GREEN : "", filled, full,
+                shown->colors ? PLAIN : "", bar - filled, "", tail);
     }
     fflush(stderr);
 }

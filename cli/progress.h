@@ -7,7 +7,7 @@
 enum { CLI_SPARK = 16 };
 
 typedef struct cli_progress {
-    bool lines, bar, colours;
+    bool lines, bar, colors;
     bool spark;             /* the terminal shows UTF-8: the losses so far, as a curve of blocks */
     double loss[CLI_SPARK]; /* of the last epochs */
     int losses;

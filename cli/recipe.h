@@ -1,4 +1,4 @@
-/* recipe.h - how `convnet train` learns: the options of optimiser, rate, loss and averages. */
+/* recipe.h - how `convnet train` learns: the options of optimizer, rate, loss and averages. */
 #ifndef RECIPE_H
 #define RECIPE_H
 

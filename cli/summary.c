@@ -128,7 +128,7 @@ static void print_table(const cn_model *model, const options *o, const totals *t
     printf("  %14s\n\n", cli_count_text(t->multiply_adds, count));
     snprintf(text, sizeof text, "to train, batch %d", o->batch);
     printf("%-20s  %11s  %11s  %11s  %11s  %11s  %11s\n", "memory", "total", "activations",
-           "parameters", "gradients", "optimiser", "workspace");
+           "parameters", "gradients", "optimizer", "workspace");
     print_memory("to run, one image", &t->run);
     print_memory(text, &t->train);
     if (knows_images(model)) printf("\nimages  %s\n", images_text(model, text));

@@ -14,8 +14,8 @@ bool cli_is_terminal(FILE *stream)
     return isatty(fileno(stream)) && term && strcmp(term, "dumb") != 0;
 }
 
-/* NO_COLOR, when present and not empty, forbids colour (no-color.org). */
-bool cli_colours(FILE *stream)
+/* NO_COLOR, when present and not empty, forbids color (no-color.org). */
+bool cli_colors(FILE *stream)
 {
     const char *no = getenv("NO_COLOR");
     return cli_is_terminal(stream) && !(no && *no);

@@ -245,7 +245,7 @@ static int report_stop(const job *j, const cn_progress *last, int signal_number)
             stderr,
             "The model is in %s; go on with\n"
             "  convnet train --data %s --model %s\n"
-            "The optimiser then starts afresh; with --checkpoint FILE, a training goes on as if "
+            "The optimizer then starts afresh; with --checkpoint FILE, a training goes on as if "
             "it had never stopped.\n",
             file, data ? data : o->data, word ? word : file);
     free(word);
@@ -538,7 +538,7 @@ const cli_command cli_train = {
         "versions), hdf5 (as in the course), npz and npy (NumPy's arrays), folder (a sub-folder "
         "a class), csv (lines of path,label). A folder or a file (.npz, .npy, .h5, .csv) alone "
         "will do "
-        "where it is recognised; docs/data.md has the details. To folder and csv one may add how "
+        "where it is recognized; docs/data.md has the details. To folder and csv one may add how "
         "large the "
         "images get, their channels, how they are fitted and what shows through where they are "
         "transparent: folder:DIR,size=64x64,channels=3,fit=stretch,background=black. To arrays "

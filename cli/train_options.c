@@ -65,7 +65,7 @@ const cli_option cli_train_table[] = {
     {"nesterov", CLI_FLAG, RECIPE(nesterov), NULL, NULL, 0, 0,
      "sgd looks one step ahead (Nesterov's momentum)"},
     {"weight-decay", CLI_NUMBER, RECIPE(weight_decay), "X", NULL, 0, 1e3,
-     "pulls weights, but no biases and normalisations, towards zero (default: 0.01 with adamw, "
+     "pulls weights, but no biases and normalizations, towards zero (default: 0.01 with adamw, "
      "else 0)"},
     {"clip-norm", CLI_NUMBER, RECIPE(clip_norm), "X", NULL, 0, 1e9,
      "shortens a longer gradient to this length (default: never)"},
@@ -104,7 +104,7 @@ const cli_option cli_train_table[] = {
      "plateau: epochs without a better validation before the rate falls"},
     {.name = "The loss", .kind = CLI_HEADING},
     {"loss", CLI_CHOICE, RECIPE(loss), CLI_LOSSES, "auto", 0, 0,
-     "what is minimised; auto goes by the last layer"},
+     "what is minimized; auto goes by the last layer"},
     {"label-smoothing", CLI_NUMBER, RECIPE(smoothing), "X", "0", 0, 0.999999,
      "part of every label that is given to all classes"},
     {"class-weights", CLI_TEXT, RECIPE(class_weights), "WEIGHTS", NULL, 0, 0,

@@ -12,7 +12,7 @@
 cn_status cli_start_from(cn_model **model, const char *file, const char *layers,
                          cn_dataset *const sets[3], const cli_common *common, cn_error *err);
 
-/* Gives the model the normalisation of these images. */
+/* Gives the model the normalization of these images. */
 cn_status cli_learn_normalization(cn_model *model, const cn_dataset *data, cn_error *err);
 
 #endif

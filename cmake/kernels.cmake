@@ -8,7 +8,7 @@ include(CheckCCompilerFlag)
 # Optimized in every configuration, since vector code without optimization crawls; square roots that
 # set no errno. Multiplications and additions are fused where the source says so, and nowhere else.
 set(kernel_flags -O3 -ffp-contract=off -fno-math-errno -fno-trapping-math)
-# A sanitizer's checks in fully optimised loops take a compiler minutes: there less must do.
+# A sanitizer's checks in fully optimized loops take a compiler minutes: there less must do.
 if(CMAKE_C_FLAGS MATCHES "-fsanitize")
     list(TRANSFORM kernel_flags REPLACE "-O3" "-O1")
 endif()

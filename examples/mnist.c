@@ -54,7 +54,7 @@ int main(int argc, char **argv)
     if (cn_dataset_load(&train, spec, CN_SUBSET_TRAIN, NULL, &err) != CN_OK) goto done;
     if (cn_dataset_load(&test, spec, CN_SUBSET_TEST, NULL, &err) != CN_OK) goto done;
     if (build(&model, train, &err) != CN_OK) goto done;
-    cn_dataset_statistics(train, &mean, &std); /* grey images: one channel */
+    cn_dataset_statistics(train, &mean, &std); /* gray images: one channel */
     if (cn_model_set_normalization(model, &mean, &std, &err) != CN_OK) goto done;
     if (cn_fit(model, train, &opts, NULL, &err) != CN_OK) goto done;
     if (cn_evaluate(model, test, NULL, &metrics, NULL, &err) != CN_OK) goto done;

@@ -104,7 +104,7 @@ static void zero_padding(void)
     cn_rng rng;
     cn_tensor x_pad = {0};
     section("3.1", "Zero-padding",
-            "A window centred on a border pixel needs neighbours that the image does not have.\n"
+            "A window centered on a border pixel needs neighbors that the image does not have.\n"
             "Zeros around it let images keep their size from layer to layer, and let the border\n"
             "count as much as the middle. Four images of 3 x 3 pixels with 2 channels, pad 2:\n");
     cn_rng_seed(&rng, 1);

@@ -54,7 +54,7 @@ static inline float pattern(uint32_t bits)
 }
 
 /* Two NaNs that no arithmetic makes, so that neither can be written by accident. The canary is a
- * signalling one: a kernel that adds even 0 to it makes it quiet, and so is found out. */
+ * signaling one: a kernel that adds even 0 to it makes it quiet, and so is found out. */
 #define CANARY_BITS 0x7f80cafeu
 #define POISON_BITS 0x7fc0dead
 

@@ -93,7 +93,7 @@ def read_safetensors(path):
 
 
 def cifar10(count, folder):
-    """Its first images, halved and normalised, and labels."""
+    """Its first images, halved and normalized, and labels."""
     with lzma.open(os.path.join(folder, "data_batch_1.bin.xz")) as file:
         rows = np.frombuffer(file.read(count * 3073), np.uint8).reshape(count, 3073)
     x = rows[:, 1:].reshape(count, 3, SIDE, 2, SIDE, 2).mean((3, 5)).transpose(0, 2, 3, 1)
@@ -104,8 +104,8 @@ def made_up(count):
     """Noise around one image a class."""
     random = np.random.default_rng(1)
     y = random.integers(0, 10, count)
-    centres = random.standard_normal((10, SIDE, SIDE, 3))
-    return centres[y] / 2 + random.standard_normal((count, SIDE, SIDE, 3)), y
+    centers = random.standard_normal((10, SIDE, SIDE, 3))
+    return centers[y] / 2 + random.standard_normal((count, SIDE, SIDE, 3)), y
 
 
 def theirs(weights, dtype, layout, optimizer, rate, batches, seen):

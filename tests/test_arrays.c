@@ -508,8 +508,8 @@ static void labels_lie_beside_their_images(void **state)
     files_remove_folder(folder);
 }
 
-/* Floats are taken as they are, whatever their range, and normalised by what they are. */
-static void floats_are_normalised_like_bytes(void **state)
+/* Floats are taken as they are, whatever their range, and normalized by what they are. */
+static void floats_are_normalized_like_bytes(void **state)
 {
     (void)state;
     char folder[FILES_PATH], path[FILES_PATH];
@@ -793,7 +793,7 @@ int main(void)
         cmocka_unit_test(damaged_archives_are_refused),
         cmocka_unit_test(lying_archives_are_refused),
         cmocka_unit_test(labels_lie_beside_their_images),
-        cmocka_unit_test(floats_are_normalised_like_bytes),
+        cmocka_unit_test(floats_are_normalized_like_bytes),
         cmocka_unit_test(labels_with_gaps_keep_their_names),
         cmocka_unit_test(parts_are_told_by_their_names),
         cmocka_unit_test(one_hot_labels_are_taken),

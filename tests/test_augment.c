@@ -149,7 +149,7 @@ static void mixup_weights_are_beta_variates(void **state)
     }
 }
 
-static void a_hole_may_be_centred_anywhere(void **state)
+static void a_hole_may_be_centered_anywhere(void **state)
 {
     enum { ROWS = 8, COLUMNS = 12 };
     const cn_augment a = {.cutout = 5};
@@ -256,7 +256,7 @@ static void run(const cn_dataset *data, const cn_augment *augment, int n, const 
     cn_augmenter_free(&a);
 }
 
-/* Crop and flip, then warp, then jitter, then normalise: by the operations themselves. */
+/* Crop and flip, then warp, then jitter, then normalize: by the operations themselves. */
 static void operations_follow_one_another(void **state)
 {
     enum { N = 20, ROWS = 9, COLUMNS = 11, CHANNELS = 3, EACH = ROWS * COLUMNS * CHANNELS };
@@ -531,7 +531,7 @@ int main(void)
         cmocka_unit_test(crops_are_uniform),
         cmocka_unit_test(sizes_are_uniform),
         cmocka_unit_test(mixup_weights_are_beta_variates),
-        cmocka_unit_test(a_hole_may_be_centred_anywhere),
+        cmocka_unit_test(a_hole_may_be_centered_anywhere),
         cmocka_unit_test(batches_change_no_bit),
         cmocka_unit_test(operations_follow_one_another),
         cmocka_unit_test(float_images_keep_their_range),

@@ -1,4 +1,4 @@
-/* test_averages.c - normalisations of single values are refused, or such a batch is left out. */
+/* test_averages.c - normalizations of single values are refused, or such a batch is left out. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

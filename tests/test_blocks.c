@@ -361,7 +361,7 @@ static void an_impulse_shows_the_kernel(void **state)
                 assert_true(get(&Z, at(&Z, 0, h, w, 0)) == 0.5 + (seen ? 10 * u + v + 1 : 0));
             }
         /* One gradient, at (1, 2): it paints the kernel into dA_prev, and the window, which holds
-         * the impulse at its centre, into dW. */
+         * the impulse at its center, into dW. */
         cn_tensor dZ = tensor((cn_dtype)dtype, 1, 3, 4, 1);
         set(&dZ, at(&dZ, 0, 1, 2, 0), 2);
         ok(cn_conv_backward(&dZ, &cache, &dA_prev, &dW, &db, &err));

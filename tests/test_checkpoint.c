@@ -410,7 +410,7 @@ static void another_training_is_refused_by_name(void **state)
                    same, "another network: layer 4 was dense_1 (10), found dense_1 (5)");
     cn_model *model = network();
     assert_int_equal(cn_model_set_normalization(model, (float[]){0.1f}, (float[]){1}, NULL), CN_OK);
-    expect_refused(f, model, f->data, same, "normalisation have changed");
+    expect_refused(f, model, f->data, same, "normalization have changed");
 }
 
 /* A file whose numbers would lead out of the data is refused, wherever they stand. */

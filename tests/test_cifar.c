@@ -156,7 +156,7 @@ static void the_hundred_classes_have_fine_labels(void **state)
     r.at[1] = 99;
     write_records(folder, "train.bin", &r);
     write_records(folder, "test.bin", &r);
-    expect_failure("", folder, CN_SUBSET_TRAIN, CN_ERR_UNSUPPORTED, "no data set recognised");
+    expect_failure("", folder, CN_SUBSET_TRAIN, CN_ERR_UNSUPPORTED, "no data set recognized");
     write_records(folder, "fine_label_names.txt", &r);
     assert_int_equal(load(&data, "", folder, CN_SUBSET_TEST, NULL), CN_OK);
     assert_int_equal(cn_dataset_size(data), 2);

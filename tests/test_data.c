@@ -425,7 +425,7 @@ static void a_wrong_set_is_refused(void **state)
 }
 
 /* The fast loop against the formula, for channels that do and do not fill its pattern. */
-static void batches_are_normalised_channel_by_channel(void **state)
+static void batches_are_normalized_channel_by_channel(void **state)
 {
     (void)state;
     enum { MOST = 1100, PIXELS = 2 * 5 * 7 };
@@ -602,7 +602,7 @@ int main(void)
         cmocka_unit_test(digits_are_embedded),
         cmocka_unit_test(a_set_is_a_copy_that_can_be_sliced),
         cmocka_unit_test(a_wrong_set_is_refused),
-        cmocka_unit_test(batches_are_normalised_channel_by_channel),
+        cmocka_unit_test(batches_are_normalized_channel_by_channel),
         cmocka_unit_test(statistics_are_a_channels_mean_and_deviation),
         cmocka_unit_test(statistics_of_floats_are_exact_enough),
         cmocka_unit_test(a_file_is_read_up_to_its_limit),

@@ -1,6 +1,6 @@
 /*
  * The functions of cn_kernels that work element by element or row by row, activations and
- * optimisers, for every instruction set that this processor has, against their twins.
+ * optimizers, for every instruction set that this processor has, against their twins.
  *
  *     test_elements                               everything
  *     test_elements FUNCTION INSTRUCTIONS CASE    one case, as a failure prints it
@@ -384,7 +384,7 @@ static void dropout(job *j)
     }
 }
 
-/* ---- optimisers: some roundings of the magnitudes that enter each formula */
+/* ---- optimizers: some roundings of the magnitudes that enter each formula */
 
 /* One element in double, each with the slack that its roundings deserve. */
 typedef struct element {
@@ -493,7 +493,7 @@ static void run_rmsprop(const cn_kernels *k, size_t n, const cn_update *u, const
     k->optimizer->rmsprop(n, u, g, m, v, w);
 }
 
-static void optimise(job *j, equations *twin, optimizer *run)
+static void optimize(job *j, equations *twin, optimizer *run)
 {
     size_t n = (size_t)j->s.m;
     const cn_update u = draw_update(j);
@@ -523,17 +523,17 @@ static void optimise(job *j, equations *twin, optimizer *run)
 
 static void sgd(job *j)
 {
-    optimise(j, sgd_equations, run_sgd);
+    optimize(j, sgd_equations, run_sgd);
 }
 
 static void adam(job *j)
 {
-    optimise(j, adam_equations, run_adam);
+    optimize(j, adam_equations, run_adam);
 }
 
 static void rmsprop(job *j)
 {
-    optimise(j, rmsprop_equations, run_rmsprop);
+    optimize(j, rmsprop_equations, run_rmsprop);
 }
 
 /* Every function of one element that has no row here is compared with its twin by `activation`. */

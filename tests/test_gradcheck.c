@@ -262,7 +262,7 @@ static void errors_are_relative_but_not_to_dust(void **state)
 {
     (void)state;
     assert_true(fabs(cn_gradient_error(1.0, 1.01, 0.1) - 0.01 / 1.01) < 1e-9);
-    assert_true(cn_gradient_error(1e-9, 2e-9, 1) < 1e-8); /* tiny beside its neighbours */
+    assert_true(cn_gradient_error(1e-9, 2e-9, 1) < 1e-8); /* tiny beside its neighbors */
     assert_true(cn_gradient_error(0, 1e-14, 0) < 1e-3);   /* all zero but for rounding */
     assert_true(cn_gradient_error(0, 0, 0) == 0);
     assert_true(isinf(cn_gradient_error(NAN, 1, 1)));

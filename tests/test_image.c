@@ -31,8 +31,8 @@ static void pnm_in_all_its_forms(void **state)
     EXPECT_PNM("P1 3 2 0 1 1\n1 0 1\n", 255, 0, 0, 0, 255, 0);
     EXPECT_PNM("P1#bits\n3 2\n011#\n101", 255, 0, 0, 0, 255, 0);
     EXPECT_PNM("P4 3 2 \x60\xbf", 255, 0, 0, 0, 255, 0);
-    const char colour[] = "P6 1 2 255\n\1\2\3\4\5\6", plain[] = "P3 2 1 255 1 2 3 4 5 6";
-    expect_image(colour, sizeof colour - 1, (int[]){2, 1, 3}, (uint8_t[]){1, 2, 3, 4, 5, 6});
+    const char color[] = "P6 1 2 255\n\1\2\3\4\5\6", plain[] = "P3 2 1 255 1 2 3 4 5 6";
+    expect_image(color, sizeof color - 1, (int[]){2, 1, 3}, (uint8_t[]){1, 2, 3, 4, 5, 6});
     expect_image(plain, sizeof plain - 1, (int[]){1, 2, 3}, (uint8_t[]){1, 2, 3, 4, 5, 6});
 }
 
@@ -190,8 +190,8 @@ static void png_is_refused_by_name(void **state)
 
 #ifdef CONVNET_HAVE_JPEG
 
-/* 16 x 16 of one colour, as libjpeg writes it. */
-static uint8_t *make_jpeg(J_COLOR_SPACE space, const uint8_t *colour, bool progressive,
+/* 16 x 16 of one color, as libjpeg writes it. */
+static uint8_t *make_jpeg(J_COLOR_SPACE space, const uint8_t *color, bool progressive,
                           unsigned long *size)
 {
     struct jpeg_compress_struct jpeg;
@@ -204,7 +204,7 @@ static uint8_t *make_jpeg(J_COLOR_SPACE space, const uint8_t *colour, bool progr
     jpeg.image_width = jpeg.image_height = 16;
     jpeg.in_color_space = space;
     jpeg.input_components = space == JCS_GRAYSCALE ? 1 : space == JCS_RGB ? 3 : 4;
-    for (int i = 0; i < 16 * jpeg.input_components; i++) row[i] = colour[i % jpeg.input_components];
+    for (int i = 0; i < 16 * jpeg.input_components; i++) row[i] = color[i % jpeg.input_components];
     jpeg_set_defaults(&jpeg);
     jpeg_set_quality(&jpeg, 100, TRUE);
     if (progressive) jpeg_simple_progression(&jpeg);
@@ -215,8 +215,8 @@ static uint8_t *make_jpeg(J_COLOR_SPACE space, const uint8_t *colour, bool progr
     return out;
 }
 
-/* Within 2 of the colour: the conversion to YCbCr and back rounds. */
-static void expect_colour(J_COLOR_SPACE space, const uint8_t *in, int channels, const uint8_t *want)
+/* Within 2 of the color: the conversion to YCbCr and back rounds. */
+static void expect_color(J_COLOR_SPACE space, const uint8_t *in, int channels, const uint8_t *want)
 {
     for (int progressive = 0; progressive < 2; progressive++) {
         unsigned long size = 0;
@@ -234,10 +234,10 @@ static void expect_colour(J_COLOR_SPACE space, const uint8_t *in, int channels, 
 static void jpeg_in_all_its_forms(void **state)
 {
     (void)state;
-    expect_colour(JCS_GRAYSCALE, (uint8_t[]){77}, 1, (uint8_t[]){77});
-    expect_colour(JCS_RGB, (uint8_t[]){200, 100, 50}, 3, (uint8_t[]){200, 100, 50});
+    expect_color(JCS_GRAYSCALE, (uint8_t[]){77}, 1, (uint8_t[]){77});
+    expect_color(JCS_RGB, (uint8_t[]){200, 100, 50}, 3, (uint8_t[]){200, 100, 50});
     /* libjpeg marks CMYK as Adobe does: 255 is no ink, light = value x key / 255. */
-    expect_colour(JCS_CMYK, (uint8_t[]){255, 128, 0, 200}, 3, (uint8_t[]){200, 100, 0});
+    expect_color(JCS_CMYK, (uint8_t[]){255, 128, 0, 200}, 3, (uint8_t[]){200, 100, 0});
 }
 
 /* Without Adobe's marker, 255 is full ink. */
@@ -470,33 +470,33 @@ static void a_image_is_saved_to_a_file(void **state)
     uint8_t pixels[4] = {0};
     float values[4] = {0};
     cn_error err;
-    cn_tensor grey = cn_tensor_view(CN_DTYPE_U8, 3, (int[]){2, 2, 1}, pixels);
+    cn_tensor gray = cn_tensor_view(CN_DTYPE_U8, 3, (int[]){2, 2, 1}, pixels);
     cn_tensor two = cn_tensor_view(CN_DTYPE_U8, 3, (int[]){2, 1, 2}, pixels);
     cn_tensor floats = cn_tensor_view(CN_DTYPE_F32, 3, (int[]){2, 2, 1}, values);
     (void)state;
     files_make_folder(folder);
-    expect_saved(folder, "grey.pgm", 1);
-    expect_saved(folder, "colour.ppm", 3);
+    expect_saved(folder, "gray.pgm", 1);
+    expect_saved(folder, "color.ppm", 3);
     expect_saved(folder, "any.pnm", 1);
     expect_saved(folder, "any.pnm", 3);
 #ifdef CONVNET_HAVE_PNG
-    expect_saved(folder, "grey.png", 1);
-    expect_saved(folder, "colour.png", 3);
+    expect_saved(folder, "gray.png", 1);
+    expect_saved(folder, "color.png", 3);
     assert_int_equal(files_count(folder), 5);
 #else
-    assert_int_equal(cn_image_save(&grey, files_join(path, folder, "grey.png"), &err),
+    assert_int_equal(cn_image_save(&gray, files_join(path, folder, "gray.png"), &err),
                      CN_ERR_UNSUPPORTED);
     assert_says(err, "without libpng");
     assert_int_equal(files_count(folder), 3);
 #endif
     files_join(path, folder, "image.ppm");
-    assert_int_equal(cn_image_save(&grey, path, &err), CN_ERR_ARGUMENT);
+    assert_int_equal(cn_image_save(&gray, path, &err), CN_ERR_ARGUMENT);
     assert_says(err, "image.ppm: expected a name that ends in .png, .pnm or .pgm");
     assert_int_equal(cn_image_save(&two, path, &err), CN_ERR_SHAPE);
     assert_says(err, "(2, 1, 2)");
     assert_int_equal(cn_image_save(&floats, path, &err), CN_ERR_SHAPE);
     assert_int_equal(cn_image_save(NULL, path, &err), CN_ERR_ARGUMENT);
-    assert_int_equal(cn_image_save(&grey, files_join(path, folder, "no/such.pgm"), &err),
+    assert_int_equal(cn_image_save(&gray, files_join(path, folder, "no/such.pgm"), &err),
                      CN_ERR_IO);
     files_remove_folder(folder);
 }

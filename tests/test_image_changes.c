@@ -190,7 +190,7 @@ static void any_warp_is_what_its_formula_says(void **state)
                      .right = 10 * (cn_rng_rand(&rng) - 0.5)};
         fill(in, sizeof in / sizeof *in, (uint32_t)round);
         cn_warp_image(&w, n, border, in, out);
-        /* Positions are off by up to 2^-17 a column, neighbours by up to 16. */
+        /* Positions are off by up to 2^-17 a column, neighbors by up to 16. */
         for (int i = 0; i < n[0] * n[1] * n[2]; i++)
             assert_float_equal(
                 out[i], warped_value(&w, n, border, in, i / n[2] / n[1], i / n[2] % n[1], i % n[2]),
@@ -198,7 +198,7 @@ static void any_warp_is_what_its_formula_says(void **state)
     }
 }
 
-/* ---- colours */
+/* ---- colors */
 
 /* Brightness, contrast, saturation: one after the other. */
 static void jitter_steps(const cn_jitter *j, int pixels, int channels, double *x)
@@ -210,11 +210,11 @@ static void jitter_steps(const cn_jitter *j, int pixels, int channels, double *x
         mean += (channels == 3 ? luma[i % 3] : 1.0 / channels) * x[i] / pixels;
     for (int i = 0; i < pixels * channels; i++) x[i] = mean + j->contrast * (x[i] - mean);
     for (int i = 0; i < pixels; i++) {
-        double grey = 0;
+        double gray = 0;
         for (int k = 0; k < channels; k++)
-            grey += (channels == 3 ? luma[k] : 1.0 / channels) * x[i * channels + k];
+            gray += (channels == 3 ? luma[k] : 1.0 / channels) * x[i * channels + k];
         for (int k = 0; k < channels; k++)
-            x[i * channels + k] = grey + j->saturation * (x[i * channels + k] - grey);
+            x[i * channels + k] = gray + j->saturation * (x[i * channels + k] - gray);
     }
 }
 

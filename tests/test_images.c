@@ -60,11 +60,11 @@ static void a_sub_folder_is_a_class(void **state)
     (void)state;
     char folder[FILES_PATH];
     files_make_folder(folder);
-    put_grey(folder, "zebra/1.PGM", 2, 3, 40);
+    put_gray(folder, "zebra/1.PGM", 2, 3, 40);
     for (int i = 0; i < 4; i++) {
         char name[32];
         snprintf(name, sizeof name, "ant/%d.pgm", 9 - i); /* written from the last to the first */
-        put_grey(folder, name, 2, 3, 9 - i);
+        put_gray(folder, name, 2, 3, 9 - i);
     }
     put_text(folder, "ant/notes.txt", "no image");
     put_text(folder, "notes.txt", "no class");
@@ -97,10 +97,10 @@ static void splits_may_be_folders(void **state)
     for (int i = 0; i < 4; i++) {
         char folder[FILES_PATH], name[64];
         files_make_folder(folder);
-        put_grey(folder, "train/a/1.pgm", 1, 1, 1);
-        put_grey(folder, "train/b/1.pgm", 1, 1, 2);
+        put_gray(folder, "train/a/1.pgm", 1, 1, 1);
+        put_gray(folder, "train/b/1.pgm", 1, 1, 2);
         snprintf(name, sizeof name, "%s/b/1.pgm", tests[i]);
-        put_grey(folder, name, 4, 4, 3);
+        put_gray(folder, name, 4, 4, 3);
         cn_dataset *train = expect_set("", folder, "", CN_SUBSET_TRAIN);
         cn_dataset *test = expect_set("folder:", folder, "", CN_SUBSET_TEST);
         assert_int_equal(cn_dataset_size(train), 2);
@@ -111,7 +111,7 @@ static void splits_may_be_folders(void **state)
         cn_dataset_free(train);
         cn_dataset_free(test);
         snprintf(name, sizeof name, "%s/c/1.pgm", tests[i]);
-        put_grey(folder, name, 1, 1, 3);
+        put_gray(folder, name, 1, 1, 3);
         expect_failure("folder:", folder, "", CN_ERR_FORMAT, "c is no class to train on");
         remove_tree(folder);
     }
@@ -122,9 +122,9 @@ static void images_are_cropped_and_resized(void **state)
 {
     (void)state;
     char folder[FILES_PATH];
-    const char colour[] = "P3 1 1 255 255 0 0 ";
+    const char color[] = "P3 1 1 255 255 0 0 ";
     files_make_folder(folder);
-    put_text(folder, "a/0.ppm", colour);
+    put_text(folder, "a/0.ppm", color);
     put_text(folder, "a/1.pgm", "P2 6 2 255 0 0 100 200 0 0  0 0 100 200 0 0 ");
     put_text(folder, "a/2.pgm", "P2 2 6 255 0 0  0 0  100 100  200 200  0 0  0 0 ");
     put_text(folder, "a/3.pgm", "P2 4 4 255 8 8 0 0 8 8 0 0 0 0 0 0 0 0 0 0 ");
@@ -183,9 +183,9 @@ static void color_is_kept_whichever_image_has_it(void **state)
     for (int i = 0; i < 6; i++) {
         char name[32];
         snprintf(name, sizeof name, "train/a/%d.pgm", i);
-        put_grey(folder, name, 1, 1, 51);
+        put_gray(folder, name, 1, 1, 51);
     }
-    put_grey(folder, "test/a/1.pgm", 1, 1, 51);
+    put_gray(folder, "test/a/1.pgm", 1, 1, 51);
     for (int colored = 0; colored < 2; colored++) {
         if (colored) put_text(folder, "test/a/2.ppm", "P3 # a comment\n1 1 255 255 0 102 ");
         for (cn_subset split = CN_SUBSET_TRAIN; split <= CN_SUBSET_TEST; split++) {
@@ -295,9 +295,9 @@ static void damaged_images_may_be_skipped(void **state)
     const cn_dataset_opts skip = {.skip_damaged = true};
     files_make_folder(folder);
     put_text(folder, "a/0.png", "not an image"); /* the first, whose size counts otherwise */
-    put_grey(folder, "a/1.pgm", 2, 2, 1);
+    put_gray(folder, "a/1.pgm", 2, 2, 1);
     put_text(folder, "a/2.pgm", "P5 2 2 255 ");
-    put_grey(folder, "b/3.pgm", 2, 2, 3);
+    put_gray(folder, "b/3.pgm", 2, 2, 3);
     put_text(folder, "b/4.pgm", "");
     assert_int_equal(cn_dataset_load(&data, folder, CN_SUBSET_ALL, NULL, &err), CN_ERR_UNSUPPORTED);
     assert_says(err, "a/0.png: byte 0");
@@ -357,18 +357,18 @@ static void bad_folders_are_refused(void **state)
     expect_failure("folder:", folder, "", CN_ERR_FORMAT, "expected a sub-folder of images (.png");
     put_text(folder, "a/notes.txt", "");
     expect_failure("folder:", folder, "", CN_ERR_FORMAT, "for each class, found 1 .txt");
-    expect_failure("", folder, "", CN_ERR_UNSUPPORTED, "no data set recognised: found a;");
-    put_grey(folder, "a/1.pgm", 2, 2, 1);
+    expect_failure("", folder, "", CN_ERR_UNSUPPORTED, "no data set recognized: found a;");
+    put_gray(folder, "a/1.pgm", 2, 2, 1);
     put_text(folder, "a/2.png", "P5 2 2 255 ");
     put_text(folder, "a/3.png", "neither");
     expect_failure("folder:", folder, "", CN_ERR_FORMAT, "a/2.png: an image of 2 x 2 in a file");
-    put_grey(folder, "a/2.png", 2, 2, 1); /* what a file is, is told by its first bytes */
+    put_gray(folder, "a/2.png", 2, 2, 1); /* what a file is, is told by its first bytes */
     expect_failure("folder:", folder, "", CN_ERR_UNSUPPORTED, "a/3.png: byte 0: expected a PNG");
     put_text(folder, "a/3.png", "P5 2147483647 2147483647 255 ");
     expect_failure("folder:", folder, "", CN_ERR_UNSUPPORTED, "pixels");
-    put_grey(folder, "a/3.png", 2, 2, 1);
+    put_gray(folder, "a/3.png", 2, 2, 1);
     const char *options[] = {",size=",        ",size=0x3",      ",size=3",         ",size=3x4x5",
-                             ",channels=0",   ",channels=1025", ",size=-1x2",      ",colour=1",
+                             ",channels=0",   ",channels=1025", ",size=-1x2",      ",color=1",
                              ",size=3x4,x=1", ",fit=pad",       ",background=red", ",layout=nchw",
                              ",range=0..1"};
     for (size_t i = 0; i < sizeof options / sizeof *options; i++)
@@ -388,7 +388,7 @@ static void paths_may_have_commas(void **state)
     (void)state;
     char folder[FILES_PATH], path[FILES_PATH];
     files_make_folder(folder);
-    put_grey(folder, "a, b/x/1.pgm", 2, 2, 1);
+    put_gray(folder, "a, b/x/1.pgm", 2, 2, 1);
     files_join(path, folder, "a, b");
     cn_dataset_free(expect_set("folder:", path, "", CN_SUBSET_TRAIN));
     cn_dataset_free(expect_set("folder:", path, ",size=3x3", CN_SUBSET_TRAIN));
@@ -402,12 +402,12 @@ static void a_table_names_images(void **state)
     (void)state;
     char folder[FILES_PATH], path[FILES_PATH];
     files_make_folder(folder);
-    put_grey(folder, "p/1.pgm", 1, 1, 1);
-    put_grey(folder, "p/a,\"b.pgm", 1, 1, 2);
-    put_grey(folder, "3.pgm", 1, 1, 3);
+    put_gray(folder, "p/1.pgm", 1, 1, 1);
+    put_gray(folder, "p/a,\"b.pgm", 1, 1, 2);
+    put_gray(folder, "3.pgm", 1, 1, 3);
     put_text(folder, "train.csv",
              "\xef\xbb\xbf"
-             "file,what\r\np/1.pgm,dog\r\n\r\n\"p/a,\"\"b.pgm\",\"cat, grey\"\r\n");
+             "file,what\r\np/1.pgm,dog\r\n\r\n\"p/a,\"\"b.pgm\",\"cat, gray\"\r\n");
     put_text(folder, "test.csv", "3.pgm,dog");
     files_join(path, folder, "test.csv");
     for (int form = 0; form < 3; form++) {
@@ -417,7 +417,7 @@ static void a_table_names_images(void **state)
         assert_int_equal(cn_dataset_size(train), 2);
         assert_int_equal(cn_dataset_size(test), 1);
         assert_int_equal(cn_dataset_classes(train), 2);
-        assert_string_equal(cn_dataset_class_name(test, 0), "cat, grey");
+        assert_string_equal(cn_dataset_class_name(test, 0), "cat, gray");
         assert_string_equal(cn_dataset_class_name(test, 1), "dog");
         assert_int_equal(cn_dataset_label(train, 0), 1);
         assert_int_equal(cn_dataset_label(train, 1), 0);
@@ -435,7 +435,7 @@ static void labels_may_be_numbers(void **state)
     (void)state;
     char folder[FILES_PATH], path[FILES_PATH];
     files_make_folder(folder);
-    put_grey(folder, "1.pgm", 1, 1, 1);
+    put_gray(folder, "1.pgm", 1, 1, 1);
     put_text(folder, "labels.csv", "1.pgm,10\n1.pgm,2\n1.pgm,0\n1.pgm,0\n1.pgm,3\n");
     cn_dataset *train = expect_set("", folder, "", CN_SUBSET_TRAIN);
     cn_dataset *test = expect_set("", folder, "", CN_SUBSET_TEST);
@@ -492,7 +492,7 @@ static void blanks_around_a_label_are_no_part_of_it(void **state)
         ("path,label\r\r\n1.pgm,cat\r\r\n1.pgm,cat\r\r\n \n1.pgm,cat \"x\" \n1.pgm,cat \"x\"\n"
          "1.pgm,cat\n1.pgm,cat \"x\"\n")};
     files_make_folder(folder);
-    put_grey(folder, "1.pgm", 1, 1, 1);
+    put_gray(folder, "1.pgm", 1, 1, 1);
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
         put_text(folder, "labels.csv", tables[i]);
         cn_dataset *data = expect_set("csv:", folder, "", CN_SUBSET_ALL);
@@ -528,7 +528,7 @@ static void columns_have_names(void **state)
         for (int i = 1; i <= 3; i++) {
             char name[32];
             snprintf(name, sizeof name, "%s%s%d.pgm", below, i == 3 ? "deep/" : "", i);
-            put_grey(folder, name, 1, 1, 10 * i);
+            put_gray(folder, name, 1, 1, 10 * i);
         }
         put_text(folder, "labels.csv", cases[k].table);
         snprintf(options, sizeof options, cases[k].options, folder);
@@ -556,7 +556,7 @@ static void a_column_tells_the_part(void **state)
     for (int i = 0; i < 4; i++) {
         char name[16];
         snprintf(name, sizeof name, "%d.pgm", i);
-        put_grey(folder, name, 1, 1, i);
+        put_gray(folder, name, 1, 1, i);
     }
     put_text(folder, "labels.csv",
              "path,label,split\n0,a,Test\n1,b,training\n2,a,val\n3,a,train\n");
@@ -581,7 +581,7 @@ static void tables_have_masks_or_no_labels(void **state)
     (void)state;
     char folder[FILES_PATH];
     files_make_folder(folder);
-    put_grey(folder, "images/a.pgm", 2, 2, 10);
+    put_gray(folder, "images/a.pgm", 2, 2, 10);
     put_text(folder, "m/a.pgm", "P2 2 2 255 0 1 2 0");
     put_text(folder, "train.csv", "image,mask_path\na,m/a.pgm\n");
     cn_dataset *data = expect_set("", folder, ",ignore=2", CN_SUBSET_TRAIN);
@@ -644,7 +644,7 @@ static void threads_change_nothing(void **state)
     files_make_folder(folder);
     for (int i = 0; i < COUNT; i++) {
         snprintf(name, sizeof name, "a/%02d.pgm", i);
-        put_grey(folder, name, 3, 3, i);
+        put_gray(folder, name, 3, 3, i);
     }
     for (int threads = 1; threads <= 3; threads++) {
         snprintf(name, sizeof name, "%d", threads);

@@ -22,12 +22,12 @@
 /* ---- convolution */
 
 /*
- * A kernel may compute up to `lanes` neighbours of a row of y together, as channels of a wider
+ * A kernel may compute up to `lanes` neighbors of a row of y together, as channels of a wider
  * window that has weights of zero, and zero times NaN is NaN. So beside a NaN, in its row and
- * closer than a vector, a NaN is as good as the number; nowhere else. With dilation neighbours are
+ * closer than a vector, a NaN is as good as the number; nowhere else. With dilation neighbors are
  * those that many columns apart.
  */
-static float *forgive_neighbours(job *j, const cn_kernels *k, const float *y, const double *want)
+static float *forgive_neighbors(job *j, const cn_kernels *k, const float *y, const double *want)
 {
     const cn_conv_problem *s = &j->s;
     size_t line = count(s->ow, s->oc, 1, 1), n = count(s->m, s->oh, s->ow, s->oc);
@@ -120,7 +120,7 @@ static void conv_forward(job *j)
                             .m = s->m, .x = x, .w = w, .b = b, .activation = activation, .y = y});
             check_canaries(j, k);
             p ? compare_bits(j, k, "y", n_y, y, first)
-              : compare(j, k, "y", n_y, forgive_neighbours(j, k, first = y, want), want, slack);
+              : compare(j, k, "y", n_y, forgive_neighbors(j, k, first = y, want), want, slack);
         }
     }
 }

@@ -352,9 +352,9 @@ static void compare(trial *t, const char *what, size_t n, const float *engine, c
     }
 }
 
-/* A normalised row's gradient is what is left of dy without its mean and its part along the row,
+/* A normalized row's gradient is what is left of dy without its mean and its part along the row,
  * nothing at all of one element: dy times the largest 1 / sqrt(var + epsilon) is what cancels. */
-static double normalised_terms(const trial *t)
+static double normalized_terms(const trial *t)
 {
     double terms = 0;
     for (int i = 1; i < t->model->layer_count; i++) {
@@ -387,7 +387,7 @@ static void compare_all(trial *t)
     assert_int_equal(cn_session_backward(t->session, &err), CN_OK);
     cn_tensor dx = cn_session_input_gradient(t->session);
     compare(t, "input gradient", t->twin->layers[0].count, dx.data, t->twin->layers[0].dy,
-            normalised_terms(t));
+            normalized_terms(t));
     for (int i = 1; i < t->model->layer_count; i++)
         for (int j = 0; j < t->model->layers[i].weight_count; j++) {
             bool trained = !t->model->layers[i].weights[j].buffer;
@@ -410,7 +410,7 @@ static int run_trial(const char *type, int number)
 {
     trial t = {.type = type, .number = number, .random = (uint64_t)number + 1};
     for (const char *c = type; *c; c++) t.random = (t.random ^ (uint64_t)*c) * 0x100000001b3;
-    /* Normalisations of single values are refused, as tests/test_averages.c sees to. */
+    /* Normalizations of single values are refused, as tests/test_averages.c sees to. */
     for (build_model(&t); cn_check_averages(t.model, 2, "", NULL) != CN_OK; build_model(&t))
         cn_model_free(t.model);
     check_geometry(&t);

@@ -46,7 +46,7 @@ static cn_dataset *make_set(const group *groups, int count)
     for (int i = 0; i < count; i++)
         for (int k = 0; k < 2; k++) {
             snprintf(name, sizeof name, "%s/%d.pgm", groups[i].name, k);
-            put_grey(folder, name, 1, 1, groups[i].value);
+            put_gray(folder, name, 1, 1, groups[i].value);
         }
     if (cn_dataset_load(&data, folder, CN_SUBSET_ALL, NULL, &err) != CN_OK)
         fail_msg("%s", err.text);

@@ -457,7 +457,7 @@ static void json_that_lies_is_refused(void **state)
 
 /* ---- parameters */
 
-static void parameters_are_named_and_initialised(void **state)
+static void parameters_are_named_and_initialized(void **state)
 {
     static const struct {
         const char *words;
@@ -598,7 +598,7 @@ int main(void)
         cmocka_unit_test(bad_class_names_are_refused),
         cmocka_unit_test(json_brings_the_same_model_back),
         cmocka_unit_test(json_that_lies_is_refused),
-        cmocka_unit_test(parameters_are_named_and_initialised),
+        cmocka_unit_test(parameters_are_named_and_initialized),
         cmocka_unit_test(a_layer_is_added_by_its_name_and_text),
         cmocka_unit_test(a_layer_that_cannot_be_added_is_reported_at_the_end),
     };

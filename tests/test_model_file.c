@@ -73,7 +73,7 @@ static void what_is_saved_is_loaded(void **state)
     assert_string_equal(cn_model_class_name(back, 1), "\"two\"");
     assert_memory_equal(cn_model_input_shape(back), ((int[]){4, 4, 1}), 12);
     assert_int_equal(cn_model_output_size(back), 3);
-    /* The normalisation and the layers' options are in the bytes. */
+    /* The normalization and the layers' options are in the bytes. */
     assert_int_equal(cn_model_save(back, f.forged, NULL), CN_OK);
     assert_same_file(f.path, f.forged);
     cn_model_free(back);

@@ -1,5 +1,5 @@
 /*
- * test_optimizer.c - steps: every optimiser and option against its equations in double, on the
+ * test_optimizer.c - steps: every optimizer and option against its equations in double, on the
  * engine's own gradients; clipping, freezing, factors, accumulation, and any number of threads.
  */
 #include "networks.h"
@@ -109,7 +109,7 @@ static void step(pair *p, const batch *b, factors *of)
     assert_int_equal(cn_session_step(p->session, p->twin.rate, NULL), CN_OK);
 }
 
-/* Statistics, which no optimiser moves, are left out. */
+/* Statistics, which no optimizer moves, are left out. */
 static void assert_followed(const pair *p, const char *what)
 {
     for (size_t i = 0; i < p->model->trained_size; i++)

@@ -58,7 +58,7 @@ static void put_class(const char *folder, const char *class_name, int first, int
     for (int i = first; i <= last; i++) {
         char name[128];
         snprintf(name, sizeof name, "%.60s/%03d.pgm", class_name, i);
-        put_grey(folder, name, 2, 2, i);
+        put_gray(folder, name, 2, 2, i);
     }
 }
 
@@ -184,7 +184,7 @@ static void tables_come_in_three_parts(void **state)
         files_make_folder(folder);
         for (int part = 0; part < 3; part++) {
             snprintf(name, sizeof name, "%d.pgm", part);
-            put_grey(folder, name, 1, 1, part);
+            put_gray(folder, name, 1, 1, part);
             snprintf(name, sizeof name, "%d.pgm,%c\n", part, 'a' + part);
             put_text(folder, names[i][part], name);
         }
@@ -250,7 +250,7 @@ static void files_of_other_kinds_are_counted(void **state)
     put_class(folder, "b", 6, 6);
     put_class(folder, "a/deeper", 7, 7);
     put_class(folder, "fish/.hidden", 7, 7);
-    put_grey(folder, "stray.pgm", 1, 1, 9);
+    put_gray(folder, "stray.pgm", 1, 1, 9);
     expect_numbers(folder, CN_SUBSET_TRAIN, "0 1 2 3 5 7 6 ",
                    "passed over the folder fish, which has no images\n"
                    "passed over 1 image outside of any class\n"

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Compares the shared library with PyTorch: layers, losses and optimisers (pytorch.py), and a whole
+# Compares the shared library with PyTorch: layers, losses and optimizers (pytorch.py), and a whole
 # network over 100 steps (pytorch_network.py); loads the weights of its networks into ours
 # (pytorch_weights.py); and trains one that came as an ONNX file (pytorch_onnx.py). The Python is CONVNET_PYTHON, else python3 or the
 # system's, whichever has PyTorch (script/bootstrap --pytorch installs it for the latter); where none

@@ -63,9 +63,9 @@ static void images_find_their_masks(void **state)
     (void)state;
     char folder[FILES_PATH];
     files_make_folder(folder);
-    put_grey(folder, "images/a.pgm", 2, 2, 10);
-    put_grey(folder, "images/deep/b c.ppm.pgm", 2, 2, 20);
-    put_grey(folder, "images/alone.pgm", 2, 2, 30);
+    put_gray(folder, "images/a.pgm", 2, 2, 10);
+    put_gray(folder, "images/deep/b c.ppm.pgm", 2, 2, 20);
+    put_gray(folder, "images/alone.pgm", 2, 2, 30);
     put_mask(folder, "masks/a.pgm", 2, 2, "0120");
     put_mask(folder, "masks/deep/b c.ppm_mask.pgm", 2, 2, "111X");
     cn_dataset *data = expect_set(folder, "", CN_SUBSET_TRAIN);
@@ -103,7 +103,7 @@ static void parts_lie_above_or_below(void **state)
                     if (k)
                         put_mask(folder, path, 1, 2, "0X");
                     else
-                        put_grey(folder, path, 1, 2, 50);
+                        put_gray(folder, path, 1, 2, 50);
                 }
         for (int part = 0; part < 3; part++) {
             cn_dataset *data = expect_set(folder, "", (cn_subset)part);
@@ -130,7 +130,7 @@ static void values_become_classes(void **state)
     for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
         char folder[FILES_PATH], names[64] = "";
         files_make_folder(folder);
-        put_grey(folder, "images/a.pgm", 2, 2, 10);
+        put_gray(folder, "images/a.pgm", 2, 2, 10);
         put_mask(folder, "masks/a.pgm", 2, 2, cases[k].mask);
         cn_dataset *data = expect_set(folder, cases[k].options, CN_SUBSET_TRAIN);
         assert_int_equal(cn_dataset_classes(data), cases[k].count);
@@ -150,7 +150,7 @@ static void classes_have_names(void **state)
     (void)state;
     char folder[FILES_PATH];
     files_make_folder(folder);
-    put_grey(folder, "images/a.pgm", 1, 3, 10);
+    put_gray(folder, "images/a.pgm", 1, 3, 10);
     put_mask(folder, "masks/a.pgm", 1, 3, "02X");
     put_text(folder, "classes.txt", "road\ncar\r\nsky, blue\n\n");
     cn_dataset *data = expect_set(folder, "", CN_SUBSET_TRAIN);
@@ -188,7 +188,7 @@ static void what_does_not_fit_is_said(void **state)
     (void)state;
     char folder[FILES_PATH];
     files_make_folder(folder);
-    put_grey(folder, "images/a.pgm", 2, 2, 10);
+    put_gray(folder, "images/a.pgm", 2, 2, 10);
     put_mask(folder, "masks/b.pgm", 2, 2, "0120");
     expect_failure(folder, "", "expected images with masks of the same names, found 1 without");
     put_mask(folder, "masks/a.pgm", 2, 3, "012001");

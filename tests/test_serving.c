@@ -384,7 +384,7 @@ static void a_wrong_memory_of_images_is_refused(void **state)
                            "{\"range\": [1]}",
                            "{\"range\": [2, 1]}",
                            "{\"range\": 1}",
-                           "{\"colour\": 1}"};
+                           "{\"color\": 1}"};
     cn_model *model = make_model(SHAPE(2, 2, 1)), *again = NULL;
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         json_t *json = cn_model_to_json(model, NULL);

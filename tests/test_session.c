@@ -1,4 +1,4 @@
-/* test_session.c - running a model: losses, the order of calls, the optimiser, prediction, and the
+/* test_session.c - running a model: losses, the order of calls, the optimizer, prediction, and the
  * same bits for any number of threads. */
 #include "networks.h"
 
@@ -209,7 +209,7 @@ static void training_lowers_the_loss(void **state)
         }
 }
 
-/* One weight, one example: the optimisers' own equations in double. */
+/* One weight, one example: the optimizers' own equations in double. */
 static void optimizers_follow_their_equations(void **state)
 {
     (void)state;

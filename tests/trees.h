@@ -17,8 +17,8 @@ static inline void put(const char *folder, const char *name, const void *bytes, 
     files_write(path, bytes, size);
 }
 
-/* A grey image of one value. */
-static inline void put_grey(const char *folder, const char *name, int height, int width, int value)
+/* A gray image of one value. */
+static inline void put_gray(const char *folder, const char *name, int height, int width, int value)
 {
     uint8_t bytes[4096];
     size_t head = (size_t)snprintf((char *)bytes, 32, "P5 %d %d 255\n", width, height);

@@ -82,7 +82,7 @@ function tiles(part, text) {
 }
 
 function wrongText(entry) {
-  return `${page.classes[entry.answer]} (${percentText(entry.p)}), labelled ` +
+  return `${page.classes[entry.answer]} (${percentText(entry.p)}), labeled ` +
     `${page.classes[entry.label]} (${percentText(entry.p_label)}); image ${entry.index}`;
 }
 

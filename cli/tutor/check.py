@@ -214,7 +214,7 @@ def agree(found, wanted, compiled=False):
 
 
 def diagnose(name, found, compiled):
-    """The first mistake of the catalogue that explains every result, as (slip, words)."""
+    """The first mistake of the catalog that explains every result, as (slip, words)."""
     right = outcomes(name)
     for slip, words in textbook.CATALOGUE[name]:
         made = outcomes(name, slip)

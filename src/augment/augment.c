@@ -12,7 +12,7 @@
 #include <math.h>
 
 /* A stream of random numbers an epoch; in it, the index of a draw tells the image and the use.
- * The high word keeps them apart from the streams of the order and of the initialisation. */
+ * The high word keeps them apart from the streams of the order and of the initialization. */
 static const uint64_t streams = UINT64_C(0x6175676d) << 32; /* "augm" */
 
 typedef enum use {

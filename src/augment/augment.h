@@ -27,7 +27,7 @@ typedef struct cn_crop {
 void cn_crop_image(const cn_crop *crop, const void *in, void *out);
 
 /* warp.c: the image turned by `angle` (radians, counter-clockwise), enlarged by `scale`, both
- * about its centre, and moved by `down` and `right` pixels; `out` is another image than `in`. */
+ * about its center, and moved by `down` and `right` pixels; `out` is another image than `in`. */
 typedef struct cn_warp {
     double angle, scale, down, right;
 } cn_warp;

@@ -1,8 +1,8 @@
 /*
  * augmenter.c - augmented batches: a few images at a time are changed while they lie in the
- * cache, then normalised straight into the floats that a model takes.
+ * cache, then normalized straight into the floats that a model takes.
  *
- *     pixels --crop, flip--> pixels --warp, jitter--> floats --normalise, cutout, mixup--> x
+ *     pixels --crop, flip--> pixels --warp, jitter--> floats --normalize, cutout, mixup--> x
  *
  * A step that an augmentation does not ask for is left out.
  */
@@ -14,7 +14,7 @@
 #include <math.h>
 #include <string.h>
 
-/* Half of a first-level cache; several images, so that normalising has its factors ready once
+/* Half of a first-level cache; several images, so that normalizing has its factors ready once
  * for them all. */
 enum { CHUNK_BYTES = 16 * 1024 };
 
@@ -161,7 +161,7 @@ static void turn_mask(const cn_augmenter *a, const cn_augment_draws *draws, int 
     cn_mask_labels(mask, size, labels);
 }
 
-/* A square of the mean colour, which is 0 once images are normalised. */
+/* A square of the mean color, which is 0 once images are normalized. */
 static void cut_out(const cn_augmenter *a, const cn_augment_draws *draws, float *x)
 {
     const int *shape = cn_dataset_shape(a->data);

@@ -22,10 +22,10 @@ static inline void mirror(const uint8_t *from, int count, size_t pixel, uint8_t 
 static void copy_mirrored(const uint8_t *from, int count, size_t pixel, uint8_t *to)
 {
     switch (pixel) {
-    case 1: mirror(from, count, 1, to); break;   /* grey bytes */
-    case 3: mirror(from, count, 3, to); break;   /* coloured bytes */
-    case 4: mirror(from, count, 4, to); break;   /* grey floats */
-    case 12: mirror(from, count, 12, to); break; /* coloured floats */
+    case 1: mirror(from, count, 1, to); break;   /* gray bytes */
+    case 3: mirror(from, count, 3, to); break;   /* colored bytes */
+    case 4: mirror(from, count, 4, to); break;   /* gray floats */
+    case 12: mirror(from, count, 12, to); break; /* colored floats */
     default: mirror(from, count, pixel, to);
     }
 }

@@ -14,7 +14,7 @@ typedef struct cn_view {
 
 int cn_tta_views(cn_tta tta);
 cn_view cn_tta_view(cn_tta tta, int i);
-/* Images first .. first+m-1 seen so, normalised, in x; `moved` has room for them as the data set
+/* Images first .. first+m-1 seen so, normalized, in x; `moved` has room for them as the data set
  * has them. */
 void cn_tta_look(const cn_dataset *data, const cn_view *view, int first, int m, const float *mean,
                  const float *std, void *moved, float *x);

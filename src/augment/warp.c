@@ -1,7 +1,7 @@
 /*
  * warp.c - an image turned, enlarged and moved at once: one bilinear look-up a pixel.
  *
- * With positions relative to the centre of the image, rows counted downwards, the pixel of `out`
+ * With positions relative to the center of the image, rows counted downwards, the pixel of `out`
  * at (r, c) comes from
  *
  *     r_in = ( cos(angle) (r - down) + sin(angle) (c - right)) / scale

@@ -2,7 +2,7 @@
  * cifar.c - CIFAR-10 and CIFAR-100 in their binary version (A. Krizhevsky: Learning Multiple Layers
  * of Features from Tiny Images, 2009; https://www.cs.toronto.edu/~kriz/cifar.html).
  *
- * A file is records without a header, images of 32 x 32 in colour:
+ * A file is records without a header, images of 32 x 32 in color:
  *
  *   CIFAR-10    byte   size   what
  *               0      1      label, 0 to 9

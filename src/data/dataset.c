@@ -1,4 +1,4 @@
-/* dataset.c - sets of labelled images: made, kept in memory, looked at, fed to training. */
+/* dataset.c - sets of labeled images: made, kept in memory, looked at, fed to training. */
 #include "data/dataset.h"
 #include "base/pixels.h"
 

@@ -51,7 +51,7 @@ static cn_status nothing_known(const char *path, cn_error *err)
            append_to_list(found, FOUND_TEXT, cn_plain_text(names.names[shown], name, sizeof name)))
         shown++;
     status = cn_fail(
-        err, CN_ERR_UNSUPPORTED, "%.50s: no data set recognised: found %s%s; the kinds are %s",
+        err, CN_ERR_UNSUPPORTED, "%.50s: no data set recognized: found %s%s; the kinds are %s",
         path, names.count ? found : "nothing", names.count > shown ? ", ..." : "", kinds(known));
     cn_names_free(&names);
     return status;

@@ -3,8 +3,8 @@
  *
  * Exif lies in a marker APP1 that begins with "Exif" and two zeros.
  *
- * Grey stays grey, everything else becomes RGB. libjpeg does not convert CMYK, so we do. A file
- * cut short is an error here, where libjpeg would fill up with grey and warn.
+ * Gray stays gray, everything else becomes RGB. libjpeg does not convert CMYK, so we do. A file
+ * cut short is an error here, where libjpeg would fill up with gray and warn.
  */
 #include "base/source.h"
 #include "formats/image.h"
@@ -143,12 +143,12 @@ static cn_status check_header(reader *r)
     size_t most = r->size > SIZE_MAX / 512 ? SIZE_MAX : r->size * 512;
     if (r->jpeg.arith_code)
         return cn_fail(r->err, CN_ERR_UNSUPPORTED, "%.120s: JPEG with arithmetic coding", r->name);
-    bool grey = r->jpeg.jpeg_color_space == JCS_GRAYSCALE;
+    bool gray = r->jpeg.jpeg_color_space == JCS_GRAYSCALE;
     bool inks = r->jpeg.num_components == 4;
-    r->jpeg.out_color_space = grey ? JCS_GRAYSCALE : inks ? JCS_CMYK : JCS_RGB;
+    r->jpeg.out_color_space = gray ? JCS_GRAYSCALE : inks ? JCS_CMYK : JCS_RGB;
     r->jpeg.dct_method = JDCT_ISLOW;
     return cn_image_create(&r->image, r->name, CN_DTYPE_U8, r->jpeg.image_height,
-                           r->jpeg.image_width, grey ? 1 : 3, most, r->err);
+                           r->jpeg.image_width, gray ? 1 : 3, most, r->err);
 }
 
 enum { EXIF_MARKER = JPEG_APP0 + 1 };

@@ -2,7 +2,7 @@
  * image_png.c - PNG through libpng's classic interface, with limits set before reading.
  *
  * Palettes and fewer than 8 bits are expanded, 16 bits are scaled to 8 or kept as floats, a
- * transparent colour becomes an alpha channel; gamma and colour profiles are left alone. Exif lies
+ * transparent color becomes an alpha channel; gamma and color profiles are left alone. Exif lies
  * in a chunk eXIf, before the pixels or after them (PNG 3, 11.3.4.5).
  */
 #include "formats/image.h"

@@ -1,7 +1,7 @@
 /*
  * image_save.c - writes an image as PNG, or as PNM (pgm(5), ppm(5)):
  *
- *   "P5" (grey) or "P6" (colour), newline, width, space, height, newline, "255", newline, samples
+ *   "P5" (gray) or "P6" (color), newline, width, space, height, newline, "255", newline, samples
  */
 #include "base/sink.h"
 #include "formats/image.h"

@@ -3,7 +3,7 @@
  *
  *   tensors                   the parameters, F32, by their names: "conv2d_1.weight"
  *   __metadata__["convnet"]   {"format": 1, "graph": {...}}, JSON as text: the layers, the input's
- *                             shape, class names, normalisation (src/model/model_json.c)
+ *                             shape, class names, normalization (src/model/model_json.c)
  *
  * The file must hold the graph's parameters, all of them and nothing else but, in a checkpoint of a
  * training (src/train/checkpoint.c), tensors whose names begin with "training:". No parameter's

@@ -139,7 +139,7 @@ typedef struct place {
     int part, tensor;
 } place;
 
-/* In the modules' order; those of one module are neighbours. */
+/* In the modules' order; those of one module are neighbors. */
 static int by_module(const void *a, const void *b)
 {
     const place *x = a, *y = b;

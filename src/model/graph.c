@@ -321,7 +321,7 @@ cn_status cn_model_finish_zero(cn_model *m, cn_node output, size_t most, cn_erro
 }
 
 /* A dense layer's weights (n_in, n_out) are those of a 1 x 1 convolution. */
-static void initialise_dirac(const cn_weight *weight, float *value, uint64_t seed, uint64_t stream)
+static void initialize_dirac(const cn_weight *weight, float *value, uint64_t seed, uint64_t stream)
 {
     const cn_shape *shape = &weight->shape;
     int c = shape->n[shape->rank - 2], n_c = shape->n[shape->rank - 1], middle = 0;
@@ -345,7 +345,7 @@ static void initialize(const cn_weight *weight, float *value, uint64_t seed, uin
         return;
     }
     if (weight->init == CN_INIT_DIRAC) {
-        initialise_dirac(weight, value, seed, stream);
+        initialize_dirac(weight, value, seed, stream);
         return;
     }
     cn_init init = weight->init == CN_INIT_DEFAULT ? CN_INIT_GLOROT_UNIFORM : weight->init;

@@ -315,7 +315,7 @@ static cn_status check_model(const checkpoint *c, const cn_model *model, cn_erro
         status = CN_ERR_MEMORY;
     else if (!json_equal(before, now))
         status = cn_fail(err, CN_ERR_ARGUMENT,
-                         "%s: the network's input, connections, classes or normalisation have "
+                         "%s: the network's input, connections, classes or normalization have "
                          "changed since the training began",
                          tail(c->path));
     json_decref(before);

@@ -10,7 +10,7 @@ cn_status cn_checkpoint_save(const cn_model *model, const cn_state *state, const
                              const char *path, cn_error *err);
 /*
  * Sets the model's parameters and the state's items from a file. Refused, with everything
- * untouched, unless graph, classes, normalisation and all terms are what they were when it was
+ * untouched, unless graph, classes, normalization and all terms are what they were when it was
  * written; the first that is not is named.
  */
 cn_status cn_checkpoint_load(cn_model *model, const cn_state *state, const char *path,

@@ -17,7 +17,7 @@ static const char *advise(const cn_nonfinite *t, const cn_progress *p, double ra
 {
     bool first = p->epoch == 1 && p->step == 1;
     if (t->layer && t->index == 0)
-        cn_format(text, ADVICE, "look at the data and its normalisation");
+        cn_format(text, ADVICE, "look at the data and its normalization");
     else if (t->layer && first && t->what[0] != 't') /* a parameter, by its name */
         cn_format(text, ADVICE, "the model began with it");
     else

@@ -34,7 +34,7 @@ cn_status cn_evaluator_create(cn_evaluator *e, const cn_model *model, cn_session
             cn_allocate(classes * classes, sizeof *made.confusion, "evaluate: confusion", err);
     size_t channels = (size_t)cn_model_input_shape(model)[2];
     if (made.labels && !(pixels && !made.confusion))
-        made.mean = cn_allocate(2 * channels, sizeof *made.mean, "evaluate: normalisation", err);
+        made.mean = cn_allocate(2 * channels, sizeof *made.mean, "evaluate: normalization", err);
     if (made.mean) made.std = made.mean + channels;
     if (!made.mean) {
         cn_evaluator_free(&made);

@@ -4,7 +4,7 @@
  *     for every epoch                              order = shuffle(seed, epoch)
  *         for every step                           the last one of an epoch may be smaller
  *             for every batch of the step          one, unless gradients are accumulated
- *                 X, Y = images, labels          augmented, normalised as the model says
+ *                 X, Y = images, labels          augmented, normalized as the model says
  *                 L = loss(forward(X), Y)          L must be finite
  *                 g = dL/dw                        the mean over the step's examples
  *             w = optimizer(w, g, rate(step))
@@ -99,7 +99,7 @@ static cn_status prepare(fit *f, cn_error *err)
     if (status == CN_OK) status = cn_thread_count(o->threads, &threads, err);
     if (status != CN_OK) return status;
     size_t channels = (size_t)cn_model_input_shape(f->model)[2];
-    f->mean = cn_allocate(2 * channels, sizeof *f->mean, "fit: normalisation", err);
+    f->mean = cn_allocate(2 * channels, sizeof *f->mean, "fit: normalization", err);
     f->decisions = cn_allocate((size_t)f->group.size, 1, "fit: ranks", err);
     if (!f->mean || !f->decisions) return CN_ERR_MEMORY;
     f->std = f->mean + channels;
@@ -352,7 +352,7 @@ static cn_status learn_batches(fit *f, int batches, int64_t number, cn_error *er
     return status;
 }
 
-/* One step of the optimiser. */
+/* One step of the optimizer. */
 static cn_status train_step(fit *f, cn_error *err)
 {
     cn_progress *p = &f->progress;

@@ -27,7 +27,7 @@ cn_status cn_group_agree(cn_group *group, cn_status status, cn_error *err);
 /* The same where the ranks' statuses, `size` of them, are known already. */
 cn_status cn_group_share_error(cn_group *group, const cn_status *statuses, cn_error *err);
 
-/* The first of n things that rank r looks after: neighbours, as evenly as n allows. */
+/* The first of n things that rank r looks after: neighbors, as evenly as n allows. */
 int cn_group_first(int n, int r, int size);
 
 #endif

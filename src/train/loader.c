@@ -23,7 +23,7 @@
 
 enum { SLOTS = 2 };
 
-/* The high word keeps these streams apart from those of a model's initialisation, which may well
+/* The high word keeps these streams apart from those of a model's initialization, which may well
  * start from the same seed. */
 static const uint64_t order_streams = UINT64_C(0x6f72646572) << 24; /* "order" */
 

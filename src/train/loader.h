@@ -1,5 +1,5 @@
 /*
- * loader.h - the batches of a training, one after the other: shuffled, augmented, normalised.
+ * loader.h - the batches of a training, one after the other: shuffled, augmented, normalized.
  */
 #ifndef CN_LOADER_H
 #define CN_LOADER_H
@@ -9,7 +9,7 @@
 /* Shard `shard` of batch `step` of an epoch, the last two counted from 1: m examples, maybe none. */
 typedef struct cn_batch {
     int epoch, step, shard, m;
-    float *x;        /* (m, n_H, n_W, n_C), normalised */
+    float *x;        /* (m, n_H, n_W, n_C), normalized */
     int32_t *labels; /* (m), or for segmentation (m, n_H, n_W) */
     float *targets;  /* (m, outputs); NULL where the labels are the truth */
 } cn_batch;

@@ -106,7 +106,7 @@ cn_status cn_check_parameters(const cn_model *model, const cn_progress *progress
 
 /* ---- values (values.c) */
 
-/* The model's normalisation, n_C of each, for the values that the data have. */
+/* The model's normalization, n_C of each, for the values that the data have. */
 void cn_normalization_of(const cn_model *model, const cn_dataset *data, float *mean, float *std);
 /* What a training makes a model remember of how its images were made. */
 cn_image_opts cn_learned_image_opts(const cn_model *model, const cn_dataset *data);

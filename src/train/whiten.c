@@ -43,7 +43,7 @@ static void rotate(int n, double *a, double *v, int p, int q)
 
 /* a (n, n) becomes diagonal, its eigenvalues; the columns of v are their vectors. Each sweep
  * squares what is left beside the diagonal, once that is small: ten are more than enough. */
-static void diagonalise(int n, double *a, double *v)
+static void diagonalize(int n, double *a, double *v)
 {
     memset(v, 0, (size_t)n * (size_t)n * sizeof *v);
     for (int i = 0; i < n; i++) v[i * n + i] = 1;
@@ -159,7 +159,7 @@ cn_status cn_model_whiten(cn_model *m, const char *name, const cn_dataset *data,
     double *v = cn_allocate(size, sizeof *v, "whiten", err);
     status = a && v ? covariance(m, layer, data, n, a, err) : CN_ERR_MEMORY;
     if (status == CN_OK) {
-        diagonalise(n, a, v);
+        diagonalize(n, a, v);
         set_filters(layer, n, a, v, epsilon, m->block + layer->weights[0].offset);
         if (layer->weight_count > 1)
             memset(m->block + layer->weights[1].offset, 0, (size_t)layer->out.n[2] * sizeof(float));

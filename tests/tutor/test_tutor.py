@@ -45,7 +45,7 @@ def verdict(source, function):
     return check.judge(function, messages, None, False)
 
 
-class Catalogue(unittest.TestCase):
+class Catalog(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         sys.meta_path.append(cls.finder)
