@@ -396,11 +396,11 @@ parts_of_a_set() {
         gray whole/dark/$i.pgm "$i"
         gray whole/light/$i.pgm $((200 + i))
     done
-    touch whole/dark/a.webp whole/dark/b.webp whole/light/c.heic
+    touch whole/dark/a.avif whole/dark/b.avif whole/light/c.heic
     run train --data whole --epochs 1 --model "dense classes" --out whole.safetensors
     expect_status 0
     expect_err_has "Data   whole: 12 images to train on, 1 to validate, 3 to test; 2 x 2 x 1, 2 classes"
-    [ "$(grep -c "passed over 2 .webp, 1 .heic" err.txt)" = 1 ] || fail "$last: not said once: $err"
+    [ "$(grep -c "passed over 2 .avif, 1 .heic" err.txt)" = 1 ] || fail "$last: not said once: $err"
     run evaluate whole.safetensors --data whole --json
     expect_status 0
     expect_out_has '"count":16,'
