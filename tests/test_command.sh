@@ -656,8 +656,9 @@ on_a_terminal() {
     last="convnet train on a terminal"
     local shown
     for charset in UTF-8 ASCII; do
-        shown=$(LC_ALL=C.$charset script -qec "$convnet train --epochs 3 --out terminal.safetensors" \
-            /dev/null </dev/null | tr '\r' '\n' | grep -a '^.*epoch 3/3 .* images/s' | tail -1)
+        shown=$(TERM=xterm LC_ALL=C.$charset \
+            script -qec "$convnet train --epochs 3 --out terminal.safetensors" /dev/null </dev/null |
+            tr '\r' '\n' | grep -a '^.*epoch 3/3 .* images/s' | tail -1)
         [[ $shown == *"accuracy"* ]] || fail "$last: no line of epoch 3: $shown"
         if [ $charset = UTF-8 ]; then
             [[ $shown == *"images/s  █"*"▁"* ]] || fail "$last: no curve: $shown"
