@@ -1433,10 +1433,10 @@ typedef struct cn_gradcheck_opts {
 CN_API cn_status cn_gradcheck(cn_model *model, const cn_gradcheck_opts *opts,
                               cn_gradcheck_row *worst, cn_error *err);
 
-/* Reads a PNG, JPEG, WebP, GIF, BMP, PNM (P1 to P6) or PAM (P7) image as U8 (n_H, n_W, n_C),
+/* Reads a PNG, JPEG, WebP, TIFF, GIF, BMP, PNM (P1 to P6) or PAM (P7) image as U8 (n_H, n_W, n_C),
  * recognized by its first bytes and oriented as its Exif data say, as a viewer shows it. n_C is 1 (gray), 2 (gray and
  * alpha), 3 (color), 4 (color and alpha), or up to 1,024 in an image of other channels. PNG, JPEG,
- * WebP and GIF are read where the library was built with them. */
+ * WebP, TIFF and GIF are read where the library was built with them. */
 CN_API cn_status cn_image_load(cn_tensor *image, const char *path, cn_error *err);
 /* Writes U8 (n_H, n_W, 1 or 3) as the name's ending says: .png, where the library was built with
  * libpng, .pnm, .pgm or .ppm. A reader sees the old file or the new one. */

@@ -50,6 +50,8 @@ static const cn_signature table[] = {
     IMAGE("RIFF....WEBP", "a WebP image"),
     IMAGE("II*\0", "a TIFF image"),
     IMAGE("MM\0*", "a TIFF image"),
+    IMAGE("II+\0", "a TIFF image"),
+    IMAGE("MM\0+", "a TIFF image"),
     AT(4, "ftypavif", "an AVIF image", IMAGE),
     AT(4, "ftyphei", "a HEIC image", IMAGE),
     AT(4, "ftypmif1", "a HEIC image", IMAGE),

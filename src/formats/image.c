@@ -5,7 +5,7 @@
 #include <string.h>
 
 static const cn_image_format *const formats[] = {
-    &cn_image_png, &cn_image_jpeg, &cn_image_webp, &cn_image_gif,
+    &cn_image_png, &cn_image_jpeg, &cn_image_webp, &cn_image_tiff, &cn_image_gif,
     &cn_image_pnm, &cn_image_pam,  &cn_image_bmp,  NULL,
 };
 
@@ -53,8 +53,8 @@ cn_status cn_image_decode(cn_tensor *image, const char *name, const uint8_t *byt
                        name);
     return cn_fail(
         err, CN_ERR_UNSUPPORTED,
-        "%.120s: byte 0: expected a PNG, JPEG, WebP, GIF, BMP, PNM or PAM image, found %s", name,
-        cn_bytes_found(bytes, size, found));
+        "%.120s: byte 0: expected a PNG, JPEG, WebP, TIFF, GIF, BMP, PNM or PAM image, found %s",
+        name, cn_bytes_found(bytes, size, found));
 }
 
 static bool is_image(const uint8_t *bytes, size_t size)

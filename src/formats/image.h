@@ -32,8 +32,8 @@ typedef struct cn_image_format {
     bool (*find_form)(cn_image_form *form, const char *path); /* of a file that `detects` */
 } cn_image_format;
 
-extern const cn_image_format cn_image_png, cn_image_jpeg, cn_image_webp, cn_image_gif, cn_image_pnm,
-    cn_image_pam, cn_image_bmp;
+extern const cn_image_format cn_image_png, cn_image_jpeg, cn_image_webp, cn_image_tiff,
+    cn_image_gif, cn_image_pnm, cn_image_pam, cn_image_bmp;
 /* The format of a file that begins so, of which CN_HEAD bytes are enough; NULL for none. */
 const cn_image_format *cn_image_format_of(const uint8_t *bytes, size_t size);
 
