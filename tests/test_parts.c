@@ -242,7 +242,7 @@ static void files_of_other_kinds_are_counted(void **state)
     char folder[FILES_PATH];
     files_make_folder(folder);
     put_class(folder, "a", 0, 5);
-    const char *others[] = {"a/1.webp", "a/2.WebP", "b/3.webp", "a/1.heic", "a/README"};
+    const char *others[] = {"a/1.avif", "a/2.Avif", "b/3.avif", "a/1.heic", "a/README"};
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) put_text(folder, others[i], "x");
     const char *litter[] = {"a/.DS_Store", "a/Thumbs.db", "a/desktop.ini",   "__MACOSX/a/1.pgm",
                             "a/._1.pgm",   ".git/a.pgm",  "a/__MACOSX/1.pgm"};
@@ -255,7 +255,7 @@ static void files_of_other_kinds_are_counted(void **state)
                    "passed over the folder fish, which has no images\n"
                    "passed over 1 image outside of any class\n"
                    "passed over the folder __MACOSX, which systems and archives leave\n"
-                   "passed over 3 .webp, 1 without an ending, 1 .heic\n");
+                   "passed over 3 .avif, 1 without an ending, 1 .heic\n");
     cn_dataset *data = load(folder, CN_SUBSET_TRAIN);
     assert_int_equal(cn_dataset_classes(data), 2);
     cn_dataset_free(data);
@@ -269,7 +269,7 @@ static void what_lies_beside_the_parts_is_said(void **state)
     files_make_folder(folder);
     put_class(folder, "train/a", 0, 5);
     put_class(folder, "train/b", 6, 6);
-    put_text(folder, "train/c/1.webp", "x");
+    put_text(folder, "train/c/1.avif", "x");
     put_class(folder, "val/a", 7, 7);
     put_class(folder, "val/c", 8, 8);
     put_class(folder, "test", 9, 9); /* without classes */
@@ -278,7 +278,7 @@ static void what_lies_beside_the_parts_is_said(void **state)
     assert_string_equal(cn_dataset_remarks(data),
                         "class c has no images to train on\n"
                         "passed over the folder test, which is no part of the set\n"
-                        "passed over 1 .webp\n");
+                        "passed over 1 .avif\n");
     cn_dataset_free(data);
     remove_tree(folder);
 }
