@@ -105,12 +105,14 @@ static void every_element_and_order_is_read(void **state)
         const void *want[] = {cases[i].data, u16, i32, i64, f32, f64, i8, i16, u32, i64, f16};
         snprintf(header, sizeof header,
                  "{'descr': '%s', 'fortran_order': False, 'shape': (2,), }\n", cases[i].descr);
-        bytes b = make_npy(header, cases[i].data, 2 * cn_element_size(e));
+        bytes b = make_npy(header, cases[i].data,
+                           2 * cn_array_element_size(&(cn_array_about){.element = e}));
         assert_int_equal(read_npy(&b, &a, NULL), CN_OK);
         assert_int_equal(a.about.element, e);
         assert_int_equal(a.about.rank, 1);
         assert_int_equal(a.about.shape[0], 2);
-        assert_memory_equal(a.data, want[e], 2 * cn_element_size(e));
+        assert_memory_equal(a.data, want[e],
+                            2 * cn_array_element_size(&(cn_array_about){.element = e}));
         cn_release(a.data);
     }
 }
@@ -174,7 +176,7 @@ static void lies_of_npy_are_refused(void **state)
         {"{'descr': [('r', '|u1')], 'fortran_order': False, 'shape': (4,)}", CN_ERR_UNSUPPORTED,
          "elements '['"},
         {"{'descr': '<c8', 'fortran_order': False, 'shape': (4,)}", CN_ERR_UNSUPPORTED,
-         "elements '<c8', expected b1, u or i of 1, 2, 4 or 8 bytes, or f2, f4, f8"},
+         "elements '<c8', expected b1, u or i of 1, 2, 4 or 8 bytes, f2, f4, f8, S or U"},
         {"{'descr': '|O', 'fortran_order': False, 'shape': (4,)}", CN_ERR_UNSUPPORTED, "'|O'"},
         {"{'descr': '|u1', 'fortran_order': False, 'shape': ()}", CN_ERR_UNSUPPORTED,
          "rank 0, expected 1 to 4"},
@@ -318,7 +320,7 @@ static bytes make_labels(int n)
 static cn_status load(cn_dataset **data, const char *kind, const char *path, cn_subset split,
                       cn_error *err)
 {
-    char spec[FILES_PATH + 16];
+    char spec[FILES_PATH + 80];
     snprintf(spec, sizeof spec, "%s%s", kind, path);
     return cn_dataset_load(data, spec, split, NULL, err);
 }
@@ -603,6 +605,109 @@ static void labels_with_gaps_keep_their_names(void **state)
 }
 
 /* All parts agree on the classes, also on those that only one of them has. */
+/* Texts of one byte per character and of four, in both orders of bytes. */
+static void names_may_be_labels(void **state)
+{
+    (void)state;
+    char folder[FILES_PATH], path[FILES_PATH];
+    static const uint32_t little[] = {'c', 'a', 't', 0xf6, 'r',  0,   'c', 'a',
+                                      't', 'c', 'a', 't',  0xf6, 'r', 0};
+    uint8_t big[sizeof little];
+    for (size_t i = 0; i < sizeof little; i++) big[i] = (uint8_t)(little[i / 4] >> 8 * (3 - i % 4));
+    uint8_t small[sizeof little];
+    for (size_t i = 0; i < sizeof little; i++) small[i] = (uint8_t)(little[i / 4] >> 8 * (i % 4));
+    files_make_folder(folder);
+    files_join(path, folder, "a.npz");
+    const bytes forms[3] = {make_array("|S3", "(5,)",
+                                       "catdog"
+                                       "catcatdog",
+                                       15),
+                            make_array("<U3", "(5,)", small, sizeof small),
+                            make_array(">U3", "(5, 1)", big, sizeof big)};
+    for (int i = 0; i < 3; i++) {
+        put_pair(path, five_images(), forms[i]);
+        cn_dataset *data = load_all(path);
+        assert_int_equal(cn_dataset_classes(data), 2);
+        assert_string_equal(cn_dataset_class_name(data, 0), "cat");
+        assert_string_equal(cn_dataset_class_name(data, 1), i ? "\xc3\xb6r" : "dog");
+        for (int k = 0; k < 5; k++)
+            assert_int_equal(cn_dataset_label(data, k), k == 1 || k == 4 ? 1 : 0);
+        cn_dataset_free(data);
+    }
+    put_pair(path, five_images(),
+             make_array("|S3", "(5,)",
+                        "1\0\0"
+                        "5\0\0"
+                        "1\0\0"
+                        "70\0"
+                        "5\0\0",
+                        15));
+    cn_dataset *data = load_all(path); /* numbers, however they are written */
+    assert_int_equal(cn_dataset_classes(data), 3);
+    assert_string_equal(cn_dataset_class_name(data, 2), "70");
+    cn_dataset_free(data);
+    put_pair(path, five_images(), make_array("|S3", "(5,)", "catdog\0\0\0catdog", 15));
+    expect_failure("npz:", path, CN_ERR_FORMAT, "y: label 2 is an empty text");
+    memset(big, 0xff, 4);
+    put_pair(path, five_images(), make_array("<U3", "(5,)", big, sizeof big));
+    expect_failure("npz:", path, CN_ERR_FORMAT, "text 0 has character 4294967295");
+    /* Numbers come first: other texts, such as the files' names, are no labels then. */
+    const member members[] = {{"x.npy", five_images(), false, false},
+                              {"files.npy", forms[0], false, false},
+                              {"y.npy", make_labels(5), false, false}};
+    bytes b = make_zip(members, 3, false);
+    files_write(path, b.at, b.size);
+    data = load_all(path);
+    assert_string_equal(cn_dataset_class_name(data, 0), "0");
+    cn_dataset_free(data);
+    files_remove_folder(folder);
+}
+
+/* (n, values): squares, unless options say what they are. */
+static void rows_of_values_are_images(void **state)
+{
+    (void)state;
+    char folder[FILES_PATH], path[FILES_PATH], spec[FILES_PATH + 64];
+    uint8_t values[5 * 12];
+    float x[12];
+    int32_t label;
+    cn_error err;
+    for (size_t i = 0; i < sizeof values; i++) values[i] = (uint8_t)i;
+    files_make_folder(folder);
+    files_join(path, folder, "a.npz");
+    static const struct {
+        const char *options;
+        int shape[3], second; /* value 1 of an image is which of the row */
+    } cases[] = {{"", {2, 2, 3}, 1},
+                 {",layout=nchw", {2, 2, 3}, 4},
+                 {",size=3x4", {3, 4, 1}, 1},
+                 {",size=3x2", {3, 2, 2}, 1},
+                 {",size=1x4,channels=3,layout=nchw", {1, 4, 3}, 4}};
+    const uint8_t one_hot[5 * 4] = {1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 1, 0, 0, 0};
+    for (int hot = 0; hot < 2; hot++) {
+        put_pair(path, make_array("|u1", "(5, 12)", values, sizeof values),
+                 hot ? make_array("|u1", "(5, 4)", one_hot, sizeof one_hot) : make_labels(5));
+        for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+            cn_dataset *data = NULL;
+            snprintf(spec, sizeof spec, "%s%s", path, cases[i].options);
+            if (load(&data, "npz:", spec, CN_SUBSET_ALL, &err) != CN_OK) fail_msg("%s", err.text);
+            assert_memory_equal(cn_dataset_shape(data), cases[i].shape, sizeof cases[i].shape);
+            cn_dataset_batch(data, (int[]){2}, 1, NULL, NULL, x, &label);
+            assert_float_equal(x[1], (float)(24 + cases[i].second) / 255, 1e-6f);
+            assert_non_null(strstr(cn_dataset_remarks(data), "rows of 12 values are read as"));
+            cn_dataset_free(data);
+        }
+    }
+    snprintf(spec, sizeof spec, "%s,size=5x5", path);
+    expect_failure("npz:", spec, CN_ERR_FORMAT, "expected images");
+    put_pair(path, make_array("|u1", "(5, 7)", values, 35), make_labels(5));
+    expect_failure("npz:", path, CN_ERR_FORMAT, "or (n, values), to train on, found x (5, 7) u1");
+    put_pair(path, five_images(), make_labels(5));
+    snprintf(spec, sizeof spec, "%s,size=5x5", path);
+    expect_failure("npz:", spec, CN_ERR_ARGUMENT, "size= is for images that are rows of values");
+    files_remove_folder(folder);
+}
+
 static void parts_are_told_by_their_names(void **state)
 {
     (void)state;
@@ -795,6 +900,8 @@ int main(void)
         cmocka_unit_test(labels_lie_beside_their_images),
         cmocka_unit_test(floats_are_normalized_like_bytes),
         cmocka_unit_test(labels_with_gaps_keep_their_names),
+        cmocka_unit_test(names_may_be_labels),
+        cmocka_unit_test(rows_of_values_are_images),
         cmocka_unit_test(parts_are_told_by_their_names),
         cmocka_unit_test(one_hot_labels_are_taken),
         cmocka_unit_test(every_element_is_a_pixel_and_a_label),

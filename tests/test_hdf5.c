@@ -247,6 +247,46 @@ static void groups_hold_arrays(void **state)
     files_remove_folder(folder);
 }
 
+/* Strings of a fixed length, filled up with zeros or blanks, and of any. */
+static void names_may_be_labels(void **state)
+{
+    (void)state;
+    char folder[FILES_PATH], path[FILES_PATH], longer[300];
+    const uint8_t pixels[5] = {0, 1, 2, 3, 255};
+    const char fixed[5 * 4] = "cat\0dog\0cat\0cat\0dog";
+    const char *varying[5] = {"cat", "dog", "cat", "cat", "dog"};
+    files_make_folder(folder);
+    files_join(path, folder, "a.h5");
+    for (int form = 0; form < 2; form++) {
+        hid_t type = H5Tcopy(H5T_C_S1), file = create(folder, "a.h5");
+        H5Tset_size(type, form ? H5T_VARIABLE : 4);
+        if (form) H5Tset_cset(type, H5T_CSET_UTF8);
+        put(file, "x", H5T_STD_U8LE, H5T_NATIVE_UINT8, 3, (hsize_t[]){5, 1, 1}, pixels);
+        put(file, "names", type, type, 1, (hsize_t[]){5}, form ? (const void *)varying : fixed);
+        H5Fclose(file);
+        cn_dataset *data = NULL;
+        cn_error err;
+        if (load(&data, "hdf5:", path, CN_SUBSET_ALL, &err) != CN_OK) fail_msg("%s", err.text);
+        assert_int_equal(cn_dataset_classes(data), 2);
+        assert_string_equal(cn_dataset_class_name(data, 1), "dog");
+        for (int k = 0; k < 5; k++)
+            assert_int_equal(cn_dataset_label(data, k), k == 1 || k == 4 ? 1 : 0);
+        cn_dataset_free(data);
+        H5Tclose(type);
+    }
+    memset(longer, 'a', sizeof longer);
+    longer[299] = 0;
+    varying[3] = longer;
+    hid_t type = H5Tcopy(H5T_C_S1), file = create(folder, "a.h5");
+    H5Tset_size(type, H5T_VARIABLE);
+    put(file, "x", H5T_STD_U8LE, H5T_NATIVE_UINT8, 3, (hsize_t[]){5, 1, 1}, pixels);
+    put(file, "names", type, type, 1, (hsize_t[]){5}, varying);
+    H5Fclose(file);
+    H5Tclose(type);
+    expect_failure(path, CN_SUBSET_ALL, CN_ERR_UNSUPPORTED, "names: text 3 has 299 bytes");
+    files_remove_folder(folder);
+}
+
 /* The superblock of a later libhdf5: its version is byte 8. */
 static void a_later_version_is_libhdf5s_to_refuse(void **state)
 {
@@ -388,6 +428,7 @@ int main(void)
         cmocka_unit_test(the_library_is_silent),
         cmocka_unit_test(signs_is_what_it_is),
         cmocka_unit_test(groups_hold_arrays),
+        cmocka_unit_test(names_may_be_labels),
         cmocka_unit_test(a_later_version_is_libhdf5s_to_refuse),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

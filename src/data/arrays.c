@@ -1,5 +1,6 @@
 /* arrays.c - finds images and labels among the arrays of a file, and of the file beside it. */
 #include "data/arrays.h"
+#include "data/csv.h"
 #include "data/labels.h"
 #include "data/paths.h"
 
@@ -22,23 +23,51 @@ static bool is_list(const cn_array_about *a, int n)
             ((a->shape[0] == 1 && a->shape[1] == n) || (a->shape[0] == n && a->shape[1] == 1)));
 }
 
-typedef enum role { IMAGES, LABELS, ONE_HOT } role;
+typedef enum role { IMAGES, LABELS, ONE_HOT, NAMES } role;
 
 static bool plays(const cn_array_about *a, role r, int n)
 {
-    return r == IMAGES ? a->rank >= 3 : r == LABELS ? is_list(a, n) : cn_arrays_one_hot(a, n) > 0;
+    bool text = a->element == CN_ELEMENT_TEXT;
+    switch (r) {
+    case IMAGES: return a->rank >= 3 && !text;
+    case LABELS: return is_list(a, n) && !text;
+    case ONE_HOT: return cn_arrays_one_hot(a, n) > 0;
+    case NAMES: return is_list(a, n) && text;
+    }
+    return false;
 }
 
-/* The one array of a part that is made of images or of the labels of n; -1 for none, -2 and an
- * error for more than one. */
-static int find_array(const cn_array_file *file, cn_said wanted, role r, int n, cn_error *err)
+/* Is array i of this part? */
+static bool is_of(const cn_array_file *file, int i, cn_said part)
+{
+    cn_said mine = cn_name_says(file->abouts[i].name);
+    return (mine == CN_SAYS_NOTHING ? cn_path_says(file->path) : mine) == part;
+}
+
+/* The array of images of which each is a row of values: the one with the longest rows that make an
+ * image, as one-hot labels make shorter ones; -1 for none. */
+static int find_rows(const cn_array_file *file, cn_said wanted, const cn_request *request)
+{
+    int found = -1, shape[4];
+    for (int i = 0; i < file->count; i++) {
+        const cn_array_about *a = &file->abouts[i];
+        bool rows = a->rank == 2 && a->element != CN_ELEMENT_TEXT && a->shape[1] >= 4;
+        if (!rows || !is_of(file, i, wanted) || !cn_shape_of_row(shape, a->shape[1], request))
+            continue;
+        if (found < 0 || a->shape[1] > file->abouts[found].shape[1]) found = i;
+    }
+    return found;
+}
+
+/* The one array of a part that is made of images or of the labels of n, but for array `but`; -1 for
+ * none, -2 and an error for more than one. */
+static int find_array(const cn_array_file *file, cn_said wanted, role r, int n, int but,
+                      cn_error *err)
 {
     int found = -1;
     for (int i = 0; i < file->count; i++) {
         const cn_array_about *a = &file->abouts[i];
-        cn_said mine = cn_name_says(a->name);
-        if (mine == CN_SAYS_NOTHING) mine = cn_path_says(file->path);
-        if (mine != wanted || !plays(a, r, n)) continue;
+        if (i == but || !is_of(file, i, wanted) || !plays(a, r, n)) continue;
         if (found >= 0) {
             cn_fail(err, CN_ERR_FORMAT, "%.100s: %s: expected one array, found %.40s and %.40s",
                     file->path, r == IMAGES ? "images" : "labels", file->abouts[found].name,
@@ -76,15 +105,17 @@ static const char *list_others(const cn_array_file *file, char others[OTHERS])
     return others;
 }
 
-static cn_status find_place(place *p, const cn_array_file *file, cn_said wanted, cn_error *err)
+static cn_status find_place(place *p, const cn_array_file *file, cn_said wanted,
+                            const cn_request *request, cn_error *err)
 {
     char list[LIST], others[OTHERS], shape[CN_SHAPE_TEXT];
-    int images = find_array(file, wanted, IMAGES, 0, err);
+    int images = find_array(file, wanted, IMAGES, 0, -1, err), labels = -1;
+    if (images == -1) images = find_rows(file, wanted, request);
     if (images == -1) return CN_OK;
     if (images == -2) return CN_ERR_FORMAT;
     const cn_array_about *a = &file->abouts[images];
-    int labels = find_array(file, wanted, LABELS, a->shape[0], err);
-    if (labels == -1) labels = find_array(file, wanted, ONE_HOT, a->shape[0], err);
+    for (role r = LABELS; labels == -1 && r <= NAMES; r++)
+        labels = find_array(file, wanted, r, a->shape[0], images, err);
     if (labels == -2) return CN_ERR_FORMAT;
     if (labels == -1) {
         list_arrays(file, images, list);
@@ -102,21 +133,14 @@ static cn_status nothing_found(const cn_array_file *file, cn_error *err)
 {
     char list[LIST], others[OTHERS];
     list_arrays(file, -1, list);
-    return cn_fail(err, CN_ERR_FORMAT,
-                   "%.60s: expected images (n, rows, columns[, channels]) to train on, found %s%s",
-                   file->path, list[0] ? list : "no arrays", list_others(file, others));
+    return cn_fail(
+        err, CN_ERR_FORMAT,
+        "%.60s: expected images (n, rows, columns[, channels]), or (n, values), to train on, "
+        "found %s%s",
+        file->path, list[0] ? list : "no arrays", list_others(file, others));
 }
 
 /* ---- Reading */
-
-static cn_status read_labels(cn_tensor *labels, const place *p, cn_error *err)
-{
-    cn_array array = {.data = NULL};
-    cn_status status = p->file->read(p->file, p->labels, &array, err);
-    if (status == CN_OK) status = cn_arrays_labels(labels, &array, p->file->path, err);
-    cn_release(array.data);
-    return status;
-}
 
 /* The images, channels last, and the range of their values. */
 static cn_status read_images(cn_dataset_parts *parts, const place *p, const cn_request *request,
@@ -127,6 +151,12 @@ static cn_status read_images(cn_dataset_parts *parts, const place *p, const cn_r
     cn_array array = {.data = NULL};
     cn_status status = p->file->read(p->file, p->images, &array, err);
     if (status == CN_OK) status = cn_arrays_images(&parts->images, &array, any, path, err);
+    if (status == CN_OK && array.about.rank == 2)
+        status = cn_settle_rows(&parts->images, request, path, err);
+    else if (status == CN_OK && request->opts->given & CN_OPTION_SIZE)
+        status = cn_fail(err, CN_ERR_ARGUMENT,
+                         "%.120s: size= is for images that are rows of values: %s has rank %d",
+                         path, array.about.name, array.about.rank);
     if (status == CN_OK && array.about.rank == 4)
         status = cn_settle_layout(&parts->images, request, path, err);
     if (status == CN_OK) status = cn_find_range(parts, request, path, err);
@@ -138,6 +168,8 @@ static cn_status read_images(cn_dataset_parts *parts, const place *p, const cn_r
 /* The labels of all parts, and the classes that they make together. */
 typedef struct classes {
     cn_tensor labels[CN_PARTS];
+    cn_array arrays[CN_PARTS]; /* of names, which stay here */
+    cn_text_labels texts;
     int count;
     char *
         *names; /* of numbers that are no classes by themselves; NULL: the file's, if it has any */
@@ -145,29 +177,62 @@ typedef struct classes {
 
 static void free_classes(classes *c)
 {
-    for (int part = 0; part < CN_PARTS; part++) cn_tensor_free(&c->labels[part]);
+    for (int part = 0; part < CN_PARTS; part++) {
+        cn_tensor_free(&c->labels[part]);
+        cn_release(c->texts.texts[part]);
+        cn_release(c->arrays[part].data);
+    }
     cn_release(c->names);
+}
+
+/* The labels of a part as numbers, or as texts with zeros for their numbers. */
+static cn_status read_labels(classes *c, int part, const place *p, cn_error *err)
+{
+    cn_array *array = &c->arrays[part];
+    const char *path = p->file->path;
+    cn_status status = p->file->read(p->file, p->labels, array, err);
+    if (status != CN_OK) return status;
+    if (array->about.element == CN_ELEMENT_TEXT) {
+        int count = p->file->abouts[p->images].shape[0];
+        status = cn_arrays_names(&c->texts.texts[part], array, path, err);
+        if (status != CN_OK) return status;
+        c->texts.counts[part] = count;
+        return cn_tensor_create(&c->labels[part], CN_DTYPE_I32, 1, &count, err);
+    }
+    status = cn_arrays_labels(&c->labels[part], array, path, err);
+    cn_release(array->data);
+    array->data = NULL;
+    return status;
 }
 
 static cn_status read_classes(classes *c, const place places[CN_PARTS], cn_remarks *remarks,
                               cn_error *err)
 {
     int32_t *labels[CN_PARTS] = {NULL};
-    int counts[CN_PARTS] = {0};
+    int counts[CN_PARTS] = {0}, named = 0, numbered = 0;
     const char *path = NULL;
     for (int part = 0; part < CN_PARTS; part++) {
         const place *p = &places[part];
         if (!p->file) continue;
-        cn_status status = read_labels(&c->labels[part], p, err);
+        cn_status status = read_labels(c, part, p, err);
         if (status != CN_OK) return status;
         labels[part] = c->labels[part].data;
         counts[part] = c->labels[part].shape[0];
+        named += c->texts.counts[part] > 0;
+        numbered += c->texts.counts[part] == 0;
         if (!path) path = p->file->path;
         /* The classes that the file names, and the columns of one-hot labels, are all there are. */
         int told = p->file->classes ? p->file->classes
                                     : cn_arrays_one_hot(&p->file->abouts[p->labels],
                                                         p->file->abouts[p->images].shape[0]);
         if (told > c->count) c->count = told;
+    }
+    if (named && numbered)
+        return cn_fail(err, CN_ERR_FORMAT,
+                       "%.120s: labels that are names in one part, and numbers in another", path);
+    if (named) {
+        c->count = 0; /* the labels are the names */
+        return cn_text_labels_number(&c->texts, labels, &c->count, &c->names, remarks, path, err);
     }
     return c->count ? CN_OK
                     : cn_labels_number(labels, counts, &c->count, &c->names, remarks, path, err);
@@ -189,20 +254,22 @@ static cn_status read_set(cn_dataset **data, const place *p, classes *c, int par
 }
 
 /* Where the parts lie, in a file and those beside it. A file whose arrays say nothing is one to
- * train on, unless `split` would be content with any. */
+ * train on, unless the split would be content with any. */
 static cn_status find_places(place places[CN_PARTS], const cn_array_file *files, int count,
-                             cn_subset split, cn_error *err)
+                             const cn_request *request, cn_error *err)
 {
     bool any = false;
     for (int part = 0; part < CN_PARTS; part++)
         for (int i = 0; i < count && !places[part].file; i++) {
-            cn_status status = find_place(&places[part], &files[i], (cn_said)part, err);
+            cn_status status = find_place(&places[part], &files[i], (cn_said)part, request, err);
             if (status != CN_OK) return status;
             any = any || places[part].file;
         }
     if (places[CN_SUBSET_TRAIN].file) return CN_OK;
-    cn_status status = find_place(&places[CN_SUBSET_TRAIN], &files[0], CN_SAYS_NOTHING, err);
-    if (status == CN_OK && !places[CN_SUBSET_TRAIN].file && (!any || split == CN_SUBSET_TRAIN))
+    cn_status status =
+        find_place(&places[CN_SUBSET_TRAIN], &files[0], CN_SAYS_NOTHING, request, err);
+    if (status == CN_OK && !places[CN_SUBSET_TRAIN].file &&
+        (!any || request->split == CN_SUBSET_TRAIN))
         status = nothing_found(&files[0], err);
     return status;
 }
@@ -256,7 +323,7 @@ cn_status cn_arrays_load(cn_dataset **data, const char *path, const cn_request *
         status = open(&files[count], siblings[part], err);
         count += status == CN_OK;
     }
-    if (status == CN_OK) status = find_places(places, files, count, request->split, err);
+    if (status == CN_OK) status = find_places(places, files, count, request, err);
     if (status == CN_OK) status = read_split(data, places, request, err);
     for (int i = 0; i < count; i++) cn_array_file_close(&files[i]);
     return status;

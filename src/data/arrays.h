@@ -10,8 +10,10 @@ typedef cn_status (*cn_array_opener)(cn_array_file *file, const char *path, cn_e
 /*
  * Which array is what is told by shapes and names, so that most files need no explanation:
  *
- *   images   the array of rank 3 (n, n_H, n_W) or 4 (n, n_H, n_W, n_C)
- *   labels     the array (n), (1, n) or (n, 1), or one-hot (n, classes)
+ *   images   the array of rank 3 (n, n_H, n_W) or 4 (n, n_H, n_W, n_C); where there is none, (n, k)
+ *            with the k values of an image side by side
+ *   labels   the array (n), (1, n) or (n, 1) of numbers, one-hot (n, classes), or where there is
+ *            neither, names (n), (1, n) or (n, 1)
  *   part       "train", "test" or "val" in an array's name, or else in the file's
  *
  * The other parts may lie in other files, whose names say the one word instead of the other:
@@ -32,6 +34,9 @@ void cn_arrays_scale(cn_dataset_parts *parts);
  * every row and 0 beside it. */
 cn_status cn_arrays_labels(cn_tensor *labels, const cn_array *array, const char *path,
                            cn_error *err);
+/* The names of an array of texts, which is left with them: a list to be freed with cn_release. An
+ * empty one is an error. */
+cn_status cn_arrays_names(char ***names, cn_array *array, const char *path, cn_error *err);
 /* The classes of one-hot labels for n images; 0 where the array is none. */
 int cn_arrays_one_hot(const cn_array_about *about, int n);
 

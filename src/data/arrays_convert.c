@@ -37,7 +37,8 @@ cn_status cn_arrays_images(cn_tensor *images, cn_array *array, bool any, const c
                            cn_error *err)
 {
     const cn_array_about *about = &array->about;
-    int shape[CN_MAX_RANK] = {about->shape[0], about->shape[1], about->shape[2],
+    int shape[CN_MAX_RANK] = {about->shape[0], about->shape[1],
+                              about->rank >= 3 ? about->shape[2] : 1,
                               about->rank == 4 ? about->shape[3] : 1};
     cn_element e = about->element;
     if (e == CN_ELEMENT_U8 || e == CN_ELEMENT_F32) {
@@ -79,7 +80,8 @@ void cn_arrays_scale(cn_dataset_parts *parts)
 
 int cn_arrays_one_hot(const cn_array_about *about, int n)
 {
-    bool rows = about->rank == 2 && about->shape[0] == n && about->shape[1] > 1;
+    bool numbers = about->element != CN_ELEMENT_TEXT;
+    bool rows = numbers && about->rank == 2 && about->shape[0] == n && about->shape[1] > 1;
     return rows && !(n == 1 && about->shape[1] == n) ? about->shape[1] : 0;
 }
 
@@ -144,4 +146,32 @@ cn_status cn_arrays_labels(cn_tensor *labels, const cn_array *array, const char 
     else
         cn_tensor_free(&t);
     return status;
+}
+
+cn_status cn_arrays_names(char ***names, cn_array *array, const char *path, cn_error *err)
+{
+    const cn_array_about *a = &array->about;
+    size_t count, room = a->width + 1;
+    char **list = NULL, *texts = NULL;
+    if (!cn_array_count(a, &count) || count > INT32_MAX)
+        return cn_fail(err, CN_ERR_FORMAT, "%.120s: %s: too many labels", path, a->name);
+    list = cn_allocate(count, sizeof *list, path, err);
+    if (list) texts = cn_allocate(count, room, path, err);
+    cn_status status = texts ? CN_OK : CN_ERR_MEMORY;
+    for (size_t i = 0; status == CN_OK && i < count; i++) {
+        list[i] = texts + i * room; /* which zeros end */
+        memcpy(list[i], (const char *)array->data + i * a->width, a->width);
+        if (!list[i][0])
+            status = cn_fail(err, CN_ERR_FORMAT, "%.120s: %s: label %zu is an empty text", path,
+                             a->name, i);
+    }
+    if (status != CN_OK) {
+        cn_release(list);
+        cn_release(texts);
+        return status;
+    }
+    cn_release(array->data);
+    array->data = texts;
+    *names = list;
+    return CN_OK;
 }

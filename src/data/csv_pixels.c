@@ -81,21 +81,10 @@ bool cn_csv_is_of_pixels(const char *path)
     return status == CN_OK && fits;
 }
 
-/* The shape of so many values. */
 static cn_status find_shape(int shape[4], int values, const cn_request *request, const char *path,
                             cn_error *err)
 {
-    const cn_data_opts *o = request->opts;
-    int channels = o->channels;
-    if (!channels) {
-        int side = (int)sqrt((double)values);
-        channels = o->height ? values / (o->height * o->width) : side * side == values ? 1 : 3;
-    }
-    int side = channels > 0 ? (int)sqrt((double)values / channels) : 0;
-    shape[1] = o->height ? o->height : side;
-    shape[2] = o->height ? o->width : side;
-    shape[3] = channels;
-    if ((int64_t)shape[1] * shape[2] * shape[3] == values && channels > 0) return CN_OK;
+    if (cn_shape_of_row(shape, values, request)) return CN_OK;
     return cn_fail(err, CN_ERR_FORMAT,
                    "%.100s: %d pixels in a row, which make no square of 1 or 3 channels; "
                    "size=HEIGHTxWIDTH says what they make",

@@ -26,7 +26,7 @@ typedef enum cn_option_bit {
     CN_OPTIONS_OF_FILES =
         CN_OPTION_SIZE | CN_OPTION_CHANNELS | CN_OPTION_FIT | CN_OPTION_BACKGROUND,
     CN_OPTIONS_OF_MASKS = CN_OPTIONS_OF_FILES | CN_OPTION_IGNORE,
-    CN_OPTIONS_OF_ARRAYS = CN_OPTION_LAYOUT | CN_OPTION_RANGE,
+    CN_OPTIONS_OF_ARRAYS = CN_OPTION_LAYOUT | CN_OPTION_RANGE | CN_OPTION_SIZE | CN_OPTION_CHANNELS,
 } cn_option_bit;
 
 /* Channels last, (n, n_H, n_W, n_C), or first. */
@@ -109,6 +109,12 @@ cn_status cn_find_range(cn_dataset_parts *parts, const cn_request *request, cons
 /* The range of whole numbers that are no bytes: of sensors, or signed; false where they have none.
  */
 bool cn_is_range_of_whole_numbers(double least, double most, double *low, double *high);
+/* The rows, columns and channels, shape[1] to shape[3], of an image of so many values: a square of one
+ * channel or of three, unless options say what they make; false where they make none. */
+bool cn_shape_of_row(int shape[4], int values, const cn_request *request);
+/* Brings arrays (n, values, 1, 1) to that shape. */
+cn_status cn_settle_rows(cn_tensor *images, const cn_request *request, const char *what,
+                         cn_error *err);
 /* Brings arrays (n, n_C, n_H, n_W) to (n, n_H, n_W, n_C) where an option or their shape says so. */
 cn_status cn_settle_layout(cn_tensor *images, const cn_request *request, const char *what,
                            cn_error *err);

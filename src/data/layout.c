@@ -4,9 +4,13 @@
  *
  * An axis of 1 to 4 is taken for the channels. Where that is the last one of three, or none, the
  * channels are last; where it is the first of them alone, they are first.
+ *
+ * An image may also be a row of values: row by row with a pixel's channels side by side, or with
+ * layout=nchw channel by channel.
  */
 #include "data/dataset.h"
 
+#include <math.h>
 #include <string.h>
 
 static bool may_be_channels(int extent)
@@ -62,4 +66,41 @@ cn_status cn_settle_layout(cn_tensor *images, const cn_request *request, const c
                      "%s: images of %s are read as %d x %d with %d channel%s: channels last; "
                      "layout=nchw says otherwise",
                      what, text, s[1], s[2], s[3], s[3] == 1 ? "" : "s");
+}
+
+bool cn_shape_of_row(int shape[4], int values, const cn_request *request)
+{
+    const cn_data_opts *o = request->opts;
+    int channels = o->channels;
+    int64_t pixels = (int64_t)o->height * o->width;
+    if (!channels) {
+        int side = (int)sqrt((double)values);
+        channels = o->height ? (int)(values / pixels) : side * side == values ? 1 : 3;
+    }
+    int side = channels > 0 ? (int)sqrt((double)values / channels) : 0;
+    shape[1] = o->height ? o->height : side;
+    shape[2] = o->height ? o->width : side;
+    shape[3] = channels;
+    int64_t all = (int64_t)shape[1] * shape[2]; /* of a row at most, before the channels count */
+    return channels > 0 && all <= values && all * channels == values;
+}
+
+cn_status cn_settle_rows(cn_tensor *images, const cn_request *request, const char *what,
+                         cn_error *err)
+{
+    int values = images->shape[1], shape[4] = {images->shape[0]};
+    bool first = request->opts->given & CN_OPTION_LAYOUT && request->opts->layout == CN_LAYOUT_NCHW;
+    if (!cn_shape_of_row(shape, values, request))
+        return cn_fail(err, CN_ERR_FORMAT,
+                       "%.120s: rows of %d values, which make no image of the size asked for", what,
+                       values);
+    cn_status status = cn_remark(request->remarks, err,
+                                 "%s: rows of %d values are read as %d x %d with %d channel%s; "
+                                 "size=HEIGHTxWIDTH, channels=N and layout=nchw say otherwise",
+                                 what, values, shape[1], shape[2], shape[3], cn_plural(shape[3]));
+    if (status != CN_OK) return status;
+    memcpy(images->shape, shape, sizeof shape);
+    if (!first) return CN_OK;
+    memcpy(images->shape + 1, (int[]){shape[3], shape[1], shape[2]}, 3 * sizeof *shape);
+    return turn_all(images, what, err);
 }

@@ -9,11 +9,11 @@ static const struct {
     const char *name;
     size_t size;
 } elements[] = {{"u1", 1}, {"u2", 2}, {"i4", 4}, {"i8", 8}, {"f4", 4}, {"f8", 8},
-                {"i1", 1}, {"i2", 2}, {"u4", 4}, {"u8", 8}, {"f2", 2}};
+                {"i1", 1}, {"i2", 2}, {"u4", 4}, {"u8", 8}, {"f2", 2}, {"text", 1}};
 
-size_t cn_element_size(cn_element element)
+size_t cn_array_element_size(const cn_array_about *about)
 {
-    return elements[element].size;
+    return about->element == CN_ELEMENT_TEXT ? about->width : elements[about->element].size;
 }
 
 bool cn_element_is_float(cn_element element)
@@ -55,8 +55,9 @@ double cn_array_value(const cn_array *array, size_t i)
     case CN_ELEMENT_U32: return ((const uint32_t *)array->data)[i];
     case CN_ELEMENT_U64: return (double)((const uint64_t *)array->data)[i];
     case CN_ELEMENT_F16: return cn_half_value(((const uint16_t *)array->data)[i]);
+    case CN_ELEMENT_TEXT: break;
     }
-    return 0;
+    return (double)NAN;
 }
 
 bool cn_array_count(const cn_array_about *about, size_t *count)
@@ -65,7 +66,7 @@ bool cn_array_count(const cn_array_about *about, size_t *count)
     for (int i = 0; i < about->rank; i++)
         if (!cn_multiply(product, (size_t)about->shape[i], &product)) return false;
     *count = product;
-    return cn_multiply(product, cn_element_size(about->element), &bytes);
+    return cn_multiply(product, cn_array_element_size(about), &bytes);
 }
 
 cn_status cn_array_file_add(cn_array_file *file, const cn_array_about *about, cn_error *err)

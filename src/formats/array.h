@@ -15,7 +15,8 @@ typedef enum cn_element {
     CN_ELEMENT_I16,
     CN_ELEMENT_U32,
     CN_ELEMENT_U64,
-    CN_ELEMENT_F16, /* IEEE 754 binary16 */
+    CN_ELEMENT_F16,  /* IEEE 754 binary16 */
+    CN_ELEMENT_TEXT, /* strings, of UTF-8 or of any bytes */
 } cn_element;
 
 /* What a file says of an array. Names longer than the room are no array to us. */
@@ -23,6 +24,7 @@ enum { CN_ARRAY_NAME = 160 };
 typedef struct cn_array_about {
     char name[CN_ARRAY_NAME];
     cn_element element;
+    size_t width; /* of a text: its bytes, filled up with zeros */
     int rank;
     int shape[CN_MAX_RANK]; /* each extent at least 1 */
 } cn_array_about;
@@ -53,14 +55,16 @@ cn_status cn_hdf5_open(cn_array_file *file, const char *path, cn_error *err);
 cn_status cn_npz_open(cn_array_file *file, const char *path, cn_error *err);
 void cn_array_file_close(cn_array_file *file);
 
-size_t cn_element_size(cn_element element);
+/* Texts of more bytes are no labels. */
+enum { CN_TEXT_MOST = 4096 };
+size_t cn_array_element_size(const cn_array_about *about);
 bool cn_element_is_float(cn_element element);
 const char *cn_element_name(cn_element element); /* as NumPy has it: "u1" */
 /* The elements of the shape; false where that overflows. */
 bool cn_array_count(const cn_array_about *about, size_t *count);
 /* The number that an IEEE 754 binary16 stands for. */
 double cn_half_value(uint16_t half);
-/* Element i as a double, which holds every label and every pixel exactly. */
+/* Element i, of a text NaN, as a double, which holds every label and every pixel exactly. */
 double cn_array_value(const cn_array *array, size_t i);
 /* Counts an array that is passed over; `why` is "strings", or what the library beneath says. */
 void cn_array_file_pass(cn_array_file *file, const char *name, const char *why);

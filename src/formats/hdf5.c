@@ -1,8 +1,8 @@
 /*
  * hdf5.c - the arrays of an HDF5 file (HDF5 File Format Specification 3.0), through libhdf5.
  *
- * An array is a dataset of integers, floats or truth values of rank 1 to 4; in a group its name is
- * "train/images". What else there is (strings, compound types, links to other files) is passed
+ * An array is a dataset of integers, floats, truth values or strings of rank 1 to 4; in a group its
+ * name is "train/images". What else there is (compound types, links to other files) is passed
  * over. A dataset "list_classes" gives the classes: strings are their names, of anything else the
  * number counts.
  *
@@ -64,12 +64,21 @@ static cn_status failed(const char *path, const char *what, cn_error *err)
 
 /* ---- What there is */
 
-/* The element that values of this type become; false for what is no number. */
-static bool find_element(hid_t type, cn_element *element)
+/* Strings of any length get room for so many bytes, with the zero at their end. */
+enum { VARYING = 256 };
+
+/* The element that values of this type become; false for what is none. */
+static bool find_element(hid_t type, cn_array_about *about)
 {
     size_t size = H5Tget_size(type);
+    cn_element *element = &about->element;
     H5T_class_t kind = H5Tget_class(type);
     if (kind == H5T_FLOAT) *element = size > sizeof(float) ? CN_ELEMENT_F64 : CN_ELEMENT_F32;
+    if (kind == H5T_STRING) {
+        *element = CN_ELEMENT_TEXT;
+        about->width = H5Tis_variable_str(type) > 0 ? VARYING : size;
+        return about->width <= CN_TEXT_MOST;
+    }
     if (kind == H5T_ENUM) { /* h5py's truth values: FALSE and TRUE, of a byte */
         hid_t whole = H5Tget_super(type);
         bool numbers = whole >= 0 && H5Tget_class(whole) == H5T_INTEGER;
@@ -108,7 +117,7 @@ static bool find_shape(hid_t dataset, cn_array_about *about)
 static const char *class_text(H5T_class_t kind)
 {
     switch (kind) {
-    case H5T_STRING: return "strings";
+    case H5T_STRING: return "strings that are long, none, or of more than 4 axes";
     case H5T_COMPOUND: return "records";
     case H5T_VLEN: return "rows of different lengths";
     case H5T_BITFIELD: return "bit fields";
@@ -123,7 +132,7 @@ static const char *class_text(H5T_class_t kind)
 static bool describe(hid_t dataset, cn_array_about *about, char why[96])
 {
     hid_t type = H5Dget_type(dataset);
-    bool ours = type >= 0 && find_element(type, &about->element) && find_shape(dataset, about);
+    bool ours = type >= 0 && find_element(type, about) && find_shape(dataset, about);
     why[0] = 0;
     if (type < 0)
         H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, take_words, why);
@@ -182,36 +191,60 @@ static cn_status copy_names(cn_array_file *file, const char *texts, size_t size,
     return CN_OK;
 }
 
-/* Longer names are cut: libhdf5 brings strings of any kind into fixed ones. */
-static cn_status read_names(cn_array_file *file, hid_t dataset, hid_t stored, cn_error *err)
+/* Strings of no fixed length are pointers, which are copied by hand. Longer ones than the room are
+ * cut where they may be, or an error. */
+static cn_status copy_pointers(char *texts, char *const *pointers, size_t count, size_t width,
+                               bool cut, const char *path, const char *what, cn_error *err)
 {
-    enum { NAME = 64 };
-    cn_status status = CN_ERR_MEMORY;
-    char *texts = cn_allocate((size_t)file->classes, NAME, file->path, err);
-    /* Strings of no fixed length are pointers, which are copied by hand. */
-    bool varying = H5Tis_variable_str(stored) > 0;
-    char **pointers =
-        varying ? cn_allocate((size_t)file->classes, sizeof *pointers, file->path, err) : NULL;
-    hid_t type = H5Tcopy(H5T_C_S1);
-    H5Tset_size(type, varying ? H5T_VARIABLE : NAME);
-    H5Tset_cset(type, H5Tget_cset(stored));
-    if (!texts || (varying && !pointers)) goto done;
-    if (H5Dread(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, varying ? (void *)pointers : texts) <
-        0) {
-        status = failed(file->path, "list_classes", err);
-        goto done;
+    for (size_t i = 0; i < count; i++) {
+        size_t length = pointers[i] ? strlen(pointers[i]) : 0;
+        if (length >= width && !cut)
+            return cn_fail(err, CN_ERR_UNSUPPORTED,
+                           "%.120s: %s: text %zu has %zu bytes, expected at most %zu", path, what,
+                           i, length, width - 1);
+        if (length >= width) length = width - 1;
+        if (length) memcpy(texts + i * width, pointers[i], length);
     }
-    for (int i = 0; varying && i < file->classes; i++)
-        if (pointers[i]) strncpy(texts + (size_t)i * NAME, pointers[i], NAME - 1);
-    if (varying) {
+    return CN_OK;
+}
+
+/* The strings of a dataset, `count` of them, each `width` bytes at `texts`, which are zeros: libhdf5
+ * brings those of fixed length into others, and cuts them. */
+static cn_status read_texts(hid_t dataset, char *texts, size_t count, size_t width, bool cut,
+                            const char *path, const char *what, cn_error *err)
+{
+    hid_t stored = H5Dget_type(dataset), type = H5Tcopy(H5T_C_S1);
+    bool varying = H5Tis_variable_str(stored) > 0;
+    char **pointers = varying ? cn_allocate(count, sizeof *pointers, path, err) : NULL;
+    cn_status status = varying && !pointers ? CN_ERR_MEMORY : CN_OK;
+    H5Tset_size(type, varying ? H5T_VARIABLE : width);
+    H5Tset_strpad(type, varying ? H5T_STR_NULLTERM : H5T_STR_NULLPAD);
+    H5Tset_cset(type, H5Tget_cset(stored));
+    if (status == CN_OK && H5Dread(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT,
+                                   varying ? (void *)pointers : texts) < 0) {
+        status = failed(path, what, err);
+    } else if (status == CN_OK && varying) {
         hid_t space = H5Dget_space(dataset);
+        status = copy_pointers(texts, pointers, count, width, cut, path, what, err);
         H5Dvlen_reclaim(type, space, H5P_DEFAULT, pointers);
         H5Sclose(space);
     }
-    status = copy_names(file, texts, NAME, err);
-done:
     H5Tclose(type);
+    H5Tclose(stored);
     cn_release(pointers);
+    return status;
+}
+
+/* Longer names are cut. */
+static cn_status read_names(cn_array_file *file, hid_t dataset, cn_error *err)
+{
+    enum { NAME = 64 };
+    size_t count = (size_t)file->classes;
+    char *texts = cn_allocate(count, NAME, file->path, err);
+    if (!texts) return CN_ERR_MEMORY;
+    cn_status status =
+        read_texts(dataset, texts, count, NAME, true, file->path, "list_classes", err);
+    if (status == CN_OK) status = copy_names(file, texts, NAME, err);
     cn_release(texts);
     return status;
 }
@@ -227,7 +260,7 @@ static cn_status read_classes(cn_array_file *file, hid_t root, cn_error *err)
     hid_t type = H5Dget_type(dataset);
     if (find_shape(dataset, &about) && about.rank == 1 && about.shape[0] <= MOST_CLASSES) {
         file->classes = about.shape[0];
-        if (H5Tget_class(type) == H5T_STRING) status = read_names(file, dataset, type, err);
+        if (H5Tget_class(type) == H5T_STRING) status = read_names(file, dataset, err);
     } else {
         status = cn_fail(err, CN_ERR_FORMAT,
                          "%.120s: list_classes: expected rank 1 and at most %d "
@@ -258,7 +291,7 @@ static cn_status check_storage(const cn_array_file *file, hid_t dataset,
     if (stored > size) stored = size;
     most = stored > SIZE_MAX / FILTER_RATIO ? SIZE_MAX
                                             : (size_t)stored * (filtered ? FILTER_RATIO : 1);
-    if (cn_array_count(about, &count)) bytes = count * cn_element_size(about->element);
+    if (cn_array_count(about, &count)) bytes = count * cn_array_element_size(about);
     char shape[CN_SHAPE_TEXT];
     hid_t type = H5Dget_type(dataset);
     size_t wide = H5Tget_size(type); /* as stored, which may be less than in memory */
@@ -294,11 +327,14 @@ static cn_status read_array(const cn_array_file *file, int i, cn_array *out, cn_
     cn_status status = dataset >= 0 ? check_storage(file, dataset, about, err)
                                     : failed(file->path, about->name, err);
     if (status == CN_OK && cn_array_count(about, &count)) {
-        data = cn_allocate(count, cn_element_size(about->element), file->path, err);
+        data = cn_allocate(count, cn_array_element_size(about), file->path, err);
         if (!data) status = CN_ERR_MEMORY;
     }
-    if (status == CN_OK &&
-        H5Dread(dataset, memory_type(about->element), H5S_ALL, H5S_ALL, H5P_DEFAULT, data) < 0)
+    if (status == CN_OK && about->element == CN_ELEMENT_TEXT)
+        status =
+            read_texts(dataset, data, count, about->width, false, file->path, about->name, err);
+    else if (status == CN_OK &&
+             H5Dread(dataset, memory_type(about->element), H5S_ALL, H5S_ALL, H5P_DEFAULT, data) < 0)
         status = failed(file->path, about->name, err);
     if (dataset >= 0) H5Dclose(dataset);
     end_silence(s);

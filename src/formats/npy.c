@@ -11,7 +11,8 @@
  *
  * descr is the order of bytes (< little, > big, | none, = the machine's that wrote it, taken as
  * little), the kind (u, i, f; b for bool) and the size of an element in bytes. Read are u and i of
- * 1, 2, 4 and 8 bytes, f of 2, 4 and 8, and b1.
+ * 1, 2, 4 and 8 bytes, f of 2, 4 and 8, and b1; and texts, S of so many bytes and U of so many
+ * characters of 4 bytes each, which become UTF-8.
  */
 #include "formats/npy.h"
 
@@ -134,33 +135,49 @@ static bool take_dictionary(text *t, facts *f)
 
 /* ---- The header */
 
-static bool find_element(const char *descr, cn_element *element, bool *big_endian)
+/* What is beside the elements in a header. */
+typedef struct order {
+    bool big_endian, fortran;
+    bool wide; /* characters of 4 bytes */
+} order;
+
+/* S and U with the size of a text. */
+static bool find_text(const char *descr, cn_array_about *about, order *o)
+{
+    enum { WIDE = 4 };
+    size_t size = 0;
+    const char *at = descr + 2;
+    o->wide = descr[1] == 'U';
+    if (descr[1] != 'S' && !o->wide) return false;
+    for (; cn_is_digit(*at) && size <= CN_TEXT_MOST; at++) size = 10 * size + (size_t)(*at - '0');
+    about->element = CN_ELEMENT_TEXT;
+    about->width = o->wide ? WIDE * size : size;
+    return !*at && about->width >= 1 && about->width <= CN_TEXT_MOST;
+}
+
+static bool find_element(const char *descr, cn_array_about *about, order *o)
 {
     if (!descr[0] || !strchr("<>|=", descr[0])) return false;
-    *big_endian = descr[0] == '>';
+    o->big_endian = descr[0] == '>';
+    if (find_text(descr, about, o)) return true;
     const char *name = strcmp(descr + 1, "b1") == 0 ? "u1" : descr + 1;
     for (int i = CN_ELEMENT_U8; i <= CN_ELEMENT_F16; i++)
         if (strcmp(name, cn_element_name((cn_element)i)) == 0) {
-            *element = (cn_element)i;
+            about->element = (cn_element)i;
             return true;
         }
     return false;
 }
-
-/* What is beside the elements in a header. */
-typedef struct order {
-    bool big_endian, fortran;
-} order;
 
 static cn_status use_facts(const facts *f, cn_source *s, cn_array_about *about, order *found,
                            cn_error *err)
 {
     cn_array_about a = *about;
     order o = {.fortran = f->fortran};
-    if (!find_element(f->descr, &a.element, &o.big_endian))
+    if (!find_element(f->descr, &a, &o))
         return cn_fail(
             err, CN_ERR_UNSUPPORTED,
-            "%s: elements '%s', expected b1, u or i of 1, 2, 4 or 8 bytes, or f2, f4, f8",
+            "%s: elements '%s', expected b1, u or i of 1, 2, 4 or 8 bytes, f2, f4, f8, S or U",
             cn_source_name(s), f->descr);
     if (f->rank < 1 || f->rank > CN_MAX_RANK)
         return cn_fail(err, CN_ERR_UNSUPPORTED, "%s: rank %d, expected 1 to %d", cn_source_name(s),
@@ -237,13 +254,43 @@ static void swap_bytes(uint8_t *p, size_t count, size_t size)
 /* Element (i0, i1, i2, i3) lies at i0 + n0 (i1 + n1 (i2 + n2 i3)) in Fortran's order. */
 static void to_c_order(const cn_array_about *about, const uint8_t *in, uint8_t *out)
 {
-    size_t n[CN_MAX_RANK] = {1, 1, 1, 1}, size = cn_element_size(about->element);
+    size_t n[CN_MAX_RANK] = {1, 1, 1, 1}, size = cn_array_element_size(about);
     for (int i = 0; i < about->rank; i++) n[i] = (size_t)about->shape[i];
     for (size_t i0 = 0; i0 < n[0]; i0++)
         for (size_t i1 = 0; i1 < n[1]; i1++)
             for (size_t i2 = 0; i2 < n[2]; i2++)
                 for (size_t i3 = 0; i3 < n[3]; i3++, out += size)
                     memcpy(out, in + size * (i0 + n[0] * (i1 + n[1] * (i2 + n[2] * i3))), size);
+}
+
+static size_t put_utf8(uint8_t *out, uint32_t c)
+{
+    size_t more = c < 0x80 ? 0 : c < 0x800 ? 1 : c < 0x10000 ? 2 : 3;
+    static const uint8_t marks[4] = {0, 0xc0, 0xe0, 0xf0};
+    for (size_t i = more; i > 0; i--, c >>= 6) out[i] = (uint8_t)(0x80 | (c & 0x3f));
+    out[0] = (uint8_t)(marks[more] | c);
+    return more + 1;
+}
+
+/* Texts of characters of 4 bytes become UTF-8 in the place that they have. */
+static cn_status to_utf8(cn_source *s, uint8_t *data, size_t count, size_t width, cn_error *err)
+{
+    for (size_t i = 0; i < count; i++, data += width) {
+        size_t used = 0;
+        for (size_t at = 0; at < width; at += 4) {
+            uint32_t c;
+            memcpy(&c, data + at, sizeof c);
+            if (c == 0) break;
+            if (c > 0x10ffff || (c >= 0xd800 && c < 0xe000))
+                return cn_fail(err, CN_ERR_FORMAT,
+                               "%s: text %zu has character %u, which Unicode "
+                               "has not",
+                               cn_source_name(s), i, (unsigned)c);
+            used += put_utf8(data + used, c);
+        }
+        memset(data + used, 0, width - used);
+    }
+    return CN_OK;
 }
 
 static bool is_big_endian(void)
@@ -258,7 +305,8 @@ static cn_status read_elements(cn_source *s, const cn_array_about *about, order 
                                cn_array *out, cn_error *err)
 {
     char shape[CN_SHAPE_TEXT];
-    size_t count, size = cn_element_size(about->element), capacity = cn_source_capacity(s);
+    size_t count, size = cn_array_element_size(about), capacity = cn_source_capacity(s);
+    bool texts = about->element == CN_ELEMENT_TEXT, swap = found.big_endian != is_big_endian();
     if (!cn_array_count(about, &count) || count > capacity / size)
         return cn_fail(err, CN_ERR_FORMAT,
                        "%s: byte %zu: expected %s elements of %zu bytes, found at most %zu bytes",
@@ -268,7 +316,9 @@ static cn_status read_elements(cn_source *s, const cn_array_about *about, order 
     if (!data) return CN_ERR_MEMORY;
     cn_status status = cn_source_read(s, data, count * size, "elements", err);
     if (status == CN_OK) status = cn_source_end(s, err);
-    if (status == CN_OK && found.big_endian != is_big_endian()) swap_bytes(data, count, size);
+    if (status == CN_OK && swap && !texts) swap_bytes(data, count, size);
+    if (status == CN_OK && swap && found.wide) swap_bytes(data, count * size / 4, 4);
+    if (status == CN_OK && found.wide) status = to_utf8(s, data, count, size, err);
     if (status == CN_OK && found.fortran && about->rank > 1) {
         uint8_t *turned = cn_allocate(count, size, cn_source_name(s), err);
         if (turned) to_c_order(about, data, turned);
