@@ -9,7 +9,7 @@
 #include <string.h>
 
 typedef struct digests {
-    uint64_t library, parameters, items[CN_STATE_MOST];
+    uint64_t library, isa, parameters, items[CN_STATE_MOST];
 } digests;
 
 static uint64_t hash_bytes(uint64_t hash, const void *data, size_t n)
@@ -46,7 +46,8 @@ static void find_digests(const cn_model *model, const cn_state *state, digests *
 {
     const uint64_t basis = UINT64_C(14695981039346656037);
     memset(d, 0, sizeof *d);
-    d->library = hash_text(hash_text(basis, cn_version()), cn_isa());
+    d->library = hash_text(basis, cn_source_digest);
+    d->isa = hash_text(basis, cn_isa());
     d->parameters = hash_bytes(basis, model->block, model->block_size * sizeof *model->block);
     for (int i = 0; i < state->count && i < CN_STATE_MOST; i++)
         d->items[i] = hash_item(basis, &state->items[i], model);
@@ -55,8 +56,8 @@ static void find_digests(const cn_model *model, const cn_state *state, digests *
 /* The first thing in which two ranks differ, or NULL. */
 static const char *difference(const digests *a, const digests *b, const cn_state *state)
 {
-    if (a->library != b->library)
-        return "the version of the library, or the instruction set (CONVNET_ISA fixes one)";
+    if (a->library != b->library) return "the library's sources, so it is another build";
+    if (a->isa != b->isa) return "the instruction set (CONVNET_ISA=avx2, say, fixes one)";
     for (int i = 0; i < state->count && i < CN_STATE_MOST; i++)
         if (a->items[i] != b->items[i]) return state->items[i].name;
     return a->parameters != b->parameters ? "the model's parameters" : NULL;

@@ -66,6 +66,9 @@ cn_status cn_reducer_finish(cn_reducer *reducer, const float **sums, cn_error *e
 
 /* ---- the beginning (same.c) */
 
+/* SHA-256 of the library's sources, as hexadecimal digits (made by cmake/source_digest.cmake). */
+extern const char cn_source_digest[];
+
 /* CN_ERR_ARGUMENT, on all ranks, with what is not the same on all of them. */
 cn_status cn_group_check_same(cn_group *group, const cn_model *model, const cn_state *state,
                               cn_error *err);
