@@ -8,7 +8,11 @@
  * too short to fill tiles, it computes the same pixel of several images (batch tiling). Backward
  * data is also such a correlation, of dy (phases_template.h).
  *
- * Parameter: LANES. Provides: correlation, correlate_task, partitions_of; direct_forward_method.
+ * Letters are those of cn_conv_problem (base/geometry.h); bands, runs and groups of images those of
+ * input_view_template.h; a panel is PANEL channels (tile_template.h).
+ *
+ * Parameter: LANES. Provides: correlation and how to divide it, correlate_task, partitions_of;
+ * is_dense, note_tile; direct_forward_method.
  */
 #ifndef CN_DIRECT_TEMPLATE_H
 #define CN_DIRECT_TEMPLATE_H
@@ -39,7 +43,7 @@ static int partitions_of(int blocks, int parts, int threads)
 
 typedef struct correlation {
     input_view g;
-    const float *packed, *bias; /* the bias repeats every `biases` channels */
+    const float *packed, *bias; /* folded, the bias repeats every `biases` channels */
     float *y;
     int biases;
     ptrdiff_t y_image, y_row, y_pixel; /* backward data writes every s-th pixel, */
