@@ -14,43 +14,43 @@ typedef struct message {
     size_t size;
 } message;
 
-static void put_byte(message *m, unsigned byte)
+static inline void put_byte(message *m, unsigned byte)
 {
     assert_true(m->size < sizeof m->bytes);
     m->bytes[m->size++] = (uint8_t)byte;
 }
 
-static void put_varint(message *m, uint64_t value)
+static inline void put_varint(message *m, uint64_t value)
 {
     for (; value >= 128; value >>= 7) put_byte(m, (unsigned)(value & 127) | 128);
     put_byte(m, (unsigned)value);
 }
 
-static void put_number(message *m, int field, uint64_t value)
+static inline void put_number(message *m, int field, uint64_t value)
 {
     put_varint(m, (uint64_t)field << 3);
     put_varint(m, value);
 }
 
-static void put_bytes(message *m, int field, const void *bytes, size_t size)
+static inline void put_bytes(message *m, int field, const void *bytes, size_t size)
 {
     put_varint(m, (uint64_t)field << 3 | 2);
     put_varint(m, size);
     for (size_t i = 0; i < size; i++) put_byte(m, ((const uint8_t *)bytes)[i]);
 }
 
-static void put_text(message *m, int field, const char *text)
+static inline void put_text(message *m, int field, const char *text)
 {
     put_bytes(m, field, text, strlen(text));
 }
 
-static void put_message(message *m, int field, const message *inner)
+static inline void put_message(message *m, int field, const message *inner)
 {
     put_bytes(m, field, inner->bytes, inner->size);
 }
 
 /* An input or output with this type; a dimension of 0 is the batch's, "n". */
-static void put_port(message *graph, int field, const char *name, int rank, const int64_t *dims)
+static inline void put_port(message *graph, int field, const char *name, int rank, const int64_t *dims)
 {
     static message port, type, tensor, shape, dim;
     port.size = type.size = tensor.size = shape.size = 0;
@@ -71,7 +71,7 @@ static void put_port(message *graph, int field, const char *name, int rank, cons
 }
 
 /* A TensorProto of raw floats. */
-static void make_floats(message *t, const char *name, int rank, const int64_t *dims,
+static inline void make_floats(message *t, const char *name, int rank, const int64_t *dims,
                         const float *values)
 {
     size_t count = 1;
@@ -85,7 +85,7 @@ static void make_floats(message *t, const char *name, int rank, const int64_t *d
     put_bytes(t, 9, values, count * sizeof *values);
 }
 
-static void put_floats(message *graph, const char *name, int rank, const int64_t *dims,
+static inline void put_floats(message *graph, const char *name, int rank, const int64_t *dims,
                        const float *values)
 {
     static message t;
@@ -93,7 +93,7 @@ static void put_floats(message *graph, const char *name, int rank, const int64_t
     put_message(graph, 5, &t);
 }
 
-static void put_ints(message *graph, const char *name, int count, const int64_t *values)
+static inline void put_ints(message *graph, const char *name, int count, const int64_t *values)
 {
     static message t;
     t.size = 0;
@@ -105,7 +105,7 @@ static void put_ints(message *graph, const char *name, int count, const int64_t 
 }
 
 /* An attribute of integers; of one, of a float. */
-static void put_int_list(message *node, const char *name, int count, const int64_t *values)
+static inline void put_int_list(message *node, const char *name, int count, const int64_t *values)
 {
     static message a;
     a.size = 0;
@@ -115,7 +115,7 @@ static void put_int_list(message *node, const char *name, int count, const int64
     put_message(node, 5, &a);
 }
 
-static void put_int(message *node, const char *name, int64_t value)
+static inline void put_int(message *node, const char *name, int64_t value)
 {
     static message a;
     a.size = 0;
@@ -126,7 +126,7 @@ static void put_int(message *node, const char *name, int64_t value)
 }
 
 /* A node's names, from "x w b" and "y"; "-" leaves one out. Attributes follow. */
-static void begin_node(message *node, const char *op, const char *inputs, const char *outputs)
+static inline void begin_node(message *node, const char *op, const char *inputs, const char *outputs)
 {
     const char *lists[] = {inputs, outputs};
     node->size = 0;
@@ -139,14 +139,14 @@ static void begin_node(message *node, const char *op, const char *inputs, const 
     put_text(node, 4, op);
 }
 
-static void put_node(message *graph, const char *op, const char *inputs, const char *outputs)
+static inline void put_node(message *graph, const char *op, const char *inputs, const char *outputs)
 {
     static message node;
     begin_node(&node, op, inputs, outputs);
     put_message(graph, 1, &node);
 }
 
-static void make_model(message *model, const message *graph, int opset)
+static inline void make_model(message *model, const message *graph, int opset)
 {
     static message version;
     model->size = version.size = 0;
@@ -157,7 +157,7 @@ static void make_model(message *model, const message *graph, int opset)
     put_message(model, 7, graph);
 }
 
-static cn_status read_model(cn_model **model, const message *bytes, cn_error *err)
+static inline cn_status read_model(cn_model **model, const message *bytes, cn_error *err)
 {
     cn_onnx_file file;
     cn_status status =

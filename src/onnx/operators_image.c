@@ -5,6 +5,7 @@
 
 #include <limits.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* ---- Pad */
@@ -20,8 +21,8 @@ static bool read_mode(const cn_graph_node *node, cn_pad_mode *mode)
     return false;
 }
 
-/* The pads of the node, those that add and those that take away; axes before the pixels have none. */
-static cn_status read_pads(cn_importer *im, const cn_value *v, int more[4], int less[4])
+/* The pads of the node, before and after each logical axis. */
+static cn_status read_pads(cn_importer *im, const cn_value *v, int pads_of[CN_ONNX_RANK][2])
 {
     int64_t pads[2 * CN_ONNX_RANK], axes[CN_ONNX_RANK];
     int count, n_axes;
@@ -35,45 +36,86 @@ static cn_status read_pads(cn_importer *im, const cn_value *v, int more[4], int 
     for (int i = 0; i < n_axes; i++)
         for (int side = 0; side < 2; side++) {
             const int64_t pad = pads[side * n_axes + i];
-            const int axis = cn_logical_axis(v, axes[i]), place = axis + 2 - v->layout.rank;
+            const int axis = cn_logical_axis(v, axes[i]);
             if (pad == 0) continue;
-            if (axis < 1 || pad > INT_MAX / 4 || pad < -INT_MAX / 4)
-                return cn_import_fail(im, CN_ERR_UNSUPPORTED, "of examples or channels");
-            (pad > 0 ? more : less)[2 * side + place] = (int)(pad > 0 ? pad : -pad);
+            if (axis < 0 || pad > INT_MAX / 4 || pad < -INT_MAX / 4)
+                return cn_import_fail(im, CN_ERR_UNSUPPORTED, "of examples");
+            pads_of[axis][side] = (int)pad;
         }
     return CN_OK;
 }
 
+/* An order of the logical axes in memory with those that are padded, at most two of three, before the
+ * last: the present one, where that is such, since most often it is rows, columns, channels. */
+static bool padded_first(const cn_layout *l, int pads_of[CN_ONNX_RANK][2], int *order)
+{
+    int present[CN_ONNX_RANK], count = 0;
+    const int rank = l->rank, last = rank > 1 ? rank - 1 : rank;
+    if (rank < 1 || rank > 3) return false;
+    if (!cn_layout_order(l, present))
+        for (int k = 0; k < rank; k++) present[k] = (k + 1) % rank;
+    for (int pass = 0; pass < 2; pass++) /* those that are padded, then the others */
+        for (int k = 0; k < rank; k++) {
+            const int *pads = pads_of[present[k]];
+            if ((pads[0] || pads[1]) == (pass == 0)) order[count++] = present[k];
+        }
+    const int *end = pads_of[order[rank - 1]];
+    if (last < rank && (end[0] || end[1])) return false;
+    const int *now = pads_of[present[rank - 1]];
+    if (last == rank || (now[0] == 0 && now[1] == 0))
+        memcpy(order, present, (size_t)rank * sizeof *order);
+    return true;
+}
+
+/* The layers that add, and those that take away where a pad is negative. */
+static cn_status add_pads(cn_importer *im, cn_pad_opts *more, const cn_pads_opts *less, cn_node *x)
+{
+    const bool zeros = more->mode == CN_PAD_CONSTANT && more->value == 0;
+    cn_pads_opts plain = {.name = NULL};
+    memcpy(plain.pads, more->pads, sizeof plain.pads);
+    cn_status status = zeros ? cn_import_add(im, "zero_pad2d", &plain, x, 1, NULL, x)
+                             : cn_import_add(im, "pad2d", more, x, 1, NULL, x);
+    if (status == CN_OK && (less->pads[0] || less->pads[1] || less->pads[2] || less->pads[3]))
+        status = cn_import_add(im, "crop2d", less, x, 1, NULL, x);
+    return status;
+}
+
 static cn_status import_pad(cn_importer *im, const cn_graph_node *node)
 {
-    const cn_value *v;
+    const cn_value *given;
     cn_onnx_constant *value;
-    int shape[3];
+    int pads_of[CN_ONNX_RANK][2] = {{0}}, order[CN_ONNX_RANK], dims[CN_ONNX_RANK],
+        size[3] = {1, 1, 1};
     cn_node x;
     cn_pad_opts more = {.name = NULL};
     cn_pads_opts less = {.name = NULL};
-    cn_status status = cn_import_tensor(im, 0, -1, &v);
+    cn_status status = cn_import_tensor(im, 0, -1, &given);
     if (status == CN_OK) status = cn_import_constant(im, 2, &value);
-    if (status == CN_OK) status = read_pads(im, v, more.pads, less.pads);
+    if (status == CN_OK) status = read_pads(im, given, pads_of);
     if (status != CN_OK) return status;
     if (!read_mode(node, &more.mode)) return cn_import_fail(im, CN_ERR_UNSUPPORTED, "its mode");
-    more.value =
-        (double)(value && value->real && value->count == 1 ? value->reals[0]
-                                                           : cn_onnx_get_float(node, "value", 0));
+    more.value = value && value->real && value->count == 1 ? cn_onnx_decimal(value->reals[0])
+                                                           : cn_onnx_get_decimal(node, "value", 0);
     if (!isfinite(more.value)) more.value = more.value > 0 ? 3e38 : -3e38;
-    const bool zeros = more.mode == CN_PAD_CONSTANT && more.value == 0;
-    const int axes = v->layout.rank - 1;
-    cn_pads_opts plain = {.name = NULL};
-    memcpy(plain.pads, more.pads, sizeof plain.pads);
-    status = cn_value_pixels(im, v, &x, shape);
-    if (status == CN_OK)
-        status = zeros ? cn_import_add(im, "zero_pad2d", &plain, &x, 1, NULL, &x)
-                       : cn_import_add(im, "pad2d", &more, &x, 1, NULL, &x);
-    if (status == CN_OK && (less.pads[0] || less.pads[1] || less.pads[2] || less.pads[3]))
-        status = cn_import_add(im, "crop2d", &less, &x, 1, NULL, &x);
+    cn_value v = *given;
+    const int rank = v.layout.rank;
+    if (!padded_first(&v.layout, pads_of, order))
+        return cn_import_fail(im, CN_ERR_UNSUPPORTED, "of more than two axes of an example");
+    status = cn_value_order(im, &v, order);
+    /* (rows, columns, channels), (columns, channels), (columns) */
+    const int first = rank == 3 ? 0 : 1;
+    for (int k = 0; k < rank; k++) {
+        const int *pads = pads_of[order[k]];
+        size[first + k] = v.layout.dims[order[k]];
+        dims[order[k]] = size[first + k] + pads[0] + pads[1];
+        for (int side = 0; side < 2 && first + k < 2; side++)
+            (pads[side] > 0 ? more.pads : less.pads)[2 * side + first + k] = abs(pads[side]);
+    }
+    if (status == CN_OK) status = cn_value_image(im, &v, size[0], size[1], size[2], &x);
+    if (status == CN_OK) status = add_pads(im, &more, &less, &x);
     if (status != CN_OK) return status;
-    const int *out = im->model->layers[x].out.n;
-    cn_give_pixels(im, axes, x, out[0], out[1], out[2]);
+    cn_layout_set(&v.layout, rank, dims, order);
+    cn_give(im, 0, x, &v.layout);
     return CN_OK;
 }
 
@@ -148,8 +190,6 @@ static cn_status read_method(cn_importer *im, cn_resize_opts *o)
         return cn_import_fail(im, CN_ERR_UNSUPPORTED, "its mode, or how its coordinates are found");
     if (cn_onnx_get_int(node, "antialias", 0))
         return cn_import_fail(im, CN_ERR_UNSUPPORTED, "antialias");
-    if (!cn_onnx_get_is(node, "keep_aspect_ratio_policy", "stretch", "stretch"))
-        return cn_import_fail(im, CN_ERR_UNSUPPORTED, "keep_aspect_ratio_policy");
     o->method = (cn_resize_method)method;
     o->coordinates = (cn_coordinates)place;
     o->rounding = (cn_rounding)rounding;
@@ -174,6 +214,26 @@ static bool is_upsampling(const cn_resize_opts *o, const int shape[3], bool size
                                                        : half && o->rounding <= CN_ROUNDING_UP;
 }
 
+/* keep_aspect_ratio_policy: one scale for all axes that have a size, the smallest or the largest that
+ * the sizes ask for. */
+static void keep_aspect(const cn_graph_node *node, const cn_value *v, resizing *r)
+{
+    const bool larger = cn_onnx_get_is(node, "keep_aspect_ratio_policy", "not_smaller", "stretch");
+    double scale = 0;
+    if (!larger && !cn_onnx_get_is(node, "keep_aspect_ratio_policy", "not_larger", "stretch"))
+        return;
+    for (int axis = 1; axis <= v->layout.rank; axis++) {
+        const double asked = (double)r->size[axis] / v->layout.dims[axis - 1];
+        if (r->size[axis] && (scale == 0 || (larger ? asked > scale : asked < scale)))
+            scale = asked;
+    }
+    for (int axis = 1; axis <= v->layout.rank; axis++) {
+        if (!r->size[axis]) continue;
+        r->size[axis] = (int64_t)floor(scale * v->layout.dims[axis - 1] + 0.5);
+        r->scale[axis] = scale;
+    }
+}
+
 static cn_status import_resize(cn_importer *im, const cn_graph_node *node)
 {
     const cn_value *v;
@@ -181,11 +241,11 @@ static cn_status import_resize(cn_importer *im, const cn_graph_node *node)
     cn_resize_opts o = {.size = {1, 1}};
     int shape[3];
     cn_node x;
-    (void)node;
     cn_status status = cn_import_tensor(im, 0, -1, &v);
     if (status == CN_OK) status = read_resizing(im, v, &r);
     if (status == CN_OK) status = read_method(im, &o);
     if (status != CN_OK) return status;
+    keep_aspect(node, v, &r);
     const int axes = v->layout.rank - 1;
     const double scales[2] = {r.scale[0], r.scale[1]};
     if ((scales[0] != 0 && scales[0] != 1) || (scales[1] != 0 && scales[1] != 1) || r.size[0] ||
@@ -199,7 +259,7 @@ static cn_status import_resize(cn_importer *im, const cn_graph_node *node)
             r.size[axis] ? (double)r.size[axis] : floor(shape[k] * (given > 0 ? given : 1));
         if (!(n >= 1 && n <= INT_MAX / 4)) return cn_import_fail(im, CN_ERR_FORMAT, "%g pixels", n);
         o.size[k] = (int)n;
-        *(k ? &o.scale_w : &o.scale_h) = r.size[axis] ? n / shape[k] : given > 0 ? given : 1;
+        *(k ? &o.scale_w : &o.scale_h) = given > 0 ? given : r.size[axis] ? n / shape[k] : 1;
     }
     if (axes == 1) o.scale_h = 1;
     const cn_upsample_opts whole = {.factor = {o.size[0] / shape[0], o.size[1] / shape[1]},

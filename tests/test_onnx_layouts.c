@@ -1,0 +1,147 @@
+/*
+ * test_onnx_layouts.c - files that keep their channels last, as tf2onnx writes them: Transposes around
+ * every operator that wants channels first, everything else between them on the layout as it is.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "draw.h"
+#include "files.h"
+#include "onnx_bytes.h"
+
+enum { C = 3, SIDE = 5, FILTERS = 6, UNITS = 4, EXAMPLES = 2, PIXELS = C * SIDE * SIDE };
+
+static float w[FILTERS * C * 9], bias[FILTERS], dense[FILTERS * UNITS];
+
+static void turn(message *graph, const char *from, const char *to, bool channels_last)
+{
+    static message node;
+    static const int64_t last[] = {0, 2, 3, 1}, first[] = {0, 3, 1, 2};
+    begin_node(&node, "Transpose", from, to);
+    put_int_list(&node, "perm", 4, channels_last ? last : first);
+    put_message(graph, 1, &node);
+}
+
+static void put_conv(message *graph, const char *inputs)
+{
+    static message node;
+    begin_node(&node, "Conv", inputs, "z");
+    put_int_list(&node, "kernel_shape", 2, (int64_t[]){3, 3});
+    put_int_list(&node, "pads", 4, (int64_t[]){1, 1, 1, 1});
+    put_message(graph, 1, &node);
+}
+
+/* Convolution, bias, ReLU, zeros around some sides, the mean of all pixels, a dense layer. */
+static void make_network(message *model, bool last)
+{
+    static message graph;
+    static const int64_t pads_last[] = {0, 1, 2, 0, 0, 0, 1, 0},
+                         pads_first[] = {0, 0, 1, 2, 0, 0, 0, 1};
+    graph.size = 0;
+    if (last) turn(&graph, "x", "xc", false);
+    put_conv(&graph, last ? "xc w" : "x w");
+    if (last) turn(&graph, "z", "zl", true);
+    put_node(&graph, "Add", last ? "zl bias" : "z bias", "b");
+    put_node(&graph, "Relu", "b", "a");
+    put_node(&graph, "Pad", "a pads", "p");
+    put_node(&graph, "ReduceMean", "p axes", "g");
+    put_node(&graph, "Squeeze", "g axes", "s");
+    put_node(&graph, "MatMul", "s dense", "y");
+    put_floats(&graph, "w", 4, (int64_t[]){FILTERS, C, 3, 3}, w);
+    put_floats(&graph, "bias", last ? 1 : 3, (int64_t[]){FILTERS, 1, 1}, bias);
+    put_floats(&graph, "dense", 2, (int64_t[]){FILTERS, UNITS}, dense);
+    put_ints(&graph, "pads", 8, last ? pads_last : pads_first);
+    put_ints(&graph, "axes", 2, last ? (int64_t[]){1, 2} : (int64_t[]){2, 3});
+    if (last)
+        put_port(&graph, 11, "x", 4, (int64_t[]){0, SIDE, SIDE, C});
+    else
+        put_port(&graph, 11, "x", 4, (int64_t[]){0, C, SIDE, SIDE});
+    put_port(&graph, 12, "y", 2, (int64_t[]){0, UNITS});
+    make_model(model, &graph, 18);
+}
+
+static cn_model *load(const message *m)
+{
+    cn_model *model = NULL;
+    cn_error err;
+    if (read_model(&model, m, &err) != CN_OK) fail_msg("%s", err.text);
+    return model;
+}
+
+static void run(cn_model *m, float *x, float *y, size_t count)
+{
+    cn_session *session = NULL;
+    cn_error err;
+    const cn_session_opts opts = {.batch = EXAMPLES, .threads = 1};
+    const cn_tensor X = cn_tensor_view(CN_DTYPE_F32, 4, (int[]){EXAMPLES, SIDE, SIDE, C}, x);
+    if (cn_session_create_inference(&session, m, &opts, &err) != CN_OK ||
+        cn_session_forward(session, &X, &err) != CN_OK)
+        fail_msg("%s", err.text);
+    const cn_tensor out = cn_session_output(session);
+    assert_int_equal(cn_tensor_count(&out), count);
+    memcpy(y, out.data, count * sizeof *y);
+    cn_session_free(session);
+}
+
+static void draw_all(uint64_t *random, float *values, size_t count)
+{
+    for (size_t i = 0; i < count; i++) values[i] = (float)draw_real(random, -1, 1);
+}
+
+static void both_layouts_give_the_same_bits(void **state)
+{
+    static message files[2];
+    float x[EXAMPLES * PIXELS], y[2][EXAMPLES * UNITS];
+    uint64_t random = 3;
+    (void)state;
+    draw_all(&random, w, sizeof w / sizeof *w);
+    draw_all(&random, bias, FILTERS);
+    draw_all(&random, dense, FILTERS * UNITS);
+    draw_all(&random, x, EXAMPLES * PIXELS);
+    for (int last = 0; last < 2; last++) {
+        make_network(&files[last], last);
+        cn_model *m = load(&files[last]);
+        run(m, x, y[last], EXAMPLES * UNITS);
+        for (int i = 1; i < m->layer_count; i++)
+            assert_string_not_equal(m->layers[i].type->name, "transpose"); /* nothing moves */
+        cn_model_free(m);
+    }
+    assert_memory_equal(y[0], y[1], sizeof y[0]);
+}
+
+/* A shortcut of a ResNet that adds channels of zeros. */
+static void channels_are_padded(void **state)
+{
+    static message graph, file;
+    float x[EXAMPLES * PIXELS], y[EXAMPLES * PIXELS * 2];
+    uint64_t random = 4;
+    (void)state;
+    graph.size = 0;
+    put_ints(&graph, "pads", 8, (int64_t[]){0, 1, 0, 0, 0, 2, 0, 0});
+    put_node(&graph, "Pad", "x pads", "y");
+    put_port(&graph, 11, "x", 4, (int64_t[]){0, C, SIDE, SIDE});
+    put_port(&graph, 12, "y", 4, (int64_t[]){0, C + 3, SIDE, SIDE});
+    make_model(&file, &graph, 18);
+    draw_all(&random, x, EXAMPLES * PIXELS);
+    cn_model *m = load(&file);
+    run(m, x, y, EXAMPLES * PIXELS * 2);
+    for (int i = 0; i < EXAMPLES * SIDE * SIDE; i++)
+        for (int c = 0; c < C + 3; c++) {
+            const float want = c >= 1 && c < C + 1 ? x[i * C + c - 1] : 0;
+            assert_true(y[i * (C + 3) + c] == want);
+        }
+    cn_model_free(m);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(both_layouts_give_the_same_bits),
+        cmocka_unit_test(channels_are_padded),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
