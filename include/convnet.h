@@ -433,6 +433,7 @@ typedef enum cn_coordinates {
     CN_COORDINATES_PYTORCH = 1,
     CN_COORDINATES_ALIGN_CORNERS = 2,
     CN_COORDINATES_ASYMMETRIC = 3,
+    CN_COORDINATES_SYMMETRIC = 4,
 } cn_coordinates;
 
 typedef enum cn_rounding {

@@ -332,7 +332,7 @@ static cn_node constant(cn_model *m, cn_node x, const int *n, uint64_t *random)
 static cn_node resize2d(cn_model *m, cn_node x, const int *n, uint64_t *random)
 {
     cn_resize_opts o = {.method = (cn_resize_method)draw_int(random, 0, 2),
-                        .coordinates = (cn_coordinates)draw_int(random, 0, 3),
+                        .coordinates = (cn_coordinates)draw_int(random, 0, 4),
                         .rounding = (cn_rounding)draw_int(random, 0, 3),
                         .inside = draw(random) % 4 == 0};
     for (int axis = 0; axis < 2; axis++) o.size[axis] = draw_int(random, 1, 2 * n[axis]);

@@ -160,6 +160,7 @@ static const char *const layers[] = {
     "resize 13x9 cubic inside, dense 3",
     "resize 22x20 nearest asymmetric ceil scale_h 2.5 scale_w 2.5, dense 3",
     "resize 5x5 linear scale_h 0.6 scale_w 0.7, dense 3",
+    "resize 4x4 linear symmetric scale_h 0.45 scale_w 0.6, dense 3",
     "pad 1x2x3x0 value 0.3, dense 3",
     "pad 1x2x3x0 reflect, pad 2x1x0x1 edge, pad 1x1x2x2 wrap, dense 3",
     "lrn 3 alpha 0.2 beta 0.6 bias 1.5, dense 3",

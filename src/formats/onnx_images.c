@@ -47,7 +47,7 @@ void cn_onnx_resize(const node *n)
 {
     static const char *const methods[] = {"nearest", "linear", "cubic"};
     static const char *const places[] = {"half_pixel", "pytorch_half_pixel", "align_corners",
-                                         "asymmetric"};
+                                         "asymmetric", "half_pixel_symmetric"};
     static const char *const roundings[] = {"round_prefer_floor", "round_prefer_ceil", "floor",
                                             "ceil"};
     const cn_resize_opts *o = n->layer->options;

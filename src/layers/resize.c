@@ -10,6 +10,8 @@
  *     pytorch         the same, but x = 0 where n is 1
  *     align_corners   x = p (n_prev - 1) / (f n_prev - 1), 0 where n is 1
  *     asymmetric      x = p / f
+ *     symmetric       as half_pixel, moved by n_prev (1 - n / (f n_prev)) / 2: both centers coincide
+ *                     also where f n_prev is not n
  *
  * and a(p, .) is 1 at the nearest row, or shared by the two rows around x (linear), or by the four
  * around it (cubic; Keys 1981, with the coefficient `cubic`). Rows beyond the border are the
@@ -21,8 +23,8 @@
 #include <string.h>
 
 static const char *const methods[] = {"nearest", "linear", "cubic", NULL};
-static const char *const coordinates[] = {"half_pixel", "pytorch", "align_corners", "asymmetric",
-                                          NULL};
+static const char *const coordinates[] = {"half_pixel", "pytorch",   "align_corners",
+                                          "asymmetric", "symmetric", NULL};
 static const char *const roundings[] = {"round_down", "round_up", "floor", "ceil", NULL};
 static const char *const pad_modes[] = {"constant", "reflect", "edge", "wrap", NULL};
 
@@ -73,6 +75,7 @@ static double place_of(const cn_resize_opts *o, int axis, int p, int n_prev, int
     switch (o->coordinates) {
     case CN_COORDINATES_ALIGN_CORNERS: return n > 1 ? p * (n_prev - 1.0) / (f * n_prev - 1) : 0;
     case CN_COORDINATES_ASYMMETRIC: return p / f;
+    case CN_COORDINATES_SYMMETRIC: return (n_prev - n / f) / 2 + (p + 0.5) / f - 0.5;
     case CN_COORDINATES_PYTORCH: return n > 1 ? (p + 0.5) / f - 0.5 : 0;
     default: return (p + 0.5) / f - 0.5;
     }

@@ -172,7 +172,7 @@ static cn_status read_method(cn_importer *im, cn_resize_opts *o)
 {
     static const char *const methods[] = {"nearest", "linear", "cubic"};
     static const char *const places[] = {"half_pixel", "pytorch_half_pixel", "align_corners",
-                                         "asymmetric"};
+                                         "asymmetric", "half_pixel_symmetric"};
     static const char *const roundings[] = {"round_prefer_floor", "round_prefer_ceil", "floor",
                                             "ceil"};
     const cn_graph_node *node = im->node;
@@ -181,11 +181,11 @@ static cn_status read_method(cn_importer *im, cn_resize_opts *o)
     for (int i = 0; i < 3; i++)
         if (cn_onnx_get_is(node, "mode", methods[i], "nearest")) method = i;
     if (cn_onnx_get_is(node, "mode", "bilinear", "nearest")) method = 1;
-    for (int i = 0; i < 4 && !old; i++) {
+    for (int i = 0; i < 5 && !old; i++)
         if (cn_onnx_get_is(node, "coordinate_transformation_mode", places[i], "half_pixel"))
             place = i;
+    for (int i = 0; i < 4 && !old; i++)
         if (cn_onnx_get_is(node, "nearest_mode", roundings[i], "round_prefer_floor")) rounding = i;
-    }
     if (method < 0 || place < 0 || rounding < 0)
         return cn_import_fail(im, CN_ERR_UNSUPPORTED, "its mode, or how its coordinates are found");
     if (cn_onnx_get_int(node, "antialias", 0))

@@ -19,6 +19,8 @@ static double center(const cn_resize_opts *o, int axis, int p, int n_prev, int n
     double scale = axis ? o->scale_w : o->scale_h;
     if (!(scale > 0)) scale = (double)n / (double)n_prev;
     if (o->coordinates == CN_COORDINATES_ASYMMETRIC) return p / scale;
+    if (o->coordinates == CN_COORDINATES_SYMMETRIC) /* distances from the centers */
+        return (n_prev - 1) / 2.0 + (p - (n - 1) / 2.0) / scale;
     if (n == 1 && o->coordinates != CN_COORDINATES_HALF_PIXEL) return 0;
     if (o->coordinates == CN_COORDINATES_ALIGN_CORNERS)
         return p * (double)(n_prev - 1) / (scale * n_prev - 1);
