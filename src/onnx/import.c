@@ -152,6 +152,7 @@ cn_status cn_import_tensor(cn_importer *im, int i, int rank, const cn_value **v)
                               *v ? "a constant, expected a tensor" : "missing");
     if ((*v)->flat && !cn_span_is(im->node->op, "Gather"))
         return cn_import_fail(im, CN_ERR_UNSUPPORTED, "the batch's axis is no longer there");
+    if ((*v)->part) return cn_import_fail(im, CN_ERR_UNSUPPORTED, "erf outside of a GELU");
     if (rank >= 0 && (*v)->layout.rank != rank)
         return cn_import_fail(im, CN_ERR_UNSUPPORTED, "input %d has rank %d, expected %d", i,
                               (*v)->layout.rank + 1, rank + 1);
@@ -406,7 +407,7 @@ static const cn_operator *find_operator(const cn_graph_node *node)
 {
     static const cn_operator *const tables[] = {
         cn_operators_conv,  cn_operators_pool,   cn_operators_norm,  cn_operators_element,
-        cn_operators_shape, cn_operators_binary, cn_operators_image,
+        cn_operators_shape, cn_operators_binary, cn_operators_image, cn_operators_gelu,
     };
     if (node->domain.size && !cn_span_is(node->domain, "ai.onnx")) return NULL;
     for (size_t t = 0; t < sizeof tables / sizeof *tables; t++)
@@ -574,7 +575,7 @@ static cn_status finish(cn_importer *im, bool shape_only, cn_model **model)
 {
     cn_model *made = NULL;
     const cn_value *output = find_value(im, im->file->outputs[0].name);
-    if (!output || output->kind != CN_VALUE_TENSOR)
+    if (!output || output->kind != CN_VALUE_TENSOR || output->part)
         return cn_import_fail(im, CN_ERR_FORMAT, "the output does not depend on the input");
     cn_value y = *output;
     cn_status status = order_output(im, &y);

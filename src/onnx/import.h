@@ -53,12 +53,17 @@ typedef enum cn_value_kind {
     CN_VALUE_UNKNOWN, /* of a node that is not supported */
 } cn_value_kind;
 
+/* Of a GELU of x, whose node the value then has (operators_gelu.c): erf(x / sqrt(2)), 1 + that, and
+ * half of the sum. */
+typedef enum cn_gelu_part { CN_GELU_NONE, CN_GELU_ERF, CN_GELU_SUM, CN_GELU_PHI } cn_gelu_part;
+
 typedef struct cn_value {
     cn_span name;
     cn_value_kind kind;
     cn_onnx_constant *constant;
     cn_node node;
     cn_layout layout;
+    cn_gelu_part part;
     bool flat; /* the elements of the only example, the batch's axis among the others */
 } cn_value;
 
@@ -165,7 +170,8 @@ typedef struct cn_operator {
 
 /* Tables that end in a name NULL, by what the operators do. */
 extern const cn_operator cn_operators_conv[], cn_operators_pool[], cn_operators_norm[],
-    cn_operators_element[], cn_operators_shape[], cn_operators_binary[], cn_operators_image[];
+    cn_operators_element[], cn_operators_shape[], cn_operators_binary[], cn_operators_image[],
+    cn_operators_gelu[];
 
 /* Computes a node all of whose inputs are constants; CN_ERR_UNSUPPORTED: not this operator. */
 cn_status cn_fold(cn_importer *im, const cn_graph_node *node);

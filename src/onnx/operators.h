@@ -52,6 +52,10 @@ cn_status cn_import_row_means(cn_importer *im, const cn_value *v, int rows);
 cn_status cn_import_column_means(cn_importer *im, const cn_value *v, cn_onnx_constant *matrix,
                                  bool *done);
 
+/* *done: whether one of both is a part of a GELU, of which y is the next part, or all of it. */
+cn_status cn_import_part_of_gelu(cn_importer *im, const char *type, const cn_value *a,
+                                 const cn_value *b, cn_value *y, bool *done);
+
 /* A constant, repeated for every example, as a value of the shape (batch, dims) (operators_binary.c).
  */
 cn_status cn_import_spread(cn_importer *im, cn_onnx_constant *c, int rank, const int64_t *dims);

@@ -44,6 +44,11 @@ static cn_status shift(cn_importer *im, const cn_value *x, double offset, cn_val
 static cn_status scale(cn_importer *im, const cn_value *x, double factor, cn_value *y)
 {
     if (factor == 1) return set(y, x->node, &x->layout);
+    /* Twice and then half is neither: GELUs are written so. Exact, as other factors are not. */
+    const cn_layer *layer = &im->model->layers[x->node];
+    if (factor == 0.5 && is(layer->type->name, "scale") &&
+        ((const cn_scale_opts *)layer->options)->factor == 2)
+        return set(y, layer->inputs[0], &x->layout);
     return cn_import_map(im, "scale", &(cn_scale_opts){.factor = factor}, x, y);
 }
 
@@ -274,6 +279,9 @@ cn_status cn_import_two(cn_importer *im, const char *type, const cn_value *a, co
                         cn_value *y)
 {
     const cn_value u = *a, v = *b; /* y may be one of them */
+    bool done;
+    cn_status status = cn_import_part_of_gelu(im, type, &u, &v, y, &done);
+    if (done || status != CN_OK) return status;
     if (u.kind == CN_VALUE_CONSTANT) return with_constant(im, type, &v, u.constant, true, y);
     if (v.kind == CN_VALUE_CONSTANT) return with_constant(im, type, &u, v.constant, false, y);
     return cn_import_binary(im, type, &u, &v, y);

@@ -1,6 +1,9 @@
 /*
- * test_onnx_layouts.c - files that keep their channels last, as tf2onnx writes them: Transposes around
- * every operator that wants channels first, everything else between them on the layout as it is.
+ * test_onnx_patterns.c - files in which a layer is several operators, or an operator is none.
+ *
+ * Channels last, as tf2onnx has them: Transposes around every operator that wants channels first,
+ * everything else between them on the layout as it is. And GELU as it was written before it was an
+ * operator.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -137,11 +140,93 @@ static void channels_are_padded(void **state)
     cn_model_free(m);
 }
 
+/* ---- GELU */
+
+/* The model of these nodes, x and the constants root 2, its inverse, 1, 2 and 1/2. */
+static cn_status load_elements(cn_model **model, const char *const nodes[][3], cn_error *err)
+{
+    static message graph, file;
+    const int64_t image[] = {0, C, SIDE, SIDE};
+    static const struct {
+        const char *name;
+        float value;
+    } numbers[] = {
+        {"root", 1.41421356f}, {"inverse", 0.707106781f}, {"one", 1}, {"two", 2}, {"half", 0.5f}};
+    graph.size = 0;
+    for (int i = 0; nodes[i][0]; i++) put_node(&graph, nodes[i][0], nodes[i][1], nodes[i][2]);
+    for (int i = 0; i < 5; i++) put_floats(&graph, numbers[i].name, 0, NULL, &numbers[i].value);
+    put_port(&graph, 11, "x", 4, image);
+    put_port(&graph, 12, "y", 4, image);
+    make_model(&file, &graph, 17);
+    return read_model(model, &file, err);
+}
+
+static void a_gelu_in_five_operators_is_one_layer(void **state)
+{
+    static const char *const forms[][6][3] = {
+        {{"Div", "x root", "a"},
+         {"Erf", "a", "b"},
+         {"Add", "b one", "c"},
+         {"Mul", "x c", "d"},
+         {"Mul", "d half", "y"}}, /* PyTorch */
+        {{"Mul", "x half", "h"},
+         {"Mul", "x inverse", "a"},
+         {"Erf", "a", "b"},
+         {"Add", "one b", "c"},
+         {"Mul", "h c", "y"}}, /* TensorFlow */
+        {{"Mul", "x inverse", "a"},
+         {"Erf", "a", "b"},
+         {"Add", "b one", "c"},
+         {"Mul", "c half", "d"},
+         {"Mul", "d x", "y"}},
+        {{"Mul", "inverse x", "a"},
+         {"Erf", "a", "b"},
+         {"Add", "b one", "c"},
+         {"Div", "c two", "d"},
+         {"Mul", "x d", "y"}},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
+        cn_model *m = NULL;
+        cn_error err;
+        if (load_elements(&m, forms[i], &err) != CN_OK) fail_msg("form %zu: %s", i, err.text);
+        assert_int_equal(m->layer_count, 2);
+        assert_string_equal(m->layers[1].type->name, "gelu");
+        cn_model_free(m);
+    }
+}
+
+static void parts_of_a_gelu_are_no_values(void **state)
+{
+    static const char *const forms[][6][3] = {
+        {{"Erf", "x", "y"}},
+        {{"Div", "x root", "a"}, {"Erf", "a", "y"}},
+        {{"Div", "x root", "a"}, {"Erf", "a", "b"}, {"Relu", "b", "y"}},
+        {{"Div", "x root", "a"}, {"Erf", "a", "b"}, {"Add", "b two", "y"}},
+        {{"Div", "x root", "a"}, {"Erf", "a", "b"}, {"Add", "b one", "c"}, {"Add", "c x", "y"}},
+        {{"Div", "x root", "a"},
+         {"Erf", "a", "b"},
+         {"Add", "b one", "c"},
+         {"Relu", "x", "r"},
+         {"Mul", "c r", "y"}},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
+        cn_model *m = NULL;
+        cn_error err;
+        cn_status status = load_elements(&m, forms[i], &err);
+        if (status != (i == 1 ? CN_ERR_FORMAT : CN_ERR_UNSUPPORTED))
+            fail_msg("form %zu: status %d", i, (int)status);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(both_layouts_give_the_same_bits),
         cmocka_unit_test(channels_are_padded),
+        cmocka_unit_test(a_gelu_in_five_operators_is_one_layer),
+        cmocka_unit_test(parts_of_a_gelu_are_no_values),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
