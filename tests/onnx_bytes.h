@@ -50,7 +50,8 @@ static inline void put_message(message *m, int field, const message *inner)
 }
 
 /* An input or output with this type; a dimension of 0 is the batch's, "n". */
-static inline void put_port(message *graph, int field, const char *name, int rank, const int64_t *dims)
+static inline void put_port(message *graph, int field, const char *name, int rank,
+                            const int64_t *dims)
 {
     static message port, type, tensor, shape, dim;
     port.size = type.size = tensor.size = shape.size = 0;
@@ -72,7 +73,7 @@ static inline void put_port(message *graph, int field, const char *name, int ran
 
 /* A TensorProto of raw floats. */
 static inline void make_floats(message *t, const char *name, int rank, const int64_t *dims,
-                        const float *values)
+                               const float *values)
 {
     size_t count = 1;
     t->size = 0;
@@ -86,7 +87,7 @@ static inline void make_floats(message *t, const char *name, int rank, const int
 }
 
 static inline void put_floats(message *graph, const char *name, int rank, const int64_t *dims,
-                       const float *values)
+                              const float *values)
 {
     static message t;
     make_floats(&t, name, rank, dims, values);
@@ -126,7 +127,8 @@ static inline void put_int(message *node, const char *name, int64_t value)
 }
 
 /* A node's names, from "x w b" and "y"; "-" leaves one out. Attributes follow. */
-static inline void begin_node(message *node, const char *op, const char *inputs, const char *outputs)
+static inline void begin_node(message *node, const char *op, const char *inputs,
+                              const char *outputs)
 {
     const char *lists[] = {inputs, outputs};
     node->size = 0;
