@@ -220,6 +220,55 @@ static void parts_of_a_gelu_are_no_values(void **state)
     }
 }
 
+/* ---- as_strided */
+
+/* All elements of the batch in a row, and of each example the PIXELS from PIXELS times its index on:
+ * so PyTorch's exporter says that a mean is contiguous. */
+static cn_status load_strided(cn_model **model, int64_t stride, cn_error *err)
+{
+    static message graph, node, file;
+    int64_t offsets[PIXELS];
+    static const int64_t image[] = {0, C, SIDE, SIDE};
+    for (int i = 0; i < PIXELS; i++) offsets[i] = i;
+    graph.size = 0;
+    put_ints(&graph, "all", 1, (int64_t[]){-1});
+    put_ints(&graph, "zero", 1, (int64_t[]){0});
+    put_ints(&graph, "one", 1, (int64_t[]){1});
+    put_ints(&graph, "stride", 1, &stride);
+    put_ints(&graph, "axes", 3, (int64_t[]){1, 2, 3});
+    put_ints(&graph, "row", PIXELS, offsets);
+    put_ints(&graph, "shape", 4, (int64_t[]){1, C, SIDE, SIDE});
+    put_node(&graph, "Reshape", "row shape", "offsets");
+    put_node(&graph, "Reshape", "x all", "f");
+    begin_node(&node, "Shape", "x", "s");
+    put_int(&node, "start", 0);
+    put_int(&node, "end", 1);
+    put_message(&graph, 1, &node);
+    put_node(&graph, "Squeeze", "s", "m");
+    put_node(&graph, "Range", "zero m one", "r");
+    put_node(&graph, "Mul", "r stride", "b");
+    put_node(&graph, "Unsqueeze", "b axes", "u");
+    put_node(&graph, "Add", "u offsets", "i");
+    put_node(&graph, "Gather", "f i", "g");
+    put_node(&graph, "Relu", "g", "y");
+    put_port(&graph, 11, "x", 4, image);
+    put_port(&graph, 12, "y", 4, image);
+    make_model(&file, &graph, 18);
+    return read_model(model, &file, err);
+}
+
+static void elements_that_stay_where_they_are_are_not_gathered(void **state)
+{
+    cn_model *m = NULL;
+    cn_error err;
+    (void)state;
+    if (load_strided(&m, PIXELS, &err) != CN_OK) fail_msg("%s", err.text);
+    assert_int_equal(m->layer_count, 2);
+    assert_string_equal(m->layers[1].type->name, "relu");
+    cn_model_free(m);
+    assert_int_equal(load_strided(&m, PIXELS - 1, &err), CN_ERR_UNSUPPORTED);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -227,6 +276,7 @@ int main(void)
         cmocka_unit_test(channels_are_padded),
         cmocka_unit_test(a_gelu_in_five_operators_is_one_layer),
         cmocka_unit_test(parts_of_a_gelu_are_no_values),
+        cmocka_unit_test(elements_that_stay_where_they_are_are_not_gathered),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

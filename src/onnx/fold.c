@@ -256,8 +256,12 @@ static cn_status unsqueeze(cn_importer *im, const cn_graph_node *node)
         if (axis < 0 || added[axis]) return no_axis(im);
         added[axis] = true;
     }
+    if (x->step && added[0]) return of_batch_error(im);
     for (int k = 0; k < rank; k++) dims[k] = added[k] ? 1 : x->dims[at++];
-    return give_reshaped(im, x, rank, dims);
+    status = give_reshaped(im, x, rank, dims);
+    cn_value *y = cn_import_output(im, 0);
+    if (status == CN_OK && y) y->constant->step = x->step;
+    return status;
 }
 
 static cn_status squeeze(cn_importer *im, const cn_graph_node *node)
@@ -356,6 +360,7 @@ static cn_status gather(cn_importer *im, const cn_graph_node *node)
     if (status == CN_OK) status = input(im, 1, &indices);
     if (status != CN_OK) return status;
     int axis = axis_of(cn_onnx_get_int(node, "axis", 0), x->rank);
+    if (x->step || indices->step) return of_batch_error(im);
     if (axis < 0 || indices->real || x->rank - 1 + indices->rank > CN_ONNX_RANK) return no_axis(im);
     int64_t dims[CN_ONNX_RANK], outer = 1, inner = 1, n = x->dims[axis];
     int rank = 0;
@@ -450,9 +455,11 @@ static cn_status range(cn_importer *im, const cn_graph_node *node)
     for (int i = 0; i < 3; i++) {
         cn_status status = input(im, i, &c[i]);
         if (status != CN_OK) return status;
-        if (c[i]->count != 1 || is_of_batch(c[i], 0)) return of_batch_error(im);
+        if (c[i]->count != 1 || (is_of_batch(c[i], 0) && i != 1)) return of_batch_error(im);
         v[i] = c[i]->real ? (double)c[i]->reals[0] : (double)c[i]->ints[0];
     }
+    const bool of_batch = is_of_batch(c[1], 0);
+    if (of_batch && (c[0]->real || v[0] != 0 || v[1] != 1 || v[2] != 1)) return of_batch_error(im);
     double n = ceil((v[1] - v[0]) / v[2]);
     if (!(n < 1e9)) return cn_import_fail(im, CN_ERR_FORMAT, "a range without an end");
     int64_t count = n > 0 ? (int64_t)n : 0;
@@ -463,6 +470,7 @@ static cn_status range(cn_importer *im, const cn_graph_node *node)
             y->reals[i] = (float)(v[0] + (double)i * v[2]);
         else
             y->ints[i] = c[0]->ints[0] + i * c[2]->ints[0];
+    y->step = of_batch; /* 0, 1, .. up to the number of examples */
     return give(im, 0, y);
 }
 
@@ -471,6 +479,7 @@ static cn_status shape(cn_importer *im, const cn_graph_node *node)
     cn_value *x = cn_import_input(im, 0);
     (void)node;
     if (!x || x->kind != CN_VALUE_CONSTANT) return cn_import_fail(im, CN_ERR_FORMAT, "no constant");
+    if (x->constant->step) return of_batch_error(im);
     int64_t rank = x->constant->rank;
     cn_onnx_constant *y = cn_constant_new(im, false, 1, &rank);
     if (!y) return im->err->status;
@@ -634,6 +643,20 @@ static bool of_two(const arithmetic *f, const cn_onnx_constant *a, const cn_onnx
     return true;
 }
 
+/* What each further example adds to the sum or the product y of a and b. */
+static bool find_step(const arithmetic *f, const cn_onnx_constant *a, const cn_onnx_constant *b,
+                      cn_onnx_constant *y)
+{
+    const cn_onnx_constant *by = a->step ? a : b, *other = by == a ? b : a;
+    if (by->step == 0) return true;
+    if (y->rank != by->rank || y->rank < 1 || y->dims[0] != 1 || other->step || other->of_batch)
+        return false;
+    y->step = by->step;
+    if (f->whole == add_whole) return true;
+    return f->whole == mul_whole && other->count == 1 &&
+           mul_whole(by->step, other->ints[0], &y->step) && y->step != 0;
+}
+
 static cn_status fold_arithmetic(cn_importer *im, const cn_graph_node *node, const arithmetic *f)
 {
     cn_onnx_constant *a, *b;
@@ -659,6 +682,7 @@ static cn_status fold_arithmetic(cn_importer *im, const cn_graph_node *node, con
             else
                 y->reals[i] = (float)result;
         }
+    if (!find_step(f, a, b, y)) return of_batch_error(im);
     y->learnt = u->learnt || v->learnt;
     return give(im, 0, y);
 }

@@ -109,6 +109,13 @@ bool cn_import_gives(cn_importer *im, int i)
     return v && im->read[v - im->values];
 }
 
+/* Operators that know what to do with numbers that differ by example. */
+static bool takes_steps(const cn_graph_node *node)
+{
+    return cn_span_is(node->op, "Gather") || cn_span_is(node->op, "Mul") ||
+           cn_span_is(node->op, "Add") || cn_span_is(node->op, "Unsqueeze");
+}
+
 cn_status cn_import_constant(cn_importer *im, int i, cn_onnx_constant **c)
 {
     const cn_value *v = cn_import_input(im, i);
@@ -117,6 +124,8 @@ cn_status cn_import_constant(cn_importer *im, int i, cn_onnx_constant **c)
     if (v->kind != CN_VALUE_CONSTANT)
         return cn_import_fail(im, CN_ERR_UNSUPPORTED, "input %d is no constant", i);
     *c = v->constant;
+    if ((*c)->step && !takes_steps(im->node))
+        return cn_import_fail(im, CN_ERR_UNSUPPORTED, "numbers that differ by example");
     return cn_constant_load(im, *c);
 }
 
@@ -132,7 +141,7 @@ cn_status cn_import_ints(cn_importer *im, int i, const char *attribute, int64_t 
     }
     cn_status status = cn_import_constant(im, i, &c);
     if (status != CN_OK || !c) return status;
-    if (c->real || c->count > (size_t)most)
+    if (c->real || c->step || c->count > (size_t)most)
         return cn_import_fail(im, CN_ERR_FORMAT, "input %d: expected at most %d integers", i, most);
     *count = (int)c->count;
     for (int k = 0; k < *count; k++) {

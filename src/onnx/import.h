@@ -40,7 +40,9 @@ typedef struct cn_onnx_constant {
     size_t count;
     float *reals;
     int64_t *ints;
-    bool *of_batch;      /* ints that are so many times the number of examples; NULL: none */
+    bool *of_batch; /* ints that are so many times the number of examples; NULL: none */
+    int64_t step;   /* not 0: the first axis is the examples', these are the first example's, and
+                            each further one's are larger by this */
     bool loaded, learnt; /* learnt: it is an initializer, so perhaps a weight */
     cn_onnx_tensor tensor;
     struct cn_onnx_constant *next;
@@ -64,7 +66,7 @@ typedef struct cn_value {
     cn_node node;
     cn_layout layout;
     cn_gelu_part part;
-    bool flat; /* the elements of the only example, the batch's axis among the others */
+    bool flat; /* the elements of all examples, the batch's axis no longer among the others */
 } cn_value;
 
 /* What becomes the elements of a weight: those of a constant, walked with strides. */

@@ -151,6 +151,7 @@ static cn_status with_constant(cn_importer *im, const char *type, const cn_value
     cn_value other;
     cn_status status = c->count == 1 ? cn_constant_load(im, c) : CN_OK;
     if (status != CN_OK) return status;
+    if (c->step) return cn_import_fail(im, CN_ERR_UNSUPPORTED, "numbers that differ by example");
     if (!c->real && !first && is(type, "power") && !c->of_batch) {
         cn_onnx_constant *exponent = cn_constant_new(im, true, c->rank, c->dims);
         if (!exponent) return im->err->status;

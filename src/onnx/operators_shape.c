@@ -105,7 +105,8 @@ static cn_status import_reshape(cn_importer *im, const cn_graph_node *node)
     if (c->real || c->count < 1 || c->count > CN_ONNX_RANK)
         return cn_import_fail(im, CN_ERR_UNSUPPORTED, "a shape of %zu axes", c->count);
     const int n = (int)cn_layout_count(&v->layout);
-    if (im->batch == 1 && n > 1 && c->count == 1 && (c->ints[0] == -1 || c->ints[0] == n)) {
+    const bool all = c->count == 1 && c->ints[0] == -1 && !(c->of_batch && c->of_batch[0]);
+    if (n > 1 && (all || (im->batch == 1 && c->count == 1 && c->ints[0] == n))) {
         status = give_reshaped(im, v, 1, &n);
         if (status == CN_OK) cn_import_output(im, 0)->flat = true;
         return status;
@@ -311,12 +312,13 @@ static void drop_axis(cn_layout *l, int axis)
     }
 }
 
-/* All elements of the only example, in their order, in another shape: PyTorch's as_strided. */
+/* All elements of each example, in their order, in another shape: PyTorch's as_strided. */
 static cn_status gather_flat(cn_importer *im, const cn_value *v, const cn_onnx_constant *c)
 {
     int dims[CN_ONNX_RANK];
     bool all =
         c && !c->real && c->rank >= 1 && c->dims[0] == 1 && c->count == cn_layout_count(&v->layout);
+    all = all && (c->step == (int64_t)c->count || (c->step == 0 && im->batch == 1));
     for (size_t i = 0; all && i < c->count; i++) all = c->ints[i] == (int64_t)i;
     if (!all) return cn_import_fail(im, CN_ERR_UNSUPPORTED, "the batch's axis is no longer there");
     for (int k = 1; k < c->rank; k++) dims[k - 1] = (int)c->dims[k];
@@ -334,7 +336,7 @@ static cn_status import_gather(cn_importer *im, const cn_graph_node *node)
     if (given->flat) return gather_flat(im, given, c);
     cn_value v = *given;
     const int axis = cn_logical_axis(&v, cn_onnx_get_int(node, "axis", 0));
-    if (axis < 0 || !c || c->real || c->rank > 1 || c->count < 1)
+    if (axis < 0 || !c || c->step || c->real || c->rank > 1 || c->count < 1)
         return cn_import_fail(im, CN_ERR_UNSUPPORTED, "along this axis, or with these indices");
     const int64_t n = v.layout.dims[axis], first = c->ints[0] < 0 ? c->ints[0] + n : c->ints[0];
     const int64_t step = c->count > 1 ? c->ints[1] - c->ints[0] : 1;
