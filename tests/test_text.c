@@ -118,6 +118,23 @@ static void a_text_on_one_line_has_escapes_for_what_would_break_it(void **state)
     assert_string_equal(cn_plain_text("abc\n", plain, 5), "abc"); /* no half escape */
 }
 
+static void the_end_of_a_long_path_is_kept(void **state)
+{
+    (void)state;
+    char brief[CN_BRIEF_PATH], path[300] = "folder/";
+    assert_string_equal(cn_brief_path("folder/1.png", brief), "folder/1.png");
+    memset(path + 7, 'a', 113);
+    assert_ptr_equal(cn_brief_path(path, brief), path);
+    memset(path + 7, 'a', 250);
+    strcpy(path + 257, "/1.png");
+    assert_string_equal(cn_brief_path(path, brief) + 120 - 9, "aaa/1.png");
+    assert_int_equal(strlen(brief), 120);
+    assert_memory_equal(brief, "folder/aaaaaaaaaaaaaaaaaaaaaaa...aaa", 36);
+    for (size_t i = 7; i < 257; i += 2) memcpy(path + i, "\xc3\xa9", 2);
+    assert_true(cn_is_utf8(cn_brief_path(path, brief)));
+    assert_true(cn_is_utf8(cn_brief_path(path + 1, brief))); /* cut a byte further */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -126,6 +143,7 @@ int main(void)
         cmocka_unit_test(numbers_survive_in_every_locale),
         cmocka_unit_test(what_is_no_number_is_refused),
         cmocka_unit_test(a_text_on_one_line_has_escapes_for_what_would_break_it),
+        cmocka_unit_test(the_end_of_a_long_path_is_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

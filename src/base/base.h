@@ -60,6 +60,11 @@ bool cn_is_utf8(const char *text);
  * of a line or move a terminal's cursor. What has no room is cut. Returns `plain`. */
 const char *cn_plain_text(const char *text, char *plain, size_t room);
 
+/* A path as errors have room for: of a longer one the beginning, "..." and the end, which tells files
+ * apart, each of whole characters. Returns the path or `brief`. */
+enum { CN_BRIEF_PATH = 121 };
+const char *cn_brief_path(const char *path, char brief[CN_BRIEF_PATH]);
+
 /* The edit distance (Levenshtein) from a to b, counted up to a limit far above that of a typo. */
 int cn_text_distance(const char *a, const char *b);
 

@@ -93,9 +93,11 @@ static cn_status recognize(cn_source *s, cn_source_mode mode, cn_error *err)
 static cn_status open_file(cn_source *s, const char *path, cn_error *err)
 {
     struct stat about;
+    char brief[CN_BRIEF_PATH];
     s->file = open(path, O_RDONLY | O_CLOEXEC);
     if (s->file < 0 || fstat(s->file, &about) != 0)
-        return cn_fail(err, CN_ERR_IO, "%s: cannot be opened: %s", s->name, cn_system_text(errno));
+        return cn_fail(err, CN_ERR_IO, "%s: cannot be opened: %s", cn_brief_path(s->name, brief),
+                       cn_system_text(errno));
     if (S_ISDIR(about.st_mode))
         return cn_fail(err, CN_ERR_IO, "%s: expected a file, found a directory", s->name);
     s->sized = S_ISREG(about.st_mode);

@@ -54,6 +54,24 @@ const char *cn_plain_text(const char *text, char *plain, size_t room)
     return plain;
 }
 
+/* Does a byte stand within a character of UTF-8? */
+static bool is_within(char c)
+{
+    return ((unsigned char)c & 0xc0) == 0x80;
+}
+
+const char *cn_brief_path(const char *path, char brief[CN_BRIEF_PATH])
+{
+    enum { BEGIN = 30, LEFT_OUT = 3, END = CN_BRIEF_PATH - 1 - BEGIN - LEFT_OUT };
+    size_t length = strlen(path), begin = BEGIN;
+    if (length < CN_BRIEF_PATH) return path;
+    const char *end = path + length - END;
+    while (begin > 0 && is_within(path[begin])) begin--;
+    while (is_within(*end)) end++;
+    snprintf(brief, CN_BRIEF_PATH, "%.*s...%s", (int)begin, path, end);
+    return brief;
+}
+
 int cn_text_distance(const char *a, const char *b)
 {
     enum { LONGEST = 64 };

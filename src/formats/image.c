@@ -45,7 +45,8 @@ cn_status cn_image_create(cn_tensor *image, const char *name, cn_dtype dtype, si
 cn_status cn_image_decode(cn_tensor *image, const char *name, const uint8_t *bytes, size_t size,
                           cn_image_depth depth, cn_error *err)
 {
-    char found[CN_FOUND_TEXT];
+    char found[CN_FOUND_TEXT], brief[CN_BRIEF_PATH];
+    name = cn_brief_path(name, brief);
     const cn_image_format *format = cn_image_format_of(bytes, size);
     if (format) return format->decode(image, name, bytes, size, depth, err);
     if (size == 0)
