@@ -8,6 +8,7 @@
 #include "cli.h"
 
 #include "base/base.h"
+#include "data/dataset.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,7 @@ typedef struct options {
     cli_common common;
     const char *data, *augment, *out;
     int images, epochs;
+    bool skip_damaged;
 } options;
 
 static const cli_option augment_options[] = {
@@ -29,6 +31,7 @@ static const cli_option augment_options[] = {
      "rows of the sheet: images, spread over the data"},
     {"epochs", CLI_WHOLE, offsetof(options, epochs), "N", "9", 1, 1000,
      "how often each is shown changed"},
+    {"skip-damaged", CLI_FLAG, offsetof(options, skip_damaged), NULL, NULL, 0, 0, CLI_SKIP_HELP},
     {.name = NULL},
 };
 
@@ -84,12 +87,11 @@ static void draw(const sheet *s, int row, int column, const float *x, const floa
 }
 
 static cn_status fill(const options *o, const cn_dataset *data, const cn_augment *augment,
-                      const sheet *s, float *room, cn_error *err)
+                      const sheet *s, float *room, int32_t *labels, cn_error *err)
 {
     const int outputs = cn_dataset_classes(data), size = cn_dataset_size(data);
     float *mean = room, *std = mean + s->channels, *targets = std + s->channels;
     float *x = targets + outputs;
-    int32_t label;
     cn_augmenter augmenter = {0};
     cn_dataset_statistics(data, mean, std);
     cn_status status =
@@ -100,7 +102,7 @@ static cn_status fill(const options *o, const cn_dataset *data, const cn_augment
         cn_dataset_batch(data, &image, 1, mean, NULL, x, NULL);
         draw(s, row, 0, x, mean);
         for (int epoch = 1; epoch <= o->epochs; epoch++) {
-            cn_augmenter_run(&augmenter, epoch, &image, 1, x, &label, targets);
+            cn_augmenter_run(&augmenter, epoch, &image, 1, x, labels, targets);
             draw(s, row, epoch, x, mean);
         }
     }
@@ -129,13 +131,15 @@ static int run(const void *given, int count, char *const *operands)
     cn_augment augment;
     sheet s = {.zoom = 1};
     float *room = NULL;
+    int32_t *labels = NULL; /* of an image: one, or those of its pixels */
+    cn_dataset_opts reading = {.skip_damaged = o->skip_damaged};
     cn_error err;
     int code = CLI_FAILED;
     (void)count;
     (void)operands;
 
     cn_status status = cn_augment_parse(&augment, o->augment, &err);
-    if (status == CN_OK) status = cn_dataset_load(&data, o->data, CN_SUBSET_TRAIN, NULL, &err);
+    if (status == CN_OK) status = cn_dataset_load(&data, o->data, CN_SUBSET_TRAIN, &reading, &err);
     if (status == CN_OK) cli_say_remarks(&o->common, "augment", data, NULL);
     if (status != CN_OK) goto done;
     const int *shape = cn_dataset_shape(data);
@@ -144,11 +148,12 @@ static int run(const void *given, int count, char *const *operands)
     room = malloc(((size_t)shape[0] * (size_t)shape[1] * (size_t)shape[2] + 2 * (size_t)shape[2] +
                    (size_t)cn_dataset_classes(data)) *
                   sizeof *room);
-    if (!room) {
+    labels = malloc(cn_dataset_label_size(data) * sizeof *labels);
+    if (!room || !labels) {
         snprintf(err.text, sizeof err.text, "out of memory");
         goto done;
     }
-    status = fill(o, data, &augment, &s, room, &err);
+    status = fill(o, data, &augment, &s, room, labels, &err);
     if (status == CN_OK) status = cn_image_save(&s.image, o->out, &err);
     if (status != CN_OK) goto done;
     report(o);
@@ -156,6 +161,7 @@ static int run(const void *given, int count, char *const *operands)
 done:
     if (code != CLI_DONE) cli_error("augment", "%s", err.text);
     free(room);
+    free(labels);
     cn_tensor_free(&s.image);
     cn_dataset_free(data);
     return code;
@@ -173,6 +179,7 @@ const cli_command cli_augment = {
             "  convnet augment --data cifar10:DIR --augment \"flip crop=4 border=reflect\"\n"
             "  convnet augment --data mnist:DIR --augment \"mixup=0.4\" --out mixed.png\n",
     .options = augment_options,
+    .unused = {"threads"},
     .size = sizeof(options),
     .run = run,
 };

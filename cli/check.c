@@ -165,6 +165,7 @@ const cli_command cli_check = {
         "  convnet check my.py\n"
         "  convnet check my.c\n",
     .options = check_options,
+    .unused = {"seed", "threads"},
     .size = sizeof(options),
     .run = run,
 };

@@ -39,7 +39,7 @@ typedef struct cli_option {
     const char *help; /* may end in a remark on the default where `initial` is NULL */
 } cli_option;
 
-/* The options of every subcommand, and the first member of its struct. */
+/* The options that subcommands have in common, and the first member of their structs. */
 typedef struct cli_common {
     uint64_t seed;
     int threads;
@@ -56,7 +56,8 @@ typedef struct cli_command {
     const char *help; /* paragraphs, a line each, which --help wraps, and indented examples, which
                          it does not; the options follow */
     const cli_option *options;
-    size_t size; /* of the struct that the options fill */
+    const char *unused[2]; /* the common options that would change nothing: "seed", "threads" */
+    size_t size;           /* of the struct that the options fill */
     int (*run)(const void *options, int count, char *const *operands);
 } cli_command;
 

@@ -300,6 +300,7 @@ const cli_command cli_evaluate = {
             "  convnet evaluate digits.safetensors --tta shift\n"
             "  convnet evaluate lenet5.safetensors --data mnist:DIR --json\n",
     .options = evaluate_options,
+    .unused = {"seed"},
     .size = sizeof(options),
     .run = run,
 };

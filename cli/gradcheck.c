@@ -97,6 +97,7 @@ const cli_command cli_gradcheck = {
             "  convnet gradcheck --model \"conv 4 3x3 same, tanh, avgpool 2, dense 3\" "
             "--shape 6x7x2\n",
     .options = gradcheck_options,
+    .unused = {"threads"},
     .size = sizeof(options),
     .run = run,
 };

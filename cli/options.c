@@ -199,6 +199,14 @@ bool cli_is_given(const cli_common *common, const char *option)
     return false;
 }
 
+/* Is a common option none of this command, for which it would change nothing? */
+static bool is_unused(const cli_command *command, const char *name)
+{
+    for (int i = 0; i < 2; i++)
+        if (command->unused[i] && strcmp(command->unused[i], name) == 0) return true;
+    return false;
+}
+
 /* The command's options, headings left out, then the common ones. */
 static const cli_option *option_at(const cli_command *command, int i)
 {
@@ -206,7 +214,7 @@ static const cli_option *option_at(const cli_command *command, int i)
     for (; o && o->name; o++)
         if (o->kind != CLI_HEADING && i-- == 0) return o;
     for (o = common_options; o->name; o++)
-        if (i-- == 0) return o;
+        if (!is_unused(command, o->name) && i-- == 0) return o;
     return NULL;
 }
 
@@ -243,6 +251,9 @@ static int unknown_option(const cli_command *command, const char *argument)
 {
     char name[64];
     snprintf(name, sizeof name, "%.*s", (int)strcspn(argument, "="), argument);
+    for (const cli_option *o = common_options; o->name; o++)
+        if (is_unused(command, o->name) && cli_is_option(name, o->name))
+            return wrong(command, "--%s changes nothing here", o->name);
     const char *near = cli_nearest(name + strspn(name, "-"), option_name, command);
     if (!near) return wrong(command, "there is no option %s", name);
     fprintf(stderr, "convnet %s: there is no option %s; did you mean --%s?\n", command->name, name,
@@ -369,6 +380,7 @@ void cli_print_help(const cli_command *command)
         else
             print_option(o);
     bool own = command->options && command->options->name;
-    printf("%sOptions of every subcommand\n", own ? "\n" : "");
-    for (o = common_options; o->name; o++) print_option(o);
+    printf("%sCommon options\n", own ? "\n" : "");
+    for (o = common_options; o->name; o++)
+        if (!is_unused(command, o->name)) print_option(o);
 }

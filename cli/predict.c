@@ -292,6 +292,7 @@ const cli_command cli_predict = {
             "  convnet predict lenet5.safetensors digits/ --out predictions.csv\n"
             "  convnet predict unet-small.safetensors photos/ --out found\n",
     .options = predict_options,
+    .unused = {"seed"},
     .size = sizeof(options),
     .run = run,
 };

@@ -141,6 +141,7 @@ const cli_command cli_report = {
         "  convnet report digits.safetensors\n"
         "  convnet train --json >log.json; convnet report digits.safetensors --log log.json\n",
     .options = report_options,
+    .unused = {"seed"},
     .size = sizeof(options),
     .run = run,
 };

@@ -288,6 +288,7 @@ const cli_command cli_summary = {
             "  convnet summary signs --json\n"
             "  convnet summary resnet20 --plan --batch-size 1\n",
     .options = summary_options,
+    .unused = {"seed"},
     .size = sizeof(options),
     .run = run,
 };

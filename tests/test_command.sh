@@ -126,6 +126,10 @@ usage_errors() {
     wrong_usage 'convnet train: --momentum wants a number from 0 to 0.999999, not "1"' \
         train --momentum 1
     wrong_usage 'convnet train: there is no option --epoch; did you mean --epochs?' train --epoch 5
+    wrong_usage 'convnet predict: --seed changes nothing here; convnet predict --help tells more' \
+        predict a.safetensors --seed 1 a.pgm
+    wrong_usage 'convnet gradcheck: --threads changes nothing here; convnet gradcheck --help tells more' \
+        gradcheck --threads=2
     wrong_usage 'convnet train: there is no option --opt; did you mean --optimizer?' train --opt=sgd
     wrong_usage 'convnet train: there is no option --xyzzy; convnet train --help tells more' \
         train --xyzzy
@@ -507,6 +511,35 @@ damaged_images_and_names() {
     expect_err_has "skipped 1 damaged image of 2"
 }
 
+# Names of 245 bytes and with blanks; a link that leads nowhere, as a file that has gone does not
+# differ from; a folder that may not be read.
+odd_names_and_files() {
+    local i long
+    long=$(printf 'n%.0s' {1..245})
+    for i in 0 1 2 3 4 5 6; do
+        gray odd/"$long"/$i.pgm "$i"
+        gray odd/"a b"/$i.pgm $((200 + i))
+    done
+    mv odd/"$long"/1.pgm odd/"$long/$long.pgm"
+    run train --data odd --epochs 1 --model "dense classes" --out odd.safetensors
+    expect_status 0
+    run predict odd.safetensors odd/"$long/$long.pgm"
+    expect_out_has "  $long"
+    echo nothing >odd/"$long"/3.pgm
+    fails "nnn/3.pgm: byte 0: expected" train --data odd --epochs 1 --quiet
+    rm odd/"$long"/3.pgm
+    ln -s nowhere odd/"a b"/9.pgm
+    fails "odd/a b/9.pgm: cannot be opened: No such file or directory" train --data odd --epochs 1 --quiet
+    run train --data odd --epochs 1 --skip-damaged --model "dense classes" --out odd.safetensors
+    expect_status 0
+    expect_err_has "skipped 1 damaged image of"
+    rm odd/"a b"/9.pgm
+    if [ "$(id -u)" = 0 ]; then return; fi # who may read everything
+    chmod 000 odd/"a b"
+    fails "odd/a b: Permission denied" train --data odd --epochs 1 --quiet
+    chmod 755 odd/"a b"
+}
+
 # Two classes of the ten digits' network: the head is new, the rest is not.
 another_head() {
     run train --data idx:tiny --from model.safetensors --epochs 1 --validation-split 0 --out again.safetensors
@@ -544,6 +577,16 @@ augmenting() {
     cmp -s sheet.pnm other.pnm || fail "$last: another sheet the second time"
     run augment --augment "crop=2 rotate=20 cutout=3" --images 3 --epochs 4 --out sheet.pnm --seed 1
     ! cmp -s sheet.pnm other.pnm || fail "$last: the seed changes nothing"
+    gray sheets/a/1.pgm 10
+    echo nothing >sheets/a/2.pgm
+    fails "2.pgm: byte 0: expected" augment --data sheets --augment flip --out sheet.pnm
+    run augment --data sheets --augment flip --out sheet.pnm --skip-damaged
+    expect_status 0
+    expect_err_has "skipped 1 damaged image of 2"
+    gray scene/images/1.pgm 10
+    gray scene/masks/1.pgm 1
+    run augment --data scene --augment flip --out sheet.pnm # whose label is a mask
+    expect_status 0
     fails "expected crop=PIXELS, found \"crop=x\"" augment --augment crop=x
     fails "crop is 8, expected 0 to 7 for images of 8 x 8" augment --augment crop=8
     fails "sheet.gif: expected a name that ends in .png, .pnm or .pgm" augment --out sheet.gif
@@ -859,6 +902,7 @@ other_data
 parts_of_a_set
 classes_by_name
 damaged_images_and_names
+odd_names_and_files
 another_head
 backends
 plans
