@@ -97,17 +97,17 @@ static cn_status fill(const options *o, const cn_dataset *data, const cn_augment
     cn_status status =
         cn_augmenter_create(&augmenter, data, augment, o->common.seed, mean, NULL, outputs, err);
     if (status != CN_OK) return status;
-    for (int row = 0; row < o->images; row++) {
+    for (int row = 0; row < o->images && status == CN_OK; row++) {
         int image = (int)((int64_t)row * size / o->images);
-        cn_dataset_batch(data, &image, 1, mean, NULL, x, NULL);
-        draw(s, row, 0, x, mean);
-        for (int epoch = 1; epoch <= o->epochs; epoch++) {
-            cn_augmenter_run(&augmenter, epoch, &image, 1, x, labels, targets);
-            draw(s, row, epoch, x, mean);
+        status = cn_dataset_batch(data, &image, 1, mean, NULL, x, NULL, err);
+        if (status == CN_OK) draw(s, row, 0, x, mean);
+        for (int epoch = 1; epoch <= o->epochs && status == CN_OK; epoch++) {
+            status = cn_augmenter_run(&augmenter, epoch, &image, 1, x, labels, targets, err);
+            if (status == CN_OK) draw(s, row, epoch, x, mean);
         }
     }
     cn_augmenter_free(&augmenter);
-    return CN_OK;
+    return status;
 }
 
 static void report(const options *o)

@@ -27,6 +27,7 @@ typedef enum cli_kind {
     CLI_TEXT,    /* const char * */
     CLI_CHOICE,  /* int: the place of the value among the words of `values`, from 0 */
     CLI_SHAPE,   /* int[3]: "28x28x1" */
+    CLI_BYTES,   /* size_t: "300M" */
 } cli_kind;
 
 typedef struct cli_option {
@@ -70,6 +71,11 @@ extern const cli_command cli_train, cli_evaluate, cli_predict, cli_summary, cli_
 /* --skip-damaged, of whatever reads image files. */
 #define CLI_SKIP_HELP \
     "leave image files out that cannot be read, and say which; else the first ends it"
+
+/* --memory, of whatever reads sets. */
+#define CLI_MEMORY_HELP                                                                        \
+    "memory for images, as in 300M or 2G; what is more is read while it is used, to the same " \
+    "result (default: half of what is free)"
 
 /* --precision, of whatever runs a network: the words in the order of cn_precision. */
 #define CLI_PRECISIONS "f32|bf16"

@@ -1,5 +1,5 @@
 /* evaluate.c - `convnet evaluate`: how good a model is on a set of images. */
-#include "ranks.h"
+#include "reading.h"
 
 #include "model/model.h"
 
@@ -12,6 +12,7 @@ typedef struct options {
     const char *data;
     int split, tta, precision, loss;
     bool skip_damaged;
+    size_t memory;
     const char *backend;
 } options;
 
@@ -28,6 +29,7 @@ static const cli_option evaluate_options[] = {
     {"loss", CLI_CHOICE, offsetof(options, loss), CLI_LOSSES, "auto", 0, 0,
      "what to measure; auto is the loss that the model was trained with"},
     {"skip-damaged", CLI_FLAG, offsetof(options, skip_damaged), NULL, NULL, 0, 0, CLI_SKIP_HELP},
+    {"memory", CLI_BYTES, offsetof(options, memory), "SIZE", NULL, 0, 0, CLI_MEMORY_HELP},
     {"backend", CLI_TEXT, offsetof(options, backend), "NAME", "cpu", 0, 0, CLI_BACKEND_HELP},
     {.name = NULL},
 };
@@ -214,6 +216,7 @@ static int report(const options *o, const char *file, const cn_metrics *m, const
 
 /* What is measured, and where the counts go. */
 typedef struct job {
+    const cli_ranks *ranks;
     cn_model *model;
     cn_dataset *data;
     int64_t *counts;
@@ -225,12 +228,14 @@ static int get_ready(const options *o, const char *file, job *j)
     static const cn_subset splits[] = {CN_SUBSET_TEST_OR_ALL, CN_SUBSET_TEST, CN_SUBSET_TRAIN,
                                        CN_SUBSET_VALIDATION, CN_SUBSET_ALL};
     cn_error err;
-    cn_dataset_opts reading = {.skip_damaged = o->skip_damaged};
+    cli_reading reading;
     cn_status status = cn_model_load(&j->model, file, &err);
     if (status == CN_OK) status = cn_model_end_in_softmax(&j->model, &err);
-    reading.model = j->model;
+    cli_reading_begin(&reading, &o->common, o->memory, j->ranks);
+    reading.opts.skip_damaged = o->skip_damaged;
+    reading.opts.model = j->model;
     if (status == CN_OK)
-        status = cn_dataset_load(&j->data, o->data, splits[o->split], &reading, &err);
+        status = cli_reading_load(&reading, &j->data, o->data, splits[o->split], &err);
     if (status != CN_OK) return cli_error("evaluate", "%s", err.text);
     if (!j->data)
         return cli_error("evaluate",
@@ -249,8 +254,8 @@ static int run(const void *given, int count, char *const *operands)
 {
     const options *o = given;
     const char *file = operands[0];
-    job j = {.model = NULL};
     cli_ranks ranks;
+    job j = {.ranks = &ranks};
     cn_metrics metrics;
     cn_error err;
     (void)count;

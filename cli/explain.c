@@ -2,6 +2,7 @@
 #include "explain.h"
 #include "page.h"
 
+#include "data/dataset.h"
 #include "model/model.h"
 
 #include <stdlib.h>
@@ -96,12 +97,15 @@ static cn_status fit_image(job *j, const cn_dataset *data, cn_error *err)
     const int *shape = cn_dataset_shape(data);
     const size_t count = (size_t)shape[0] * (size_t)shape[1] * (size_t)shape[2];
     const cn_image_opts range = cn_dataset_image_opts(data);
-    const char *from =
-        (const char *)images->data + (size_t)j->o->index * count * cn_dtype_size(images->dtype);
+    const void *from = NULL;
     cn_tensor image = {0};
     cn_status status = cn_tensor_create(&image, images->dtype, 3, shape, err);
-    if (status != CN_OK) return status;
-    memcpy(image.data, from, count * cn_dtype_size(images->dtype));
+    if (status == CN_OK) status = cn_dataset_image(data, j->o->index, NULL, image.data, &from, err);
+    if (status != CN_OK) {
+        cn_tensor_free(&image);
+        return status;
+    }
+    if (from != image.data) memcpy(image.data, from, count * cn_dtype_size(images->dtype));
     float *x = image.data;
     for (size_t i = 0; images->dtype == CN_DTYPE_F32 && i < count; i++)
         x[i] = (x[i] - (float)range.low) / (float)(range.high - range.low);
@@ -122,7 +126,7 @@ static cn_status prepare(job *j, const cn_dataset *data, cn_error *err)
     cn_status status = cn_tensor_create(&j->X, CN_DTYPE_F32, 4, shape, err);
     if (status == CN_OK) {
         cn_model_normalization(j->model, range.low, range.high, mean, mean + to[2]);
-        cn_dataset_batch(data, &j->o->index, 1, mean, mean + to[2], j->X.data, NULL);
+        status = cn_dataset_batch(data, &j->o->index, 1, mean, mean + to[2], j->X.data, NULL, err);
     }
     free(mean);
     return status;

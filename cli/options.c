@@ -90,6 +90,22 @@ static bool read_choice(const char *text, const char *words, int *out)
     return false;
 }
 
+/* A number of bytes; K, M, G and T stand for 10^3, 10^6, 10^9 and 10^12. */
+static bool read_bytes(const char *text, size_t *out)
+{
+    static const char units[] = "KMGT";
+    double number;
+    const char *end = cn_number_scan(text, &number);
+    if (!end || !(number > 0)) return false;
+    const char *unit = *end ? strchr(units, *end) : NULL;
+    for (const char *u = units; unit && u <= unit; u++) number *= 1000;
+    if (unit) end++;
+    if (*end == 'B') end++;
+    if (*end || number < 1 || number > 1e18) return false;
+    *out = (size_t)number;
+    return true;
+}
+
 static bool read_value(const cli_option *o, const char *text, void *base)
 {
     void *out = (char *)base + o->offset;
@@ -102,6 +118,7 @@ static bool read_value(const cli_option *o, const char *text, void *base)
     case CLI_TEXT: *(const char **)out = text; return true;
     case CLI_CHOICE: return read_choice(text, o->values, out);
     case CLI_SHAPE: return read_shape(text, out);
+    case CLI_BYTES: return read_bytes(text, out);
     }
     return false;
 }
@@ -113,6 +130,7 @@ static void print_wanted(const cli_option *o)
     case CLI_WHOLE: fprintf(stderr, "a whole number from %.0f to %.0f", o->min, o->max); break;
     case CLI_SEED: fprintf(stderr, "a whole number from 0 to 18446744073709551615"); break;
     case CLI_NUMBER: fprintf(stderr, "a number from %g to %g", o->min, o->max); break;
+    case CLI_BYTES: fprintf(stderr, "a number of bytes, as in 500000, 300M or 2G"); break;
     case CLI_SHAPE: fprintf(stderr, "rows x columns x channels, as in 28x28x1"); break;
     case CLI_CHOICE:
         fprintf(stderr, "one of ");

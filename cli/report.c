@@ -1,5 +1,6 @@
 /* report.c - `convnet report`: a page about a model, how it learned and what it gets wrong. */
 #include "report.h"
+#include "reading.h"
 
 #include "base/base.h"
 #include "base/json.h"
@@ -12,6 +13,7 @@ typedef struct options {
     cli_common common;
     const char *data, *log, *before, *out;
     bool skip_damaged;
+    size_t memory;
 } options;
 
 static const cli_option report_options[] = {
@@ -23,6 +25,7 @@ static const cli_option report_options[] = {
     {"before", CLI_TEXT, offsetof(options, before), "FILE", NULL, 0, 0,
      "the model that the training began with, to show its first filters beside those of now"},
     {"skip-damaged", CLI_FLAG, offsetof(options, skip_damaged), NULL, NULL, 0, 0, CLI_SKIP_HELP},
+    {"memory", CLI_BYTES, offsetof(options, memory), "SIZE", NULL, 0, 0, CLI_MEMORY_HELP},
     {.name = NULL},
 };
 
@@ -69,8 +72,11 @@ static cn_status read_log(json_t *page, const char *path, cn_error *err)
 static cn_status load(const options *o, const cn_model *model, cn_subset part, cn_dataset **data,
                       cn_error *err)
 {
-    cn_dataset_opts reading = {.model = model, .skip_damaged = o->skip_damaged};
-    cn_status status = cn_dataset_load(data, o->data, part, &reading, err);
+    cli_reading reading;
+    cli_reading_begin(&reading, &o->common, o->memory, NULL);
+    reading.opts.model = model;
+    reading.opts.skip_damaged = o->skip_damaged;
+    cn_status status = cli_reading_load(&reading, data, o->data, part, err);
     if (status == CN_OK) cli_say_remarks(&o->common, "report", *data, NULL);
     return status == CN_OK ? cn_dataset_match_classes(*data, model, err) : status;
 }

@@ -39,7 +39,8 @@ static cn_status ask(const cli_answers *a, const cn_model *model, cn_session *se
     for (int i = 0; i < a->n && status == CN_OK; i += BATCH) {
         int m = a->n - i < BATCH ? a->n - i : BATCH, index[BATCH];
         for (int k = 0; k < m; k++) index[k] = i + k;
-        cn_dataset_batch(a->data, index, m, mean, mean + n[2], x, NULL);
+        status = cn_dataset_batch(a->data, index, m, mean, mean + n[2], x, NULL, err);
+        if (status != CN_OK) break;
         cn_tensor X = cn_tensor_view(CN_DTYPE_F32, 4, (int[]){m, n[0], n[1], n[2]}, x), Y = {0};
         status = cn_session_predict(session, &X, &Y, err);
         if (status == CN_OK) take_rows(a, i, m, Y.data, cn_model_output_size(model) == 1);
@@ -171,8 +172,8 @@ static json_t *image_of(const cn_dataset *data, int index)
     json_t *image = json_object();
     size_t at = 0;
     int32_t label;
-    if (x && bytes) {
-        cn_dataset_batch(data, &index, 1, NULL, NULL, x, &label);
+    /* A file that has just been read may be gone: then the page goes without. */
+    if (x && bytes && cn_dataset_batch(data, &index, 1, NULL, NULL, x, &label, NULL) == CN_OK) {
         for (int r = 0; r < shape[0]; r++)
             for (int c = 0; c < shape[1]; c++)
                 for (int k = 0; k < n[2]; k++) {

@@ -73,9 +73,9 @@ static cn_status run(visits *v, const cn_dataset *data, int m, int threads, cn_e
     if (!x) return cn_fail(err, CN_ERR_MEMORY, "report: out of memory");
     cn_model_normalization(v->model, range.low, range.high, x + size, x + size + n[2]);
     for (int i = 0; i < m; i++) index[i] = (int)((int64_t)i * cn_dataset_size(data) / m);
-    cn_dataset_batch(data, index, m, x + size, x + size + n[2], x, NULL);
+    cn_status status = cn_dataset_batch(data, index, m, x + size, x + size + n[2], x, NULL, err);
     cn_tensor X = cn_tensor_view(CN_DTYPE_F32, 4, (int[]){m, n[0], n[1], n[2]}, x);
-    cn_status status = cn_session_create_inference(&session, v->model, &opts, err);
+    if (status == CN_OK) status = cn_session_create_inference(&session, v->model, &opts, err);
     for (int i = 0; i < REPEATS && status == CN_OK; i++) {
         v->last = cli_seconds();
         status = cn_session_visit(session, &X, on_layer, v, err);

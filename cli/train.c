@@ -10,6 +10,7 @@
 #include "interrupt.h"
 #include "progress.h"
 #include "ranks.h"
+#include "reading.h"
 #include "recipes.h"
 #include "report.h"
 #include "resume.h"
@@ -49,20 +50,22 @@ typedef struct job {
 
 static cn_status load_data(job *j, cn_error *err)
 {
-    cn_dataset_opts reading = {.skip_damaged = j->o->skip_damaged};
+    cli_reading reading;
     int shape[3], classes;
+    cli_reading_begin(&reading, &j->o->common, j->o->memory, &j->ranks);
+    reading.opts.skip_damaged = j->o->skip_damaged;
     if (j->o->model && cli_is_zoo(j->o->model)) { /* it brings its own size */
         cli_natural_shape(j->o->model, shape, &classes);
-        reading.height = shape[0];
-        reading.width = shape[1];
+        reading.opts.height = shape[0];
+        reading.opts.width = shape[1];
     }
-    cn_status status = cn_dataset_load(&j->train, j->o->data, CN_SUBSET_TRAIN, &reading, err);
+    cn_status status = cli_reading_load(&reading, &j->train, j->o->data, CN_SUBSET_TRAIN, err);
     if (status == CN_OK)
-        status = cn_dataset_load(&j->test, j->o->data, CN_SUBSET_TEST, &reading, err);
+        status = cli_reading_load(&reading, &j->test, j->o->data, CN_SUBSET_TEST, err);
     bool asked = cli_is_given(&j->o->common, "validation-split") ||
                  cli_is_given(&j->o->common, "validation-seed");
     if (status == CN_OK && !asked)
-        status = cn_dataset_load(&j->valid, j->o->data, CN_SUBSET_VALIDATION, &reading, err);
+        status = cli_reading_load(&reading, &j->valid, j->o->data, CN_SUBSET_VALIDATION, err);
     if (status == CN_OK) {
         cli_say_remarks(&j->o->common, "train", j->train, NULL);
         cli_say_remarks(&j->o->common, "train", j->test, j->train);
@@ -253,6 +256,14 @@ static int report_stop(const job *j, const cn_progress *last, int signal_number)
     return 128 + signal_number;
 }
 
+/* A file could not be read any more: the training has ended between two steps. */
+static void save_unread(const job *j, const cn_progress *last)
+{
+    if (!j->checkpointed && cli_save(j->model, j->out) != CLI_DONE) return;
+    cli_error("train", "what was learnt up to epoch %d, step %d of %d, is in %s", last->epoch,
+              last->step, last->steps, j->checkpointed ? j->o->checkpoint : j->out);
+}
+
 static int report_end(const job *j, const cn_progress *last)
 {
     const options *o = j->o;
@@ -325,7 +336,7 @@ static int write_report(job *j)
 static int train(job *j)
 {
     const options *o = j->o;
-    cn_progress last;
+    cn_progress last = {.epoch = 0};
     cn_error err;
     int threads;
     cn_fit_opts opts = {
@@ -367,6 +378,7 @@ static int train(job *j)
         code = cli_save(j->model, j->out);
     else if (!ended)
         code = cli_error("train", "%s", err.text);
+    if (!ended && last.epoch > 0) save_unread(j, &last);
     int signal_number = cli_interrupted();
     cli_release_interrupts();
     if (ended) code = cli_ranks_agree(&j->ranks, code);

@@ -12,6 +12,7 @@ typedef struct cli_train_options {
     int epochs, batch, shards;
     double valid;
     int tta, precision;
+    size_t memory;
     bool stretch, skip_damaged;
     const char *backend;
     cli_recipe recipe;

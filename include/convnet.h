@@ -655,6 +655,9 @@ typedef struct cn_image_opts {
     bool deep;        /* samples of more than 8 bits are kept as floats, not rounded to bytes */
     double low, high; /* the input values that stand for 0 and 1; both 0: unknown, and then pixels
                          are in [0, 1] and arrays unscaled */
+    int resize; /* with CN_FIT_CROP: the shorter side is brought to so many pixels, and n_H x n_W are
+                   cut out around the center, as 224 x 224 after 256; 0: the largest part that has
+                   the proportions, which also serves where an image is too narrow */
 } cn_image_opts;
 CN_API cn_status cn_model_set_image_opts(cn_model *model, const cn_image_opts *opts, cn_error *err);
 CN_API cn_image_opts cn_model_image_opts(const cn_model *model);
@@ -884,8 +887,8 @@ CN_API cn_status cn_session_visit(cn_session *session, const cn_tensor *X,
 
 /* ---- 7. Data ---------------------------------------------------------------------------- */
 
-/* Images (n, n_H, n_W, n_C) with one label or one mask each, in memory. Immutable, so threads may
- * share it. */
+/* Images (n, n_H, n_W, n_C) with one label or one mask each, in memory or, where they are too many
+ * for it, in their files (cn_dataset_opts.memory). Immutable, so threads may share it. */
 typedef struct cn_dataset cn_dataset;
 
 /* What is asked about an image. */
@@ -916,6 +919,14 @@ typedef struct cn_dataset_opts {
     /* What image files become where neither the spec nor a model says it: rows and columns. 0: the
      * median of the set's. */
     int height, width;
+    /* The memory for images, in bytes. A set of more than half of it, which leaves room for a copy of
+     * parts of it, is read while it is used, through a cache of what is left; the results are the same
+     * bits. 0: half of what this process may still allocate, where limits of control groups count. */
+    size_t memory;
+    /* Called now and then while images are looked at, with how many have been, by the thread that
+     * loads; true ends it with CN_ERR_STOPPED. NULL: nobody. */
+    bool (*progress)(int done, int total, void *user);
+    void *user; /* passed to it */
 } cn_dataset_opts;
 
 /*
@@ -944,7 +955,8 @@ CN_API cn_status cn_dataset_create(cn_dataset **data, const cn_tensor *images,
  * classes. */
 CN_API cn_status cn_dataset_create_masks(cn_dataset **data, const cn_tensor *images,
                                          const cn_tensor *masks, int classes, cn_error *err);
-/* Copies of images first..first+count-1: a part to hold out. */
+/* Copies of images first..first+count-1: a part to hold out. Images that are not in memory are not
+ * copied: all parts read the same files. */
 CN_API cn_status cn_dataset_slice(cn_dataset **part, const cn_dataset *data, int first, int count,
                                   cn_error *err);
 /* Copies of images index[0..count-1], in that order. */
@@ -990,7 +1002,8 @@ CN_API const char *cn_dataset_remarks(const cn_dataset *data);
 CN_API cn_task_kind cn_dataset_task(const cn_dataset *data);
 /* Image i's class; 0 for segmentation. */
 CN_API int32_t cn_dataset_label(const cn_dataset *data, int i);
-/* All images, (n, n_H, n_W, n_C) U8 or F32, and the n labels. */
+/* All images, (n, n_H, n_W, n_C) U8 or F32, and the n labels. Where the images are not in memory,
+ * the tensor has a shape but no data: cn_dataset_batch reads them. */
 CN_API const cn_tensor *cn_dataset_images(const cn_dataset *data);
 CN_API const int32_t *cn_dataset_labels(const cn_dataset *data);
 /* All masks, (n, n_H, n_W) U8; NULL for a set that is not for segmentation. */
@@ -1003,9 +1016,11 @@ CN_API void cn_dataset_statistics(const cn_dataset *data, float *mean, float *st
 CN_API void cn_dataset_class_weights(const cn_dataset *data, float *weights);
 /* Images index[0..n-1] as floats, pixels scaled to [0, 1] and then normalized with mean and std
  * (both may be NULL): x (n, n_H, n_W, n_C), labels (n), or for segmentation (n, n_H, n_W) with
- * CN_LABEL_IGNORED where a pixel has no class; NULL: not wanted. Every index must be valid. */
-CN_API void cn_dataset_batch(const cn_dataset *data, const int *index, int n, const float *mean,
-                             const float *std, float *x, int32_t *labels);
+ * CN_LABEL_IGNORED where a pixel has no class; NULL: not wanted. Every index must be valid. An error
+ * is a file's that can no longer be read, or a lack of memory; never for a set that lies in memory. */
+CN_API cn_status cn_dataset_batch(const cn_dataset *data, const int *index, int n,
+                                  const float *mean, const float *std, float *x, int32_t *labels,
+                                  cn_error *err);
 
 /* ---- 8. Training ------------------------------------------------------------------------ */
 
@@ -1043,6 +1058,10 @@ typedef struct cn_augment {
                      normalization; DeVries and Taylor 2017 */
     double mixup; /* mixed with another image of the set, and so its target; the larger part is the
                      image's own, drawn from Beta(mixup, mixup); Zhang 2018 */
+    /* A part of the original image, the file's where there is one, brought to n_H x n_W: of at least
+     * this part of its area, at most 1, and of proportions from 3:4 to 4:3; 0: none. Szegedy 2015
+     * has 0.08. Before all others; not for masks. */
+    double random_resized_crop;
 } cn_augment;
 
 /*
@@ -1053,6 +1072,7 @@ typedef struct cn_augment {
  *     rotate=DEGREES                           scale=FRACTION
  *     brightness=, contrast=, saturation=FRACTION; jitter=FRACTION sets all three
  *     mixup=ALPHA
+ *     random-resized-crop, random-resized-crop=AREA      the least area, 0.08 unless it is given
  */
 CN_API cn_status cn_augment_parse(cn_augment *augment, const char *text, cn_error *err);
 

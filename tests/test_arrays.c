@@ -335,7 +335,7 @@ static void check(const char *kind, const char *path, cn_subset split, int n, in
     assert_int_equal(cn_dataset_size(data), n);
     assert_int_equal(cn_dataset_classes(data), 3);
     assert_memory_equal(cn_dataset_shape(data), ((int[]){2, 3, 1}), 12);
-    cn_dataset_batch(data, (int[]){0}, 1, NULL, NULL, x, &label);
+    cn_dataset_batch(data, (int[]){0}, 1, NULL, NULL, x, &label, NULL);
     for (int i = 0; i < 6; i++) assert_float_equal(x[i], (float)(first + i) / 255, 1e-6);
     cn_dataset_free(data);
 }
@@ -530,7 +530,7 @@ static void floats_are_normalized_like_bytes(void **state)
     assert_int_equal(load(&set, "npy:", path, CN_SUBSET_TRAIN, NULL), CN_OK);
     cn_dataset_statistics(set, &mean, &std);
     for (int i = 0; i < 8; i++) index[i] = i;
-    cn_dataset_batch(set, index, 8, &mean, &std, x, y);
+    cn_dataset_batch(set, index, 8, &mean, &std, x, y, NULL);
     for (int i = 0; i < 48; i++) sum += (double)x[i], squares += (double)x[i] * (double)x[i];
     assert_float_equal(sum / 48, 0, 1e-5);
     assert_float_equal(squares / 48, 1, 1e-4);
@@ -692,7 +692,7 @@ static void rows_of_values_are_images(void **state)
             snprintf(spec, sizeof spec, "%s%s", path, cases[i].options);
             if (load(&data, "npz:", spec, CN_SUBSET_ALL, &err) != CN_OK) fail_msg("%s", err.text);
             assert_memory_equal(cn_dataset_shape(data), cases[i].shape, sizeof cases[i].shape);
-            cn_dataset_batch(data, (int[]){2}, 1, NULL, NULL, x, &label);
+            cn_dataset_batch(data, (int[]){2}, 1, NULL, NULL, x, &label, NULL);
             assert_float_equal(x[1], (float)(24 + cases[i].second) / 255, 1e-6f);
             assert_non_null(strstr(cn_dataset_remarks(data), "rows of 12 values are read as"));
             cn_dataset_free(data);
@@ -802,7 +802,7 @@ static void every_element_is_a_pixel_and_a_label(void **state)
             for (int k = 0; k < 5; k++) {
                 float x;
                 int32_t label;
-                cn_dataset_batch(set, &k, 1, NULL, NULL, &x, &label);
+                cn_dataset_batch(set, &k, 1, NULL, NULL, &x, &label, NULL);
                 assert_int_equal(label, halves[k] != 0);
                 assert_float_equal(x, (float)label, 0); /* truth values, whatever their type */
             }
@@ -827,7 +827,7 @@ static void half_precision_has_its_values(void **state)
     for (int k = 0; k < 5; k++) {
         float x;
         int32_t label;
-        cn_dataset_batch(set, &k, 1, NULL, NULL, &x, &label);
+        cn_dataset_batch(set, &k, 1, NULL, NULL, &x, &label, NULL);
         assert_true((double)x == values[k]);
     }
     cn_dataset_free(set);

@@ -229,14 +229,15 @@ static void batches_change_no_bit(void **state)
         for (int s = 0; s < 3; s++) {
             for (int i = 0; i < N; i += sizes[s])
                 cn_augmenter_run(&a, 2, index + i, N - i < sizes[s] ? N - i : sizes[s],
-                                 x[s] + (size_t)i * EACH, labels + i, targets[s] + (size_t)i * 3);
+                                 x[s] + (size_t)i * EACH, labels + i, targets[s] + (size_t)i * 3,
+                                 NULL);
             for (int i = 0; i < N; i++) assert_int_equal(labels[i], index[i] % 3);
         }
         for (int s = 1; s < 3; s++) {
             assert_memory_equal(x[0], x[s], sizeof x[s]);
             assert_memory_equal(targets[0], targets[s], sizeof targets[s]);
         }
-        cn_augmenter_run(&a, 3, index, N, x[1], labels, targets[1]);
+        cn_augmenter_run(&a, 3, index, N, x[1], labels, targets[1], NULL);
         assert_memory_not_equal(x[0], x[1], sizeof x[1]);
         cn_augmenter_free(&a);
         cn_dataset_free(data);
@@ -252,7 +253,7 @@ static void run(const cn_dataset *data, const cn_augment *augment, int n, const 
     cn_augmenter a;
     for (int i = 0; i < n; i++) index[i] = i;
     assert_int_equal(cn_augmenter_create(&a, data, augment, 5, mean, std, 3, NULL), CN_OK);
-    cn_augmenter_run(&a, 1, index, n, x, labels, targets);
+    cn_augmenter_run(&a, 1, index, n, x, labels, targets, NULL);
     cn_augmenter_free(&a);
 }
 
@@ -380,7 +381,7 @@ static void a_single_output_has_one_target(void **state)
     cn_tensor images = cn_tensor_view(CN_DTYPE_U8, 4, (int[]){N, 1, 1, 1}, pixels);
     assert_int_equal(cn_dataset_create(&data, &images, labels, 2, NULL), CN_OK);
     assert_int_equal(cn_augmenter_create(&m, data, &a, 5, NULL, NULL, 1, NULL), CN_OK);
-    cn_augmenter_run(&m, 1, index, N, x, labels, targets);
+    cn_augmenter_run(&m, 1, index, N, x, labels, targets, NULL);
     for (int i = 0; i < N; i++) {
         cn_augment_draws d;
         cn_augment_draw(&a, 5, 1, i, N, (int[]){1, 1, 1}, &d);
@@ -403,8 +404,8 @@ static void nothing_asked_for_is_the_plain_batch(void **state)
     (void)state;
     assert_int_equal(cn_augmenter_create(&a, data, &(cn_augment){0}, 5, NULL, NULL, 3, NULL),
                      CN_OK);
-    cn_augmenter_run(&a, 1, index, N, x, labels, NULL);
-    cn_dataset_batch(data, index, N, NULL, NULL, y, labels);
+    cn_augmenter_run(&a, 1, index, N, x, labels, NULL, NULL);
+    cn_dataset_batch(data, index, N, NULL, NULL, y, labels, NULL);
     assert_memory_equal(x, y, sizeof x);
     cn_augmenter_free(&a);
     cn_dataset_free(data);
@@ -468,10 +469,12 @@ static void wrong_texts_are_named(void **state)
         {"crop=1 flip crop=2", "augmentation: \"crop=2\": crop was given before"},
         {"jitter=1 contrast=0.5", "augmentation: \"contrast=0.5\": jitter was given before"},
         {"saturation=1 jitter=0", "augmentation: \"jitter=0\": saturation was given before"},
-        {"flop", "augmentation: expected one of flip, border, crop, shift, rotate, scale, jitter, "
-                 "brightness, contrast, saturation, cutout, mixup, found \"flop\""},
-        {"=3", "augmentation: expected one of flip, border, crop, shift, rotate, scale, jitter, "
-               "brightness, contrast, saturation, cutout, mixup, found \"=3\""},
+        {"flop",
+         "augmentation: expected one of flip, border, crop, shift, rotate, scale, jitter, "
+         "brightness, contrast, saturation, cutout, mixup, random-resized-crop, found \"flop\""},
+        {"=3",
+         "augmentation: expected one of flip, border, crop, shift, rotate, scale, jitter, "
+         "brightness, contrast, saturation, cutout, mixup, random-resized-crop, found \"=3\""},
     };
     cn_augment a = {.crop = 9};
     cn_error err;

@@ -1,4 +1,4 @@
-/* test_cgroup.c - a container's CPU quota, in trees of files as Linux shows them. */
+/* test_cgroup.c - a container's limits, in trees of files as Linux shows them. */
 #include "base/cgroup.h"
 
 #include <setjmp.h>
@@ -139,13 +139,56 @@ static void both_versions_limit(void **state)
     assert_int_equal(cn_cgroup_processors(root), 2);
 }
 
+static void memory_is_what_the_machine_has_to_spare(void **state)
+{
+    (void)state;
+    assert_int_equal(cn_memory_available(root), 0);
+    put("/proc/meminfo", "MemTotal:       24684356 kB\nMemAvailable:    2000 kB\n");
+    assert_int_equal(cn_memory_available(root), 2000 * 1024);
+}
+
+static void memory_is_what_the_groups_leave(void **state)
+{
+    (void)state;
+    put("/proc/meminfo", "MemTotal: 24684356 kB\nMemFree: 1 kB\nMemAvailable: 2000000 kB\n");
+    put("/proc/self/cgroup", "0::/pod/one\n");
+    put("/proc/self/mountinfo", MOUNT_V2);
+    put("/sys/fs/cgroup/pod/one/memory.max", "max\n");
+    put("/sys/fs/cgroup/pod/one/memory.current", "5000\n");
+    assert_int_equal(cn_memory_available(root), (size_t)2000000 * 1024);
+    put("/sys/fs/cgroup/pod/memory.max", "1000000\n");
+    put("/sys/fs/cgroup/pod/memory.current", "600000\n");
+    assert_int_equal(cn_memory_available(root), 400000);
+    put("/sys/fs/cgroup/pod/memory.stat", "anon 7\ninactive_file 50000\nactive_file 9\n");
+    assert_int_equal(cn_memory_available(root), 450000);
+    put("/sys/fs/cgroup/pod/memory.current", "1600000\n");
+    assert_int_equal(cn_memory_available(root), 1); /* 0 would be unknown */
+}
+
+static void memory_of_version_1_is_read(void **state)
+{
+    (void)state;
+    put("/proc/self/cgroup", "4:memory:/a\n2:cpu,cpuacct:/b\n");
+    put("/proc/self/mountinfo", MOUNT_V1);
+    put("/sys/fs/cgroup/memory/a/memory.limit_in_bytes", "3000\n");
+    put("/sys/fs/cgroup/memory/a/memory.usage_in_bytes", "1000\n");
+    assert_int_equal(cn_memory_available(root), 2000);
+    assert_int_equal(cn_cgroup_processors(root), 0);
+}
+
 int main(void)
 {
 #define IN_A_TREE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        IN_A_TREE(no_files_are_no_limit),      IN_A_TREE(version_2_is_read),
-        IN_A_TREE(groups_above_count_too),     IN_A_TREE(version_1_is_read),
-        IN_A_TREE(a_mounted_group_is_the_top), IN_A_TREE(both_versions_limit),
+        IN_A_TREE(no_files_are_no_limit),
+        IN_A_TREE(version_2_is_read),
+        IN_A_TREE(groups_above_count_too),
+        IN_A_TREE(version_1_is_read),
+        IN_A_TREE(a_mounted_group_is_the_top),
+        IN_A_TREE(both_versions_limit),
+        IN_A_TREE(memory_is_what_the_machine_has_to_spare),
+        IN_A_TREE(memory_is_what_the_groups_leave),
+        IN_A_TREE(memory_of_version_1_is_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

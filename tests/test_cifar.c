@@ -76,7 +76,7 @@ static void check_image(const cn_dataset *data, int i, int file, int record)
 {
     static float x[IMAGE];
     int32_t label;
-    cn_dataset_batch(data, &i, 1, NULL, NULL, x, &label);
+    cn_dataset_batch(data, &i, 1, NULL, NULL, x, &label, NULL);
     for (int k = 0; k < PLANE; k++)
         for (int c = 0; c < 3; c++)
             assert_float_equal(x[3 * k + c], pixel(file, record, c, k) / 255.0f, 1e-6f);
@@ -280,7 +280,7 @@ static void xz_is_unpacked(void **state)
             continue;
         }
         assert_int_equal(cn_dataset_size(data), 1);
-        cn_dataset_batch(data, (int[]){0}, 1, NULL, NULL, x, &label);
+        cn_dataset_batch(data, (int[]){0}, 1, NULL, NULL, x, &label, NULL);
         for (int i = 0; i < IMAGE; i++) assert_true(x[i] == 0 && label == 0);
         cn_dataset_free(data);
         data = NULL;

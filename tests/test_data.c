@@ -357,7 +357,7 @@ static void digits_are_embedded(void **state)
     assert_int_equal(cn_dataset_label(test, 0), 4);
     float x[64], most = 0;
     int32_t label;
-    cn_dataset_batch(train, (int[]){0}, 1, NULL, NULL, x, &label);
+    cn_dataset_batch(train, (int[]){0}, 1, NULL, NULL, x, &label, NULL);
     const float row[8] = {0, 0, 5, 13, 9, 1, 0, 0};
     for (int i = 0; i < 8; i++) assert_true(x[i] == row[i] / 16);
     for (int i = 0; i < 64; i++) most = fmaxf(most, x[i]);
@@ -385,7 +385,7 @@ static void a_set_is_a_copy_that_can_be_sliced(void **state)
     assert_int_equal(cn_dataset_label(part, 0), 2);
     float x[8];
     int32_t y[2];
-    cn_dataset_batch(part, (int[]){2, 0}, 2, NULL, NULL, x, y);
+    cn_dataset_batch(part, (int[]){2, 0}, 2, NULL, NULL, x, y, NULL);
     assert_int_equal(y[0], 0);
     assert_int_equal(y[1], 2);
     assert_float_equal(x[0], 16 * 12 / 255.0f, 1e-7f);

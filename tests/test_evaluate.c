@@ -43,7 +43,7 @@ static double loss_by_hand(cn_model *model, const cn_dataset *data, cn_loss_kind
         float x[64];
         int32_t label;
         cn_tensor Y = {0}, X = cn_tensor_view(CN_DTYPE_F32, 4, (int[]){1, 8, 8, 1}, x);
-        cn_dataset_batch(data, &i, 1, NULL, NULL, x, &label);
+        cn_dataset_batch(data, &i, 1, NULL, NULL, x, &label, NULL);
         assert_int_equal(cn_session_predict(session, &X, &Y, &err), CN_OK);
         const float *y = Y.data;
         for (int j = 0; j < 10; j++) {

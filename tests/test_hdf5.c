@@ -78,7 +78,7 @@ static void check(const char *kind, const char *path, cn_subset split, int n, in
     assert_int_equal(cn_dataset_size(data), n);
     assert_int_equal(cn_dataset_classes(data), classes);
     assert_memory_equal(cn_dataset_shape(data), ((int[]){ROWS, COLUMNS, CHANNELS}), 12);
-    cn_dataset_batch(data, (int[]){1}, 1, NULL, NULL, x, &label);
+    cn_dataset_batch(data, (int[]){1}, 1, NULL, NULL, x, &label, NULL);
     assert_int_equal(label, 1);
     for (int i = 0; i < IMAGE; i++)
         assert_float_equal(x[i], (float)(first + IMAGE + i) / 255, 1e-6);
@@ -188,7 +188,7 @@ static void elements_become_pixels(void **state)
         put(file, "y", H5T_STD_U8LE, H5T_NATIVE_UINT8, 2, (hsize_t[]){5, 1}, labels);
         H5Fclose(file);
         assert_int_equal(load(&data, "", folder, CN_SUBSET_TRAIN, NULL), CN_OK);
-        cn_dataset_batch(data, (int[]){1}, 1, NULL, NULL, &x, &y);
+        cn_dataset_batch(data, (int[]){1}, 1, NULL, NULL, &x, &y, NULL);
         assert_float_equal(x, cases[i].second, 1e-7);
         assert_int_equal(y, 1);
         cn_dataset_free(data);

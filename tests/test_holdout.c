@@ -28,7 +28,7 @@ static int number(const cn_dataset *data, int i)
 {
     float x;
     int32_t label;
-    cn_dataset_batch(data, &i, 1, NULL, NULL, &x, &label);
+    cn_dataset_batch(data, &i, 1, NULL, NULL, &x, &label, NULL);
     int found = (int)(x * 255.0f + 0.5f);
     assert_int_equal(label, found % 3);
     return found;

@@ -49,7 +49,7 @@ static double first_pixel(const cn_dataset *data, int i)
 {
     static float x[4096];
     int32_t label;
-    cn_dataset_batch(data, &i, 1, NULL, NULL, x, &label);
+    cn_dataset_batch(data, &i, 1, NULL, NULL, x, &label, NULL);
     return (double)x[0] * 255;
 }
 
@@ -135,7 +135,7 @@ static void images_are_cropped_and_resized(void **state)
     for (int i = 0; i < 4; i++) {
         float x[4];
         int32_t label;
-        cn_dataset_batch(data, &i, 1, NULL, NULL, x, &label);
+        cn_dataset_batch(data, &i, 1, NULL, NULL, x, &label, NULL);
         for (int k = 0; k < 4; k++) assert_close(x[k] * 255, pixels[i][k], 1e-4);
     }
     cn_dataset_free(data);
@@ -192,7 +192,7 @@ static void color_is_kept_whichever_image_has_it(void **state)
             cn_dataset *data = expect_set("", folder, "", split);
             assert_int_equal(cn_dataset_shape(data)[2], colored ? 3 : 1);
             if (colored && split == CN_SUBSET_TEST) {
-                cn_dataset_batch(data, (int[]){1}, 1, NULL, NULL, x, &label);
+                cn_dataset_batch(data, (int[]){1}, 1, NULL, NULL, x, &label, NULL);
                 assert_close(x[0], 1, 1e-6);
                 assert_close(x[1], 0, 1e-6);
                 assert_close(x[2], 0.4, 1e-6);
@@ -215,7 +215,7 @@ static void images_may_have_many_channels(void **state)
     put_text(folder, "b/2.pam", "P7\nWIDTH 2\nHEIGHT 1\nDEPTH 5\nMAXVAL 255\nENDHDR\nabcdefghij");
     cn_dataset *data = expect_set("folder:", folder, "", CN_SUBSET_TRAIN);
     assert_int_equal(cn_dataset_shape(data)[2], 5);
-    cn_dataset_batch(data, (int[]){1}, 1, NULL, NULL, x, &label);
+    cn_dataset_batch(data, (int[]){1}, 1, NULL, NULL, x, &label, NULL);
     for (int i = 0; i < 10; i++) assert_close(x[i], ('a' + i) / 255.0, 1e-6);
     cn_dataset_free(data);
     put_text(folder, "b/3.ppm", "P3 1 1 255 255 0 102 ");
@@ -340,7 +340,7 @@ static void png_of_sixteen_bits_is_kept(void **state)
         png_image_write_to_file(&png, files_join(path, folder, "a/1.png"), 0, samples, 0, NULL));
     cn_dataset *data = expect_set("", folder, "", CN_SUBSET_TRAIN);
     assert_memory_equal(cn_dataset_shape(data), ((int[]){2, 2, 3}), 12);
-    cn_dataset_batch(data, (int[]){0}, 1, NULL, NULL, x, &label);
+    cn_dataset_batch(data, (int[]){0}, 1, NULL, NULL, x, &label, NULL);
     for (int i = 0; i < 12; i++) assert_close(x[i], samples[i] / 65535.0, 1e-7);
     cn_dataset_free(data);
     remove_tree(folder);

@@ -61,7 +61,7 @@ static void expect(const cn_dataset *data, const cn_batch *b, int epoch, int ste
     assert_int_equal(b->m, step == STEPS ? N - (STEPS - 1) * BATCH : BATCH);
     cn_order_shuffle(o.seed, epoch, N, order);
     assert_int_equal(cn_augmenter_create(&a, data, &o.augment, o.seed, mean, std, N, NULL), CN_OK);
-    cn_augmenter_run(&a, epoch, order + first, b->m, x, labels, targets);
+    cn_augmenter_run(&a, epoch, order + first, b->m, x, labels, targets, NULL);
     assert_memory_equal(b->x, x, (size_t)b->m * EACH * sizeof *x);
     assert_memory_equal(b->targets, targets, (size_t)b->m * N * sizeof *targets);
     assert_memory_equal(b->labels, labels, (size_t)b->m * sizeof *labels);
@@ -70,11 +70,18 @@ static void expect(const cn_dataset *data, const cn_batch *b, int epoch, int ste
 }
 
 /* From a batch to the end; a trainer that is at times slower than the maker. */
+static const cn_batch *next(cn_loader *loader)
+{
+    const cn_batch *batch = NULL;
+    assert_int_equal(cn_loader_next(loader, &batch, NULL), CN_OK);
+    return batch;
+}
+
 static void walk(cn_loader *loader, const cn_dataset *data, int epoch, int step)
 {
     while (epoch <= EPOCHS) {
         if (step % 3 == 0) nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
-        expect(data, cn_loader_next(loader), epoch, step);
+        expect(data, next(loader), epoch, step);
         epoch += step == STEPS;
         step = step % STEPS + 1;
     }
@@ -108,7 +115,7 @@ static void a_batch_stays_until_the_next_is_asked_for(void **state)
     assert_int_equal(cn_loader_create(&loader, &opts, NULL), CN_OK);
     cn_loader_start(loader, 0);
     for (int step = 1; step <= STEPS; step++) {
-        const cn_batch *b = cn_loader_next(loader);
+        const cn_batch *b = next(loader);
         nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL); /* the maker goes on meanwhile */
         expect(data, b, 1, step);
     }
@@ -125,7 +132,7 @@ static void it_may_end_at_any_time(void **state)
         cn_loader_opts opts = options(data, true, NULL);
         assert_int_equal(cn_loader_create(&loader, &opts, NULL), CN_OK);
         if (taken >= 0) cn_loader_start(loader, 0);
-        for (int i = 0; i < taken; i++) cn_loader_next(loader);
+        for (int i = 0; i < taken; i++) next(loader);
         cn_loader_free(loader);
     }
     cn_loader_free(NULL);
@@ -143,7 +150,7 @@ static void images_may_keep_their_order(void **state)
     assert_int_equal(cn_loader_create(&loader, &opts, NULL), CN_OK);
     cn_loader_start(loader, STEPS);
     for (int step = 1; step <= STEPS; step++) {
-        const cn_batch *b = cn_loader_next(loader);
+        const cn_batch *b = next(loader);
         assert_ptr_equal(b->x, x);
         for (int i = 0; i < b->m; i++) assert_int_equal(b->labels[i], (step - 1) * BATCH + i);
     }
@@ -161,7 +168,7 @@ static void a_child_goes_on_alone(void **state)
     (void)state;
     assert_int_equal(cn_loader_create(&loader, &opts, NULL), CN_OK);
     cn_loader_start(loader, 0);
-    expect(data, cn_loader_next(loader), 1, 1);
+    expect(data, next(loader), 1, 1);
     pid_t child = fork();
     assert_true(child >= 0);
     if (child == 0) {

@@ -36,7 +36,7 @@ static const char *numbers(const cn_dataset *data, char text[256])
     int32_t label;
     text[0] = 0;
     for (int i = 0; data && i < cn_dataset_size(data); i++) {
-        cn_dataset_batch(data, &i, 1, NULL, NULL, x, &label);
+        cn_dataset_batch(data, &i, 1, NULL, NULL, x, &label, NULL);
         snprintf(text + strlen(text), 256 - strlen(text), "%d ", (int)(x[0] * 255 + 0.5f));
     }
     return text;

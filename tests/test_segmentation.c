@@ -295,7 +295,7 @@ static void masks_are_turned_as_images_are(void **state)
         int ignored = 0;
         assert_int_equal(cn_augmenter_create(&a, data, &augments[k], 1, NULL, NULL, 4, NULL),
                          CN_OK);
-        cn_augmenter_run(&a, 2, index, N, x, labels, NULL);
+        cn_augmenter_run(&a, 2, index, N, x, labels, NULL, NULL);
         for (int i = 0; i < COUNT; i++) {
             int value = (int)(x[i] * 255 + 0.5f);
             assert_int_equal(labels[i], value == 0 ? CN_LABEL_IGNORED : value / 50 - 1);
@@ -331,7 +331,7 @@ static void masks_are_warped_by_the_nearest(void **state)
     int32_t labels[COUNT];
     for (int epoch = 1; epoch <= 5; epoch++) {
         int seen[2] = {0, 0};
-        cn_augmenter_run(&a, epoch, (int[]){0}, 1, x, labels, NULL);
+        cn_augmenter_run(&a, epoch, (int[]){0}, 1, x, labels, NULL, NULL);
         for (int i = 0; i < COUNT; i++) {
             float value = x[i] * 255;
             assert_int_not_equal(labels[i], CN_LABEL_IGNORED);
@@ -345,7 +345,7 @@ static void masks_are_warped_by_the_nearest(void **state)
     cn_augmenter_free(&a);
     augment.border = CN_BORDER_ZERO;
     assert_int_equal(cn_augmenter_create(&a, data, &augment, 1, NULL, NULL, 2, NULL), CN_OK);
-    cn_augmenter_run(&a, 1, (int[]){0}, 1, x, labels, NULL);
+    cn_augmenter_run(&a, 1, (int[]){0}, 1, x, labels, NULL, NULL);
     for (int i = 0; i < COUNT; i++) /* what lies outside has neither a value nor a class */
         if (x[i] == 0) assert_int_equal(labels[i], CN_LABEL_IGNORED);
     cn_augmenter_free(&a);

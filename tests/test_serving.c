@@ -61,7 +61,7 @@ static void expect_range(const char *descr, const void *values, size_t size, con
     cn_image_opts opts = cn_dataset_image_opts(data);
     assert_close(opts.low, low, 1e-12);
     assert_close(opts.high, high, 1e-12);
-    cn_dataset_batch(data, (int[]){0}, 1, NULL, NULL, x, &label);
+    cn_dataset_batch(data, (int[]){0}, 1, NULL, NULL, x, &label, NULL);
     assert_close(x[0], batch[0], 1e-7);
     assert_close(x[1], batch[1], 1e-7);
     const char *remarks = cn_dataset_remarks(data);
@@ -136,7 +136,7 @@ static void expect_layout(const char *shape, int each, const char *options, cons
     cn_dataset *data = load("|u1", shape, bytes, 5 * (size_t)each, options, &err);
     if (!data) fail_msg("%s: %s", shape, err.text);
     assert_memory_equal(cn_dataset_shape(data), found, 3 * sizeof *found);
-    cn_dataset_batch(data, (int[]){3}, 1, NULL, NULL, x, &label);
+    cn_dataset_batch(data, (int[]){3}, 1, NULL, NULL, x, &label, NULL);
     for (int c = 0; c < found[2] && c < 3; c++) assert_close(x[c] * 255, want[c] + 150, 1e-4);
     const char *remarks = cn_dataset_remarks(data);
     if (said && !strstr(remarks, said)) fail_msg("\"%s\" does not say \"%s\"", remarks, said);
@@ -320,9 +320,9 @@ static void a_prepared_file_is_what_evaluation_sees(void **state)
             snprintf(name, sizeof name, "%d/%d.pgm", i / 2, i);
             files_join(path, folder, name);
             if (cn_image_load_for(model, path, &X, &err) != CN_OK) fail_msg("%s", err.text);
-            cn_dataset_batch(again, &i, 1, model->mean, model->std, x, &label);
+            cn_dataset_batch(again, &i, 1, model->mean, model->std, x, &label, NULL);
             assert_memory_equal(x, X.data, cn_tensor_count(&X) * sizeof(float));
-            cn_dataset_batch(data, &i, 1, model->mean, model->std, x, &label);
+            cn_dataset_batch(data, &i, 1, model->mean, model->std, x, &label, NULL);
             assert_memory_equal(x, X.data, cn_tensor_count(&X) * sizeof(float));
             cn_tensor_free(&X);
         }

@@ -81,7 +81,7 @@ static void train_by_hand(cn_model *model, const cn_dataset *data, int steps, do
         int index[BATCH], first = step % STEPS * BATCH, m = 0;
         double loss;
         for (; m < BATCH && first + m < IMAGES; m++) index[m] = first + m;
-        cn_dataset_batch(data, index, m, NULL, NULL, x, labels);
+        cn_dataset_batch(data, index, m, NULL, NULL, x, labels, NULL);
         cn_tensor X = cn_tensor_view(CN_DTYPE_F32, 4, (int[]){m, SIDE, SIDE, 1}, x);
         cn_tensor Y = cn_tensor_view(CN_DTYPE_I32, 1, (int[]){m}, labels);
         assert_int_equal(cn_session_forward(s, &X, NULL), CN_OK);
@@ -396,7 +396,7 @@ static void views_are_averaged(void **state)
         int32_t labels[IMAGES];
         double logit[IMAGES] = {0}, loss = 0;
         for (int i = 0; i < IMAGES; i++) index[i] = i;
-        cn_dataset_batch(data, index, IMAGES, NULL, NULL, plain, labels);
+        cn_dataset_batch(data, index, IMAGES, NULL, NULL, plain, labels, NULL);
         assert_int_equal(cn_model_parse(&model, networks[k / 2], shape, 2, 8, NULL), CN_OK);
         cn_session_opts opts = {.batch = IMAGES};
         assert_int_equal(cn_session_create(&session, model, &opts, NULL), CN_OK);

@@ -37,7 +37,7 @@ static void outputs_are_uncorrelated(void **state)
     assert_int_equal(cn_model_whiten(m, "first", data, 1e-9, NULL), CN_OK);
 
     assert_int_equal(cn_session_create(&s, m, &(cn_session_opts){.batch = IMAGES}, NULL), CN_OK);
-    cn_dataset_batch(data, index, IMAGES, NULL, NULL, x, labels);
+    cn_dataset_batch(data, index, IMAGES, NULL, NULL, x, labels, NULL);
     cn_tensor X = cn_tensor_view(CN_DTYPE_F32, 4, (int[]){IMAGES, 8, 8, 1}, x);
     assert_int_equal(cn_session_forward(s, &X, NULL), CN_OK);
     const float *z = cn_session_output(s).data;

@@ -137,7 +137,7 @@ class Dataset:
         made = np.empty((chosen.size, *self.shape), F32)
         mean, std = normalization or (None, None)
         given = [None if v is None else _floats(np.ascontiguousarray(v, F32)) for v in (mean, std)]
-        library.cn_dataset_batch(
+        call(library.cn_dataset_batch,
             self._handle.pointer, chosen.ctypes.data_as(ctypes.POINTER(ctypes.c_int)), chosen.size,
             *given, _floats(made), None)  # fmt: skip
         return made

@@ -29,7 +29,8 @@ typedef enum use {
     HOLE_ROW,
     HOLE_COLUMN,
     PARTNER,
-    WEIGHT, /* and from here on, two for each attempt at each of two gamma variates */
+    FRAME = 1 << 20,      /* and from here on, four for each attempt */
+    WEIGHT = PARTNER + 1, /* and from here on, two for each attempt at each of two gamma variates */
 } use;
 
 /* The draws of an image in an epoch. */
@@ -108,12 +109,43 @@ static void draw_jitter(const cn_augment *a, const source *s, cn_jitter *j)
         j->saturation = (float)between(s, SATURATION, 1 - a->saturation, 1 + a->saturation);
 }
 
+/*
+ * A part of the area and of the proportions that are drawn, where it lies inside the image; after ten
+ * attempts the largest part around the center that has such proportions, as PyTorch does it.
+ */
+cn_image_part cn_frame_choose(const void *frame, int rows, int columns)
+{
+    enum { ATTEMPTS = 10 };
+    const cn_frame *f = frame;
+    const source s = {f->seed, f->stream, f->index};
+    const double narrow = 3.0 / 4, wide = 4.0 / 3, pixels = (double)rows * columns;
+    cn_image_part part = {.height = rows, .width = columns};
+    for (uint64_t draw = FRAME; draw < FRAME + 4 * ATTEMPTS; draw += 4) {
+        double area = pixels * (f->least + (1 - f->least) * uniform(&s, draw));
+        double span = cn_log(wide) - cn_log(narrow);
+        double ratio = cn_exp(cn_log(narrow) + span * uniform(&s, draw + 1));
+        int height = (int)(sqrt(area / ratio) + 0.5), width = (int)(sqrt(area * ratio) + 0.5);
+        if (height < 1 || width < 1 || height > rows || width > columns) continue;
+        part.top = (int)(uniform(&s, draw + 2) * (rows - height + 1));
+        part.left = (int)(uniform(&s, draw + 3) * (columns - width + 1));
+        part.height = height;
+        part.width = width;
+        return part;
+    }
+    if (columns < rows * narrow) part.height = (int)(columns / narrow + 0.5);
+    if (columns > rows * wide) part.width = (int)(rows * wide + 0.5);
+    part.top = (rows - part.height) / 2;
+    part.left = (columns - part.width) / 2;
+    return part;
+}
+
 void cn_augment_draw(const cn_augment *a, uint64_t seed, int epoch, int index, int size,
                      const int shape[3], cn_augment_draws *draws)
 {
     const source now = {seed, streams + (uint64_t)epoch, index}, once = {seed, streams, index};
     *draws = (cn_augment_draws){
         .warp = {.scale = 1}, .jitter = {1, 1, 1}, .partner = index, .weight = 1};
+    draws->frame = (cn_frame){seed, now.stream, index, a->random_resized_crop};
     if (a->crop > 0) {
         draws->down = whole(&now, CROP_DOWN, 2 * a->crop + 1) - a->crop;
         draws->right = whole(&now, CROP_RIGHT, 2 * a->crop + 1) - a->crop;
@@ -153,6 +185,7 @@ cn_status cn_augment_check(const cn_augment *a, const int shape[3], const char *
         {"saturation", a->saturation, 1},
         {"cutout", a->cutout, side},
         {"mixup", a->mixup, 1000},
+        {"random-resized-crop", a->random_resized_crop, 1},
     };
     for (size_t i = 0; i < sizeof members / sizeof *members; i++)
         if (!(members[i].value >= 0 && members[i].value <= members[i].most))

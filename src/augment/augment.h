@@ -7,7 +7,7 @@
 #ifndef CN_AUGMENT_H
 #define CN_AUGMENT_H
 
-#include "base/base.h"
+#include "formats/image.h"
 
 /* ---- the operations, on one image each */
 
@@ -47,7 +47,17 @@ void cn_jitter_image(const cn_jitter *jitter, const int shape[3], float least, f
 
 /* ---- what one image is changed by (augment.c) */
 
+/* Where the draws of a part come from, and the least area that it has of its image. */
+typedef struct cn_frame {
+    uint64_t seed, stream;
+    int index;
+    double least;
+} cn_frame;
+/* The part, of an image of so many rows and columns; for cn_framing. */
+cn_image_part cn_frame_choose(const void *frame, int rows, int columns);
+
 typedef struct cn_augment_draws {
+    cn_frame frame;  /* of random-resized-crop */
     int down, right; /* of the crop: each from -crop to crop */
     bool flip;
     cn_warp warp;
@@ -78,7 +88,8 @@ typedef struct cn_augmenter {
     int outputs; /* a row of targets */
     int chunk;
     cn_augment_draws *draws;
-    void *cropped;  /* as the data set has them */
+    void *images;   /* as the data set has them, where they do not lie in memory */
+    void *cropped;  /* the same, moved */
     float *single;  /* one image, before it is warped */
     float *floats;  /* warped and jittered */
     float *partner; /* one image to mix with */
@@ -92,8 +103,8 @@ cn_status cn_augmenter_create(cn_augmenter *augmenter, const cn_dataset *data,
                               const float *std, int outputs, cn_error *err);
 void cn_augmenter_free(cn_augmenter *augmenter);
 /* cn_dataset_batch with the images changed as the seed and the epoch say. With mixup the truth is
- * in targets (n, outputs), which may be NULL without it. Allocates nothing. */
-void cn_augmenter_run(cn_augmenter *augmenter, int epoch, const int *index, int n, float *x,
-                      int32_t *labels, float *targets);
+ * in targets (n, outputs), which may be NULL without it. Allocates nothing itself. */
+cn_status cn_augmenter_run(cn_augmenter *augmenter, int epoch, const int *index, int n, float *x,
+                           int32_t *labels, float *targets, cn_error *err);
 
 #endif

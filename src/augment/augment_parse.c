@@ -29,26 +29,28 @@ typedef struct word {
     const char *values; /* as messages show them; of a choice, all of them */
     int first;          /* the constant of a choice's first value */
     bool alone;         /* the name without a value stands for the first one */
+    double usual;       /* which of a number is this one */
 } word;
 
 #define AT(member) offsetof(cn_augment, member)
 
 static const word words[] = {
-    {"flip", CHOICE, AT(flip), 1, "random|alternating", CN_FLIP_RANDOM, true},
-    {"border", CHOICE, AT(border), 1, "zero|reflect", CN_BORDER_ZERO, false},
-    {"crop", WHOLE, AT(crop), 1, "PIXELS", 0, false},
-    {"shift", NUMBER, AT(shift), 1, "PIXELS", 0, false},
-    {"rotate", NUMBER, AT(rotate), 1, "DEGREES", 0, false},
-    {"scale", NUMBER, AT(scale), 1, "FRACTION", 0, false},
-    {"jitter", NUMBER, AT(brightness), 3, "FRACTION", 0,
-     false}, /* contrast and saturation follow */
-    {"brightness", NUMBER, AT(brightness), 1, "FRACTION", 0, false},
-    {"contrast", NUMBER, AT(contrast), 1, "FRACTION", 0, false},
-    {"saturation", NUMBER, AT(saturation), 1, "FRACTION", 0, false},
-    {"cutout", WHOLE, AT(cutout), 1, "PIXELS", 0, false},
-    {"mixup", NUMBER, AT(mixup), 1, "ALPHA", 0, false},
+    {"flip", CHOICE, AT(flip), 1, "random|alternating", CN_FLIP_RANDOM, true, 0},
+    {"border", CHOICE, AT(border), 1, "zero|reflect", CN_BORDER_ZERO, false, 0},
+    {"crop", WHOLE, AT(crop), 1, "PIXELS", 0, false, 0},
+    {"shift", NUMBER, AT(shift), 1, "PIXELS", 0, false, 0},
+    {"rotate", NUMBER, AT(rotate), 1, "DEGREES", 0, false, 0},
+    {"scale", NUMBER, AT(scale), 1, "FRACTION", 0, false, 0},
+    {"jitter", NUMBER, AT(brightness), 3, "FRACTION", 0, false,
+     0}, /* contrast and saturation follow */
+    {"brightness", NUMBER, AT(brightness), 1, "FRACTION", 0, false, 0},
+    {"contrast", NUMBER, AT(contrast), 1, "FRACTION", 0, false, 0},
+    {"saturation", NUMBER, AT(saturation), 1, "FRACTION", 0, false, 0},
+    {"cutout", WHOLE, AT(cutout), 1, "PIXELS", 0, false, 0},
+    {"mixup", NUMBER, AT(mixup), 1, "ALPHA", 0, false, 0},
+    {"random-resized-crop", NUMBER, AT(random_resized_crop), 1, "AREA", 0, true, 0.08},
 };
-enum { WORDS = sizeof words / sizeof *words, WORD_TEXT = 48, LIST_TEXT = 160 };
+enum { WORDS = sizeof words / sizeof *words, WORD_TEXT = 48, LIST_TEXT = 192 };
 
 static bool is_text(const char *text, size_t length, const char *wanted)
 {
@@ -75,7 +77,11 @@ static bool set(const word *w, const char *value, size_t length, cn_augment *out
         if (i >= 0) *(int *)member = w->first + i;
         return i >= 0;
     }
-    double number;
+    double number = w->usual;
+    if (!value && w->alone) {
+        *(double *)member = number;
+        return true;
+    }
     if (!length || *value == '-' || *value == '+' ||
         cn_number_scan(value, &number) != value + length)
         return false;

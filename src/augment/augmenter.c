@@ -4,6 +4,8 @@
  *
  *     pixels --crop, flip--> pixels --warp, jitter--> floats --normalize, cutout, mixup--> x
  *
+ * With random-resized-crop the pixels are a part of the original, else the set's image.
+ *
  * A step that an augmentation does not ask for is left out.
  */
 #include "augment/augment.h"
@@ -50,6 +52,18 @@ static void *room(bool wanted, size_t n, size_t size, bool *ok, cn_error *err)
     return made;
 }
 
+/* What cannot be cut out and resized. */
+static cn_status check_frames(const cn_dataset *data, cn_error *err)
+{
+    if (cn_dataset_masks(data))
+        return cn_fail(err, CN_ERR_ARGUMENT,
+                       "augmentation: random-resized-crop is for a class per image, not per pixel");
+    if (cn_dataset_shape(data)[2] <= CN_IMAGE_CHANNELS) return CN_OK;
+    return cn_fail(err, CN_ERR_ARGUMENT,
+                   "augmentation: random-resized-crop is for images of 1 to %d channels, found %d",
+                   CN_IMAGE_CHANNELS, cn_dataset_shape(data)[2]);
+}
+
 cn_status cn_augmenter_create(cn_augmenter *augmenter, const cn_dataset *data,
                               const cn_augment *augment, uint64_t seed, const float *mean,
                               const float *std, int outputs, cn_error *err)
@@ -69,9 +83,12 @@ cn_status cn_augmenter_create(cn_augmenter *augmenter, const cn_dataset *data,
     if (status == CN_OK && augment->mixup > 0 && cn_dataset_masks(data))
         status = cn_fail(err, CN_ERR_ARGUMENT,
                          "augmentation: mixup is for a class per image, not per pixel");
+    if (status == CN_OK && augment->random_resized_crop > 0) status = check_frames(data, err);
     if (status != CN_OK) return status;
     bool ok = true;
     made.draws = room(true, chunk, sizeof *made.draws, &ok, err);
+    made.images = room(!cn_dataset_in_memory(data) || augment->random_resized_crop > 0, chunk,
+                       bytes, &ok, err);
     made.cropped = room(is_cropped(augment), chunk, bytes, &ok, err);
     made.single = room(warped, 1, floats, &ok, err);
     made.floats = room(warped || jittered, chunk, floats, &ok, err);
@@ -88,6 +105,7 @@ cn_status cn_augmenter_create(cn_augmenter *augmenter, const cn_dataset *data,
 void cn_augmenter_free(cn_augmenter *a)
 {
     cn_release(a->draws);
+    cn_release(a->images);
     cn_release(a->cropped);
     cn_release(a->single);
     cn_release(a->floats);
@@ -181,21 +199,28 @@ static void cut_out(const cn_augmenter *a, const cn_augment_draws *draws, float 
 /* ---- a chunk of images */
 
 /* Images index[0..n-1], but for mixup. What they were changed by is then in a->draws. */
-static void make(const cn_augmenter *a, int epoch, const int *index, int n, float *x)
+static cn_status make(const cn_augmenter *a, int epoch, const int *index, int n, float *x,
+                      cn_error *err)
 {
     const cn_tensor *all = cn_dataset_images(a->data);
     const size_t count = image_count(a->data), bytes = count * cn_dtype_size(all->dtype);
     cn_tensor from = *all;
+    if (a->images) from.data = a->images;
     if (a->cropped) from.data = a->cropped;
     for (int i = 0; i < n; i++) {
         cn_augment_draws *draws = &a->draws[i];
-        const char *image = (const char *)all->data + (size_t)index[i] * bytes;
+        const cn_framing framing = {cn_frame_choose, &draws->frame};
+        const size_t at = (size_t)i * bytes;
+        const void *image;
         cn_augment_draw(&a->augment, a->seed, epoch, index[i], all->shape[0], all->shape + 1,
                         draws);
+        cn_status status = cn_dataset_image(a->data, index[i],
+                                            a->augment.random_resized_crop > 0 ? &framing : NULL,
+                                            a->images ? (char *)a->images + at : NULL, &image, err);
+        if (status != CN_OK) return status;
         if (a->cropped) {
-            char *cropped = (char *)a->cropped + (size_t)i * bytes;
-            crop(a, draws, image, cropped);
-            image = cropped;
+            crop(a, draws, image, (char *)a->cropped + at);
+            image = (char *)a->cropped + at;
         }
         if (a->floats) change(a, draws, image, a->floats + (size_t)i * count);
     }
@@ -207,6 +232,7 @@ static void make(const cn_augmenter *a, int epoch, const int *index, int n, floa
                         a->mean, a->std, x);
     for (int i = 0; a->augment.cutout > 0 && i < n; i++)
         cut_out(a, &a->draws[i], x + (size_t)i * count);
+    return CN_OK;
 }
 
 static void blend(float weight, size_t n, const float *restrict other, float *restrict x)
@@ -225,34 +251,37 @@ static void add_target(const cn_augmenter *a, int image, float weight, float *ta
 
 /* x = weight x + (1 - weight) partner, and so the truth. The partner looks as it does in this
  * epoch itself. */
-static void mix(const cn_augmenter *a, int epoch, int image, cn_augment_draws draws, float *x,
-                float *target)
+static cn_status mix(const cn_augmenter *a, int epoch, int image, cn_augment_draws draws, float *x,
+                     float *target, cn_error *err)
 {
-    make(a, epoch, &draws.partner, 1, a->partner);
+    cn_status status = make(a, epoch, &draws.partner, 1, a->partner, err);
+    if (status != CN_OK) return status;
     blend(draws.weight, image_count(a->data), a->partner, x);
     memset(target, 0, (size_t)a->outputs * sizeof *target);
     add_target(a, image, draws.weight, target);
     add_target(a, draws.partner, 1 - draws.weight, target);
+    return CN_OK;
 }
 
-void cn_augmenter_run(cn_augmenter *a, int epoch, const int *index, int n, float *x,
-                      int32_t *labels, float *targets)
+cn_status cn_augmenter_run(cn_augmenter *a, int epoch, const int *index, int n, float *x,
+                           int32_t *labels, float *targets, cn_error *err)
 {
     const size_t count = image_count(a->data), size = cn_dataset_label_size(a->data);
-    for (int from = 0, m; from < n; from += m) {
+    cn_status status = CN_OK;
+    for (int from = 0, m; from < n && status == CN_OK; from += m) {
         m = n - from < a->chunk ? n - from : a->chunk;
-        make(a, epoch, index + from, m, x + (size_t)from * count);
-        for (int i = from; a->masks && i < from + m; i++)
+        status = make(a, epoch, index + from, m, x + (size_t)from * count, err);
+        for (int i = from; status == CN_OK && a->masks && i < from + m; i++)
             turn_mask(a, &a->draws[i - from], index[i], labels + (size_t)i * size);
     }
-    if (a->masks) return;
-    for (int i = 0; i < n; i++) {
+    for (int i = 0; !a->masks && i < n && status == CN_OK; i++) {
         labels[i] = cn_dataset_label(a->data, index[i]);
         if (!a->partner) continue;
         cn_augment_draws draws;
         cn_augment_draw(&a->augment, a->seed, epoch, index[i], cn_dataset_size(a->data),
                         cn_dataset_shape(a->data), &draws);
-        mix(a, epoch, index[i], draws, x + (size_t)i * count,
-            targets + (size_t)i * (size_t)a->outputs);
+        status = mix(a, epoch, index[i], draws, x + (size_t)i * count,
+                     targets + (size_t)i * (size_t)a->outputs, err);
     }
+    return status;
 }

@@ -37,8 +37,8 @@ cn_view cn_tta_view(cn_tta tta, int i)
     return view;
 }
 
-void cn_tta_look(const cn_dataset *data, const cn_view *view, int first, int m, const float *mean,
-                 const float *std, void *moved, float *x)
+void cn_tta_look(const cn_dataset *data, const cn_view *view, const void *images, int m,
+                 const float *mean, const float *std, void *moved, float *x)
 {
     const cn_tensor *all = cn_dataset_images(data);
     cn_crop crop = {.rows = all->shape[1],
@@ -49,7 +49,7 @@ void cn_tta_look(const cn_dataset *data, const cn_view *view, int first, int m, 
                     .right = view->right,
                     .flip = view->flip};
     const size_t bytes = (size_t)crop.rows * (size_t)crop.columns * crop.pixel;
-    const char *from = (const char *)all->data + (size_t)first * bytes;
+    const char *from = images;
     for (size_t i = 0; i < (size_t)m; i++)
         cn_crop_image(&crop, from + i * bytes, (char *)moved + i * bytes);
     cn_tensor seen = *all;

@@ -14,10 +14,9 @@ typedef struct cn_view {
 
 int cn_tta_views(cn_tta tta);
 cn_view cn_tta_view(cn_tta tta, int i);
-/* Images first .. first+m-1 seen so, normalized, in x; `moved` has room for them as the data set
- * has them. */
-void cn_tta_look(const cn_dataset *data, const cn_view *view, int first, int m, const float *mean,
-                 const float *std, void *moved, float *x);
+/* m images of the set, as it has them, seen so, normalized, in x; `moved` has room for as many. */
+void cn_tta_look(const cn_dataset *data, const cn_view *view, const void *images, int m,
+                 const float *mean, const float *std, void *moved, float *x);
 /* Adds n outputs, as logits, to sum; makes outputs of the sum. */
 void cn_tta_add(const cn_model *model, size_t n, const float *y, double weight, double *sum);
 void cn_tta_finish(const cn_model *model, size_t n, const double *sum, float *y);

@@ -1,11 +1,15 @@
 /*
- * cgroup.c - CPU quotas of Linux's control groups, versions 1 and 2 (Documentation/admin-guide).
+ * cgroup.c - limits of Linux's control groups, versions 1 and 2 (Documentation/admin-guide).
  *
  *   /proc/self/cgroup       ID:CONTROLLERS:PATH     a line per hierarchy; version 2 is "0::PATH"
  *   /proc/self/mountinfo    36 35 0:27 ROOT MOUNT rw ... - TYPE SOURCE OPTIONS
- *   cpu.max                 "200000 100000"         version 2: microseconds, of a period's; or
- * "max" cpu.cfs_quota_us        "200000"                version 1; -1 is none cpu.cfs_period_us
- * "100000"
+ *   cpu.max                 "200000 100000"         version 2: microseconds, of a period's; or "max"
+ *   cpu.cfs_quota_us        "200000"                version 1; -1 is none
+ *   cpu.cfs_period_us       "100000"
+ *   memory.max              "1073741824"            version 2: bytes, or "max"
+ *   memory.current          "524288000"             that are in use,
+ *   memory.stat             "inactive_file 1234"    these of files, which the system gives back
+ *   memory.limit_in_bytes, memory.usage_in_bytes    version 1
  *
  * A hierarchy's group ROOT is seen at MOUNT, which in a container often is the container's own
  * group. The group of the process is PATH without ROOT below MOUNT. What any group from there up to
@@ -23,10 +27,11 @@
 enum { ROOM = PATH_MAX, FIELDS = 64 };
 
 typedef struct hierarchy {
-    const char *root; /* see cn_cgroup_processors */
-    bool old;         /* version 1 */
-    char mount[ROOM]; /* `root` is before it */
-    char top[ROOM];   /* the group that is mounted there */
+    const char *root;       /* see cn_cgroup_processors */
+    const char *controller; /* "cpu" or "memory" */
+    bool old;               /* version 1 */
+    char mount[ROOM];       /* `root` is before it */
+    char top[ROOM];         /* the group that is mounted there */
 } hierarchy;
 
 /* True where `word` is among the words between commas. */
@@ -88,7 +93,7 @@ static bool read_mount(hierarchy *h, char *line)
         if (strcmp(fields[i], "-") == 0) dash = i;
     if (dash == 0 || dash + 3 >= count) return false;
     if (strcmp(fields[dash + 1], h->old ? "cgroup" : "cgroup2") != 0) return false;
-    if (h->old && !has_word(fields[dash + 3], "cpu")) return false;
+    if (h->old && !has_word(fields[dash + 3], h->controller)) return false;
     return copy_path(h->top, "", fields[3]) && copy_path(h->mount, h->root, fields[4]);
 }
 
@@ -121,61 +126,117 @@ static long long read_number(const char *folder, const char *name, bool second)
     return end == at ? -1 : value;
 }
 
-/* Processors, rounded up; INT_MAX where there is no limit. */
-static int quota_of(const hierarchy *h, const char *group)
+/* Processors, rounded up; LLONG_MAX where there is no limit. */
+static long long processors_of(const hierarchy *h, const char *group)
 {
     long long quota = read_number(group, h->old ? "cpu.cfs_quota_us" : "cpu.max", false);
     long long period = read_number(group, h->old ? "cpu.cfs_period_us" : "cpu.max", !h->old);
-    if (quota <= 0 || period <= 0) return INT_MAX;
-    long long processors = quota / period + (quota % period != 0);
-    return processors < INT_MAX ? (int)processors : INT_MAX;
+    if (quota <= 0 || period <= 0) return LLONG_MAX;
+    return quota / period + (quota % period != 0);
 }
 
+/* The bytes of files that are given back where memory is short; 0 where none are told. */
+static long long read_inactive(const char *group)
+{
+    static const char name[] = "inactive_file ";
+    char line[ROOM];
+    long long value = 0;
+    FILE *file = open_below(group, "memory.stat");
+    while (file && next_line(file, line))
+        if (strncmp(line, name, sizeof name - 1) == 0)
+            value = strtoll(line + sizeof name - 1, NULL, 10);
+    if (file) fclose(file);
+    return value > 0 ? value : 0;
+}
+
+/* Bytes; LLONG_MAX where there is no limit. */
+static long long memory_of(const hierarchy *h, const char *group)
+{
+    long long most = read_number(group, h->old ? "memory.limit_in_bytes" : "memory.max", false);
+    long long used = read_number(group, h->old ? "memory.usage_in_bytes" : "memory.current", false);
+    if (most < 0 || used < 0) return LLONG_MAX;
+    long long inactive = read_inactive(group);
+    used -= inactive < used ? inactive : used;
+    return used < most ? most - used : 0;
+}
+
+typedef long long limit_of(const hierarchy *h, const char *group);
+
 /* The least of the group PATH and of those above it. */
-static int quota_along(hierarchy *h, const char *path)
+static long long limit_along(hierarchy *h, const char *path, limit_of *limit)
 {
     char group[ROOM];
     size_t top = strcmp(h->top, "/") == 0 ? 0 : strlen(h->top), mount = strlen(h->mount);
     bool below = strncmp(path, h->top, top) == 0 && (path[top] == '/' || path[top] == '\0');
     if (!below || strncmp(path, "/..", 3) == 0) path = "", top = 0; /* outside what is mounted */
-    if (mount + strlen(path + top) >= ROOM) return INT_MAX;
+    if (mount + strlen(path + top) >= ROOM) return LLONG_MAX;
     memcpy(group, h->mount, mount);
     strcpy(group + mount, path + top);
-    int least = INT_MAX;
+    long long least = LLONG_MAX;
     for (;;) {
-        int quota = quota_of(h, group);
-        if (quota < least) least = quota;
+        long long one = limit(h, group);
+        if (one < least) least = one;
         char *slash = strrchr(group + mount, '/');
         if (!slash) return least;
         *slash = '\0';
     }
 }
 
-/* A line of /proc/self/cgroup; INT_MAX where it says nothing of processors. */
-static int quota_of_line(const char *root, char *line)
+/* A line of /proc/self/cgroup; LLONG_MAX where it says nothing of the controller. */
+static long long limit_of_line(const char *root, const char *controller, char *line,
+                               limit_of *limit)
 {
-    hierarchy h = {.root = root};
+    hierarchy h = {.root = root, .controller = controller};
     char *controllers = strchr(line, ':'),
          *path = controllers ? strchr(controllers + 1, ':') : NULL;
-    if (!path) return INT_MAX;
+    if (!path) return LLONG_MAX;
     *path++ = '\0';
     controllers++;
     path[strcspn(path, "\n")] = '\0';
     h.old = *controllers != '\0';
-    if (h.old && !has_word(controllers, "cpu")) return INT_MAX;
-    return find_mount(&h) ? quota_along(&h, path) : INT_MAX;
+    if (h.old && !has_word(controllers, controller)) return LLONG_MAX;
+    return find_mount(&h) ? limit_along(&h, path, limit) : LLONG_MAX;
+}
+
+static long long find_least(const char *root, const char *controller, limit_of *limit)
+{
+    char proc[ROOM], line[ROOM];
+    long long least = LLONG_MAX;
+    if (!copy_path(proc, root, "/proc/self")) return least;
+    FILE *file = open_below(proc, "cgroup");
+    while (file && next_line(file, line)) {
+        long long one = limit_of_line(root, controller, line, limit);
+        if (one < least) least = one;
+    }
+    if (file) fclose(file);
+    return least;
 }
 
 int cn_cgroup_processors(const char *root)
 {
+    long long least = find_least(root, "cpu", processors_of);
+    return least < INT_MAX ? (int)least : 0;
+}
+
+/* The memory that the machine can give without swapping. */
+static long long machine_memory(const char *root)
+{
+    static const char name[] = "MemAvailable:";
     char proc[ROOM], line[ROOM];
-    int least = INT_MAX;
-    if (!copy_path(proc, root, "/proc/self")) return 0;
-    FILE *file = open_below(proc, "cgroup");
-    while (file && next_line(file, line)) {
-        int quota = quota_of_line(root, line);
-        if (quota < least) least = quota;
-    }
+    long long kilobytes = -1;
+    FILE *file = copy_path(proc, root, "/proc") ? open_below(proc, "meminfo") : NULL;
+    while (file && kilobytes < 0 && next_line(file, line))
+        if (strncmp(line, name, sizeof name - 1) == 0)
+            kilobytes = strtoll(line + sizeof name - 1, NULL, 10);
     if (file) fclose(file);
-    return least < INT_MAX ? least : 0;
+    return kilobytes < 0 || kilobytes > LLONG_MAX / 1024 ? LLONG_MAX : kilobytes * 1024;
+}
+
+size_t cn_memory_available(const char *root)
+{
+    long long machine = machine_memory(root), group = find_least(root, "memory", memory_of);
+    long long least = group < machine ? group : machine;
+    if (least == LLONG_MAX) return 0;
+    if (least < 1) return 1;
+    return (unsigned long long)least > SIZE_MAX ? SIZE_MAX : (size_t)least;
 }

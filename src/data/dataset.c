@@ -1,13 +1,14 @@
 /* dataset.c - sets of labeled images: made, kept in memory, looked at, fed to training. */
 #include "data/dataset.h"
-#include "base/pixels.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 struct cn_dataset {
-    cn_tensor images, labels, masks;
+    cn_tensor images, labels, masks; /* of images the shape alone where they are not in memory */
+    cn_samples *samples;             /* what makes them; NULL: nothing else than the tensor */
+    int *rows;                       /* of image i in the samples; NULL: i */
     int classes, known;
     float scale;
     cn_image_opts image_opts;
@@ -25,7 +26,7 @@ static cn_status check_images(const cn_tensor *images, const char *what, cn_erro
         return cn_fail(err, CN_ERR_SHAPE,
                        "%s: images of rank %d and dtype %d, expected U8 or F32 (n, n_H, n_W, n_C)",
                        what, images->rank, (int)images->dtype);
-    if (images->dtype != CN_DTYPE_F32) return CN_OK;
+    if (images->dtype != CN_DTYPE_F32 || !images->data) return CN_OK;
     const float *x = images->data;
     size_t count = cn_tensor_count(images), each = count / (size_t)images->shape[0];
     for (size_t i = 0; i < count; i++)
@@ -135,6 +136,10 @@ cn_status cn_dataset_adopt(cn_dataset **out, cn_dataset_parts *parts, const char
     data->images = parts->images;
     data->labels = parts->labels;
     data->masks = parts->masks;
+    data->samples = parts->samples;
+    data->rows = parts->rows;
+    parts->samples = NULL;
+    parts->rows = NULL;
     parts->images = parts->labels = parts->masks = (cn_tensor){0};
     *out = data;
     return CN_OK;
@@ -157,6 +162,10 @@ static void free_parts(cn_dataset_parts *parts)
     cn_tensor_free(&parts->images);
     cn_tensor_free(&parts->labels);
     cn_tensor_free(&parts->masks);
+    cn_samples_free(parts->samples);
+    cn_release(parts->rows);
+    parts->samples = NULL;
+    parts->rows = NULL;
 }
 
 /* Rows index[0..n-1] of a tensor, NULL for the first n, in memory of their own; none of none. */
@@ -173,6 +182,22 @@ static cn_status take_rows(cn_tensor *out, const cn_tensor *all, const int *inde
         memcpy((char *)out->data + (size_t)i * bytes,
                (const char *)all->data + (size_t)(index ? index[i] : i) * bytes, bytes);
     return status;
+}
+
+/* Of images index[0..n-1] where they lie in the samples; nothing is copied that has not been. */
+static cn_status take_samples(cn_dataset_parts *parts, const cn_dataset *data, const int *index,
+                              int n, cn_error *err)
+{
+    if (!data->images.data) {
+        parts->images = data->images;
+        parts->images.shape[0] = n;
+    }
+    if (!data->samples) return CN_OK;
+    parts->rows = cn_allocate((size_t)n, sizeof *parts->rows, "dataset", err);
+    if (!parts->rows) return CN_ERR_MEMORY;
+    for (int i = 0; i < n; i++) parts->rows[i] = data->rows ? data->rows[index[i]] : index[i];
+    parts->samples = cn_samples_share(data->samples);
+    return CN_OK;
 }
 
 /* The rows of x, then those of y; none of none. */
@@ -238,6 +263,7 @@ static cn_status select_rows(cn_dataset **out, const cn_dataset *data, const int
 {
     cn_dataset_parts parts = parts_like(data);
     cn_status status = take_rows(&parts.images, &data->images, index, n, err);
+    if (status == CN_OK) status = take_samples(&parts, data, index, n, err);
     if (status == CN_OK) status = take_rows(&parts.labels, &data->labels, index, n, err);
     if (status == CN_OK) status = take_rows(&parts.masks, &data->masks, index, n, err);
     if (status == CN_OK) status = cn_dataset_adopt(out, &parts, what, err);
@@ -292,10 +318,13 @@ static cn_status move_unknown(cn_dataset *data, cn_error *err)
     cn_status status = cn_dataset_select(&moved, data, index, size, err);
     if (status == CN_OK) {
         cn_tensor images = data->images, labels = data->labels;
+        int *rows = data->rows;
         data->images = moved->images;
         data->labels = moved->labels;
+        data->rows = moved->rows;
         moved->images = images;
         moved->labels = labels;
+        moved->rows = rows;
     }
     cn_dataset_free(moved);
     cn_release(index);
@@ -324,12 +353,20 @@ static cn_status join(cn_dataset **out, const cn_dataset *a, const cn_dataset *b
 {
     const cn_tensor *x = &a->images, *y = &b->images;
     if (x->dtype != y->dtype || memcmp(x->shape + 1, y->shape + 1, 3 * sizeof(int)) != 0 ||
-        x->shape[0] > INT32_MAX - y->shape[0] || !a->masks.data != !b->masks.data)
+        x->shape[0] > INT32_MAX - y->shape[0] || !a->masks.data != !b->masks.data ||
+        !a->samples != !b->samples || !x->data != !y->data)
         return cn_fail(
             err, CN_ERR_SHAPE, "dataset: parts of (%d, %d, %d) and (%d, %d, %d) cannot be joined",
             x->shape[1], x->shape[2], x->shape[3], y->shape[1], y->shape[2], y->shape[3]);
     cn_dataset_parts parts = parts_like(a);
     cn_status status = join_rows(&parts.images, x, y, err);
+    if (status == CN_OK && a->samples)
+        status = cn_samples_join(&parts.samples, a->samples, a->rows, x->shape[0], b->samples,
+                                 b->rows, y->shape[0], err);
+    if (!x->data) {
+        parts.images = *x;
+        parts.images.shape[0] += y->shape[0];
+    }
     if (status == CN_OK) status = join_rows(&parts.labels, &a->labels, &b->labels, err);
     if (status == CN_OK) status = join_rows(&parts.masks, &a->masks, &b->masks, err);
     if (status == CN_OK) status = cn_dataset_adopt(out, &parts, "dataset", err);
@@ -355,6 +392,8 @@ void cn_dataset_free(cn_dataset *data)
     cn_tensor_free(&data->images);
     cn_tensor_free(&data->labels);
     cn_tensor_free(&data->masks);
+    cn_samples_free(data->samples);
+    cn_release(data->rows);
     cn_release(data->class_names);
     cn_release(data->remarks.text);
     cn_release(data);
@@ -459,68 +498,43 @@ int32_t cn_dataset_label(const cn_dataset *data, int i)
     return ((const int32_t *)data->labels.data)[i];
 }
 
-/* Sums of one channel's values and of their squares: exact for U8, so free of any order. */
-static void sums_u8(const uint8_t *x, size_t pixels, size_t stride, double *sum, double *squares)
+/* Of channel c of image i: those that were taken when it was made, or else taken now. */
+static cn_moments moments_of(const cn_dataset *data, int i, int c)
 {
-    uint64_t s = 0, q = 0;
-    for (size_t i = 0; i < pixels; i++) {
-        uint64_t v = x[i * stride];
-        s += v;
-        q += v * v;
-    }
-    *sum = (double)s;
-    *squares = (double)q;
-}
-
-/* The same of what the values differ from the first one by: a constant channel gives zeros, however
- * its value rounds, and one far from zero keeps its digits. */
-static void sums_f32(const float *x, size_t pixels, size_t stride, double *sum, double *squares)
-{
-    *sum = *squares = 0;
-    for (size_t i = 0; i < pixels; i++) {
-        double d = (double)x[i * stride] - (double)x[0];
-        *sum += d;
-        *squares += d * d;
-    }
+    size_t bytes = cn_dataset_image_bytes(data);
+    if (!data->images.data)
+        return cn_samples_moments(data->samples, data->rows ? data->rows[i] : i)[c];
+    return cn_moments_of(&data->images, (const char *)data->images.data + (size_t)i * bytes, c);
 }
 
 void cn_dataset_statistics(const cn_dataset *data, float *mean, float *std)
 {
-    size_t channels = (size_t)data->images.shape[3];
-    size_t pixels = cn_tensor_count(&data->images) / channels;
-    bool bytes = data->images.dtype == CN_DTYPE_U8;
-    double scale = bytes ? (double)data->scale : 1.0;
-    for (size_t c = 0; c < channels; c++) {
-        double sum, squares, origin = 0;
-        if (bytes) {
-            sums_u8((const uint8_t *)data->images.data + c, pixels, channels, &sum, &squares);
-        } else {
-            const float *x = (const float *)data->images.data + c;
-            sums_f32(x, pixels, channels, &sum, &squares);
-            origin = (double)*x;
+    const int size = cn_dataset_size(data);
+    const double pixels = (double)data->images.shape[1] * data->images.shape[2];
+    const double scale = (double)cn_dataset_scale(data);
+    for (int c = 0; c < data->images.shape[3]; c++) {
+        double sum = 0, squares = 0, origin = 0;
+        for (int i = 0; i < size; i++) { /* v - origin = (v - m.origin) + d */
+            cn_moments m = moments_of(data, i, c);
+            if (i == 0) origin = (double)m.origin;
+            double d = (double)m.origin - origin;
+            sum += m.sum + pixels * d;
+            squares += m.squares + 2 * d * m.sum + pixels * d * d;
         }
-        double m = sum / (double)pixels, variance = squares / (double)pixels - m * m;
+        double m = sum / (pixels * size), variance = squares / (pixels * size) - m * m;
         mean[c] = (float)((origin + m) * scale);
         std[c] = variance > 0 ? (float)(sqrt(variance) * scale) : 1.0f;
     }
 }
 
-/* ---- Feeding */
-
-void cn_mask_labels(const uint8_t *mask, size_t n, int32_t *labels)
+void cn_dataset_ends(const cn_dataset *data, double *least, double *most)
 {
-    for (size_t i = 0; i < n; i++)
-        labels[i] = mask[i] == CN_MASK_IGNORED ? CN_LABEL_IGNORED : mask[i];
-}
-
-const cn_tensor *cn_dataset_images(const cn_dataset *data)
-{
-    return &data->images;
-}
-
-float cn_dataset_scale(const cn_dataset *data)
-{
-    return data->images.dtype == CN_DTYPE_U8 ? data->scale : 1.0f;
+    for (int i = 0; i < cn_dataset_size(data); i++)
+        for (int c = 0; c < data->images.shape[3]; c++) {
+            cn_moments m = moments_of(data, i, c);
+            if ((i == 0 && c == 0) || (double)m.least < *least) *least = (double)m.least;
+            if ((i == 0 && c == 0) || (double)m.most > *most) *most = (double)m.most;
+        }
 }
 
 void cn_dataset_class_weights(const cn_dataset *data, float *weights)
@@ -541,14 +555,45 @@ void cn_dataset_class_weights(const cn_dataset *data, float *weights)
     }
 }
 
-void cn_dataset_batch(const cn_dataset *data, const int *index, int n, const float *mean,
-                      const float *std, float *x, int32_t *labels)
+/* ---- Images */
+
+const cn_tensor *cn_dataset_images(const cn_dataset *data)
 {
-    size_t size = cn_dataset_label_size(data);
-    const uint8_t *pixels = data->masks.data;
-    cn_pixels_normalize(&data->images, cn_dataset_scale(data), index, n, mean, std, x);
-    if (!labels) return;
-    for (int i = 0; !pixels && i < n; i++) labels[i] = cn_dataset_label(data, index[i]);
-    for (int i = 0; pixels && i < n; i++)
-        cn_mask_labels(pixels + (size_t)index[i] * size, size, labels + (size_t)i * size);
+    return &data->images;
+}
+
+float cn_dataset_scale(const cn_dataset *data)
+{
+    return data->images.dtype == CN_DTYPE_U8 ? data->scale : 1.0f;
+}
+
+size_t cn_dataset_memory(const cn_dataset *data)
+{
+    if (data->images.data) return (size_t)cn_dataset_size(data) * cn_dataset_image_bytes(data);
+    return cn_samples_memory(data->samples);
+}
+
+bool cn_dataset_in_memory(const cn_dataset *data)
+{
+    return data->images.data != NULL;
+}
+
+size_t cn_dataset_image_bytes(const cn_dataset *data)
+{
+    const int *n = data->images.shape;
+    return (size_t)n[1] * (size_t)n[2] * (size_t)n[3] * cn_dtype_size(data->images.dtype);
+}
+
+cn_status cn_dataset_image(const cn_dataset *data, int i, const cn_framing *framing, void *room,
+                           const void **image, cn_error *err)
+{
+    const char *all = data->images.data;
+    *image = room;
+    if (data->samples && (framing || !all))
+        return cn_samples_read(data->samples, data->rows ? data->rows[i] : i, framing, room, err);
+    *image = all + (size_t)i * cn_dataset_image_bytes(data);
+    if (!framing) return CN_OK;
+    const void *whole = *image;
+    *image = room;
+    return cn_frame_image(&data->images, whole, framing, room, err);
 }

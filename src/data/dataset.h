@@ -2,7 +2,7 @@
 #ifndef CN_DATASET_H
 #define CN_DATASET_H
 
-#include "base/base.h"
+#include "data/samples.h"
 
 /* What there is to say about how a set was read: a line each, or NULL for nothing. */
 typedef struct cn_remarks {
@@ -23,8 +23,10 @@ typedef enum cn_option_bit {
     CN_OPTION_RANGE = 32,
     CN_OPTION_IGNORE = 64,
     CN_OPTION_ROOT = 128,
-    CN_OPTIONS_OF_FILES =
-        CN_OPTION_SIZE | CN_OPTION_CHANNELS | CN_OPTION_FIT | CN_OPTION_BACKGROUND,
+    CN_OPTION_RESIZE = 256,
+    CN_OPTION_CENTER_CROP = 512,
+    CN_OPTIONS_OF_FILES = CN_OPTION_SIZE | CN_OPTION_CHANNELS | CN_OPTION_FIT |
+                          CN_OPTION_BACKGROUND | CN_OPTION_RESIZE | CN_OPTION_CENTER_CROP,
     CN_OPTIONS_OF_MASKS = CN_OPTIONS_OF_FILES | CN_OPTION_IGNORE,
     CN_OPTIONS_OF_ARRAYS = CN_OPTION_LAYOUT | CN_OPTION_RANGE | CN_OPTION_SIZE | CN_OPTION_CHANNELS,
 } cn_option_bit;
@@ -56,6 +58,8 @@ typedef struct cn_request {
     int height, width;     /* of image files where neither an option nor a model says it; 0: any */
     const cn_model *model; /* that the set is for: what the spec leaves open is in `opts` as it
                               takes images; NULL: none */
+    size_t memory;         /* the budget, in bytes */
+    cn_report report;      /* of how many images have been looked at */
 } cn_request;
 
 /*
@@ -87,7 +91,11 @@ extern const cn_reader cn_reader_digits, cn_reader_mnist, cn_reader_idx, cn_read
  * in [0, 1], F32 values stay as they are. `class_names` may be NULL: "0", "1" and so on.
  */
 typedef struct cn_dataset_parts {
-    cn_tensor images;
+    cn_tensor images; /* without data: `samples` has them */
+    /* What makes images, from their originals: of image i the sample rows[i], or where that is NULL
+     * i itself. NULL: there is nothing but the tensor. */
+    cn_samples *samples;
+    int *rows;
     cn_tensor labels; /* I32 (n), each in 0..classes-1; empty where there are masks */
     cn_tensor masks;  /* U8 (n, n_H, n_W), each in 0..classes-1 or CN_MASK_IGNORED; or empty */
     int classes;
@@ -141,6 +149,25 @@ cn_status cn_dataset_rename_classes(cn_dataset *data, const int *map, int known,
                                     const char *const *names, cn_error *err);
 /* map[i] is the model's number of the set's class i, or -1. Returns how many are -1. */
 int cn_dataset_map_classes(const cn_dataset *data, const cn_model *model, int *map);
+
+/* The least and the largest of all values. */
+void cn_dataset_ends(const cn_dataset *data, double *least, double *most);
+/* Bytes of an image. */
+size_t cn_dataset_image_bytes(const cn_dataset *data);
+/* The bytes that the set's images take in memory, with tables and the cache. */
+size_t cn_dataset_memory(const cn_dataset *data);
+/* Do all images lie in a tensor? */
+bool cn_dataset_in_memory(const cn_dataset *data);
+/* Image i, in the set's own memory or in `room`, which is an image's size. With a framing the part
+ * of its original that this chooses, in `room`. To be called by any thread. */
+cn_status cn_dataset_image(const cn_dataset *data, int i, const cn_framing *framing, void *room,
+                           const void **image, cn_error *err);
+/* cn_dataset_batch, its images on a pool (NULL: in order). */
+cn_status cn_dataset_batch_on(const cn_dataset *data, cn_pool *pool, const int *index, int n,
+                              const float *mean, const float *std, float *x, int32_t *labels,
+                              cn_error *err);
+/* Would a set of so many images like those of `form` lie in memory, with a part of it held out? */
+bool cn_fits_in_memory(int count, const cn_tensor *form, const cn_request *request);
 
 /* The labels of an image: 1, or a mask's pixels. */
 size_t cn_dataset_label_size(const cn_dataset *data);

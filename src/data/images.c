@@ -100,6 +100,18 @@ bool cn_is_image_name(const char *name)
 
 /* ---- Reading */
 
+/* Images are worked on in blocks, so that an error or whoever waits ends it soon. */
+enum { BLOCK = 256 };
+
+/* CN_ERR_STOPPED where whoever waits has had enough. */
+static cn_status report(const cn_request *request, int done, int total, const char *what,
+                        cn_error *err)
+{
+    const cn_report *r = &request->report;
+    if (!r->call || !r->call(done, total, r->user)) return CN_OK;
+    return cn_fail(err, CN_ERR_STOPPED, "%.120s: stopped after %d of %d images", what, done, total);
+}
+
 /* Files of all parts, one after the other, whose headers are looked at. */
 typedef struct look {
     const cn_image_set *set;
@@ -158,7 +170,8 @@ static void sum_up(survey *s, const cn_image_form *forms, int count, int *sizes)
     s->columns = median(sizes + count, known);
 }
 
-static cn_status look_at_all(survey *s, const cn_image_set *set, int count, cn_error *err)
+static cn_status look_at_all(survey *s, const cn_image_set *set, int count,
+                             const cn_request *request, const char *what, cn_error *err)
 {
     cn_pool *pool = NULL;
     look l = {.set = set};
@@ -166,10 +179,12 @@ static cn_status look_at_all(survey *s, const cn_image_set *set, int count, cn_e
     l.forms = cn_allocate((size_t)count, sizeof *l.forms, "images", err);
     int *sizes = l.forms ? cn_allocate((size_t)count, 2 * sizeof *sizes, "images", err) : NULL;
     cn_status status = sizes ? cn_pool_create(&pool, 0, err) : CN_ERR_MEMORY;
-    if (status == CN_OK) {
-        cn_pool_run(pool, count, look_unit, &l);
-        sum_up(s, l.forms, count, sizes);
+    for (; status == CN_OK && l.first < count; l.first += BLOCK) {
+        int units = count - l.first < BLOCK ? count - l.first : BLOCK;
+        cn_pool_run(pool, units, look_unit, &l);
+        status = report(request, l.first + units, count, what, err);
     }
+    if (status == CN_OK) sum_up(s, l.forms, count, sizes);
     cn_pool_free(pool);
     cn_release(l.forms);
     cn_release(sizes);
@@ -200,7 +215,7 @@ static cn_status find_size(int shape[3], const cn_image_set *set, int count,
 /* What all images of all parts become, from the options, the caller's wish, and the sizes and
  * samples of all. */
 static cn_status find_form(int shape[3], cn_image_opts *form, const cn_image_set *set,
-                           const cn_request *request, cn_error *err)
+                           const cn_request *request, const char *what, cn_error *err)
 {
     const cn_data_opts opts = *request->opts;
     survey found = {.rows = 0};
@@ -210,7 +225,7 @@ static cn_status find_form(int shape[3], cn_image_opts *form, const cn_image_set
     shape[0] = opts.height ? opts.height : request->height;
     shape[1] = opts.height ? opts.width : request->width;
     if (!shape[0] || !(request->model && opts.channels))
-        status = look_at_all(&found, set, count, err);
+        status = look_at_all(&found, set, count, request, what, err);
     if (status == CN_OK && !shape[0]) {
         shape[0] = found.rows;
         shape[1] = found.columns;
@@ -225,9 +240,20 @@ static cn_status find_form(int shape[3], cn_image_opts *form, const cn_image_set
     *form = opts.images;
     if (!request->model) form->deep = found.deep;
     /* A mask for the whole image is what is wanted. */
-    if (set->masked && !request->model && !(opts.given & CN_OPTION_FIT)) form->fit = CN_FIT_STRETCH;
+    if (set->masked && !request->model && !(opts.given & CN_OPTION_FIT) && !form->resize)
+        form->fit = CN_FIT_STRETCH;
     form->low = 0;
     form->high = 1;
+    int shorter = shape[0] < shape[1] ? shape[0] : shape[1];
+    if (form->resize && form->fit == CN_FIT_STRETCH)
+        return cn_fail(err, CN_ERR_ARGUMENT, "%.80s: resize=%d goes with fit=crop, found stretch",
+                       what, form->resize);
+    if (form->resize && form->resize < shorter)
+        return cn_fail(
+            err, CN_ERR_ARGUMENT,
+            "%.80s: resize=%d is less than the images' size of %d x %d, which is cut out "
+            "afterwards",
+            what, form->resize, shape[0], shape[1]);
     return CN_OK;
 }
 
@@ -250,6 +276,47 @@ static cn_status check_memory(int count, const int shape[3], size_t element, con
                    what, count, cn_plural(count), cn_shape_text(3, shape, text));
 }
 
+/* ---- A source of files */
+
+typedef struct files {
+    char **paths; /* into `text` */
+    char *text;
+    cn_image_opts form;
+    int shape[3];
+    cn_dtype dtype;
+} files;
+
+static void free_files(void *source)
+{
+    files *f = source;
+    cn_release(f->paths);
+    cn_release(f->text);
+    cn_release(f);
+}
+
+/* Takes copies of the paths; *bytes is what they take. */
+static cn_status make_files(files **made, const char *const *paths, int count, size_t *bytes,
+                            const char *what, cn_error *err)
+{
+    files *f = cn_allocate(1, sizeof *f, what, err);
+    size_t length = 0;
+    for (int i = 0; i < count; i++) length += strlen(paths[i]) + 1;
+    if (f) f->paths = cn_allocate((size_t)count, sizeof *f->paths, what, err);
+    if (f && f->paths) f->text = cn_allocate(length, 1, what, err);
+    if (!f || !f->text) {
+        if (f) free_files(f);
+        return CN_ERR_MEMORY;
+    }
+    char *at = f->text;
+    for (int i = 0; i < count; i++) {
+        f->paths[i] = strcpy(at, paths[i]);
+        at += strlen(at) + 1;
+    }
+    *bytes = length + (size_t)count * sizeof *f->paths;
+    *made = f;
+    return CN_OK;
+}
+
 /* What became of an image. */
 typedef struct outcome {
     cn_status status;
@@ -264,54 +331,68 @@ static bool is_cropped(const int *from, const int *to)
     return across >= to[1] || -across >= to[0];
 }
 
-/* Reads one image into its place among the others. */
-static outcome read_image(cn_tensor *images, int i, const char *path, const cn_image_opts *form,
+/* Reads image i to where it is wanted. */
+static outcome read_image(const files *f, int i, const cn_framing *framing, void *out,
                           cn_error *err)
 {
     cn_tensor image = {0};
-    size_t each = cn_tensor_count(images) / (size_t)images->shape[0];
+    cn_image_view view;
+    cn_image_aim aim = {f->shape[0], f->shape[1], &f->form, framing};
     cn_tensor to =
-        cn_tensor_view(images->dtype, 4, images->shape,
-                       (char *)images->data + (size_t)i * each * cn_dtype_size(images->dtype));
-    to.shape[0] = 1;
-    cn_image_depth depth = form->deep ? CN_IMAGE_AS_STORED : CN_IMAGE_BYTES;
-    outcome o = {.status = cn_image_read(&image, path, depth, err)};
+        cn_tensor_view(f->dtype, 4, (int[]){1, f->shape[0], f->shape[1], f->shape[2]}, out);
+    outcome o = {.status = cn_image_read_for(&image, &view, f->paths[i], &aim, err)};
     if (o.status != CN_OK) return o;
-    memcpy(o.size, image.shape, sizeof o.size);
     int channels = image.shape[2];
-    o.composed = (channels == 2 || channels == 4) && to.shape[3] % 2 != 0;
-    o.cropped = form->fit == CN_FIT_CROP && is_cropped(image.shape, to.shape + 1);
-    o.status = cn_image_check_channels(&image, to.shape[3], path, err);
-    if (o.status == CN_OK) o.status = cn_image_fit(&image, to.shape + 1, form, &to, err);
+    o.size[0] = view.rows;
+    o.size[1] = view.columns;
+    o.composed = (channels == 2 || channels == 4) && f->shape[2] % 2 != 0;
+    o.cropped = f->form.fit == CN_FIT_CROP && is_cropped(o.size, f->shape);
+    o.status = cn_image_check_channels(&image, f->shape[2], f->paths[i], err);
+    if (o.status == CN_OK)
+        o.status = cn_image_fit_view(&image, &view, f->shape, &f->form, &to, err);
     cn_tensor_free(&image);
     return o;
 }
 
+static cn_status make_image(const void *source, int i, const cn_framing *framing, void *image,
+                            cn_error *err)
+{
+    return read_image(source, i, framing, image, err).status;
+}
+
+static const cn_samples_ops file_ops = {make_image, free_files};
+
 /* ---- Many at once */
 
-/* Images on their way into a tensor. */
+/* Images on their way into a tensor, or past the samples, which look at them. */
 typedef struct reading {
     const char **paths;
     const char **masks; /* NULL: none, so the next two */
     const cn_mask_table *table;
     cn_tensor *mask_values;
+    const files *files;
+    cn_dataset_parts *parts;
+    char *rooms; /* an image per worker, where there is no tensor */
     int first;
-    cn_image_opts form;
-    cn_tensor *images, *labels;
     outcome *outcomes;
     const cn_request *request;
     int skipped;
 } reading;
 
 /* Image i, and its mask. */
-static outcome read_example(const reading *r, int i, cn_error *err)
+static outcome read_example(const reading *r, int i, int worker, cn_error *err)
 {
-    outcome o = read_image(r->images, i, r->paths[i], &r->form, err);
-    const int *shape = r->images->shape + 1;
+    const int *shape = r->files->shape;
     size_t pixels = (size_t)shape[0] * (size_t)shape[1];
+    size_t bytes = pixels * (size_t)shape[2] * cn_dtype_size(r->files->dtype);
+    char *all = r->parts->images.data;
+    void *image = all ? all + (size_t)i * bytes : r->rooms + (size_t)worker * bytes;
+    outcome o = read_image(r->files, i, NULL, image, err);
     if (o.status == CN_OK && r->masks)
         o.status = cn_mask_read((uint8_t *)r->mask_values->data + (size_t)i * pixels, shape,
-                                r->masks[i], o.size, r->form.fit, r->table, err);
+                                r->masks[i], o.size, &r->files->form, r->table, err);
+    if (o.status == CN_OK && !all)
+        o.status = cn_samples_look(r->parts->samples, i, image, r->paths[i], err);
     return o;
 }
 
@@ -319,8 +400,7 @@ static void read_unit(void *argument, int unit, int worker)
 {
     const reading *r = argument;
     int i = r->first + unit;
-    (void)worker;
-    r->outcomes[i] = read_example(r, i, NULL);
+    r->outcomes[i] = read_example(r, i, worker, NULL);
 }
 
 /* An image that has an error is read again for its text: the end, or a remark. */
@@ -328,7 +408,7 @@ static cn_status handle_error(reading *r, int i, cn_error *err)
 {
     enum { MOST_NAMED = 10 };
     cn_error own = {CN_OK, ""};
-    r->outcomes[i] = read_example(r, i, &own);
+    r->outcomes[i] = read_example(r, i, 0, &own);
     cn_status status = r->outcomes[i].status;
     if (status == CN_OK) return CN_OK; /* there was no memory before */
     if (!cn_image_may_be_skipped(status, r->request)) return cn_fail(err, status, "%s", own.text);
@@ -336,47 +416,59 @@ static cn_status handle_error(reading *r, int i, cn_error *err)
                                      : CN_OK;
 }
 
-/* On all processors, in blocks, so that an error ends it soon: that of the first image that has
- * one. */
-static cn_status read_all(reading *r, int count, cn_error *err)
+/* On all processors; the error is that of the first image that has one. */
+static cn_status read_all(reading *r, int count, const char *what, cn_error *err)
 {
-    enum { BLOCK = 1024 };
     cn_pool *pool = NULL;
+    const int *shape = r->files->shape;
+    size_t bytes = (size_t)shape[0] * (size_t)shape[1] * (size_t)shape[2];
     cn_status status = cn_pool_create(&pool, 0, err);
+    if (status == CN_OK && !r->parts->images.data) {
+        r->rooms = cn_allocate((size_t)cn_pool_threads(pool),
+                               bytes * cn_dtype_size(r->files->dtype), what, err);
+        if (!r->rooms) status = CN_ERR_MEMORY;
+    }
     for (r->first = 0; status == CN_OK && r->first < count; r->first += BLOCK) {
         int units = count - r->first < BLOCK ? count - r->first : BLOCK;
         cn_pool_run(pool, units, read_unit, r);
         for (int i = r->first; status == CN_OK && i < r->first + units; i++)
             if (r->outcomes[i].status != CN_OK) status = handle_error(r, i, err);
+        if (status == CN_OK) status = report(r->request, r->first + units, count, what, err);
     }
     cn_pool_free(pool);
+    cn_release(r->rooms);
     return status;
 }
 
-/* Closes the gaps that skipped images leave; *count becomes less. */
+/* Moves row `from` of a tensor, if there is one, to row `to` before it. */
+static void move_row(cn_tensor *t, int from, int to)
+{
+    if (!t->data || from == to) return;
+    size_t bytes = cn_tensor_count(t) / (size_t)t->shape[0] * cn_dtype_size(t->dtype);
+    char *data = t->data;
+    memcpy(data + (size_t)to * bytes, data + (size_t)from * bytes, bytes);
+}
+
+/* Closes the gaps that skipped images leave; *count becomes less. The samples stay as they are. */
 static cn_status close_gaps(reading *r, int *count, const char *what, cn_error *err)
 {
-    int kept = 0;
-    size_t bytes = cn_tensor_count(r->images) / (size_t)*count * cn_dtype_size(r->images->dtype);
-    int32_t *labels = r->labels->data;
-    char *images = r->images->data;
-    uint8_t *masks = r->masks ? r->mask_values->data : NULL;
-    size_t pixels = (size_t)r->images->shape[1] * (size_t)r->images->shape[2];
+    cn_tensor *tensors[] = {&r->parts->images, &r->parts->labels, &r->parts->masks};
+    int kept = 0, all = *count;
     if (r->skipped == 0) return CN_OK;
-    if (r->skipped == *count)
+    if (r->skipped == all)
         return cn_fail(err, CN_ERR_FORMAT, "%.120s: none of the images could be read", what);
-    for (int i = 0; i < *count; i++) {
+    r->parts->rows = cn_allocate((size_t)all, sizeof *r->parts->rows, what, err);
+    if (!r->parts->rows) return CN_ERR_MEMORY;
+    for (int i = 0; i < all; i++) {
         if (r->outcomes[i].status != CN_OK) continue;
-        if (kept < i) memcpy(images + (size_t)kept * bytes, images + (size_t)i * bytes, bytes);
-        if (masks && kept < i)
-            memcpy(masks + (size_t)kept * pixels, masks + (size_t)i * pixels, pixels);
-        labels[kept] = labels[i];
+        for (int k = 0; k < 3; k++) move_row(tensors[k], i, kept);
+        r->parts->rows[kept] = i;
         r->outcomes[kept++] = r->outcomes[i];
     }
-    int all = *count;
+    for (int k = 0; k < 3; k++)
+        if (tensors[k]->rank > 0) tensors[k]->shape[0] = kept;
+    *count = kept;
     r->request->remarks->skipped += r->skipped;
-    r->images->shape[0] = r->labels->shape[0] = *count = kept;
-    if (masks) r->mask_values->shape[0] = kept;
     return cn_remark(r->request->remarks, err, "skipped %d damaged image%s of %d", r->skipped,
                      cn_plural(r->skipped), all);
 }
@@ -386,8 +478,8 @@ static cn_status tell(const reading *r, int count, const cn_request *request, co
                       cn_error *err)
 {
     int composed = 0, cropped = 0;
-    const int *shape = r->images->shape + 1;
-    bool black = r->form.background == CN_BACKGROUND_BLACK;
+    const int *shape = r->files->shape;
+    bool black = r->files->form.background == CN_BACKGROUND_BLACK;
     cn_status status = CN_OK;
     for (int i = 0; i < count; i++) {
         composed += r->outcomes[i].composed;
@@ -425,19 +517,50 @@ static int choose(const cn_image_set *set, cn_subset split, const char **paths, 
     return count;
 }
 
-/* Tensors for images and labels, once it is known what all images become. */
-static cn_status make_parts(cn_dataset_parts *parts, const cn_image_set *set, int count,
-                            const cn_request *request, const char *what, cn_error *err)
+/* Tensors for images and labels, once it is known what all images become: images lie in theirs, or
+ * it has no more than their shape. */
+static cn_status make_tensors(cn_dataset_parts *parts, int *shape, const cn_request *request,
+                              bool masked, const char *what, cn_error *err)
 {
-    int shape[4] = {count};
-    cn_status status = find_form(shape + 1, &parts->image_opts, set, request, err);
-    if (status != CN_OK) return status;
+    enum { FEW = 16 };
     cn_dtype dtype = parts->image_opts.deep ? CN_DTYPE_F32 : CN_DTYPE_U8;
-    status = check_memory(count, shape + 1, cn_dtype_size(dtype), what, err);
-    if (status == CN_OK) status = cn_tensor_create(&parts->images, dtype, 4, shape, err);
+    parts->images = cn_tensor_view(dtype, 4, shape, NULL);
+    bool fits = cn_fits_in_memory(shape[0], &parts->images, request);
+    /* What is read while it is used lies in memory a few at a time. */
+    int least = fits || shape[0] < FEW ? shape[0] : FEW;
+    cn_status status = check_memory(least, shape + 1, cn_dtype_size(dtype), what, err);
+    if (status == CN_OK && fits) {
+        parts->images = (cn_tensor){0};
+        status = cn_tensor_create(&parts->images, dtype, 4, shape, err);
+    }
     if (status == CN_OK) status = cn_tensor_create(&parts->labels, CN_DTYPE_I32, 1, shape, err);
-    if (status == CN_OK && set->masked)
+    if (status == CN_OK && masked)
         status = cn_tensor_create(&parts->masks, CN_DTYPE_U8, 3, shape, err);
+    return status;
+}
+
+/* The same, and the samples, of files[0..count-1]. */
+static cn_status make_parts(reading *r, const cn_image_set *set, int count, const char *what,
+                            cn_error *err)
+{
+    cn_dataset_parts *parts = r->parts;
+    int shape[4] = {count};
+    size_t bytes = 0;
+    files *f = NULL;
+    cn_status status = find_form(shape + 1, &parts->image_opts, set, r->request, what, err);
+    if (status == CN_OK) status = make_tensors(parts, shape, r->request, set->masked, what, err);
+    if (status != CN_OK) return status;
+    choose(set, r->request->split, r->paths, r->masks, parts->labels.data);
+    status = make_files(&f, r->paths, count, &bytes, what, err);
+    if (status != CN_OK) return status;
+    memcpy(f->shape, shape + 1, sizeof f->shape);
+    f->form = parts->image_opts;
+    f->dtype = parts->images.dtype;
+    size_t memory = r->request->memory > bytes ? r->request->memory - bytes : 0;
+    status = cn_samples_create(&parts->samples, &file_ops, f, count, &parts->images,
+                               parts->images.data ? 0 : memory, err);
+    if (status != CN_OK) free_files(f);
+    r->files = f;
     return status;
 }
 
@@ -473,11 +596,7 @@ cn_status cn_images_load(cn_dataset **data, const cn_image_set *set, const cn_re
                               .certain = true,
                               .class_names = (const char *const *)set->class_names};
     cn_mask_table table = {.classes = 0};
-    reading r = {.images = &parts.images,
-                 .labels = &parts.labels,
-                 .mask_values = &parts.masks,
-                 .table = &table,
-                 .request = request};
+    reading r = {.parts = &parts, .mask_values = &parts.masks, .table = &table, .request = request};
     int count = choose(set, request->split, NULL, NULL, NULL);
     cn_status status = check_count(set, count, request, what, err);
     if (status != CN_OK || count == 0) return status;
@@ -487,13 +606,9 @@ cn_status cn_images_load(cn_dataset **data, const cn_image_set *set, const cn_re
     r.outcomes = cn_allocate((size_t)count, sizeof *r.outcomes, what, err);
     if (set->masked) r.masks = cn_allocate((size_t)count, sizeof *r.masks, what, err);
     status = r.paths && r.outcomes && (r.masks || !set->masked)
-                 ? make_parts(&parts, set, count, request, what, err)
+                 ? make_parts(&r, set, count, what, err)
                  : CN_ERR_MEMORY;
-    if (status == CN_OK) {
-        choose(set, request->split, r.paths, r.masks, parts.labels.data);
-        r.form = parts.image_opts;
-        status = read_all(&r, count, err);
-    }
+    if (status == CN_OK) status = read_all(&r, count, what, err);
     if (status == CN_OK) status = close_gaps(&r, &count, what, err);
     if (status == CN_OK) status = tell(&r, count, request, what, err);
     if (status == CN_OK) status = cn_dataset_adopt(data, &parts, what, err);
@@ -504,5 +619,7 @@ cn_status cn_images_load(cn_dataset **data, const cn_image_set *set, const cn_re
     cn_tensor_free(&parts.images);
     cn_tensor_free(&parts.labels);
     cn_tensor_free(&parts.masks);
+    cn_samples_free(parts.samples);
+    cn_release(parts.rows);
     return status;
 }

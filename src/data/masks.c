@@ -163,7 +163,7 @@ cn_status cn_mask_table_find(cn_mask_table *table, const cn_image_set *set,
 /* ---- Reading */
 
 cn_status cn_mask_read(uint8_t *out, const int n[2], const char *path, const int image[2],
-                       cn_fit_mode fit, const cn_mask_table *table, cn_error *err)
+                       const cn_image_opts *opts, const cn_mask_table *table, cn_error *err)
 {
     cn_tensor mask = {0};
     cn_status status = cn_mask_load(&mask, path, err);
@@ -173,7 +173,7 @@ cn_status cn_mask_read(uint8_t *out, const int n[2], const char *path, const int
                          path, mask.shape[0], mask.shape[1], image[0], image[1]);
     if (status == CN_OK) {
         const uint8_t *value = mask.data;
-        cn_image_part part = cn_image_fit_part(image[0], image[1], n[0], n[1], fit);
+        cn_image_part part = cn_image_fit_part(image[0], image[1], n[0], n[1], opts);
         for (int r = 0; r < n[0]; r++) {
             /* The middle of the output's pixel, in whole halves: floor((r + 1/2) height / n). */
             int64_t row = part.top + (2 * (int64_t)r + 1) * part.height / (2 * (int64_t)n[0]);

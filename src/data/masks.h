@@ -23,6 +23,6 @@ cn_status cn_mask_table_find(cn_mask_table *table, const cn_image_set *set,
 /* Reads the mask of an image of so many rows and columns into out (n_H, n_W), by the nearest pixel
  * of the part that the image was made of. */
 cn_status cn_mask_read(uint8_t *out, const int n[2], const char *path, const int image[2],
-                       cn_fit_mode fit, const cn_mask_table *table, cn_error *err);
+                       const cn_image_opts *opts, const cn_mask_table *table, cn_error *err);
 
 #endif

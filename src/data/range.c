@@ -163,7 +163,7 @@ void cn_dataset_range_for(const cn_dataset *data, const cn_image_opts *model, do
     if (model->low == model->high || images->dtype == CN_DTYPE_U8 ||
         cn_dataset_range_is_certain(data))
         return;
-    find_ends(images, &least, &most);
+    cn_dataset_ends(data, &least, &most);
     double ignored[2];
     bool usual = find_row(least, most, &ignored[0], &ignored[1]);
     if (usual && !fits(least, most, model->low, model->high)) return;

@@ -85,8 +85,9 @@ cn_status cn_session_segment(cn_session *session, const cn_tensor *image, cn_ten
     if (status == CN_OK)
         status = cn_tensor_output(mask, CN_DTYPE_U8, 2, image->shape, "segment", err);
     if (status == CN_OK) {
-        cn_image_part part = cn_image_fit_part(image->shape[0], image->shape[1], in[0], in[1],
-                                               cn_model_image_opts(model).fit);
+        cn_image_opts opts = cn_model_image_opts(model);
+        cn_image_part part =
+            cn_image_fit_part(image->shape[0], image->shape[1], in[0], in[1], &opts);
         fill_mask(mask, &part, Y.data, out);
     }
     cn_tensor_free(&X);

@@ -1,4 +1,5 @@
 /* spec.c - which data set a text means: "digits", "mnist:DIR", or a directory. */
+#include "base/cgroup.h"
 #include "data/dataset.h"
 #include "data/paths.h"
 
@@ -88,6 +89,7 @@ static void follow_model(cn_data_opts *opts, const cn_model *model)
     if (!(opts->given & CN_OPTION_CHANNELS)) opts->channels = shape[2];
     if (!(opts->given & CN_OPTION_FIT)) opts->images.fit = images.fit;
     if (!(opts->given & CN_OPTION_BACKGROUND)) opts->images.background = images.background;
+    if (!(opts->given & CN_OPTION_RESIZE)) opts->images.resize = images.resize;
     opts->images.deep = images.deep;
 }
 
@@ -167,6 +169,13 @@ static cn_status load(cn_dataset **data, const char *spec, const cn_request *req
                    kinds(known));
 }
 
+/* Half of what is free; where the system does not say, a set may be of any size. */
+static size_t default_memory(void)
+{
+    size_t available = cn_memory_available("");
+    return available > 0 ? available / 2 : SIZE_MAX;
+}
+
 cn_status cn_dataset_load(cn_dataset **data, const char *spec, cn_subset split,
                           const cn_dataset_opts *opts, cn_error *err)
 {
@@ -183,7 +192,10 @@ cn_status cn_dataset_load(cn_dataset **data, const char *spec, cn_subset split,
                           .remarks = &remarks,
                           .height = opts ? opts->height : 0,
                           .width = opts ? opts->width : 0,
-                          .model = opts ? opts->model : NULL};
+                          .model = opts ? opts->model : NULL,
+                          .memory = opts ? opts->memory : 0};
+    if (opts) request.report = (cn_report){opts->progress, opts->user};
+    if (request.memory == 0) request.memory = default_memory();
     cn_status status = load(&loaded, spec, &request, err);
     if (loaded) cn_dataset_set_remarks(loaded, &remarks);
     if (status == CN_OK) *data = loaded;

@@ -23,6 +23,7 @@ static const char *read_whole(const char *text, const char *word, long most, int
 static bool read_size(const char *text, cn_data_opts *o)
 {
     const char *end = read_whole(text, "", 99999, &o->height);
+    if (o->given & CN_OPTION_CENTER_CROP) return false; /* which says it, too */
     end = end ? read_whole(end, "x", 99999, &o->width) : NULL;
     return end && !*end;
 }
@@ -105,6 +106,23 @@ static bool read_ignore(const char *text, cn_data_opts *o)
     return end && !*end;
 }
 
+static bool read_resize(const char *text, cn_data_opts *o)
+{
+    const char *end = read_whole(text, "", 99999, &o->images.resize);
+    return end && !*end;
+}
+
+/* The recipe's word for the size: a number alone is a square. */
+static bool read_center_crop(const char *text, cn_data_opts *o)
+{
+    const char *end = read_whole(text, "", 99999, &o->height);
+    if (o->given & CN_OPTION_SIZE || (o->given & CN_OPTION_FIT && o->images.fit != CN_FIT_CROP))
+        return false;
+    o->given |= CN_OPTION_SIZE;
+    o->width = o->height;
+    return end && (!*end || read_size(text, o));
+}
+
 static const struct option {
     const char *name, *usage;
     bool (*read)(const char *text, cn_data_opts *o);
@@ -118,6 +136,8 @@ static const struct option {
     {"range", "range=LOW..HIGH", read_range},
     {"ignore", "ignore=0 to 255, or none", read_ignore},
     {"root", "root=DIR", read_root},
+    {"resize", "resize=PIXELS", read_resize},
+    {"center-crop", "center-crop=PIXELS", read_center_crop},
 };
 enum { OPTIONS = sizeof options / sizeof *options };
 

@@ -19,8 +19,8 @@ const cn_image_format *cn_image_format_of(const uint8_t *bytes, size_t size)
     return NULL;
 }
 
-cn_status cn_image_create(cn_tensor *image, const char *name, cn_dtype dtype, size_t height,
-                          size_t width, int channels, size_t most, cn_error *err)
+cn_status cn_image_check(const char *name, size_t height, size_t width, int channels, size_t most,
+                         cn_error *err)
 {
     size_t pixels, samples;
     if (height < 1 || width < 1)
@@ -39,6 +39,14 @@ cn_status cn_image_create(cn_tensor *image, const char *name, cn_dtype dtype, si
         return cn_fail(err, CN_ERR_FORMAT,
                        "%.120s: an image of %zu x %zu in a file that can hold %zu pixels at most",
                        name, height, width, most);
+    return CN_OK;
+}
+
+cn_status cn_image_create(cn_tensor *image, const char *name, cn_dtype dtype, size_t height,
+                          size_t width, int channels, size_t most, cn_error *err)
+{
+    cn_status status = cn_image_check(name, height, width, channels, most, err);
+    if (status != CN_OK) return status;
     return cn_tensor_create(image, dtype, 3, (int[]){(int)height, (int)width, channels}, err);
 }
 
@@ -58,6 +66,14 @@ cn_status cn_image_decode(cn_tensor *image, const char *name, const uint8_t *byt
         name, cn_bytes_found(bytes, size, found));
 }
 
+cn_image_view cn_image_view_of(int rows, int columns, const cn_image_aim *aim)
+{
+    cn_image_view view = {.rows = rows, .columns = columns, .reduced = 1};
+    view.part = aim->framing ? aim->framing->choose(aim->framing->argument, rows, columns)
+                             : cn_image_fit_part(rows, columns, aim->n_H, aim->n_W, aim->opts);
+    return view;
+}
+
 static bool is_image(const uint8_t *bytes, size_t size)
 {
     return cn_image_format_of(bytes, size);
@@ -69,6 +85,30 @@ cn_status cn_image_read(cn_tensor *image, const char *path, cn_image_depth depth
     size_t size = 0;
     cn_status status = cn_file_read(path, FILE_LIMIT, is_image, &bytes, &size, err);
     if (status == CN_OK) status = cn_image_decode(image, path, bytes, size, depth, err);
+    cn_release(bytes);
+    return status;
+}
+
+static cn_status decode_for(cn_tensor *image, cn_image_view *view, const char *name,
+                            const uint8_t *bytes, size_t size, const cn_image_aim *aim,
+                            cn_error *err)
+{
+    const cn_image_format *format = cn_image_format_of(bytes, size);
+    if (format && format->decode_for)
+        return format->decode_for(image, view, name, bytes, size, aim, err);
+    cn_image_depth depth = aim->opts->deep ? CN_IMAGE_AS_STORED : CN_IMAGE_BYTES;
+    cn_status status = cn_image_decode(image, name, bytes, size, depth, err);
+    if (status == CN_OK) *view = cn_image_view_of(image->shape[0], image->shape[1], aim);
+    return status;
+}
+
+cn_status cn_image_read_for(cn_tensor *image, cn_image_view *view, const char *path,
+                            const cn_image_aim *aim, cn_error *err)
+{
+    uint8_t *bytes = NULL;
+    size_t size = 0;
+    cn_status status = cn_file_read(path, FILE_LIMIT, is_image, &bytes, &size, err);
+    if (status == CN_OK) status = decode_for(image, view, path, bytes, size, aim, err);
     cn_release(bytes);
     return status;
 }

@@ -23,6 +23,34 @@ typedef struct cn_image_form {
     int rows, columns; /* as they are stored */
 } cn_image_form;
 
+/* The part of an image that is brought to n_H x n_W: the first row and column, rows and columns. */
+typedef struct cn_image_part {
+    int top, left, height, width;
+} cn_image_part;
+/* The one that the options say, of an image of so many rows and columns. */
+cn_image_part cn_image_fit_part(int rows, int columns, int n_H, int n_W, const cn_image_opts *opts);
+
+/* What else chooses the part, such as a draw. */
+typedef struct cn_framing {
+    cn_image_part (*choose)(const void *argument, int rows, int columns);
+    const void *argument;
+} cn_framing;
+
+/* What an image is decoded for: a part of it, at this size. */
+typedef struct cn_image_aim {
+    int n_H, n_W;
+    const cn_image_opts *opts;
+    const cn_framing *framing; /* NULL: as the options say */
+} cn_image_aim;
+
+/* What came of it. `reduced` pixels along each axis of the image are one of the tensor: 1, 2, 4
+ * or 8. */
+typedef struct cn_image_view {
+    int rows, columns; /* of the image */
+    cn_image_part part;
+    int reduced;
+} cn_image_view;
+
 typedef struct cn_image_format {
     const char *name;
     bool (*detects)(const uint8_t *bytes, size_t size);
@@ -30,6 +58,11 @@ typedef struct cn_image_format {
     cn_status (*decode)(cn_tensor *image, const char *name, const uint8_t *bytes, size_t size,
                         cn_image_depth depth, cn_error *err);
     bool (*find_form)(cn_image_form *form, const char *path); /* of a file that `detects` */
+    /* The same, reduced where the aim is small: by a factor that is a function of the image's size
+     * and the aim. NULL: the format has no such way. */
+    cn_status (*decode_for)(cn_tensor *image, cn_image_view *view, const char *name,
+                            const uint8_t *bytes, size_t size, const cn_image_aim *aim,
+                            cn_error *err);
 } cn_image_format;
 
 extern const cn_image_format cn_image_png, cn_image_jpeg, cn_image_webp, cn_image_tiff,
@@ -42,6 +75,14 @@ cn_status cn_image_decode(cn_tensor *image, const char *name, const uint8_t *byt
                           cn_image_depth depth, cn_error *err);
 /* Decodes a file into an empty tensor. */
 cn_status cn_image_read(cn_tensor *image, const char *path, cn_image_depth depth, cn_error *err);
+/* Decodes a file for an aim; U8 unless its options say `deep`. */
+cn_status cn_image_read_for(cn_tensor *image, cn_image_view *view, const char *path,
+                            const cn_image_aim *aim, cn_error *err);
+/* The view of an image that is whole. */
+cn_image_view cn_image_view_of(int rows, int columns, const cn_image_aim *aim);
+/* cn_image_fit of what a view sees. */
+cn_status cn_image_fit_view(const cn_tensor *image, const cn_image_view *view, const int shape[3],
+                            const cn_image_opts *opts, cn_tensor *out, cn_error *err);
 
 bool cn_image_find_form(cn_image_form *form, const char *path);
 /* For find_form: the first bytes of a file, fewer than `room` where it is shorter; and an extent, 0
@@ -53,17 +94,13 @@ int cn_image_extent(size_t n);
  * `most`, the pixels that so small a file can hold. */
 cn_status cn_image_create(cn_tensor *image, const char *name, cn_dtype dtype, size_t height,
                           size_t width, int channels, size_t most, cn_error *err);
+/* The check alone. */
+cn_status cn_image_check(const char *name, size_t height, size_t width, int channels, size_t most,
+                         cn_error *err);
 
 /* For decoders: the orientation that Exif data (a TIFF file) speaks of, 1 to 8; 1 for data that are
  * damaged or do not say. */
 int cn_exif_orientation(const uint8_t *bytes, size_t size);
-/* The part of an image of so many rows and columns that cn_image_fit brings to n_H x n_W: the first
- * row and column, rows and columns. */
-typedef struct cn_image_part {
-    int top, left, height, width;
-} cn_image_part;
-cn_image_part cn_image_fit_part(int rows, int columns, int n_H, int n_W, cn_fit_mode fit);
-
 /* CN_ERR_UNSUPPORTED where cn_image_fit cannot bring an image to so many channels: five and more are
  * no gray or color. `name` is the file's. */
 cn_status cn_image_check_channels(const cn_tensor *image, int channels, const char *name,

@@ -10,68 +10,125 @@
  *     shrinking   out[i] = sum over j of overlap(i, j) in[j], the share of [i r, (i + 1) r) that
  *                 pixel j covers, r = n_in / n_out: the mean over the area
  *     growing     out[i] = (1 - t) in[j] + t in[j + 1], j + t = (i + 1/2) r - 1/2, held at the
- *                 edges
+ *                 edges of the part
  *   channels    as many stay as they are; gray from color by ITU-R BT.601 luma, color from gray
  *               three times the same. Five and more become nothing else.
+ *
+ * The weights of an axis are whole numbers, as the ends of all intervals are in units of 1 / n_out
+ * pixels (growing: half of that), and each output's have the same sum. So the sums over bytes are
+ * exact, in whatever arithmetic they are taken, and are divided once, at the end. An image that was
+ * decoded reduced, z of its pixels in one, has pixels z times as wide.
  */
 #include "formats/image.h"
 
-#include <math.h>
+#include <string.h>
 
 /* ---- Weights of an axis */
 
-/* The input pixels that an output pixel looks at. */
-typedef struct span {
-    int first, last;
-} span;
+/* Output i looks at the input pixels first[i] to first[i] + taps - 1 with its row of weights. */
+typedef struct axis {
+    int n_out, taps;
+    int *first;
+    double *weights; /* (n_out, taps): whole numbers */
+    double total;    /* of a row */
+} axis;
 
-static double center(int n_in, int n_out, int i)
+static void free_axis(axis *a)
 {
-    double x = (i + 0.5) * n_in / n_out - 0.5;
-    return x < 0 ? 0 : x > n_in - 1 ? n_in - 1 : x;
+    cn_release(a->first);
+    cn_release(a->weights);
 }
 
-static span find_span(int n_in, int n_out, int i)
+/* Output i is the interval from begin to end, in units of 1 / n_out pixels of the image. */
+static void fill_shrinking(axis *a, int from, int length, int reduced, int n_in)
 {
-    if (n_out < n_in) {
-        int64_t begin = (int64_t)i * n_in, end = begin + n_in;
-        return (span){(int)(begin / n_out), (int)((end - 1) / n_out)};
+    const int64_t width = (int64_t)reduced * a->n_out; /* of a pixel of the tensor */
+    for (int i = 0; i < a->n_out; i++) {
+        int64_t begin = (int64_t)from * a->n_out + (int64_t)i * length, end = begin + length;
+        int64_t first = begin / width, latest = n_in - a->taps;
+        a->first[i] = (int)(first < latest ? first : latest);
+        for (int t = 0; t < a->taps; t++) {
+            int64_t low = (a->first[i] + t) * width, high = low + width;
+            if (low < begin) low = begin;
+            if (high > end) high = end;
+            a->weights[(size_t)i * (size_t)a->taps + (size_t)t] =
+                high > low ? (double)(high - low) : 0;
+        }
     }
-    int first = (int)center(n_in, n_out, i);
-    return (span){first, first + 1 < n_in ? first + 1 : first};
+    a->total = length;
 }
 
-static double weight(int n_in, int n_out, int i, int j)
+/* Output i lies at c in units of 1 / (2 n_out) pixels, counted from the part's first one. */
+static void fill_growing(axis *a, int from, int length)
 {
-    if (n_out >= n_in) return 1 - fabs(center(n_in, n_out, i) - j);
-    /* In units of 1 / n_out input pixels, both intervals have whole ends. */
-    int64_t begin = (int64_t)i * n_in, end = begin + n_in;
-    int64_t low = (int64_t)j * n_out, high = low + n_out;
-    if (low < begin) low = begin;
-    if (high > end) high = end;
-    return (double)(high - low) / n_in;
+    const int64_t unit = 2 * (int64_t)a->n_out, last = unit * (length - 1);
+    for (int i = 0; i < a->n_out; i++) {
+        int64_t c = (2 * (int64_t)i + 1) * length - a->n_out;
+        double *w = a->weights + (size_t)i * (size_t)a->taps;
+        if (c < 0) c = 0;
+        if (c > last) c = last;
+        int j = (int)(c / unit);
+        if (j > length - a->taps) j = length - a->taps;
+        int64_t t = c - j * unit;
+        a->first[i] = from + j;
+        w[0] = (double)(unit - t);
+        if (a->taps > 1) w[1] = (double)t;
+    }
+    a->total = (double)unit;
+}
+
+/* `length` pixels of an image become n_out; the tensor has n_in along this axis. */
+static cn_status make_axis(axis *a, int n_in, int from, int length, int reduced, int n_out,
+                           cn_error *err)
+{
+    bool shrinks = n_out < length;
+    int64_t taps = 2;
+    if (shrinks) taps = ((int64_t)length + n_out - 1) / n_out / reduced + 2;
+    a->n_out = n_out;
+    a->taps = taps > n_in ? n_in : (int)taps;
+    if (!shrinks && a->taps > length) a->taps = length;
+    a->first = cn_allocate((size_t)n_out, sizeof *a->first, "image_fit", err);
+    a->weights = a->first ? cn_allocate((size_t)n_out * (size_t)a->taps, sizeof *a->weights,
+                                        "image_fit", err)
+                          : NULL;
+    if (!a->weights) return CN_ERR_MEMORY;
+    if (shrinks)
+        fill_shrinking(a, from, length, reduced, n_in);
+    else
+        fill_growing(a, from, length);
+    return CN_OK;
 }
 
 /* ---- The image */
 
-/* The part of an image that is looked at, and how. */
+/* The columns of an image that are looked at, and how. */
 typedef struct fitting {
     const cn_tensor *image;
-    cn_image_part part;
+    axis rows, columns;
+    int left, width;   /* the columns of the tensor that any output looks at */
     int channels;      /* of a pixel once alpha is composed */
     bool composed;     /* over the background, */
     double background; /* of this value */
     bool bytes;        /* in the output; else floats in [0, 1] */
+    bool exact;        /* sums over rows are exact in single precision */
     double opaque;     /* 255 or 1 */
+    void *line;        /* (width, channels): the sums over rows */
+    double *pixel;     /* of the output, as it comes, and behind it converted */
 } fitting;
 
-cn_image_part cn_image_fit_part(int rows, int columns, int n_H, int n_W, cn_fit_mode fit)
+cn_image_part cn_image_fit_part(int rows, int columns, int n_H, int n_W, const cn_image_opts *opts)
 {
     cn_image_part part = {.height = rows, .width = columns};
-    int64_t height = rows, width = columns;
-    if (fit != CN_FIT_CROP) return part;
+    int64_t height = rows, width = columns, shorter = rows < columns ? rows : columns;
+    int64_t resize = opts->resize;
+    if (opts->fit != CN_FIT_CROP) return part;
     int64_t tall = (2 * width * n_H + n_W) / (2 * (int64_t)n_W), h = tall < height ? tall : height;
     int64_t wide = (2 * height * n_W + n_H) / (2 * (int64_t)n_H), w = wide < width ? wide : width;
+    if (resize > 0) { /* smaller parts alone: there is nothing beyond the image */
+        int64_t rows_of_it = (2 * n_H * shorter + resize) / (2 * resize);
+        int64_t columns_of_it = (2 * n_W * shorter + resize) / (2 * resize);
+        if (rows_of_it <= h && columns_of_it <= w) h = rows_of_it, w = columns_of_it;
+    }
     part.height = h < 1 ? 1 : (int)h;
     part.width = w < 1 ? 1 : (int)w;
     part.top = (int)((height - part.height) / 2);
@@ -79,19 +136,35 @@ cn_image_part cn_image_fit_part(int rows, int columns, int n_H, int n_W, cn_fit_
     return part;
 }
 
-static fitting plan(const cn_tensor *image, const int shape[3], const cn_image_opts *opts)
+static cn_status plan(fitting *f, const cn_tensor *image, const cn_image_view *view,
+                      const int shape[3], const cn_image_opts *opts, cn_error *err)
 {
-    fitting f = {
-        .image = image,
-        .part = cn_image_fit_part(image->shape[0], image->shape[1], shape[0], shape[1], opts->fit),
-        .channels = image->shape[2],
-        .composed =
-            (image->shape[2] == 2 || image->shape[2] == 4) && (shape[2] == 1 || shape[2] == 3),
-        .bytes = image->dtype == CN_DTYPE_U8 && !opts->deep};
-    f.opaque = f.bytes ? 255 : 1;
-    f.background = opts->background == CN_BACKGROUND_BLACK ? 0 : f.opaque;
-    if (f.composed) f.channels--;
-    return f;
+    const cn_image_part *part = &view->part;
+    /* A whole number below 2^24 is exact as a float. */
+    const double exact = 16777216;
+    f->image = image;
+    f->channels = image->shape[2];
+    f->composed =
+        (image->shape[2] == 2 || image->shape[2] == 4) && (shape[2] == 1 || shape[2] == 3);
+    f->bytes = image->dtype == CN_DTYPE_U8 && !opts->deep;
+    f->opaque = f->bytes ? 255 : 1;
+    f->background = opts->background == CN_BACKGROUND_BLACK ? 0 : f->opaque;
+    if (f->composed) f->channels--;
+    cn_status status =
+        make_axis(&f->rows, image->shape[0], part->top, part->height, view->reduced, shape[0], err);
+    if (status == CN_OK)
+        status = make_axis(&f->columns, image->shape[1], part->left, part->width, view->reduced,
+                           shape[1], err);
+    if (status != CN_OK) return status;
+    f->exact = f->bytes && !f->composed && 255 * f->rows.total < exact;
+    f->left = f->columns.first[0];
+    f->width = f->columns.first[shape[1] - 1] + f->columns.taps - f->left;
+    f->line = cn_allocate((size_t)f->width * (size_t)f->channels,
+                          f->exact ? sizeof(float) : sizeof(double), "image_fit: a row", err);
+    f->pixel = f->line ? cn_allocate((size_t)(f->channels + shape[2]), sizeof *f->pixel,
+                                     "image_fit: a pixel", err)
+                       : NULL;
+    return f->pixel ? CN_OK : CN_ERR_MEMORY;
 }
 
 /* Element i in the units of the output. */
@@ -102,15 +175,23 @@ static double value_at(const fitting *f, size_t i)
     return (double)((float)((const uint8_t *)f->image->data)[i] / 255.0f);
 }
 
-/* line (width, channels) += w times a row, from element `at` on. */
-static void add_row(const fitting *f, size_t at, double w, double *line)
+/* The first element of the tensor's row j that is looked at. */
+static size_t row_at(const fitting *f, int j)
 {
-    size_t channels = (size_t)f->channels, count = (size_t)f->part.width * channels;
+    const int *in = f->image->shape;
+    return ((size_t)j * (size_t)in[1] + (size_t)f->left) * (size_t)in[2];
+}
+
+/* line += w times the row that begins with element `at`. */
+static void add_row(const fitting *f, size_t at, double w)
+{
+    size_t channels = (size_t)f->channels, count = (size_t)f->width * channels;
+    double *line = f->line;
     if (!f->composed) {
         for (size_t x = 0; x < count; x++) line[x] += w * value_at(f, at + x);
         return;
     }
-    for (int x = 0; x < f->part.width; x++, at += channels + 1)
+    for (int x = 0; x < f->width; x++, at += channels + 1)
         for (size_t c = 0; c < channels; c++) {
             double a = value_at(f, at + channels);
             double over = a * value_at(f, at + c) + (f->opaque - a) * f->background;
@@ -118,28 +199,56 @@ static void add_row(const fitting *f, size_t at, double w, double *line)
         }
 }
 
-/* line (width, channels) = the rows of the image that make up row i of n_H, weighted. */
-static void mix_rows(const fitting *f, int n_H, int i, double *line)
+static void add_row_exactly(size_t count, const uint8_t *restrict in, float w, float *restrict line)
 {
-    size_t columns = (size_t)f->image->shape[1], channels = (size_t)f->image->shape[2];
-    span rows = find_span(f->part.height, n_H, i);
-    for (size_t x = 0; x < (size_t)f->part.width * (size_t)f->channels; x++) line[x] = 0;
-    for (int j = rows.first; j <= rows.last; j++) {
-        size_t at = ((size_t)(f->part.top + j) * columns + (size_t)f->part.left) * channels;
-        add_row(f, at, weight(f->part.height, n_H, i, j), line);
+    for (size_t x = 0; x < count; x++) line[x] += w * (float)in[x];
+}
+
+/* line = the rows of the image that make up row i of n_H, weighted. */
+static void mix_rows(const fitting *f, int i)
+{
+    size_t count = (size_t)f->width * (size_t)f->channels;
+    const double *w = f->rows.weights + (size_t)i * (size_t)f->rows.taps;
+    memset(f->line, 0, count * (f->exact ? sizeof(float) : sizeof(double)));
+    for (int t = 0; t < f->rows.taps; t++) {
+        size_t at = row_at(f, f->rows.first[i] + t);
+        if (w[t] == 0) continue;
+        if (f->exact)
+            add_row_exactly(count, (const uint8_t *)f->image->data + at, (float)w[t], f->line);
+        else
+            add_row(f, at, w[t]);
     }
 }
 
 /* pixel (channels) = the columns of the line that make up column i of n_W, weighted. */
-static void mix_columns(const fitting *f, const double *line, int n_W, int i, double *pixel)
+static void mix_columns(const fitting *f, int i, double *pixel)
 {
-    span columns = find_span(f->part.width, n_W, i);
-    for (int c = 0; c < f->channels; c++) pixel[c] = 0;
-    for (int j = columns.first; j <= columns.last; j++) {
-        double w = weight(f->part.width, n_W, i, j);
-        for (int c = 0; c < f->channels; c++)
-            pixel[c] += w * line[(size_t)j * (size_t)f->channels + (size_t)c];
+    const axis *a = &f->columns;
+    const double *w = a->weights + (size_t)i * (size_t)a->taps,
+                 scale = 1 / (f->rows.total * a->total);
+    const size_t channels = (size_t)f->channels;
+    const size_t at = (size_t)(a->first[i] - f->left) * channels;
+    if (f->exact && channels == 3) { /* as most are */
+        const float *in = (const float *)f->line + at;
+        double r = 0, g = 0, b = 0;
+        for (int t = 0; t < a->taps; t++, in += 3) {
+            r += w[t] * (double)in[0];
+            g += w[t] * (double)in[1];
+            b += w[t] * (double)in[2];
+        }
+        pixel[0] = r * scale;
+        pixel[1] = g * scale;
+        pixel[2] = b * scale;
+        return;
     }
+    for (size_t c = 0; c < channels; c++) pixel[c] = 0;
+    for (size_t t = 0; t < (size_t)a->taps; t++)
+        for (size_t c = 0; c < channels; c++) {
+            size_t from = at + t * channels + c;
+            pixel[c] += w[t] * (f->exact ? (double)((const float *)f->line)[from]
+                                         : ((const double *)f->line)[from]);
+        }
+    for (size_t c = 0; c < channels; c++) pixel[c] *= scale;
 }
 
 static uint8_t to_byte(double value)
@@ -163,15 +272,14 @@ static void convert_pixel(const double *in, int n_in, double *out, int n_out, do
     if (n_out % 2 == 0) out[n_out - 1] = n_in % 2 == 0 ? in[n_in - 1] : opaque;
 }
 
-/* Row i of the output, from `line`, behind which a pixel as it comes has room, and one converted. */
-static void fit_row(const fitting *f, double *line, cn_tensor *out, int i)
+/* Row i of the output, from the line. */
+static void fit_row(const fitting *f, cn_tensor *out, int i)
 {
-    double *pixel = line + (size_t)f->part.width * (size_t)f->channels;
-    double *converted = pixel + f->channels;
+    double *pixel = f->pixel, *converted = pixel + f->channels;
     const int *shape = out->shape + 1;
     size_t at = (size_t)i * (size_t)shape[1] * (size_t)shape[2];
     for (int j = 0; j < shape[1]; j++) {
-        mix_columns(f, line, shape[1], j, pixel);
+        mix_columns(f, j, pixel);
         convert_pixel(pixel, f->channels, converted, shape[2], f->opaque);
         for (int c = 0; c < shape[2]; c++, at++)
             if (f->bytes)
@@ -195,13 +303,9 @@ cn_status cn_image_check_channels(const cn_tensor *image, int channels, const ch
                    found, cn_plural(found), channels);
 }
 
-cn_status cn_image_fit(const cn_tensor *image, const int shape[3], const cn_image_opts *opts,
-                       cn_tensor *out, cn_error *err)
+static cn_status check(const cn_tensor *image, const int shape[3], cn_error *err)
 {
-    static const cn_image_opts defaults;
     char text[CN_SHAPE_TEXT];
-    if (!image || !image->data || !shape || !out)
-        return cn_fail(err, CN_ERR_ARGUMENT, "image_fit: NULL argument");
     const int *in = image->shape;
     if ((image->dtype != CN_DTYPE_U8 && image->dtype != CN_DTYPE_F32) || image->rank != 3 ||
         in[0] < 1 || in[1] < 1 || in[2] < 1 || in[2] > CN_IMAGE_CHANNELS)
@@ -214,16 +318,39 @@ cn_status cn_image_fit(const cn_tensor *image, const int shape[3], const cn_imag
     if (!channels_fit(in[2], shape[2]))
         return cn_fail(err, CN_ERR_SHAPE, "image_fit: image %s, expected %d channel%s",
                        cn_shape_text(3, in, text), shape[2], cn_plural(shape[2]));
-    fitting f = plan(image, shape, opts ? opts : &defaults);
-    double *line = cn_allocate(((size_t)f.part.width + 1) * (size_t)f.channels + (size_t)shape[2],
-                               sizeof *line, "image_fit: a row", err);
-    if (!line) return CN_ERR_MEMORY;
-    cn_status status = cn_tensor_output(out, f.bytes ? CN_DTYPE_U8 : CN_DTYPE_F32, 4,
-                                        (int[]){1, shape[0], shape[1], shape[2]}, "image_fit", err);
+    return CN_OK;
+}
+
+cn_status cn_image_fit_view(const cn_tensor *image, const cn_image_view *view, const int shape[3],
+                            const cn_image_opts *opts, cn_tensor *out, cn_error *err)
+{
+    fitting f = {.line = NULL};
+    cn_status status = check(image, shape, err);
+    if (status == CN_OK) status = plan(&f, image, view, shape, opts, err);
+    if (status == CN_OK)
+        status = cn_tensor_output(out, f.bytes ? CN_DTYPE_U8 : CN_DTYPE_F32, 4,
+                                  (int[]){1, shape[0], shape[1], shape[2]}, "image_fit", err);
     for (int i = 0; status == CN_OK && i < shape[0]; i++) {
-        mix_rows(&f, shape[0], i, line);
-        fit_row(&f, line, out, i);
+        mix_rows(&f, i);
+        fit_row(&f, out, i);
     }
-    cn_release(line);
+    free_axis(&f.rows);
+    free_axis(&f.columns);
+    cn_release(f.line);
+    cn_release(f.pixel);
     return status;
+}
+
+cn_status cn_image_fit(const cn_tensor *image, const int shape[3], const cn_image_opts *opts,
+                       cn_tensor *out, cn_error *err)
+{
+    static const cn_image_opts defaults;
+    if (!image || !image->data || !shape || !out)
+        return cn_fail(err, CN_ERR_ARGUMENT, "image_fit: NULL argument");
+    cn_status status = check(image, shape, err);
+    if (status != CN_OK) return status;
+    if (!opts) opts = &defaults;
+    cn_image_aim aim = {.n_H = shape[0], .n_W = shape[1], .opts = opts};
+    cn_image_view view = cn_image_view_of(image->shape[0], image->shape[1], &aim);
+    return cn_image_fit_view(image, &view, shape, opts, out, err);
 }

@@ -5,6 +5,9 @@
  *
  * Gray stays gray, everything else becomes RGB. libjpeg does not convert CMYK, so we do. A file
  * cut short is an error here, where libjpeg would fill up with gray and warn.
+ *
+ * Where a small image is made of a large one, libjpeg computes a half, a quarter or an eighth of its
+ * rows and columns alone, from as many of the frequencies.
  */
 #include "base/source.h"
 #include "formats/image.h"
@@ -90,6 +93,8 @@ typedef struct reader {
     struct jpeg_progress_mgr progress;
     const char *name;
     size_t size;
+    const cn_image_aim *aim; /* NULL: as it is stored */
+    cn_image_view view;
     cn_error *err;
     cn_status status;
     jmp_buf jump;
@@ -136,21 +141,6 @@ static void cmyk_to_rgb(const JSAMPLE *in, size_t pixels, bool inverted, uint8_t
         }
 }
 
-/* Some component has a sample for every pixel, and Huffman codes spend at least one bit on each of
- * its blocks of 64: a byte holds 512 pixels at most. Arithmetic codes have no such bound. */
-static cn_status check_header(reader *r)
-{
-    size_t most = r->size > SIZE_MAX / 512 ? SIZE_MAX : r->size * 512;
-    if (r->jpeg.arith_code)
-        return cn_fail(r->err, CN_ERR_UNSUPPORTED, "%.120s: JPEG with arithmetic coding", r->name);
-    bool gray = r->jpeg.jpeg_color_space == JCS_GRAYSCALE;
-    bool inks = r->jpeg.num_components == 4;
-    r->jpeg.out_color_space = gray ? JCS_GRAYSCALE : inks ? JCS_CMYK : JCS_RGB;
-    r->jpeg.dct_method = JDCT_ISLOW;
-    return cn_image_create(&r->image, r->name, CN_DTYPE_U8, r->jpeg.image_height,
-                           r->jpeg.image_width, gray ? 1 : 3, most, r->err);
-}
-
 enum { EXIF_MARKER = JPEG_APP0 + 1 };
 
 /* What the first of the markers kept that are Exif says. */
@@ -164,13 +154,56 @@ static int find_orientation(const struct jpeg_decompress_struct *jpeg)
     return 1;
 }
 
+/* By how much libjpeg may reduce it: at least two pixels per pixel of the aim are left along each axis,
+ * for the resizing to weight. What is turned or mirrored is not reduced: where its size is no
+ * multiple of the factor, the pixel that is cut would come first. */
+static int find_reduction(const cn_image_view *view, const cn_image_aim *aim, int orientation)
+{
+    int reduced = 8;
+    while (reduced > 1 && (orientation != 1 || view->part.height < 2 * reduced * aim->n_H ||
+                           view->part.width < 2 * reduced * aim->n_W))
+        reduced /= 2;
+    return reduced;
+}
+
+static void take_aim(reader *r, int orientation)
+{
+    bool turned = orientation >= 5;
+    int rows = (int)r->jpeg.image_height, columns = (int)r->jpeg.image_width;
+    r->view = cn_image_view_of(turned ? columns : rows, turned ? rows : columns, r->aim);
+    r->view.reduced = find_reduction(&r->view, r->aim, orientation);
+    r->jpeg.scale_num = 1;
+    r->jpeg.scale_denom = (unsigned)r->view.reduced;
+}
+
+/* Some component has a sample for every pixel, and Huffman codes spend at least one bit on each of
+ * its blocks of 64: a byte holds 512 pixels at most. Arithmetic codes have no such bound. */
+static cn_status check_header(reader *r, int orientation)
+{
+    size_t most = r->size > SIZE_MAX / 512 ? SIZE_MAX : r->size * 512;
+    if (r->jpeg.arith_code)
+        return cn_fail(r->err, CN_ERR_UNSUPPORTED, "%.120s: JPEG with arithmetic coding", r->name);
+    bool gray = r->jpeg.jpeg_color_space == JCS_GRAYSCALE;
+    bool inks = r->jpeg.num_components == 4;
+    r->jpeg.out_color_space = gray ? JCS_GRAYSCALE : inks ? JCS_CMYK : JCS_RGB;
+    r->jpeg.dct_method = JDCT_ISLOW;
+    cn_status status =
+        cn_image_check(r->name, r->jpeg.image_height, r->jpeg.image_width, 3, most, r->err);
+    if (status != CN_OK) return status;
+    if (r->aim) take_aim(r, orientation);
+    jpeg_calc_output_dimensions(&r->jpeg);
+    return cn_image_create(&r->image, r->name, CN_DTYPE_U8, r->jpeg.output_height,
+                           r->jpeg.output_width, gray ? 1 : 3, most, r->err);
+}
+
 static cn_status read_image(reader *r)
 {
     if (setjmp(r->jump)) return r->status;
     struct jpeg_decompress_struct *jpeg = &r->jpeg;
     jpeg_save_markers(jpeg, EXIF_MARKER, 0xffff);
     jpeg_read_header(jpeg, TRUE);
-    r->status = check_header(r);
+    int orientation = find_orientation(jpeg); /* finishing forgets the markers */
+    r->status = check_header(r, orientation);
     if (r->status != CN_OK) return r->status;
     jpeg_start_decompress(jpeg);
     size_t width = jpeg->output_width;
@@ -184,7 +217,6 @@ static cn_status read_image(reader *r)
         jpeg_read_scanlines(jpeg, r->line ? &r->line : &out, 1);
         if (r->line) cmyk_to_rgb(r->line, width, jpeg->saw_Adobe_marker, out);
     }
-    int orientation = find_orientation(jpeg); /* finishing forgets the markers */
     jpeg_finish_decompress(jpeg);
     return cn_image_orient(&r->image, orientation, r->name, r->err);
 }
@@ -199,11 +231,12 @@ static cn_status open_image(reader *r, const uint8_t *bytes)
     return CN_OK;
 }
 
-static cn_status decode(cn_tensor *image, const char *name, const uint8_t *bytes, size_t size,
-                        cn_image_depth depth, cn_error *err)
+/* `aim` NULL: as it is stored, and there is no view. */
+static cn_status decode_at(cn_tensor *image, cn_image_view *view, const char *name,
+                           const uint8_t *bytes, size_t size, const cn_image_aim *aim,
+                           cn_error *err)
 {
-    (void)depth; /* 8 bits are all there are */
-    reader r = {.name = name, .size = size, .err = err};
+    reader r = {.name = name, .size = size, .aim = aim, .err = err};
     r.jpeg.err = jpeg_std_error(&r.manager);
     r.manager.error_exit = failed;
     r.manager.emit_message = noted;
@@ -212,22 +245,26 @@ static cn_status decode(cn_tensor *image, const char *name, const uint8_t *bytes
     if (r.status == CN_OK) r.status = read_image(&r);
     jpeg_destroy_decompress(&r.jpeg);
     cn_release(r.line);
-    if (r.status == CN_OK)
+    if (r.status == CN_OK) {
         *image = r.image;
-    else
+        if (aim) *view = r.view;
+    } else {
         cn_tensor_free(&r.image);
+    }
     return r.status;
 }
 
 #else
 
-static cn_status decode(cn_tensor *image, const char *name, const uint8_t *bytes, size_t size,
-                        cn_image_depth depth, cn_error *err)
+static cn_status decode_at(cn_tensor *image, cn_image_view *view, const char *name,
+                           const uint8_t *bytes, size_t size, const cn_image_aim *aim,
+                           cn_error *err)
 {
-    (void)depth;
     (void)image;
+    (void)view;
     (void)bytes;
     (void)size;
+    (void)aim;
     return cn_fail(err, CN_ERR_UNSUPPORTED,
                    "%.120s: a JPEG image, but this library was built without libjpeg "
                    "(CONVNET_JPEG)",
@@ -236,9 +273,17 @@ static cn_status decode(cn_tensor *image, const char *name, const uint8_t *bytes
 
 #endif
 
+static cn_status decode(cn_tensor *image, const char *name, const uint8_t *bytes, size_t size,
+                        cn_image_depth depth, cn_error *err)
+{
+    (void)depth; /* 8 bits are all there are */
+    return decode_at(image, NULL, name, bytes, size, NULL, err);
+}
+
 const cn_image_format cn_image_jpeg = {
     .name = "JPEG",
     .detects = detects,
     .decode = decode,
     .find_form = find_form,
+    .decode_for = decode_at,
 };

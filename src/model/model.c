@@ -75,6 +75,9 @@ cn_status cn_model_set_image_opts(cn_model *m, const cn_image_opts *opts, cn_err
         opts->background < CN_BACKGROUND_WHITE || opts->background > CN_BACKGROUND_BLACK)
         return cn_fail(err, CN_ERR_ARGUMENT, "model: unknown fit %d or background %d",
                        (int)opts->fit, (int)opts->background);
+    if (opts->resize < 0)
+        return cn_fail(err, CN_ERR_ARGUMENT, "model: images resized to %d, expected 0 or more",
+                       opts->resize);
     bool known = opts->low != 0 || opts->high != 0;
     if (known && !(isfinite(opts->low) && isfinite(opts->high) && opts->low < opts->high))
         return cn_fail(err, CN_ERR_ARGUMENT,

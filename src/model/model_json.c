@@ -54,6 +54,8 @@ static bool write_images(const cn_model *m, json_t *json)
     if (done && o->background == CN_BACKGROUND_BLACK)
         done = json_object_set_new(images, "background", json_string("black")) == 0;
     if (done && o->deep) done = json_object_set_new(images, "bits", json_integer(16)) == 0;
+    if (done && o->resize)
+        done = json_object_set_new(images, "resize", json_integer(o->resize)) == 0;
     if (done && o->low != o->high)
         done = json_object_set_new(images, "range", json_pack("[f, f]", o->low, o->high)) == 0;
     if (done && json_object_size(images) > 0) done = json_object_set(json, "images", images) == 0;
@@ -249,18 +251,23 @@ static cn_status read_images(cn_model *m, const json_t *json, cn_error *err)
     if (!json) return CN_OK;
     const json_t *range = json_object_get(json, "range"), *bits = json_object_get(json, "bits");
     int fit = read_word(json, "fit", "stretch"), over = read_word(json, "background", "black");
-    int known = (fit != 0) + (over != 0) + (range != NULL) + (bits != NULL);
+    const json_t *resize = json_object_get(json, "resize");
+    int known = (fit != 0) + (over != 0) + (range != NULL) + (bits != NULL) + (resize != NULL);
     const json_t *low = json_array_get(range, 0), *high = json_array_get(range, 1);
     bool ranged = json_array_size(range) == 2 && json_is_number(low) && json_is_number(high);
     bool deep = json_is_integer(bits) && json_integer_value(bits) == 16;
+    json_int_t side = json_integer_value(resize);
+    bool resized = side >= 1 && side <= INT32_MAX;
     if (!json_is_object(json) || json_object_size(json) != (size_t)known || fit < 0 || over < 0 ||
-        (range && !ranged) || (bits && !deep))
-        return cn_fail(err, CN_ERR_FORMAT,
-                       "model: \"images\" holds more than \"fit\": \"stretch\", \"background\": "
-                       "\"black\", \"bits\": 16 and a \"range\" of two numbers");
+        (range && !ranged) || (bits && !deep) || (resize && !resized))
+        return cn_fail(
+            err, CN_ERR_FORMAT,
+            "model: \"images\" holds more than \"fit\": \"stretch\", \"background\": "
+            "\"black\", \"bits\": 16, \"resize\": 1 or more and a \"range\" of two numbers");
     opts.fit = fit ? CN_FIT_STRETCH : CN_FIT_CROP;
     opts.background = over ? CN_BACKGROUND_BLACK : CN_BACKGROUND_WHITE;
     opts.deep = deep;
+    opts.resize = resize ? (int)side : 0;
     if (ranged) {
         opts.low = json_number_value(low);
         opts.high = json_number_value(high);

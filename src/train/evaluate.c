@@ -54,7 +54,8 @@ static cn_status use_tta(cn_evaluator *e, cn_tta tta, cn_error *err)
         return cn_fail(err, CN_ERR_ARGUMENT, "evaluate: unknown test-time augmentation %d",
                        (int)tta);
     if (tta == CN_TTA_NONE) return CN_OK;
-    e->moved = cn_allocate(batch, floats, "evaluate: views", err);
+    e->whole = cn_allocate(batch, floats, "evaluate: views", err);
+    if (e->whole) e->moved = cn_allocate(batch, floats, "evaluate: views", err);
     if (e->moved) e->sum = cn_allocate(batch, outputs * sizeof *e->sum, "evaluate: views", err);
     if (e->sum) e->y = cn_allocate(batch, outputs * sizeof *e->y, "evaluate: views", err);
     if (!e->y) return CN_ERR_MEMORY; /* what there is goes with the evaluator */
@@ -65,6 +66,8 @@ static cn_status use_tta(cn_evaluator *e, cn_tta tta, cn_error *err)
 void cn_evaluator_free(cn_evaluator *e)
 {
     cn_session_free(e->session);
+    cn_pool_free(e->pool);
+    cn_release(e->whole);
     cn_release(e->moved);
     cn_release(e->scores);
     cn_release(e->sum);
@@ -74,6 +77,12 @@ void cn_evaluator_free(cn_evaluator *e)
     cn_release(e->confusion);
     cn_release(e->mean);
     *e = (cn_evaluator){0};
+}
+
+cn_status cn_evaluator_read(cn_evaluator *e, const cn_dataset *data, int threads, cn_error *err)
+{
+    if (cn_dataset_in_memory(data) || e->pool) return CN_OK;
+    return cn_pool_create(&e->pool, threads, err);
 }
 
 /* What is found for images first .. first+m-1: the mean loss and the outputs. */
@@ -90,17 +99,34 @@ static cn_status run_plain(cn_evaluator *e, const cn_dataset *data, int first, i
     float *x = cn_session_input(e->session);
 
     for (int i = 0; i < m; i++) e->index[i] = first + i;
-    cn_dataset_batch(data, e->index, m, e->mean, e->std, x, e->labels);
+    cn_status status =
+        cn_dataset_batch_on(data, e->pool, e->index, m, e->mean, e->std, x, e->labels, err);
     cn_tensor X = cn_tensor_view(CN_DTYPE_F32, 4, (int[]){m, shape[0], shape[1], shape[2]}, x);
     cn_tensor Y = cn_labels_view(data, m, e->labels);
-    cn_status status = cn_session_forward(e->session, &X, err);
+    if (status == CN_OK) status = cn_session_forward(e->session, &X, err);
     if (status == CN_OK && !cn_session_output_finite(e->session)) {
-        cn_dataset_batch(data, e->index, m, e->mean, e->std, x, e->labels);
-        return cn_session_not_finite(e->session, "evaluate", err);
+        status =
+            cn_dataset_batch_on(data, e->pool, e->index, m, e->mean, e->std, x, e->labels, err);
+        return status == CN_OK ? cn_session_not_finite(e->session, "evaluate", err) : status;
     }
     if (status == CN_OK && known) status = cn_session_loss(e->session, &Y, &out->loss, err);
     out->y = cn_session_output(e->session).data;
     return status;
+}
+
+/* Images first .. first+m-1 as the set has them. */
+static cn_status take_images(cn_evaluator *e, const cn_dataset *data, int first, int m,
+                             cn_error *err)
+{
+    size_t bytes = cn_dataset_image_bytes(data);
+    for (int i = 0; i < m; i++) {
+        char *room = (char *)e->whole + (size_t)i * bytes;
+        const void *image;
+        cn_status status = cn_dataset_image(data, first + i, NULL, room, &image, err);
+        if (status != CN_OK) return status;
+        if (image != room) memcpy(room, image, bytes);
+    }
+    return CN_OK;
 }
 
 static cn_status run_views(cn_evaluator *e, const cn_dataset *data, int first, int m, bool known,
@@ -113,13 +139,15 @@ static cn_status run_views(cn_evaluator *e, const cn_dataset *data, int first, i
 
     for (int i = 0; i < m; i++) e->labels[i] = cn_dataset_label(data, first + i);
     memset(e->sum, 0, n * sizeof *e->sum);
+    cn_status status = take_images(e, data, first, m, err);
+    if (status != CN_OK) return status;
     for (int i = 0; i < cn_tta_views(e->tta); i++) {
         cn_view view = cn_tta_view(e->tta, i);
-        cn_tta_look(data, &view, first, m, e->mean, e->std, e->moved, x);
-        cn_status status = cn_session_forward(e->session, &X, err);
+        cn_tta_look(data, &view, e->whole, m, e->mean, e->std, e->moved, x);
+        status = cn_session_forward(e->session, &X, err);
         if (status != CN_OK) return status;
         if (!cn_session_output_finite(e->session)) {
-            cn_tta_look(data, &view, first, m, e->mean, e->std, e->moved, x);
+            cn_tta_look(data, &view, e->whole, m, e->mean, e->std, e->moved, x);
             return cn_session_not_finite(e->session, "evaluate", err);
         }
         cn_tta_add(e->model, n, cn_session_output(e->session).data, view.weight, e->sum);
@@ -308,6 +336,7 @@ static cn_status prepare(cn_evaluator *e, cn_group *group, const cn_model *model
                                .backend = o->backend};
     status = cn_evaluator_create(e, model, session, err);
     if (status == CN_OK) status = use_tta(e, o->tta, err);
+    if (status == CN_OK) status = cn_evaluator_read(e, data, session.threads, err);
     return status == CN_OK ? cn_evaluator_share(e, group, n, err) : status;
 }
 

@@ -55,6 +55,14 @@ typedef struct fit {
     int seen;
     double correct; /* examples, or of segmentation the part of each one's pixels */
     double epoch_seconds;
+    /* A batch or a validation image could not be read, and the training stands between two steps: what has been
+     * learnt is kept, as when it is stopped. */
+    bool unread;
+    struct { /* the epoch before this one, at its end */
+        cn_progress progress;
+        double loss_sum, correct, seconds;
+        int seen;
+    } before;
     cn_state state;
     /* Of the data and of what is frozen or scaled, where checkpoints are written or read. */
     uint64_t train_digest, valid_digest, tuning_digest;
@@ -93,6 +101,8 @@ static cn_status prepare(fit *f, cn_error *err)
         status = cn_evaluator_create(&f->evaluator, f->model, opts, err);
     if (status == CN_OK && o->valid)
         status = cn_evaluator_share(&f->evaluator, &f->group, cn_dataset_size(o->valid), err);
+    if (status == CN_OK && o->valid)
+        status = cn_evaluator_read(&f->evaluator, o->valid, o->threads, err);
     if (status == CN_OK) status = cn_averager_create(&f->averager, f->model, o->average, err);
     if (status == CN_OK)
         status = cn_best_tracker_create(&f->best, f->model, o->best, &o->schedule, err);
@@ -120,6 +130,7 @@ static cn_status prepare(fit *f, cn_error *err)
                               .seed = o->seed,
                               .no_shuffle = o->no_shuffle,
                               .background = threads > 1,
+                              .threads = threads,
                               .x = cn_session_input(f->session)};
     return cn_loader_create(&f->loader, &batches, err);
 }
@@ -128,7 +139,7 @@ static cn_status prepare(fit *f, cn_error *err)
 
 /* FNV-1a over the labels and some of the images, spread evenly: enough to tell another data set,
  * or other pixels, at no cost that shows. The session's input holds an image meanwhile. */
-static uint64_t digest(const fit *f, const cn_dataset *data)
+static cn_status digest(const fit *f, const cn_dataset *data, uint64_t *out, cn_error *err)
 {
     enum { IMAGES = 64 };
     const int *shape = cn_dataset_shape(data);
@@ -142,11 +153,14 @@ static uint64_t digest(const fit *f, const cn_dataset *data)
         const uint8_t *mask = masks ? (const uint8_t *)masks->data + (size_t)i * pixels : NULL;
         hash = (hash ^ (uint32_t)cn_dataset_label(data, i)) * UINT64_C(1099511628211);
         if (i % stride != 0) continue;
-        cn_dataset_batch(data, &i, 1, NULL, NULL, cn_session_input(f->session), NULL);
+        cn_status status =
+            cn_dataset_batch(data, &i, 1, NULL, NULL, cn_session_input(f->session), NULL, err);
+        if (status != CN_OK) return status;
         for (size_t k = 0; k < bytes; k++) hash = (hash ^ x[k]) * UINT64_C(1099511628211);
         for (size_t k = 0; k < pixels; k++) hash = (hash ^ mask[k]) * UINT64_C(1099511628211);
     }
-    return hash;
+    *out = hash;
+    return CN_OK;
 }
 
 /* Which parameters are frozen, and the factors of the others. */
@@ -209,12 +223,13 @@ static cn_status prepare_checkpoints(fit *f, cn_error *err)
     const cn_fit_opts *o = &f->opts;
     f->saved_at = cn_seconds();
     if (!o->checkpoint.path && !o->resume && f->group.size == 1) return CN_OK;
-    f->train_digest = digest(f, f->data);
-    f->valid_digest = o->valid ? digest(f, o->valid) : 0;
+    cn_status status = digest(f, f->data, &f->train_digest, err);
+    if (status == CN_OK && o->valid) status = digest(f, o->valid, &f->valid_digest, err);
+    if (status != CN_OK) return status;
     f->tuning_digest = digest_tuning(f->model);
     list_state(f);
     if (!o->resume) return CN_OK;
-    cn_status status = cn_checkpoint_load(f->model, &f->state, o->resume, err);
+    status = cn_checkpoint_load(f->model, &f->state, o->resume, err);
     if (o->schedule_epochs > 0) f->schedule_epochs = o->schedule_epochs; /* asked for */
     return status;
 }
@@ -337,7 +352,10 @@ static cn_status learn_batches(fit *f, int batches, int64_t number, cn_error *er
     cn_shards_begin(s, batches);
     for (int k = s->first; k < s->end && status == CN_OK; k++) {
         for (int i = 0; i < batches && status == CN_OK; i++) {
-            const cn_batch *batch = cn_loader_next(f->loader);
+            const cn_batch *batch = NULL;
+            status = cn_loader_next(f->loader, &batch, err);
+            f->unread = status != CN_OK && f->group.size == 1 && k == s->first && i == 0;
+            if (status != CN_OK) break;
             cn_shards_begin_batch(s, k, i, number + i);
             if (batch->m > 0) status = learn_batch(f, batch, i, err);
         }
@@ -374,6 +392,11 @@ static cn_status train_step(fit *f, cn_error *err)
 static void begin_epoch(fit *f)
 {
     cn_progress *p = &f->progress;
+    f->before.progress = *p;
+    f->before.loss_sum = f->loss_sum;
+    f->before.correct = f->correct;
+    f->before.seconds = f->epoch_seconds;
+    f->before.seen = f->seen;
     f->loss_sum = f->epoch_seconds = 0;
     f->seen = 0;
     f->correct = 0;
@@ -381,6 +404,17 @@ static void begin_epoch(fit *f)
     p->step = 0;
     p->epoch_end = false;
     p->valid_loss = p->valid_accuracy = p->valid_mean_iou = NAN;
+}
+
+/* The step that has been begun is none: back to the end of the one before it. */
+static void step_back(fit *f)
+{
+    if (--f->progress.step > 0) return;
+    f->progress = f->before.progress;
+    f->loss_sum = f->before.loss_sum;
+    f->correct = f->before.correct;
+    f->epoch_seconds = f->before.seconds;
+    f->seen = f->before.seen;
 }
 
 /* The steps of the epoch that are left, all of them unless it goes on from a checkpoint, a callback
@@ -393,6 +427,7 @@ static cn_status train_epoch(fit *f, cn_error *err)
         double start = cn_seconds();
         p->step++;
         cn_status status = train_step(f, err);
+        if (status != CN_OK && f->unread) step_back(f);
         if (status != CN_OK) return status;
         double spent = cn_seconds() - start;
         f->epoch_seconds += spent;
@@ -442,7 +477,10 @@ static cn_status finish_epoch(fit *f, cn_error *err)
     cn_progress *p = &f->progress;
     bool stop;
     cn_status status = cn_check_parameters(f->model, p, f->opts.learning_rate, err);
-    if (status == CN_OK && f->opts.valid) status = validate(f, err);
+    if (status == CN_OK && f->opts.valid) {
+        status = validate(f, err);
+        f->unread = f->group.size == 1 && status != CN_OK && status != CN_ERR_DIVERGED;
+    }
     if (status != CN_OK) return status;
     p->epoch_end = true;
     f->unsaved_epochs++;
@@ -471,6 +509,7 @@ static cn_status run(fit *f, cn_error *err)
         status = train_epoch(f, err);
         if (status == CN_OK) status = finish_epoch(f, err);
     }
+    if (f->unread && f->progress.epoch > 0) save_checkpoint(f, NULL);
     if (status != CN_OK && status != CN_ERR_STOPPED) return status;
     cn_status saved = save_checkpoint(f, err);
     return saved == CN_OK ? status : saved;
@@ -534,7 +573,7 @@ cn_status cn_fit(cn_model *model, const cn_dataset *data, const cn_fit_opts *opt
         remember_loss(model, f.opts.loss.kind);
         status = run(&f, err);
     }
-    if (status == CN_OK || status == CN_ERR_STOPPED) {
+    if (status == CN_OK || status == CN_ERR_STOPPED || (f.unread && f.progress.epoch > 0)) {
         cn_averager_swap(&f.averager);
         cn_best_tracker_restore(&f.best);
         if (last) *last = f.progress;

@@ -178,6 +178,8 @@ static const cn_state_member terms[] = {
     {"augment: saturation", CN_STATE_NUMBER, offsetof(cn_fit_opts, augment.saturation)},
     {"augment: cutout", CN_STATE_INT, offsetof(cn_fit_opts, augment.cutout)},
     {"augment: mixup", CN_STATE_NUMBER, offsetof(cn_fit_opts, augment.mixup)},
+    {"augment: random-resized-crop", CN_STATE_NUMBER,
+     offsetof(cn_fit_opts, augment.random_resized_crop)},
     {.name = NULL},
 };
 

@@ -8,12 +8,16 @@
  *     trainer   taken++, then waits until made >= taken
  *     maker     waits until made <= taken, makes batch number `made`, then made++
  *
+ * With images that lie in files the maker has a pool, whose tasks are single images. A batch that has an error ends
+ * the making: it keeps the error, for the trainer to take.
+ *
  * A batch of number k lies in slot k % 2. The maker is at most at number `taken`, whose slot is the
  * one that the trainer does not hold.
  */
 #include "train/loader.h"
 
 #include "base/counter.h"
+#include "data/dataset.h"
 #include "train/group.h"
 #include "train/train.h"
 
@@ -36,11 +40,14 @@ void cn_order_shuffle(uint64_t seed, int epoch, int n, int *order)
 struct cn_loader {
     cn_loader_opts opts;
     int steps;
-    int64_t end; /* number of the first batch that there is not */
-    cn_augmenter augmenter;
+    int64_t end;              /* number of the first batch that there is not */
+    cn_augmenter *augmenters; /* one per worker */
+    cn_pool *pool;            /* NULL: there is one worker */
+    bool *failed;             /* of each image of a batch */
     int *order;
     int order_epoch; /* that it is the order of; 0: of none */
     cn_batch slots[SLOTS];
+    cn_error errors[SLOTS]; /* of the batches there */
 
     int64_t taken, made; /* with a maker, under the mutex */
     bool stop;
@@ -64,7 +71,27 @@ static int find_batch(const cn_loader *f, int64_t at, int *shard)
     return first + (int)(at % per_step) % batches;
 }
 
-static void make(cn_loader *f, int64_t number)
+/* The images of a batch, one of which is a unit. */
+typedef struct making {
+    const cn_loader *loader;
+    const cn_batch *batch;
+    const int *index;
+} making;
+
+static cn_status make_image(void *argument, int unit, int worker, cn_error *err)
+{
+    const making *m = argument;
+    const cn_dataset *data = m->loader->opts.data;
+    const int *shape = cn_dataset_shape(data);
+    const size_t i = (size_t)unit, outputs = (size_t)m->loader->opts.outputs;
+    const size_t count = (size_t)shape[0] * (size_t)shape[1] * (size_t)shape[2];
+    return cn_augmenter_run(&m->loader->augmenters[worker], m->batch->epoch, m->index + i, 1,
+                            m->batch->x + i * count,
+                            m->batch->labels + i * cn_dataset_label_size(data),
+                            m->batch->targets ? m->batch->targets + i * outputs : NULL, err);
+}
+
+static cn_status make(cn_loader *f, int64_t number, cn_error *err)
 {
     const cn_loader_opts *o = &f->opts;
     int size = cn_dataset_size(o->data), shard;
@@ -82,9 +109,12 @@ static void make(cn_loader *f, int64_t number)
     made->step = step + 1;
     made->shard = shard;
     made->m = m;
-    if (m == 0) return;
-    cn_augmenter_run(&f->augmenter, epoch, f->order + first, m, made->x, made->labels,
-                     made->targets);
+    if (m == 0) return CN_OK;
+    if (!f->pool)
+        return cn_augmenter_run(&f->augmenters[0], epoch, f->order + first, m, made->x,
+                                made->labels, made->targets, err);
+    making images = {f, made, f->order + first};
+    return cn_run_units(f->pool, m, make_image, &images, f->failed, err);
 }
 
 /* ---- the maker */
@@ -105,9 +135,11 @@ static void *maker_main(void *argument)
         }
         int64_t number = f->made;
         pthread_mutex_unlock(&f->mutex);
-        make(f, number);
+        cn_error *error = &f->errors[number % SLOTS];
+        error->status = make(f, number, error);
         pthread_mutex_lock(&f->mutex);
         f->made++;
+        if (error->status != CN_OK) f->end = f->made; /* nothing follows */
         pthread_cond_broadcast(&f->changed);
     }
     pthread_mutex_unlock(&f->mutex);
@@ -134,6 +166,24 @@ static cn_status start_maker(cn_loader *f, cn_error *err)
 }
 
 /* ---- life and death */
+
+/* What makes images: one augmenter, or where they have to be read one per thread. */
+static cn_status make_workers(cn_loader *f, cn_error *err)
+{
+    const cn_loader_opts *o = &f->opts;
+    bool reads = !cn_dataset_in_memory(o->data) || o->augment.random_resized_crop > 0;
+    cn_status status = CN_OK;
+    if (reads && o->threads > 1) status = cn_pool_create(&f->pool, o->threads, err);
+    if (status != CN_OK) return status;
+    int workers = cn_pool_threads(f->pool);
+    f->augmenters = cn_allocate((size_t)workers, sizeof *f->augmenters, "fit: batches", err);
+    if (f->augmenters) f->failed = cn_allocate((size_t)o->batch, 1, "fit: batches", err);
+    if (!f->failed) return CN_ERR_MEMORY;
+    for (int i = 0; i < workers && status == CN_OK; i++)
+        status = cn_augmenter_create(&f->augmenters[i], o->data, &o->augment, o->seed, o->mean,
+                                     o->std, o->outputs, err);
+    return status;
+}
 
 static cn_status make_room(cn_loader *f, cn_error *err)
 {
@@ -172,8 +222,7 @@ cn_status cn_loader_create(cn_loader **loader, const cn_loader_opts *opts, cn_er
     int least = opts->least > 1 ? opts->least * f->opts.shards : 1;
     f->steps = size / opts->batch + (rest >= least);
     f->end = f->made = f->taken = (int64_t)opts->epochs * f->steps * f->opts.count;
-    cn_status status = cn_augmenter_create(&f->augmenter, opts->data, &opts->augment, opts->seed,
-                                           opts->mean, opts->std, opts->outputs, err);
+    cn_status status = make_workers(f, err);
     if (status == CN_OK) status = make_room(f, err);
     if (status == CN_OK && opts->background) status = start_maker(f, err);
     if (status == CN_OK) {
@@ -197,7 +246,11 @@ void cn_loader_free(cn_loader *f)
         pthread_cond_destroy(&f->changed);
         pthread_mutex_destroy(&f->mutex);
     }
-    cn_augmenter_free(&f->augmenter);
+    for (int i = 0; f->augmenters && i < cn_pool_threads(f->pool); i++)
+        cn_augmenter_free(&f->augmenters[i]);
+    cn_release(f->augmenters);
+    cn_pool_free(f->pool);
+    cn_release(f->failed);
     cn_release(f->order);
     for (int i = 0; i < SLOTS; i++) {
         if (f->opts.background) cn_release(f->slots[i].x);
@@ -224,20 +277,25 @@ void cn_loader_start(cn_loader *f, int64_t done)
     }
 }
 
-const cn_batch *cn_loader_next(cn_loader *f)
+cn_status cn_loader_next(cn_loader *f, const cn_batch **batch, cn_error *err)
 {
     int64_t number = f->taken;
+    cn_error own = {CN_OK, ""};
     if (f->owner == getpid()) {
         pthread_mutex_lock(&f->mutex);
         f->taken++;
         pthread_cond_broadcast(&f->changed);
         while (f->made <= number) pthread_cond_wait(&f->changed, &f->mutex);
+        own = f->errors[number % SLOTS];
+        if (own.status != CN_OK) f->taken--;
         pthread_mutex_unlock(&f->mutex);
     } else {
         /* In a child after fork, too, whose parent's maker may have left an order half done. */
         if (f->owner) f->order_epoch = 0;
-        make(f, number);
-        f->taken++;
+        own.status = make(f, number, &own);
+        f->taken += own.status == CN_OK;
     }
-    return &f->slots[number % SLOTS];
+    if (own.status != CN_OK) return cn_fail(err, own.status, "%s", own.text);
+    *batch = &f->slots[number % SLOTS];
+    return CN_OK;
 }

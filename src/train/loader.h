@@ -31,6 +31,7 @@ typedef struct cn_loader_opts {
     bool no_shuffle;
     /* Make each batch in a thread of its own while the one before it is trained on. */
     bool background;
+    int threads; /* that images which have to be read are divided among; 0: one */
     /* Where every batch's images go that is not made in the background. */
     float *x;
 } cn_loader_opts;
@@ -46,7 +47,9 @@ int cn_loader_steps(const cn_loader *loader);
  * been trained on before. */
 void cn_loader_start(cn_loader *loader, int64_t done);
 /* The next batch, which stays as it is until the one after it is asked for; there must be one.
- * Allocates nothing. The same bits in the background and not. */
-const cn_batch *cn_loader_next(cn_loader *loader);
+ * Allocates nothing, but for images that have to be read. The same bits in the background and not,
+ * for any number of threads. An error is that of the batch's first image that has one; it stays the
+ * next batch. */
+cn_status cn_loader_next(cn_loader *loader, const cn_batch **batch, cn_error *err);
 
 #endif

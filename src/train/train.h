@@ -4,6 +4,7 @@
 #define CN_TRAIN_H
 
 #include "augment/tta.h"
+#include "base/threads.h"
 #include "model/state.h"
 #include "train/group.h"
 
@@ -126,7 +127,9 @@ typedef struct cn_evaluator {
     cn_tta tta;
     cn_group *group;               /* that shares the batches out; NULL: nobody does */
     struct cn_batch_score *scores; /* one per batch of the data, with a group */
-    void *moved;                   /* these three with tta only */
+    cn_pool *pool;                 /* for images that are not in memory; else NULL */
+    void *whole;                   /* these four with tta only: a batch's images, and their views */
+    void *moved;
     double *sum;
     float *y;
 } cn_evaluator;
@@ -135,6 +138,9 @@ typedef struct cn_evaluator {
 cn_status cn_evaluator_create(cn_evaluator *evaluator, const cn_model *model, cn_session_opts opts,
                               cn_error *err);
 void cn_evaluator_free(cn_evaluator *evaluator);
+/* From now on runs may be over this set, and read its images by so many threads. */
+cn_status cn_evaluator_read(cn_evaluator *evaluator, const cn_dataset *data, int threads,
+                            cn_error *err);
 /* From now on the group shares out runs over data sets of at most so many images. */
 cn_status cn_evaluator_share(cn_evaluator *evaluator, cn_group *group, int size, cn_error *err);
 /* Allocates nothing. `confusion` (classes x classes) is added to, and may be NULL. */

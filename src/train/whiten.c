@@ -78,11 +78,13 @@ static cn_status covariance(const cn_model *m, const cn_layer *layer, const cn_d
     const int *in = layer->in.n;
     float *x = cn_allocate(cn_shape_count(&layer->in), sizeof *x, "whiten", err);
     if (!x) return CN_ERR_MEMORY;
-    for (int i = 0; i < count; i++) {
-        cn_dataset_batch(data, &i, 1, m->mean, m->std, x, NULL);
-        add_patches(layer, x, sums);
+    cn_status status = CN_OK;
+    for (int i = 0; i < count && status == CN_OK; i++) {
+        status = cn_dataset_batch(data, &i, 1, m->mean, m->std, x, NULL, err);
+        if (status == CN_OK) add_patches(layer, x, sums);
     }
     cn_release(x);
+    if (status != CN_OK) return status;
     double patches = (double)count * (in[0] - layer->window.kernel[0] + 1) *
                      (in[1] - layer->window.kernel[1] + 1);
     for (int i = 0; i < n; i++)

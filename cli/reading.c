@@ -1,0 +1,56 @@
+/* reading.c - loads data sets: shares the budget of memory out, and shows how far it has come. */
+#include "reading.h"
+
+#include "base/cgroup.h"
+#include "data/dataset.h"
+
+void cli_reading_begin(cli_reading *r, const cli_common *common, size_t memory,
+                       const cli_ranks *ranks)
+{
+    bool alone = !ranks || !cli_ranks_communicator(ranks);
+    int hosts = alone || ranks->comm.hosts < 1 ? 1 : ranks->comm.hosts;
+    *r = (cli_reading){.budget = memory,
+                       .share = alone ? 1 : (ranks->comm.size - 1) / hosts + 1,
+                       .terminal = !common->quiet && cli_is_terminal(stderr)};
+}
+
+/* Sets that are read in an instant show nothing. */
+static bool on_progress(int done, int total, void *user)
+{
+    cli_reading *r = user;
+    char n[CLI_COUNT_TEXT], all[CLI_COUNT_TEXT];
+    const double patience = 0.5, interval = 0.1;
+    double now = cli_seconds();
+    if (!r->terminal || now - r->start < patience || now - r->drawn < interval) return false;
+    fprintf(stderr, "\r\033[KReading %s of %s images", cli_count_text((size_t)done, n),
+            cli_count_text((size_t)total, all));
+    fflush(stderr);
+    r->drawn = now;
+    r->visible = true;
+    return false;
+}
+
+/* The system's half where nothing is said, which the processes here have to share. */
+static size_t memory_left(const cli_reading *r)
+{
+    size_t budget = r->budget;
+    if (budget == 0) return cn_memory_available("") / 2 / (size_t)r->share;
+    return budget > r->used ? budget - r->used : 1;
+}
+
+cn_status cli_reading_load(cli_reading *r, cn_dataset **data, const char *spec, cn_subset subset,
+                           cn_error *err)
+{
+    cn_dataset *loaded = NULL;
+    cn_dataset_opts opts = r->opts;
+    r->start = cli_seconds();
+    opts.memory = memory_left(r);
+    opts.progress = on_progress;
+    opts.user = r;
+    cn_status status = cn_dataset_load(&loaded, spec, subset, &opts, err);
+    if (r->visible) fputs("\r\033[K", stderr);
+    r->visible = false;
+    if (loaded) r->used += cn_dataset_memory(loaded);
+    *data = loaded;
+    return status;
+}
