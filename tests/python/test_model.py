@@ -295,6 +295,23 @@ class Data(unittest.TestCase):
         kept, held = data.hold_out(0.4)
         self.assertEqual((len(kept), len(held)), (3, 2))
 
+    def test_images_that_are_not_in_memory_are_read(self):
+        with tempfile.TemporaryDirectory() as folder:
+            for i in range(6):
+                os.makedirs(os.path.join(folder, str(i % 2)), exist_ok=True)
+                with open(os.path.join(folder, str(i % 2), f"{i}.pgm"), "wb") as file:
+                    file.write(b"P5 4 3 255\n" + bytes(range(i, i + 12)))
+            whole = convnet.Dataset.load("folder:" + folder, "all")
+            data = convnet.Dataset.load("folder:" + folder, "all", memory=1)
+            with self.assertRaisesRegex(convnet.ArgumentError, "not in memory"):
+                data.images
+            self.assertTrue(np.array_equal(data[[4, 1]].batch(), whole[[4, 1]].batch()))
+            for one, other in zip(data.statistics(), whole.statistics()):
+                self.assertTrue(np.array_equal(one, other))
+            os.remove(os.path.join(folder, "0", "2.pgm"))
+            with self.assertRaisesRegex(convnet.Error, "2.pgm"):
+                data.batch()
+
     def test_what_does_not_fit_is_said(self):
         x = np.zeros((3, 4, 4, 1), np.uint8)
         for y, words in (([0, 1], r"y has shape \(2,\), expected \(3,\)"),
