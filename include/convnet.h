@@ -919,9 +919,10 @@ typedef struct cn_dataset_opts {
     /* What image files become where neither the spec nor a model says it: rows and columns. 0: the
      * median of the set's. */
     int height, width;
-    /* The memory for images, in bytes. A set of more than half of it, which leaves room for a copy of
-     * parts of it, is read while it is used, through a cache of what is left; the results are the same
-     * bits. 0: half of what this process may still allocate, where limits of control groups count. */
+    /* The memory for images, in bytes. A set of image files of more than half of it, which leaves
+     * room for a copy of parts of it, is read while it is used, through a cache of what is left; the
+     * results are the same bits. Arrays are read whole. 0: half of what this process may still
+     * allocate, where limits of control groups count. */
     size_t memory;
     /* Called now and then while images are looked at, with how many have been, by the thread that
      * loads; true ends it with CN_ERR_STOPPED. NULL: nobody. */

@@ -353,20 +353,13 @@ static cn_status join(cn_dataset **out, const cn_dataset *a, const cn_dataset *b
 {
     const cn_tensor *x = &a->images, *y = &b->images;
     if (x->dtype != y->dtype || memcmp(x->shape + 1, y->shape + 1, 3 * sizeof(int)) != 0 ||
-        x->shape[0] > INT32_MAX - y->shape[0] || !a->masks.data != !b->masks.data ||
-        !a->samples != !b->samples || !x->data != !y->data)
+        x->shape[0] > INT32_MAX - y->shape[0] || !a->masks.data != !b->masks.data || !x->data ||
+        !y->data)
         return cn_fail(
             err, CN_ERR_SHAPE, "dataset: parts of (%d, %d, %d) and (%d, %d, %d) cannot be joined",
             x->shape[1], x->shape[2], x->shape[3], y->shape[1], y->shape[2], y->shape[3]);
     cn_dataset_parts parts = parts_like(a);
     cn_status status = join_rows(&parts.images, x, y, err);
-    if (status == CN_OK && a->samples)
-        status = cn_samples_join(&parts.samples, a->samples, a->rows, x->shape[0], b->samples,
-                                 b->rows, y->shape[0], err);
-    if (!x->data) {
-        parts.images = *x;
-        parts.images.shape[0] += y->shape[0];
-    }
     if (status == CN_OK) status = join_rows(&parts.labels, &a->labels, &b->labels, err);
     if (status == CN_OK) status = join_rows(&parts.masks, &a->masks, &b->masks, err);
     if (status == CN_OK) status = cn_dataset_adopt(out, &parts, "dataset", err);

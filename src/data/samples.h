@@ -48,14 +48,11 @@ cn_status cn_samples_read(cn_samples *samples, int i, const cn_framing *framing,
  * thread. */
 cn_status cn_samples_look(cn_samples *samples, int i, const void *image, const char *name,
                           cn_error *err);
-/* Makes all images and looks at them. `report` is called after every few of them with how many are
- * done, and ends it with CN_ERR_STOPPED where it returns true. */
+/* Called with how many images are done; true ends it. NULL: nobody wants to know. */
 typedef struct cn_report {
-    bool (*call)(int done, int total, void *user); /* NULL: nobody wants to know */
+    bool (*call)(int done, int total, void *user);
     void *user;
 } cn_report;
-cn_status cn_samples_look_at_all(cn_samples *samples, const cn_report *report, const char *what,
-                                 cn_error *err);
 
 /* Bytes of the tables and of the cache. */
 size_t cn_samples_memory(const cn_samples *samples);
@@ -67,10 +64,6 @@ cn_moments cn_moments_of(const cn_tensor *form, const void *image, int c);
 /* The part of an image like those of `form` that a framing chooses, at their size. */
 cn_status cn_frame_image(const cn_tensor *form, const void *image, const cn_framing *framing,
                          void *out, cn_error *err);
-
-/* Image i of both, one after the other: samples that own the two. */
-cn_status cn_samples_join(cn_samples **samples, cn_samples *first, const int *first_rows, int n,
-                          cn_samples *second, const int *second_rows, int m, cn_error *err);
 
 /* ---- many at once */
 
