@@ -66,7 +66,9 @@ extern const cli_command cli_train, cli_evaluate, cli_predict, cli_summary, cli_
     cli_bench, cli_augment, cli_run, cli_convert, cli_check, cli_explain, cli_report;
 
 /* --loss: the words in the order of cn_loss_kind. */
-#define CLI_LOSSES "auto|cross-entropy|binary-cross-entropy|mean-squared-error|dice|focal"
+#define CLI_LOSSES                                                           \
+    "auto|cross-entropy|binary-cross-entropy|mean-squared-error|dice|focal|" \
+    "mean-absolute-error"
 
 /* --skip-damaged, of whatever reads image files. */
 #define CLI_SKIP_HELP \
@@ -169,6 +171,9 @@ bool cli_is_model_file(const char *text);
 /* A model from a file, a zoo name or layers; shape and classes count for the last two. */
 cn_status cli_open_model(cn_model **model, const char *text, const int shape[3], int classes,
                          uint64_t seed, cn_error *err);
+/* The same for a set's images, classes and task. */
+cn_status cli_open_model_for(cn_model **model, const char *text, const cn_dataset *data,
+                             uint64_t seed, cn_error *err);
 /* The weights of others in `file`, as those of a network, which is a name or layers. Says which is
  * which, unless quiet, and always what has no counterpart; with `partial` that is no error. */
 cn_status cli_open_weights(cn_model **model, const char *file, const char *network,

@@ -8,6 +8,8 @@ static const char *task_name(const cn_dataset *data)
     static const char *const names[] = {
         [CN_TASK_CLASSIFICATION] = "classification",
         [CN_TASK_SEGMENTATION] = "segmentation",
+        [CN_TASK_MULTI_LABEL] = "multi-label",
+        [CN_TASK_REGRESSION] = "regression",
     };
     return names[cn_dataset_task(data)];
 }
@@ -41,12 +43,18 @@ void cli_announce_data(const cli_common *common, const char *spec, const cn_data
     char n[CLI_COUNT_TEXT], tested[CLI_COUNT_TEXT], held[CLI_COUNT_TEXT];
     char shape[CLI_COUNT_TEXT * 2];
     int classes = cn_dataset_classes(train);
-    bool masks = cn_dataset_task(train) == CN_TASK_SEGMENTATION;
-    cli_say(common,
-            "Data   %s: %s image%s to train on, %s to validate, %s to test; %s, %d class%s%s", spec,
-            cli_count_text(size_of(train), n), size_of(train) == 1 ? "" : "s",
+    static const char *const truths[][2] = {
+        [CN_TASK_CLASSIFICATION] = {"class", "classes"},
+        [CN_TASK_SEGMENTATION] = {"class of pixels (segmentation)",
+                                  "classes of pixels (segmentation)"},
+        [CN_TASK_MULTI_LABEL] = {"label that each image has or not",
+                                 "labels, any number of them per image"},
+        [CN_TASK_REGRESSION] = {"number to learn (regression)", "numbers to learn (regression)"},
+    };
+    cli_say(common, "Data   %s: %s image%s to train on, %s to validate, %s to test; %s, %d %s",
+            spec, cli_count_text(size_of(train), n), size_of(train) == 1 ? "" : "s",
             cli_count_text(size_of(valid), held), cli_count_text(size_of(test), tested),
-            cli_shape_text(3, cn_dataset_shape(train), shape), classes, classes == 1 ? "" : "es",
-            masks ? " of pixels (segmentation)" : "");
+            cli_shape_text(3, cn_dataset_shape(train), shape), classes,
+            truths[cn_dataset_task(train)][classes != 1]);
     if (common->json) print_event(train, valid, test);
 }

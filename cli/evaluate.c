@@ -1,4 +1,5 @@
 /* evaluate.c - `convnet evaluate`: how good a model is on a set of images. */
+#include "columns.h"
 #include "reading.h"
 
 #include "model/model.h"
@@ -156,7 +157,7 @@ static const struct {
              {"Overall", "all_accuracy", "all_loss"}};
 
 static void print_as_json(const options *o, const char *file, const cn_metrics *m,
-                          const confusion *c)
+                          const confusion *c, const cn_column_metrics *columns)
 {
     json_t *object = json_object(), *rows = json_array(), *recalls = json_object();
     json_t *ious = json_object(), *dices = json_object();
@@ -165,13 +166,14 @@ static void print_as_json(const options *o, const char *file, const cn_metrics *
     cli_put_number(object, parts[o->split].accuracy, m->accuracy);
     cli_put_number(object, parts[o->split].loss, m->loss);
     cli_put_whole(object, "count", (size_t)m->count);
+    if (columns) cli_put_targets(object, c->data, m, columns);
     if (masks) {
         cli_put_whole(object, "pixels", (size_t)m->judged);
         cli_put_number(object, "mean_iou", m->mean_iou);
         cli_put_number(object, "mean_dice", m->mean_dice);
     }
-    cli_put_whole(object, "correct", (size_t)m->correct);
-    for (int i = 0; i < c->classes; i++) {
+    if (!columns || m->judged > 0) cli_put_whole(object, "correct", (size_t)m->correct);
+    for (int i = 0; i < c->classes && !columns; i++) {
         json_t *row = json_array();
         for (int k = 0; k < c->classes; k++) json_array_append_new(row, json_integer(at(c, i, k)));
         json_array_append_new(rows, row);
@@ -180,23 +182,31 @@ static void print_as_json(const options *o, const char *file, const cn_metrics *
         cli_put_number(ious, name, iou(c, i));
         cli_put_number(dices, name, dice(iou(c, i)));
     }
-    json_object_set_new(object, "recall", recalls);
+    if (!columns) json_object_set(object, "recall", recalls);
+    json_decref(recalls);
     if (masks) {
         json_object_set(object, "iou", ious);
         json_object_set(object, "dice", dices);
     }
     json_decref(ious);
     json_decref(dices);
-    json_object_set_new(object, "confusion", rows);
+    if (!columns) json_object_set(object, "confusion", rows);
+    json_decref(rows);
     cli_put_number(object, "seconds", m->seconds);
     cli_print_json(object);
 }
 
-static int report(const options *o, const char *file, const cn_metrics *m, const confusion *c)
+static int report(const options *o, const char *file, const cn_metrics *m, const confusion *c,
+                  const cn_column_metrics *columns)
 {
     char correct[CLI_COUNT_TEXT], count[CLI_COUNT_TEXT];
     if (o->common.json) {
-        print_as_json(o, file, m, c);
+        print_as_json(o, file, m, c, columns);
+        return CLI_DONE;
+    }
+    if (columns) {
+        cli_print_targets(c->data, parts[o->split].title, m);
+        cli_print_columns(c->data, columns);
         return CLI_DONE;
     }
     if (cn_dataset_task(c->data) == CN_TASK_SEGMENTATION) {
@@ -220,6 +230,7 @@ typedef struct job {
     cn_model *model;
     cn_dataset *data;
     int64_t *counts;
+    cn_column_metrics *columns; /* of labels or numbers, else NULL */
     int classes;
 } job;
 
@@ -247,7 +258,9 @@ static int get_ready(const options *o, const char *file, job *j)
     cli_say_remarks(&o->common, "evaluate", j->data, NULL);
     j->classes = cn_dataset_classes(j->data);
     j->counts = calloc((size_t)j->classes * (size_t)j->classes, sizeof *j->counts);
-    return j->counts ? CLI_DONE : cli_error("evaluate", "out of memory");
+    if (cli_has_targets(j->data)) j->columns = calloc((size_t)j->classes, sizeof *j->columns);
+    bool made = j->counts && (j->columns || !cli_has_targets(j->data));
+    return made ? CLI_DONE : cli_error("evaluate", "out of memory");
 }
 
 static int run(const void *given, int count, char *const *operands)
@@ -271,14 +284,19 @@ static int run(const void *given, int count, char *const *operands)
                                  .loss = (cn_loss_kind)o->loss,
                                  .backend = o->backend,
                                  .communicator = cli_ranks_communicator(&ranks)};
-        if (cn_evaluate(j.model, j.data, &opts, &metrics, j.counts, &err) == CN_OK)
+        cn_status status =
+            j.columns ? cn_evaluate_columns(j.model, j.data, &opts, &metrics, j.columns, &err)
+                      : cn_evaluate(j.model, j.data, &opts, &metrics, j.counts, &err);
+        if (status == CN_OK)
             code = report(o, file, &metrics,
-                          &(confusion){.data = j.data, .counts = j.counts, .classes = j.classes});
+                          &(confusion){.data = j.data, .counts = j.counts, .classes = j.classes},
+                          j.columns);
         else
             code = cli_error("evaluate", "%s on %s: %s", file, o->data, err.text);
     }
     cli_ranks_close(&ranks);
     free(j.counts);
+    free(j.columns);
     cn_dataset_free(j.data);
     cn_model_free(j.model);
     return code;

@@ -56,6 +56,14 @@ cn_status cli_open_model(cn_model **model, const char *text, const int shape[3],
     return cn_model_parse(model, text, shape, classes, seed, err);
 }
 
+cn_status cli_open_model_for(cn_model **model, const char *text, const cn_dataset *data,
+                             uint64_t seed, cn_error *err)
+{
+    if (cli_is_model_file(text)) return cn_model_load(model, text, err);
+    return cn_model_parse_task(model, text, cn_dataset_shape(data), cn_dataset_classes(data),
+                               cn_dataset_task(data), seed, err);
+}
+
 static void tell(const cn_weight_match *match, void *common)
 {
     if (match->problem)

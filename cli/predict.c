@@ -1,5 +1,6 @@
 /* predict.c - `convnet predict`: what a model sees in images. */
 #include "cli.h"
+#include "columns.h"
 #include "masks_out.h"
 
 #include "base/base.h"
@@ -21,8 +22,8 @@ static const cli_option predict_options[] = {
     {"top", CLI_WHOLE, offsetof(options, top), "N", "3", 1, 1000000,
      "how many classes to show for each image, the most probable first"},
     {"out", CLI_TEXT, offsetof(options, out), "PATH", NULL, 0, 0,
-     "also write a table of path, class and probability to this file; or, of a model for "
-     "segmentation, the masks and overlays to this folder"},
+     "also write a table of path, class and probability, or of labels or numbers, to this file; "
+     "or, of a model for segmentation, the masks and overlays to this folder"},
     {"precision", CLI_CHOICE, offsetof(options, precision), CLI_PRECISIONS, "f32", 0, 0,
      CLI_PRECISION_HELP},
     {"skip-damaged", CLI_FLAG, offsetof(options, skip_damaged), NULL, NULL, 0, 0,
@@ -52,16 +53,11 @@ typedef struct predictor {
     cn_session *session;
     guess *guesses;
     int classes, skipped;
-    bool pixels; /* a class for each pixel */
+    bool pixels;  /* a class for each pixel */
+    bool targets; /* labels or numbers */
+    float *row;   /* these, of the image at hand */
     cn_sink *table;
 } predictor;
-
-static const char *class_name(const predictor *p, int i, char number[CLI_COUNT_TEXT])
-{
-    const char *name = cn_model_class_name(p->model, i);
-    snprintf(number, CLI_COUNT_TEXT, "%d", i);
-    return name ? name : number;
-}
 
 static void print_text(const predictor *p, const char *file)
 {
@@ -70,7 +66,7 @@ static void print_text(const predictor *p, const char *file)
     char number[CLI_COUNT_TEXT], cell[CLI_CELL];
     int names = 1;
     for (int i = 0; i < p->o->top && i < p->classes; i++) {
-        int length = cli_name_width(class_name(p, p->guesses[i].class_index, number));
+        int length = cli_name_width(cli_class_name(p->model, p->guesses[i].class_index, number));
         if (length > names) names = length;
     }
     printf("%s\n", cli_cell(file, cli_name_width(file), false, cell));
@@ -78,7 +74,7 @@ static void print_text(const predictor *p, const char *file)
         const guess *g = &p->guesses[i];
         int filled = g->probability > 0 ? (int)(g->probability * BAR + 0.5f) : 0;
         printf("  %s  %6.2f %%%s%.*s\n",
-               cli_cell(class_name(p, g->class_index, number), names, false, cell),
+               cli_cell(cli_class_name(p->model, g->class_index, number), names, false, cell),
                100 * (double)g->probability, filled ? "  " : "", filled < BAR ? filled : BAR, bar);
     }
 }
@@ -89,12 +85,12 @@ static void print_as_json(const predictor *p, const char *file)
     json_t *object = json_object(), *rows = json_array();
     for (int i = 0; i < p->o->top && i < p->classes; i++) {
         json_t *row = json_object();
-        cli_put_text(row, "class", class_name(p, p->guesses[i].class_index, number));
+        cli_put_text(row, "class", cli_class_name(p->model, p->guesses[i].class_index, number));
         cli_put_number(row, "probability", (double)p->guesses[i].probability);
         json_array_append_new(rows, row);
     }
     cli_put_text(object, "file", file);
-    cli_put_text(object, "class", class_name(p, p->guesses[0].class_index, number));
+    cli_put_text(object, "class", cli_class_name(p->model, p->guesses[0].class_index, number));
     cli_put_number(object, "probability", (double)p->guesses[0].probability);
     json_object_set_new(object, "top", rows);
     cli_print_json(object);
@@ -124,27 +120,15 @@ static void rank_pixels(predictor *p, const cn_tensor *mask)
 
 /* ---- the table */
 
-/* A field in quotes, where it needs them (RFC 4180). */
-static cn_status write_field(cn_sink *sink, const char *text, const char *end, cn_error *err)
-{
-    bool plain = !strpbrk(text, ",\"\r\n");
-    cn_status status = plain ? CN_OK : cn_sink_write(sink, "\"", 1, err);
-    for (; status == CN_OK && *text; text++) {
-        if (*text == '"') status = cn_sink_write(sink, "\"", 1, err);
-        if (status == CN_OK) status = cn_sink_write(sink, text, 1, err);
-    }
-    if (status == CN_OK && !plain) status = cn_sink_write(sink, "\"", 1, err);
-    return status == CN_OK ? cn_sink_write(sink, end, strlen(end), err) : status;
-}
-
 static cn_status write_row(const predictor *p, const char *file, cn_error *err)
 {
     char number[CLI_COUNT_TEXT], probability[CLI_COUNT_TEXT];
     snprintf(probability, sizeof probability, "%.6f", (double)p->guesses[0].probability);
-    cn_status status = write_field(p->table, file, ",", err);
+    cn_status status = cli_write_field(p->table, file, ",", err);
     if (status == CN_OK)
-        status = write_field(p->table, class_name(p, p->guesses[0].class_index, number), ",", err);
-    return status == CN_OK ? write_field(p->table, probability, "\n", err) : status;
+        status = cli_write_field(
+            p->table, cli_class_name(p->model, p->guesses[0].class_index, number), ",", err);
+    return status == CN_OK ? cli_write_field(p->table, probability, "\n", err) : status;
 }
 
 static cn_status open_table(predictor *p, cn_error *err)
@@ -152,6 +136,7 @@ static cn_status open_table(predictor *p, cn_error *err)
     static const char head[] = "path,class,probability\n";
     if (!p->o->out || p->pixels) return CN_OK;
     cn_status status = cn_sink_open(&p->table, p->o->out, err);
+    if (status == CN_OK && p->targets) return cli_write_answers_head(p->table, p->model, err);
     return status == CN_OK ? cn_sink_write(p->table, head, sizeof head - 1, err) : status;
 }
 
@@ -162,8 +147,15 @@ static cn_status predict_classes(predictor *p, const cli_input *input, cn_error 
     cn_tensor X = {0}, Y = {0};
     cn_status status = cn_image_load_for(p->model, input->path, &X, err);
     if (status == CN_OK) status = cn_session_predict(p->session, &X, &Y, err);
+    if (status == CN_OK && p->targets) {
+        memcpy(p->row, Y.data, (size_t)p->classes * sizeof *p->row);
+        cn_model_restore_targets(p->model, 1, p->row);
+        if (p->table) status = cli_write_answers(p->table, p->model, input->path, p->row, err);
+        goto done;
+    }
     if (status == CN_OK) rank(p, &Y);
     if (status == CN_OK && p->table) status = write_row(p, input->path, err);
+done:
     cn_tensor_free(&X);
     cn_tensor_free(&Y);
     return status;
@@ -193,7 +185,11 @@ static int predict_file(predictor *p, const cli_input *input)
         return CLI_DONE;
     }
     if (status != CN_OK) return cli_error("predict", "%s", err.text);
-    if (p->o->common.json)
+    if (p->targets && p->o->common.json)
+        cli_print_answers_json(p->model, input->path, p->row);
+    else if (p->targets)
+        cli_print_answers(p->model, input->path, p->row);
+    else if (p->o->common.json)
         print_as_json(p, input->path);
     else
         print_text(p, input->path);
@@ -229,9 +225,11 @@ static cn_status prepare(predictor *p, cli_inputs *inputs, int count, char *cons
     const int *shape = cn_model_output_shape(p->model, &rank);
     p->pixels = rank == 3;
     p->classes = p->pixels ? shape[2] : cn_model_output_size(p->model);
-    if (p->classes == 1) p->classes = 2;
+    p->targets = cn_task_has_targets(cn_model_task(p->model));
+    if (p->classes == 1 && !p->targets) p->classes = 2;
     p->guesses = malloc((size_t)p->classes * sizeof *p->guesses);
-    if (!p->guesses) return cn_fail(err, CN_ERR_MEMORY, "out of memory");
+    p->row = malloc((size_t)p->classes * sizeof *p->row);
+    if (!p->guesses || !p->row) return cn_fail(err, CN_ERR_MEMORY, "out of memory");
     status = cli_inputs_find(inputs, count - 1, operands + 1, err);
     if (status == CN_OK && p->pixels && p->o->out) status = cli_check_masks_out(inputs, err);
     return status == CN_OK ? open_table(p, err) : status;
@@ -260,6 +258,7 @@ done:
     cn_sink_close(p.table);
     cli_inputs_free(&inputs);
     free(p.guesses);
+    free(p.row);
     cn_session_free(p.session);
     cn_model_free(p.model);
     return code;
@@ -282,6 +281,9 @@ const cli_command cli_predict = {
             "classes take are printed, and with --out DIR its mask is written to DIR/masks, as a "
             "PNG image with a palette, and the image with the mask's colors over it to "
             "DIR/overlays, both of the image's own size.\n"
+            "\n"
+            "Of a model for several labels per image, all labels above their thresholds are "
+            "printed; of one for numbers, these. --out FILE then has a column for each of them.\n"
             "\n"
             "A model knows images like those it has learnt from: MNIST's digits are white "
             "on black, so a black digit on white paper has to be inverted before.\n"

@@ -57,9 +57,11 @@ static void draw(const cli_progress *shown, const cn_progress *p, double now)
     time_text((now - shown->start) * (1 - done) / done, left, sizeof left);
     int digits = snprintf(number, sizeof number, "%d", p->epochs);
     int before = snprintf(head, sizeof head, "epoch %*d/%d ", digits, p->epoch, p->epochs);
-    int after = snprintf(tail, sizeof tail, " loss %.4f  accuracy %6.2f %%  %7s images/s  %5s left",
-                         p->train_loss, 100 * p->train_accuracy,
-                         cli_count_text((size_t)p->images_per_second, rate), left);
+    char accuracy[40] = "";
+    if (!isnan(p->train_accuracy)) /* else numbers are learned */
+        snprintf(accuracy, sizeof accuracy, "  accuracy %6.2f %%", 100 * p->train_accuracy);
+    int after = snprintf(tail, sizeof tail, " loss %.4f%s  %7s images/s  %5s left", p->train_loss,
+                         accuracy, cli_count_text((size_t)p->images_per_second, rate), left);
     int width = cli_terminal_width(stderr) - 1; /* the last column may wrap */
     int bar = width - before - after - 2;
     if (bar > WIDEST) bar = WIDEST;
@@ -111,11 +113,13 @@ void cli_progress_epoch(cli_progress *shown, const cn_progress *p)
     cli_progress_clear(shown);
     if (!shown->lines) return;
     int width = snprintf(number, sizeof number, "%d", p->epochs);
-    fprintf(stderr, "epoch %*d/%d  loss %.4f  accuracy %6.2f %%", width, p->epoch, p->epochs,
-            p->train_loss, 100 * p->train_accuracy);
+    fprintf(stderr, "epoch %*d/%d  loss %.4f", width, p->epoch, p->epochs, p->train_loss);
+    if (!isnan(p->train_accuracy)) fprintf(stderr, "  accuracy %6.2f %%", 100 * p->train_accuracy);
+    if (!isnan(p->valid_loss)) fprintf(stderr, "  valid loss %.4f", p->valid_loss);
     if (!isnan(p->valid_accuracy))
-        fprintf(stderr, "  valid loss %.4f  valid accuracy %6.2f %%", p->valid_loss,
-                100 * p->valid_accuracy);
+        fprintf(stderr, "  valid accuracy %6.2f %%", 100 * p->valid_accuracy);
+    if (!isnan(p->valid_mean_ap)) fprintf(stderr, "  mean AP %.4f", p->valid_mean_ap);
+    if (!isnan(p->valid_r_squared)) fprintf(stderr, "  R squared %.4f", p->valid_r_squared);
     if (!isnan(p->valid_mean_iou)) fprintf(stderr, "  mean IoU %.4f", p->valid_mean_iou);
     fprintf(stderr, "  %s images/s", cli_count_text((size_t)p->images_per_second, rate));
     if (shown->spark) draw_spark(shown, p->train_loss);

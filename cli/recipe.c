@@ -193,7 +193,10 @@ cn_status cli_recipe_apply(const cli_recipe *r, const cn_dataset *data, cn_model
     if (opts->schedule.kind == CN_SCHEDULE_STEP)
         status = read_milestones(r->milestones, &opts->schedule, err);
     if (status == CN_OK && r->class_weights) {
-        status = read_class_weights(r->class_weights, data, class_weights, err);
+        status = cn_dataset_targets(data) != NULL
+                     ? wrong(err, "--class-weights are for a class per image or pixel, the data "
+                                  "have labels or numbers")
+                     : read_class_weights(r->class_weights, data, class_weights, err);
         opts->loss.class_weights = *class_weights;
     }
     if (status == CN_OK && r->freeze) status = freeze(model, r->freeze, err);

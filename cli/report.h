@@ -11,6 +11,8 @@ typedef struct cli_answers {
     float *p;
 } cli_answers;
 
+/* CN_ERR_UNSUPPORTED unless the model tells classes apart, one per image. */
+cn_status cli_report_check(const cn_model *model, const char *what, cn_error *err);
 /* Asks the model about every image. Its output must be one row of classes. */
 cn_status cli_answer(cli_answers *a, const cn_model *model, const cn_dataset *data, int threads,
                      cn_error *err);

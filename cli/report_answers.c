@@ -49,6 +49,16 @@ static cn_status ask(const cli_answers *a, const cn_model *model, cn_session *se
     return status;
 }
 
+cn_status cli_report_check(const cn_model *model, const char *what, cn_error *err)
+{
+    if (!cn_task_has_targets(cn_model_task(model))) return CN_OK;
+    return cn_fail(
+        err, CN_ERR_UNSUPPORTED,
+        "%s: a report is about one class per image, the model is for %s; convnet "
+        "evaluate has its figures",
+        what, cn_model_task(model) == CN_TASK_REGRESSION ? "numbers" : "several labels per image");
+}
+
 cn_status cli_answer(cli_answers *a, const cn_model *model, const cn_dataset *data, int threads,
                      cn_error *err)
 {
@@ -61,6 +71,8 @@ cn_status cli_answer(cli_answers *a, const cn_model *model, const cn_dataset *da
     if (rank != 1)
         return cn_fail(err, CN_ERR_UNSUPPORTED,
                        "report: the model's output has %d axes, expected one row of classes", rank);
+    cn_status fits = cli_report_check(model, "report", err);
+    if (fits != CN_OK) return fits;
     if (cn_dataset_classes(data) > a->classes)
         return cn_fail(err, CN_ERR_ARGUMENT, "report: %d classes in the data, %d in the model",
                        cn_dataset_classes(data), a->classes);

@@ -65,6 +65,8 @@ cn_status cli_report_begin(json_t **page, const cn_model *model, const cli_commo
         return cn_fail(err, CN_ERR_UNSUPPORTED,
                        "--report: the model's output has %d axes, expected one row of classes",
                        rank);
+    cn_status status = cli_report_check(model, "--report", err);
+    if (status != CN_OK) return status;
     *page = json_object();
     if (!*page) return cn_fail(err, CN_ERR_MEMORY, "--report: out of memory");
     json_object_set_new(*page, "epochs", json_array());
@@ -82,6 +84,8 @@ json_t *cli_report_epoch(json_t *page, const cn_progress *p)
     cli_put_number(event, "train_accuracy", p->train_accuracy);
     cli_put_number(event, "valid_loss", p->valid_loss);
     cli_put_number(event, "valid_accuracy", p->valid_accuracy);
+    if (!isnan(p->valid_mean_ap)) cli_put_number(event, "valid_mean_ap", p->valid_mean_ap);
+    if (!isnan(p->valid_r_squared)) cli_put_number(event, "valid_r_squared", p->valid_r_squared);
     if (!isnan(p->valid_mean_iou)) cli_put_number(event, "valid_mean_iou", p->valid_mean_iou);
     cli_put_number(event, "learning_rate", p->learning_rate);
     cli_put_number(event, "images_per_second", p->images_per_second);

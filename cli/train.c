@@ -7,6 +7,7 @@
  * learnt from.
  */
 #include "base/json.h"
+#include "columns.h"
 #include "interrupt.h"
 #include "progress.h"
 #include "ranks.h"
@@ -106,14 +107,6 @@ static cn_status name_classes(cn_model *model, const cn_dataset *data, cn_error 
     return status;
 }
 
-/* Of an image or of a pixel. */
-static int model_classes(const cn_model *model)
-{
-    int rank;
-    const int *shape = cn_model_output_shape(model, &rank);
-    return shape[rank - 1] == 1 ? 2 : shape[rank - 1];
-}
-
 /* The sets speak of the classes that the model has already learnt, in its order. */
 static cn_status match_classes(job *j, cn_error *err)
 {
@@ -121,7 +114,7 @@ static cn_status match_classes(job *j, cn_error *err)
     for (size_t i = 0; i < sizeof sets / sizeof *sets; i++) {
         cn_status status = sets[i] ? cn_dataset_match_classes(sets[i], j->model, err) : CN_OK;
         if (status != CN_OK) return status;
-        int known = model_classes(j->model);
+        int known = cn_model_answers(j->model);
         if (sets[i] && cn_dataset_classes(sets[i]) > known) {
             snprintf(err->text, sizeof err->text,
                      "%.80s does not have the class %.60s; --from FILE begins with its weights and "
@@ -136,7 +129,6 @@ static cn_status match_classes(job *j, cn_error *err)
 
 static cn_status make_model(job *j, cn_error *err)
 {
-    const int *shape = cn_dataset_shape(j->train);
     j->model_text = j->o->model ? j->o->model : cli_default_model(j->train);
     if (j->o->resume) {
         cn_status loaded = cn_model_load(&j->model, j->o->resume, err);
@@ -149,8 +141,8 @@ static cn_status make_model(job *j, cn_error *err)
                            (cn_dataset *[]){j->train, j->valid, j->test}, &j->o->common, err);
         return made == CN_OK ? name_classes(j->model, j->train, err) : made;
     }
-    cn_status status = cli_open_model(&j->model, j->model_text, shape, cn_dataset_classes(j->train),
-                                      j->o->common.seed, err);
+    cn_status status =
+        cli_open_model_for(&j->model, j->model_text, j->train, j->o->common.seed, err);
     if (status != CN_OK) return status;
     if (cli_is_model_file(j->model_text)) {
         status = cn_model_end_in_softmax(&j->model, err);
@@ -288,6 +280,7 @@ static int report_end(const job *j, const cn_progress *last)
         cli_put_text(event, "event", "done");
         cli_put_number(event, "test_accuracy", test.accuracy);
         cli_put_number(event, "test_loss", test.loss);
+        if (cli_has_targets(j->train)) cli_put_targets(event, j->test, &test, NULL);
         if (masks) cli_put_number(event, "mean_iou", test.mean_iou);
         if (masks) cli_put_number(event, "mean_dice", test.mean_dice);
         if (views) cli_put_number(event, "valid_accuracy", valid.accuracy);
@@ -304,7 +297,9 @@ static int report_end(const job *j, const cn_progress *last)
                last->epochs, o->recipe.patience, cn_plural(o->recipe.patience));
     if (o->recipe.keep > 0 || o->recipe.patience > 0)
         printf("Kept the weights of epoch %d\n", last->best_epoch);
-    if (masks)
+    if (cli_has_targets(j->train))
+        cli_print_targets(j->test, "Test", &test);
+    else if (masks)
         printf("Test mean IoU %.4f, mean Dice %.4f, pixel accuracy %.2f %% (%s of %s), loss %.4f\n",
                test.mean_iou, test.mean_dice, 100 * test.accuracy,
                cli_count_text((size_t)test.correct, correct),
@@ -331,6 +326,17 @@ static int write_report(job *j)
                             j->o->report, &err) == CN_OK
                ? CLI_DONE
                : cli_error("train", "%s", err.text);
+}
+
+/* Of several labels per image, where each of them begins: on what was not learned from. */
+static cn_status choose_thresholds(job *j, cn_error *err)
+{
+    cn_evaluate_opts opts = {.threads = j->o->common.threads,
+                             .precision = (cn_precision)j->o->precision,
+                             .backend = j->o->backend,
+                             .communicator = cli_ranks_communicator(&j->ranks)};
+    if (cn_dataset_task(j->train) != CN_TASK_MULTI_LABEL || !j->valid) return CN_OK;
+    return cn_model_choose_thresholds(j->model, j->valid, &opts, err);
 }
 
 static int train(job *j)
@@ -373,6 +379,7 @@ static int train(job *j)
     cli_progress_clear(&j->shown);
     cn_release(note);
     int code = CLI_DONE;
+    if (status == CN_OK) status = choose_thresholds(j, &err);
     bool ended = status == CN_OK || status == CN_ERR_STOPPED, first = j->ranks.comm.rank == 0;
     if (ended && first && (status == CN_OK || !j->checkpointed))
         code = cli_save(j->model, j->out);
@@ -548,7 +555,8 @@ const cli_command cli_train = {
         "\n"
         "Kinds of data: mnist and idx (the four IDX files), cifar10 and cifar100 (the binary "
         "versions), hdf5 (as in the course), npz and npy (NumPy's arrays), folder (a sub-folder "
-        "a class), csv (lines of path,label). A folder or a file (.npz, .npy, .h5, .csv) alone "
+        "a class), csv (lines of path,label, of several labels, or of numbers to learn). A folder "
+        "or a file (.npz, .npy, .h5, .csv) alone "
         "will do "
         "where it is recognized; docs/data.md has the details. To folder and csv one may add how "
         "large the "

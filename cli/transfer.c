@@ -32,7 +32,11 @@ static cn_status compare_classes(cn_model **other, const cn_model *from, cn_data
                                  cn_error *err)
 {
     int classes = cn_dataset_classes(sets[0]), outputs = cn_model_output_size(from);
-    if (classes != (outputs == 1 ? 2 : outputs)) return CN_OK; /* a new one anyhow */
+    cn_task_kind task = cn_dataset_task(sets[0]);
+    if (cn_model_task(from) != task && (cn_task_has_targets(task) || from->task)) return CN_OK;
+    if (cn_task_has_targets(task)) outputs = cn_model_answers(from);
+    if (classes != (outputs == 1 && !cn_task_has_targets(task) ? 2 : outputs))
+        return CN_OK; /* a new one anyhow */
     int *map = malloc((size_t)classes * sizeof *map);
     if (!map) {
         snprintf(err->text, sizeof err->text, "out of memory");
@@ -53,8 +57,12 @@ static cn_status adapt(cn_model **model, const cn_model *from, const cn_dataset 
                        uint64_t seed, const cli_common *common, cn_error *err)
 {
     int outputs = cn_model_output_size(from), classes = cn_dataset_classes(data);
-    if (outputs == 1 && classes == 2) classes = 1; /* one probability tells two classes apart */
-    cn_status status = cn_model_adapt(model, from, cn_dataset_shape(data), classes, seed, err);
+    cn_task_kind task = cn_dataset_task(data);
+    if (!cn_task_has_targets(task)) task = CN_TASK_CLASSIFICATION;
+    /* One probability tells two classes apart. */
+    if (outputs == 1 && classes == 2 && task == CN_TASK_CLASSIFICATION && !from->task) classes = 1;
+    cn_status status =
+        cn_model_adapt_task(model, from, cn_dataset_shape(data), classes, task, seed, err);
     if (status == CN_OK && outputs != classes && common)
         cli_say(common, "Head   the last layer of weights is new: %d output%s in place of %d",
                 classes, cn_plural(classes), outputs);
@@ -117,8 +125,7 @@ cn_status cli_start_from(cn_model **model, const char *file, const char *layers,
         from = other;
     }
     if (status == CN_OK && layers)
-        status = cli_open_model(&made, layers, cn_dataset_shape(data), cn_dataset_classes(data),
-                                common->seed, err);
+        status = cli_open_model_for(&made, layers, data, common->seed, err);
     else if (status == CN_OK)
         status = adapt(&made, from, data, common->seed, other ? NULL : common, err);
     if (status == CN_OK) status = cn_model_transfer(made, from, &copied, add_left, &left, err);

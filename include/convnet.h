@@ -595,6 +595,19 @@ CN_API cn_status cn_model_finish(cn_model *model, cn_node output, uint64_t seed,
  */
 CN_API cn_status cn_model_parse(cn_model **model, const char *text, const int shape[3], int classes,
                                 uint64_t seed, cn_error *err);
+
+/* What is asked about an image. */
+typedef enum cn_task_kind {
+    CN_TASK_CLASSIFICATION = 0, /* one class */
+    CN_TASK_SEGMENTATION = 1,   /* a class for each pixel */
+    CN_TASK_MULTI_LABEL = 2,    /* of each class whether it is there: any number of them */
+    CN_TASK_REGRESSION = 3,     /* one number or several */
+} cn_task_kind;
+/* cn_model_parse for a task: a list without a softmax or a sigmoid at its end gets the softmax for
+ * classes, a sigmoid for several labels per image, and nothing for numbers. `classes` is then the
+ * number of labels or of numbers. */
+CN_API cn_status cn_model_parse_task(cn_model **model, const char *text, const int shape[3],
+                                     int classes, cn_task_kind task, uint64_t seed, cn_error *err);
 /* A network of the zoo, and the input that it was designed for. */
 typedef struct cn_zoo_network {
     const char *name;
@@ -662,6 +675,25 @@ typedef struct cn_image_opts {
 CN_API cn_status cn_model_set_image_opts(cn_model *model, const cn_image_opts *opts, cn_error *err);
 CN_API cn_image_opts cn_model_image_opts(const cn_model *model);
 
+/*
+ * The task that a model is for, which cn_fit takes from the data set and the model's file stores.
+ *
+ * Numbers are learned standardized, (t - mean[j]) / std[j] for number j: cn_fit takes mean and
+ * deviation from the training data where none were set. The outputs of a session are standardized,
+ * too; cn_model_restore_targets brings them back, which cn_evaluate and `convnet predict` do.
+ * Several labels per image have a threshold each, 0.5 unless it was set: a label is there where its
+ * probability is above it. cn_model_set_targets takes cn_model_output_size numbers each, cn_model_set_thresholds
+ * as many, in [0, 1].
+ */
+CN_API cn_task_kind cn_model_task(const cn_model *model);
+CN_API cn_status cn_model_set_targets(cn_model *model, const float *mean, const float *std,
+                                      cn_error *err);
+CN_API cn_status cn_model_set_thresholds(cn_model *model, const float *thresholds, cn_error *err);
+/* The threshold of label j; 0.5 where none were set. */
+CN_API float cn_model_threshold(const cn_model *model, int j);
+/* y (m, output size) becomes y[j] std[j] + mean[j], in place; unchanged for other tasks. */
+CN_API void cn_model_restore_targets(const cn_model *model, int m, float *y);
+
 /* The number of names set; 0 where there are none. */
 CN_API int cn_model_class_count(const cn_model *model);
 /* n_C numbers each; NULL where no normalization was set. */
@@ -728,6 +760,7 @@ typedef enum cn_loss_kind {
     CN_LOSS_DICE = 4,  /* 1 minus the mean Dice coefficient of an image's classes; Milletari 2016 */
     CN_LOSS_FOCAL = 5, /* the cross-entropy of the last layer, softmax or sigmoid, times
                           (1 - y_hat[label])^2: easy pixels count less; Lin 2017 */
+    CN_LOSS_MEAN_ABSOLUTE_ERROR = 6, /* mean over examples and outputs of |y_hat - y| */
 } cn_loss_kind;
 
 /* The label of a pixel that has no part in a loss or a metric; for outputs (n_H, n_W, n_C). */
@@ -887,15 +920,9 @@ CN_API cn_status cn_session_visit(cn_session *session, const cn_tensor *X,
 
 /* ---- 7. Data ---------------------------------------------------------------------------- */
 
-/* Images (n, n_H, n_W, n_C) with one label or one mask each, in memory or, where they are too many
- * for it, in their files (cn_dataset_opts.memory). Immutable, so threads may share it. */
+/* Images (n, n_H, n_W, n_C) with one label, one mask or a row of targets each, in memory or, where they
+ * are too many for it, in their files (cn_dataset_opts.memory). Immutable, so threads may share it. */
 typedef struct cn_dataset cn_dataset;
-
-/* What is asked about an image. */
-typedef enum cn_task_kind {
-    CN_TASK_CLASSIFICATION = 0, /* one class */
-    CN_TASK_SEGMENTATION = 1,   /* a class for each pixel */
-} cn_task_kind;
 
 /* The value of a mask's pixel that has no class. */
 enum { CN_MASK_IGNORED = 255 };
@@ -940,7 +967,7 @@ typedef struct cn_dataset_opts {
  *   "npz:PATH", "npy:PATH"          NumPy's arrays
  *   "folder:DIR"                    images, one sub-folder per class
  *   "masks:DIR"                     images and masks: a class for each pixel
- *   "csv:PATH"                      a table of images and labels
+ *   "csv:PATH"                      a table of images and labels, masks or numbers
  *
  * docs/data.md says what each of them expects. Where there is no test set, the validation set
  * stands in; where there is neither, CN_SUBSET_TEST is every fifth image, or with fewer than five
@@ -956,6 +983,12 @@ CN_API cn_status cn_dataset_create(cn_dataset **data, const cn_tensor *images,
  * classes. */
 CN_API cn_status cn_dataset_create_masks(cn_dataset **data, const cn_tensor *images,
                                          const cn_tensor *masks, int classes, cn_error *err);
+/* The same for several labels per image, targets (n, count) F32 of 0 and 1, and for regression, of any
+ * finite numbers; the task says which. `names` (count; copied) may be NULL: "0", "1" and so on. They
+ * are what cn_dataset_class_name gives, and their number is cn_dataset_classes. */
+CN_API cn_status cn_dataset_create_targets(cn_dataset **data, cn_task_kind task,
+                                           const cn_tensor *images, const cn_tensor *targets,
+                                           const char *const *names, cn_error *err);
 /* Copies of images first..first+count-1: a part to hold out. Images that are not in memory are not
  * copied: all parts read the same files. */
 CN_API cn_status cn_dataset_slice(cn_dataset **part, const cn_dataset *data, int first, int count,
@@ -1001,7 +1034,7 @@ CN_API int cn_dataset_skipped(const cn_dataset *data);
 /* Remarks on how the set was read, one per line; "" where there are none. */
 CN_API const char *cn_dataset_remarks(const cn_dataset *data);
 CN_API cn_task_kind cn_dataset_task(const cn_dataset *data);
-/* Image i's class; 0 for segmentation. */
+/* Image i's class; 0 for other tasks than classification. */
 CN_API int32_t cn_dataset_label(const cn_dataset *data, int i);
 /* All images, (n, n_H, n_W, n_C) U8 or F32, and the n labels. Where the images are not in memory,
  * the tensor has a shape but no data: cn_dataset_batch reads them. */
@@ -1009,11 +1042,13 @@ CN_API const cn_tensor *cn_dataset_images(const cn_dataset *data);
 CN_API const int32_t *cn_dataset_labels(const cn_dataset *data);
 /* All masks, (n, n_H, n_W) U8; NULL for a set that is not for segmentation. */
 CN_API const cn_tensor *cn_dataset_masks(const cn_dataset *data);
+/* All targets, (n, classes) F32; NULL for a set that has neither several labels per image nor numbers. */
+CN_API const cn_tensor *cn_dataset_targets(const cn_dataset *data);
 /* Mean and standard deviation of each channel over all pixels scaled to [0, 1]; 1 in place of the
  * deviation of a constant channel, so that dividing by it is safe. */
 CN_API void cn_dataset_statistics(const cn_dataset *data, float *mean, float *std);
 /* Class weights for cn_loss_opts that balance the set: n / (classes n_c) for the n_c images of
- * class c, 0 for a class without images. */
+ * class c, 0 for a class without images; 1 of a set with targets. */
 CN_API void cn_dataset_class_weights(const cn_dataset *data, float *weights);
 /* Images index[0..n-1] as floats, pixels scaled to [0, 1] and then normalized with mean and std
  * (both may be NULL): x (n, n_H, n_W, n_C), labels (n), or for segmentation (n, n_H, n_W) with
@@ -1171,7 +1206,10 @@ typedef struct cn_progress {
     double train_accuracy; /* on the images as they were trained on */
     double valid_loss, valid_accuracy;
     double valid_mean_iou; /* NaN unless the task is segmentation */
-    int best_epoch;        /* the best so far, as cn_best says; 0: none yet, or no validation set */
+    double
+        valid_mean_ap; /* mean average precision; NaN unless there are several labels per image */
+    double valid_r_squared; /* NaN unless the task is regression, whose accuracies are NaN */
+    int best_epoch; /* the best so far, as cn_best says; 0: none yet, or no validation set */
     double learning_rate;
     double seconds;           /* of training so far, validation not counted */
     double images_per_second; /* over this epoch so far */
@@ -1317,8 +1355,32 @@ typedef struct cn_metrics {
      * for it and g those that are of it: means over the classes with p + g > 0 of the intersection
      * over union t / (p + g - t), and of the Dice coefficient 2 t / (p + g). */
     double mean_iou, mean_dice;
+    /* Several labels per image, else NaN: the means over the labels of cn_column_metrics. Each label
+     * of each image is judged. */
+    double mean_average_precision, mean_auc, mean_f1;
+    /* Regression, else NaN: the means over the numbers, in the units of the data. Nothing is judged;
+     * the accuracy is NaN. */
+    double mean_squared_error, mean_absolute_error, mean_r_squared;
     double seconds;
 } cn_metrics;
+
+/*
+ * What is found of one label of several, or of one number; NaN for what the other task has, and for
+ * what is not defined: a mean over the labels leaves it out.
+ *
+ * A label's average precision is the sum over the thresholds, from the highest probability on down, of
+ * (R[k] - R[k-1]) P[k] with recall R and precision P; not defined without an image that has it. The
+ * AUC, the area under the ROC curve, is the part of all pairs of an image with and one without the
+ * label in which the first has the higher probability, equals half; not defined where all images are alike.
+ * F1 is 2 tp / (2 tp + fp + fn) at the model's threshold, 0 where that is 0 / 0.
+ * R squared is 1 - sum of (y - t)^2 / sum of (t - mean of t)^2; not defined for a constant t.
+ */
+typedef struct cn_column_metrics {
+    int positives; /* images that have the label */
+    double threshold, precision, recall, f1;
+    double average_precision, auc;
+    double mean_squared_error, mean_absolute_error, r_squared;
+} cn_column_metrics;
 
 /* Test-time augmentation: the logits averaged over several views of an image. */
 typedef enum cn_tta {
@@ -1342,13 +1404,24 @@ typedef struct cn_evaluate_opts {
 } cn_evaluate_opts;
 
 /* `confusion` (classes x classes of the set, row = label, column = prediction) counts images or, for
- * segmentation, pixels, and may be NULL. Class i
+ * segmentation, pixels, and may be NULL; with targets nothing is counted. Class i
  * of the set is output i of the model: cn_dataset_match_classes goes by names. The loss is the one
  * that the model was trained with, without smoothing and class weights. Outputs that are NaN or
  * infinite are CN_ERR_DIVERGED, as with cn_session_predict. `opts` may be NULL. */
 CN_API cn_status cn_evaluate(const cn_model *model, const cn_dataset *data,
                              const cn_evaluate_opts *opts, cn_metrics *metrics, int64_t *confusion,
                              cn_error *err);
+
+/* cn_evaluate for several labels per image and for regression: `columns` (the set's classes, in their order) has what
+ * is found of each. CN_ERR_ARGUMENT for other tasks. */
+CN_API cn_status cn_evaluate_columns(const cn_model *model, const cn_dataset *data,
+                                     const cn_evaluate_opts *opts, cn_metrics *metrics,
+                                     cn_column_metrics *columns, cn_error *err);
+/* Sets for each label the threshold with the best F1 on the data, half way between two
+ * probabilities; 0.5 for a label that all images have, or none. For data that the model was not
+ * trained on. `opts` may be NULL. */
+CN_API cn_status cn_model_choose_thresholds(cn_model *model, const cn_dataset *data,
+                                            const cn_evaluate_opts *opts, cn_error *err);
 
 /* ---- 9. Files --------------------------------------------------------------------------- */
 

@@ -139,6 +139,7 @@ static void losses_agree(void **state)
         {"dense 1, sigmoid", {.label_smoothing = 0.1, .class_weights = weights}},
         {"dense 3", {.kind = CN_LOSS_BINARY_CROSS_ENTROPY, .label_smoothing = 0.1}},
         {"dense 3", {.kind = CN_LOSS_MEAN_SQUARED_ERROR}},
+        {"dense 3", {.kind = CN_LOSS_MEAN_ABSOLUTE_ERROR}},
         {"dense 3", {.kind = CN_LOSS_DICE}},
         {"dense 3", {.kind = CN_LOSS_FOCAL, .class_weights = weights}},
         {"scale 400, dense 3", {.kind = CN_LOSS_FOCAL}},

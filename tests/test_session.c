@@ -45,6 +45,8 @@ static void losses_have_their_textbook_values(void **state)
         {"dense 1, sigmoid", {500}, CN_LOSS_BINARY_CROSS_ENTROPY, 250},
         {"dense 1, sigmoid", {0}, CN_LOSS_MEAN_SQUARED_ERROR, 0.25},
         {"dense 3", {0, 0, 0}, CN_LOSS_MEAN_SQUARED_ERROR, 2.0 / 9},
+        {"dense 3", {0, 0, 0}, CN_LOSS_MEAN_ABSOLUTE_ERROR, 4.0 / 9},
+        {"dense 1, sigmoid", {0}, CN_LOSS_MEAN_ABSOLUTE_ERROR, 0.5},
         {"dense 3", {0, 0, 0}, CN_LOSS_BINARY_CROSS_ENTROPY, 0.6365141682948128},
         {"dense 3, softmax", {-90, -90, 90}, CN_LOSS_BINARY_CROSS_ENTROPY, 34.53877639491068},
     };

@@ -127,6 +127,13 @@ class Dataset:
         t.dtype, t.shape[0] = c.CN_DTYPE_I32, len(self)
         return view(t, self._handle)
 
+    @property
+    def targets(self) -> Optional[Array]:
+        """(n, classes) float32, a view that may not be written to: several labels per image, or
+        numbers; None where there is a class for each image or pixel."""
+        found = library.cn_dataset_targets(self._handle.pointer)
+        return view(found[0], self._handle) if found else None
+
     def statistics(self) -> Tuple[Array, Array]:
         """Mean and standard deviation of each channel, (n_C,) float32, pixels as [0, 1]."""
         mean, std = np.empty(self.shape[2], F32), np.empty(self.shape[2], F32)

@@ -141,11 +141,12 @@ class Model:
 
     Model("conv 8 3x3 same, relu, maxpool 2, dense classes", shape=(28, 28, 1), classes=10) reads
     the text form (docs/models.md); Model("lenet5") is a network that has a name (`zoo()` lists
-    them); Model(node) is what `convnet.layers` built. The weights are drawn from the seed."""
+    them); Model(node) is what `convnet.layers` built. The weights are drawn from the seed. A text ends
+    as the task wants: "classification", "segmentation", "multi_label" or "regression"."""
 
     def __init__(
         self, network: Union[str, Node], shape: Optional[Sequence[int]] = None, classes: int = 0,
-        seed: int = 0,
+        seed: int = 0, task: str = "classification",
     ) -> None:  # fmt: skip
         self._new(Handle(library.cn_model_free))
         if isinstance(network, Node):
@@ -157,8 +158,8 @@ class Model:
         sizes = tuple(shape) if shape is not None else natural
         if sizes is None or len(sizes) != 3:
             raise ArgumentError(f"shape is {shape}, expected (n_H, n_W, n_C)")
-        call(library.cn_model_parse, byref(self._handle.pointer), network.encode(),
-             (c_int * 3)(*sizes), classes or known, seed)  # fmt: skip
+        call(library.cn_model_parse_task, byref(self._handle.pointer), network.encode(),
+             (c_int * 3)(*sizes), classes or known, number("cn_task_kind", task, "task"), seed)  # fmt: skip
 
     def _new(self, handle: Handle) -> None:
         self._handle = handle
@@ -444,7 +445,8 @@ class Model:
         self, x: Any, batch_size: int = 64, verbose: int = 0, *, normalized: bool = False,
         threads: int = 0, precision: str = "f32", backend: Optional[str] = None,
     ) -> Array:  # fmt: skip
-        """The output for each image, (m, classes) or (m, n_H, n_W, classes) float32. x is
+        """The output for each image, (m, classes) or (m, n_H, n_W, classes) float32; numbers in
+        their units. x is
         (m, n_H, n_W, n_C) or (m, n_H, n_W), uint8 or floats in the range that the model learned
         from, or a Dataset; floats that are normalized already are taken as they lie with
         normalized=True. verbose=1 shows a bar."""
@@ -467,6 +469,8 @@ class Model:
                 made = tensor(out[begin:end].reshape(end - begin, -1), "Y")
                 call(library.cn_session_predict, session, byref(tensor(some, "x")), byref(made))
                 bar.step(end, m, lambda: f"{end:,} of {m:,} images")
+        library.cn_model_restore_targets(
+            self._handle.pointer, m, out.ctypes.data_as(ctypes.POINTER(ctypes.c_float)))
         bar.clear()
         return out
 

@@ -85,7 +85,8 @@ typedef struct cn_augmenter {
     cn_augment augment;
     uint64_t seed;
     const float *mean, *std;
-    int outputs; /* a row of targets */
+    const float *target_mean, *target_std; /* NULL, or one per target; set after it is created */
+    int outputs;                           /* a row of targets */
     int chunk;
     cn_augment_draws *draws;
     void *images;   /* as the data set has them, where they do not lie in memory */

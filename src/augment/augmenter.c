@@ -240,6 +240,19 @@ static void blend(float weight, size_t n, const float *restrict other, float *re
     for (size_t i = 0; i < n; i++) x[i] = weight * x[i] + (1 - weight) * other[i];
 }
 
+/* The part of two images' rows of targets. */
+static void blend_targets(const cn_augmenter *a, int image, const cn_augment_draws *draws,
+                          float *target)
+{
+    const float *t = cn_dataset_targets(a->data)->data;
+    const float *own = t + (size_t)image * (size_t)a->outputs;
+    const float *other = t + (size_t)draws->partner * (size_t)a->outputs;
+    for (int k = 0; k < a->outputs; k++) {
+        float mixed = draws->weight * own[k] + (1 - draws->weight) * other[k];
+        target[k] = a->target_mean ? (mixed - a->target_mean[k]) / a->target_std[k] : mixed;
+    }
+}
+
 static void add_target(const cn_augmenter *a, int image, float weight, float *target)
 {
     int32_t label = cn_dataset_label(a->data, image);
@@ -257,6 +270,10 @@ static cn_status mix(const cn_augmenter *a, int epoch, int image, cn_augment_dra
     cn_status status = make(a, epoch, &draws.partner, 1, a->partner, err);
     if (status != CN_OK) return status;
     blend(draws.weight, image_count(a->data), a->partner, x);
+    if (cn_dataset_targets(a->data)) {
+        blend_targets(a, image, &draws, target);
+        return CN_OK;
+    }
     memset(target, 0, (size_t)a->outputs * sizeof *target);
     add_target(a, image, draws.weight, target);
     add_target(a, draws.partner, 1 - draws.weight, target);
@@ -274,6 +291,8 @@ cn_status cn_augmenter_run(cn_augmenter *a, int epoch, const int *index, int n, 
         for (int i = from; status == CN_OK && a->masks && i < from + m; i++)
             turn_mask(a, &a->draws[i - from], index[i], labels + (size_t)i * size);
     }
+    if (status == CN_OK && cn_dataset_targets(a->data))
+        cn_dataset_target_rows(a->data, index, n, a->target_mean, a->target_std, targets);
     for (int i = 0; !a->masks && i < n && status == CN_OK; i++) {
         labels[i] = cn_dataset_label(a->data, index[i]);
         if (!a->partner) continue;

@@ -13,6 +13,7 @@
  * in the one that says test, and its validation set in the one that says val or valid.
  */
 #include "data/csv.h"
+#include "data/csv_targets.h"
 #include "data/images.h"
 #include "data/labels.h"
 #include "data/table.h"
@@ -27,7 +28,8 @@ enum { MOST_CLASSES = 65536 };
 
 /* What the columns hold, of a row each. */
 typedef struct row {
-    char *image, *label, *mask; /* label or mask NULL */
+    char *image, *label, *mask; /* of label and mask one, or with columns of targets both, NULL */
+    char *const *values;        /* of columns of targets, else NULL */
     int line, part;             /* part -1: the table's own */
 } row;
 
@@ -40,15 +42,19 @@ typedef struct table {
     const char *path;
     cn_table text;
     columns columns;
-    int width;      /* fields of the first row */
-    bool beside;    /* not the one that was asked for, but another part's */
-    bool unlabeled; /* without a column of labels: nothing to learn from or to test on */
+    cn_target_columns targets; /* of a heading without labels and masks, or as columns= says */
+    bool has_targets;
+    char *label_name; /* of the column of labels, where there is a heading */
+    int width;        /* fields of the first row */
+    bool beside;      /* not the one that was asked for, but another part's */
+    bool unlabeled;   /* without a column of labels: nothing to learn from or to test on */
     row *rows;
     int count, room;
 } table;
 
 static void free_table(table *t)
 {
+    cn_target_columns_free(&t->targets);
     cn_table_close(&t->text);
     cn_release(t->rows);
     *t = (table){.path = NULL};
@@ -139,6 +145,15 @@ static bool find_image(char path[CN_PATH_ROOM], const table *t, const cn_request
            find_below(path, below, name);
 }
 
+/* What a heading without a column of labels is expected to be. */
+static cn_status expected_labels(const table *t, int found, cn_error *err)
+{
+    return cn_fail(err, CN_ERR_FORMAT,
+                   "%.120s: line %d: expected path,label or a heading with the columns path and "
+                   "label, found %d columns",
+                   t->path, t->text.line, found);
+}
+
 /* Does the first row name the columns? Sets them. Without names it is a heading where its first
  * field neither ends as an image's name, nor is there such a file. */
 static cn_status read_heading(table *t, const cn_request *request, bool *heading, cn_error *err)
@@ -151,7 +166,13 @@ static cn_status read_heading(table *t, const cn_request *request, bool *heading
     const char *first = t->text.fields[0];
     *heading =
         known || (*first && !cn_is_image_name(first) && !find_image(path, t, request, first));
-    if (known) return CN_OK;
+    t->has_targets = c.image >= 0 && (request->opts->columns[0] ||
+                                      (c.label < 0 && c.mask < 0 && t->text.count > 2));
+    if (*heading) t->label_name = t->text.fields[c.label >= 0 ? c.label : t->text.count - 1];
+    if (known || t->has_targets) {
+        *heading = *heading || t->has_targets;
+        return CN_OK;
+    }
     t->unlabeled = c.image >= 0 && t->beside && t->text.count != 2;
     if (t->unlabeled)
         return cn_remark(request->remarks, err, "passed over %s, which has no labels", t->path);
@@ -162,10 +183,27 @@ static cn_status read_heading(table *t, const cn_request *request, bool *heading
     if (t->text.other)
         return cn_fail(err, CN_ERR_FORMAT, "%.120s: line %d: expected path,label, found %s",
                        t->path, t->text.line, t->text.other);
-    return cn_fail(err, CN_ERR_FORMAT,
-                   "%.120s: line %d: expected path,label or a heading with the columns path and "
-                   "label, found %d columns",
-                   t->path, t->text.line, t->text.count);
+    return expected_labels(t, t->text.count, err);
+}
+
+/* The columns of targets, told by the heading and the first row behind it, which is read. */
+static cn_status find_targets(table *t, const table *before, const cn_request *request, bool *more,
+                              cn_error *err)
+{
+    const int count = t->text.count, skip[2] = {t->columns.image, t->columns.split};
+    const cn_target_columns *like = before && before->has_targets ? &before->targets : NULL;
+    char **heading = cn_allocate((size_t)count, sizeof *heading, t->path, err);
+    if (!heading) return CN_ERR_MEMORY;
+    memcpy(heading, t->text.fields, (size_t)count * sizeof *heading);
+    cn_status status = cn_table_next(&t->text, more, err);
+    if (status == CN_OK && *more)
+        status =
+            cn_target_columns_find(&t->targets, &t->text, heading, count, skip, like, request, err);
+    cn_release(heading);
+    if (status != CN_OK || !*more || t->targets.count > 0) return status;
+    if (!t->beside) return expected_labels(t, count, err);
+    t->unlabeled = true;
+    return cn_remark(request->remarks, err, "passed over %s, which has no labels", t->path);
 }
 
 /* Names the columns that nothing is done with. */
@@ -201,24 +239,51 @@ static cn_status grow(table *t, cn_error *err)
     return CN_OK;
 }
 
+/* A row of columns of targets. */
+static cn_status add_target_row(table *t, cn_said said, cn_error *err)
+{
+    const columns c = t->columns;
+    if (t->text.count != t->width || !*t->text.fields[c.image])
+        return cn_fail(err, CN_ERR_FORMAT,
+                       "%.120s: line %d: expected a path and %d fields in all, found %d field%s",
+                       t->path, t->text.line, t->width, t->text.count, cn_plural(t->text.count));
+    cn_status status = grow(t, err);
+    if (status == CN_OK) status = cn_target_columns_add(&t->targets, &t->text, err);
+    if (status != CN_OK) return status;
+    t->rows[t->count++] = (row){.image = t->text.fields[c.image],
+                                .values = t->targets.rows[t->targets.row_count - 1],
+                                .line = t->text.line,
+                                .part = c.split >= 0 ? (int)said : -1};
+    return CN_OK;
+}
+
+static cn_status read_split(const table *t, cn_said *said, cn_error *err)
+{
+    const int split = t->columns.split;
+    *said = split >= 0 && split < t->text.count ? cn_name_is(t->text.fields[split]) : CN_SAYS_TRAIN;
+    if (*said != CN_SAYS_NOTHING) return CN_OK;
+    return cn_fail(err, CN_ERR_FORMAT,
+                   "%.120s: line %d: split \"%.40s\", expected train, test or val", t->path,
+                   t->text.line, t->text.fields[split]);
+}
+
 static cn_status add_row(table *t, cn_error *err)
 {
+    cn_said said;
+    cn_status status = read_split(t, &said, err);
+    if (status != CN_OK) return status;
+    if (t->has_targets) return add_target_row(t, said, err);
     const columns c = t->columns;
     char *const *fields = t->text.fields;
     int most = c.image > c.label ? c.image : c.label;
     if (c.mask > most) most = c.mask;
     if (c.split > most) most = c.split;
     bool fits = t->width == 2 ? t->text.count == 2 : t->text.count > most;
-    if (!fits || !*fields[c.image] || !*fields[c.mask >= 0 ? c.mask : c.label])
+    if (!fits || !*fields[c.image] || (c.mask >= 0 && !*fields[c.mask]))
         return cn_fail(err, CN_ERR_FORMAT, "%.120s: line %d: expected path,%s, found %d field%s",
                        t->path, t->text.line, c.mask >= 0 ? "mask" : "label", t->text.count,
                        cn_plural(t->text.count));
-    cn_said said = c.split >= 0 ? cn_name_is(fields[c.split]) : CN_SAYS_TRAIN;
-    if (said == CN_SAYS_NOTHING)
-        return cn_fail(err, CN_ERR_FORMAT,
-                       "%.120s: line %d: split \"%.40s\", expected train, test or val", t->path,
-                       t->text.line, fields[c.split]);
-    cn_status status = grow(t, err);
+    status = grow(t, err);
     if (status != CN_OK) return status;
     t->rows[t->count++] = (row){.image = fields[c.image],
                                 .label = c.mask >= 0 ? NULL : fields[c.label],
@@ -228,16 +293,20 @@ static cn_status add_row(table *t, cn_error *err)
     return CN_OK;
 }
 
-static cn_status read_table(table *t, const char *path, bool beside, const cn_request *request,
-                            cn_error *err)
+static cn_status read_table(table *t, const char *path, bool beside, const table *before,
+                            const cn_request *request, cn_error *err)
 {
     bool more = false, heading = false;
     *t = (table){.path = path, .beside = beside};
     cn_status status = cn_table_open(&t->text, path, err);
     if (status == CN_OK) status = cn_table_next(&t->text, &more, err);
     if (status == CN_OK && more) status = read_heading(t, request, &heading, err);
-    if (status == CN_OK && heading) status = say_ignored(t, request, err);
-    if (status == CN_OK && heading) status = cn_table_next(&t->text, &more, err);
+    if (status == CN_OK && t->has_targets) {
+        status = find_targets(t, before, request, &more, err);
+    } else if (status == CN_OK && heading) {
+        status = say_ignored(t, request, err);
+        if (status == CN_OK) status = cn_table_next(&t->text, &more, err);
+    }
     while (status == CN_OK && more && !t->unlabeled) {
         status = add_row(t, err);
         if (status == CN_OK) status = cn_table_next(&t->text, &more, err);
@@ -324,30 +393,114 @@ static cn_status add_image(cn_image_list *list, const table *t, const row *r,
     return cn_image_list_add_mask(list, path, mask, err);
 }
 
+/* The rows of a set, each in its part, and what they say. */
+typedef struct gathered {
+    const row **rows[CN_PARTS];
+    cn_text_labels texts;
+    cn_row_targets targets;
+} gathered;
+
+static void free_gathered(gathered *g)
+{
+    for (int part = 0; part < CN_PARTS; part++) {
+        cn_release((void *)g->rows[part]);
+        cn_release(g->texts.texts[part]);
+    }
+    cn_row_targets_free(&g->targets);
+}
+
 /* The rows of all tables, each in its part. */
-static cn_status add_images(cn_image_set *set, cn_text_labels *texts, const table tables[CN_PARTS],
+static cn_status add_images(cn_image_set *set, gathered *g, const table tables[CN_PARTS],
                             const cn_request *request, cn_error *err)
 {
     size_t all = 1, added = 0;
+    cn_text_labels *texts = &g->texts;
     cn_status status = CN_OK;
+    bool numbers = false;
     for (int k = 0; k < CN_PARTS; k++) all += (size_t)tables[k].count;
     for (int k = 0; status == CN_OK && k < CN_PARTS; k++) {
         texts->texts[k] = cn_allocate(all, sizeof *texts->texts[k], "labels", err);
-        if (!texts->texts[k]) status = CN_ERR_MEMORY;
+        if (texts->texts[k]) g->rows[k] = cn_allocate(all, sizeof *g->rows[k], "labels", err);
+        if (!g->rows[k]) status = CN_ERR_MEMORY;
     }
     for (int k = 0; k < CN_PARTS; k++)
         for (int i = 0; status == CN_OK && i < tables[k].count; i++) {
             const row *r = &tables[k].rows[i];
             int part = r->part >= 0 ? r->part : k;
-            if (set->masked != (r->mask != NULL) && added > 0)
-                return cn_fail(err, CN_ERR_FORMAT, "%.120s: labels here, but masks in another part",
-                               tables[k].path);
+            if ((set->masked != (r->mask != NULL) || numbers != (r->values != NULL)) && added > 0)
+                return cn_fail(err, CN_ERR_FORMAT, "%.120s: %s here, but %s in another part",
+                               tables[k].path,
+                               r->mask     ? "masks"
+                               : r->values ? "columns of numbers"
+                                           : "labels",
+                               set->masked ? "masks"
+                               : numbers   ? "columns of numbers"
+                                           : "labels");
             set->masked = r->mask;
+            numbers = r->values;
             added++;
+            g->rows[part][texts->counts[part]] = r;
             texts->texts[part][texts->counts[part]++] = r->label;
             status = add_image(&set->parts[part], &tables[k], r, request, err);
         }
     return status;
+}
+
+/* Several labels per image, or numbers: all rows as one list, in the order of the parts. */
+static cn_status find_row_targets(gathered *g, const table tables[CN_PARTS],
+                                  const cn_request *request, const char *what, cn_error *err)
+{
+    int n = 0, k = 0;
+    for (int part = 0; part < CN_PARTS; part++) n += g->texts.counts[part];
+    while (k < CN_PARTS - 1 && tables[k].count == 0) k++;
+    const table *first = &tables[k];
+    int *lines = cn_allocate((size_t)n, sizeof *lines, what, err);
+    char **labels = lines ? cn_allocate((size_t)n, sizeof *labels, what, err) : NULL;
+    char *const **values = labels ? cn_allocate((size_t)n, sizeof *values, what, err) : NULL;
+    cn_status status = values ? CN_OK : CN_ERR_MEMORY;
+    for (int part = 0, at = 0; status == CN_OK && part < CN_PARTS; part++)
+        for (int i = 0; i < g->texts.counts[part]; i++, at++) {
+            lines[at] = g->rows[part][i]->line;
+            labels[at] = g->rows[part][i]->label;
+            values[at] = g->rows[part][i]->values;
+        }
+    if (status == CN_OK && first->has_targets)
+        status = cn_row_targets_of_columns(&g->targets, &first->targets, values, lines, n, request,
+                                           what, err);
+    else if (status == CN_OK)
+        status = cn_row_targets_of_labels(&g->targets, labels, lines, n,
+                                          first->label_name ? first->label_name : "0", request,
+                                          what, err);
+    /* An empty label is no label, which is a class of its own nowhere. */
+    for (int i = 0; status == CN_OK && !g->targets.values && i < n; i++)
+        if (!*labels[i])
+            status =
+                cn_fail(err, CN_ERR_FORMAT, "%.120s: line %d: expected path,label, found no label",
+                        what, lines[i]);
+    cn_release(lines);
+    cn_release(labels);
+    cn_release((void *)values);
+    return status;
+}
+
+/* What the images of the set show. */
+static cn_status find_truth(cn_image_set *set, gathered *g, const table tables[CN_PARTS],
+                            const cn_request *request, const char *what, cn_error *err)
+{
+    int32_t *labels[CN_PARTS], at = 0;
+    if (set->masked) return CN_OK;
+    cn_status status = find_row_targets(g, tables, request, what, err);
+    for (int part = 0; part < CN_PARTS; part++) labels[part] = set->parts[part].labels;
+    if (status != CN_OK) return status;
+    if (!g->targets.values)
+        return cn_text_labels_number(&g->texts, labels, &set->classes, &set->class_names,
+                                     request->remarks, what, err);
+    for (int part = 0; part < CN_PARTS; part++)
+        for (int i = 0; i < g->texts.counts[part]; i++) labels[part][i] = at++;
+    set->targets = g->targets.values;
+    set->task = g->targets.task;
+    set->classes = g->targets.count;
+    return CN_OK;
 }
 
 /* In a folder train.csv or labels.csv; a file as it is. */
@@ -387,11 +540,14 @@ static cn_status read_tables(table tables[CN_PARTS], char paths[CN_PARTS][CN_PAT
                              const char *path, const cn_request *request, cn_error *err)
 {
     int count = 0;
+    const table *before = NULL; /* the first that was read */
     cn_status status = CN_OK;
     cn_csv_find_parts(paths, path);
     for (int part = 0; status == CN_OK && part < CN_PARTS; part++) {
         bool beside = strcmp(paths[part], path) != 0;
-        if (paths[part][0]) status = read_table(&tables[part], paths[part], beside, request, err);
+        if (paths[part][0])
+            status = read_table(&tables[part], paths[part], beside, before, request, err);
+        if (!before && tables[part].count > 0) before = &tables[part];
         count += tables[part].count;
     }
     if (status == CN_OK && count == 0)
@@ -405,23 +561,19 @@ static cn_status load_images(cn_dataset **data, const char *path, const cn_reque
 {
     char(*others)[CN_PATH_ROOM] = cn_allocate(CN_PARTS, sizeof *others, path, err);
     cn_image_set set = {.classes = 0};
-    cn_text_labels texts = {.counts = {0}};
+    gathered g = {.rows = {NULL}};
     table tables[CN_PARTS] = {{.path = NULL}};
-    int32_t *labels[CN_PARTS];
     if (!others) return CN_ERR_MEMORY;
     cn_status status = read_tables(tables, others, path, request, err);
-    if (status == CN_OK) status = add_images(&set, &texts, tables, request, err);
-    for (int part = 0; part < CN_PARTS; part++) labels[part] = set.parts[part].labels;
-    if (status == CN_OK && !set.masked)
-        status = cn_text_labels_number(&texts, labels, &set.classes, &set.class_names,
-                                       request->remarks, path, err);
+    if (status == CN_OK) status = add_images(&set, &g, tables, request, err);
+    if (status == CN_OK) status = find_truth(&set, &g, tables, request, path, err);
+    char **own = set.class_names;
+    if (set.targets) set.class_names = (char **)(uintptr_t)g.targets.names;
     if (status == CN_OK) status = cn_images_load(data, &set, request, path, err);
     cn_image_set_free(&set);
-    cn_release(set.class_names);
-    for (int part = 0; part < CN_PARTS; part++) {
-        cn_release(texts.texts[part]);
-        free_table(&tables[part]);
-    }
+    cn_release(own);
+    free_gathered(&g);
+    for (int part = 0; part < CN_PARTS; part++) free_table(&tables[part]);
     cn_release(others);
     return status;
 }
@@ -433,7 +585,8 @@ static cn_status load(cn_dataset **data, const char *given, const cn_request *re
     if (!find_table(path, given))
         return cn_fail(err, CN_ERR_IO, "%.120s: expected train.csv or labels.csv, found none",
                        given);
-    if (cn_csv_is_of_pixels(path)) return cn_csv_load_pixels(data, path, request, err);
+    bool told = (request->opts->given & CN_OPTION_TASK) || request->opts->columns[0];
+    if (!told && cn_csv_is_of_pixels(path)) return cn_csv_load_pixels(data, path, request, err);
     return load_images(data, path, request, err);
 }
 
@@ -442,6 +595,7 @@ const cn_reader cn_reader_csv = {
     .usage = "csv:PATH",
     .endings = {".csv", ".tsv"},
     .detects = detects,
-    .takes = CN_OPTIONS_OF_MASKS | CN_OPTION_ROOT | CN_OPTION_RANGE,
+    .takes =
+        CN_OPTIONS_OF_MASKS | CN_OPTION_ROOT | CN_OPTION_RANGE | CN_OPTION_TASK | CN_OPTION_COLUMNS,
     .load = load,
 };

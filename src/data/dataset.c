@@ -6,9 +6,10 @@
 #include <string.h>
 
 struct cn_dataset {
-    cn_tensor images, labels, masks; /* of images the shape alone where they are not in memory */
+    cn_tensor images, labels, masks, targets; /* of images the shape alone where they are not in memory */
     cn_samples *samples;             /* what makes them; NULL: nothing else than the tensor */
     int *rows;                       /* of image i in the samples; NULL: i */
+    cn_task_kind task; /* with targets */
     int classes, known;
     float scale;
     cn_image_opts image_opts;
@@ -78,10 +79,34 @@ static cn_status check_masks(const cn_dataset_parts *parts, const char *what, cn
     return CN_OK;
 }
 
-/* The labels' tensor of a set that has masks instead. */
+static cn_status check_targets(const cn_dataset_parts *parts, const char *what, cn_error *err)
+{
+    char found[CN_SHAPE_TEXT];
+    const cn_tensor *t = &parts->targets;
+    const float *value = t->data;
+    if (parts->task != CN_TASK_MULTI_LABEL && parts->task != CN_TASK_REGRESSION)
+        return cn_fail(err, CN_ERR_ARGUMENT,
+                       "%s: targets for task %d, expected several labels per image or regression",
+                       what, (int)parts->task);
+    if (t->dtype != CN_DTYPE_F32 || t->rank != 2 || t->shape[0] != parts->images.shape[0] ||
+        t->shape[1] != parts->classes)
+        return cn_fail(err, CN_ERR_SHAPE, "%s: targets %s of dtype %d, expected F32 (%d, %d)", what,
+                       cn_shape_text(t->rank, t->shape, found), (int)t->dtype,
+                       parts->images.shape[0], parts->classes);
+    for (size_t i = 0, n = cn_tensor_count(t); i < n; i++) {
+        bool label = value[i] == 0 || value[i] == 1;
+        if (parts->task == CN_TASK_MULTI_LABEL ? !label : !isfinite(value[i]))
+            return cn_fail(err, CN_ERR_FORMAT, "%s: image %zu: target %zu is %g, expected %s", what,
+                           i / (size_t)parts->classes, i % (size_t)parts->classes, (double)value[i],
+                           parts->task == CN_TASK_MULTI_LABEL ? "0 or 1" : "a finite number");
+    }
+    return CN_OK;
+}
+
+/* The labels' tensor of a set that has masks or targets instead. */
 static cn_status make_labels(cn_dataset_parts *parts, cn_error *err)
 {
-    if (!parts->masks.data || parts->labels.data) return CN_OK;
+    if ((!parts->masks.data && !parts->targets.data) || parts->labels.data) return CN_OK;
     return cn_tensor_create(&parts->labels, CN_DTYPE_I32, 1, parts->images.shape, err);
 }
 
@@ -113,6 +138,7 @@ cn_status cn_dataset_adopt(cn_dataset **out, cn_dataset_parts *parts, const char
 {
     cn_status status = check_images(&parts->images, what, err);
     if (status == CN_OK && parts->masks.data) status = check_masks(parts, what, err);
+    if (status == CN_OK && parts->targets.data) status = check_targets(parts, what, err);
     if (status == CN_OK) status = make_labels(parts, err);
     if (status == CN_OK) status = check_labels(parts, what, err);
     if (status != CN_OK) return status;
@@ -136,11 +162,13 @@ cn_status cn_dataset_adopt(cn_dataset **out, cn_dataset_parts *parts, const char
     data->images = parts->images;
     data->labels = parts->labels;
     data->masks = parts->masks;
+    data->targets = parts->targets;
+    data->task = parts->task;
     data->samples = parts->samples;
     data->rows = parts->rows;
     parts->samples = NULL;
     parts->rows = NULL;
-    parts->images = parts->labels = parts->masks = (cn_tensor){0};
+    parts->images = parts->labels = parts->masks = parts->targets = (cn_tensor){0};
     *out = data;
     return CN_OK;
 }
@@ -154,7 +182,8 @@ static cn_dataset_parts parts_like(const cn_dataset *data)
                               .class_names = data->class_names,
                               .image_opts = data->image_opts,
                               .from_files = data->from_files,
-                              .certain = data->certain};
+                              .certain = data->certain,
+                              .task = data->task};
 }
 
 static void free_parts(cn_dataset_parts *parts)
@@ -166,6 +195,7 @@ static void free_parts(cn_dataset_parts *parts)
     cn_release(parts->rows);
     parts->samples = NULL;
     parts->rows = NULL;
+    cn_tensor_free(&parts->targets);
 }
 
 /* Rows index[0..n-1] of a tensor, NULL for the first n, in memory of their own; none of none. */
@@ -221,10 +251,11 @@ static cn_status copy_parts(cn_dataset **out, cn_dataset_parts parts, const char
 {
     const cn_dataset_parts given = parts;
     const int n = given.images.shape[0];
-    parts.images = parts.labels = parts.masks = (cn_tensor){0};
+    parts.images = parts.labels = parts.masks = parts.targets = (cn_tensor){0};
     cn_status status = take_rows(&parts.images, &given.images, NULL, n, err);
     if (status == CN_OK) status = take_rows(&parts.labels, &given.labels, NULL, n, err);
     if (status == CN_OK) status = take_rows(&parts.masks, &given.masks, NULL, n, err);
+    if (status == CN_OK) status = take_rows(&parts.targets, &given.targets, NULL, n, err);
     if (status == CN_OK) status = cn_dataset_adopt(out, &parts, what, err);
     free_parts(&parts);
     return status;
@@ -257,6 +288,25 @@ cn_status cn_dataset_create_masks(cn_dataset **out, const cn_tensor *images, con
     return status == CN_OK ? copy_parts(out, parts, "dataset", err) : status;
 }
 
+cn_status cn_dataset_create_targets(cn_dataset **out, cn_task_kind task, const cn_tensor *images,
+                                    const cn_tensor *targets, const char *const *names,
+                                    cn_error *err)
+{
+    if (!out || !images || !images->data || !targets || !targets->data)
+        return cn_fail(err, CN_ERR_ARGUMENT, "dataset: NULL argument");
+    cn_dataset_parts parts = {.images = *images,
+                              .targets = *targets,
+                              .task = task,
+                              .classes = targets->rank == 2 ? targets->shape[1] : 0,
+                              .class_names = names,
+                              .scale = 1.0f / 255.0f};
+    cn_status status = check_images(images, "dataset", err);
+    if (status == CN_OK) status = check_targets(&parts, "dataset", err);
+    if (status == CN_OK && images->dtype == CN_DTYPE_F32)
+        status = cn_find_range(&parts, NULL, "dataset", err);
+    return status == CN_OK ? copy_parts(out, parts, "dataset", err) : status;
+}
+
 /* A set of rows index[0..n-1], which are there. */
 static cn_status select_rows(cn_dataset **out, const cn_dataset *data, const int *index, int n,
                              const char *what, cn_error *err)
@@ -266,6 +316,7 @@ static cn_status select_rows(cn_dataset **out, const cn_dataset *data, const int
     if (status == CN_OK) status = take_samples(&parts, data, index, n, err);
     if (status == CN_OK) status = take_rows(&parts.labels, &data->labels, index, n, err);
     if (status == CN_OK) status = take_rows(&parts.masks, &data->masks, index, n, err);
+    if (status == CN_OK) status = take_rows(&parts.targets, &data->targets, index, n, err);
     if (status == CN_OK) status = cn_dataset_adopt(out, &parts, what, err);
     if (status == CN_OK) {
         (*out)->layout = data->layout;
@@ -331,6 +382,19 @@ static cn_status move_unknown(cn_dataset *data, cn_error *err)
     return status;
 }
 
+/* Target i of every image becomes target map[i] of as many. */
+static cn_status reorder_targets(cn_dataset *data, const int *map, int count, cn_error *err)
+{
+    float *row = cn_allocate((size_t)count, sizeof *row, "targets", err), *at = data->targets.data;
+    if (!row) return CN_ERR_MEMORY;
+    for (int i = 0; i < cn_dataset_size(data); i++, at += count) {
+        for (int k = 0; k < count; k++) row[map[k]] = at[k];
+        memcpy(at, row, (size_t)count * sizeof *row);
+    }
+    cn_release(row);
+    return CN_OK;
+}
+
 cn_status cn_dataset_rename_classes(cn_dataset *data, const int *map, int known, int classes,
                                     const char *const *names, cn_error *err)
 {
@@ -339,9 +403,14 @@ cn_status cn_dataset_rename_classes(cn_dataset *data, const int *map, int known,
     int32_t *labels = data->labels.data;
     uint8_t *pixels = data->masks.data;
     for (int i = 0; i < cn_dataset_size(data); i++) labels[i] = map[labels[i]];
-    if (pixels) memset(labels, 0, (size_t)cn_dataset_size(data) * sizeof *labels);
+    if (pixels || data->targets.data)
+        memset(labels, 0, (size_t)cn_dataset_size(data) * sizeof *labels);
     for (size_t i = 0; i < cn_tensor_count(&data->masks); i++)
         if (pixels[i] != CN_MASK_IGNORED) pixels[i] = (uint8_t)map[pixels[i]];
+    if (data->targets.data && reorder_targets(data, map, classes, err) != CN_OK) {
+        cn_release(copy);
+        return CN_ERR_MEMORY;
+    }
     cn_release(data->class_names);
     data->class_names = copy;
     data->classes = classes;
@@ -354,7 +423,7 @@ static cn_status join(cn_dataset **out, const cn_dataset *a, const cn_dataset *b
     const cn_tensor *x = &a->images, *y = &b->images;
     if (x->dtype != y->dtype || memcmp(x->shape + 1, y->shape + 1, 3 * sizeof(int)) != 0 ||
         x->shape[0] > INT32_MAX - y->shape[0] || !a->masks.data != !b->masks.data || !x->data ||
-        !y->data)
+        !y->data || cn_dataset_task(a) != cn_dataset_task(b))
         return cn_fail(
             err, CN_ERR_SHAPE, "dataset: parts of (%d, %d, %d) and (%d, %d, %d) cannot be joined",
             x->shape[1], x->shape[2], x->shape[3], y->shape[1], y->shape[2], y->shape[3]);
@@ -362,6 +431,7 @@ static cn_status join(cn_dataset **out, const cn_dataset *a, const cn_dataset *b
     cn_status status = join_rows(&parts.images, x, y, err);
     if (status == CN_OK) status = join_rows(&parts.labels, &a->labels, &b->labels, err);
     if (status == CN_OK) status = join_rows(&parts.masks, &a->masks, &b->masks, err);
+    if (status == CN_OK) status = join_rows(&parts.targets, &a->targets, &b->targets, err);
     if (status == CN_OK) status = cn_dataset_adopt(out, &parts, "dataset", err);
     free_parts(&parts);
     return status;
@@ -387,6 +457,7 @@ void cn_dataset_free(cn_dataset *data)
     cn_tensor_free(&data->masks);
     cn_samples_free(data->samples);
     cn_release(data->rows);
+    cn_tensor_free(&data->targets);
     cn_release(data->class_names);
     cn_release(data->remarks.text);
     cn_release(data);
@@ -468,7 +539,25 @@ const char *cn_dataset_remarks(const cn_dataset *data)
 
 cn_task_kind cn_dataset_task(const cn_dataset *data)
 {
-    return data->masks.data ? CN_TASK_SEGMENTATION : CN_TASK_CLASSIFICATION;
+    return data->masks.data     ? CN_TASK_SEGMENTATION
+           : data->targets.data ? data->task
+                                : CN_TASK_CLASSIFICATION;
+}
+
+const cn_tensor *cn_dataset_targets(const cn_dataset *data)
+{
+    return data->targets.data ? &data->targets : NULL;
+}
+
+void cn_dataset_target_rows(const cn_dataset *data, const int *index, int n, const float *mean,
+                            const float *std, float *y)
+{
+    const int count = data->classes;
+    for (int i = 0; i < n; i++) {
+        const float *t =
+            (const float *)data->targets.data + (size_t)(index ? index[i] : i) * (size_t)count;
+        for (int k = 0; k < count; k++) *y++ = mean ? (t[k] - mean[k]) / std[k] : t[k];
+    }
 }
 
 const cn_tensor *cn_dataset_masks(const cn_dataset *data)
@@ -535,7 +624,8 @@ void cn_dataset_class_weights(const cn_dataset *data, float *weights)
     int classes = cn_dataset_classes(data);
     const uint8_t *pixels = data->masks.data;
     double counts[CN_MASK_IGNORED + 1] = {0}, n = 0;
-    for (int c = 0; c < classes; c++) weights[c] = 0;
+    for (int c = 0; c < classes; c++) weights[c] = data->targets.data ? 1 : 0;
+    if (data->targets.data) return;
     for (size_t i = 0; i < cn_tensor_count(&data->masks); i++) counts[pixels[i]]++;
     /* Images count in the weights first, which a float does exactly up to 2^24. */
     for (int i = 0; !pixels && i < cn_dataset_size(data); i++)

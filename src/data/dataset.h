@@ -25,6 +25,8 @@ typedef enum cn_option_bit {
     CN_OPTION_ROOT = 128,
     CN_OPTION_RESIZE = 256,
     CN_OPTION_CENTER_CROP = 512,
+    CN_OPTION_TASK = 1024,
+    CN_OPTION_COLUMNS = 2048,
     CN_OPTIONS_OF_FILES = CN_OPTION_SIZE | CN_OPTION_CHANNELS | CN_OPTION_FIT |
                           CN_OPTION_BACKGROUND | CN_OPTION_RESIZE | CN_OPTION_CENTER_CROP,
     CN_OPTIONS_OF_MASKS = CN_OPTIONS_OF_FILES | CN_OPTION_IGNORE,
@@ -40,6 +42,8 @@ typedef struct cn_data_opts {
     int channels; /* 1 gray, 2 gray and alpha, 3 color, 4 color and alpha, or of other kinds */
     cn_layout layout;
     char root[512];       /* the folder that a table's paths are relative to; "": the table's */
+    char columns[512];    /* of a table, between bars, that are targets; "": all numbers */
+    cn_task_kind task;    /* of a table, where CN_OPTION_TASK is given */
     int ignore;           /* the value of masks that is no class; -1: none */
     cn_image_opts images; /* `deep` counts where the set is for a model */
 } cn_data_opts;
@@ -98,6 +102,8 @@ typedef struct cn_dataset_parts {
     int *rows;
     cn_tensor labels; /* I32 (n), each in 0..classes-1; empty where there are masks */
     cn_tensor masks;  /* U8 (n, n_H, n_W), each in 0..classes-1 or CN_MASK_IGNORED; or empty */
+    cn_tensor targets; /* F32 (n, classes); or empty */
+    cn_task_kind task; /* with targets: which of the two that have them */
     int classes;
     int known; /* the first so many are those of a model, the rest are not; 0: all are */
     float scale;
@@ -168,6 +174,10 @@ cn_status cn_dataset_batch_on(const cn_dataset *data, cn_pool *pool, const int *
                               cn_error *err);
 /* Would a set of so many images like those of `form` lie in memory, with a part of it held out? */
 bool cn_fits_in_memory(int count, const cn_tensor *form, const cn_request *request);
+/* Targets of images index[0..n-1] into y (n, classes), or NULL for the first n; standardized as
+ * (t - mean) / std where these are given. */
+void cn_dataset_target_rows(const cn_dataset *data, const int *index, int n, const float *mean,
+                            const float *std, float *y);
 
 /* The labels of an image: 1, or a mask's pixels. */
 size_t cn_dataset_label_size(const cn_dataset *data);

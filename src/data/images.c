@@ -587,6 +587,24 @@ static cn_status find_masks(cn_mask_table *table, cn_dataset_parts *parts, const
     return status;
 }
 
+/* The rows of targets that the labels number take their place. */
+static cn_status take_targets(cn_dataset_parts *parts, const cn_image_set *set, cn_error *err)
+{
+    if (!set->targets) return CN_OK;
+    const int n = parts->labels.shape[0];
+    const size_t each = (size_t)set->classes;
+    int32_t *row = parts->labels.data;
+    parts->task = set->task;
+    cn_status status =
+        cn_tensor_create(&parts->targets, CN_DTYPE_F32, 2, (int[]){n, set->classes}, err);
+    for (int i = 0; status == CN_OK && i < n; i++) {
+        memcpy((float *)parts->targets.data + (size_t)i * each,
+               set->targets + (size_t)row[i] * each, each * sizeof(float));
+        row[i] = 0;
+    }
+    return status;
+}
+
 cn_status cn_images_load(cn_dataset **data, const cn_image_set *set, const cn_request *request,
                          const char *what, cn_error *err)
 {
@@ -611,6 +629,7 @@ cn_status cn_images_load(cn_dataset **data, const cn_image_set *set, const cn_re
     if (status == CN_OK) status = read_all(&r, count, what, err);
     if (status == CN_OK) status = close_gaps(&r, &count, what, err);
     if (status == CN_OK) status = tell(&r, count, request, what, err);
+    if (status == CN_OK) status = take_targets(&parts, set, err);
     if (status == CN_OK) status = cn_dataset_adopt(data, &parts, what, err);
     cn_release(r.paths);
     cn_release(r.masks);
@@ -621,5 +640,6 @@ cn_status cn_images_load(cn_dataset **data, const cn_image_set *set, const cn_re
     cn_tensor_free(&parts.masks);
     cn_samples_free(parts.samples);
     cn_release(parts.rows);
+    cn_tensor_free(&parts.targets);
     return status;
 }

@@ -25,8 +25,10 @@ bool cn_is_image_name(const char *name);
 typedef struct cn_image_set {
     cn_image_list parts[CN_PARTS];
     int classes;
-    char **class_names; /* NULL: numbers */
-    bool masked;        /* for segmentation; without class names `classes` is found in the masks */
+    char **class_names;   /* NULL: numbers */
+    const float *targets; /* NULL, or the rows of targets, `classes` each, that the labels number */
+    cn_task_kind task;    /* of these */
+    bool masked; /* for segmentation; without class names `classes` is found in the masks */
 } cn_image_set;
 
 void cn_image_set_free(cn_image_set *set); /* the lists */

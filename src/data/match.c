@@ -10,13 +10,6 @@
 #include <stdio.h>
 #include <string.h>
 
-/* A single output is the probability of the second of two classes. */
-static int model_classes(const cn_model *model)
-{
-    int outputs = cn_model_columns(model);
-    return outputs == 1 ? 2 : outputs;
-}
-
 /* The model's name of class i, or its number in `number` where it has none. */
 enum { NUMBER = 24 };
 static const char *model_name(const cn_model *model, int i, char number[NUMBER])
@@ -43,7 +36,7 @@ static bool has_numbers(const cn_dataset *data)
 static bool model_has_numbers(const cn_model *model)
 {
     char number[NUMBER];
-    for (int i = 0; i < model_classes(model); i++)
+    for (int i = 0; i < cn_model_answers(model); i++)
         if (!is_number(model_name(model, i, number), i)) return false;
     return true;
 }
@@ -51,7 +44,7 @@ static bool model_has_numbers(const cn_model *model)
 int cn_dataset_map_classes(const cn_dataset *data, const cn_model *model, int *map)
 {
     char number[NUMBER];
-    int classes = cn_dataset_classes(data), total = model_classes(model), lacking = 0;
+    int classes = cn_dataset_classes(data), total = cn_model_answers(model), lacking = 0;
     for (int i = 0; i < classes; i++) {
         map[i] = total - 1;
         while (map[i] >= 0 &&
@@ -88,7 +81,7 @@ static cn_status none_in_common(const cn_dataset *data, const cn_model *model, c
     name_list mine = {.text = ""}, theirs = {.text = ""};
     for (int i = 0; i < cn_dataset_classes(data); i++)
         add_name(&theirs, cn_dataset_class_name(data, i));
-    for (int i = 0; i < model_classes(model); i++) add_name(&mine, model_name(model, i, number));
+    for (int i = 0; i < cn_model_answers(model); i++) add_name(&mine, model_name(model, i, number));
     return cn_fail(err, CN_ERR_ARGUMENT,
                    "the model's classes are %s; none of them is in the data, which has %s",
                    mine.text, theirs.text);
@@ -121,11 +114,43 @@ static cn_status lack_of_masks(const cn_dataset *data, const int *map, cn_error 
                    cn_dataset_class_name(data, i));
 }
 
+/* One label or number that the model lacks, or that the data do, would leave a column of targets
+ * without an answer. */
+static cn_status lack_of_targets(const cn_dataset *data, const cn_model *model, const int *map,
+                                 cn_error *err)
+{
+    const char *what = cn_dataset_task(data) == CN_TASK_MULTI_LABEL ? "label" : "number";
+    int i = 0, classes = cn_dataset_classes(data);
+    while (i < classes && map[i] >= 0) i++;
+    if (i < classes)
+        return cn_fail(err, CN_ERR_ARGUMENT,
+                       "the data have the %s %.80s, which the model does not have", what,
+                       cn_dataset_class_name(data, i));
+    return cn_fail(err, CN_ERR_ARGUMENT, "the model has %d %ss, the data %d",
+                   cn_model_answers(model), what, classes);
+}
+
+/* A model that was trained, or made, for another task. */
+static cn_status check_task(const cn_dataset *data, const cn_model *model, cn_error *err)
+{
+    static const char *const tasks[] = {
+        [CN_TASK_CLASSIFICATION] = "a class per image",
+        [CN_TASK_SEGMENTATION] = "a class per pixel",
+        [CN_TASK_MULTI_LABEL] = "several labels per image",
+        [CN_TASK_REGRESSION] = "numbers",
+    };
+    cn_task_kind mine = cn_model_task(model), theirs = cn_dataset_task(data);
+    if (mine == theirs || (!cn_task_has_targets(mine) && !cn_task_has_targets(theirs)))
+        return CN_OK;
+    return cn_fail(err, CN_ERR_ARGUMENT, "the model gives %s, the data have %s", tasks[mine],
+                   tasks[theirs]);
+}
+
 /* The model's classes, then those that it lacks, which `map` then has numbers for, too. */
 static void list_names(const char **names, const cn_dataset *data, const cn_model *model, int *map,
                        char (*numbers)[NUMBER])
 {
-    int total = model_classes(model);
+    int total = cn_model_answers(model);
     bool numbered = has_numbers(data);
     for (int i = 0; i < total; i++) names[i] = model_name(model, i, numbers[i]);
     for (int i = 0; i < cn_dataset_classes(data); i++) {
@@ -139,14 +164,16 @@ static void list_names(const char **names, const cn_dataset *data, const cn_mode
 cn_status cn_dataset_match_classes(cn_dataset *data, const cn_model *model, cn_error *err)
 {
     if (!data || !model) return cn_fail(err, CN_ERR_ARGUMENT, "dataset: NULL argument");
-    int classes = cn_dataset_classes(data), known = model_classes(model);
+    int classes = cn_dataset_classes(data), known = cn_model_answers(model);
     size_t most = (size_t)known + (size_t)classes;
     int *map = cn_allocate((size_t)classes, sizeof *map, "classes", err);
     const char **names = cn_allocate(most, sizeof *names, "classes", err);
     char(*numbers)[NUMBER] = cn_allocate(most, sizeof *numbers, "classes", err);
-    cn_status status = map && names && numbers ? CN_OK : CN_ERR_MEMORY;
+    cn_status status = map && names && numbers ? check_task(data, model, err) : CN_ERR_MEMORY;
     int lacking = status == CN_OK ? cn_dataset_map_classes(data, model, map) : 0;
     if (status == CN_OK && lacking == classes) status = none_in_common(data, model, err);
+    if (status == CN_OK && cn_dataset_targets(data) && (lacking > 0 || classes != known))
+        status = lack_of_targets(data, model, map, err);
     if (status == CN_OK && lacking > 0 && cn_dataset_masks(data))
         status = lack_of_masks(data, map, err);
     if (status == CN_OK && lacking > 0)

@@ -96,6 +96,27 @@ static bool read_root(const char *text, cn_data_opts *o)
     return *text && snprintf(o->root, sizeof o->root, "%s", text) < (int)sizeof o->root;
 }
 
+static bool read_columns(const char *text, cn_data_opts *o)
+{
+    return *text && snprintf(o->columns, sizeof o->columns, "%s", text) < (int)sizeof o->columns;
+}
+
+static bool read_task(const char *text, cn_data_opts *o)
+{
+    static const struct {
+        const char *word;
+        cn_task_kind task;
+    } tasks[] = {{"classification", CN_TASK_CLASSIFICATION},
+                 {"multi-label", CN_TASK_MULTI_LABEL},
+                 {"regression", CN_TASK_REGRESSION}};
+    for (size_t i = 0; i < sizeof tasks / sizeof *tasks; i++)
+        if (strcmp(text, tasks[i].word) == 0) {
+            o->task = tasks[i].task;
+            return true;
+        }
+    return false;
+}
+
 static bool read_ignore(const char *text, cn_data_opts *o)
 {
     o->ignore = -1;
@@ -138,12 +159,14 @@ static const struct option {
     {"root", "root=DIR", read_root},
     {"resize", "resize=PIXELS", read_resize},
     {"center-crop", "center-crop=PIXELS", read_center_crop},
+    {"task", "task=classification|multi-label|regression", read_task},
+    {"columns", "columns=NAME|NAME", read_columns},
 };
 enum { OPTIONS = sizeof options / sizeof *options };
 
 static cn_status refuse(const char *text, unsigned takes, const char *kind, cn_error *err)
 {
-    char list[240] = "";
+    char list[320] = "";
     for (unsigned i = 0; i < OPTIONS; i++)
         if (takes & 1u << i) {
             size_t used = strlen(list);

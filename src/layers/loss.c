@@ -5,6 +5,7 @@
  *     cross-entropy          L = -1/D sum over i,j of w[j] y[i,j] log y_hat[i,j]
  *     binary cross-entropy   L = -1/(D n) sum of y log y_hat + (1 - y) log(1 - y_hat)
  *     mean squared error     L =  1/(D n) sum of (y_hat - y)^2
+ *     mean absolute error    L =  1/(D n) sum of |y_hat - y|, whose derivative at 0 counts as 0
  *
  *     focal loss             L = -1/D sum over i,j of w[j] y[i,j] (1 - y_hat[i,j])^2 log y_hat[i,j]
  *                            of a sigmoid: -1/(D n) sum of w[1] y (1 - y_hat)^2 log y_hat
@@ -101,7 +102,7 @@ cn_status cn_loss_choose(const cn_layer *output, const cn_loss_opts *opts, cn_lo
                          cn_error *err)
 {
     cn_loss_kind kind = opts->kind;
-    if (kind < CN_LOSS_DEFAULT || kind > CN_LOSS_FOCAL)
+    if (kind < CN_LOSS_DEFAULT || kind > CN_LOSS_MEAN_ABSOLUTE_ERROR)
         return cn_fail(err, CN_ERR_ARGUMENT, "session: unknown loss %d", (int)kind);
     kind = cn_loss_resolve(output, kind);
     const cn_loss_kind own = output->type->loss;
@@ -296,6 +297,18 @@ static double squared_row(const cn_loss_plan *p, double scale, const float *y_ha
     return loss;
 }
 
+static double absolute_row(const cn_loss_plan *p, double scale, const float *y_hat,
+                           const cn_tensor *Y, size_t row, float *dx)
+{
+    double loss = 0;
+    for (int j = 0; j < p->columns; j++) {
+        double difference = y_hat[j] - cn_loss_target(Y, row, p->columns, j);
+        loss += fabs(difference);
+        if (dx) dx[j] = (float)((difference > 0) - (difference < 0)) * (float)scale;
+    }
+    return loss;
+}
+
 /* a of the head comment, and the loss's term, for the target t of a probability and its logarithm.
  */
 static double focal_term(double t, double hat, double log_hat, double *loss)
@@ -353,6 +366,7 @@ static double run_row(const cn_loss_plan *p, double scale, const float *z, const
     case CN_LOSS_FOCAL:
         return p->binary ? focal_binary_row(p, scale, z, Y, row, dx)
                          : focal_row(p, scale, z, Y, row, dx);
+    case CN_LOSS_MEAN_ABSOLUTE_ERROR: return absolute_row(p, scale, hat, Y, row, dx);
     default: return squared_row(p, scale, hat, Y, row, dx);
     }
 }

@@ -65,6 +65,8 @@ void cn_model_free(cn_model *m)
     cn_release(m->parameter_names);
     cn_release(m->class_names);
     cn_release(m->mean);
+    cn_release(m->target_mean);
+    cn_release(m->thresholds);
     cn_release(m->std);
     cn_release(m);
 }

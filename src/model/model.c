@@ -120,6 +120,12 @@ int cn_model_columns(const cn_model *m)
     return out->n[out->rank - 1];
 }
 
+int cn_model_answers(const cn_model *m)
+{
+    int columns = cn_model_columns(m);
+    return columns == 1 && !cn_task_has_targets(m->task) ? 2 : columns;
+}
+
 int cn_model_output_size(const cn_model *m)
 {
     return m && m->finished ? (int)cn_shape_count(&m->layers[m->output].out) : 0;

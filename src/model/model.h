@@ -36,7 +36,10 @@ struct cn_model {
     cn_loss_kind loss;  /* that it was trained with */
     char **class_names; /* NULL, or class_count of them */
     int class_count;
-    float *mean, *std; /* NULL, or n_C of each */
+    float *mean, *std;               /* NULL, or n_C of each */
+    cn_task_kind task;               /* never segmentation, which the output's rank tells */
+    float *target_mean, *target_std; /* NULL, or as many as outputs; one block */
+    float *thresholds;               /* NULL, or as many as outputs */
     cn_image_opts images;
 };
 
@@ -95,6 +98,13 @@ cn_status cn_model_read_metadata(cn_model *model, const json_t *json, cn_error *
 /* A classifier whose output is its logits, as other programs write them, gets the softmax that a text
  * without one would get (parse.c): what labels are learnt with and chances read from. The model is
  * replaced; one that ends in a loss's layer stays. */
+/* cn_model_adapt for a task: where `from` is for another, its softmax or sigmoid gives way to what
+ * this task wants. */
+cn_status cn_model_adapt_task(cn_model **model, const cn_model *from, const int shape[3],
+                              int classes, cn_task_kind task, uint64_t seed, cn_error *err);
+/* What a task's model ends in after its logits, added; the logits themselves where that is nothing. */
+cn_node cn_task_end(cn_model *model, cn_node logits, cn_task_kind task);
+
 cn_status cn_model_end_in_softmax(cn_model **model, cn_error *err);
 
 /* ---- parse.c */
@@ -105,5 +115,9 @@ cn_status cn_model_parse_shapes(cn_model **model, const char *text, const int sh
 
 /* The last extent of the output: the classes of an image, or of each of its pixels; 1 for two. */
 int cn_model_columns(const cn_model *model);
+/* The classes, labels or numbers that it has answers for: two where one output tells two classes. */
+int cn_model_answers(const cn_model *model);
+/* Labels or numbers, whose truth is a row of targets. */
+bool cn_task_has_targets(cn_task_kind task);
 
 #endif

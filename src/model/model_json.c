@@ -8,6 +8,9 @@
  *      "classes": ["0", "1"],                          where set
  *      "loss": "mean_squared_error",                   where it was trained with another than usual
  *      "normalization": {"mean": [0.13], "std": [0.31]},     where set
+ *      "task": "regression",                           or "multi-label"
+ *      "targets": {"mean": [41.2], "std": [12.5]},     numbers: what they were standardized with
+ *      "thresholds": [0.5, 0.31],                      labels: above which they are there, where set
  *      "images": {"fit": "stretch", "background": "black", "bits": 16, "range": [0, 255]}}
  *
  * Options at their defaults are left out. What is not known is refused by name: a newer file's
@@ -64,12 +67,30 @@ static bool write_images(const cn_model *m, json_t *json)
 }
 
 /* The words of cn_loss_kind from 1 on. */
-static const char *const losses[] = {"cross_entropy", "binary_cross_entropy", "mean_squared_error",
-                                     "dice", "focal"};
+static const char *const losses[] = {
+    "cross_entropy", "binary_cross_entropy", "mean_squared_error", "dice",
+    "focal",         "mean_absolute_error"};
 enum { LOSSES = sizeof losses / sizeof *losses };
+
+static bool write_task(const cn_model *m, json_t *json)
+{
+    int n = cn_model_output_size(m);
+    const char *word = m->task == CN_TASK_REGRESSION ? "regression" : "multi-label";
+    if (!cn_task_has_targets(m->task)) return true;
+    if (json_object_set_new(json, "task", json_string(word)) != 0) return false;
+    if (m->thresholds &&
+        json_object_set_new(json, "thresholds", floats_to_json(m->thresholds, n)) != 0)
+        return false;
+    if (!m->target_mean) return true;
+    json_t *both = json_object();
+    return json_object_set_new(json, "targets", both) == 0 &&
+           json_object_set_new(both, "mean", floats_to_json(m->target_mean, n)) == 0 &&
+           json_object_set_new(both, "std", floats_to_json(m->target_std, n)) == 0;
+}
 
 static bool write_extras(const cn_model *m, json_t *json)
 {
+    if (!write_task(m, json)) return false;
     if (m->loss && json_object_set_new(json, "loss", json_string(losses[m->loss - 1])) != 0)
         return false;
     if (m->class_count) {
@@ -108,8 +129,9 @@ json_t *cn_model_to_json(const cn_model *m, cn_error *err)
 
 static cn_status check_keys(const json_t *json, cn_error *err)
 {
-    static const char *const known[] = {"input", "layers",        "output", "classes",
-                                        "loss",  "normalization", "images"};
+    static const char *const known[] = {"input",   "layers",        "output", "classes",
+                                        "loss",    "normalization", "images", "task",
+                                        "targets", "thresholds"};
     const char *key;
     json_t *value;
     json_object_foreach((json_t *)json, key, value)
@@ -209,8 +231,8 @@ static cn_status read_loss(cn_model *m, const json_t *json, cn_error *err)
             m->loss = (cn_loss_kind)(i + 1);
             return CN_OK;
         }
-    return cn_fail(err, CN_ERR_FORMAT, "model: \"loss\" is not %s, %s, %s, %s or %s", losses[0],
-                   losses[1], losses[2], losses[3], losses[4]);
+    return cn_fail(err, CN_ERR_FORMAT, "model: \"loss\" is not %s, %s, %s, %s, %s or %s", losses[0],
+                   losses[1], losses[2], losses[3], losses[4], losses[5]);
 }
 
 static cn_status read_normalization(cn_model *m, const json_t *json, cn_error *err)
@@ -233,6 +255,49 @@ static cn_status read_normalization(cn_model *m, const json_t *json, cn_error *e
         values[i] = (float)json_number_value(value);
     }
     if (status == CN_OK) status = cn_model_set_normalization(m, values, values + n, err);
+    cn_release(values);
+    return status;
+}
+
+/* n numbers into `values`, of the key `what`. */
+static cn_status read_floats(const json_t *json, size_t n, const char *what, float *values,
+                             cn_error *err)
+{
+    if (json_array_size(json) != n)
+        return cn_fail(err, CN_ERR_FORMAT, "model: \"%s\" has %zu numbers, expected %zu", what,
+                       json_array_size(json), n);
+    for (size_t i = 0; i < n; i++) {
+        const json_t *value = json_array_get(json, i);
+        if (!json_is_number(value))
+            return cn_fail(err, CN_ERR_FORMAT, "model: \"%s\" holds no number at %zu", what, i);
+        values[i] = (float)json_number_value(value);
+    }
+    return CN_OK;
+}
+
+static cn_status read_task(cn_model *m, const json_t *json, cn_error *err)
+{
+    const json_t *word = json_object_get(json, "task"), *cuts = json_object_get(json, "thresholds");
+    const json_t *targets = json_object_get(json, "targets");
+    const char *task = json_string_value(word);
+    size_t n = (size_t)cn_model_output_size(m);
+    if (!word && !cuts && !targets) return CN_OK;
+    if (task && strcmp(task, "regression") == 0)
+        m->task = CN_TASK_REGRESSION;
+    else if (task && strcmp(task, "multi-label") == 0)
+        m->task = CN_TASK_MULTI_LABEL;
+    else
+        return cn_fail(err, CN_ERR_FORMAT, "model: \"task\" is not regression or multi-label");
+    if (!cuts && !targets) return CN_OK;
+    float *values = cn_allocate(2 * n, sizeof *values, "model: targets", err);
+    cn_status status = values ? CN_OK : CN_ERR_MEMORY;
+    if (status == CN_OK && cuts) status = read_floats(cuts, n, "thresholds", values, err);
+    if (status == CN_OK && cuts) status = cn_model_set_thresholds(m, values, err);
+    if (status == CN_OK && targets)
+        status = read_floats(json_object_get(targets, "mean"), n, "mean", values, err);
+    if (status == CN_OK && targets)
+        status = read_floats(json_object_get(targets, "std"), n, "std", values + n, err);
+    if (status == CN_OK && targets) status = cn_model_set_targets(m, values, values + n, err);
     cn_release(values);
     return status;
 }
@@ -282,6 +347,7 @@ cn_status cn_model_read_metadata(cn_model *m, const json_t *json, cn_error *err)
     if (status == CN_OK)
         status = read_normalization(m, json_object_get(json, "normalization"), err);
     if (status == CN_OK) status = read_images(m, json_object_get(json, "images"), err);
+    if (status == CN_OK) status = read_task(m, json, err);
     return status;
 }
 

@@ -351,7 +351,7 @@ static cn_status build_network(cn_model *m, cn_zoo_build *build, int classes, cn
 }
 
 static cn_status parse(cn_model **model, const char *text, const int shape[3], int classes,
-                       bool shape_only, uint64_t seed, cn_error *err)
+                       cn_task_kind task, bool shape_only, uint64_t seed, cn_error *err)
 {
     if (!model || !text || !shape)
         return cn_fail(err, CN_ERR_ARGUMENT, "model text: NULL argument");
@@ -367,7 +367,8 @@ static cn_status parse(cn_model **model, const char *text, const int shape[3], i
         build ? build_network(m, build, classes, &x, err) : read_layers(m, text, classes, &x, err);
     if (status != CN_OK) goto done;
 
-    if (m->layers[x].type->loss == CN_LOSS_DEFAULT) x = cn_softmax(m, x);
+    if (m->layers[x].type->loss == CN_LOSS_DEFAULT) x = cn_task_end(m, x, task);
+    m->task = cn_task_has_targets(task) ? task : CN_TASK_CLASSIFICATION;
     status = cn_model_finish(m, x, seed, err);
     if (status != CN_OK) goto done;
     *model = m;
@@ -380,11 +381,19 @@ done:
 cn_status cn_model_parse(cn_model **model, const char *text, const int shape[3], int classes,
                          uint64_t seed, cn_error *err)
 {
-    return parse(model, text, shape, classes, false, seed, err);
+    return parse(model, text, shape, classes, CN_TASK_CLASSIFICATION, false, seed, err);
+}
+
+cn_status cn_model_parse_task(cn_model **model, const char *text, const int shape[3], int classes,
+                              cn_task_kind task, uint64_t seed, cn_error *err)
+{
+    if (task < CN_TASK_CLASSIFICATION || task > CN_TASK_REGRESSION)
+        return cn_fail(err, CN_ERR_ARGUMENT, "model text: unknown task %d", (int)task);
+    return parse(model, text, shape, classes, task, false, seed, err);
 }
 
 cn_status cn_model_parse_shapes(cn_model **model, const char *text, const int shape[3], int classes,
                                 cn_error *err)
 {
-    return parse(model, text, shape, classes, true, 0, err);
+    return parse(model, text, shape, classes, CN_TASK_CLASSIFICATION, true, 0, err);
 }

@@ -92,6 +92,7 @@ static cn_node add_softmax(cn_model *m, const cn_model *from)
     const bool logits = m->layers[from->output].type->loss == CN_LOSS_DEFAULT;
     const cn_shape *out = &m->layers[from->output].out;
     if (!logits || from->loss != CN_LOSS_DEFAULT || out->n[out->rank - 1] < 2) return from->output;
+    if (from->task == CN_TASK_REGRESSION) return from->output;
     return cn_softmax(m, from->output);
 }
 
@@ -127,6 +128,32 @@ cn_status cn_model_end_in_softmax(cn_model **model, cn_error *err)
 cn_status cn_model_adapt(cn_model **model, const cn_model *from, const int shape[3], int classes,
                          uint64_t seed, cn_error *err)
 {
+    cn_task_kind task = from ? from->task : CN_TASK_CLASSIFICATION;
+    return cn_model_adapt_task(model, from, shape, classes, task, seed, err);
+}
+
+/* The layers of `from`, the head with another number of outputs, and the end that the task wants. */
+static cn_status add_layers(cn_model *m, const cn_model *from, int head, int classes,
+                            cn_task_kind task, cn_node *output, cn_error *err)
+{
+    const cn_layer *last = &from->layers[from->output];
+    bool ends = task != from->task && last->type->loss != CN_LOSS_DEFAULT &&
+                from->output == from->layer_count - 1;
+    cn_status status = CN_OK;
+    for (int i = 1; i < from->layer_count - ends && status == CN_OK; i++)
+        status = add_layer(m, from, i, i == head, classes, err);
+    if (status != CN_OK) return status;
+    if (task == from->task)
+        *output = add_softmax(m, from);
+    else
+        *output = cn_task_end(m, ends ? last->inputs[0] : from->output, task);
+    return CN_OK;
+}
+
+cn_status cn_model_adapt_task(cn_model **model, const cn_model *from, const int shape[3],
+                              int classes, cn_task_kind task, uint64_t seed, cn_error *err)
+{
+    cn_node output = -1;
     if (!model || !from || !from->finished || !shape)
         return cn_fail(err, CN_ERR_ARGUMENT, "adapt: NULL argument, or a model not finished");
     cn_model *m = NULL;
@@ -136,9 +163,8 @@ cn_status cn_model_adapt(cn_model **model, const cn_model *from, const int shape
                        "adapt: no layer chooses the %d outputs, which should become %d",
                        cn_model_output_size(from), classes);
     cn_status status = cn_model_create(&m, shape, err);
-    for (int i = 1; i < from->layer_count && status == CN_OK; i++)
-        status = add_layer(m, from, i, i == head, classes, err);
-    if (status == CN_OK) status = cn_model_finish(m, add_softmax(m, from), seed, err);
+    if (status == CN_OK) status = add_layers(m, from, head, classes, task, &output, err);
+    if (status == CN_OK) status = cn_model_finish(m, output, seed, err);
     if (status == CN_OK && cn_model_output_size(m) != classes)
         status = cn_fail(err, CN_ERR_SHAPE,
                          "adapt: with images of (%d, %d, %d) the network has %d outputs, expected "
@@ -148,6 +174,7 @@ cn_status cn_model_adapt(cn_model **model, const cn_model *from, const int shape
     if (status == CN_OK && from->mean && shape[2] == from->layers[0].out.n[2])
         status = cn_model_set_normalization(m, from->mean, from->std, err);
     if (status == CN_OK) {
+        m->task = task;
         m->images = from->images;
         if (!m->mean) m->images.low = m->images.high = 0;
     }

@@ -5,6 +5,7 @@
  *     binary cross-entropy   L = -1/(D n) sum of t log y_hat + u log(1 - y_hat)
  *                            dy = (u / (1 - y_hat) - t / y_hat) / (D n)
  *     mean squared error     L = 1/(m n) sum of (y_hat - y)^2    dy = 2 (y_hat - y) / (m n)
+ *     mean absolute error    L = 1/(m n) sum of |y_hat - y|      dy = sign(y_hat - y) / (m n)
  *
  *     focal loss             L = -1/D sum of t (1 - y_hat)^2 log y_hat
  *                            dy = t (2 (1 - y_hat) log y_hat - (1 - y_hat)^2 / y_hat) / D
@@ -92,6 +93,20 @@ static double mean_squared_error(size_t m, size_t n, const double *y_hat, const 
     return sum / count;
 }
 
+static double mean_absolute_error(size_t m, size_t n, const double *y_hat, const double *y,
+                                  cn_ref_targets how, double *dy)
+{
+    double count = divisor(m, n, y, (cn_ref_targets){0}, true), sum = 0;
+    (void)how;
+    for (size_t i = 0; i < m * n; i++) {
+        bool counts = !ignored(y + i / n * n);
+        double difference = counts ? y_hat[i] - y[i] : 0;
+        sum += fabs(difference);
+        if (dy) dy[i] = difference == 0 ? 0 : copysign(1 / count, difference);
+    }
+    return sum / count;
+}
+
 /* -t (1 - p)^2 log p, and its derivative in p added to *slope. */
 static double focal_term(double t, double p, double *slope)
 {
@@ -144,6 +159,7 @@ cn_ref_loss *cn_ref_loss_of(cn_loss_kind kind)
     case CN_LOSS_CROSS_ENTROPY: return cross_entropy;
     case CN_LOSS_BINARY_CROSS_ENTROPY: return binary_cross_entropy;
     case CN_LOSS_MEAN_SQUARED_ERROR: return mean_squared_error;
+    case CN_LOSS_MEAN_ABSOLUTE_ERROR: return mean_absolute_error;
     case CN_LOSS_DICE: return dice;
     case CN_LOSS_FOCAL: return focal;
     default: return NULL;

@@ -68,6 +68,7 @@ void cn_evaluator_free(cn_evaluator *e)
     cn_session_free(e->session);
     cn_pool_free(e->pool);
     cn_release(e->whole);
+    cn_judge_free(e->judge);
     cn_release(e->moved);
     cn_release(e->scores);
     cn_release(e->sum);
@@ -91,6 +92,17 @@ typedef struct result {
     const float *y;
 } result;
 
+/* The targets of a batch's images, as the loss wants them. */
+static cn_tensor truth_of(const cn_evaluator *e, const cn_dataset *data, int m)
+{
+    int rank, shape[CN_MAX_RANK] = {m};
+    const int *out = cn_model_output_shape(e->model, &rank);
+    memcpy(shape + 1, out, (size_t)rank * sizeof *shape);
+    cn_dataset_target_rows(data, e->index, m, e->model->target_mean, e->model->target_std,
+                           e->judge->truth);
+    return cn_tensor_view(CN_DTYPE_F32, rank + 1, shape, e->judge->truth);
+}
+
 /* `known`: the images have labels that the model has outputs for. */
 static cn_status run_plain(cn_evaluator *e, const cn_dataset *data, int first, int m, bool known,
                            result *out, cn_error *err)
@@ -103,6 +115,7 @@ static cn_status run_plain(cn_evaluator *e, const cn_dataset *data, int first, i
         cn_dataset_batch_on(data, e->pool, e->index, m, e->mean, e->std, x, e->labels, err);
     cn_tensor X = cn_tensor_view(CN_DTYPE_F32, 4, (int[]){m, shape[0], shape[1], shape[2]}, x);
     cn_tensor Y = cn_labels_view(data, m, e->labels);
+    if (e->judge) Y = truth_of(e, data, m);
     if (status == CN_OK) status = cn_session_forward(e->session, &X, err);
     if (status == CN_OK && !cn_session_output_finite(e->session)) {
         status =
@@ -167,6 +180,13 @@ typedef struct cn_batch_score {
     cn_tally tally;
 } cn_batch_score;
 
+cn_status cn_evaluator_take_targets(cn_evaluator *e, const cn_dataset *data, cn_error *err)
+{
+    if (!cn_dataset_targets(data)) return CN_OK;
+    return cn_judge_create(&e->judge, cn_dataset_size(data), e->batch, cn_dataset_classes(data),
+                           err);
+}
+
 cn_status cn_evaluator_share(cn_evaluator *e, cn_group *group, int size, cn_error *err)
 {
     /* A batch ends where the images of known classes do, so there may be one more. */
@@ -196,6 +216,23 @@ static pass begin_pass(const cn_evaluator *e, const cn_dataset *data, int64_t *c
     return p;
 }
 
+/* Keeps the outputs of images from `first` on, and counts which labels are right. */
+static cn_tally tally_targets(const cn_evaluator *e, const pass *p, int first, int m,
+                              const float *y)
+{
+    const cn_judge *j = e->judge;
+    const size_t columns = (size_t)j->columns, at = (size_t)first * columns;
+    const float *t = (const float *)cn_dataset_targets(p->data)->data + at;
+    cn_tally found = {0, 0};
+    memcpy(j->outputs + at, y, (size_t)m * columns * sizeof *y);
+    cn_model_restore_targets(e->model, m, j->outputs + at);
+    if (cn_dataset_task(p->data) != CN_TASK_MULTI_LABEL) return found;
+    found.judged = (int64_t)m * j->columns;
+    for (size_t i = 0; i < (size_t)m * columns; i++)
+        found.correct += (y[i] > cn_model_threshold(e->model, (int)(i % columns))) == (t[i] > 0.5f);
+    return found;
+}
+
 /* Adds what a batch's outputs say of its labels. */
 static cn_tally tally(const cn_evaluator *e, const pass *p, int m, const float *y)
 {
@@ -223,7 +260,8 @@ static cn_status run_batch(cn_evaluator *e, const pass *p, int batch, cn_batch_s
     cn_status status = e->tta ? run_views(e, p->data, first, m, judged, &r, err)
                               : run_plain(e, p->data, first, m, judged, &r, err);
     if (status != CN_OK) return status;
-    *score = (cn_batch_score){.tally = tally(e, p, m, r.y)};
+    *score = (cn_batch_score){.tally = e->judge ? tally_targets(e, p, first, m, r.y)
+                                                : tally(e, p, m, r.y)};
     bool pixels = cn_dataset_masks(p->data) && e->loss != CN_LOSS_DICE;
     if (judged) score->weight = pixels ? (double)score->tally.judged : m;
     score->loss = r.loss * score->weight;
@@ -247,6 +285,24 @@ static cn_status share_counts(cn_group *g, size_t count, int64_t *counts, cn_err
     return status;
 }
 
+/* Each rank's outputs to all others; every image is of a known class, so batch i begins at image
+ * i times the batch. */
+static cn_status share_outputs(cn_evaluator *e, const pass *p, cn_error *err)
+{
+    cn_group *g = e->group;
+    const size_t columns = (size_t)e->judge->columns;
+    for (int r = 0; r < g->size; r++) {
+        int64_t first = (int64_t)cn_group_first(p->batches, r, g->size) * e->batch;
+        int64_t end = (int64_t)cn_group_first(p->batches, r + 1, g->size) * e->batch;
+        if (first > p->n) first = p->n;
+        if (end > p->n) end = p->n;
+        g->receive[r] = (cn_part){e->judge->outputs + (size_t)first * columns,
+                                  (size_t)(end - first) * columns * sizeof(float)};
+    }
+    for (int r = 0; r < g->size; r++) g->send[r] = g->receive[g->rank];
+    return cn_group_exchange(g, err);
+}
+
 /* Each rank's scores to all others. */
 static cn_status share_scores(cn_evaluator *e, const pass *p, cn_status status, cn_error *err)
 {
@@ -261,6 +317,7 @@ static cn_status share_scores(cn_evaluator *e, const pass *p, cn_status status, 
     }
     for (int r = 0; r < g->size; r++) g->send[r] = g->receive[g->rank];
     status = cn_group_exchange(g, err);
+    if (status == CN_OK && e->judge) status = share_outputs(e, p, err);
     if (status == CN_OK && p->confusion)
         status = share_counts(g, classes * classes, p->confusion, err);
     if (status == CN_OK && cn_dataset_masks(p->data))
@@ -302,15 +359,23 @@ cn_status cn_evaluator_run(cn_evaluator *e, const cn_dataset *data, cn_metrics *
         for (int i = 0; i < p.batches; i++) add_score(&sum, &e->scores[i]);
     }
     if (status != CN_OK) return status;
+    const double judged = (double)sum.tally.judged;
     *metrics = (cn_metrics){.count = p.n,
                             .judged = sum.tally.judged,
                             .correct = sum.tally.correct,
-                            .accuracy = (double)sum.tally.correct / (double)sum.tally.judged,
+                            .accuracy = judged > 0 ? (double)sum.tally.correct / judged : NAN,
                             .loss = sum.weight > 0 ? sum.loss / sum.weight : NAN,
                             .mean_iou = NAN,
                             .mean_dice = NAN,
+                            .mean_average_precision = NAN,
+                            .mean_auc = NAN,
+                            .mean_f1 = NAN,
+                            .mean_squared_error = NAN,
+                            .mean_absolute_error = NAN,
+                            .mean_r_squared = NAN,
                             .seconds = cn_seconds() - start};
     if (masks) cn_mean_overlap(e->confusion, classes, &metrics->mean_iou, &metrics->mean_dice);
+    if (e->judge) cn_judge_run(e->judge, e->model, data, metrics);
     return CN_OK;
 }
 
@@ -323,10 +388,11 @@ static cn_status prepare(cn_evaluator *e, cn_group *group, const cn_model *model
         return cn_fail(err, CN_ERR_ARGUMENT, "evaluate: a batch of %d, expected at least 1",
                        o->batch);
     cn_status status = cn_check_fit(model, data, "evaluate", err);
-    if (status == CN_OK && o->tta != CN_TTA_NONE && cn_dataset_masks(data))
+    if (status == CN_OK && o->tta != CN_TTA_NONE && cn_dataset_task(data) != CN_TASK_CLASSIFICATION)
         status =
             cn_fail(err, CN_ERR_ARGUMENT,
-                    "evaluate: test-time augmentation is for a class per image, not per pixel");
+                    "evaluate: test-time augmentation is for a class per image, not per pixel, "
+                    "nor for several labels or numbers");
     if (status != CN_OK) return status;
     int batch = o->batch ? o->batch : EVALUATION_BATCH;
     cn_session_opts session = {.batch = n < batch ? n : batch,
@@ -335,16 +401,16 @@ static cn_status prepare(cn_evaluator *e, cn_group *group, const cn_model *model
                                .loss.kind = o->loss ? o->loss : model->loss,
                                .backend = o->backend};
     status = cn_evaluator_create(e, model, session, err);
+    if (status == CN_OK) status = cn_evaluator_take_targets(e, data, err);
     if (status == CN_OK) status = use_tta(e, o->tta, err);
     if (status == CN_OK) status = cn_evaluator_read(e, data, session.threads, err);
     return status == CN_OK ? cn_evaluator_share(e, group, n, err) : status;
 }
 
-cn_status cn_evaluate(const cn_model *model, const cn_dataset *data, const cn_evaluate_opts *opts,
-                      cn_metrics *metrics, int64_t *confusion, cn_error *err)
+static cn_status evaluate(const cn_model *model, const cn_dataset *data,
+                          const cn_evaluate_opts *opts, cn_metrics *metrics, int64_t *confusion,
+                          cn_judge **judge, cn_error *err)
 {
-    if (!model || !data || !metrics)
-        return cn_fail(err, CN_ERR_ARGUMENT, "evaluate: model, data or metrics is NULL");
     const cn_evaluate_opts o = opts ? *opts : (cn_evaluate_opts){0};
     const size_t classes = (size_t)cn_dataset_classes(data);
     int64_t *counts = NULL;
@@ -360,8 +426,46 @@ cn_status cn_evaluate(const cn_model *model, const cn_dataset *data, const cn_ev
     status = cn_group_agree(&group, status, err);
     if (status == CN_OK) status = cn_evaluator_run(&evaluator, data, metrics, counts, err);
     if (status == CN_OK && confusion) memcpy(confusion, counts, classes * classes * sizeof *counts);
+    if (status == CN_OK && judge) {
+        *judge = evaluator.judge;
+        evaluator.judge = NULL;
+    }
     cn_release(counts);
     cn_evaluator_free(&evaluator);
     cn_group_free(&group);
+    return status;
+}
+
+cn_status cn_evaluate(const cn_model *model, const cn_dataset *data, const cn_evaluate_opts *opts,
+                      cn_metrics *metrics, int64_t *confusion, cn_error *err)
+{
+    if (!model || !data || !metrics)
+        return cn_fail(err, CN_ERR_ARGUMENT, "evaluate: model, data or metrics is NULL");
+    if (cn_dataset_targets(data)) confusion = NULL;
+    return evaluate(model, data, opts, metrics, confusion, NULL, err);
+}
+
+cn_status cn_evaluate_judged(const cn_model *model, const cn_dataset *data,
+                             const cn_evaluate_opts *opts, cn_metrics *metrics, cn_judge **judge,
+                             cn_error *err)
+{
+    if (!cn_dataset_targets(data))
+        return cn_fail(err, CN_ERR_ARGUMENT,
+                       "evaluate: columns are several labels per image or numbers, the data have "
+                       "a class per %s",
+                       cn_dataset_masks(data) ? "pixel" : "image");
+    return evaluate(model, data, opts, metrics, NULL, judge, err);
+}
+
+cn_status cn_evaluate_columns(const cn_model *model, const cn_dataset *data,
+                              const cn_evaluate_opts *opts, cn_metrics *metrics,
+                              cn_column_metrics *columns, cn_error *err)
+{
+    cn_judge *judge = NULL;
+    if (!model || !data || !metrics || !columns)
+        return cn_fail(err, CN_ERR_ARGUMENT, "evaluate: NULL argument");
+    cn_status status = cn_evaluate_judged(model, data, opts, metrics, &judge, err);
+    if (status == CN_OK) memcpy(columns, judge->found, (size_t)judge->columns * sizeof *columns);
+    cn_judge_free(judge);
     return status;
 }

@@ -100,6 +100,8 @@ static cn_status prepare(fit *f, cn_error *err)
     if (status == CN_OK && o->valid)
         status = cn_evaluator_create(&f->evaluator, f->model, opts, err);
     if (status == CN_OK && o->valid)
+        status = cn_evaluator_take_targets(&f->evaluator, o->valid, err);
+    if (status == CN_OK && o->valid)
         status = cn_evaluator_share(&f->evaluator, &f->group, cn_dataset_size(o->valid), err);
     if (status == CN_OK && o->valid)
         status = cn_evaluator_read(&f->evaluator, o->valid, o->threads, err);
@@ -119,6 +121,8 @@ static cn_status prepare(fit *f, cn_error *err)
                               .augment = o->augment,
                               .mean = f->mean,
                               .std = f->std,
+                              .target_mean = f->model->target_mean,
+                              .target_std = f->model->target_std,
                               .outputs = cn_model_output_size(f->model),
                               .batch = o->batch,
                               .least = cn_least_batch(f->model),
@@ -146,11 +150,14 @@ static cn_status digest(const fit *f, const cn_dataset *data, uint64_t *out, cn_
     const cn_tensor *masks = cn_dataset_masks(data);
     size_t bytes = (size_t)shape[0] * (size_t)shape[1] * (size_t)shape[2] * sizeof(float);
     size_t pixels = masks ? cn_dataset_label_size(data) : 0;
+    const cn_tensor *all = cn_dataset_targets(data);
+    size_t row = all ? (size_t)all->shape[1] * sizeof(float) : 0;
     int size = cn_dataset_size(data), stride = (size + IMAGES - 1) / IMAGES;
     uint64_t hash = UINT64_C(14695981039346656037);
     for (int i = 0; i < size; i++) {
         const uint8_t *x = (const uint8_t *)cn_session_input(f->session);
         const uint8_t *mask = masks ? (const uint8_t *)masks->data + (size_t)i * pixels : NULL;
+        const uint8_t *targets = all ? (const uint8_t *)all->data + (size_t)i * row : NULL;
         hash = (hash ^ (uint32_t)cn_dataset_label(data, i)) * UINT64_C(1099511628211);
         if (i % stride != 0) continue;
         cn_status status =
@@ -158,6 +165,7 @@ static cn_status digest(const fit *f, const cn_dataset *data, uint64_t *out, cn_
         if (status != CN_OK) return status;
         for (size_t k = 0; k < bytes; k++) hash = (hash ^ x[k]) * UINT64_C(1099511628211);
         for (size_t k = 0; k < pixels; k++) hash = (hash ^ mask[k]) * UINT64_C(1099511628211);
+        for (size_t k = 0; k < row; k++) hash = (hash ^ targets[k]) * UINT64_C(1099511628211);
     }
     *out = hash;
     return CN_OK;
@@ -197,6 +205,10 @@ static void list_state(fit *f)
     cn_state_add(s, "valid_accuracy", CN_STATE_NUMBER, &p->valid_accuracy);
     if (cn_dataset_masks(f->data))
         cn_state_add(s, "valid_mean_iou", CN_STATE_NUMBER, &p->valid_mean_iou);
+    if (cn_dataset_task(f->data) == CN_TASK_MULTI_LABEL)
+        cn_state_add(s, "valid_mean_ap", CN_STATE_NUMBER, &p->valid_mean_ap);
+    if (cn_dataset_task(f->data) == CN_TASK_REGRESSION)
+        cn_state_add(s, "valid_r_squared", CN_STATE_NUMBER, &p->valid_r_squared);
     cn_state_add(s, "learning_rate", CN_STATE_NUMBER, &p->learning_rate);
     cn_state_add(s, "seconds", CN_STATE_NUMBER, &p->seconds);
     cn_state_add(s, "epoch_seconds", CN_STATE_NUMBER, &f->epoch_seconds);
@@ -285,7 +297,8 @@ static void tally(fit *f)
 {
     cn_progress *p = &f->progress;
     p->train_loss = f->loss_sum / f->seen;
-    p->train_accuracy = f->correct / f->seen;
+    bool numbers = cn_dataset_task(f->data) == CN_TASK_REGRESSION;
+    p->train_accuracy = numbers ? NAN : f->correct / f->seen;
     p->images_per_second = f->epoch_seconds > 0 ? f->seen / f->epoch_seconds : 0;
 }
 
@@ -316,6 +329,20 @@ static cn_tensor targets_of(const fit *f, const cn_batch *batch)
     return cn_tensor_view(CN_DTYPE_F32, out->rank + 1, shape, batch->targets);
 }
 
+/* The examples of a batch that are right, or the parts of them. */
+static double count_correct(const fit *f, const cn_batch *batch)
+{
+    const float *y = cn_session_output(f->session).data;
+    const int columns = cn_model_columns(f->model), m = batch->m;
+    if (cn_dataset_task(f->data) == CN_TASK_REGRESSION) return 0;
+    if (cn_dataset_targets(f->data))
+        return cn_count_labels(y, (size_t)m, columns, batch->targets) / columns;
+    cn_tally t =
+        cn_tally_correct(y, (size_t)m * cn_dataset_label_size(f->data), columns, batch->labels);
+    if (!cn_dataset_masks(f->data)) return (double)t.correct;
+    return t.judged ? (double)t.correct / (double)t.judged * m : 0;
+}
+
 /* The gradients of batch i of a step, or of a shard of it. */
 static cn_status learn_batch(fit *f, const cn_batch *batch, int i, cn_error *err)
 {
@@ -332,13 +359,8 @@ static cn_status learn_batch(fit *f, const cn_batch *batch, int i, cn_error *err
     if (status != CN_OK) return status;
     if (!isfinite(loss))
         return cn_diverged(f->session, &Y, p, "the loss", f->opts.learning_rate, err);
-    cn_tally t = cn_tally_correct(cn_session_output(f->session).data,
-                                  (size_t)m * cn_dataset_label_size(f->data),
-                                  cn_model_columns(f->model), batch->labels);
-    double correct = (double)t.correct;
-    if (cn_dataset_masks(f->data)) correct = t.judged ? correct / (double)t.judged * m : 0;
     *cn_shards_result(&f->shards, batch->shard, i) =
-        (cn_shard_result){.loss = loss * m, .correct = correct, .examples = m};
+        (cn_shard_result){.loss = loss * m, .correct = count_correct(f, batch), .examples = m};
     status = cn_shards_backward(&f->shards, batch->shard, i, err);
     if (status != CN_OK || cn_session_gradients_finite(f->session)) return status;
     return cn_diverged(f->session, &Y, p, "the gradient", f->opts.learning_rate, err);
@@ -404,6 +426,7 @@ static void begin_epoch(fit *f)
     p->step = 0;
     p->epoch_end = false;
     p->valid_loss = p->valid_accuracy = p->valid_mean_iou = NAN;
+    p->valid_mean_ap = p->valid_r_squared = NAN;
 }
 
 /* The step that has been begun is none: back to the end of the one before it. */
@@ -462,6 +485,8 @@ static cn_status validate(fit *f, cn_error *err)
         p->valid_loss = metrics.loss;
         p->valid_accuracy = metrics.accuracy;
         p->valid_mean_iou = metrics.mean_iou;
+        p->valid_mean_ap = metrics.mean_average_precision;
+        p->valid_r_squared = metrics.mean_r_squared;
         bool by_iou = f->opts.best.monitor == CN_MONITOR_MEAN_IOU;
         cn_best_tracker_epoch(&f->best, p->epoch, metrics.loss,
                               by_iou ? metrics.mean_iou : metrics.accuracy);
@@ -537,6 +562,10 @@ static cn_status check(const fit *f, cn_error *err)
         !cn_dataset_masks(f->data))
         status = cn_fail(err, CN_ERR_ARGUMENT,
                          "fit: best: a mean IoU is of masks, the data have a class per image");
+    if (status == CN_OK && f->opts.best.monitor == CN_MONITOR_ACCURACY &&
+        cn_dataset_task(f->data) == CN_TASK_REGRESSION)
+        status = cn_fail(err, CN_ERR_ARGUMENT,
+                         "fit: best: an accuracy is of classes, the data have numbers");
     return status == CN_OK ? check_frozen(f->model, err) : status;
 }
 
@@ -549,11 +578,15 @@ static cn_status begin(fit *f, cn_error *err)
     status = cn_fit_options_check_shards(&f->opts, err);
     if (status != CN_OK) return status;
     f->model->images = cn_learned_image_opts(f->model, f->data);
+    status = cn_learn_targets(f->model, f->data, err);
+    if (status != CN_OK) return status;
     status = prepare(f, err);
     if (status != CN_OK) return status;
     f->progress = (cn_progress){.epoch_end = true,
                                 .epochs = f->opts.epochs,
                                 .valid_mean_iou = NAN,
+                                .valid_mean_ap = NAN,
+                                .valid_r_squared = NAN,
                                 .steps = (cn_loader_steps(f->loader) - 1) / f->opts.accumulate + 1};
     f->schedule_epochs = f->opts.schedule_epochs > 0 ? f->opts.schedule_epochs : f->opts.epochs;
     return prepare_checkpoints(f, err);
@@ -566,6 +599,7 @@ cn_status cn_fit(cn_model *model, const cn_dataset *data, const cn_fit_opts *opt
     fit f = {.model = model, .data = data};
     if (opts) f.opts = *opts;
     const cn_image_opts before = model->images;
+    const cn_task_kind task_before = model->task;
     cn_status status = cn_group_create(&f.group, f.opts.communicator, err);
     if (status == CN_OK) status = cn_group_agree(&f.group, begin(&f, err), err);
     if (status == CN_OK) status = cn_group_check_same(&f.group, model, &f.state, err);
@@ -578,7 +612,10 @@ cn_status cn_fit(cn_model *model, const cn_dataset *data, const cn_fit_opts *opt
         cn_best_tracker_restore(&f.best);
         if (last) *last = f.progress;
     }
-    if (f.progress.epoch == 0) model->images = before; /* nothing was trained */
+    if (f.progress.epoch == 0) { /* nothing was trained */
+        model->images = before;
+        model->task = task_before;
+    }
     release(&f);
     return status;
 }

@@ -193,7 +193,8 @@ static const char *const schedules[] = {"cosine",     "constant",  "cosine", "st
                                         "polynomial", "one-cycle", "plateau"};
 static const char *const optimizers[] = {"adam", "sgd", "adamw", "rmsprop"};
 static const char *const losses[] = {
-    "default", "cross-entropy", "binary cross-entropy", "mean squared error", "dice", "focal"};
+    "default", "cross-entropy", "binary cross-entropy", "mean squared error",
+    "dice",    "focal",         "mean absolute error"};
 static const char *const averages[] = {"none", "ema", "lookahead"};
 static const char *const monitors[] = {"loss", "accuracy", "mean IoU"};
 static const char *const borders[] = {"zero", "reflect"};

@@ -179,9 +179,13 @@ static cn_status make_workers(cn_loader *f, cn_error *err)
     f->augmenters = cn_allocate((size_t)workers, sizeof *f->augmenters, "fit: batches", err);
     if (f->augmenters) f->failed = cn_allocate((size_t)o->batch, 1, "fit: batches", err);
     if (!f->failed) return CN_ERR_MEMORY;
-    for (int i = 0; i < workers && status == CN_OK; i++)
-        status = cn_augmenter_create(&f->augmenters[i], o->data, &o->augment, o->seed, o->mean,
-                                     o->std, o->outputs, err);
+    for (int i = 0; i < workers && status == CN_OK; i++) {
+        cn_augmenter *augmenter = &f->augmenters[i];
+        status = cn_augmenter_create(augmenter, o->data, &o->augment, o->seed, o->mean, o->std,
+                                     o->outputs, err);
+        augmenter->target_mean = o->target_mean;
+        augmenter->target_std = o->target_std;
+    }
     return status;
 }
 
@@ -203,7 +207,7 @@ static cn_status make_room(cn_loader *f, cn_error *err)
         slot->x =
             o->background ? cn_allocate(batch, example * sizeof *slot->x, "fit: batch", err) : o->x;
         if (!slot->x) return CN_ERR_MEMORY;
-        if (!(o->augment.mixup > 0)) continue;
+        if (!(o->augment.mixup > 0) && !cn_dataset_targets(o->data)) continue;
         slot->targets = cn_allocate(batch, outputs * sizeof *slot->targets, "fit: targets", err);
         if (!slot->targets) return CN_ERR_MEMORY;
     }

@@ -11,7 +11,7 @@ typedef struct cn_batch {
     int epoch, step, shard, m;
     float *x;        /* (m, n_H, n_W, n_C), normalized */
     int32_t *labels; /* (m), or for segmentation (m, n_H, n_W) */
-    float *targets;  /* (m, outputs); NULL where the labels are the truth */
+    float *targets;  /* (m, outputs), standardized; NULL where the labels are the truth */
 } cn_batch;
 
 typedef struct cn_loader cn_loader;
@@ -19,10 +19,11 @@ typedef struct cn_loader cn_loader;
 typedef struct cn_loader_opts {
     const cn_dataset *data;
     cn_augment augment;
-    const float *mean, *std; /* NULL or n_C of each */
-    int outputs;             /* of the model: classes, or 1 */
-    int batch, epochs;       /* the last batch of an epoch may be smaller, but is left out where */
-    int least;               /* a shard of it would be smaller than this */
+    const float *mean, *std;               /* NULL or n_C of each */
+    const float *target_mean, *target_std; /* NULL or one per target */
+    int outputs;                           /* of the model: classes, or 1 */
+    int batch, epochs; /* the last batch of an epoch may be smaller, but is left out where */
+    int least;         /* a shard of it would be smaller than this */
     /* Of each batch's `shards` (train/shards.h; 0: one) the `count` from `first` on are made, each
      * as a batch of its own; of a step of `accumulate` batches (0: one) all that are in one shard,
      * then all that are in the next. */

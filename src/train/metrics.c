@@ -27,6 +27,13 @@ cn_tally cn_tally_correct(const float *y, size_t rows, int columns, const int32_
     return t;
 }
 
+double cn_count_labels(const float *y, size_t m, int columns, const float *targets)
+{
+    double right = 0;
+    for (size_t i = 0; i < m * (size_t)columns; i++) right += (y[i] > 0.5f) == (targets[i] > 0.5f);
+    return right;
+}
+
 cn_tensor cn_labels_view(const cn_dataset *data, int m, int32_t *labels)
 {
     const int *shape = cn_dataset_shape(data);
@@ -51,6 +58,29 @@ void cn_mean_overlap(const int64_t *confusion, int classes, double *iou, double 
     }
     *iou = count ? sum_iou / count : NAN;
     *dice = count ? sum_dice / count : NAN;
+}
+
+/* An output for each label or number of the data, and an end that can give them. */
+static cn_status check_targets(const cn_model *model, const cn_dataset *data, const char *what,
+                               cn_error *err)
+{
+    const cn_layer *output = &model->layers[model->output];
+    const bool labels = cn_dataset_task(data) == CN_TASK_MULTI_LABEL;
+    const cn_loss_kind own = output->type->loss;
+    int size = cn_model_output_size(model), count = cn_dataset_classes(data);
+    if (size != count)
+        return cn_fail(err, CN_ERR_SHAPE, "%s: the model has %d output%s, the data %d %s%s", what,
+                       size, cn_plural(size), count, labels ? "label" : "number", cn_plural(count));
+    if (labels && own != CN_LOSS_BINARY_CROSS_ENTROPY)
+        return cn_fail(err, CN_ERR_SHAPE,
+                       "%s: the data have several labels per image, which want a sigmoid at the "
+                       "end; the model ends in %s",
+                       what, output->type->name);
+    if (!labels && own != CN_LOSS_DEFAULT)
+        return cn_fail(err, CN_ERR_SHAPE,
+                       "%s: the data have numbers, which want no %s at the end of the model", what,
+                       output->type->name);
+    return CN_OK;
 }
 
 /* The model has the outputs that the data's task wants: a class per image, or per pixel. */
@@ -84,7 +114,8 @@ cn_status cn_check_fit(const cn_model *model, const cn_dataset *data, const char
     if (memcmp(in, shape, 3 * sizeof *in) != 0)
         return cn_fail(err, CN_ERR_SHAPE, "%s: the model takes images of %s, the data has %s", what,
                        cn_shape_text(3, in, want), cn_shape_text(3, shape, got));
-    return check_task(model, data, what, err);
+    return cn_dataset_targets(data) ? check_targets(model, data, what, err)
+                                    : check_task(model, data, what, err);
 }
 
 double cn_seconds(void)

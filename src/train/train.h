@@ -83,6 +83,8 @@ typedef struct cn_tally {
     int64_t judged, correct;
 } cn_tally;
 cn_tally cn_tally_correct(const float *y, size_t rows, int columns, const int32_t *labels);
+/* How many of the labels y_hat > 1/2 of m examples are those of the targets, nearer to 1 or to 0. */
+double cn_count_labels(const float *y, size_t m, int columns, const float *targets);
 /* The labels of m examples as a tensor for cn_session_loss: (m), or (m, n_H, n_W). */
 cn_tensor cn_labels_view(const cn_dataset *data, int m, int32_t *labels);
 /* The means of cn_metrics over the classes of a confusion matrix. */
@@ -109,8 +111,29 @@ cn_status cn_check_parameters(const cn_model *model, const cn_progress *progress
 
 /* The model's normalization, n_C of each, for the values that the data have. */
 void cn_normalization_of(const cn_model *model, const cn_dataset *data, float *mean, float *std);
+/* Makes a model remember the data's task and, of numbers, mean and deviation, unless it has them. */
+cn_status cn_learn_targets(cn_model *model, const cn_dataset *data, cn_error *err);
 /* What a training makes a model remember of how its images were made. */
 cn_image_opts cn_learned_image_opts(const cn_model *model, const cn_dataset *data);
+
+/* ---- labels and numbers (columns.c) */
+
+/* The outputs for all images of a set with targets, and what is found of them. */
+typedef struct cn_judge {
+    int room, columns;       /* images that there is room for */
+    float *outputs;          /* (room, columns), of numbers restored */
+    float *truth;            /* (batch, columns), standardized: of the batch at hand */
+    struct cn_scored *order; /* of a column, by score */
+    cn_column_metrics *found;
+} cn_judge;
+
+cn_status cn_judge_create(cn_judge **judge, int images, int batch, int columns, cn_error *err);
+void cn_judge_free(cn_judge *judge);
+/* Fills judge->found for the data's images, and the means in *metrics. */
+void cn_judge_run(cn_judge *judge, const cn_model *model, const cn_dataset *data,
+                  cn_metrics *metrics);
+/* The threshold with the best F1 for the column. */
+float cn_judge_threshold(cn_judge *judge, const cn_dataset *data, int column);
 
 /* ---- evaluation (evaluate.c) */
 
@@ -130,6 +153,7 @@ typedef struct cn_evaluator {
     cn_pool *pool;                 /* for images that are not in memory; else NULL */
     void *whole;                   /* these four with tta only: a batch's images, and their views */
     void *moved;
+    cn_judge *judge;               /* of labels or numbers; NULL: none */
     double *sum;
     float *y;
 } cn_evaluator;
@@ -141,8 +165,14 @@ void cn_evaluator_free(cn_evaluator *evaluator);
 /* From now on runs may be over this set, and read its images by so many threads. */
 cn_status cn_evaluator_read(cn_evaluator *evaluator, const cn_dataset *data, int threads,
                             cn_error *err);
+/* Makes room for the outputs of a set with targets; nothing for others. */
+cn_status cn_evaluator_take_targets(cn_evaluator *evaluator, const cn_dataset *data, cn_error *err);
 /* From now on the group shares out runs over data sets of at most so many images. */
 cn_status cn_evaluator_share(cn_evaluator *evaluator, cn_group *group, int size, cn_error *err);
+/* cn_evaluate of a set with targets; *judge is the caller's to free. */
+cn_status cn_evaluate_judged(const cn_model *model, const cn_dataset *data,
+                             const cn_evaluate_opts *opts, cn_metrics *metrics, cn_judge **judge,
+                             cn_error *err);
 /* Allocates nothing. `confusion` (classes x classes) is added to, and may be NULL. */
 cn_status cn_evaluator_run(cn_evaluator *evaluator, const cn_dataset *data, cn_metrics *metrics,
                            int64_t *confusion, cn_error *err);

@@ -1,0 +1,347 @@
+/*
+ * csv_targets.c - tables whose rows have several labels, or numbers:
+ *
+ *   path,beach,boat,tree        columns of 0 and 1: several labels per image
+ *   a.jpg,1,0,1
+ *
+ *   path,label                  labels between bars: the same; none for an image that has none
+ *   a.jpg,beach|tree
+ *
+ *   path,age,weight             other numbers: regression
+ *   a.jpg,41,70.5
+ *
+ * A single column of labels holds numbers to learn where any has a fraction, and classes else.
+ * task= and columns= behind the path say it otherwise.
+ */
+#include "data/csv_targets.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MOST_TARGETS = 65536 };
+
+/* ---- Columns */
+
+void cn_target_columns_free(cn_target_columns *c)
+{
+    for (int i = 0; i < c->row_count; i++) cn_release(c->rows[i]);
+    cn_release(c->rows);
+    cn_release(c->index);
+    cn_release(c->names);
+    *c = (cn_target_columns){.count = 0};
+}
+
+static bool is_finite_number(const char *text, double *value)
+{
+    return cn_number_read(text, value) && isfinite(*value) && isfinite((float)*value);
+}
+
+static int find_name(char *const *heading, int count, const char *name, size_t length)
+{
+    for (int i = 0; i < count; i++)
+        if (strlen(heading[i]) == length && memcmp(heading[i], name, length) == 0) return i;
+    return -1;
+}
+
+static cn_status add_column(cn_target_columns *c, int index, char *name)
+{
+    c->index[c->count] = index;
+    c->names[c->count++] = name;
+    return CN_OK;
+}
+
+/* Those that columns=A|B names. */
+static cn_status take_named(cn_target_columns *c, char *const *heading, int count, const char *list,
+                            const char *what, cn_error *err)
+{
+    for (const char *at = list; *at;) {
+        size_t length = strcspn(at, "|");
+        int found = find_name(heading, count, at, length);
+        if (found < 0)
+            return cn_fail(err, CN_ERR_ARGUMENT, "%.100s: columns=%.60s: no column is called %.*s",
+                           what, list, (int)(length < 60 ? length : 60), at);
+        if (c->count == count)
+            return cn_fail(err, CN_ERR_ARGUMENT, "%.100s: columns=%.60s: a column is named twice",
+                           what, list);
+        add_column(c, found, heading[found]);
+        at += length;
+        if (*at) at++;
+    }
+    return CN_OK;
+}
+
+/* Those of another table of the set; none where it has none of them. */
+static cn_status take_like(cn_target_columns *c, char *const *heading, int count,
+                           const cn_target_columns *like, const char *what, cn_error *err)
+{
+    for (int k = 0; k < like->count; k++) {
+        int found = find_name(heading, count, like->names[k], strlen(like->names[k]));
+        if (found >= 0 && c->count < count) add_column(c, found, heading[found]);
+    }
+    if (c->count == 0 || c->count == like->count) return CN_OK;
+    return cn_fail(err, CN_ERR_FORMAT,
+                   "%.120s: expected the %d columns of the other part, found %d", what, like->count,
+                   c->count);
+}
+
+static cn_status say_passed(const cn_target_columns *c, char *const *heading, int count,
+                            const int skip[2], const cn_request *request, cn_error *err)
+{
+    char list[160] = "", name[40];
+    int passed = 0;
+    for (int i = 0; i < count; i++) {
+        bool used = i == skip[0] || i == skip[1];
+        for (int k = 0; k < c->count; k++) used = used || c->index[k] == i;
+        if (used) continue;
+        size_t length = strlen(list);
+        if (passed++ < 4)
+            snprintf(list + length, sizeof list - length, "%s%s", length ? ", " : "",
+                     cn_plain_text(heading[i], name, sizeof name));
+    }
+    if (passed == 0) return CN_OK;
+    return cn_remark(request->remarks, err, "passed over the column%s %s%s", cn_plural(passed),
+                     list, passed > 4 ? ", ..." : "");
+}
+
+cn_status cn_target_columns_find(cn_target_columns *c, const cn_table *row, char *const *heading,
+                                 int heading_count, const int skip[2],
+                                 const cn_target_columns *like, const cn_request *request,
+                                 cn_error *err)
+{
+    double value;
+    size_t n = (size_t)heading_count;
+    const char *list = request->opts->columns;
+    c->index = cn_allocate(n, sizeof *c->index, row->path, err);
+    c->names = c->index ? cn_allocate(n, sizeof *c->names, row->path, err) : NULL;
+    cn_status status = c->names ? CN_OK : CN_ERR_MEMORY;
+    if (status != CN_OK) return status;
+    if (like)
+        status = take_like(c, heading, heading_count, like, row->path, err);
+    else if (*list)
+        status = take_named(c, heading, heading_count, list, row->path, err);
+    for (int i = 0; !like && !*list && i < heading_count && i < row->count; i++)
+        if (i != skip[0] && i != skip[1] && is_finite_number(row->fields[i], &value))
+            add_column(c, i, heading[i]);
+    if (status == CN_OK && c->count > 0)
+        status = say_passed(c, heading, heading_count, skip, request, err);
+    return status;
+}
+
+cn_status cn_target_columns_add(cn_target_columns *c, const cn_table *row, cn_error *err)
+{
+    if (c->row_count == c->row_room) {
+        size_t room = c->row_room ? 2 * (size_t)c->row_room : 64, used = (size_t)c->row_count;
+        char ***rows = room <= INT32_MAX ? cn_allocate(room, sizeof *rows, row->path, err) : NULL;
+        if (!rows) return CN_ERR_MEMORY;
+        if (used) memcpy(rows, c->rows, used * sizeof *rows);
+        cn_release(c->rows);
+        c->rows = rows;
+        c->row_room = (int)room;
+    }
+    char **values = cn_allocate((size_t)c->count, sizeof *values, row->path, err);
+    if (!values) return CN_ERR_MEMORY;
+    for (int k = 0; k < c->count; k++) values[k] = row->fields[c->index[k]];
+    c->rows[c->row_count++] = values;
+    return CN_OK;
+}
+
+/* ---- Targets */
+
+void cn_row_targets_free(cn_row_targets *t)
+{
+    cn_release(t->values);
+    cn_release((void *)t->names);
+    cn_release(t->text);
+    *t = (cn_row_targets){.count = 0};
+}
+
+static bool is_asked(const cn_request *request, cn_task_kind task)
+{
+    return (request->opts->given & CN_OPTION_TASK) && request->opts->task == task;
+}
+
+static cn_status make_room(cn_row_targets *t, int n, int count, const char *what, cn_error *err)
+{
+    size_t columns = (size_t)count;
+    t->count = count;
+    t->values = cn_allocate((size_t)n, columns * sizeof *t->values, what, err);
+    if (t->values) t->names = cn_allocate(columns, sizeof *t->names, what, err);
+    return t->names ? CN_OK : CN_ERR_MEMORY;
+}
+
+static bool are_binary(const float *values, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (values[i] != 0 && values[i] != 1) return false;
+    return true;
+}
+
+cn_status cn_row_targets_of_columns(cn_row_targets *t, const cn_target_columns *c,
+                                    char *const *const *rows, const int *lines, int n,
+                                    const cn_request *request, const char *what, cn_error *err)
+{
+    char plain[40];
+    double value;
+    cn_status status = make_room(t, n, c->count, what, err);
+    if (status != CN_OK) return status;
+    for (int k = 0; k < c->count; k++) t->names[k] = c->names[k];
+    float *at = t->values;
+    for (int i = 0; i < n; i++)
+        for (int k = 0; k < c->count; k++, at++) {
+            if (!is_finite_number(rows[i][k], &value))
+                return cn_fail(err, CN_ERR_FORMAT,
+                               "%.100s: line %d: \"%.30s\" in column %.40s, expected a number",
+                               what, lines[i], cn_plain_text(rows[i][k], plain, sizeof plain),
+                               c->names[k]);
+            *at = (float)value;
+        }
+    bool binary = are_binary(t->values, (size_t)n * (size_t)c->count);
+    if (is_asked(request, CN_TASK_MULTI_LABEL) && !binary)
+        return cn_fail(err, CN_ERR_FORMAT,
+                       "%.120s: task=multi-label wants columns of 0 and 1, found other numbers",
+                       what);
+    t->task =
+        binary && !is_asked(request, CN_TASK_REGRESSION) ? CN_TASK_MULTI_LABEL : CN_TASK_REGRESSION;
+    return CN_OK;
+}
+
+/* ---- Labels between bars */
+
+static int compare(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* Cuts a copy of a text at its bars; blanks around a name are no part of it. The names that are not
+ * empty go to names[0..], their number is returned. */
+static int cut(char *text, const char **names)
+{
+    int count = 0;
+    for (char *at = text; at;) {
+        char *next = strchr(at, '|');
+        if (next) *next++ = 0;
+        while (*at == ' ') at++;
+        size_t length = strlen(at);
+        while (length > 0 && at[length - 1] == ' ') at[--length] = 0;
+        if (length > 0) names[count++] = at;
+        at = next;
+    }
+    return count;
+}
+
+/* All names, sorted, each once; the texts are copied into t->text. */
+static cn_status list_names(cn_row_targets *t, char *const *labels, int n, const char ***names,
+                            int *count, const char *what, cn_error *err)
+{
+    size_t bytes = 0, most = 0, all = 0, kept = 0;
+    for (int i = 0; i < n; i++) {
+        bytes += strlen(labels[i]) + 1;
+        most++;
+        for (const char *at = labels[i]; *at; at++) most += *at == '|';
+    }
+    t->text = cn_allocate(bytes, 1, what, err);
+    *names = t->text ? cn_allocate(most, sizeof **names, what, err) : NULL;
+    if (!*names) return CN_ERR_MEMORY;
+    char *at = t->text;
+    for (int i = 0; i < n; i++) {
+        size_t length = strlen(labels[i]) + 1;
+        memcpy(at, labels[i], length);
+        all += (size_t)cut(at, *names + all);
+        at += length;
+    }
+    qsort(*names, all, sizeof **names, compare);
+    for (size_t i = 0; i < all; i++)
+        if (i == 0 || strcmp((*names)[i], (*names)[kept - 1]) != 0) (*names)[kept++] = (*names)[i];
+    *count = (int)kept;
+    if (kept > 0 && kept <= MOST_TARGETS) return CN_OK;
+    return cn_fail(err, CN_ERR_FORMAT, "%.120s: %zu different labels, expected 1 to %d", what, kept,
+                   (int)MOST_TARGETS);
+}
+
+/* Marks the names of each text; its copy lies in t->text, cut already. */
+static void mark(cn_row_targets *t, char *const *labels, int n)
+{
+    const char *at = t->text;
+    for (int i = 0; i < n; i++) {
+        const char *end = at + strlen(labels[i]);
+        float *row = t->values + (size_t)i * (size_t)t->count;
+        while (at <= end) {
+            while (*at == ' ') at++;
+            const char **found =
+                bsearch(&at, t->names, (size_t)t->count, sizeof *t->names, compare);
+            if (found) row[found - t->names] = 1;
+            at += strlen(at);
+            while (at < end && !at[0]) at++;
+            if (at >= end) break;
+        }
+        at = end + 1;
+    }
+}
+
+static cn_status read_bars(cn_row_targets *t, char *const *labels, int n, const char *what,
+                           cn_error *err)
+{
+    const char **names = NULL;
+    int count = 0;
+    cn_status status = list_names(t, labels, n, &names, &count, what, err);
+    if (status == CN_OK) status = make_room(t, n, count, what, err);
+    if (status == CN_OK) {
+        memcpy((void *)t->names, names, (size_t)count * sizeof *names);
+        mark(t, labels, n);
+        t->task = CN_TASK_MULTI_LABEL;
+    }
+    cn_release((void *)names);
+    return status;
+}
+
+/* ---- A column of numbers */
+
+static cn_status read_numbers(cn_row_targets *t, char *const *labels, const int *lines, int n,
+                              const char *name, const char *what, cn_error *err)
+{
+    double value;
+    char plain[40];
+    cn_status status = make_room(t, n, 1, what, err);
+    if (status != CN_OK) return status;
+    t->task = CN_TASK_REGRESSION;
+    t->names[0] = name;
+    for (int i = 0; i < n; i++) {
+        if (!is_finite_number(labels[i], &value))
+            return cn_fail(err, CN_ERR_FORMAT, "%.100s: line %d: \"%.30s\", expected a number",
+                           what, lines[i], cn_plain_text(labels[i], plain, sizeof plain));
+        t->values[i] = (float)value;
+    }
+    return CN_OK;
+}
+
+/* All of them numbers, and any with a fraction? */
+static bool have_fractions(char *const *labels, int n)
+{
+    bool any = false;
+    double value;
+    for (int i = 0; i < n; i++) {
+        if (!is_finite_number(labels[i], &value)) return false;
+        any = any || value != floor(value);
+    }
+    return any;
+}
+
+cn_status cn_row_targets_of_labels(cn_row_targets *t, char *const *labels, const int *lines, int n,
+                                   const char *name, const cn_request *request, const char *what,
+                                   cn_error *err)
+{
+    bool bars = false;
+    if (is_asked(request, CN_TASK_CLASSIFICATION)) return CN_OK;
+    if (is_asked(request, CN_TASK_REGRESSION))
+        return read_numbers(t, labels, lines, n, name, what, err);
+    for (int i = 0; i < n; i++) bars = bars || strchr(labels[i], '|');
+    if (bars || is_asked(request, CN_TASK_MULTI_LABEL)) return read_bars(t, labels, n, what, err);
+    if (!have_fractions(labels, n)) return CN_OK;
+    cn_status status = read_numbers(t, labels, lines, n, name, what, err);
+    return status == CN_OK ? cn_remark(request->remarks, err,
+                                       "the labels are numbers with fractions, to be learned as "
+                                       "such; task=classification makes classes of them")
+                           : status;
+}

@@ -1,0 +1,53 @@
+/* csv_targets.h - tables whose rows have several labels, or numbers. */
+#ifndef CN_CSV_TARGETS_H
+#define CN_CSV_TARGETS_H
+
+#include "data/csv.h"
+#include "data/images.h"
+#include "data/table.h"
+
+/* The columns that are targets, of one table. */
+typedef struct cn_target_columns {
+    int *index;   /* NULL: the table has a column of labels, or of masks */
+    char **names; /* as the first table of the set has them; they point into its text */
+    int count;
+    char ***rows; /* what they hold: rows[i][k]; each row is allocated */
+    int row_count, row_room;
+} cn_target_columns;
+
+void cn_target_columns_free(cn_target_columns *c);
+/*
+ * Which of a table's columns are numbers, by the heading and the row that the table stands at:
+ * those that are no path and no split and hold a number there; with columns=A|B, those. `like`
+ * (NULL: none) has been read before, and its columns are the ones. Remarks on the columns that are
+ * passed over. No column at all is no error.
+ */
+cn_status cn_target_columns_find(cn_target_columns *c, const cn_table *row, char *const *heading,
+                                 int heading_count, const int skip[2],
+                                 const cn_target_columns *like, const cn_request *request,
+                                 cn_error *err);
+/* Takes the row that the table stands at. */
+cn_status cn_target_columns_add(cn_target_columns *c, const cn_table *row, cn_error *err);
+
+/* What the rows of a set hold, in the order of the parts. */
+typedef struct cn_row_targets {
+    float *values;      /* rows x count, or NULL: labels of one class each */
+    const char **names; /* count; the pointers alone are owned */
+    char *text;         /* what some of them point into; owned */
+    int count;
+    cn_task_kind task;
+} cn_row_targets;
+
+void cn_row_targets_free(cn_row_targets *t);
+/* Out of columns, given the row of each image: `rows` (n), its values as texts, and for errors its
+ * line. */
+cn_status cn_row_targets_of_columns(cn_row_targets *t, const cn_target_columns *c,
+                                    char *const *const *rows, const int *lines, int n,
+                                    const cn_request *request, const char *what, cn_error *err);
+/* Out of a column of labels: names between bars, or numbers with fractions; nothing where they are
+ * neither. `name` is the column's. */
+cn_status cn_row_targets_of_labels(cn_row_targets *t, char *const *labels, const int *lines, int n,
+                                   const char *name, const cn_request *request, const char *what,
+                                   cn_error *err);
+
+#endif
