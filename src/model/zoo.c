@@ -96,7 +96,7 @@ static const zoo_entry zoo[] = {
      cn_zoo_mobilenet_v2},
     {{"unet", "U-Net (Ronneberger et al. 2015), a class per pixel", NULL, {128, 128, 3}, 2},
      cn_zoo_unet},
-    {{"unet-small", "a U-Net of three levels, for 64 x 64", NULL, {64, 64, 3}, 2},
+    {{"unet-small", "a U-Net of four levels with few filters, for 64 x 64", NULL, {64, 64, 3}, 2},
      cn_zoo_unet_small},
     {{"unet-course", "the course's U-Net for 96 x 128 street scenes", NULL, {96, 128, 3}, 23},
      cn_zoo_unet_course},

@@ -241,7 +241,7 @@ cn_node cn_zoo_unet(cn_model *m, cn_node x, int classes)
 
 cn_node cn_zoo_unet_small(cn_model *m, cn_node x, int classes)
 {
-    return unet(m, x, 3, 8, classes);
+    return unet(m, x, 4, 8, classes);
 }
 
 /* ---- the course's U-Net: biases in place of batch norm, dropout in the two deepest levels, and
