@@ -6,10 +6,11 @@
 #include <string.h>
 
 struct cn_dataset {
-    cn_tensor images, labels, masks, targets; /* of images the shape alone where they are not in memory */
-    cn_samples *samples;             /* what makes them; NULL: nothing else than the tensor */
-    int *rows;                       /* of image i in the samples; NULL: i */
-    cn_task_kind task; /* with targets */
+    cn_tensor images, labels, masks,
+        targets;         /* of images the shape alone where they are not in memory */
+    cn_samples *samples; /* what makes them; NULL: nothing else than the tensor */
+    int *rows;           /* of image i in the samples; NULL: i */
+    cn_task_kind task;   /* with targets */
     int classes, known;
     float scale;
     cn_image_opts image_opts;

@@ -100,8 +100,8 @@ typedef struct cn_dataset_parts {
      * i itself. NULL: there is nothing but the tensor. */
     cn_samples *samples;
     int *rows;
-    cn_tensor labels; /* I32 (n), each in 0..classes-1; empty where there are masks */
-    cn_tensor masks;  /* U8 (n, n_H, n_W), each in 0..classes-1 or CN_MASK_IGNORED; or empty */
+    cn_tensor labels;  /* I32 (n), each in 0..classes-1; empty where there are masks */
+    cn_tensor masks;   /* U8 (n, n_H, n_W), each in 0..classes-1 or CN_MASK_IGNORED; or empty */
     cn_tensor targets; /* F32 (n, classes); or empty */
     cn_task_kind task; /* with targets: which of the two that have them */
     int classes;

@@ -153,7 +153,7 @@ typedef struct cn_evaluator {
     cn_pool *pool;                 /* for images that are not in memory; else NULL */
     void *whole;                   /* these four with tta only: a batch's images, and their views */
     void *moved;
-    cn_judge *judge;               /* of labels or numbers; NULL: none */
+    cn_judge *judge; /* of labels or numbers; NULL: none */
     double *sum;
     float *y;
 } cn_evaluator;
