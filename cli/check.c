@@ -112,18 +112,12 @@ static int run_tutor(const char *python, const char *folder, const char *learner
     return code;
 }
 
-static bool ends_in(const char *text, const char *ending)
-{
-    size_t length = strlen(text), tail = strlen(ending);
-    return length > tail && strcmp(text + length - tail, ending) == 0;
-}
-
 static int run(const void *given, int count, char *const *operands)
 {
     const options *o = given;
     const char *learner = operands[0], *temporary = getenv("TMPDIR");
     (void)count;
-    if (!ends_in(learner, ".py") && !ends_in(learner, ".c"))
+    if (!cn_ends_in(learner, ".py") && !cn_ends_in(learner, ".c"))
         return cli_error("check", "%s: expected a file that ends in .py or .c", learner);
     if (access(learner, R_OK) != 0)
         return cli_error("check", "%s: %s", learner, cn_system_text(errno));

@@ -11,8 +11,8 @@ const cli_option cli_train_table[] = {
      "a known network, layers in order, or a model file to continue from (default: what suits the "
      "images)"},
     {"out", CLI_TEXT, offsetof(cli_train_options, out), "FILE", NULL, 0, 0,
-     "the model file to write (default: NAME.safetensors, model.safetensors for layers, or the "
-     "file continued from)"},
+     "the model file to write, as ONNX or NumPy's arrays where it ends in .onnx or .npz (default: "
+     "NAME.safetensors, model.safetensors for layers, or the file continued from)"},
     {"report", CLI_TEXT, offsetof(cli_train_options, report), "FILE", NULL, 0, 0,
      "write a page about the training and the model, as convnet report does, to this file"},
     {"epochs", CLI_WHOLE, offsetof(cli_train_options, epochs), "N", "20", 1, 1000000,

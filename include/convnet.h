@@ -1427,7 +1427,8 @@ CN_API cn_status cn_model_choose_thresholds(cn_model *model, const cn_dataset *d
 
 /*
  * A model is one .safetensors file: the weights, and in __metadata__ the graph, the class names
- * and the normalization. Saving is atomic: a reader sees the old file or the new one.
+ * and the normalization. Saving is atomic: a reader sees the old file or the new one. A name that ends
+ * like another format's (.onnx, .npz, .h5, .keras) is CN_ERR_ARGUMENT: see cn_model_export.
  */
 CN_API cn_status cn_model_save(const cn_model *model, const char *path, cn_error *err);
 CN_API cn_status cn_model_load(cn_model **model, const char *path, cn_error *err);

@@ -94,7 +94,20 @@ verified() {
     fails 1 "none.npy" convert d.safetensors v.onnx --verify --input none.npy
 }
 
+# What a training writes is in the format that its name says.
+trained() {
+    succeeds train --epochs 1 --quiet --out t.safetensors
+    for ending in onnx npz; do
+        succeeds convert t.safetensors w.$ending
+        succeeds train --epochs 1 --quiet --out t.$ending
+        cmp -s t.$ending w.$ending || fail "train --out t.$ending writes another file than convert"
+    done
+    fails 1 "t.weights.h5: Keras's weights are written like another file's" train --out t.weights.h5
+    fails 1 "c.onnx: a checkpoint is a .safetensors file" train --checkpoint c.onnx
+}
+
 numbers
 formats
 verified
+trained
 [ $failures = 0 ]

@@ -192,6 +192,9 @@ static void wrong_calls_are_refused(void **state)
     assert_int_equal(cn_model_load(&model, NULL, &err), CN_ERR_ARGUMENT);
     assert_int_equal(cn_model_load(NULL, f.path, &err), CN_ERR_ARGUMENT);
     assert_int_equal(cn_model_save(NULL, f.path, &err), CN_ERR_ARGUMENT);
+    assert_int_equal(cn_model_save(f.model, "other.onnx", &err), CN_ERR_ARGUMENT);
+    assert_string_equal(err.text,
+                        "other.onnx: model_save writes .safetensors; model_export writes .onnx");
     assert_null(model);
     assert_int_equal(cn_model_create(&model, (int[]){4, 4, 1}, NULL), CN_OK);
     assert_int_equal(cn_model_save(model, f.forged, &err), CN_ERR_ARGUMENT);

@@ -56,6 +56,9 @@ const char *cn_shape_text(int rank, const int *shape, char text[CN_SHAPE_TEXT]);
 /* True for well-formed UTF-8 (RFC 3629), which is all that JSON holds. */
 bool cn_is_utf8(const char *text);
 
+/* True for "net.onnx" with ".onnx"; not where the ending is all that there is. */
+bool cn_ends_in(const char *text, const char *ending);
+
 /* The text on one line: control characters as \n, \t or \x1b, whatever could be taken for the end
  * of a line or move a terminal's cursor. What has no room is cut. Returns `plain`. */
 const char *cn_plain_text(const char *text, char *plain, size_t room);

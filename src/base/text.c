@@ -1,4 +1,4 @@
-/* text.c - what is well-formed text. */
+/* text.c - what is well-formed text, and how it ends. */
 #include "base/base.h"
 
 #include <stdio.h>
@@ -91,4 +91,10 @@ int cn_text_distance(const char *a, const char *b)
         }
     }
     return row[length];
+}
+
+bool cn_ends_in(const char *text, const char *ending)
+{
+    size_t length = strlen(text), tail = strlen(ending);
+    return length > tail && strcmp(text + length - tail, ending) == 0;
 }

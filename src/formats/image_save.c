@@ -9,12 +9,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static bool ends_with(const char *path, const char *ending)
-{
-    size_t length = strlen(path), last = strlen(ending);
-    return length >= last && strcmp(path + length - last, ending) == 0;
-}
-
 /* A file's bytes at once: none of it is seen before all of it is there. */
 static cn_status write_file(const char *path, const void *head, size_t head_size, const void *body,
                             size_t body_size, cn_error *err)
@@ -81,8 +75,8 @@ cn_status cn_image_save(const cn_tensor *image, const char *path, cn_error *err)
         return cn_fail(err, CN_ERR_SHAPE,
                        "%.120s: an image of shape %s and dtype %d, expected U8 (n_H, n_W, 1 or 3)",
                        path, cn_shape_text(image->rank, image->shape, text), (int)image->dtype);
-    if (ends_with(path, ".png")) return save_png(image, path, err);
-    if (ends_with(path, ".pnm") || ends_with(path, image->shape[2] == 1 ? ".pgm" : ".ppm"))
+    if (cn_ends_in(path, ".png")) return save_png(image, path, err);
+    if (cn_ends_in(path, ".pnm") || cn_ends_in(path, image->shape[2] == 1 ? ".pgm" : ".ppm"))
         return save_pnm(image, path, err);
     return cn_fail(err, CN_ERR_ARGUMENT, "%.120s: expected a name that ends in .png, .pnm or %s",
                    path, image->shape[2] == 1 ? ".pgm" : ".ppm");

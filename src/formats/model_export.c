@@ -65,12 +65,6 @@ static const writer writers[] = {
     {".onnx", write_onnx},
 };
 
-static bool ends_in(const char *path, const char *ending)
-{
-    size_t length = strlen(path), tail = strlen(ending);
-    return length > tail && strcmp(path + length - tail, ending) == 0;
-}
-
 cn_status cn_model_export(const cn_model *model, const char *path, const cn_export_opts *opts,
                           cn_error *err)
 {
@@ -79,12 +73,12 @@ cn_status cn_model_export(const cn_model *model, const char *path, const cn_expo
     if (!model->finished || model->shape_only)
         return cn_fail(err, CN_ERR_ARGUMENT, "model_export: the model is not finished");
     const cn_export_opts *o = opts ? opts : &usual;
-    if (o->normalize && !ends_in(path, ".onnx"))
+    if (o->normalize && !cn_ends_in(path, ".onnx"))
         return cn_fail(err, CN_ERR_ARGUMENT, "%.120s: only ONNX normalizes in the graph", path);
-    if (o->like && ends_in(path, ".onnx"))
+    if (o->like && cn_ends_in(path, ".onnx"))
         return cn_fail(err, CN_ERR_ARGUMENT, "%.120s: ONNX is written like no other file", path);
     for (size_t i = 0; i < sizeof writers / sizeof *writers; i++)
-        if (ends_in(path, writers[i].ending)) return writers[i].write(model, path, o, err);
+        if (cn_ends_in(path, writers[i].ending)) return writers[i].write(model, path, o, err);
     return cn_fail(err, CN_ERR_UNSUPPORTED,
                    "%.120s: a model is not written in this format; expected a name that ends in "
                    ".safetensors, .npz, .h5 or .onnx",

@@ -74,9 +74,15 @@ done:
 cn_status cn_model_save(const cn_model *model, const char *path, cn_error *err)
 {
     static const cn_safetensors nothing;
+    static const char *const foreign[] = {".onnx", ".npz", ".h5", ".keras"};
     if (!model || !path) return cn_fail(err, CN_ERR_ARGUMENT, "model_save: NULL argument");
     if (!model->finished)
         return cn_fail(err, CN_ERR_ARGUMENT, "model_save: the model is not finished");
+    for (size_t i = 0; i < sizeof foreign / sizeof *foreign; i++)
+        if (cn_ends_in(path, foreign[i]))
+            return cn_fail(err, CN_ERR_ARGUMENT,
+                           "%.120s: model_save writes .safetensors; model_export writes %s", path,
+                           foreign[i]);
     return cn_model_file_save(model, &nothing, path, err);
 }
 

@@ -54,6 +54,17 @@ class Building(Temporary):
             model.save(self.path(name))
         self.assertEqual(bytes_of(self.path("a")), bytes_of(self.path("b")))
 
+    def test_a_name_says_the_format(self):
+        model = convnet.Model(TEXT, shape=(8, 8, 1), classes=10, seed=3)
+        x = np.linspace(0, 1, 128, dtype=np.float32).reshape(2, 8, 8, 1)
+        for name in ("m.onnx", "m.npz", "m.safetensors"):
+            model.save(self.path(name))
+            again = convnet.Model.load(self.path(name))
+            self.assertEqual(again.predict(x).tolist(), model.predict(x).tolist())
+        self.assertEqual(bytes_of(self.path("m.npz"))[:2], b"PK")
+        with self.assertRaises(convnet.Error):
+            model.save(self.path("m.h5"))
+
     def test_branches(self):
         x = layers.input(6, 6, 2)
         a = layers.conv2d(x, filters=3, kernel=1)
