@@ -408,6 +408,24 @@ static void tensors_without_their_elements_are_refused(void **state)
     }
 }
 
+/* Of integers, what is none: 1 / 0, ln(-1) and e^1000. */
+static void functions_without_a_whole_result_are_refused(void **state)
+{
+    static const struct {
+        const char *op;
+        int64_t of;
+    } cases[] = {{"Reciprocal", 0}, {"Log", -1}, {"Exp", 1000}};
+    static message graph;
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        graph.size = 0;
+        put_ints(&graph, "n", 1, &cases[i].of);
+        put_node(&graph, cases[i].op, "n", "c");
+        put_node(&graph, "Add", "x c", "y");
+        refuse_graph(&graph, CN_ERR_FORMAT, "is no integer");
+    }
+}
+
 static void cycles_are_refused(void **state)
 {
     static message graph;
@@ -595,6 +613,7 @@ int main(void)
         cmocka_unit_test(sizes_that_overflow_are_refused),
         cmocka_unit_test(ranks_that_do_not_match_are_refused),
         cmocka_unit_test(tensors_without_their_elements_are_refused),
+        cmocka_unit_test(functions_without_a_whole_result_are_refused),
         cmocka_unit_test(cycles_are_refused),
         cmocka_unit_test(depth_costs_nothing),
         cmocka_unit_test(groups_are_malformed),

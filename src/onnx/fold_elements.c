@@ -242,10 +242,13 @@ static cn_status fold_function(cn_importer *im, double (*f)(double x))
     if (!y) return im->err->status;
     for (size_t i = 0; i < x->count; i++) {
         if (cn_fold_is_of_batch(x, i)) return cn_fold_batch_error(im);
+        const double result = f(x->real ? (double)x->reals[i] : (double)x->ints[i]);
+        if (!x->real && !(fabs(result) < 0x1p62)) /* exp(1000), 1 / 0, ln(-1) */
+            return cn_import_fail(im, CN_ERR_FORMAT, "%g is no integer", result);
         if (x->real)
-            y->reals[i] = (float)f((double)x->reals[i]);
+            y->reals[i] = (float)result;
         else
-            y->ints[i] = (int64_t)f((double)x->ints[i]);
+            y->ints[i] = (int64_t)result;
     }
     y->learnt = x->learnt;
     return cn_fold_give(im, 0, y);
