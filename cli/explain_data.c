@@ -103,13 +103,44 @@ static json_t *map_of(const float *x, const cn_shape *out, thinning t)
 
 /* ---- what fits */
 
-/* Can the page compute it? cli/pages/layers.js has the list. */
+/* Can the page compute it? The rows of layerTypes in cli/pages/layers.js; of the others it shows what
+ * the library computed. */
 static bool is_known(const cn_layer *layer)
 {
-    static const char *const unknown[] = {"conv_transpose2d", "layer_norm", "group_norm"};
-    for (size_t i = 0; i < sizeof unknown / sizeof *unknown; i++)
-        if (strcmp(layer->type->name, unknown[i]) == 0) return false;
-    return true;
+    static const char *const known[] = {
+        "input",
+        "conv2d",
+        "depthwise_conv2d",
+        "max_pool",
+        "average_pool",
+        "dense",
+        "global_average_pool",
+        "adaptive_average_pool",
+        "softmax",
+        "batch_norm",
+        "relu",
+        "relu6",
+        "leaky_relu",
+        "sigmoid",
+        "hard_sigmoid",
+        "hard_swish",
+        "scale",
+        "tanh",
+        "elu",
+        "softplus",
+        "silu",
+        "gelu",
+        "flatten",
+        "dropout",
+        "add",
+        "concat",
+        "zero_pad2d",
+        "crop2d",
+        "upsample2d",
+    };
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (strcmp(layer->type->name, known[i]) == 0) return true;
+    return false;
 }
 
 /* Enough of a gradient to compare with. */

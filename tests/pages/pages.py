@@ -142,6 +142,20 @@ def many_layers(browser):
     check(browser.problems == [], f"many.html: {browser.problems}")
 
 
+OTHERS = ("conv 4 3x3 same, clip -1 1, shift 0.5, affine, lrn 3, pad 1 reflect, resize 6x6 linear, layernorm, "
+          "slice 2 begin 1 as s, silu, plus s, reshape 4x18, transpose 4x18, conv 3 1x1, "
+          "dense classes, log_softmax")
+
+
+def other_layers(browser):
+    """Those that the page does not compute: it shows what the library did."""
+    convnet("explain", OTHERS, "--quiet", "--out", "others.html")
+    browser.open(path("others.html"))
+    browser.run(EXPLAIN_ALL)
+    check(not browser.run("network.live"), "others.html claims to compute all")
+    check(browser.problems == [], f"others.html: {browser.problems}")
+
+
 def other_window(browser):
     """Another stride and padding: the same numbers as the library's for that network."""
     convnet("explain", "conv 3 3x3, relu, dense 4", "--quiet", "--out", "base.html", "--seed", "7")
@@ -246,7 +260,7 @@ def report(browser):
 def main():
     browser = chromium.Chromium(chromium.find())
     try:
-        for test in (explain_alone, many_layers, other_window, probabilities, hostile_names,
+        for test in (explain_alone, many_layers, other_layers, other_window, probabilities, hostile_names,
                      report, train_report):
             test(browser)
     finally:
