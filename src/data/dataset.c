@@ -22,88 +22,6 @@ struct cn_dataset {
 
 /* ---- Making */
 
-static cn_status check_images(const cn_tensor *images, const char *what, cn_error *err)
-{
-    if (images->rank != 4 || (images->dtype != CN_DTYPE_U8 && images->dtype != CN_DTYPE_F32))
-        return cn_fail(err, CN_ERR_SHAPE,
-                       "%s: images of rank %d and dtype %d, expected U8 or F32 (n, n_H, n_W, n_C)",
-                       what, images->rank, (int)images->dtype);
-    if (images->dtype != CN_DTYPE_F32 || !images->data) return CN_OK;
-    const float *x = images->data;
-    size_t count = cn_tensor_count(images), each = count / (size_t)images->shape[0];
-    for (size_t i = 0; i < count; i++)
-        if (!isfinite(x[i]))
-            return cn_fail(err, CN_ERR_FORMAT, "%s: image %zu: element %zu is %g, not finite", what,
-                           i / each, i % each, (double)x[i]);
-    return CN_OK;
-}
-
-static cn_status check_labels(const cn_dataset_parts *parts, const char *what, cn_error *err)
-{
-    const int32_t *labels = parts->labels.data;
-    int n = parts->images.shape[0];
-    if (parts->classes < 1)
-        return cn_fail(err, CN_ERR_ARGUMENT, "%s: %d classes, expected at least 1", what,
-                       parts->classes);
-    if (parts->labels.rank != 1 || parts->labels.dtype != CN_DTYPE_I32)
-        return cn_fail(err, CN_ERR_SHAPE, "%s: labels of rank %d and dtype %d, expected I32 (n)",
-                       what, parts->labels.rank, (int)parts->labels.dtype);
-    if (parts->labels.shape[0] != n)
-        return cn_fail(err, CN_ERR_SHAPE, "%s: %d image%s, but %d label%s", what, n, cn_plural(n),
-                       parts->labels.shape[0], cn_plural(parts->labels.shape[0]));
-    for (int i = 0; i < n; i++)
-        if (labels[i] < 0 || labels[i] >= parts->classes)
-            return cn_fail(err, CN_ERR_FORMAT, "%s: label %d is %d, expected 0 to %d", what, i,
-                           (int)labels[i], parts->classes - 1);
-    return CN_OK;
-}
-
-static cn_status check_masks(const cn_dataset_parts *parts, const char *what, cn_error *err)
-{
-    char found[CN_SHAPE_TEXT], wanted[CN_SHAPE_TEXT];
-    const cn_tensor *masks = &parts->masks;
-    const uint8_t *value = masks->data;
-    if (parts->classes < 1 || parts->classes > CN_MASK_IGNORED)
-        return cn_fail(err, CN_ERR_ARGUMENT, "%s: %d classes, expected 1 to %d", what,
-                       parts->classes, (int)CN_MASK_IGNORED);
-    if (masks->dtype != CN_DTYPE_U8 || masks->rank != 3 ||
-        memcmp(masks->shape, parts->images.shape, 3 * sizeof(int)) != 0)
-        return cn_fail(err, CN_ERR_SHAPE, "%s: masks %s of dtype %d, expected U8 %s", what,
-                       cn_shape_text(masks->rank, masks->shape, found), (int)masks->dtype,
-                       cn_shape_text(3, parts->images.shape, wanted));
-    for (size_t i = 0, n = cn_tensor_count(masks); i < n; i++)
-        if (value[i] >= parts->classes && value[i] != CN_MASK_IGNORED)
-            return cn_fail(err, CN_ERR_FORMAT,
-                           "%s: mask %zu has a pixel of %d, expected 0 to %d, or %d for no class",
-                           what, i / (n / (size_t)masks->shape[0]), value[i], parts->classes - 1,
-                           (int)CN_MASK_IGNORED);
-    return CN_OK;
-}
-
-static cn_status check_targets(const cn_dataset_parts *parts, const char *what, cn_error *err)
-{
-    char found[CN_SHAPE_TEXT];
-    const cn_tensor *t = &parts->targets;
-    const float *value = t->data;
-    if (parts->task != CN_TASK_MULTI_LABEL && parts->task != CN_TASK_REGRESSION)
-        return cn_fail(err, CN_ERR_ARGUMENT,
-                       "%s: targets for task %d, expected several labels per image or regression",
-                       what, (int)parts->task);
-    if (t->dtype != CN_DTYPE_F32 || t->rank != 2 || t->shape[0] != parts->images.shape[0] ||
-        t->shape[1] != parts->classes)
-        return cn_fail(err, CN_ERR_SHAPE, "%s: targets %s of dtype %d, expected F32 (%d, %d)", what,
-                       cn_shape_text(t->rank, t->shape, found), (int)t->dtype,
-                       parts->images.shape[0], parts->classes);
-    for (size_t i = 0, n = cn_tensor_count(t); i < n; i++) {
-        bool label = value[i] == 0 || value[i] == 1;
-        if (parts->task == CN_TASK_MULTI_LABEL ? !label : !isfinite(value[i]))
-            return cn_fail(err, CN_ERR_FORMAT, "%s: image %zu: target %zu is %g, expected %s", what,
-                           i / (size_t)parts->classes, i % (size_t)parts->classes, (double)value[i],
-                           parts->task == CN_TASK_MULTI_LABEL ? "0 or 1" : "a finite number");
-    }
-    return CN_OK;
-}
-
 /* The labels' tensor of a set that has masks or targets instead. */
 static cn_status make_labels(cn_dataset_parts *parts, cn_error *err)
 {
@@ -137,11 +55,11 @@ static const char **copy_names(const char *const *names, size_t classes, cn_erro
 cn_status cn_dataset_adopt(cn_dataset **out, cn_dataset_parts *parts, const char *what,
                            cn_error *err)
 {
-    cn_status status = check_images(&parts->images, what, err);
-    if (status == CN_OK && parts->masks.data) status = check_masks(parts, what, err);
-    if (status == CN_OK && parts->targets.data) status = check_targets(parts, what, err);
+    cn_status status = cn_check_images(&parts->images, what, err);
+    if (status == CN_OK && parts->masks.data) status = cn_check_masks(parts, what, err);
+    if (status == CN_OK && parts->targets.data) status = cn_check_targets(parts, what, err);
     if (status == CN_OK) status = make_labels(parts, err);
-    if (status == CN_OK) status = check_labels(parts, what, err);
+    if (status == CN_OK) status = cn_check_labels(parts, what, err);
     if (status != CN_OK) return status;
     cn_dataset *data = cn_allocate(1, sizeof *data, what, err);
     if (!data) return CN_ERR_MEMORY;
@@ -269,7 +187,7 @@ cn_status cn_dataset_create(cn_dataset **out, const cn_tensor *images, const int
         return cn_fail(err, CN_ERR_ARGUMENT, "dataset: NULL argument");
     cn_dataset_parts parts = {.images = *images, .classes = classes, .scale = 1.0f / 255.0f};
     parts.labels = cn_tensor_view(CN_DTYPE_I32, 1, images->shape, (void *)(uintptr_t)labels);
-    cn_status status = check_images(images, "dataset", err);
+    cn_status status = cn_check_images(images, "dataset", err);
     if (status == CN_OK && images->dtype == CN_DTYPE_F32)
         status = cn_find_range(&parts, NULL, "dataset", err);
     return status == CN_OK ? copy_parts(out, parts, "dataset", err) : status;
@@ -282,8 +200,8 @@ cn_status cn_dataset_create_masks(cn_dataset **out, const cn_tensor *images, con
         return cn_fail(err, CN_ERR_ARGUMENT, "dataset: NULL argument");
     cn_dataset_parts parts = {
         .images = *images, .masks = *masks, .classes = classes, .scale = 1.0f / 255.0f};
-    cn_status status = check_images(images, "dataset", err);
-    if (status == CN_OK) status = check_masks(&parts, "dataset", err);
+    cn_status status = cn_check_images(images, "dataset", err);
+    if (status == CN_OK) status = cn_check_masks(&parts, "dataset", err);
     if (status == CN_OK && images->dtype == CN_DTYPE_F32)
         status = cn_find_range(&parts, NULL, "dataset", err);
     return status == CN_OK ? copy_parts(out, parts, "dataset", err) : status;
@@ -301,8 +219,8 @@ cn_status cn_dataset_create_targets(cn_dataset **out, cn_task_kind task, const c
                               .classes = targets->rank == 2 ? targets->shape[1] : 0,
                               .class_names = names,
                               .scale = 1.0f / 255.0f};
-    cn_status status = check_images(images, "dataset", err);
-    if (status == CN_OK) status = check_targets(&parts, "dataset", err);
+    cn_status status = cn_check_images(images, "dataset", err);
+    if (status == CN_OK) status = cn_check_targets(&parts, "dataset", err);
     if (status == CN_OK && images->dtype == CN_DTYPE_F32)
         status = cn_find_range(&parts, NULL, "dataset", err);
     return status == CN_OK ? copy_parts(out, parts, "dataset", err) : status;

@@ -113,6 +113,12 @@ typedef struct cn_dataset_parts {
     bool certain;                   /* of F32 values: that is their range */
 } cn_dataset_parts;
 
+/* What the parts of a set must be; `what` stands for it in errors (dataset_check.c). */
+cn_status cn_check_images(const cn_tensor *images, const char *what, cn_error *err);
+cn_status cn_check_labels(const cn_dataset_parts *parts, const char *what, cn_error *err);
+cn_status cn_check_masks(const cn_dataset_parts *parts, const char *what, cn_error *err);
+cn_status cn_check_targets(const cn_dataset_parts *parts, const char *what, cn_error *err);
+
 /*
  * Finds the range that arrays have by the values in them, unless an option says it, sets `scale` of
  * U8 or low, high and `certain` of F32, and remarks on what is not usual. `request` NULL: no
