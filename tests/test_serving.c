@@ -116,12 +116,14 @@ static void values_without_a_range_are_refused(void **state)
     assert_says(err, "x: element 1 is -1, expected a pixel");
     assert_null(load("|u1", "5, 1, 2, 1", bytes, 10, ",range=1..2", &err));
     assert_says(err, "bytes have a range from 0 on");
-    const char *wrong[] = {",range=1..1", ",range=0",  ",range=..1",  ",range=0..1x",
-                           ",range=2..1", ",size=2x2", ",layout=hwc", ",range=0..1e3"};
+    const char *wrong[] = {",range=1..1", ",range=0",    ",range=..1",   ",range=0..1x",
+                           ",range=2..1", ",layout=hwc", ",range=0..1e3"};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         assert_null(load("|u1", "5, 1, 2, 1", bytes, 10, wrong[i], &err));
         assert_says(err, "layout=nhwc|nchw, range=LOW..HIGH");
     }
+    assert_null(load("|u1", "5, 1, 2, 1", bytes, 10, ",size=2x2", &err));
+    assert_says(err, "size= is for images that are rows of values: x has rank 4");
 }
 
 /* Every image is 0, 1, 2 ... as it lies in the file; `want` are its first pixel's channels. */
