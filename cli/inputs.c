@@ -45,8 +45,8 @@ static cn_status add_folder(cli_inputs *inputs, const char *folder, cn_error *er
     cn_status status = cn_names_walk(&files, folder, err);
     for (int i = 0; status == CN_OK && i < files.count; i++)
         if (cn_is_image_name(files.names[i])) status = add(inputs, folder, files.names[i], err);
-    /* Without images it is named as what cannot be read, and the others are looked at. */
-    if (status == CN_OK && inputs->count == before) status = add(inputs, NULL, folder, err);
+    if (status == CN_OK && inputs->count == before)
+        status = cn_fail(err, CN_ERR_FORMAT, "%s: no images in this folder, nor below it", folder);
     cn_names_free(&files);
     inputs->folders = true;
     return status;
