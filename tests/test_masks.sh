@@ -32,7 +32,7 @@ figure() { sed -n "s/.*\"$1\":\\([0-9.e-]*\\).*/\\1/p" out.txt | tail -n 1; }
 gray() {
     local file=$1 width=$2 height=$3
     shift 3
-    { printf 'P5 %d %d 255\n' "$width" "$height" && printf "$(printf '\\%03o' "$@")"; } >"$file"
+    { printf 'P5 %d %d 255\n' "$width" "$height" && printf %b "$(printf '\\0%03o' "$@")"; } >"$file"
 }
 
 # Images of 8 x 8 whose left or right half, top or bottom half is bright; the mask says so.

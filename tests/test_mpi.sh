@@ -80,11 +80,10 @@ refused 'a batch of 12 cannot be cut into 8 shards' ranks 2 --batch-size 12 --ou
 refused '/nowhere' ranks 2 --data mnist:/nowhere --out x.safetensors
 # Another build: this one with another digest of its sources.
 digest=$(sed -n 's/^ *"\([0-9a-f]\{64\}\)";$/\1/p' "$build_tree/embedded/source_digest.c")
-other=$(echo "$digest" | tr 0-9a-f 1-9a-f0)
-sed "s/$digest/$other/" "$convnet" >other
-chmod +x other
+sed "s/$digest/$(echo "$digest" | tr 0-9a-f 1-9a-f0)/" "$convnet" >another
+chmod +x another
 refused "rank 1 does not begin like rank 0: the library's sources" \
-    timeout 60 mpirun -n 1 "$convnet" train --out x.safetensors : -n 1 ./other train --out x.safetensors
+    timeout 60 mpirun -n 1 "$convnet" train --out x.safetensors : -n 1 ./another train --out x.safetensors
 refused 'rank 1 does not begin like rank 0: the instruction set' \
     timeout 60 mpirun -n 1 "$convnet" train --out x.safetensors : \
     -n 1 env CONVNET_ISA=scalar "$convnet" train --out x.safetensors

@@ -115,7 +115,8 @@ static void judge_label(cn_judge *j, const cn_model *model, const cn_dataset *da
     };
 }
 
-float cn_judge_threshold(cn_judge *j, const cn_dataset *data, int column)
+/* The threshold with the best F1 for the column. */
+static float threshold_of(cn_judge *j, const cn_dataset *data, int column)
 {
     const int n = cn_dataset_size(data), P = sort(j, data, column);
     double best = 0, tp = 0;
@@ -247,8 +248,7 @@ cn_status cn_model_choose_thresholds(cn_model *model, const cn_dataset *data,
     float *thresholds = cn_allocate((size_t)n, sizeof *thresholds, "thresholds", err);
     cn_status status = thresholds ? CN_OK : CN_ERR_MEMORY;
     if (status == CN_OK) status = cn_evaluate_judged(model, data, opts, &metrics, &judge, err);
-    for (int k = 0; status == CN_OK && k < n; k++)
-        thresholds[k] = cn_judge_threshold(judge, data, k);
+    for (int k = 0; status == CN_OK && k < n; k++) thresholds[k] = threshold_of(judge, data, k);
     if (status == CN_OK) status = cn_model_set_thresholds(model, thresholds, err);
     cn_judge_free(judge);
     cn_release(thresholds);

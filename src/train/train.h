@@ -132,8 +132,6 @@ void cn_judge_free(cn_judge *judge);
 /* Fills judge->found for the data's images, and the means in *metrics. */
 void cn_judge_run(cn_judge *judge, const cn_model *model, const cn_dataset *data,
                   cn_metrics *metrics);
-/* The threshold with the best F1 for the column. */
-float cn_judge_threshold(cn_judge *judge, const cn_dataset *data, int column);
 
 /* ---- evaluation (evaluate.c) */
 
