@@ -202,8 +202,9 @@ static cn_status copy_pointers(char *texts, char *const *pointers, size_t count,
             return cn_fail(err, CN_ERR_UNSUPPORTED,
                            "%.120s: %s: text %zu has %zu bytes, expected at most %zu", path, what,
                            i, length, width - 1);
-        if (length >= width) length = width - 1;
-        if (length) memcpy(texts + i * width, pointers[i], length);
+        /* The texts are zeros so far, so one that is cut ends, too. */
+        if (pointers[i])
+            memcpy(texts + i * width, pointers[i], length < width ? length + 1 : width - 1);
     }
     return CN_OK;
 }

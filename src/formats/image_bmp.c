@@ -211,7 +211,8 @@ static cn_status read_row(const reader *r, cn_tensor *image, size_t y, const uin
     for (size_t x = 0; x < r->width; x++, out += channels) {
         if (r->bits <= 8) {
             size_t bit = x * r->bits;
-            unsigned index = in[bit / 8] >> (8 - r->bits - bit % 8) & ((1u << r->bits) - 1);
+            unsigned byte = in[bit / 8];
+            unsigned index = byte >> (8 - r->bits - bit % 8) & ((1u << r->bits) - 1);
             cn_status status = put(r, image, y, x, index, err);
             if (status != CN_OK) return status;
         } else if (r->bits == 24) {

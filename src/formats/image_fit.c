@@ -161,7 +161,7 @@ static cn_status plan(fitting *f, const cn_tensor *image, const cn_image_view *v
     f->width = f->columns.first[shape[1] - 1] + f->columns.taps - f->left;
     f->line = cn_allocate((size_t)f->width * (size_t)f->channels,
                           f->exact ? sizeof(float) : sizeof(double), "image_fit: a row", err);
-    f->pixel = f->line ? cn_allocate((size_t)(f->channels + shape[2]), sizeof *f->pixel,
+    f->pixel = f->line ? cn_allocate((size_t)f->channels + (size_t)shape[2], sizeof *f->pixel,
                                      "image_fit: a pixel", err)
                        : NULL;
     return f->pixel ? CN_OK : CN_ERR_MEMORY;

@@ -128,8 +128,10 @@ static cn_status read_bits(reader *r, cn_tensor *image, cn_error *err)
         return cn_fail(err, CN_ERR_FORMAT, "%.120s: byte %zu: expected %zu bytes, found %zu",
                        r->name, r->at, height * row, r->size - r->at);
     for (size_t y = 0; y < height; y++, r->at += row)
-        for (size_t x = 0; x < width; x++)
-            set_bit(r, image, y * width + x, r->bytes[r->at + x / 8] >> (7 - x % 8) & 1u);
+        for (size_t x = 0; x < width; x++) {
+            unsigned byte = r->bytes[r->at + x / 8];
+            set_bit(r, image, y * width + x, byte >> (7 - x % 8) & 1);
+        }
     return CN_OK;
 }
 

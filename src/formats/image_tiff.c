@@ -268,7 +268,9 @@ static uint32_t whole_at(const reader *r, const uint8_t *row, size_t i)
     case 8: return sign ? row[i] ^ 0x80u : row[i];
     case 16: memcpy(&half, row + 2 * i, sizeof half); return sign ? half ^ 0x8000u : half;
     case 32: memcpy(&word, row + 4 * i, sizeof word); return sign ? word ^ 0x80000000u : word;
-    default: return row[i * r->bits / 8] >> (8 - r->bits - i * r->bits % 8) & ((1u << r->bits) - 1);
+    default:
+        return (uint32_t)row[i * r->bits / 8] >> (8 - r->bits - i * r->bits % 8) &
+               ((1u << r->bits) - 1);
     }
 }
 
@@ -416,7 +418,8 @@ static cn_status read_blocks(reader *r, cn_error *err)
     uint8_t *bytes = cn_allocate((size_t)room, 1, r->name, err);
     if (!bytes) return CN_ERR_MEMORY;
     cn_status status = CN_OK;
-    for (uint16_t sample = 0; sample < (separate ? r->samples : 1); sample++)
+    const uint16_t planes = separate ? r->samples : 1;
+    for (uint16_t sample = 0; sample < planes; sample++)
         for (uint32_t top = 0; top < r->height; top += r->block_rows)
             for (uint32_t left = 0; status == CN_OK && left < r->width; left += r->block_columns) {
                 status = read_block(r, bytes, room, (size_t)row, top, left, sample, err);
