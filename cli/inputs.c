@@ -34,7 +34,7 @@ static cn_status add(cli_inputs *inputs, const char *folder, const char *name, c
         strcpy(path, name);
     const char *slash = strrchr(path, '/');
     const char *own = folder ? path + length : slash ? slash + 1 : path;
-    inputs->items[inputs->count++] = (cli_input){path, own};
+    inputs->items[inputs->count++] = (cli_input){path, own, false};
     return CN_OK;
 }
 
@@ -45,8 +45,11 @@ static cn_status add_folder(cli_inputs *inputs, const char *folder, cn_error *er
     cn_status status = cn_names_walk(&files, folder, err);
     for (int i = 0; status == CN_OK && i < files.count; i++)
         if (cn_is_image_name(files.names[i])) status = add(inputs, folder, files.names[i], err);
-    if (status == CN_OK && inputs->count == before)
-        status = cn_fail(err, CN_ERR_FORMAT, "%s: no images in this folder, nor below it", folder);
+    /* Without images it stays in the list, and the others are looked at. */
+    if (status == CN_OK && inputs->count == before) {
+        status = add(inputs, NULL, folder, err);
+        if (status == CN_OK) inputs->items[before].is_empty = true;
+    }
     cn_names_free(&files);
     inputs->folders = true;
     return status;

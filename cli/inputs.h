@@ -8,6 +8,7 @@ typedef struct cli_input {
     char *path;
     const char *name; /* the end of the path that tells it from others: a file's name, or its place
                          below the folder that was named */
+    bool is_empty;    /* a folder without images, not an image */
 } cli_input;
 
 typedef struct cli_inputs {

@@ -52,7 +52,7 @@ typedef struct predictor {
     cn_model *model;
     cn_session *session;
     guess *guesses;
-    int classes, skipped;
+    int classes, predicted, skipped;
     bool pixels;  /* a class for each pixel */
     bool targets; /* labels or numbers */
     float *row;   /* these, of the image at hand */
@@ -177,6 +177,8 @@ static cn_status predict_pixels(predictor *p, const cli_input *input, cn_error *
 static int predict_file(predictor *p, const cli_input *input)
 {
     cn_error err;
+    if (input->is_empty)
+        return cli_error("predict", "%s: no images in this folder, nor below it", input->path);
     cn_status status = p->pixels ? predict_pixels(p, input, &err) : predict_classes(p, input, &err);
     bool damaged = status == CN_ERR_FORMAT || status == CN_ERR_IO || status == CN_ERR_UNSUPPORTED;
     if (damaged && p->o->skip_damaged) {
@@ -185,6 +187,7 @@ static int predict_file(predictor *p, const cli_input *input)
         return CLI_DONE;
     }
     if (status != CN_OK) return cli_error("predict", "%s", err.text);
+    p->predicted++;
     if (p->targets && p->o->common.json)
         cli_print_answers_json(p->model, input->path, p->row);
     else if (p->targets)
@@ -249,7 +252,7 @@ static int run(const void *given, int count, char *const *operands)
     }
     for (int i = 0; i < inputs.count; i++)
         if (predict_file(&p, &inputs.items[i]) != CLI_DONE) code = CLI_FAILED;
-    if (p.table && cn_sink_commit(p.table, &err) != CN_OK)
+    if (p.table && p.predicted && cn_sink_commit(p.table, &err) != CN_OK)
         code = cli_error("predict", "%s", err.text);
     if (p.skipped)
         cli_say(&p.o->common, "convnet predict: skipped %d damaged image%s of %d", p.skipped,
