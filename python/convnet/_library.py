@@ -104,6 +104,13 @@ def text(value: Optional[bytes]) -> str:
     return value.decode("utf-8", "replace") if value else ""
 
 
+def word_of(enum: str, value: int) -> str:
+    """The word of an enum's constant, as number() takes it."""
+    names = [n for n in c.ENUMS[enum] if getattr(c, n) == value]
+    prefix = os.path.commonprefix([n + "_" for n in c.ENUMS[enum]])
+    return names[0][prefix.rfind("_") + 1 :].lower()
+
+
 def number(enum: str, word: str, what: str) -> int:
     """The constant of an enum by its word: "same" is CN_PADDING_SAME."""
     names = c.ENUMS[enum]

@@ -51,13 +51,42 @@ def labels_of(y: Any, count: int) -> Array:
     return np.ascontiguousarray(whole)
 
 
+def masks_of(y: Any) -> Array:
+    """(n, n_H, n_W) uint8: a class for each pixel, 255 for none."""
+    a = as_array(y, "y")
+    bytes_ = a.astype(np.uint8)
+    if not np.array_equal(bytes_, a):
+        raise ArgumentError("y has pixels that are not whole numbers of 0 to 255")
+    return np.ascontiguousarray(bytes_)
+
+
+def targets_of(y: Any) -> Array:
+    """(n, count) float32; (n,) gets one column."""
+    a = as_array(y, "y")
+    return prepare(a.reshape(-1, 1) if a.ndim == 1 else a, "y", F32)
+
+
 class Dataset:
     """Images (n, n_H, n_W, n_C), uint8 pixels or float32, with a label each. Immutable.
 
-    Dataset(x, y) copies arrays; Dataset.load reads what --data of the command reads."""
+    Dataset(x, y) copies arrays; Dataset.load reads what --data of the command reads. By the task, y is
+    labels (n,), or rows with a single 1; for "segmentation" masks (n, n_H, n_W); for "multi_label"
+    rows of 0 and 1; for "regression" rows of numbers."""
 
-    def __init__(self, x: Any, y: Any, classes: int = 0) -> None:
+    def __init__(self, x: Any, y: Any, classes: int = 0, task: str = "classification") -> None:
         x = images_of(x)
+        kind = number("cn_task_kind", task, "task")
+        if task != "classification":
+            self._handle = Handle(library.cn_dataset_free)
+            at = byref(self._handle.pointer)
+            if task == "segmentation":
+                y = masks_of(y)
+                classes = classes or max(int(y[y != 255].max(initial=0)) + 1, 1)
+                call(library.cn_dataset_create_masks, at, tensor(x, "x"), tensor(y, "y"), classes)
+            else:
+                y = targets_of(y)
+                call(library.cn_dataset_create_targets, at, kind, tensor(x, "x"), tensor(y, "y"), None)
+            return
         y = labels_of(y, len(x))
         if len(y) == 0:
             raise ShapeError("x and y are empty")
@@ -188,7 +217,9 @@ def _floats(a: Array) -> Any:
 Source = Union[Dataset, str, Tuple[Any, Any]]
 
 
-def dataset_of(x: Any, y: Any = None, subset: str = "train", classes: int = 0) -> Dataset:
+def dataset_of(
+    x: Any, y: Any = None, subset: str = "train", classes: int = 0, task: str = "classification"
+) -> Dataset:
     """A Dataset from itself, a spec, or arrays."""
     if isinstance(x, Dataset):
         if y is not None:
@@ -198,4 +229,4 @@ def dataset_of(x: Any, y: Any = None, subset: str = "train", classes: int = 0) -
         return Dataset.load(x, subset)
     if y is None:
         raise ArgumentError("y is missing: a label for each image")
-    return Dataset(x, y, classes)
+    return Dataset(x, y, classes, task)

@@ -12,7 +12,7 @@ import numpy as np
 from . import _interface as c
 from ._arrays import F32, Array, as_array, prepare, tensor, view
 from ._library import ArgumentError, Error, ShapeError, StoppedError, call, exception, library
-from ._library import number, path_bytes, text
+from ._library import number, path_bytes, text, word_of
 from .data import Dataset, Handle, Source, dataset_of, images_of
 from .graph import Node, build, fill
 from .training import AnyCallback, Bar, Conductor, History, Interrupts, callbacks_of
@@ -34,7 +34,8 @@ class Layer(NamedTuple):
 
 
 class Metrics(NamedTuple):
-    """What evaluate finds. confusion (classes, classes): row = label, column = prediction."""
+    """What evaluate finds. confusion (classes, classes): row = label, column = prediction; `means` has
+    the figures of other tasks than classification by their names in cn_metrics."""
 
     loss: float
     accuracy: float
@@ -42,6 +43,7 @@ class Metrics(NamedTuple):
     total: int
     seconds: float
     confusion: Array
+    means: Dict[str, float]
 
 
 class GradcheckRow(NamedTuple):
@@ -232,6 +234,11 @@ class Model:
         return tuple(n[: rank.value])
 
     @property
+    def task(self) -> str:
+        """What is asked about an image: "classification", "segmentation", "multi_label", "regression"."""
+        return word_of("cn_task_kind", int(library.cn_model_task(self._handle.pointer)))
+
+    @property
     def class_names(self) -> List[str]:
         """Empty where none were set."""
         at = self._handle.pointer
@@ -314,7 +321,7 @@ class Model:
         backend: Optional[str] = None, normalize: bool = True, resume: Optional[str] = None,
     ) -> History:  # fmt: skip
         """Trains on images x (n, n_H, n_W, n_C) or (n, n_H, n_W), uint8 or floats, with labels y
-        (n,) or (n, classes); or on a Dataset, or a spec such as "mnist:DIR".
+        (n,) or (n, classes), by the model's task masks or numbers as Dataset takes them; or on a Dataset, or a spec such as "mnist:DIR".
 
         optimizer, schedule, loss and average are a word ("sgd") or options
         ({"kind": "sgd", "momentum": 0.9}) of cn_optimizer, cn_schedule, cn_loss_opts and
@@ -327,7 +334,8 @@ class Model:
         `interrupted` is True. An exception in a callback ends it likewise, and is raised."""
         outputs = int(library.cn_model_output_size(self._handle.pointer))
         known = 2 if outputs == 1 else outputs
-        train = dataset_of(x, y, classes=0 if len(self.output_shape) > 1 else known)
+        known = self.output_shape[2] if len(self.output_shape) > 1 else known
+        train = dataset_of(x, y, classes=known, task=self.task)
         if validation_split:
             if validation_data is not None:
                 raise ArgumentError("validation_split goes without validation_data")
@@ -394,7 +402,7 @@ class Model:
         if given is None:
             return None
         if isinstance(given, (tuple, list)):
-            return dataset_of(given[0], given[1], classes=classes)
+            return dataset_of(given[0], given[1], classes=classes, task=self.task)
         return dataset_of(given, subset="validation")
 
     def _learn_from(self, train: Dataset, normalize: bool) -> None:
@@ -420,7 +428,7 @@ class Model:
     ) -> Metrics:  # fmt: skip
         """Loss, accuracy and confusion matrix on images and labels as in fit; tta is "none",
         "mirror" or "shift", the average over views of each image."""
-        data = self._matched(dataset_of(x, y, "test_or_all"))
+        data = self._matched(dataset_of(x, y, "test_or_all", task=self.task))
         n = data.classes
         found, confusion = c.cn_metrics(), np.zeros((n, n), np.int64)
         opts = c.cn_evaluate_opts(
@@ -429,8 +437,9 @@ class Model:
             backend=backend.encode() if backend else None)  # fmt: skip
         call(library.cn_evaluate, self._handle.pointer, data._handle.pointer, byref(opts),
              byref(found), confusion.ctypes.data_as(ctypes.POINTER(ctypes.c_int64)))  # fmt: skip
-        return Metrics(found.loss, found.accuracy, found.correct, found.count, found.seconds,
-                       confusion)  # fmt: skip
+        means = {name: getattr(found, name) for name, *_ in found._fields_ if name.startswith("mean_")}
+        return Metrics(found.loss, found.accuracy, found.correct, found.count, found.seconds, confusion,
+                       {name: mean for name, mean in means.items() if mean == mean})  # fmt: skip
 
     def _session(self, key: Tuple[Any, ...]) -> Handle:
         if key not in self._sessions:

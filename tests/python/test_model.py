@@ -174,6 +174,35 @@ class Training(Temporary):
         self.assertEqual(model.predict_classes(test.batch()[:2]),
                          [str(i) for i in output[:2].argmax(1)])
 
+    def test_masks_labels_and_numbers(self):
+        random = np.random.default_rng(1)
+        masks = np.zeros((16, 8, 8), np.uint8)
+        masks[:, :, 4:] = 1
+        x = (150 * masks + random.integers(0, 40, masks.shape)).astype(np.uint8)
+        layers = "conv 4 3x3 same, batchnorm, relu, conv classes 1x1, softmax"
+        model = convnet.Model(layers, shape=(8, 8, 1), classes=2, seed=1)
+        self.assertEqual(model.task, "segmentation")
+        model.fit(x, masks, epochs=30, batch_size=4, learning_rate=0.02, verbose=0)
+        found = model.evaluate(x, masks)
+        self.assertEqual(found.confusion.tolist(), [[512, 0], [0, 512]])
+        self.assertEqual(found.means, {"mean_iou": 1.0, "mean_dice": 1.0})
+
+        x = (x * random.uniform(0.2, 1, (16, 1, 1))).astype(np.uint8)
+        numbers = (x.mean((1, 2))[:, None] * (1, -2) + 5).astype(np.float32)
+        several = np.stack([numbers[:, 0] > numbers[:, 0].mean(), numbers[:, 0] > 40], 1)
+        layers = "conv 4 3x3 same, relu, gap, dense classes"
+        model = convnet.Model(layers, shape=(8, 8, 1), classes=2, task="regression", seed=1)
+        model.fit(x, numbers, epochs=60, batch_size=4, learning_rate=0.02, verbose=0)
+        error = ((model.predict(x) - numbers) ** 2).mean()
+        found = model.evaluate(x, numbers).means
+        self.assertAlmostEqual(found["mean_squared_error"], error, delta=1e-3 * error)
+        self.assertGreater(found["mean_r_squared"], 0.9)
+        model = convnet.Model(layers, shape=(8, 8, 1), classes=2, task="multi_label", seed=1)
+        model.fit(x, several.astype(np.float32), epochs=60, batch_size=4, learning_rate=0.02, verbose=0)
+        self.assertEqual(model.evaluate(x, several.astype(np.float32)).means["mean_average_precision"], 1.0)
+        with self.assertRaisesRegex(convnet.FormatError, "expected 0 or 1"):
+            model.fit(x, numbers, verbose=0)
+
     def test_without_validation_there_are_no_validation_figures(self):
         train, _ = digits()
         history = convnet.Model("digits").fit(train[:100], verbose=0)
