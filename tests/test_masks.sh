@@ -70,16 +70,16 @@ predicted() {
     for i in $(seq 0 127); do image+=($((i % 16 < 8 ? 50 : 200))); done
     gray wide.pgm 16 8 "${image[@]}"
     succeeds predict m.safetensors wide.pgm --out found
-    local mask=wide.png overlay=wide.png
+    local found=wide.png overlay=wide.png
     # Without libpng they are what netpbm has.
-    if [ ! -e found/masks/$mask ]; then mask=wide.pgm overlay=wide.ppm; fi
+    if [ ! -e found/masks/$found ]; then found=wide.pgm overlay=wide.ppm; fi
     [ -s found/overlays/$overlay ] || fail "no overlay"
     succeeds predict m.safetensors wide.pgm --out again
-    cmp -s found/masks/$mask again/masks/$mask || fail "a mask written twice differs"
+    cmp -s found/masks/$found again/masks/$found || fail "a mask written twice differs"
     # What was predicted, taken for the truth, is met in every pixel, and half of them are of each class.
     mkdir -p same/images same/masks
     cp wide.pgm same/images/
-    cp found/masks/$mask same/masks/
+    cp found/masks/$found same/masks/
     succeeds evaluate m.safetensors --data same,size=8x8 --json
     says '"confusion":[[32,0],[0,32]]'
 }
