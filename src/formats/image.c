@@ -56,6 +56,10 @@ cn_status cn_image_decode(cn_tensor *image, const char *name, const uint8_t *byt
     char found[CN_FOUND_TEXT], brief[CN_BRIEF_PATH];
     name = cn_brief_path(name, brief);
     const cn_image_format *format = cn_image_format_of(bytes, size);
+    if (format && !format->decode)
+        return cn_fail(err, CN_ERR_UNSUPPORTED,
+                       "%.120s: a %s image, but this library was built without %s", name,
+                       format->name, format->library);
     if (format) return format->decode(image, name, bytes, size, depth, err);
     if (size == 0)
         return cn_fail(err, CN_ERR_FORMAT, "%.120s: byte 0: expected an image, found an empty file",

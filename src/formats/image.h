@@ -53,8 +53,10 @@ typedef struct cn_image_view {
 
 typedef struct cn_image_format {
     const char *name;
+    const char *library; /* what reads it, and its switch; NULL: we do */
     bool (*detects)(const uint8_t *bytes, size_t size);
-    /* A tensor (n_H, n_W, n_C) as a viewer shows it, the caller's to free; `name` is the file's. */
+    /* A tensor (n_H, n_W, n_C) as a viewer shows it, the caller's to free; `name` is the file's. NULL:
+     * built without that library, and then find_form may be NULL, too. */
     cn_status (*decode)(cn_tensor *image, const char *name, const uint8_t *bytes, size_t size,
                         cn_image_depth depth, cn_error *err);
     bool (*find_form)(cn_image_form *form, const char *path); /* of a file that `detects` */

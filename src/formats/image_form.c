@@ -25,7 +25,7 @@ bool cn_image_find_form(cn_image_form *form, const char *path)
     size_t size = 0;
     if (!cn_image_read_head(path, head, sizeof head, &size)) return false;
     const cn_image_format *format = cn_image_format_of(head, size);
-    if (!format || !format->find_form(form, path)) return false;
+    if (!format || !format->find_form || !format->find_form(form, path)) return false;
     if (form->rows < 1 || form->columns < 1 ||
         (size_t)form->rows > CN_IMAGE_PIXELS / (size_t)form->columns)
         form->rows = form->columns = 0;

@@ -238,32 +238,14 @@ static bool find_form(cn_image_form *form, const char *path)
     return found;
 }
 
-#else
-
-static cn_status decode(cn_tensor *image, const char *name, const uint8_t *bytes, size_t size,
-                        cn_image_depth depth, cn_error *err)
-{
-    (void)depth;
-    (void)image;
-    (void)bytes;
-    (void)size;
-    return cn_fail(err, CN_ERR_UNSUPPORTED,
-                   "%.120s: a GIF image, but this library was built without giflib (CONVNET_GIF)",
-                   name);
-}
-
-static bool find_form(cn_image_form *form, const char *path)
-{
-    (void)form;
-    (void)path;
-    return false;
-}
-
 #endif
 
 const cn_image_format cn_image_gif = {
     .name = "GIF",
+    .library = "giflib (CONVNET_GIF)",
     .detects = detects,
+#ifdef CONVNET_HAVE_GIF
     .decode = decode,
     .find_form = find_form,
+#endif
 };

@@ -254,25 +254,6 @@ static cn_status decode_at(cn_tensor *image, cn_image_view *view, const char *na
     return r.status;
 }
 
-#else
-
-static cn_status decode_at(cn_tensor *image, cn_image_view *view, const char *name,
-                           const uint8_t *bytes, size_t size, const cn_image_aim *aim,
-                           cn_error *err)
-{
-    (void)image;
-    (void)view;
-    (void)bytes;
-    (void)size;
-    (void)aim;
-    return cn_fail(err, CN_ERR_UNSUPPORTED,
-                   "%.120s: a JPEG image, but this library was built without libjpeg "
-                   "(CONVNET_JPEG)",
-                   name);
-}
-
-#endif
-
 static cn_status decode(cn_tensor *image, const char *name, const uint8_t *bytes, size_t size,
                         cn_image_depth depth, cn_error *err)
 {
@@ -280,10 +261,15 @@ static cn_status decode(cn_tensor *image, const char *name, const uint8_t *bytes
     return decode_at(image, NULL, name, bytes, size, NULL, err);
 }
 
+#endif
+
 const cn_image_format cn_image_jpeg = {
     .name = "JPEG",
+    .library = "libjpeg (CONVNET_JPEG)",
     .detects = detects,
-    .decode = decode,
     .find_form = find_form,
+#ifdef CONVNET_HAVE_JPEG
+    .decode = decode,
     .decode_for = decode_at,
+#endif
 };

@@ -163,26 +163,14 @@ static cn_status decode(cn_tensor *image, const char *name, const uint8_t *bytes
     return r.status;
 }
 
-#else
-
-static cn_status decode(cn_tensor *image, const char *name, const uint8_t *bytes, size_t size,
-                        cn_image_depth depth, cn_error *err)
-{
-    (void)depth;
-    (void)image;
-    (void)bytes;
-    (void)size;
-    return cn_fail(err, CN_ERR_UNSUPPORTED,
-                   "%.120s: a PNG image, but this library was built without libpng "
-                   "(CONVNET_PNG)",
-                   name);
-}
-
 #endif
 
 const cn_image_format cn_image_png = {
     .name = "PNG",
+    .library = "libpng (CONVNET_PNG)",
     .detects = detects,
-    .decode = decode,
     .find_form = find_form,
+#ifdef CONVNET_HAVE_PNG
+    .decode = decode,
+#endif
 };

@@ -566,33 +566,14 @@ static bool find_form(cn_image_form *form, const char *path)
     return found;
 }
 
-#else
-
-static cn_status decode(cn_tensor *image, const char *name, const uint8_t *bytes, size_t size,
-                        cn_image_depth depth, cn_error *err)
-{
-    (void)depth;
-    (void)image;
-    (void)bytes;
-    (void)size;
-    return cn_fail(err, CN_ERR_UNSUPPORTED,
-                   "%.120s: a TIFF image, but this library was built without libtiff 4.5 or later "
-                   "(CONVNET_TIFF)",
-                   name);
-}
-
-static bool find_form(cn_image_form *form, const char *path)
-{
-    (void)form;
-    (void)path;
-    return false;
-}
-
 #endif
 
 const cn_image_format cn_image_tiff = {
     .name = "TIFF",
+    .library = "libtiff 4.5 or later (CONVNET_TIFF)",
     .detects = detects,
+#ifdef CONVNET_HAVE_TIFF
     .decode = decode,
     .find_form = find_form,
+#endif
 };

@@ -202,26 +202,14 @@ static cn_status decode(cn_tensor *image, const char *name, const uint8_t *bytes
     return status;
 }
 
-#else
-
-static cn_status decode(cn_tensor *image, const char *name, const uint8_t *bytes, size_t size,
-                        cn_image_depth depth, cn_error *err)
-{
-    (void)depth;
-    (void)image;
-    (void)bytes;
-    (void)size;
-    return cn_fail(err, CN_ERR_UNSUPPORTED,
-                   "%.120s: a WebP image, but this library was built without libwebp "
-                   "(CONVNET_WEBP)",
-                   name);
-}
-
 #endif
 
 const cn_image_format cn_image_webp = {
     .name = "WebP",
+    .library = "libwebp (CONVNET_WEBP)",
     .detects = detects,
-    .decode = decode,
     .find_form = find_form,
+#ifdef CONVNET_HAVE_WEBP
+    .decode = decode,
+#endif
 };
