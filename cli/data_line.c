@@ -2,6 +2,7 @@
 #include "cli.h"
 
 #include "base/base.h"
+#include "data/dataset.h"
 
 static const char *task_name(const cn_dataset *data)
 {
@@ -34,6 +35,7 @@ static void print_event(const cn_dataset *train, const cn_dataset *valid, const 
     json_object_set_new(event, "shape", shape);
     cli_put_whole(event, "classes", (size_t)cn_dataset_classes(train));
     cli_put_whole(event, "skipped", (size_t)skipped);
+    cli_put_whole(event, "shared", (size_t)cn_dataset_shared(train));
     cli_print_json(event);
 }
 
@@ -51,10 +53,11 @@ void cli_announce_data(const cli_common *common, const char *spec, const cn_data
                                  "labels, any number of them per image"},
         [CN_TASK_REGRESSION] = {"number to learn (regression)", "numbers to learn (regression)"},
     };
-    cli_say(common, "Data   %s: %s image%s to train on, %s to validate, %s to test; %s, %d %s",
+    cli_say(common, "Data   %s: %s image%s to train on, %s to validate, %s to test; %s%s, %d %s",
             spec, cli_count_text(size_of(train), n), size_of(train) == 1 ? "" : "s",
             cli_count_text(size_of(valid), held), cli_count_text(size_of(test), tested),
-            cli_shape_text(3, cn_dataset_shape(train), shape), classes,
+            cli_shape_text(3, cn_dataset_shape(train), shape),
+            cn_dataset_size_is_median(train) ? " (the median size)" : "", classes,
             truths[cn_dataset_task(train)][classes != 1]);
     if (common->json) print_event(train, valid, test);
 }

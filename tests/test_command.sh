@@ -245,7 +245,7 @@ training() {
     expect_err_has "Data   digits: 1,295 images to train on, 143 to validate, 359 to test"
     [ "$(wc -l <out.txt)" = 22 ] || fail "$last: $(wc -l <out.txt) lines, expected 22"
     [[ $(head -1 out.txt) == '{"event":"data","task":"classification","layout":"digits","train":1295,'\
-'"valid":143,"test":359,"shape":[8,8,1],"classes":10,"skipped":0}' ]] || fail "$last: first line"
+'"valid":143,"test":359,"shape":[8,8,1],"classes":10,"skipped":0,"shared":0}' ]] || fail "$last: first line"
     expect_keys "$(sed -n 2p out.txt)" event epoch train_loss train_accuracy valid_loss \
         valid_accuracy images_per_second seconds
     [[ $(sed -n 2p out.txt) == '{"event":"epoch","epoch":1,'* ]] || fail "$last: second line"
@@ -403,7 +403,7 @@ parts_of_a_set() {
     touch whole/dark/a.avif whole/dark/b.avif whole/light/c.heic
     run train --data whole --epochs 1 --model "dense classes" --out whole.safetensors
     expect_status 0
-    expect_err_has "Data   whole: 12 images to train on, 1 to validate, 3 to test; 2 x 2 x 1, 2 classes"
+    expect_err_has "Data   whole: 12 images to train on, 1 to validate, 3 to test; 2 x 2 x 1 (the median size), 2 classes"
     [ "$(grep -c "passed over 2 .avif, 1 .heic" err.txt)" = 1 ] || fail "$last: not said once: $err"
     run evaluate whole.safetensors --data whole --json
     expect_status 0
@@ -420,6 +420,9 @@ parts_of_a_set() {
     run train --data parts --epochs 1 --model "dense classes" --out parts.safetensors
     expect_status 0
     expect_err_has "Data   parts: 16 images to train on, 3 to validate, 1 to test;"
+    expect_err_has "4 images to test or validate on have the bytes of one to train on: the first, parts/test/light/0.pgm is"
+    run train --data parts --epochs 1 --model "dense classes" --out parts.safetensors --json
+    [[ $out == *'"skipped":0,"shared":4}'* ]] || fail "$last: $out"
     run train --data parts --epochs 1 --model "dense classes" --out parts.safetensors --validation-split 0.25
     expect_err_has "Data   parts: 12 images to train on, 4 to validate, 1 to test;"
     run evaluate parts.safetensors --data parts --split valid --json

@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include "convnet.h"
+#include "data/dataset.h"
 #include "data/passed.h"
 #include "data/paths.h"
 #include "trees.h"
@@ -283,6 +284,96 @@ static void what_lies_beside_the_parts_is_said(void **state)
     remove_tree(folder);
 }
 
+static void very_different_classes_are_said(void **state)
+{
+    (void)state;
+    char folder[FILES_PATH];
+    files_make_folder(folder);
+    put_class(folder, "train/a", 0, 19);
+    put_class(folder, "train/b", 20, 21);
+    put_class(folder, "train/c", 30, 37);
+    put_class(folder, "test/a", 40, 59);
+    put_class(folder, "test/b", 60, 60);
+    cn_dataset *data = load(folder, CN_SUBSET_TRAIN);
+    assert_string_equal(cn_dataset_remarks(data), ""); /* 10 : 1 */
+    cn_dataset_free(data);
+    put_class(folder, "train/a", 100, 100);
+    data = load(folder, CN_SUBSET_TRAIN);
+    assert_string_equal(cn_dataset_remarks(data),
+                        "classes of very different sizes: 2 images of b, 21 of a; class weights "
+                        "can make up for it\n");
+    cn_dataset_free(data);
+    data = load(folder, CN_SUBSET_TEST); /* what is measured on may be as it is */
+    assert_string_equal(cn_dataset_remarks(data), "");
+    cn_dataset_free(data);
+    remove_tree(folder);
+}
+
+/* An image of 100 x 100 of one value, but for one pixel. */
+static void put_large(const char *folder, const char *name, size_t at, uint8_t value)
+{
+    static uint8_t bytes[15 + 10000];
+    memcpy(bytes, "P5 100 100 255\n", 15);
+    memset(bytes + 15, 7, 10000);
+    bytes[15 + at] = value;
+    put(folder, name, bytes, sizeof bytes);
+}
+
+static void files_in_both_parts_are_said(void **state)
+{
+    (void)state;
+    char folder[FILES_PATH], text[2 * FILES_PATH + 128];
+    files_make_folder(folder);
+    put_class(folder, "train/a", 0, 9);
+    put_class(folder, "test/a", 10, 19);
+    put_large(folder, "train/b/1.pgm", 0, 1); /* alike in the middle and at the end */
+    put_large(folder, "train/b/2.pgm", 9999, 1);
+    put_large(folder, "test/b/3.pgm", 0, 2);
+    put_large(folder, "test/b/4.pgm", 5000, 1);
+    put_class(folder, "train/b", 20, 29);
+    cn_dataset *data = load(folder, CN_SUBSET_TRAIN);
+    assert_string_equal(cn_dataset_remarks(data), "");
+    assert_int_equal(cn_dataset_shared(data), 0);
+    cn_dataset_free(data);
+    put_large(folder, "test/b/5.pgm", 9999, 1);
+    put_large(folder, "train/b/5.pgm", 9999, 1); /* the second of its bytes to train on */
+    data = load(folder, CN_SUBSET_TRAIN);
+    snprintf(text, sizeof text,
+             "1 image to test or validate on has the bytes of one to train on: %s/test/b/5.pgm is "
+             "%s/train/b/2.pgm\n",
+             folder, folder);
+    assert_string_equal(cn_dataset_remarks(data), text);
+    cn_dataset_free(data);
+    put_class(folder, "val/a", 3, 4);
+    data = load(folder, CN_SUBSET_TRAIN);
+    snprintf(text, sizeof text,
+             "3 images to test or validate on have the bytes of one to train on: the first, "
+             "%s/test/b/5.pgm is %s/train/b/2.pgm\n",
+             folder, folder);
+    assert_string_equal(cn_dataset_remarks(data), text);
+    assert_int_equal(cn_dataset_shared(data), 3);
+    cn_dataset_free(data);
+    remove_tree(folder);
+}
+
+/* Where there are no parts every fifth image is for testing; it may be a copy, too. */
+static void copies_on_both_sides_of_a_drawn_split_are_said(void **state)
+{
+    (void)state;
+    char folder[FILES_PATH], text[2 * FILES_PATH + 128];
+    files_make_folder(folder);
+    put_class(folder, "a", 0, 3);
+    put_gray(folder, "a/004.pgm", 2, 2, 1);
+    cn_dataset *data = load(folder, CN_SUBSET_TRAIN);
+    snprintf(text, sizeof text,
+             "1 image to test or validate on has the bytes of one to train on: %s/a/004.pgm is "
+             "%s/a/001.pgm\n",
+             folder, folder);
+    assert_non_null(strstr(cn_dataset_remarks(data), text));
+    cn_dataset_free(data);
+    remove_tree(folder);
+}
+
 static void many_endings_count_as_others(void **state)
 {
     (void)state;
@@ -315,6 +406,9 @@ int main(void)
         cmocka_unit_test(names_say_what_part_they_are),
         cmocka_unit_test(files_of_other_kinds_are_counted),
         cmocka_unit_test(what_lies_beside_the_parts_is_said),
+        cmocka_unit_test(very_different_classes_are_said),
+        cmocka_unit_test(files_in_both_parts_are_said),
+        cmocka_unit_test(copies_on_both_sides_of_a_drawn_split_are_said),
         cmocka_unit_test(many_endings_count_as_others),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -239,7 +239,8 @@ static cn_status select_rows(cn_dataset **out, const cn_dataset *data, const int
     if (status == CN_OK) status = cn_dataset_adopt(out, &parts, what, err);
     if (status == CN_OK) {
         (*out)->layout = data->layout;
-        (*out)->remarks.skipped = data->remarks.skipped;
+        (*out)->remarks = data->remarks;
+        (*out)->remarks.text = NULL;
     }
     free_parts(&parts);
     return status;
@@ -444,6 +445,16 @@ const char *cn_dataset_layout(const cn_dataset *data)
 int cn_dataset_skipped(const cn_dataset *data)
 {
     return data->remarks.skipped;
+}
+
+int cn_dataset_shared(const cn_dataset *data)
+{
+    return data->remarks.shared;
+}
+
+bool cn_dataset_size_is_median(const cn_dataset *data)
+{
+    return data->remarks.median;
 }
 
 cn_remarks *cn_dataset_remarks_of(cn_dataset *data)

@@ -8,6 +8,8 @@
 typedef struct cn_remarks {
     char *text;
     int skipped; /* damaged images left out */
+    int shared;  /* files to test or validate on that are among those to train on */
+    bool median; /* the images' size is the median of their files' */
 } cn_remarks;
 
 /* Adds a line, with what would break it (line feeds, control characters) written as escapes. */
@@ -191,6 +193,11 @@ size_t cn_dataset_label_size(const cn_dataset *data);
 void cn_mask_labels(const uint8_t *mask, size_t n, int32_t *labels);
 
 cn_remarks *cn_dataset_remarks_of(cn_dataset *data);
+/* The members of cn_remarks. */
+int cn_dataset_shared(const cn_dataset *data);
+bool cn_dataset_size_is_median(const cn_dataset *data);
+/* Says of a set to train on that its classes are of very different sizes (balance.c). */
+cn_status cn_remark_on_balance(const cn_dataset *data, cn_remarks *remarks, cn_error *err);
 /* The set takes the remarks over, in place of those that it has. */
 void cn_dataset_set_remarks(cn_dataset *data, cn_remarks *remarks);
 /* The name of the reader, which must outlive the set. */

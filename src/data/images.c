@@ -229,6 +229,7 @@ static cn_status find_form(int shape[3], cn_image_opts *form, const cn_image_set
     if (status == CN_OK && !shape[0]) {
         shape[0] = found.rows;
         shape[1] = found.columns;
+        request->remarks->median = found.rows > 0 && count > 1;
         if (!found.rows) status = find_size(shape, set, count, request, err);
     }
     if (status != CN_OK) return status;
@@ -618,7 +619,8 @@ cn_status cn_images_load(cn_dataset **data, const cn_image_set *set, const cn_re
     int count = choose(set, request->split, NULL, NULL, NULL);
     cn_status status = check_count(set, count, request, what, err);
     if (status != CN_OK || count == 0) return status;
-    status = find_masks(&table, &parts, set, request, what, err);
+    if (request->split == CN_SUBSET_TRAIN) status = cn_images_find_shared(set, request, err);
+    if (status == CN_OK) status = find_masks(&table, &parts, set, request, what, err);
     if (status != CN_OK) return status;
     r.paths = cn_allocate((size_t)count, sizeof *r.paths, what, err);
     r.outcomes = cn_allocate((size_t)count, sizeof *r.outcomes, what, err);

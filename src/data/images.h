@@ -41,6 +41,9 @@ void cn_image_set_free(cn_image_set *set); /* the lists */
 cn_status cn_images_load(cn_dataset **data, const cn_image_set *set, const cn_request *request,
                          const char *what, cn_error *err);
 
+/* Says which files to test or to validate on have the same bytes as one to train on (duplicates.c). */
+cn_status cn_images_find_shared(const cn_image_set *set, const cn_request *request, cn_error *err);
+
 /* Does the request leave out an image with this error, and go on without it? */
 bool cn_image_may_be_skipped(cn_status status, const cn_request *request);
 

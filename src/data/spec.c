@@ -197,6 +197,8 @@ cn_status cn_dataset_load(cn_dataset **data, const char *spec, cn_subset split,
     if (opts) request.report = (cn_report){opts->progress, opts->user};
     if (request.memory == 0) request.memory = default_memory();
     cn_status status = load(&loaded, spec, &request, err);
+    if (status == CN_OK && loaded && split == CN_SUBSET_TRAIN)
+        status = cn_remark_on_balance(loaded, &remarks, err);
     if (loaded) cn_dataset_set_remarks(loaded, &remarks);
     if (status == CN_OK) *data = loaded;
     cn_release(remarks.text);
