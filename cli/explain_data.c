@@ -5,12 +5,14 @@
  * after a change. It gets, in this order, for as long as there is room:
  *
  *   1. of every layer maps of 8 bits: a few channels, a few pixels
- *   2. the weights of the first layers, as floats: those are computed in the page ("exact")
+ *   2. the weights of the first layers, as floats: those are computed in the page ("exact"), by the
+ *      rows of layerTypes in cli/pages/layers.js
  *   3. the outputs and gradients of all layers as floats, to compare with and to go backward from
  */
 #include "explain.h"
 #include "page.h"
 
+#include "layers/loss.h"
 #include "model/model.h"
 
 #include <math.h>
@@ -103,46 +105,6 @@ static json_t *map_of(const float *x, const cn_shape *out, thinning t)
 
 /* ---- what fits */
 
-/* Can the page compute it? The rows of layerTypes in cli/pages/layers.js; of the others it shows what
- * the library computed. */
-static bool is_known(const cn_layer *layer)
-{
-    static const char *const known[] = {
-        "input",
-        "conv2d",
-        "depthwise_conv2d",
-        "max_pool",
-        "average_pool",
-        "dense",
-        "global_average_pool",
-        "adaptive_average_pool",
-        "softmax",
-        "batch_norm",
-        "relu",
-        "relu6",
-        "leaky_relu",
-        "sigmoid",
-        "hard_sigmoid",
-        "hard_swish",
-        "scale",
-        "tanh",
-        "elu",
-        "softplus",
-        "silu",
-        "gelu",
-        "flatten",
-        "dropout",
-        "add",
-        "concat",
-        "zero_pad2d",
-        "crop2d",
-        "upsample2d",
-    };
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-        if (strcmp(layer->type->name, known[i]) == 0) return true;
-    return false;
-}
-
 /* Enough of a gradient to compare with. */
 static size_t sample_size(size_t n)
 {
@@ -195,7 +157,7 @@ static size_t choose_exact(const cli_explained *e, size_t budget, size_t used, s
         const cn_layer *layer = &model->layers[s->exact];
         size_t size = s->exact == 0 ? floats_size(e, 0) : weights_size(layer);
         if (layer->type->multiply_adds) work += layer->type->multiply_adds(layer);
-        if (!is_known(layer) || used + size > budget || work > most_multiply_adds) break;
+        if (used + size > budget || work > most_multiply_adds) break;
         used += size;
         s->floats[s->exact] = s->exact == 0;
     }
@@ -351,11 +313,15 @@ static void put_normalization(json_t *data, const cn_model *model)
 /* The loss that the model is trained with. */
 static const char *loss_name(const cn_model *model)
 {
-    static const char *const names[] = {"mean-squared-error", "cross-entropy",
-                                        "binary-cross-entropy", "mean-squared-error"};
-    cn_loss_kind kind = model->loss;
-    if (kind == CN_LOSS_DEFAULT) kind = model->layers[model->output].type->loss;
-    return names[kind];
+    static const char *const names[] = {
+        [CN_LOSS_CROSS_ENTROPY] = "cross-entropy",
+        [CN_LOSS_BINARY_CROSS_ENTROPY] = "binary-cross-entropy",
+        [CN_LOSS_MEAN_SQUARED_ERROR] = "mean-squared-error",
+        [CN_LOSS_DICE] = "dice",
+        [CN_LOSS_FOCAL] = "focal",
+        [CN_LOSS_MEAN_ABSOLUTE_ERROR] = "mean-absolute-error",
+    };
+    return names[cn_loss_resolve(&model->layers[model->output], model->loss)];
 }
 
 json_t *cli_explain_data(const cli_explained *e, size_t budget)

@@ -65,5 +65,6 @@ endfunction()
 
 embed_page(command_sources explain
     CSS base.css explain.css
-    JS base.js geometry.js layers.js network.js draw.js overview.js detail.js backward.js explain.js)
+    JS base.js geometry.js moves.js norms.js binary.js layers.js losses.js network.js draw.js overview.js
+       detail.js backward.js detail_rows.js explain.js)
 embed_page(command_sources report CSS base.css report.css JS base.js charts.js report.js)

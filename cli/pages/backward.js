@@ -11,8 +11,8 @@ function gradientHead(s, letter) {
 
 /* dA_prev += W dZ,  dW += A_prev dZ,  db += dZ, and what all elements together make. */
 function convBackwardDetail(s, place) {
-  const { size, first } = convGroup(s), k = s.state.input - first, dz = chosenGradient(s);
-  const cells = windowCells(s, s.state.input), [fh, fw] = s.layer.window.kernel;
+  const { size } = convGroup(s), k = s.state.input, dz = chosenGradient(s);
+  const cells = windowCells(s, k), [fh, fw] = s.layer.window.kernel;
   const w = s.layer.weights[0].values, parts = s.parts();
   const index = (u, v) => filterIndex(s, size, u, v, k);
   place.append(gradientHead(s, "dZ"));
@@ -86,30 +86,24 @@ function elementBackwardDetail(s, place) {
     `${numberText(slope)} = `, strong(da * slope), " to dZ"));
 }
 
-function normBackwardDetail(s, place) {
-  const p = normParts(s.layer, chosenChannel(s)), dy = chosenGradient(s);
-  place.append(gradientHead(s, "dy"));
-  place.append(formula(`dx = dy γ / sqrt(var + ε) = ${numberText(dy)} × ${numberText(p.gamma)} / ` +
-    `${numberText(p.deviation)} = `, strong(dy * p.gamma / p.deviation)));
-}
-
-/* Where the gradient begins: the logits of softmax or sigmoid with cross-entropy. */
+/* Where the gradient begins: the loss of the chosen row, and the gradients of its elements. */
 function lossDetail(s, place) {
-  const p = Array.from(s.y.data), net = s.network, single = p.length === 1;
-  const dz = net.grads[s.layer.inputs[0]];
-  const heads = ["class", "predicted A", "label y", "dZ = A − y"];
+  const net = s.network, n = lastOf(s.y.shape), rows = s.y.data.length / n;
+  const r = s.y.shape.length === 3 ? s.state.row * s.y.shape[1] + s.state.column : 0;
+  const p = Array.from(s.y.data.subarray(r * n, r * n + n)), y = net.targets(r);
+  const dz = net.loss.gradient(p, y, rows), divided = net.loss.slope.includes("=");
+  const parts = rows * (net.loss.text.startsWith("−ln A[") ? 1 : n);
+  const heads = ["class", "predicted A", "label y", net.loss.slope + (divided && parts > 1 ? `, divided by ${parts}` : "")];
   const table = make("table", { class: "list" }, make("tr", {}, ...heads.map((h) => make("th", {}, h))));
-  p.forEach((value, k) => {
-    const hot = single ? net.label : Number(k === net.label);
-    table.append(make("tr", { class: k === net.label || single ? "chosen" : "" },
-      make("td", {}, net.data.classes[single ? 1 : k]), make("td", {}, numberText(value)),
-      make("td", {}, String(hot)), make("td", {}, numberText(dz.data[k]))));
-  });
-  const right = single ? (net.label ? p[0] : 1 - p[0]) : p[net.label];
-  place.append(make("p", {}, "The backward pass begins here: the cross-entropy and this layer " +
-    "together have a simple gradient."));
+  p.forEach((value, k) => table.append(make("tr", { class: y[k] || n === 1 ? "chosen" : "" },
+    make("td", {}, net.data.classes[n === 1 ? 1 : k] || String(k)), make("td", {}, numberText(value)),
+    make("td", {}, String(y[k])), make("td", {}, numberText(dz[k])))));
+  place.append(make("p", {}, net.loss.fused ? "The backward pass begins here: the loss and this layer together " +
+    "have a simple gradient, that of the layer's input." : "The backward pass begins with the gradient of this output."));
+  if (rows > 1) place.append(make("p", { class: "soft" }, `The loss is the mean over ${rows} pixels, each against ` +
+    "the class that the network finds the most probable there."));
   place.append(make("div", { class: "scroll tall" }, table),
-    formula(`loss = −ln ${numberText(right)} = `, strong(-Math.log(right))));
+    formula(`loss${rows > 1 ? " of this pixel" : ""} = ${net.loss.text} = `, strong(net.loss.of(p, y))));
 }
 
 /* The gradient of one element of a layer that moves values goes where the value came from. */
@@ -118,7 +112,7 @@ function movesBackwardDetail(s, place) {
   const wanted = (s.state.row * image.shape[1] + s.state.column) * image.shape[2] + s.state.channel;
   const places = [];
   moves[s.layer.type](s.layer, s.xs, (to, n, from, factor) => {
-    if (to === wanted) places.push(`${numberText(factor * chosenGradient(s))} to element ` +
+    if (to === wanted && n !== NO_INPUT) places.push(`${numberText(factor * chosenGradient(s))} to element ` +
       `${elementName(s.xs[n].shape, from)} of ${s.network.layers[s.layer.inputs[n]].name}`);
   });
   place.append(gradientHead(s, "dA"), formula("adds ", places.join(", ") || "nothing"));
@@ -140,13 +134,16 @@ const backwardDetails = {
   input: inputBackwardDetail, conv2d: convBackwardDetail, depthwise_conv2d: convBackwardDetail,
   max_pool: poolBackwardDetail, average_pool: poolBackwardDetail, dense: denseBackwardDetail,
   batch_norm: normBackwardDetail, global_average_pool: adaptiveBackwardDetail,
-  adaptive_average_pool: adaptiveBackwardDetail,
+  adaptive_average_pool: adaptiveBackwardDetail, conv_transpose2d: convBackwardDetail,
+  softmax: softmaxBackwardDetail, log_softmax: logSoftmaxBackwardDetail, layer_norm: setNormBackwardDetail,
+  group_norm: setNormBackwardDetail, local_response_norm: responseBackwardDetail,
+  affine: affineBackwardDetail, constant: constantBackwardDetail,
 };
 for (const name of Object.keys(elementFunctions)) backwardDetails[name] = elementBackwardDetail;
 for (const name of Object.keys(moves)) backwardDetails[name] = movesBackwardDetail;
+for (const name of Object.keys(binaries)) backwardDetails[name] = binaryBackwardDetail;
 
 /* Does the loss's gradient begin in this layer? */
 function isLossLayer(s) {
-  return s.network.live && s.state.layer === s.network.data.output &&
-    s.network.logits() !== s.state.layer;
+  return s.network.live && s.state.layer === s.network.data.output && !s.trial;
 }

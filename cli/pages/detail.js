@@ -32,6 +32,12 @@ function trialLayer(layer, window) {
   return { ...layer, window: window, weights: weights, resized: !same };
 }
 
+/* The output's size with another window. */
+function triedSize(layer, shape) {
+  if (!isTransposed(layer)) return outputSize(layer.window, shape);
+  return transposedSize(layer.window, shape, layer.options.output_padding);
+}
+
 function subjectOf(network, state) {
   const layer = network.layers[state.layer], xs = network.inputs(state.layer);
   const plain = { network: network, state: state, layer: layer, xs: xs, trial: false,
@@ -40,8 +46,9 @@ function subjectOf(network, state) {
   if (!known) return { ...plain, y: plain.y, closed: true };
   if (!state.trial) return plain;
   const tried = trialLayer(layer, state.trial);
-  const size = outputSize(tried.window, xs[0].shape);
+  const size = triedSize(tried, xs[0].shape);
   if (size[0] < 1 || size[1] < 1) return { ...plain, empty: true };
+  tried.shape = [...size, layer.shape[2]];
   const y = layerTypes[layer.type][0](tried, xs);
   return { ...plain, layer: tried, y: y, dy: tensor(y.shape, y.data.map(() => 1)), trial: true };
 }
@@ -135,7 +142,7 @@ function weightChange(s, weight, index) {
 function windowCells(s, k) {
   const shape = s.xs[0].shape;
   return (u, v) => {
-    const pixel = pixelUnder(s.layer.window, shape, s.state.row, s.state.column, u, v);
+    const pixel = pixelOf(s.layer, shape, s.state.row, s.state.column, u, v);
     if (pixel < 0) return { value: 0, kind: "padding", inside: false };
     const index = pixel * shape[2] + k;
     return { value: s.xs[0].data[index], change: pixelChange(s, index), index: index, inside: true };
@@ -148,44 +155,46 @@ function convGroup(s) {
   return { size: size, first: first };
 }
 
-/* The filter's weight at tap (u, v) for channel k of the group. */
-function filterIndex(s, size, u, v, k) {
-  return ((u * s.layer.window.kernel[1] + v) * size.seen + k) * size.filters + s.state.channel;
+/* The chosen filter's weight at tap (u, v) for channel `channel` of A_prev. */
+function filterIndex(s, size, u, v, channel) {
+  return weightIndex(s.layer, size, u, v, channel, s.state.channel);
 }
 
-function channelSum(s, size, first, k) {
-  const cells = windowCells(s, first + k), [fh, fw] = s.layer.window.kernel;
+function channelSum(s, size, channel) {
+  const cells = windowCells(s, channel), [fh, fw] = s.layer.window.kernel;
   const w = s.layer.weights[0].values;
   let sum = 0;
   for (let u = 0; u < fh; u++)
-    for (let v = 0; v < fw; v++) sum += cells(u, v).value * w[filterIndex(s, size, u, v, k)];
+    for (let v = 0; v < fw; v++) sum += cells(u, v).value * w[filterIndex(s, size, u, v, channel)];
   return sum;
 }
 
 function convDetail(s, place) {
-  const { size, first } = convGroup(s), k = s.state.input - first, weight = s.layer.weights[0];
-  const cells = windowCells(s, s.state.input), [fh, fw] = s.layer.window.kernel;
+  const { size, first } = convGroup(s), k = s.state.input, weight = s.layer.weights[0];
+  const cells = windowCells(s, k), [fh, fw] = s.layer.window.kernel;
   const factor = (u, v) => weight.values[filterIndex(s, size, u, v, k)];
-  const sums = Array.from({ length: size.seen }, (_, i) => channelSum(s, size, first, i));
+  const sums = Array.from({ length: size.seen }, (_, i) => channelSum(s, size, first + i));
   const bias = s.layer.weights[1];
   place.append(make("div", { class: "tables" },
-    grid(fh, fw, "window of A_prev", cells), sign("×"),
+    grid(fh, fw, isTransposed(s.layer) ? "A_prev that meets Z here" : "window of A_prev", cells), sign("×"),
     grid(fh, fw, "filter W", (u, v) => ({ value: factor(u, v),
       change: weightChange(s, weight, filterIndex(s, size, u, v, k)) })), sign("="),
     grid(fh, fw, "products", (u, v) => ({ value: cells(u, v).value * factor(u, v), kind: cells(u, v).kind }))));
   const parts = sums.map((sum, i) => make("button", { type: "button", class: "part",
-    "aria-pressed": String(i === k), onclick: () => s.choose({ input: first + i }) },
+    "aria-pressed": String(first + i === k), onclick: () => s.choose({ input: first + i }) },
   `channel ${first + i}: ${numberText(sum)}`));
   place.append(make("h3", {}, "Sums of the products, per input channel"),
     make("div", { class: "parts" }, ...parts));
   place.append(formula("Z = ", numberText(sums.reduce((a, b) => a + b, 0)),
-    bias ? " + b " : "", bias ? biasInput(s, bias, s.state.channel) : "", " = ",
+    bias ? " + b " : "", bias ? weightInput(s, "bias", s.state.channel) : "", " = ",
     strong(at(s.y, s.state.row, s.state.column, s.state.channel))));
 }
 
-function biasInput(s, bias, k) {
-  const cell = gridCell({ value: bias.values[k],
-    change: (value) => s.network.change(() => { bias.values[k] = value; }) }, "bias");
+/* Element k of a weight, to be changed within a formula. */
+function weightInput(s, role, k) {
+  const weight = s.layer.weights.find((w) => w.role === role);
+  const cell = gridCell({ value: weight.values[k],
+    change: (value) => s.network.change(() => { weight.values[k] = value; }) }, role);
   return make("span", { class: "inline" }, ...cell.childNodes);
 }
 
@@ -217,21 +226,13 @@ function denseDetail(s, place) {
     right: { value: weight.values[i * n + j], change: weightChange(s, weight, i * n + j) } }));
   place.append(sumTable(entries, ["input", "A_prev", "W", "product"]));
   place.append(formula(`Z = ${numberText(entries.reduce((sum, e) => sum + e.term, 0))}`,
-    bias ? " + b " : "", bias ? biasInput(s, bias, j) : "", " = ", strong(s.y.data[j])));
+    bias ? " + b " : "", bias ? weightInput(s, "bias", j) : "", " = ", strong(s.y.data[j])));
 }
 
 function elementDetail(s, place) {
   const z = at(s.xs[0], s.state.row, s.state.column, s.state.channel);
   place.append(formula(`A = ${elementFunctions[s.layer.type][2]}, z = ${numberText(z)}: `,
     strong(at(s.y, s.state.row, s.state.column, s.state.channel))));
-}
-
-function normDetail(s, place) {
-  const parts = normParts(s.layer, chosenChannel(s));
-  const x = at(s.xs[0], s.state.row, s.state.column, s.state.channel);
-  place.append(formula(`y = γ (x − mean) / sqrt(var + ε) + β = ${numberText(parts.gamma)} ` +
-    `(${numberText(x)} − ${numberText(parts.mean)}) / ${numberText(parts.deviation)} + ` +
-    `${numberText(parts.beta)} = `, strong(at(s.y, s.state.row, s.state.column, s.state.channel))));
 }
 
 function chosenChannel(s) {
@@ -266,8 +267,10 @@ function movesDetail(s, place) {
   const wanted = (s.state.row * image.shape[1] + s.state.column) * image.shape[2] + s.state.channel;
   const terms = [];
   const take = (to, n, from, factor) => {
-    if (to === wanted) terms.push(`${factor === 1 ? "" : numberText(factor) + " × "}` +
-      `${numberText(s.xs[n].data[from])} of ${s.network.layers[s.layer.inputs[n]].name}`);
+    if (to !== wanted) return;
+    if (n === NO_INPUT) terms.push(`${numberText(factor)}, which stands beyond the border`);
+    else terms.push(`${factor === 1 ? "" : numberText(factor) + " × "}${numberText(s.xs[n].data[from])} ` +
+      `of ${s.network.layers[s.layer.inputs[n]].name} ${elementName(s.xs[n].shape, from)}`);
   };
   moves[s.layer.type](s.layer, s.xs, take);
   place.append(formula(`${terms.join(" + ") || "nothing"} = `, strong(image.data[wanted])));
@@ -284,7 +287,10 @@ function adaptiveDetail(s, place) {
 const details = {
   input: inputDetail, conv2d: convDetail, depthwise_conv2d: convDetail, max_pool: poolDetail,
   average_pool: poolDetail, dense: denseDetail, softmax: softmaxDetail, batch_norm: normDetail,
-  global_average_pool: adaptiveDetail, adaptive_average_pool: adaptiveDetail,
+  conv_transpose2d: convDetail, global_average_pool: adaptiveDetail, adaptive_average_pool: adaptiveDetail,
+  log_softmax: logSoftmaxDetail, layer_norm: setNormDetail, group_norm: setNormDetail,
+  local_response_norm: responseDetail, affine: affineDetail, constant: constantDetail,
 };
 for (const name of Object.keys(elementFunctions)) details[name] = elementDetail;
 for (const name of Object.keys(moves)) details[name] = movesDetail;
+for (const name of Object.keys(binaries)) details[name] = binaryDetail;

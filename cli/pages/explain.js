@@ -10,6 +10,10 @@ function clampIndex(value, size) {
   return Math.max(0, Math.min(size - 1, value));
 }
 
+function convolves(layer) {
+  return layer.window !== null && layer.weights.length > 0;
+}
+
 /* Keeps the choice within the layer's shape. */
 function fitChoice(s) {
   if (!s.y) return;
@@ -19,7 +23,7 @@ function fitChoice(s) {
   state.channel = clampIndex(state.channel, c);
   if (!s.xs.length || s.xs[0] === null) return;
   let first = 0, seen = asImage(s.xs[0]).shape[2];
-  if (s.layer.type === "conv2d" || s.layer.type === "depthwise_conv2d") {
+  if (convolves(s.layer)) {
     const group = convGroup({ ...s, state: state });
     first = group.first;
     seen = group.size.seen;
@@ -146,33 +150,53 @@ function mapFigure(title, value, k, side, marks, pick) {
   return make("figure", {}, make("figcaption", {}, title), box);
 }
 
+/* The elements of A_prev that the window covers; of a transposed convolution those that add to Z here. */
 function windowMark(s) {
   const w = s.layer.window;
+  if (isTransposed(s.layer)) {
+    const [first, last] = [0, 1].map((end) => [state.row, state.column].map((p, axis) => {
+      const tap = end ? 0 : (w.kernel[axis] - 1) * w.dilation[axis];
+      return (end ? Math.floor : Math.ceil)((p + w.pads[axis] - tap) / w.stride[axis]);
+    }));
+    return { kind: "window", row: first[0], column: first[1], rows: last[0] - first[0] + 1,
+      columns: last[1] - first[1] + 1 };
+  }
   return { kind: "window", row: state.row * w.stride[0] - w.pads[0],
     column: state.column * w.stride[1] - w.pads[1],
     rows: (w.kernel[0] - 1) * w.dilation[0] + 1, columns: (w.kernel[1] - 1) * w.dilation[1] + 1 };
 }
 
 function drawMaps(s, place) {
-  const back = state.direction === "dy", convolves = s.layer.weights.length && s.layer.window;
+  const back = state.direction === "dy", filters = convolves(s.layer);
   const out = back ? s.dy : s.y, chosen = { kind: "pixel", row: state.row, column: state.column,
     rows: 1, columns: 1 };
   const figures = [];
   if (s.layer.window) {
-    const k = convolves ? state.input : state.channel;
+    const k = filters ? state.input : state.channel;
     const value = back ? s.parts().dxs[0] : s.xs[0];
     figures.push(mapFigure(`${back ? "dA_prev" : "A_prev"}, channel ${k}`, value, k, 260, [windowMark(s)], null));
   }
-  const name = (back ? "d" : "") + (convolves || s.layer.type === "dense" ? "Z" : "A");
+  const name = (back ? "d" : "") + (filters || s.layer.type === "dense" ? "Z" : "A");
   const channel = asImage(s.y).shape[2] > 1 ? `, channel ${state.channel}` : "";
   figures.push(mapFigure(name + channel, out || s.y, state.channel, 260, [chosen],
     (row, column) => choose({ row: row, column: column })));
   place.replaceChildren(...figures);
 }
 
+function transposedText(w, n, shape) {
+  const side = (axis) => {
+    const reach = (w.kernel[axis] - 1) * w.dilation[axis] + 1, pads = w.pads[axis] + w.pads[axis + 2];
+    const added = shape[axis] - ((n[axis] - 1) * w.stride[axis] + reach - pads);
+    return `(${n[axis]} − 1) × ${w.stride[axis]} + ${reach} − ${w.pads[axis]} − ${w.pads[axis + 2]}` +
+      `${added ? ` + ${added}` : ""} = ${shape[axis]}`;
+  };
+  return `n_H = ${side(0)}, n_W = ${side(1)}`;
+}
+
 function sizeText(s) {
   if (!s.layer.window) return "";
   const w = s.layer.window, n = s.xs[0].shape;
+  if (isTransposed(s.layer)) return transposedText(w, n, s.y.shape);
   const side = (axis) => `⌊(${n[axis]} + ${w.pads[axis]} + ${w.pads[axis + 2]} − ` +
     `${(w.kernel[axis] - 1) * w.dilation[axis] + 1}) / ${w.stride[axis]}⌋ + 1 = ${s.y.shape[axis]}`;
   return `n_H = ${side(0)}, n_W = ${side(1)}`;
@@ -196,9 +220,15 @@ function drawCalculation(s, place) {
     return;
   }
   if (state.direction === "y") details[s.layer.type](s, place);
-  else if (isLossLayer(s)) lossDetail(s, place);
+  else if (isLossLayer(s)) drawLoss(s, place);
   else if (!s.dy) place.append(make("p", { class: "soft" }, "No gradient of the loss is known here."));
   else backwardDetails[s.layer.type](s, place);
+}
+
+/* The loss, and where its gradient begins with this layer's output, what comes of that. */
+function drawLoss(s, place) {
+  lossDetail(s, place);
+  if (s.dy) backwardDetails[s.layer.type](s, place);
 }
 
 function drawDetail() {

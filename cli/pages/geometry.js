@@ -27,6 +27,23 @@ function pixelUnder(window, shape, row, column, u, v) {
   return r * shape[1] + c;
 }
 
+/* The pixel of A_prev whose product with tap (u, v) of a transposed convolution is added to its output
+ * at (row, column); -1: none. */
+function transposedPixel(window, shape, row, column, u, v) {
+  const r = (row + window.pads[0] - u * window.dilation[0]) / window.stride[0];
+  const c = (column + window.pads[1] - v * window.dilation[1]) / window.stride[1];
+  if (!Number.isInteger(r) || !Number.isInteger(c)) return -1;
+  if (r < 0 || c < 0 || r >= shape[0] || c >= shape[1]) return -1;
+  return r * shape[1] + c;
+}
+
+/* n = (n_prev - 1) stride + (f - 1) dilation + 1 - pads, and what is added at the end. */
+function transposedSize(window, shape, added) {
+  return [0, 1].map((axis) => (shape[axis] - 1) * window.stride[axis] +
+    (window.kernel[axis] - 1) * window.dilation[axis] + 1 - window.pads[axis] - window.pads[axis + 2] +
+    added[axis]);
+}
+
 /* Calls use(pixel, u, v) for every tap of the window that lies in the image. */
 function forTaps(window, shape, row, column, use) {
   for (let u = 0; u < window.kernel[0]; u++)

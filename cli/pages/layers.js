@@ -1,6 +1,7 @@
 /*
- * layers.js - every type of layer that the page computes: forward from its equation, backward below
- * it. All in double precision, as the library's reference is.
+ * layers.js - every type of layer: forward from its equation, backward below it. All in double
+ * precision, as the library's reference is. Layers that normalize are in norms.js, those that move
+ * values in moves.js, those of two inputs in binary.js; the table of all is at the end.
  *
  *     forward(layer, xs) -> y              xs: the inputs, tensors
  *     backward(layer, xs, y, dy) -> { dxs, dws }    dws: one array per weight, or missing
@@ -18,25 +19,46 @@ function option(layer, name, otherwise) {
 
 /* ---- convolution:  Z[r,c,k] = sum over u,v,i of A_prev[r s + u - p, c s + v - p, i] W[u,v,i,k] + b[k]
  *
- * With groups, filter k sees the channels of its group only, and i counts within it. */
+ * With groups, filter k sees the channels of its group only, and i counts within it.
+ *
+ * Transposed convolution adds the same products the other way round: A_prev[p,q,i] W[u,v,k,i] is a
+ * term of Z at row p s + u d - pad, so that under tap (u, v) of Z's row r lies the pixel (r + pad -
+ * u d) / s, where that is a whole number. */
 
+function isTransposed(layer) {
+  return layer.type === "conv_transpose2d";
+}
+
+/* x: the shape of A_prev; the channels that a filter sees, the filters, those of each group. */
 function convSizes(layer, x) {
-  const groups = layer.groups || 1;
-  const shape = layer.weights[0].shape;
-  return { x: x.shape, seen: shape[2], filters: shape[3], each: shape[3] / groups };
+  const filters = isTransposed(layer) ? layer.weights[0].shape[2] * layer.groups : layer.weights[0].shape[3];
+  return { x: x.shape, seen: x.shape[2] / layer.groups, filters: filters, each: filters / layer.groups };
+}
+
+/* The pixel of A_prev under tap (u, v) of the window of Z's pixel (row, column); -1: none. */
+function pixelOf(layer, shape, row, column, u, v) {
+  return (isTransposed(layer) ? transposedPixel : pixelUnder)(layer.window, shape, row, column, u, v);
+}
+
+/* The weight of tap (u, v) between channel `channel` of A_prev and filter k. */
+function weightIndex(layer, size, u, v, channel, k) {
+  const tap = u * layer.window.kernel[1] + v;
+  return isTransposed(layer) ? (tap * size.each + k % size.each) * size.x[2] + channel
+    : (tap * size.seen + channel % size.seen) * size.filters + k;
 }
 
 /* Calls use(xIndex, wIndex, k) for all taps and channels of the window at (row, column). */
 function forProducts(layer, size, row, column, use) {
-  forTaps(layer.window, size.x, row, column, (pixel, u, v) => {
-    const tap = (u * layer.window.kernel[1] + v) * size.seen * size.filters;
-    for (let channel = 0; channel < size.x[2]; channel++) {
-      const first = Math.floor(channel / size.seen) * size.each;
-      const at = tap + (channel % size.seen) * size.filters;
-      const from = pixel * size.x[2] + channel;
-      for (let k = first; k < first + size.each; k++) use(from, at + k, k);
+  const step = isTransposed(layer) ? size.x[2] : 1;
+  for (let u = 0; u < layer.window.kernel[0]; u++)
+    for (let v = 0; v < layer.window.kernel[1]; v++) {
+      const pixel = pixelOf(layer, size.x, row, column, u, v);
+      for (let channel = 0; pixel >= 0 && channel < size.x[2]; channel++) {
+        const first = Math.floor(channel / size.seen) * size.each;
+        const at = weightIndex(layer, size, u, v, channel, first), from = pixel * size.x[2] + channel;
+        for (let k = 0; k < size.each; k++) use(from, at + k * step, first + k);
+      }
     }
-  });
 }
 
 function convForward(layer, xs) {
@@ -44,7 +66,7 @@ function convForward(layer, xs) {
   const bias = weightOf(layer, "bias");
   const w = layer.weights[0].values;
   const x = xs[0].data;
-  const y = tensor([...outputSize(layer.window, size.x), size.filters]);
+  const y = tensor(layer.shape);
   forPixels(y.shape, (row, column, index) => {
     const at = index * size.filters;
     forProducts(layer, size, row, column, (i, j, k) => { y.data[at + k] += x[i] * w[j]; });
@@ -227,6 +249,9 @@ const elementFunctions = {
     "min(max(z + 3, 0), 6) / 6"],
   hard_swish: [(l, x) => x * clamp(x + 3, 0, 6) / 6,
     (l, x) => (x <= -3 ? 0 : x >= 3 ? 1 : (2 * x + 3) / 6), "z min(max(z + 3, 0), 6) / 6"],
+  clip: [(l, x) => clamp(x, option(l, "lower", 0), option(l, "upper", 0)),
+    (l, x) => inside(x, option(l, "lower", 0), option(l, "upper", 0)), "min(max(z, lower), upper)"],
+  shift: [(l, x) => x + option(l, "offset", 0), () => 1, "z + offset"],
   scale: [(l, x) => option(l, "factor", 1) * x, (l) => option(l, "factor", 1), "factor z"],
   sigmoid: [(l, x) => logistic(x), (l, x) => logistic(x) * logistic(-x), "1 / (1 + exp(−z))"],
   tanh: [(l, x) => Math.tanh(x), (l, x) => 1 - Math.tanh(x) ** 2, "tanh(z)"],
@@ -278,98 +303,26 @@ function softmaxBackward(layer, xs, y, dy) {
   return { dxs: [dx] };
 }
 
-/* ---- batch norm, as it predicts:  y = γ (x − mean) / sqrt(var + ε) + β of each channel */
+/* ---- log softmax:  A[k] = Z[k] - ln(sum of exp(Z)) */
 
-function normParts(layer, k) {
-  const pick = (role, otherwise) => (weightOf(layer, role) ? weightOf(layer, role)[k] : otherwise);
-  const deviation = Math.sqrt(pick("running_var", 1) + option(layer, "epsilon", 1e-5));
-  return { gamma: pick("weight", 1), beta: pick("bias", 0), mean: pick("running_mean", 0),
-    deviation: deviation };
-}
-
-function normForward(layer, xs) {
-  const c = layer.shape[layer.shape.length - 1];
-  const parts = Array.from({ length: c }, (_, k) => normParts(layer, k));
-  return tensor(xs[0].shape, xs[0].data.map((x, i) => {
-    const p = parts[i % c];
-    return p.gamma * (x - p.mean) / p.deviation + p.beta;
-  }));
-}
-
-function normBackward(layer, xs, y, dy) {
-  const c = layer.shape[layer.shape.length - 1];
-  const parts = Array.from({ length: c }, (_, k) => normParts(layer, k));
-  return { dxs: [tensor(xs[0].shape,
-    dy.data.map((d, i) => d * parts[i % c].gamma / parts[i % c].deviation))] };
-}
-
-/* ---- layers that move or join values: each output is a sum of some inputs times factors */
-
-/* moves(layer, xs, use): calls use(outputIndex, inputNumber, inputIndex, factor). */
-const moves = {
-  flatten: (layer, xs, use) => xs[0].data.forEach((x, i) => use(i, 0, i, 1)),
-  dropout: (layer, xs, use) => xs[0].data.forEach((x, i) => use(i, 0, i, 1)),
-  add: (layer, xs, use) => xs.forEach((x, n) => x.data.forEach((value, i) => use(i, n, i, 1))),
-  concat: (layer, xs, use) => {
-    const last = (shape) => shape[shape.length - 1];
-    const all = last(layer.shape);
-    let first = 0;
-    xs.forEach((x, n) => {
-      const c = last(x.shape);
-      for (let i = 0; i < x.data.length; i++)
-        use(Math.floor(i / c) * all + first + i % c, n, i, 1);
-      first += c;
-    });
-  },
-  zero_pad2d: (layer, xs, use) => moveBy(layer, xs[0].shape, 1, use),
-  crop2d: (layer, xs, use) => moveBy(layer, xs[0].shape, -1, use),
-  upsample2d: (layer, xs, use) => (option(layer, "method", 0) ? bilinear : nearest)(layer, xs[0].shape, use),
-};
-
-function moveBy(layer, from, sign, use) {
-  const pads = layer.options.pads, to = layer.shape;
-  forPixels(from, (row, column, index) => {
-    const r = row + sign * pads[0], c = column + sign * pads[1];
-    if (r < 0 || c < 0 || r >= to[0] || c >= to[1]) return;
-    for (let k = 0; k < from[2]; k++) use((r * to[1] + c) * to[2] + k, 0, index * from[2] + k, 1);
+function logSoftmaxForward(layer, xs) {
+  const y = tensor(xs[0].shape);
+  forRows(xs[0].shape, (at, n) => {
+    const row = xs[0].data.subarray(at, at + n), top = maximum(Array.from(row));
+    const shift = top + Math.log(row.reduce((sum, z) => sum + Math.exp(z - top), 0));
+    for (let k = 0; k < n; k++) y.data[at + k] = row[k] - shift;
   });
-}
-
-function nearest(layer, from, use) {
-  const f = layer.options.factor;
-  forPixels(layer.shape, (row, column, index) => {
-    const pixel = Math.floor(row / f[0]) * from[1] + Math.floor(column / f[1]);
-    for (let k = 0; k < from[2]; k++) use(index * from[2] + k, 0, pixel * from[2] + k, 1);
-  });
-}
-
-/* The two pixels along an axis, and the part of the second. */
-function between(position, factor, size) {
-  const at = Math.max((position + 0.5) / factor - 0.5, 0), first = Math.min(Math.floor(at), size - 1);
-  return [first, Math.min(first + 1, size - 1), at - first];
-}
-
-function bilinear(layer, from, use) {
-  const f = layer.options.factor;
-  forPixels(layer.shape, (row, column, index) => {
-    const [r0, r1, pr] = between(row, f[0], from[0]), [c0, c1, pc] = between(column, f[1], from[1]);
-    for (const [r, p] of [[r0, 1 - pr], [r1, pr]])
-      for (const [c, q] of [[c0, 1 - pc], [c1, pc]])
-        for (let k = 0; k < from[2]; k++)
-          use(index * from[2] + k, 0, (r * from[1] + c) * from[2] + k, p * q);
-  });
-}
-
-function moveForward(layer, xs) {
-  const y = tensor(layer.shape);
-  moves[layer.type](layer, xs, (to, n, from, factor) => { y.data[to] += factor * xs[n].data[from]; });
   return y;
 }
 
-function moveBackward(layer, xs, y, dy) {
-  const dxs = xs.map((x) => tensor(x.shape));
-  moves[layer.type](layer, xs, (to, n, from, factor) => { dxs[n].data[from] += factor * dy.data[to]; });
-  return { dxs: dxs };
+/* dZ[k] = dA[k] - exp(A[k]) sum of dA */
+function logSoftmaxBackward(layer, xs, y, dy) {
+  const dx = tensor(xs[0].shape);
+  forRows(y.shape, (at, n) => {
+    const sum = dy.data.subarray(at, at + n).reduce((a, b) => a + b, 0);
+    for (let k = at; k < at + n; k++) dx.data[k] = dy.data[k] - Math.exp(y.data[k]) * sum;
+  });
+  return { dxs: [dx] };
 }
 
 /* ---- the table */
@@ -378,13 +331,21 @@ const conv = [convForward, convBackward];
 const layerTypes = {
   conv2d: conv,
   depthwise_conv2d: conv,
+  conv_transpose2d: conv,
   max_pool: [(l, xs) => poolForward(l, xs, maximum), (l, xs, y, dy) => poolBackward(l, xs, dy, maxMask)],
   average_pool: [(l, xs) => poolForward(l, xs, mean), (l, xs, y, dy) => poolBackward(l, xs, dy, equalShares)],
   global_average_pool: [adaptiveForward, adaptiveBackward],
   adaptive_average_pool: [adaptiveForward, adaptiveBackward],
   dense: [denseForward, denseBackward],
   softmax: [softmaxForward, softmaxBackward],
+  log_softmax: [logSoftmaxForward, logSoftmaxBackward],
   batch_norm: [normForward, normBackward],
+  layer_norm: [setNormForward, setNormBackward],
+  group_norm: [setNormForward, setNormBackward],
+  local_response_norm: [responseForward, responseBackward],
+  affine: [affineForward, affineBackward],
+  constant: [constantForward, constantBackward],
 };
 for (const name of Object.keys(elementFunctions)) layerTypes[name] = [elementForward, elementBackward];
 for (const name of Object.keys(moves)) layerTypes[name] = [moveForward, moveBackward];
+for (const name of Object.keys(binaries)) layerTypes[name] = [binaryForward, binaryBackward];

@@ -7,8 +7,10 @@ class Network {
   constructor(data) {
     this.data = data;
     this.layers = data.layers.map((layer) => readLayer(layer));
-    this.exact = data.exact;
+    const unknown = this.layers.findIndex((layer) => layer.type !== "input" && !layerTypes[layer.type]);
+    this.exact = unknown < 0 ? data.exact : Math.min(data.exact, unknown);
     this.complete = this.exact === this.layers.length;
+    this.pixelLabels = null;
     this.edited = false;
     this.library = this.layers.map((layer, i) => ({
       y: readValue(data.layers[i].y, layer.shape),
@@ -50,15 +52,31 @@ class Network {
     return ["softmax", "sigmoid"].includes(last.type) ? last.inputs[0] : this.data.output;
   }
 
-  /* dZ of the logits: of the cross-entropy p - y, of the score of a class 1 for it. */
+  /* The class of each row of the output: the one chosen, or of every pixel the predicted one. */
+  labels() {
+    const y = this.values[this.data.output];
+    if (y.shape.length === 1) return [this.label];
+    if (!this.pixelLabels) this.pixelLabels = pixelClasses(y);
+    return this.pixelLabels;
+  }
+
+  /* The targets of row r, one per output. */
+  targets(r) {
+    const label = this.labels()[r], n = lastOf(this.layers[this.data.output].shape);
+    return Array.from({ length: n }, (_, k) => (n === 1 ? label : Number(k === label)));
+  }
+
+  /* The layer whose output the loss's gradient is found for: the logits where they are fused. */
+  lossStart() {
+    return this.loss.fused ? this.logits() : this.data.output;
+  }
+
   lossGradient() {
-    const p = this.values[this.data.output], kind = this.data.loss_kind, single = p.data.length === 1;
-    if (p.shape.length !== 1) return null;
-    const last = this.layers[this.data.output].type;
-    if (!(kind === "cross-entropy" && last === "softmax" && !single) &&
-        !(kind === "binary-cross-entropy" && last === "sigmoid" && single)) return null;
-    const hot = (k) => (single ? this.label : Number(k === this.label));
-    return tensor(p.shape, p.data.map((value, k) => value - hot(k)));
+    const p = this.values[this.data.output], n = lastOf(p.shape), rows = p.data.length / n;
+    const gradient = tensor(p.shape);
+    for (let r = 0; r < rows; r++)
+      gradient.data.set(this.loss.gradient(Array.from(p.data.subarray(r * n, r * n + n)), this.targets(r), rows), r * n);
+    return gradient;
   }
 
   scoreGradient(label) {
@@ -67,14 +85,13 @@ class Network {
     return tensor(z.shape, z.data.map((value, k) => Number(k === label)));
   }
 
-  /* Gradients of all values from one of the logits, and of the weights. */
-  backwardFrom(gradient, useParts) {
+  /* Gradients of all values from that of layer `start`. */
+  backwardFrom(start, gradient) {
     const grads = this.layers.map(() => null);
-    grads[this.logits()] = gradient;
-    for (let i = this.logits(); i > 0; i--) {
+    grads[start] = gradient;
+    for (let i = start; i > 0; i--) {
       if (!grads[i]) continue;
       const parts = this.partsOf(i, grads[i]);
-      if (useParts) useParts(i, parts);
       this.layers[i].inputs.forEach((from, n) => {
         if (!grads[from]) grads[from] = tensor(this.layers[from].shape);
         const to = grads[from].data, dx = parts.dxs[n].data;
@@ -91,11 +108,10 @@ class Network {
   }
 
   backward() {
-    const start = this.complete ? this.lossGradient() : null;
-    this.live = start !== null;
-    if (this.live) this.grads = this.backwardFrom(start);
+    this.loss = lossOf(this.data.loss_kind, this.layers[this.data.output].type);
+    this.live = this.complete && this.loss !== null;
+    if (this.live) this.grads = this.backwardFrom(this.lossStart(), this.lossGradient());
     else this.grads = this.library.map((l) => (this.edited ? null : exactValue(l.dy)));
-    if (this.live) for (let i = this.logits() + 1; i < this.layers.length; i++) this.grads[i] = null;
   }
 
   /* A change of a pixel or a weight. */
@@ -107,6 +123,7 @@ class Network {
 
   reset() {
     this.edited = false;
+    this.pixelLabels = null;
     this.label = this.data.label;
     this.image = tensor(this.layers[0].shape, this.isExact(0) ? this.library[0].y.data.slice() : null);
     this.layers.forEach((layer, i) => readWeights(layer, this.data.layers[i]));
@@ -120,7 +137,7 @@ class Network {
   /* Saliency: the largest magnitude over channels of the score's gradient at each pixel. */
   saliency() {
     if (!this.canScore()) return readMap(this.data.saliency, this.layers[0].shape);
-    const dx = this.backwardFrom(this.scoreGradient(this.label))[0];
+    const dx = this.backwardFrom(this.logits(), this.scoreGradient(this.label))[0];
     const [h, w, c] = dx.shape, map = tensor([h, w, 1]);
     dx.data.forEach((d, i) => {
       const at = Math.floor(i / c);
@@ -135,7 +152,7 @@ class Network {
     if (!data) return null;
     if (!this.canScore()) return readMap(data, [data.shape[0], data.shape[1], 1]);
     const a = this.values[data.layer];
-    const da = this.backwardFrom(this.scoreGradient(this.label))[data.layer];
+    const da = this.backwardFrom(this.logits(), this.scoreGradient(this.label))[data.layer];
     const c = a.shape[2], pixels = a.shape[0] * a.shape[1], alpha = new Float64Array(c);
     da.data.forEach((d, i) => { alpha[i % c] += d / pixels; });
     const map = tensor([a.shape[0], a.shape[1], 1]);
@@ -155,7 +172,8 @@ class Network {
     const compare = (kind, ours, theirs) => {
       const size = maximum(Array.from(theirs, Math.abs)) || 1;
       theirs.forEach((value, k) => {
-        worst[kind] = Math.max(worst[kind], Math.abs(ours[k] - value) / size);
+        if (!Object.is(ours[k], value))
+          worst[kind] = Math.max(worst[kind], Math.abs(ours[k] - value) / size);
       });
       worst.compared += theirs.length;
     };
@@ -173,6 +191,15 @@ class Network {
     }
     return worst;
   }
+}
+
+/* The class of each pixel that an output finds the most probable. */
+function pixelClasses(y) {
+  const n = lastOf(y.shape);
+  return Array.from({ length: y.data.length / n }, (_, r) => {
+    const row = y.data.subarray(r * n, r * n + n);
+    return n === 1 ? Number(row[0] > 0.5) : row.indexOf(maximum(Array.from(row)));
+  });
 }
 
 /* ---- reading the data */

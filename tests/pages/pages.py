@@ -4,6 +4,7 @@
 """
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -142,37 +143,81 @@ def many_layers(browser):
     check(browser.problems == [], f"many.html: {browser.problems}")
 
 
-OTHERS = ("conv 4 3x3 same, clip -1 1, shift 0.5, affine, lrn 3, pad 1 reflect, resize 6x6 linear, layernorm, "
-          "slice 2 begin 1 as s, silu, plus s, reshape 4x18, transpose 4x18, conv 3 1x1, "
-          "dense classes, log_softmax")
+# The other layers, among them those whose windows, borders and grids have options; and the losses.
+OTHERS = {
+    "rows": "conv 4 3x3 same, clip -1 1, shift 0.5, affine, lrn 3, pad 1 reflect, resize 6x6 linear, layernorm, "
+            "slice 2 begin 1 as s, silu, plus s, reshape 4x18, transpose 4x18, conv 3 1x1, dense classes, "
+            "log_softmax, scale 2",
+    "two": "avgpool 4, conv 4 3x3 same, convtranspose 6 3x2 stride 2x1 pads 1x0x0x1 dilation 1x2 groups 2, "
+           "groupnorm 3, relu6, convtranspose 4 2x2 stride 3 same, groupnorm 2 no_shift, leaky_relu 0.1 as g, "
+           "gap, dense 4, sigmoid, multiply g, layernorm all_axes, softplus, shift 1 as p, constant 1x1 channels 4, "
+           "subtract p as q, scale 1 from p, power q, divide p as r, maximum q, minimum r, avgpool 4, dense classes",
+    "grids": "conv 2 1x1, pad 2 wrap, resize 9x7 cubic inside, pad 1 edge, slice 5 begin 1 rows, slice 3 step 2 "
+             "columns, resize 11x11 linear align_corners, pad 1 value 0.5, resize 6x5 nearest ceil asymmetric, "
+             "upsample 2, zeropad 1, resize 7x9 cubic symmetric scale_h 0.5, lrn 2 alpha 0.5 beta 0.6, conv 4 3x3, "
+             "hard_sigmoid, dense classes",
+    "pixels": "avgpool 2, conv 3 3x3 same, softmax, scale 1.5, softmax",
+    "yes": "conv 3 3x3 same, relu, dense 1, sigmoid",
+    "each": "conv 3 3x3 same, relu, dense 5, sigmoid",
+}
 
 
 def other_layers(browser):
-    """Those that the page does not compute: it shows what the library did."""
-    convnet("explain", OTHERS, "--quiet", "--out", "others.html")
-    browser.open(path("others.html"))
-    browser.run(EXPLAIN_ALL)
-    check(not browser.run("network.live"), "others.html claims to compute all")
-    check(browser.problems == [], f"others.html: {browser.problems}")
+    """The rest of the layers: all are computed, and all numbers are the library's."""
+    browser.look(1280, False)
+    for name, text in OTHERS.items():
+        convnet("explain", text, "--quiet", "--out", f"{name}.html")
+        browser.open(path(f"{name}.html"))
+        browser.run(EXPLAIN_ALL)
+        check(browser.run("network.complete && network.live"), f"{name}.html does not compute all")
+        agrees(browser, f"{name}.html")
+        check(browser.problems == [], f"{name}.html: {browser.problems}")
+    for loss in ("focal", "mean-squared-error", "mean-absolute-error"):
+        convnet("train", "--quiet", "--epochs", "1", "--model", "conv 2 3x3, relu, dense classes", "--loss", loss,
+                "--out", "loss.safetensors")
+        convnet("explain", "loss.safetensors", "--out", "loss.html")
+        browser.open(path("loss.html"))
+        browser.run(EXPLAIN_ALL)
+        check(browser.run("network.live"), f"{loss}: no gradients")
+        agrees(browser, loss)
+        browser.run("choose({ layer: page.output, direction: 'dy' })")
+        shown = browser.run("Number(document.querySelector('.result').textContent)")
+        found = browser.run("page.loss")
+        check(abs(shown - found) <= 1e-4 * max(found, 1), f"{loss}: the page finds {shown}, the library {found}")
+
+
+def all_types(browser):
+    """Every type of layer that a model may hold has a row in the page."""
+    source = os.path.join(os.path.dirname(__file__), "../../src/layers/")
+    with open(source + "layer.h", encoding="utf-8") as file:
+        types = re.findall(r"^    X\((\w+)\)", file.read(), re.MULTILINE)
+    with open(source + "activation.c", encoding="utf-8") as file:
+        types += re.findall(r'\.name = "(\w+)"', file.read())
+    check(len(types) > 40, f"only {len(types)} types are found in the sources")
+    for table in ("layerTypes", "details", "backwardDetails"):
+        missing = [name for name in types if not browser.run(f"'{name}' in {table}")]
+        check(not missing, f"{table} in cli/pages has no row for {', '.join(missing)}")
 
 
 def other_window(browser):
     """Another stride and padding: the same numbers as the library's for that network."""
-    convnet("explain", "conv 3 3x3, relu, dense 4", "--quiet", "--out", "base.html", "--seed", "7")
-    convnet("explain", "conv 3 3x3 stride 2 pads 1, relu, dense 4", "--quiet", "--out", "other.html",
-            "--seed", "7")
-    browser.open(path("other.html"))
-    expected = browser.run("Array.from(network.library[1].y.data)")
-    browser.open(path("base.html"))
-    found = browser.run("""
-      choose({ layer: 1 });
-      for (const [id, n] of [["stride", 2], ["pad", 1]]) {
-        byId(id).value = n;
-        byId(id).dispatchEvent(new Event("change"));
-      }
-      Array.from(subjectOf(network, state).y.data)""")
-    check(len(found) == len(expected) and
-          max(abs(a - b) for a, b in zip(found, expected)) < 1e-6, "another window, other numbers")
+    for layer in ("conv 3 3x3", "convtranspose 3 3x3"):
+        convnet("explain", f"{layer}, relu, dense 4", "--quiet", "--out", "base.html", "--seed", "7")
+        convnet("explain", f"{layer} stride 2 pads 1, relu, dense 4", "--quiet", "--out", "other.html",
+                "--seed", "7", "--size", "2000")
+        browser.open(path("other.html"))
+        expected = browser.run("Array.from(network.library[1].y.data)")
+        weights = browser.run("Array.from(network.layers[1].weights[0].values)")
+        browser.open(path("base.html"))
+        found = browser.run(f"network.layers[1].weights[0].values.set({json.dumps(weights)}); network.run();" + """
+          choose({ layer: 1 });
+          for (const [id, n] of [["stride", 2], ["pad", 1]]) {
+            byId(id).value = n;
+            byId(id).dispatchEvent(new Event("change"));
+          }
+          Array.from(subjectOf(network, state).y.data)""")
+        check(len(found) == len(expected) and max(abs(a - b) for a, b in zip(found, expected)) < 1e-6,
+              f"{layer}: another window, other numbers")
 
 
 def probabilities(browser):
@@ -260,7 +305,7 @@ def report(browser):
 def main():
     browser = chromium.Chromium(chromium.find())
     try:
-        for test in (explain_alone, many_layers, other_layers, other_window, probabilities, hostile_names,
+        for test in (explain_alone, many_layers, other_layers, all_types, other_window, probabilities, hostile_names,
                      report, train_report):
             test(browser)
     finally:
