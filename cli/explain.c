@@ -93,23 +93,17 @@ static int find_class(const cn_model *model, const char *text)
 /* Image --index of a set of another shape, fitted to the model's like an image file. */
 static cn_status fit_image(job *j, const cn_dataset *data, cn_error *err)
 {
-    const cn_tensor *images = cn_dataset_images(data);
     const int *shape = cn_dataset_shape(data);
     const size_t count = (size_t)shape[0] * (size_t)shape[1] * (size_t)shape[2];
     const cn_image_opts range = cn_dataset_image_opts(data);
-    const void *from = NULL;
     cn_tensor image = {0};
-    cn_status status = cn_tensor_create(&image, images->dtype, 3, shape, err);
-    if (status == CN_OK) status = cn_dataset_image(data, j->o->index, NULL, image.data, &from, err);
-    if (status != CN_OK) {
-        cn_tensor_free(&image);
-        return status;
-    }
-    if (from != image.data) memcpy(image.data, from, count * cn_dtype_size(images->dtype));
+    cn_status status = cn_tensor_create(&image, CN_DTYPE_F32, 3, shape, err);
+    if (status == CN_OK)
+        status = cn_dataset_batch(data, &j->o->index, 1, NULL, NULL, image.data, NULL, err);
     float *x = image.data;
-    for (size_t i = 0; images->dtype == CN_DTYPE_F32 && i < count; i++)
+    for (size_t i = 0; status == CN_OK && i < count; i++)
         x[i] = (x[i] - (float)range.low) / (float)(range.high - range.low);
-    status = cn_image_prepare(j->model, &image, &j->X, err);
+    if (status == CN_OK) status = cn_image_prepare(j->model, &image, &j->X, err);
     cn_tensor_free(&image);
     return status;
 }
