@@ -10,7 +10,7 @@
 
 typedef struct options {
     cli_common common;
-    const char *data, *label, *out;
+    const char *data, *label, *out, *backend;
     int index, kilobytes;
 } options;
 
@@ -23,6 +23,9 @@ static const cli_option explain_options[] = {
     {"label", CLI_TEXT, offsetof(options, label), "CLASS", NULL, 0, 0,
      "the right class, by name or number, which the loss is found against (default: that of the "
      "set, or of an image file the predicted one)"},
+    {"backend", CLI_TEXT, offsetof(options, backend), "NAME", "auto", 0, 0,
+     "what runs it: reference, double precision, or cpu; auto takes reference for up to "
+     "1,000,000,000 multiply-adds"},
     {"size", CLI_WHOLE, offsetof(options, kilobytes), "KB", "1000", 100, 1000000,
      "how large the page may get; of what has no room, numbers become images of 8 bits"},
     {.name = NULL},
@@ -177,6 +180,16 @@ static cn_status write_page(job *j, cn_error *err)
     return status;
 }
 
+static cn_status explain(job *j, cn_error *err)
+{
+    const cli_explain_opts opts = {.model = j->model,
+                                   .X = &j->X,
+                                   .label = j->label,
+                                   .backend = j->o->backend,
+                                   .threads = j->o->common.threads};
+    return cli_explain_run(&j->explained, &opts, err);
+}
+
 static void report(const job *j)
 {
     if (!j->o->common.json) {
@@ -199,8 +212,7 @@ static int run(const void *given, int count, char *const *operands)
     if (count > 0) j.model_text = operands[0];
     if (count > 1) j.image = operands[1];
     if (open_model(&j, &err) == CN_OK && take_image(&j, &err) == CN_OK &&
-        cli_explain_run(&j.explained, j.model, &j.X, j.label, &err) == CN_OK &&
-        write_page(&j, &err) == CN_OK) {
+        explain(&j, &err) == CN_OK && write_page(&j, &err) == CN_OK) {
         code = CLI_DONE;
         report(&j);
     } else {
@@ -230,9 +242,8 @@ const cli_command cli_explain = {
         "learns the embedded digits first. IMAGE is an image file; without it, an "
         "image of --data is taken. The page is one file, which needs no other and asks the "
         "network for nothing. Layers are computed in double precision, those of a network of "
-        "more than 1,000,000,000 multiply-adds as it predicts, without gradients of each; what the "
-        "page has no room for it shows as images only, without their "
-        "numbers, and --size makes room.\n"
+        "more than 1,000,000,000 multiply-adds in single precision; what the page has no room for "
+        "it shows as images only, without their numbers, and --size makes room.\n"
         "\n"
         "Examples\n"
         "  convnet explain\n"

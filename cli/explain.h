@@ -2,18 +2,19 @@
 #ifndef CLI_EXPLAIN_H
 #define CLI_EXPLAIN_H
 
+#include "backends/backend.h"
 #include "cli.h"
 
 /*
- * What a network makes of one image; the double-precision twins run it unless it is large. Arrays have one element per layer of the
- * model; a layer that computes nothing has NULL, and so has one that no gradient reaches.
+ * What a network makes of one image; the double-precision twins run it unless it is large. Arrays
+ * have one element per layer of the model; a layer that no gradient reaches has NULL.
  */
 typedef struct cli_explained {
     const cn_model *model;
-    const char *backend; /* what ran it: the twins, or for a large network the CPU */
-    bool exact;          /* the twins did */
-    cn_tensor X;         /* (1, n_H, n_W, n_C), normalized */
-    float **y;           /* outputs */
+    cn_backend backend; /* what ran it, one layer after another */
+    int threads;
+    cn_tensor X;   /* (1, n_H, n_W, n_C), normalized */
+    float **y;     /* outputs */
     float **dy;    /* gradients of the loss with respect to them; that of the image is the first */
     float **dw;    /* gradients of the parameters, one array per parameter of the model; NULL for
                       those of a batch norm, which is run as what it is when it predicts */
@@ -27,9 +28,16 @@ typedef struct cli_explained {
     int cam_layer, cam_shape[2];
 } cli_explained;
 
-/* Runs X through the model, which must be finished. `label` below 0: the predicted class. */
-cn_status cli_explain_run(cli_explained *e, const cn_model *model, const cn_tensor *X, int label,
-                          cn_error *err);
+/* Which model, and how: X goes through it. */
+typedef struct cli_explain_opts {
+    const cn_model *model; /* finished */
+    const cn_tensor *X;
+    int label;           /* below 0: the predicted class */
+    const char *backend; /* cpu or reference; "auto": by the multiply-adds */
+    int threads;
+} cli_explain_opts;
+
+cn_status cli_explain_run(cli_explained *e, const cli_explain_opts *opts, cn_error *err);
 void cli_explained_free(cli_explained *e);
 
 /*

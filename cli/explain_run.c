@@ -14,8 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* More of them in one forward would take minutes in double precision: then the CPU's floats run,
- * which fuse layers and share memory, so that single layers have no gradients to show. */
+/* More of them in one forward would take minutes in double precision: then the CPU's floats run. */
 static const size_t most_multiply_adds = 1000u * 1000 * 1000;
 
 static const char *backend_for(const cn_model *model)
@@ -26,6 +25,49 @@ static const char *backend_for(const cn_model *model)
         if (layer->type->multiply_adds) sum += layer->type->multiply_adds(layer);
     }
     return sum > most_multiply_adds ? "cpu" : "reference";
+}
+
+/* A layer that only passes its input on runs nothing on the CPU, unless its output is to be seen apart. */
+static void pass_forward(const cn_call *call)
+{
+    memcpy(call->y, call->x[0], (size_t)call->m * cn_shape_count(&call->layer->in) * sizeof(float));
+}
+
+static void pass_backward(const cn_call *call)
+{
+    const size_t n = (size_t)call->m * cn_shape_count(&call->layer->in);
+    if (call->dx[0]) memcpy(call->dx[0], call->dy, n * sizeof(float));
+}
+
+static const cn_layer_ops *plain_cpu_ops(const cn_layer_type *type)
+{
+    static const cn_layer_ops pass = {.forward = pass_forward, .backward = pass_backward};
+    return type->view || type->training_only ? &pass : cn_cpu_backend.ops(type);
+}
+
+/* A backend as a plain one: every layer runs and keeps its output and gradient, which are to be seen. */
+static cn_status choose_backend(cli_explained *e, const char *name, cn_error *err)
+{
+    const cn_backend *found = NULL;
+    cn_status status =
+        cn_backend_find(strcmp(name, "auto") == 0 ? backend_for(e->model) : name, &found, err);
+    if (status != CN_OK) return status;
+    e->backend = *found;
+    e->backend.plain = true;
+    if (e->backend.host) e->backend.ops = plain_cpu_ops;
+    return CN_OK;
+}
+
+/* A session that finds the gradients of the twin. */
+static cn_status open_session(const cli_explained *e, cn_session **session, cn_model *twin,
+                              cn_loss_kind loss, cn_error *err)
+{
+    const cn_session_opts opts = {.batch = 1,
+                                  .training = true,
+                                  .input_gradient = true,
+                                  .loss = {.kind = loss},
+                                  .threads = e->threads};
+    return cn_session_create_on(session, twin, &opts, &e->backend, err);
 }
 
 static size_t layer_size(const cn_model *model, int i)
@@ -40,10 +82,12 @@ static float *copy_floats(const float *x, size_t n)
     return copy;
 }
 
-static float *copy_doubles(const double *x, size_t n)
+/* An array of the backend's, as floats. */
+static float *copy_elements(const cli_explained *e, const void *x, size_t n)
 {
     float *copy = malloc(n * sizeof *copy);
-    for (size_t i = 0; copy && i < n; i++) copy[i] = (float)x[i];
+    for (size_t i = 0; copy && i < n; i++)
+        copy[i] = e->backend.host ? ((const float *)x)[i] : (float)((const double *)x)[i];
     return copy;
 }
 
@@ -59,8 +103,8 @@ static bool keep_output(int layer, const cn_tensor *y, void *user)
 static cn_status run_forward(cli_explained *e, cn_error *err)
 {
     cn_session *session = NULL;
-    cn_session_opts opts = {.batch = 1, .backend = e->backend};
-    cn_status status = cn_session_create_inference(&session, e->model, &opts, err);
+    const cn_session_opts opts = {.batch = 1, .threads = e->threads};
+    cn_status status = cn_session_create_inference_on(&session, e->model, &opts, &e->backend, err);
     if (status == CN_OK) status = cn_session_visit(session, &e->X, keep_output, e, err);
     if (status == CN_OK) {
         cn_tensor Y = cn_session_output(session);
@@ -81,7 +125,7 @@ static bool keep_gradient(const cn_call *call, bool backward, void *user)
     cli_explained *e = user;
     int i = call->index;
     if (!backward || !call->dy) return false;
-    e->dy[i] = copy_doubles(call->dy, layer_size(e->model, i));
+    e->dy[i] = copy_elements(e, call->dy, layer_size(e->model, i));
     return !e->dy[i];
 }
 
@@ -139,14 +183,9 @@ static cn_status run_backward(cli_explained *e, cn_error *err)
     cn_model *twin = NULL;
     cn_session *session = NULL;
     cn_tensor Y = {0};
-    cn_session_opts opts = {.batch = 1,
-                            .training = true,
-                            .input_gradient = true,
-                            .loss = {.kind = e->model->loss},
-                            .backend = e->backend};
     cn_status status = make_labels(e, &Y, err);
     if (status == CN_OK) status = cli_explain_twin(&twin, e->model, false, err);
-    if (status == CN_OK) status = cn_session_create(&session, twin, &opts, err);
+    if (status == CN_OK) status = open_session(e, &session, twin, e->model->loss, err);
     if (status == CN_OK) status = cn_session_forward(session, &e->X, err);
     if (status == CN_OK) status = cn_session_loss(session, &Y, &e->loss, err);
     if (status == CN_OK && (cn_session_rerun(session, &Y, keep_gradient, e) ||
@@ -208,35 +247,18 @@ static float *largest_magnitudes(const float *dx, const int shape[3])
     return largest;
 }
 
-/* The gradient of one layer's output, picked out while the session reruns: where layers are fused,
- * it is what the one that reads it passes back. */
+/* The gradient of one layer's output, picked out while the session reruns. */
 typedef struct pick {
-    bool exact;
-    int layer, reader;
-    size_t size;
+    const cli_explained *e;
     float *dy;
 } pick;
 
 static bool keep_picked(const cn_call *call, bool backward, void *user)
 {
     pick *p = user;
-    if (!backward || call->index != (p->exact ? p->layer : p->reader)) return false;
-    if (p->exact ? !call->dy : !call->dx[0]) return false;
-    p->dy = p->exact ? copy_doubles(call->dy, p->size) : copy_floats(call->dx[0], p->size);
+    if (!backward || call->index != p->e->cam_layer || !call->dy) return false;
+    p->dy = copy_elements(p->e, call->dy, layer_size(p->e->model, call->index));
     return !p->dy;
-}
-
-/* The one layer that reads the output of another, perhaps through views; 0 where several do. */
-static int reader_of(const cn_model *model, int layer)
-{
-    int reader = 0;
-    for (int i = layer + 1; i <= model->output; i++)
-        for (int k = 0; k < model->layers[i].input_count; k++) {
-            if (model->layers[i].inputs[k] != layer) continue;
-            if (reader) return 0;
-            reader = i;
-        }
-    return reader && model->layers[reader].type->view ? reader_of(model, reader) : reader;
 }
 
 /* The targets that make the gradient of the logits that of the class's score: of one output, the
@@ -263,18 +285,10 @@ static cn_status run_score(cli_explained *e, cn_error *err)
     cn_session *session = NULL;
     cn_tensor Y = {0};
     double loss;
-    cn_session_opts opts = {.batch = 1,
-                            .training = true,
-                            .input_gradient = true,
-                            .loss = {.kind = CN_LOSS_MEAN_SQUARED_ERROR},
-                            .backend = e->backend};
+    pick picked = {.e = e};
     e->cam_layer = find_cam_layer(e->model);
-    pick picked = {.exact = e->exact,
-                   .layer = e->cam_layer,
-                   .reader = reader_of(e->model, e->cam_layer),
-                   .size = layer_size(e->model, e->cam_layer)};
     cn_status status = cli_explain_twin(&twin, e->model, true, err);
-    if (status == CN_OK) status = cn_session_create(&session, twin, &opts, err);
+    if (status == CN_OK) status = open_session(e, &session, twin, CN_LOSS_MEAN_SQUARED_ERROR, err);
     if (status == CN_OK) status = cn_session_forward(session, &e->X, err);
     if (status == CN_OK) status = make_targets(e, session, &Y, err);
     if (status == CN_OK) status = cn_session_loss(session, &Y, &loss, err);
@@ -298,20 +312,21 @@ static cn_status run_score(cli_explained *e, cn_error *err)
 
 /* ---- all of it */
 
-cn_status cli_explain_run(cli_explained *e, const cn_model *model, const cn_tensor *X, int label,
-                          cn_error *err)
+cn_status cli_explain_run(cli_explained *e, const cli_explain_opts *opts, cn_error *err)
 {
     int rank;
-    *e = (cli_explained){.model = model, .X = *X, .backend = backend_for(model)};
-    e->exact = strcmp(e->backend, "reference") == 0;
+    const cn_model *model = opts->model;
+    *e = (cli_explained){.model = model, .X = *opts->X, .threads = opts->threads};
+    cn_status status = choose_backend(e, opts->backend, err);
+    if (status != CN_OK) return status;
     e->y = calloc((size_t)model->layer_count, sizeof *e->y);
     e->dy = calloc((size_t)model->layer_count, sizeof *e->dy);
     e->dw = calloc((size_t)model->parameter_count + 1, sizeof *e->dw);
     if (!e->y || !e->dy || !e->dw) return out_of_memory(err);
-    e->y[0] = copy_floats(X->data, cn_tensor_count(X));
+    e->y[0] = copy_floats(e->X.data, cn_tensor_count(&e->X));
     if (!e->y[0]) return out_of_memory(err);
-    cn_status status = run_forward(e, err);
-    e->label = label >= 0 ? label : e->predicted;
+    status = run_forward(e, err);
+    e->label = opts->label >= 0 ? opts->label : e->predicted;
     cn_model_output_shape(model, &rank);
     if (status == CN_OK) status = run_backward(e, err);
     if (status == CN_OK && rank == 1) status = run_score(e, err);

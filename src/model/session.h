@@ -10,6 +10,11 @@
 cn_status cn_session_create_on(cn_session **session, cn_model *model, const cn_session_opts *opts,
                                const cn_backend *backend, cn_error *err);
 
+/* cn_session_create_inference for this backend. */
+cn_status cn_session_create_inference_on(cn_session **session, const cn_model *model,
+                                         const cn_session_opts *opts, const cn_backend *backend,
+                                         cn_error *err);
+
 /*
  * The session's own input buffer, (batch, n_H, n_W, n_C). Fill it and hand a tensor over it to
  * cn_session_forward, and nothing is copied.

@@ -141,6 +141,13 @@ cn_status cn_session_create(cn_session **session, cn_model *model, const cn_sess
     return status == CN_OK ? cn_session_create_on(session, model, &chosen, backend, err) : status;
 }
 
+cn_status cn_session_create_inference_on(cn_session **session, const cn_model *model,
+                                         const cn_session_opts *opts, const cn_backend *backend,
+                                         cn_error *err)
+{
+    return create_session(session, model, NULL, opts, backend, err);
+}
+
 cn_status cn_session_create_inference(cn_session **session, const cn_model *model,
                                       const cn_session_opts *opts, cn_error *err)
 {
@@ -151,7 +158,8 @@ cn_status cn_session_create_inference(cn_session **session, const cn_model *mode
         return cn_fail(err, CN_ERR_ARGUMENT,
                        "session: .training = true, but an inference session never trains");
     cn_status status = cn_backend_find(chosen.backend, &backend, err);
-    return status == CN_OK ? create_session(session, model, NULL, &chosen, backend, err) : status;
+    return status == CN_OK ? cn_session_create_inference_on(session, model, &chosen, backend, err)
+                           : status;
 }
 
 void cn_session_free(cn_session *s)
