@@ -312,8 +312,10 @@ function onKey(event) {
 }
 
 function start() {
-  document.title = `${page.model}: ${page.image}`;
-  byId("title").textContent = `How ${page.model} sees ${page.image}`;
+  document.title = `${page.image}: ${page.model}`;
+  const described = page.model.includes(",");
+  byId("title").textContent = `How ${described ? "a network" : page.model} sees ${page.image}`;
+  byId("model-text").textContent = described ? page.model : "";
   const known = page.label !== page.predicted ? ` The right answer is ${page.classes[page.label]}.` : "";
   byId("subtitle").textContent = `It answers ${page.classes[page.predicted]}.${known}`;
   byId("theme-place").append(themeButton(draw));
