@@ -12,7 +12,7 @@
 #include "progress.h"
 #include "ranks.h"
 #include "reading.h"
-#include "recipes.h"
+#include "recipe.h"
 #include "report.h"
 #include "resume.h"
 #include "saving.h"
@@ -170,7 +170,7 @@ static char *name_out(const options *o, const char *model_text)
 /* What is going to happen. */
 static void announce(const job *j, const cn_fit_opts *opts, int threads)
 {
-    char recipe[CLI_RECIPE_TEXT];
+    char learning[CLI_LEARNING_TEXT];
     const options *o = j->o;
     char ranks[CLI_COUNT_TEXT * 2], shards[CLI_COUNT_TEXT * 2] = "";
     char parameters[CLI_COUNT_TEXT];
@@ -181,7 +181,7 @@ static void announce(const job *j, const cn_fit_opts *opts, int threads)
     if (j->shards > 1) snprintf(shards, sizeof shards, ", cut into %d shards", j->shards);
     cli_say(&o->common,
             "Plan   %d epoch%s in batches of %d%s; %s; seed %llu; %s%d thread%s%s, %s%s", o->epochs,
-            o->epochs == 1 ? "" : "s", o->batch, shards, cli_recipe_text(&o->recipe, opts, recipe),
+            o->epochs == 1 ? "" : "s", o->batch, shards, cli_learning_text(&o->learning, learning),
             (unsigned long long)o->common.seed, cli_ranks_text(&j->ranks, ranks), threads,
             threads == 1 ? "" : "s", *ranks ? " each" : "", cn_isa(),
             opts->precision == CN_PRECISION_BF16 ? ", products of bf16" : "");
@@ -294,8 +294,9 @@ static int report_end(const job *j, const cn_progress *last)
     }
     if (last->epoch < last->epochs)
         printf("Ended after epoch %d of %d: no better validation in %d epoch%s\n", last->epoch,
-               last->epochs, o->recipe.patience, cn_plural(o->recipe.patience));
-    if (o->recipe.keep > 0 || o->recipe.patience > 0)
+               last->epochs, o->learning.fit.best.patience,
+               cn_plural(o->learning.fit.best.patience));
+    if (o->learning.keep > 0 || o->learning.fit.best.patience > 0)
         printf("Kept the weights of epoch %d\n", last->best_epoch);
     if (cli_has_targets(j->train))
         cli_print_targets(j->test, "Test", &test);
@@ -345,27 +346,27 @@ static int train(job *j)
     cn_progress last = {.epoch = 0};
     cn_error err;
     int threads;
-    cn_fit_opts opts = {
-        .epochs = o->epochs,
-        .batch = o->batch,
-        .shards = j->shards,
-        .communicator = cli_ranks_communicator(&j->ranks),
-        .threads = o->common.threads,
-        .seed = o->common.seed,
-        .precision = (cn_precision)o->precision,
-        .backend = o->backend,
-        .valid = j->valid,
-        .progress = on_progress,
-        .user = j,
-        .checkpoint.path = o->checkpoint,
-        .checkpoint.written = on_checkpoint,
-        .resume = o->resume,
-        .schedule_epochs = o->stretch ? o->epochs : 0,
-    };
+    cn_fit_opts opts = o->learning.fit;
+    opts.epochs = o->epochs;
+    opts.batch = o->batch;
+    opts.shards = j->shards;
+    opts.communicator = cli_ranks_communicator(&j->ranks);
+    opts.threads = o->common.threads;
+    opts.seed = o->common.seed;
+    opts.precision = (cn_precision)o->precision;
+    opts.backend = o->backend;
+    opts.valid = j->valid;
+    opts.progress = on_progress;
+    opts.user = j;
+    opts.checkpoint.path = o->checkpoint;
+    opts.checkpoint.written = on_checkpoint;
+    opts.resume = o->resume;
+    opts.schedule_epochs = o->stretch ? o->epochs : 0;
     if (o->checkpoint_every) cli_read_interval(o->checkpoint_every, &opts);
     if (cn_thread_count(o->common.threads, &threads, &err) != CN_OK ||
         (o->augment && cn_augment_parse(&opts.augment, o->augment, &err) != CN_OK) ||
-        cli_recipe_apply(&o->recipe, j->train, j->model, &opts, &j->class_weights, &err) != CN_OK)
+        cli_learning_apply(&o->learning, j->train, j->model, &opts, &j->class_weights, &err) !=
+            CN_OK)
         return cli_error("train", "%s", err.text);
     char *note = cn_json_text(j->arguments, "the arguments", &err);
     if (!note) return cli_error("train", "%s", err.text);
@@ -483,11 +484,11 @@ static int expand(const options *given, options *o, char ***arguments)
 }
 
 /* Options typed that would not be used beside the others. */
-static int check_used(const options *typed, const options *o)
+static int check_used(const options *typed, options *o)
 {
     cn_error err;
     bool new_network = !o->from && !o->resume && !(o->model && cli_is_model_file(o->model));
-    if (cli_recipe_check(&o->recipe, &typed->common, &err) != CN_OK)
+    if (cli_learning_check(&o->learning, &typed->common, &err) != CN_OK)
         return cli_error("train", "%s", err.text);
     if (cli_is_given(&typed->common, "whiten") && !new_network)
         return cli_error("train", "--whiten goes with a network that is new");
@@ -500,24 +501,24 @@ static int check_used(const options *typed, const options *o)
 
 static int run(const void *given, int count, char *const *operands)
 {
-    options other = {.resume = NULL};
-    job j = {.o = given};
+    const options *typed = given;
+    options used = {.resume = NULL};
+    job j = {.o = &used};
     char **expanded = NULL;
     (void)count;
     (void)operands;
     int code = cli_ranks_open(&j.ranks, "train");
-    if (code == CLI_DONE && j.o->named && !j.o->resume) {
-        code = expand(given, &other, &expanded);
-        j.o = &other;
-    }
-    if (code == CLI_DONE && j.o->resume) {
-        code = take_up(given, &other, &j.arguments, &expanded);
-        j.o = &other;
+    if (code == CLI_DONE && typed->resume) {
+        code = take_up(typed, &used, &j.arguments, &expanded);
     } else if (code == CLI_DONE) {
-        j.arguments = j.o->checkpoint ? cli_arguments_of(&j.o->common) : json_array();
+        if (typed->named)
+            code = expand(typed, &used, &expanded);
+        else
+            used = *typed;
+        j.arguments = used.checkpoint ? cli_arguments_of(&used.common) : json_array();
         if (!j.arguments) code = cli_error("train", "out of memory, or an argument is not UTF-8");
     }
-    if (code == CLI_DONE) code = check_used(given, j.o);
+    if (code == CLI_DONE) code = check_used(typed, &used);
     if (code == CLI_DONE) code = choose_shards(&j);
     if (code == CLI_DONE) code = get_ready(&j);
     code = cli_ranks_agree(&j.ranks, code);

@@ -2,7 +2,7 @@
 #ifndef CLI_TRAIN_OPTIONS_H
 #define CLI_TRAIN_OPTIONS_H
 
-#include "recipe.h"
+#include "learning.h"
 
 typedef struct cli_train_options {
     cli_common common;
@@ -15,7 +15,7 @@ typedef struct cli_train_options {
     size_t memory;
     bool stretch, skip_damaged;
     const char *backend;
-    cli_recipe recipe;
+    cli_learning learning;
 } cli_train_options;
 
 extern const cli_option cli_train_table[];
