@@ -41,7 +41,7 @@ function shapeText(shape) {
 }
 
 function percentText(x) {
-  return (100 * x).toFixed(x > 0.9995 && x < 1 ? 2 : 1) + " %";
+  return (100 * x).toFixed(x > 0.9995 && x < 1 ? 2 : 1) + "\u00a0%";
 }
 
 /* ---- elements: text is only ever set as text, so that a name is never markup */
@@ -68,7 +68,11 @@ function styleColor(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 }
 
+/* While the page is printed it is light, and what is painted is painted anew. */
+let printing = false;
+
 function isDark() {
+  if (printing) return false;
   const chosen = document.documentElement.dataset.theme;
   return chosen ? chosen === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
 }
@@ -81,5 +85,10 @@ function themeButton(redraw) {
     redraw();
   });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
+  for (const [event, value] of [["beforeprint", true], ["afterprint", false]])
+    addEventListener(event, () => {
+      printing = value;
+      redraw();
+    });
   return button;
 }

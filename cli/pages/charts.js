@@ -7,7 +7,7 @@ function svg(tag, attributes, ...children) {
   return node;
 }
 
-const chartSize = { width: 560, height: 240, left: 52, right: 12, top: 10, bottom: 28 };
+const chartSize = { width: 560, height: 240, left: 66, right: 12, top: 10, bottom: 28 };
 
 /* About four round numbers from low to high. */
 function ticks(low, high) {

@@ -170,15 +170,15 @@ function drawMaps(s, place) {
   const back = state.direction === "dy", filters = convolves(s.layer);
   const out = back ? s.dy : s.y, chosen = { kind: "pixel", row: state.row, column: state.column,
     rows: 1, columns: 1 };
-  const figures = [];
+  const figures = [], side = innerWidth >= 1700 ? 380 : 260;
   if (s.layer.window) {
     const k = filters ? state.input : state.channel;
     const value = back ? s.parts().dxs[0] : s.xs[0];
-    figures.push(mapFigure(`${back ? "dA_prev" : "A_prev"}, channel ${k}`, value, k, 260, [windowMark(s)], null));
+    figures.push(mapFigure(`${back ? "dA_prev" : "A_prev"}, channel ${k}`, value, k, side, [windowMark(s)], null));
   }
   const name = (back ? "d" : "") + (filters || s.layer.type === "dense" ? "Z" : "A");
   const channel = asImage(s.y).shape[2] > 1 ? `, channel ${state.channel}` : "";
-  figures.push(mapFigure(name + channel, out || s.y, state.channel, 260, [chosen],
+  figures.push(mapFigure(name + channel, out || s.y, state.channel, side, [chosen],
     (row, column) => choose({ row: row, column: column })));
   place.replaceChildren(...figures);
 }

@@ -4,8 +4,8 @@ function section(title, wide, ...children) {
   return make("section", { class: wide ? "wide" : "" }, make("h2", {}, title), ...children);
 }
 
-function tableOf(heads, rows) {
-  const table = make("table", {}, make("tr", {}, ...heads.map((h) => make("th", {}, h))));
+function tableOf(heads, rows, kind) {
+  const table = make("table", { class: kind || "" }, make("tr", {}, ...heads.map((h) => make("th", {}, h))));
   for (const row of rows) table.append(make("tr", {}, ...row.map((cell) => make("td", {}, String(cell)))));
   return make("div", { class: "scroll" }, table);
 }
@@ -82,8 +82,9 @@ function tiles(part, text) {
 }
 
 function wrongText(entry) {
-  return `${page.classes[entry.answer]} (${percentText(entry.p)}), labeled ` +
-    `${page.classes[entry.label]} (${percentText(entry.p_label)}); image ${entry.index}`;
+  return make("div", {}, make("div", {}, make("b", {}, page.classes[entry.answer]), ` ${percentText(entry.p)}`),
+    make("div", {}, `label ${page.classes[entry.label]} ${percentText(entry.p_label)}`),
+    make("div", { class: "soft" }, `image ${entry.index}`));
 }
 
 /* The expected calibration error: the mean over images of |accuracy - confidence| of their bin. */
@@ -123,10 +124,10 @@ function filterSection() {
 function layerTable() {
   const rows = page.layers.map((l) => [l.name, l.text ? `${l.type} ${l.text}` : l.type, shapeText(l.shape),
     l.parameters.toLocaleString("en"), l.multiply_adds.toLocaleString("en"),
-    `${(l.bytes / 1024).toFixed(1)} KiB`, l.seconds === undefined ? "–" : `${(1e6 * l.seconds).toFixed(1)} µs`,
+    l.bytes < 1024 ? `${l.bytes} B` : `${(l.bytes / 1024).toFixed(1)} KiB`, l.seconds === undefined ? "–" : `${(1e6 * l.seconds).toFixed(1)} µs`,
     l.dead === undefined || l.seconds === undefined ? "" : `${l.dead} of ${l.units}`]);
   return tableOf(["layer", "what", "output", "parameters", "multiply-adds", "output's memory",
-    "time per image", "dead units"], rows);
+    "time per image", "dead units"], rows, "layers");
 }
 
 function start() {
@@ -145,9 +146,9 @@ function start() {
       classRows().map((r) => [r.name, r.images, partText(r.precision), partText(r.recall)]))),
     ...filterSection(),
     section(`The surest of ${page.mistakes.count} mistakes`, true, tiles(page.mistakes, wrongText)),
-    section("Labels that are probably wrong", true, make("p", { class: "soft" }, `Of ${page.suspects.of} ` +
-      `training images, those that the model contradicts with a difference of at least 0.8: ` +
-      `${page.suspects.count}.`), tiles(page.suspects, wrongText)),
+    section("Labels that are probably wrong", true, make("p", { class: "soft" }, "The model contradicts the labels of " +
+      `${page.suspects.count.toLocaleString("en")} of ${page.suspects.of.toLocaleString("en")} training images with ` +
+      "a difference of at least 0.8."), tiles(page.suspects, wrongText)),
     section("Layers", true, layerTable(), make("p", { class: "soft" }, "Time is the least of five forwards of " +
       `${page.sample} test images together; a layer without one is fused into the next, or computes nothing. A unit is dead ` +
       "where none of these images makes it positive.")));

@@ -97,11 +97,11 @@ class Chromium:
             else:
                 return answer["result"]
 
-    def look(self, width, dark, height=900):
-        """The size of the window, and the scheme of colors that its user prefers."""
+    def look(self, width, dark, height=900, media=""):
+        """The size of the window, the scheme of colors that its user prefers, and "print" for paper."""
         self.call("Emulation.setDeviceMetricsOverride", width=width, height=height,
                   deviceScaleFactor=1, mobile=False)
-        self.call("Emulation.setEmulatedMedia", features=[
+        self.call("Emulation.setEmulatedMedia", media=media, features=[
             {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}])
 
     def open(self, path):

@@ -43,6 +43,31 @@ def opens(browser, name, script):
     browser.problems = []
 
 
+# On paper of 186 mm: nothing wider than it, nothing to be scrolled, no control, a light ground.
+PAPER = """
+(() => {
+  dispatchEvent(new Event("beforeprint"));
+  if (isDark()) throw Error("maps stay dark on paper");
+  const color = getComputedStyle(document.body).backgroundColor;
+  if (color !== "rgb(255, 255, 255)") throw Error(`the ground is ${color}`);
+  for (const e of document.querySelectorAll(".scroll, .tall, .parts, #network, main, header, footer"))
+    if (e.scrollWidth > e.clientWidth + 1 || (getComputedStyle(e).overflowY !== "visible" && e.scrollHeight > e.clientHeight + 1))
+      throw Error(`${e.tagName} ${e.id || e.className} is cut`);
+  for (const e of document.querySelectorAll("header button, .controls"))
+    if (e.offsetParent !== null) throw Error(`${e.id || e.textContent} is printed`);
+  dispatchEvent(new Event("afterprint"));
+  return document.documentElement.scrollWidth <= innerWidth;
+})()
+"""
+
+
+def prints(browser, name):
+    browser.look(703, True, 1000, "print")
+    browser.open(path(name))
+    check(browser.run(PAPER), f"{name} is wider than paper")
+    browser.look(1280, False)
+
+
 # Every layer, forward and backward; every button, number field and cell that can be changed.
 EXPLAIN_ALL = """
 (() => {
@@ -116,6 +141,7 @@ def agrees(browser, name, tolerance=1e-6):
 
 def explain_alone(browser):
     convnet("explain", "--quiet")
+    prints(browser, "explain.html")
     opens(browser, "explain.html", EXPLAIN_ALL)
     check(browser.run("network.complete && network.live"), "explain.html does not compute all")
     agrees(browser, "explain.html")
@@ -300,6 +326,7 @@ def report(browser):
         browser.open(path("report.html"))
         made.append(browser.run(WITHOUT_TIMES))
     check(made[0] == made[1], "two reports of one model differ in more than times")
+    prints(browser, "report.html")
     opens(browser, "report.html", "byId('theme').click()")
     measured = json.loads(convnet("evaluate", "r.safetensors", "--json"))
     check(browser.run("page.confusion") == measured["confusion"], "another confusion matrix")
