@@ -461,6 +461,11 @@ static void labels_may_be_numbers(void **state)
         {",0\n", CN_ERR_FORMAT, "line 1: expected path,label"},
         {"\"1.pgm,0\n", CN_ERR_FORMAT, "line 1: expected fields, found a quote"},
         {"\"1.pgm\"x,0\n", CN_ERR_FORMAT, "line 1: expected fields, found a quote"},
+        {"1.pgm,caf\xc3\xa9\n1.pgm,caf\xe9\n", CN_ERR_FORMAT,
+         "labels.csv: line 2: expected text in UTF-8"},
+        {"\xff\xfe"
+         "1",
+         CN_ERR_FORMAT, "expected text in UTF-8, found UTF-16"},
         {"1.pgm,0\n2.pgm,0\n", CN_ERR_IO, "labels.csv: line 2: no image 2.pgm"},
         {"heading.pgm,0\n", CN_ERR_IO, "line 1: no image heading.pgm"},
     };

@@ -150,8 +150,8 @@ static cn_status expected_labels(const table *t, int found, cn_error *err)
 {
     return cn_fail(err, CN_ERR_FORMAT,
                    "%.120s: line %d: expected path,label or a heading with the columns path and "
-                   "label, found %d columns",
-                   t->path, t->text.line, found);
+                   "label, found %d column%s",
+                   t->path, t->text.line, found, cn_plural(found));
 }
 
 /* Does the first row name the columns? Sets them. Without names it is a heading where its first
@@ -217,7 +217,8 @@ static cn_status say_ignored(const table *t, const cn_request *request, cn_error
         size_t used = strlen(list);
         if (count++ < 4)
             snprintf(list + used, sizeof list - used, "%s%s", used ? ", " : "",
-                     cn_plain_text(t->text.fields[i], name, sizeof name));
+                     cn_plain_text(*t->text.fields[i] ? t->text.fields[i] : "(no name)", name,
+                                   sizeof name));
     }
     if (count == 0) return CN_OK;
     return cn_remark(request->remarks, err, "passed over the column%s %s%s", cn_plural(count), list,

@@ -98,7 +98,7 @@ static cn_status say_passed(const cn_target_columns *c, char *const *heading, in
         size_t length = strlen(list);
         if (passed++ < 4)
             snprintf(list + length, sizeof list - length, "%s%s", length ? ", " : "",
-                     cn_plain_text(heading[i], name, sizeof name));
+                     cn_plain_text(*heading[i] ? heading[i] : "(no name)", name, sizeof name));
     }
     if (passed == 0) return CN_OK;
     return cn_remark(request->remarks, err, "passed over the column%s %s%s", cn_plural(passed),

@@ -29,6 +29,25 @@ static char find_separator(const char *text)
     return separators[best];
 }
 
+/* Labels become names in a model file, which is UTF-8. The text is what is left up to its first wrong
+ * line, where there is one. */
+static cn_status check_encoding(const char *path, char *text, size_t size, cn_error *err)
+{
+    const bool wide = strncmp(text, "\xff\xfe", 2) == 0 || strncmp(text, "\xfe\xff", 2) == 0;
+    int line = 1;
+    if (wide)
+        return cn_fail(err, CN_ERR_FORMAT, "%.120s: expected text in UTF-8, found UTF-16", path);
+    if (!is_text((const uint8_t *)text, size))
+        return cn_fail(err, CN_ERR_FORMAT, "%.120s: expected text, found a byte of 0", path);
+    if (cn_is_utf8(text)) return CN_OK;
+    for (char *end; (end = strchr(text, '\n')) != NULL; text = end + 1, line++) {
+        *end = 0;
+        if (!cn_is_utf8(text)) break;
+    }
+    return cn_fail(err, CN_ERR_FORMAT,
+                   "%.120s: line %d: expected text in UTF-8, found another encoding", path, line);
+}
+
 cn_status cn_table_open(cn_table *t, const char *path, cn_error *err)
 {
     uint8_t *bytes = NULL;
@@ -36,8 +55,8 @@ cn_status cn_table_open(cn_table *t, const char *path, cn_error *err)
     *t = (cn_table){.path = path};
     cn_status status = cn_file_read(path, MOST_BYTES, is_text, &bytes, &size, err);
     if (status != CN_OK) return status;
-    if (!is_text(bytes, size)) {
-        status = cn_fail(err, CN_ERR_FORMAT, "%.120s: expected text, found a byte of 0", path);
+    status = check_encoding(path, (char *)bytes, size, err);
+    if (status != CN_OK) {
         cn_release(bytes);
         return status;
     }
