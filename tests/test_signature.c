@@ -105,6 +105,22 @@ static void a_large_gzip_is_no_model(void **state)
     assert_non_null(strstr(err.text, "not a safetensors file (packed with gzip)"));
 }
 
+/* What has a model's name and no signature is refused by that name. */
+static void a_name_tells_what_was_expected(void **state)
+{
+    char path[FILES_PATH];
+    cn_model *model = NULL;
+    cn_error err;
+    (void)state;
+    files_join(path, folder, "model.onnx");
+    for (size_t size = 0; size <= 5; size += 5) {
+        files_write(path, "hello", size);
+        assert_int_equal(cn_model_load(&model, path, &err), CN_ERR_FORMAT);
+        assert_non_null(strstr(err.text, "model.onnx: not an ONNX model"));
+    }
+    remove(path);
+}
+
 static void readers_of_data_name_them(void **state)
 {
     static const struct {
@@ -145,6 +161,7 @@ int main(void)
         cmocka_unit_test(files_are_known),
         cmocka_unit_test(a_model_is_none_of_them),
         cmocka_unit_test(a_large_gzip_is_no_model),
+        cmocka_unit_test(a_name_tells_what_was_expected),
         cmocka_unit_test(readers_of_data_name_them),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -193,8 +193,8 @@ cn_status cn_model_file_read(cn_model **model, const cn_safetensors *file, const
     return read_model(model, file, false, path, err);
 }
 
-/* Is it an ONNX model, by its first bytes? Where they cannot be read, the reader that follows says
- * why. A pipe's could not be read twice. */
+/* Is it an ONNX model, by its first bytes, or by its name where they are no other format's? Where they
+ * cannot be read, the reader that follows says why. A pipe's could not be read twice. */
 static bool is_onnx(const char *path)
 {
     uint8_t head[CN_HEAD];
@@ -205,14 +205,14 @@ static bool is_onnx(const char *path)
     if (cn_source_open(&source, path, CN_SOURCE_PLAIN, NULL) != CN_OK) return false;
     if (cn_source_read_some(source, head, sizeof head, &got, NULL) != CN_OK) got = 0;
     cn_source_close(source);
-    return cn_onnx_detect(head, got);
+    return cn_onnx_detect(head, got) ||
+           (cn_ends_in(path, ".onnx") && !cn_signature_find(head, got));
 }
 
 /* By the name: other archives, such as PyTorch's, are ZIP files, too. */
 static bool is_npz(const char *path)
 {
-    const size_t length = strlen(path);
-    return length > 4 && strcmp(path + length - 4, ".npz") == 0;
+    return cn_ends_in(path, ".npz");
 }
 
 cn_status cn_model_load(cn_model **model, const char *path, cn_error *err)
