@@ -403,6 +403,48 @@ static void losses_are_those_of_the_formulas(void **state)
     assert_close(loss_of(CN_LOSS_DICE, first), 1 - (2 / 2.5 + 1 / 1.5) / 2);
 }
 
+/* Logits z and 0 after a softmax, or z after a sigmoid: the gradient of z in a Dice loss whose only
+ * pixel has the other label is as exact where y_hat is rounded to 1 as anywhere. */
+static void dice_gradients_survive_saturation(void **state)
+{
+    static const struct {
+        const char *layers;
+        int columns, label;
+    } rows[] = {{"conv 2 1x1", 2, 1}, {"conv 1 1x1, sigmoid", 1, 0}};
+    (void)state;
+    for (int i = 0; i < 2; i++)
+        for (float z = 3; z < 40; z += 4) {
+            cn_model *m = NULL;
+            cn_session *s = NULL;
+            cn_parameter w, g;
+            double loss;
+            const int32_t label = rows[i].label;
+            assert_int_equal(
+                cn_model_parse(&m, rows[i].layers, (int[]){1, 1, 1}, rows[i].columns, 1, NULL), 0);
+            assert_true(cn_model_parameter(m, 0, &w));
+            memset(w.value.data, 0, cn_tensor_count(&w.value) * sizeof(float));
+            ((float *)w.value.data)[0] = z;
+            cn_model_weights_changed(m);
+            const cn_session_opts opts = {.batch = 1, .loss.kind = CN_LOSS_DICE, .training = true};
+            assert_int_equal(cn_session_create(&s, m, &opts, NULL), CN_OK);
+            cn_tensor X = cn_tensor_view(CN_DTYPE_F32, 4, (int[]){1, 1, 1, 1}, (float[]){1});
+            cn_tensor Y =
+                cn_tensor_view(CN_DTYPE_I32, 3, (int[]){1, 1, 1}, (void *)(uintptr_t)&label);
+            assert_int_equal(cn_session_forward(s, &X, NULL), CN_OK);
+            assert_int_equal(cn_session_loss(s, &Y, &loss, NULL), CN_OK);
+            assert_int_equal(cn_session_backward(s, NULL), CN_OK);
+            assert_true(cn_session_gradient(s, 0, &g));
+            /* p of class 0, q of class 1: I = 0, S = p; I = q, S = q + 1. dp = p q dz = -dq. */
+            double p = 1 / (1 + exp(-(double)z)), q = exp(-(double)z) * p;
+            double of_p = 1 / ((p + 1) * (p + 1));
+            double of_q = -(2 * (q + 2) - (2 * q + 1)) / ((q + 2) * (q + 2));
+            double want = rows[i].columns == 1 ? p * q * of_p : p * q * (of_p - of_q) / 2;
+            assert_true(fabs((double)((float *)g.value.data)[0] - want) <= 1e-5 * want);
+            cn_session_free(s);
+            cn_model_free(m);
+        }
+}
+
 static void overlaps_are_means_over_classes(void **state)
 {
     (void)state;
@@ -597,6 +639,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(masks_are_turned_as_images_are),
         cmocka_unit_test(masks_are_warped_by_the_nearest),
         cmocka_unit_test(losses_are_those_of_the_formulas),
+        cmocka_unit_test(dice_gradients_survive_saturation),
         cmocka_unit_test(overlaps_are_means_over_classes),
         cmocka_unit_test(class_weights_count_pixels),
         cmocka_unit_test(a_network_learns_pixels),

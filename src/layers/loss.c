@@ -106,10 +106,11 @@ cn_status cn_loss_choose(const cn_layer *output, const cn_loss_opts *opts, cn_lo
         return cn_fail(err, CN_ERR_ARGUMENT, "session: unknown loss %d", (int)kind);
     kind = cn_loss_resolve(output, kind);
     const cn_loss_kind own = output->type->loss;
+    const bool either = kind == CN_LOSS_FOCAL || kind == CN_LOSS_DICE;
     cn_loss_plan made = {
         .kind = kind,
-        .fused = kind == own || (kind == CN_LOSS_FOCAL && own != CN_LOSS_DEFAULT),
-        .binary = kind == CN_LOSS_FOCAL && own == CN_LOSS_BINARY_CROSS_ENTROPY,
+        .fused = kind == own || (either && own != CN_LOSS_DEFAULT),
+        .binary = either && own == CN_LOSS_BINARY_CROSS_ENTROPY,
         .output = output,
         .size = (int)cn_shape_count(&output->out),
         .columns = output->out.n[output->out.rank - 1],
@@ -377,7 +378,7 @@ double cn_loss_run(const cn_loss_plan *p, int m, const float *z, const float *y_
     size_t rows = (size_t)m * (size_t)(p->size / p->columns);
     double D = divisor(p, rows, Y), sum = 0;
     if (weight) *weight = D;
-    if (p->kind == CN_LOSS_DICE) return cn_loss_dice(p, m, y_hat, Y, gradient);
+    if (p->kind == CN_LOSS_DICE) return cn_loss_dice(p, m, z, y_hat, Y, gradient);
     bool of_row = p->kind == CN_LOSS_CROSS_ENTROPY || (p->kind == CN_LOSS_FOCAL && !p->binary);
     /* Examples that all weigh nothing have neither loss nor gradient. */
     double scale = D == 0 ? 0 : of_row ? 1 / D : 1 / (D * p->columns);

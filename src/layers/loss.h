@@ -7,11 +7,11 @@
 /* How a session finds its loss: chosen once, by the plan. */
 typedef struct cn_loss_plan {
     cn_loss_kind kind; /* never CN_LOSS_DEFAULT */
-    /* The output is a softmax under cross-entropy, or a sigmoid under binary cross-entropy: the
-     * loss is found from the logits z that went into it, and the gradient is that of z. */
+    /* The output is a softmax under cross-entropy, a sigmoid under binary cross-entropy, or either
+     * under the focal or the Dice loss: the gradient is that of the logits z that went into it. */
     bool fused;
     const cn_layer *output;
-    bool binary; /* a focal loss of a sigmoid */
+    bool binary; /* a focal or Dice loss of a sigmoid */
     int size;    /* elements of one example's output */
     int columns; /* its last extent: the classes of a cross-entropy */
     double smoothing;
@@ -38,8 +38,8 @@ double cn_loss_run(const cn_loss_plan *plan, int m, const float *z, const float 
                    const cn_tensor *Y, float *gradient, double *weight);
 
 /* The Dice loss (loss_dice.c), whose D is m. */
-double cn_loss_dice(const cn_loss_plan *plan, int m, const float *y_hat, const cn_tensor *Y,
-                    float *gradient);
+double cn_loss_dice(const cn_loss_plan *plan, int m, const float *z, const float *y_hat,
+                    const cn_tensor *Y, float *gradient);
 /* y[j] of a row of targets, or of the row that a label stands for. */
 double cn_loss_target(const cn_tensor *Y, size_t row, int columns, int j);
 /* A pixel without a label: it has no part in any loss. */

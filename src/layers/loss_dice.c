@@ -8,8 +8,18 @@
  *     dy_hat[c] = -(2 y[c] (S + 1) - (2 I + 1)) / (S + 1)^2 / (m n)
  *
  * The 1 stands for a class that neither has: then d is 1. Ignored rows are in no sum.
+ *
+ * After a softmax or a sigmoid the gradient is that of the logits z. With g = dy_hat of a row:
+ *
+ *     softmax   dz[j] = y_hat[j] sum over k of y_hat[k] (g[j] - g[k])
+ *     sigmoid   dz    = y_hat (1 - y_hat) g,  1 - y_hat = 1 / (1 + exp z)
+ *
+ * In this form nothing cancels where a y_hat has been rounded to 1: the softmax's other y_hat, and
+ * z, still tell how far from 1 it is.
  */
 #include "layers/loss.h"
+
+#include "base/math.h"
 
 /* I and S of a class over the rows of an example from `first` on. */
 static void overlap(const cn_loss_plan *p, size_t first, size_t rows, int c, const float *y_hat,
@@ -25,8 +35,31 @@ static void overlap(const cn_loss_plan *p, size_t first, size_t rows, int c, con
     }
 }
 
-double cn_loss_dice(const cn_loss_plan *p, int m, const float *y_hat, const cn_tensor *Y,
-                    float *gradient)
+/* A row of g becomes one of dz. Differences to the g of the largest y_hat[top] do as well as g. */
+static void through_softmax(int n, const float *y_hat, float *g)
+{
+    double sum = 0, mean = 0;
+    int top = 0;
+    for (int k = 1; k < n; k++)
+        if (y_hat[k] > y_hat[top]) top = k;
+    const double base = g[top];
+    for (int k = 0; k < n; k++) {
+        sum += (double)y_hat[k];
+        mean += (double)y_hat[k] * (g[k] - base);
+    }
+    for (int j = 0; j < n; j++) g[j] = (float)(y_hat[j] * ((g[j] - base) * sum - mean));
+}
+
+static void through_sigmoid(int n, const float *z, const float *y_hat, float *g)
+{
+    for (int j = 0; j < n; j++) {
+        double rest = z[j] > 0 ? 1 / (1 + cn_exp((double)z[j])) : 1 - (double)y_hat[j];
+        g[j] = (float)(y_hat[j] * rest * g[j]);
+    }
+}
+
+double cn_loss_dice(const cn_loss_plan *p, int m, const float *z, const float *y_hat,
+                    const cn_tensor *Y, float *gradient)
 {
     size_t rows = (size_t)(p->size / p->columns);
     double sum = 0, scale = 1 / ((double)m * p->columns);
@@ -42,5 +75,12 @@ double cn_loss_dice(const cn_loss_plan *p, int m, const float *y_hat, const cn_t
                 gradient[row * (size_t)p->columns + (size_t)c] = (float)(-slope * scale);
             }
         }
+    for (size_t row = 0; gradient && p->fused && row < (size_t)m * rows; row++) {
+        size_t at = row * (size_t)p->columns;
+        if (p->binary)
+            through_sigmoid(p->columns, z + at, y_hat + at, gradient + at);
+        else
+            through_softmax(p->columns, y_hat + at, gradient + at);
+    }
     return sum * scale;
 }

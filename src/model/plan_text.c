@@ -52,7 +52,7 @@ static void loss_row(const cn_plan *plan, cn_plan_row *row)
         [CN_LOSS_BINARY_CROSS_ENTROPY] = {"binary cross-entropy", "binary cross-entropy of logits"},
         [CN_LOSS_MEAN_SQUARED_ERROR] = {"mean squared error", "mean squared error"},
         [CN_LOSS_MEAN_ABSOLUTE_ERROR] = {"mean absolute error", "mean absolute error"},
-        [CN_LOSS_DICE] = {"Dice loss", "Dice loss"},
+        [CN_LOSS_DICE] = {"Dice loss", "Dice loss of logits"},
         [CN_LOSS_FOCAL] = {"focal loss", "focal loss of logits"},
     };
     row->pass = "loss";

@@ -251,12 +251,59 @@ static double focal_of_logits(size_t m, size_t n, const double *z, const double 
     return sum / D;
 }
 
+/* y_hat[j] of a row of logits. */
+static double probability(size_t n, const double *z, size_t j, bool binary)
+{
+    double powers = 0;
+    if (binary) return exp(log_sigmoid(z[j]));
+    for (size_t k = 0; k < n; k++) powers += exp(z[k] - z[j]);
+    return 1 / powers;
+}
+
+/* dz of a row in place of dy: y_hat (1 - y_hat) dy, or y_hat[j] sum of y_hat[k] (dy[j] - dy[k]). */
+static void dice_row(size_t n, const double *z, bool binary, double *dy)
+{
+    double mean = 0;
+    for (size_t k = 0; !binary && k < n; k++) mean += probability(n, z, k, false) * dy[k];
+    for (size_t j = 0; j < n; j++) {
+        double p = probability(n, z, j, binary);
+        dy[j] = binary ? p * exp(log_sigmoid(-z[j])) * dy[j] : p * (dy[j] - mean);
+    }
+}
+
+static double dice_of_logits(size_t m, size_t n, const double *z, const double *y,
+                             cn_ref_targets how, double *dz)
+{
+    size_t rows = how.rows ? how.rows : 1;
+    const size_t examples = m / rows;
+    double sum = 0, count = (double)examples * (double)n;
+    for (size_t k = 0; k < examples * n; k++) {
+        size_t first = k / n * rows, j = k % n;
+        double I = 0, S = 0;
+        for (size_t row = first; row < first + rows; row++) {
+            if (ignored(y + row * n)) continue;
+            double p = probability(n, z + row * n, j, how.binary);
+            I += p * y[row * n + j];
+            S += p + y[row * n + j];
+        }
+        sum += 1 - (2 * I + 1) / (S + 1);
+        for (size_t row = first; dz && row < first + rows; row++)
+            dz[row * n + j] =
+                ignored(y + row * n)
+                    ? 0
+                    : ((2 * I + 1) / ((S + 1) * (S + 1)) - 2 * y[row * n + j] / (S + 1)) / count;
+    }
+    for (size_t row = 0; dz && row < m; row++) dice_row(n, z + row * n, how.binary, dz + row * n);
+    return sum / count;
+}
+
 cn_ref_loss *cn_ref_loss_of_logits(cn_loss_kind kind)
 {
     switch (kind) {
     case CN_LOSS_CROSS_ENTROPY: return softmax_cross_entropy;
     case CN_LOSS_BINARY_CROSS_ENTROPY: return sigmoid_cross_entropy;
     case CN_LOSS_FOCAL: return focal_of_logits;
+    case CN_LOSS_DICE: return dice_of_logits;
     default: return NULL;
     }
 }
