@@ -199,6 +199,10 @@ cn_status cn_dataset_load(cn_dataset **data, const char *spec, cn_subset split,
     cn_status status = load(&loaded, spec, &request, err);
     if (status == CN_OK && loaded && split == CN_SUBSET_TRAIN)
         status = cn_remark_on_balance(loaded, &remarks, err);
+    if (status != CN_OK) {
+        cn_dataset_free(loaded);
+        loaded = NULL;
+    }
     if (loaded) cn_dataset_set_remarks(loaded, &remarks);
     if (status == CN_OK) *data = loaded;
     cn_release(remarks.text);
