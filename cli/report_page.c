@@ -89,6 +89,7 @@ json_t *cli_report_epoch(json_t *page, const cn_progress *p)
     if (!isnan(p->valid_mean_iou)) cli_put_number(event, "valid_mean_iou", p->valid_mean_iou);
     cli_put_number(event, "learning_rate", p->learning_rate);
     cli_put_number(event, "images_per_second", p->images_per_second);
+    cli_put_number(event, "wait_seconds", p->wait_seconds);
     cli_put_number(event, "seconds", p->seconds);
     if (page) json_array_append(json_object_get(page, "epochs"), event);
     return event;

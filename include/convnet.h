@@ -946,10 +946,11 @@ typedef struct cn_dataset_opts {
     /* What image files become where neither the spec nor a model says it: rows and columns. 0: the
      * median of the set's. */
     int height, width;
-    /* The memory for images, in bytes. A set of image files of more than half of it, which leaves
-     * room for a copy of parts of it, is read while it is used, through a cache of what is left; the
-     * results are the same bits. Arrays are read whole. 0: half of what this process may still
-     * allocate, where limits of control groups count. */
+    /* The memory for images and masks, in bytes. A set of more than half of it, which leaves room for
+     * a copy of parts of it, is read while it is used, through a cache of what is left; the results
+     * are the same bits. So are files of images, and arrays whose values lie in their file as they
+     * are; docs/data.md names those that do not, and are read whole. 0: half of what this process may
+     * still allocate, where limits of control groups count. */
     size_t memory;
     /* Called now and then while images are looked at, with how many have been, by the thread that
      * loads; true ends it with CN_ERR_STOPPED. NULL: nobody. */
@@ -1040,7 +1041,8 @@ CN_API int32_t cn_dataset_label(const cn_dataset *data, int i);
  * the tensor has a shape but no data: cn_dataset_batch reads them. */
 CN_API const cn_tensor *cn_dataset_images(const cn_dataset *data);
 CN_API const int32_t *cn_dataset_labels(const cn_dataset *data);
-/* All masks, (n, n_H, n_W) U8; NULL for a set that is not for segmentation. */
+/* All masks, (n, n_H, n_W) U8; NULL for a set that is not for segmentation. Where they are not in
+ * memory, the tensor has a shape but no data: cn_dataset_batch reads them. */
 CN_API const cn_tensor *cn_dataset_masks(const cn_dataset *data);
 /* All targets, (n, classes) F32; NULL for a set that has neither several labels per image nor numbers. */
 CN_API const cn_tensor *cn_dataset_targets(const cn_dataset *data);
@@ -1053,7 +1055,8 @@ CN_API void cn_dataset_class_weights(const cn_dataset *data, float *weights);
 /* Images index[0..n-1] as floats, pixels scaled to [0, 1] and then normalized with mean and std
  * (both may be NULL): x (n, n_H, n_W, n_C), labels (n), or for segmentation (n, n_H, n_W) with
  * CN_LABEL_IGNORED where a pixel has no class; NULL: not wanted. Every index must be valid. An error
- * is a file's that can no longer be read, or a lack of memory; never for a set that lies in memory. */
+ * is a file's that can no longer be read or has changed, or a lack of memory; never for a set that
+ * lies in memory. */
 CN_API cn_status cn_dataset_batch(const cn_dataset *data, const int *index, int n,
                                   const float *mean, const float *std, float *x, int32_t *labels,
                                   cn_error *err);
@@ -1213,6 +1216,9 @@ typedef struct cn_progress {
     double learning_rate;
     double seconds;           /* of training so far, validation not counted */
     double images_per_second; /* over this epoch so far */
+    /* Of this epoch so far, on this rank: the time that the training waited for the thread that makes
+     * batches; 0 where there is none, as with one thread. */
+    double wait_seconds;
 } cn_progress;
 
 /*

@@ -247,7 +247,7 @@ training() {
     [[ $(head -1 out.txt) == '{"event":"data","task":"classification","layout":"digits","train":1295,'\
 '"valid":143,"test":359,"shape":[8,8,1],"classes":10,"skipped":0,"shared":0}' ]] || fail "$last: first line"
     expect_keys "$(sed -n 2p out.txt)" event epoch train_loss train_accuracy valid_loss \
-        valid_accuracy images_per_second seconds
+        valid_accuracy images_per_second wait_seconds seconds
     [[ $(sed -n 2p out.txt) == '{"event":"epoch","epoch":1,'* ]] || fail "$last: second line"
     done_line=$(tail -1 out.txt)
     expect_keys "$done_line" event test_accuracy seconds images_per_second model

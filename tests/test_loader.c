@@ -197,6 +197,60 @@ static void a_wrong_augmentation_starts_nothing(void **state)
     cn_dataset_free(data);
 }
 
+/* ---- waiting */
+
+static void pause_for(double seconds)
+{
+    struct timespec t = {(time_t)seconds, (long)((seconds - (double)(time_t)seconds) * 1e9)};
+    nanosleep(&t, NULL);
+}
+
+/* A batch that is made while the one before it is worked on costs the training nothing. */
+static void a_training_slower_than_the_loader_does_not_wait(void **state)
+{
+    (void)state;
+    cn_dataset *data = numbered();
+    cn_loader *loader = NULL;
+    const cn_batch *batch;
+    const double work = 0.05;
+    cn_loader_opts o = options(data, true, NULL);
+    assert_int_equal(cn_loader_create(&loader, &o, NULL), CN_OK);
+    cn_loader_start(loader, 0);
+    assert_true(cn_loader_waited(loader) == 0);
+    assert_int_equal(cn_loader_next(loader, &batch, NULL), CN_OK); /* for which it has to */
+    double first = cn_loader_waited(loader);
+    for (int i = 1; i < STEPS; i++) {
+        pause_for(work);
+        assert_int_equal(cn_loader_next(loader, &batch, NULL), CN_OK);
+    }
+    assert_true(cn_loader_waited(loader) - first < work); /* of five times that */
+    cn_loader_free(loader);
+    cn_dataset_free(data);
+}
+
+/* One that asks for the next batch at once waits for almost all of the time that it takes. */
+static void a_training_faster_than_the_loader_waits(void **state)
+{
+    (void)state;
+    cn_dataset *data = numbered();
+    cn_loader *loader = NULL;
+    const cn_batch *batch;
+    cn_loader_opts o = options(data, true, NULL);
+    assert_int_equal(cn_loader_create(&loader, &o, NULL), CN_OK);
+    cn_loader_start(loader, 0);
+    for (int i = 0; i < STEPS * EPOCHS; i++)
+        assert_int_equal(cn_loader_next(loader, &batch, NULL), CN_OK);
+    assert_true(cn_loader_waited(loader) > 0);
+    cn_loader_free(loader);
+    o = options(data, false, (float[BATCH * EACH]){0});
+    assert_int_equal(cn_loader_create(&loader, &o, NULL), CN_OK);
+    cn_loader_start(loader, 0);
+    assert_int_equal(cn_loader_next(loader, &batch, NULL), CN_OK);
+    assert_true(cn_loader_waited(loader) == 0);
+    cn_loader_free(loader);
+    cn_dataset_free(data);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -206,6 +260,8 @@ int main(void)
         cmocka_unit_test(images_may_keep_their_order),
         cmocka_unit_test(a_child_goes_on_alone),
         cmocka_unit_test(a_wrong_augmentation_starts_nothing),
+        cmocka_unit_test(a_training_slower_than_the_loader_does_not_wait),
+        cmocka_unit_test(a_training_faster_than_the_loader_waits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -29,12 +29,13 @@ class Progress(NamedTuple):
     learning_rate: float
     seconds: float
     images_per_second: float
+    wait_seconds: float  # in this epoch, for the thread that makes batches
 
     @classmethod
     def of(cls, p: c.cn_progress) -> Progress:
         return cls(p.epoch_end, p.epoch, p.epochs, p.step, p.steps, p.train_loss,
                    p.train_accuracy, p.valid_loss, p.valid_accuracy, p.best_epoch,
-                   p.learning_rate, p.seconds, p.images_per_second)  # fmt: skip
+                   p.learning_rate, p.seconds, p.images_per_second, p.wait_seconds)  # fmt: skip
 
 
 class Callback:

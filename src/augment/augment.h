@@ -94,7 +94,7 @@ typedef struct cn_augmenter {
     float *single;  /* one image, before it is warped */
     float *floats;  /* warped and jittered */
     float *partner; /* one image to mix with */
-    uint8_t *masks; /* for segmentation, two masks: cropped, and warped */
+    uint8_t *masks; /* for segmentation, three masks: cropped, warped, and read */
 } cn_augmenter;
 
 /* `mean` and `std` may be NULL, and must outlive it, as `data` must. `outputs` counts the model's:

@@ -92,7 +92,7 @@ cn_status cn_augmenter_create(cn_augmenter *augmenter, const cn_dataset *data,
     made.cropped = room(is_cropped(augment), chunk, bytes, &ok, err);
     made.single = room(warped, 1, floats, &ok, err);
     made.floats = room(warped || jittered, chunk, floats, &ok, err);
-    made.masks = room(cn_dataset_masks(data), 2, cn_dataset_label_size(data), &ok, err);
+    made.masks = room(cn_dataset_masks(data), 3, cn_dataset_label_size(data), &ok, err);
     made.partner = room(augment->mixup > 0, 1, floats, &ok, err);
     if (ok) {
         *augmenter = made;
@@ -154,12 +154,12 @@ static void change(const cn_augmenter *a, const cn_augment_draws *draws, const v
 
 /* The mask of image `index`, changed as the image is, as labels. What is cut out of the image keeps
  * its classes. */
-static void turn_mask(const cn_augmenter *a, const cn_augment_draws *draws, int index,
-                      int32_t *labels)
+static cn_status turn_mask(const cn_augmenter *a, const cn_augment_draws *draws, int index,
+                           int32_t *labels, cn_error *err)
 {
     const cn_tensor *all = cn_dataset_masks(a->data);
     const size_t size = cn_dataset_label_size(a->data);
-    const uint8_t *mask = (const uint8_t *)all->data + (size_t)index * size;
+    const uint8_t *mask;
     cn_crop c = {.rows = all->shape[1],
                  .columns = all->shape[2],
                  .pixel = 1,
@@ -168,6 +168,8 @@ static void turn_mask(const cn_augmenter *a, const cn_augment_draws *draws, int 
                  .down = draws->down,
                  .right = draws->right,
                  .flip = draws->flip};
+    cn_status status = cn_dataset_mask(a->data, index, a->masks + 2 * size, &mask, err);
+    if (status != CN_OK) return status;
     if (is_cropped(&a->augment)) {
         cn_crop_image(&c, mask, a->masks);
         mask = a->masks;
@@ -177,6 +179,7 @@ static void turn_mask(const cn_augmenter *a, const cn_augment_draws *draws, int 
         mask = a->masks + size;
     }
     cn_mask_labels(mask, size, labels);
+    return CN_OK;
 }
 
 /* A square of the mean color, which is 0 once images are normalized. */
@@ -289,7 +292,7 @@ cn_status cn_augmenter_run(cn_augmenter *a, int epoch, const int *index, int n, 
         m = n - from < a->chunk ? n - from : a->chunk;
         status = make(a, epoch, index + from, m, x + (size_t)from * count, err);
         for (int i = from; status == CN_OK && a->masks && i < from + m; i++)
-            turn_mask(a, &a->draws[i - from], index[i], labels + (size_t)i * size);
+            status = turn_mask(a, &a->draws[i - from], index[i], labels + (size_t)i * size, err);
     }
     if (status == CN_OK && cn_dataset_targets(a->data))
         cn_dataset_target_rows(a->data, index, n, a->target_mean, a->target_std, targets);

@@ -27,7 +27,7 @@ struct cn_source {
     size_t raw_offset;           /* raw bytes taken into `next` so far */
     size_t offset;               /* bytes given to the reader */
     bool part;                   /* of a file: raw_size and size are limits, crc is kept */
-    size_t size;                 /* of the part, unpacked */
+    size_t begin, size;          /* of the part: its first byte in the file, its size unpacked */
     bool has_crc;
     uint32_t crc, expected_crc;
     const uint8_t *next; /* raw bytes not yet used */
@@ -137,6 +137,7 @@ static cn_status enter_part(cn_source *s, const cn_source_part *part, cn_error *
         return cn_fail(err, CN_ERR_IO, "%s: cannot be read: %s", s->name, cn_system_text(errno));
     s->part = true;
     s->raw_size = part->packed;
+    s->begin = part->offset;
     s->size = part->size;
     s->has_crc = part->has_crc;
     s->expected_crc = part->crc;
@@ -189,6 +190,12 @@ const char *cn_source_name(const cn_source *s)
 size_t cn_source_offset(const cn_source *s)
 {
     return s->offset;
+}
+
+bool cn_source_place(const cn_source *s, size_t *offset)
+{
+    *offset = s->begin + s->offset;
+    return s->file >= 0 && s->sized && !s->unpacker;
 }
 
 size_t cn_source_capacity(const cn_source *s)
@@ -264,15 +271,32 @@ bool cn_source_skip(cn_source *s, size_t size)
     return true;
 }
 
+static cn_status more_follows(const cn_source *s, size_t begin, cn_error *err)
+{
+    return cn_fail(err, CN_ERR_FORMAT, "%s: byte %zu: expected the end, found more bytes", s->name,
+                   begin);
+}
+
+cn_status cn_source_check_rest(cn_source *s, size_t size, cn_error *err)
+{
+    uint8_t scratch[4096];
+    cn_status status = CN_OK;
+    if (cn_source_capacity(s) > size) return more_follows(s, s->offset + size, err);
+    if (!s->has_crc && cn_source_capacity(s) == size) return CN_OK;
+    for (size_t n; status == CN_OK && size > 0; size -= n) {
+        n = size < sizeof scratch ? size : sizeof scratch;
+        status = cn_source_read(s, scratch, n, "elements", err);
+    }
+    return status == CN_OK ? cn_source_end(s, err) : status;
+}
+
 cn_status cn_source_end(cn_source *s, cn_error *err)
 {
     uint8_t byte;
     uint32_t crc = s->crc;
     size_t got, begin = s->offset;
     cn_status status = cn_source_read_some(s, &byte, 1, &got, err);
-    if (status == CN_OK && got > 0)
-        return cn_fail(err, CN_ERR_FORMAT, "%s: byte %zu: expected the end, found more bytes",
-                       s->name, begin);
+    if (status == CN_OK && got > 0) return more_follows(s, begin, err);
     if (status == CN_OK && s->has_crc && crc != s->expected_crc)
         return cn_fail(err, CN_ERR_FORMAT, "%s: damaged: its CRC-32 is %08x, expected %08x",
                        s->name, (unsigned)crc, (unsigned)s->expected_crc);

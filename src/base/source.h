@@ -40,6 +40,10 @@ size_t cn_source_offset(const cn_source *source);
  * memory is allocated. SIZE_MAX where the size cannot be known (a pipe). */
 size_t cn_source_capacity(const cn_source *source);
 
+/* The byte of the file that is read next; false where the bytes are unpacked on the way, come from
+ * memory, or cannot be read twice. */
+bool cn_source_place(const cn_source *source, size_t *offset);
+
 /* Reads exactly `size` bytes and unpacks no further. `what` names them in errors. */
 cn_status cn_source_read(cn_source *source, void *out, size_t size, const char *what,
                          cn_error *err);
@@ -48,6 +52,9 @@ cn_status cn_source_read_some(cn_source *source, void *out, size_t size, size_t 
                               cn_error *err);
 /* Passes over bytes; false where there are fewer. */
 bool cn_source_skip(cn_source *source, size_t size);
+/* What cn_source_read and cn_source_end find with the last `size` bytes, which are only read where
+ * there is a checksum of them. */
+cn_status cn_source_check_rest(cn_source *source, size_t size, cn_error *err);
 /* CN_OK where nothing follows, and a checksum, if there is one, is right; CN_ERR_FORMAT otherwise.
  */
 cn_status cn_source_end(cn_source *source, cn_error *err);

@@ -146,19 +146,22 @@ static cn_status nothing_found(const cn_array_file *file, cn_error *err)
 static cn_status read_images(cn_dataset_parts *parts, const place *p, const cn_request *request,
                              cn_error *err)
 {
+    const cn_array_about *about = &p->file->abouts[p->images];
+    if (about->rank > 2 && request->opts->given & CN_OPTION_SIZE)
+        return cn_fail(err, CN_ERR_ARGUMENT,
+                       "%.120s: size= is for images that are rows of values: %s has rank %d",
+                       p->file->path, about->name, about->rank);
     const char *path = p->file->path;
-    bool any = request->opts->given & CN_OPTION_RANGE;
+    bool any = request->opts->given & CN_OPTION_RANGE, found = false, first;
     cn_array array = {.data = NULL};
-    cn_status status = p->file->read(p->file, p->images, &array, err);
+    cn_status status = cn_arrays_stored(parts, p->file, p->images, request, &found, err);
+    if (status != CN_OK || found) return status;
+    status = p->file->read(p->file, p->images, &array, err);
     if (status == CN_OK) status = cn_arrays_images(&parts->images, &array, any, path, err);
     if (status == CN_OK && array.about.rank == 2)
-        status = cn_settle_rows(&parts->images, request, path, err);
-    else if (status == CN_OK && request->opts->given & CN_OPTION_SIZE)
-        status = cn_fail(err, CN_ERR_ARGUMENT,
-                         "%.120s: size= is for images that are rows of values: %s has rank %d",
-                         path, array.about.name, array.about.rank);
+        status = cn_settle_rows(&parts->images, &first, request, path, err);
     if (status == CN_OK && array.about.rank == 4)
-        status = cn_settle_layout(&parts->images, request, path, err);
+        status = cn_settle_layout(&parts->images, &first, request, path, err);
     if (status == CN_OK) status = cn_find_range(parts, request, path, err);
     if (status == CN_OK && !cn_element_is_float(array.about.element)) cn_arrays_scale(parts);
     cn_release(array.data);
@@ -249,6 +252,7 @@ static cn_status read_set(cn_dataset **data, const place *p, classes *c, int par
     cn_status status = read_images(&parts, p, request, err);
     if (status == CN_OK) status = cn_dataset_adopt(data, &parts, p->file->path, err);
     cn_tensor_free(&parts.images);
+    cn_samples_free(parts.samples);
     cn_tensor_free(&parts.labels);
     return status;
 }
@@ -281,6 +285,7 @@ static cn_status read_split(cn_dataset **data, const place places[CN_PARTS],
     int counts[CN_PARTS] = {0};
     classes c = {.count = 0};
     cn_dataset *joined = NULL;
+    cn_request left = *request; /* with the memory that the parts before have not taken */
     for (int part = 0; part < CN_PARTS; part++)
         if (places[part].file)
             counts[part] = places[part].file->abouts[places[part].images].shape[0];
@@ -290,7 +295,9 @@ static cn_status read_split(cn_dataset **data, const place places[CN_PARTS],
         int count = cn_split_count(counts, request->split, part);
         cn_dataset *whole = NULL, *taken = NULL;
         if (count == 0) continue;
-        status = read_set(&whole, &places[part], &c, part, request, err);
+        status = read_set(&whole, &places[part], &c, part, &left, err);
+        size_t used = whole ? cn_dataset_memory(whole) : 0;
+        left.memory = left.memory > used ? left.memory - used : 0;
         if (status == CN_OK && count < counts[part]) {
             status = cn_dataset_part(&taken, whole, counts, request->split, part, err);
             cn_dataset_free(whole);

@@ -30,6 +30,19 @@ cn_status cn_arrays_load(cn_dataset **data, const char *path, const cn_request *
 cn_status cn_arrays_images(cn_tensor *images, cn_array *array, bool any, const char *path,
                            cn_error *err);
 void cn_arrays_scale(cn_dataset_parts *parts);
+/* What whole numbers become that are of `least` to `most`; false where that is refused, which names
+ * an element i. */
+bool cn_arrays_dtype(cn_dtype *dtype, const cn_array_about *about, double least, double most,
+                     bool any);
+cn_status cn_arrays_refuse(const cn_array_about *about, size_t i, double value, const char *path,
+                           cn_error *err);
+/* Of images (n, n_H, n_W, n_C), where axes that the array has not are 1. */
+void cn_arrays_shape(int shape[4], const cn_array_about *about);
+
+/* Images that are too many for memory, read from where they lie (arrays_stored.c). *found is false,
+ * and nothing is done but a remark, where they fit or do not lie there as they are. */
+cn_status cn_arrays_stored(cn_dataset_parts *parts, const cn_array_file *file, int i,
+                           const cn_request *request, bool *found, cn_error *err);
 /* Whole numbers from 0 on, in a list (n), (1, n) or (n, 1); or one-hot, (n, classes) with a 1 in
  * every row and 0 beside it. */
 cn_status cn_arrays_labels(cn_tensor *labels, const cn_array *array, const char *path,

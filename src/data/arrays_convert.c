@@ -4,42 +4,52 @@
 #include <math.h>
 #include <string.h>
 
-/* Whole numbers beyond bytes that are of no usual range: the first is named. */
-static cn_status refuse(const cn_array *array, size_t count, const char *path, cn_error *err)
+cn_status cn_arrays_refuse(const cn_array_about *about, size_t i, double value, const char *path,
+                           cn_error *err)
 {
-    size_t i = 0;
-    while (i + 1 < count && cn_array_value(array, i) >= 0 && cn_array_value(array, i) <= 255) i++;
     return cn_fail(
         err, CN_ERR_FORMAT,
         "%.120s: %s: element %zu is %.17g, expected a pixel of 0 to 255; range=LOW..HIGH "
         "names another range",
-        path, array->about.name, i, cn_array_value(array, i));
+        path, about->name, i, value);
+}
+
+bool cn_arrays_dtype(cn_dtype *dtype, const cn_array_about *about, double least, double most,
+                     bool any)
+{
+    double low, high;
+    *dtype = least >= 0 && most <= 255 ? CN_DTYPE_U8 : CN_DTYPE_F32;
+    return *dtype == CN_DTYPE_U8 || any || about->element == CN_ELEMENT_U16 ||
+           cn_is_range_of_whole_numbers(least, most, &low, &high);
 }
 
 /* U8 or F32 for the values that there are. */
 static cn_status choose_dtype(cn_dtype *dtype, const cn_array *array, size_t count, bool any,
                               const char *path, cn_error *err)
 {
-    double least = cn_array_value(array, 0), most = least, low, high;
+    double least = cn_array_value(array, 0), most = least;
     for (size_t i = 0; i < count; i++) {
         double value = cn_array_value(array, i);
         if (value < least) least = value;
         if (value > most) most = value;
     }
-    *dtype = least >= 0 && most <= 255 ? CN_DTYPE_U8 : CN_DTYPE_F32;
-    if (*dtype == CN_DTYPE_U8 || any || array->about.element == CN_ELEMENT_U16 ||
-        cn_is_range_of_whole_numbers(least, most, &low, &high))
-        return CN_OK;
-    return refuse(array, count, path, err);
+    if (cn_arrays_dtype(dtype, &array->about, least, most, any)) return CN_OK;
+    size_t i = 0; /* the first that is too large */
+    while (i + 1 < count && cn_array_value(array, i) >= 0 && cn_array_value(array, i) <= 255) i++;
+    return cn_arrays_refuse(&array->about, i, cn_array_value(array, i), path, err);
+}
+
+void cn_arrays_shape(int shape[4], const cn_array_about *about)
+{
+    for (int i = 0; i < 4; i++) shape[i] = i < about->rank ? about->shape[i] : 1;
 }
 
 cn_status cn_arrays_images(cn_tensor *images, cn_array *array, bool any, const char *path,
                            cn_error *err)
 {
     const cn_array_about *about = &array->about;
-    int shape[CN_MAX_RANK] = {about->shape[0], about->shape[1],
-                              about->rank >= 3 ? about->shape[2] : 1,
-                              about->rank == 4 ? about->shape[3] : 1};
+    int shape[CN_MAX_RANK];
+    cn_arrays_shape(shape, about);
     cn_element e = about->element;
     if (e == CN_ELEMENT_U8 || e == CN_ELEMENT_F32) {
         *images =

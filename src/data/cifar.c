@@ -19,6 +19,7 @@
 #include "base/source.h"
 #include "data/dataset.h"
 #include "data/paths.h"
+#include "data/stored.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -70,19 +71,25 @@ _Static_assert(sizeof names_100 / sizeof *names_100 == 100, "a name a class");
 typedef struct pile {
     cn_tensor images, labels;
     int count;
+    cn_stored *stored; /* images that are too many for memory stay in their files */
+    /* Of a first round, which only looks how much there is. */
+    bool look, packed;
+    size_t bytes;
 } pile;
 
 static cn_status set_room(pile *p, int room, cn_error *err)
 {
     cn_tensor images = {0}, labels = {0};
-    cn_status status = cn_tensor_create(&images, CN_DTYPE_U8, 4, (int[]){room, SIDE, SIDE, 3}, err);
+    cn_status status = CN_OK;
+    if (!p->stored)
+        status = cn_tensor_create(&images, CN_DTYPE_U8, 4, (int[]){room, SIDE, SIDE, 3}, err);
     if (status == CN_OK) status = cn_tensor_create(&labels, CN_DTYPE_I32, 1, &room, err);
     if (status != CN_OK) {
         cn_tensor_free(&images);
         return status;
     }
     if (p->count) {
-        memcpy(images.data, p->images.data, (size_t)p->count * IMAGE);
+        if (!p->stored) memcpy(images.data, p->images.data, (size_t)p->count * IMAGE);
         memcpy(labels.data, p->labels.data, (size_t)p->count * sizeof(int32_t));
     }
     cn_tensor_free(&p->images);
@@ -126,9 +133,11 @@ static cn_status read_records(pile *p, const form *f, cn_source *s, cn_error *er
         if (p->count - before == MOST_IMAGES)
             return cn_fail(err, CN_ERR_UNSUPPORTED, "%s: more than %d images", cn_source_name(s),
                            MOST_IMAGES);
-        if (p->count == p->images.shape[0]) status = set_room(p, 2 * p->count, err);
+        if (p->count == p->labels.shape[0]) status = set_room(p, 2 * p->count, err);
         if (status != CN_OK) return status;
-        interleave(record + f->label_bytes, (uint8_t *)p->images.data + (size_t)p->count * IMAGE);
+        if (!p->stored)
+            interleave(record + f->label_bytes,
+                       (uint8_t *)p->images.data + (size_t)p->count * IMAGE);
         ((int32_t *)p->labels.data)[p->count++] = label;
     }
 }
@@ -137,14 +146,26 @@ static cn_status read_records(pile *p, const form *f, cn_source *s, cn_error *er
 static cn_status read_file(pile *p, const form *f, const char *path, int files, cn_error *err)
 {
     cn_source *s = NULL;
+    size_t place;
+    int before = p->count;
     cn_status status = cn_source_open(&s, path, CN_SOURCE_UNPACK, err);
     if (status != CN_OK) return status;
+    if (p->look) { /* what a packed file holds can only be guessed */
+        size_t usual = (size_t)f->usual * ((size_t)f->label_bytes + IMAGE);
+        bool packed = !cn_source_place(s, &place);
+        p->packed = p->packed || packed;
+        p->bytes += packed && usual < cn_source_capacity(s) ? usual : cn_source_capacity(s);
+        cn_source_close(s);
+        return CN_OK;
+    }
     size_t most = cn_source_capacity(s) / ((size_t)f->label_bytes + IMAGE);
     int expected = most < 1 ? 1 : most < (size_t)f->usual ? (int)most : f->usual;
-    if (!p->images.data || p->images.shape[0] - p->count < expected)
+    if (!p->labels.data || p->labels.shape[0] - p->count < expected)
         status = set_room(p, p->count + files * expected, err);
     if (status == CN_OK) status = read_records(p, f, s, err);
     cn_source_close(s);
+    if (status == CN_OK && p->stored)
+        status = cn_stored_add(p->stored, path, (size_t)f->label_bytes, p->count - before, err);
     return status;
 }
 
@@ -214,34 +235,60 @@ static cn_status read_tests(pile *p, const char *dir, cn_error *err)
 
 /* ---- The readers */
 
-static cn_status finish(cn_dataset **data, pile *p, const form *f, const char *dir, cn_error *err)
+static cn_status finish(cn_dataset **data, pile *p, const form *f, const char *dir,
+                        const cn_request *request, cn_error *err)
 {
-    cn_status status = p->count < p->images.shape[0] ? set_room(p, p->count, err) : CN_OK;
+    cn_status status = p->count < p->labels.shape[0] ? set_room(p, p->count, err) : CN_OK;
     if (status != CN_OK) return status;
-    cn_dataset_parts parts = {.images = p->images,
+    const cn_tensor view = cn_tensor_view(CN_DTYPE_U8, 4, (int[]){p->count, SIDE, SIDE, 3}, NULL);
+    cn_dataset_parts parts = {.images = p->stored ? view : p->images,
                               .labels = p->labels,
                               .classes = f->classes,
                               .scale = 1.0f / 255.0f,
                               .class_names = f->class_names};
-    status = cn_dataset_adopt(data, &parts, dir, err);
+    if (p->stored)
+        status = cn_stored_samples(&parts.samples, p->stored, request->memory, request, dir, err);
+    p->stored = NULL; /* the samples have it, or nobody */
+    if (status == CN_OK) status = cn_dataset_adopt(data, &parts, dir, err);
     if (status == CN_OK) p->images = p->labels = (cn_tensor){0};
+    cn_samples_free(parts.samples);
     return status;
 }
 
-static cn_status load(cn_dataset **data, const form *f, const char *dir, cn_subset split,
+static cn_status read_all(pile *p, const form *f, const char *dir, cn_subset split, cn_error *err)
+{
+    bool train = split == CN_SUBSET_TRAIN;
+    if (f == &cifar_100) return read_named(p, f, dir, train ? "train.bin" : "test.bin", 1, err);
+    return train ? read_batches(p, dir, err) : read_tests(p, dir, err);
+}
+
+/* Where the images will lie: in memory, or in their files. */
+static cn_status choose_place(pile *p, const form *f, const char *dir, const cn_request *request,
+                              cn_error *err)
+{
+    const cn_stored_form records = {.element = CN_ELEMENT_U8,
+                                    .channels_first = true,
+                                    .stride = (size_t)f->label_bytes + IMAGE,
+                                    .shape = {SIDE, SIDE, 3},
+                                    .dtype = CN_DTYPE_U8};
+    pile first = {.look = true};
+    cn_status status = read_all(&first, f, dir, request->split, err);
+    if (status != CN_OK || first.bytes <= request->memory / 2) return status;
+    if (first.packed) return cn_remark_packed(request->remarks, dir, err);
+    return cn_stored_create(&p->stored, &records, err);
+}
+
+static cn_status load(cn_dataset **data, const form *f, const char *dir, const cn_request *request,
                       cn_error *err)
 {
     pile p = {.count = 0};
-    cn_status status;
     if (!dir[0])
         return cn_fail(err, CN_ERR_ARGUMENT,
                        "%s: expected a folder's path after the colon, found nothing", f->name);
-    if (f == &cifar_100)
-        status =
-            read_named(&p, f, dir, split == CN_SUBSET_TRAIN ? "train.bin" : "test.bin", 1, err);
-    else
-        status = split == CN_SUBSET_TRAIN ? read_batches(&p, dir, err) : read_tests(&p, dir, err);
-    if (status == CN_OK) status = finish(data, &p, f, dir, err);
+    cn_status status = choose_place(&p, f, dir, request, err);
+    if (status == CN_OK) status = read_all(&p, f, dir, request->split, err);
+    if (status == CN_OK) status = finish(data, &p, f, dir, request, err);
+    cn_stored_free(p.stored);
     cn_tensor_free(&p.images);
     cn_tensor_free(&p.labels);
     return status;
@@ -250,13 +297,13 @@ static cn_status load(cn_dataset **data, const form *f, const char *dir, cn_subs
 static cn_status load_10(cn_dataset **data, const char *path, const cn_request *request,
                          cn_error *err)
 {
-    return load(data, &cifar_10, path, request->split, err);
+    return load(data, &cifar_10, path, request, err);
 }
 
 static cn_status load_100(cn_dataset **data, const char *path, const cn_request *request,
                           cn_error *err)
 {
-    return load(data, &cifar_100, path, request->split, err);
+    return load(data, &cifar_100, path, request, err);
 }
 
 static bool detects_10(const char *dir)

@@ -1,16 +1,17 @@
 /* dataset.c - sets of labeled images: made, kept in memory, looked at, fed to training. */
 #include "data/dataset.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 struct cn_dataset {
     cn_tensor images, labels, masks,
-        targets;         /* of images the shape alone where they are not in memory */
-    cn_samples *samples; /* what makes them; NULL: nothing else than the tensor */
-    int *rows;           /* of image i in the samples; NULL: i */
-    cn_task_kind task;   /* with targets */
+        targets;              /* of images the shape alone where they are not in memory */
+    cn_samples *samples;      /* what makes them; NULL: nothing else than the tensor */
+    cn_samples *mask_samples; /* likewise of masks; NULL: they lie in their tensor */
+    int *rows;                /* of image i in the samples; NULL: i */
+    uint8_t *mask_map;        /* the class of each value of a mask sample; NULL: itself */
+    cn_task_kind task;        /* with targets */
     int classes, known;
     float scale;
     cn_image_opts image_opts;
@@ -25,7 +26,7 @@ struct cn_dataset {
 /* The labels' tensor of a set that has masks or targets instead. */
 static cn_status make_labels(cn_dataset_parts *parts, cn_error *err)
 {
-    if ((!parts->masks.data && !parts->targets.data) || parts->labels.data) return CN_OK;
+    if ((!parts->masks.rank && !parts->targets.data) || parts->labels.data) return CN_OK;
     return cn_tensor_create(&parts->labels, CN_DTYPE_I32, 1, parts->images.shape, err);
 }
 
@@ -56,7 +57,7 @@ cn_status cn_dataset_adopt(cn_dataset **out, cn_dataset_parts *parts, const char
                            cn_error *err)
 {
     cn_status status = cn_check_images(&parts->images, what, err);
-    if (status == CN_OK && parts->masks.data) status = cn_check_masks(parts, what, err);
+    if (status == CN_OK && parts->masks.rank) status = cn_check_masks(parts, what, err);
     if (status == CN_OK && parts->targets.data) status = cn_check_targets(parts, what, err);
     if (status == CN_OK) status = make_labels(parts, err);
     if (status == CN_OK) status = cn_check_labels(parts, what, err);
@@ -84,16 +85,16 @@ cn_status cn_dataset_adopt(cn_dataset **out, cn_dataset_parts *parts, const char
     data->targets = parts->targets;
     data->task = parts->task;
     data->samples = parts->samples;
+    data->mask_samples = parts->mask_samples;
     data->rows = parts->rows;
-    parts->samples = NULL;
+    parts->samples = parts->mask_samples = NULL;
     parts->rows = NULL;
     parts->images = parts->labels = parts->masks = parts->targets = (cn_tensor){0};
     *out = data;
     return CN_OK;
 }
 
-/* What other images of the same set have in common with these. */
-static cn_dataset_parts parts_like(const cn_dataset *data)
+cn_dataset_parts cn_dataset_parts_like(const cn_dataset *data)
 {
     return (cn_dataset_parts){.classes = data->classes,
                               .known = data->known,
@@ -105,14 +106,15 @@ static cn_dataset_parts parts_like(const cn_dataset *data)
                               .task = data->task};
 }
 
-static void free_parts(cn_dataset_parts *parts)
+void cn_dataset_parts_free(cn_dataset_parts *parts)
 {
     cn_tensor_free(&parts->images);
     cn_tensor_free(&parts->labels);
     cn_tensor_free(&parts->masks);
     cn_samples_free(parts->samples);
+    cn_samples_free(parts->mask_samples);
     cn_release(parts->rows);
-    parts->samples = NULL;
+    parts->samples = parts->mask_samples = NULL;
     parts->rows = NULL;
     cn_tensor_free(&parts->targets);
 }
@@ -141,26 +143,16 @@ static cn_status take_samples(cn_dataset_parts *parts, const cn_dataset *data, c
         parts->images = data->images;
         parts->images.shape[0] = n;
     }
+    if (data->mask_samples) {
+        parts->masks = data->masks;
+        parts->masks.shape[0] = n;
+    }
     if (!data->samples) return CN_OK;
     parts->rows = cn_allocate((size_t)n, sizeof *parts->rows, "dataset", err);
     if (!parts->rows) return CN_ERR_MEMORY;
     for (int i = 0; i < n; i++) parts->rows[i] = data->rows ? data->rows[index[i]] : index[i];
     parts->samples = cn_samples_share(data->samples);
-    return CN_OK;
-}
-
-/* The rows of x, then those of y; none of none. */
-static cn_status join_rows(cn_tensor *out, const cn_tensor *x, const cn_tensor *y, cn_error *err)
-{
-    int shape[CN_MAX_RANK];
-    if (!x->data) return CN_OK;
-    size_t size = cn_dtype_size(x->dtype), first = cn_tensor_count(x) * size;
-    memcpy(shape, x->shape, sizeof shape);
-    shape[0] += y->shape[0];
-    cn_status status = cn_tensor_create(out, x->dtype, x->rank, shape, err);
-    if (status != CN_OK) return status;
-    memcpy(out->data, x->data, first);
-    memcpy((char *)out->data + first, y->data, cn_tensor_count(y) * size);
+    parts->mask_samples = cn_samples_share(data->mask_samples);
     return CN_OK;
 }
 
@@ -176,7 +168,7 @@ static cn_status copy_parts(cn_dataset **out, cn_dataset_parts parts, const char
     if (status == CN_OK) status = take_rows(&parts.masks, &given.masks, NULL, n, err);
     if (status == CN_OK) status = take_rows(&parts.targets, &given.targets, NULL, n, err);
     if (status == CN_OK) status = cn_dataset_adopt(out, &parts, what, err);
-    free_parts(&parts);
+    cn_dataset_parts_free(&parts);
     return status;
 }
 
@@ -226,23 +218,36 @@ cn_status cn_dataset_create_targets(cn_dataset **out, cn_task_kind task, const c
     return status == CN_OK ? copy_parts(out, parts, "dataset", err) : status;
 }
 
+/* Frees the set on failure. */
+static cn_status copy_map(cn_dataset *data, const uint8_t *map, cn_error *err)
+{
+    data->mask_map = cn_allocate(CN_MASK_IGNORED + 1, 1, "classes", err);
+    if (data->mask_map) {
+        memcpy(data->mask_map, map, CN_MASK_IGNORED + 1);
+        return CN_OK;
+    }
+    cn_dataset_free(data);
+    return CN_ERR_MEMORY;
+}
+
 /* A set of rows index[0..n-1], which are there. */
 static cn_status select_rows(cn_dataset **out, const cn_dataset *data, const int *index, int n,
                              const char *what, cn_error *err)
 {
-    cn_dataset_parts parts = parts_like(data);
+    cn_dataset_parts parts = cn_dataset_parts_like(data);
     cn_status status = take_rows(&parts.images, &data->images, index, n, err);
     if (status == CN_OK) status = take_samples(&parts, data, index, n, err);
     if (status == CN_OK) status = take_rows(&parts.labels, &data->labels, index, n, err);
     if (status == CN_OK) status = take_rows(&parts.masks, &data->masks, index, n, err);
     if (status == CN_OK) status = take_rows(&parts.targets, &data->targets, index, n, err);
     if (status == CN_OK) status = cn_dataset_adopt(out, &parts, what, err);
+    if (status == CN_OK && data->mask_map) status = copy_map(*out, data->mask_map, err);
     if (status == CN_OK) {
         (*out)->layout = data->layout;
         (*out)->remarks = data->remarks;
         (*out)->remarks.text = NULL;
     }
-    free_parts(&parts);
+    cn_dataset_parts_free(&parts);
     return status;
 }
 
@@ -315,58 +320,43 @@ static cn_status reorder_targets(cn_dataset *data, const int *map, int count, cn
     return CN_OK;
 }
 
+/* Class k of every mask becomes class map[k]. */
+static cn_status rename_pixels(cn_dataset *data, const int *map, cn_error *err)
+{
+    uint8_t *pixels = data->masks.data, next[CN_MASK_IGNORED + 1];
+    for (size_t i = 0; pixels && i < cn_tensor_count(&data->masks); i++)
+        if (pixels[i] != CN_MASK_IGNORED) pixels[i] = (uint8_t)map[pixels[i]];
+    if (!data->mask_samples) return CN_OK;
+    for (int v = 0; v <= CN_MASK_IGNORED; v++) {
+        int now = data->mask_map ? data->mask_map[v] : v;
+        next[v] = (uint8_t)(now < data->classes ? map[now] : CN_MASK_IGNORED);
+    }
+    if (!data->mask_map) data->mask_map = cn_allocate(sizeof next, 1, "classes", err);
+    if (!data->mask_map) return CN_ERR_MEMORY;
+    memcpy(data->mask_map, next, sizeof next);
+    return CN_OK;
+}
+
 cn_status cn_dataset_rename_classes(cn_dataset *data, const int *map, int known, int classes,
                                     const char *const *names, cn_error *err)
 {
     const char **copy = copy_names(names, (size_t)classes, err);
     if (!copy) return CN_ERR_MEMORY;
     int32_t *labels = data->labels.data;
-    uint8_t *pixels = data->masks.data;
     for (int i = 0; i < cn_dataset_size(data); i++) labels[i] = map[labels[i]];
-    if (pixels || data->targets.data)
+    if (data->masks.rank || data->targets.data)
         memset(labels, 0, (size_t)cn_dataset_size(data) * sizeof *labels);
-    for (size_t i = 0; i < cn_tensor_count(&data->masks); i++)
-        if (pixels[i] != CN_MASK_IGNORED) pixels[i] = (uint8_t)map[pixels[i]];
-    if (data->targets.data && reorder_targets(data, map, classes, err) != CN_OK) {
+    cn_status status = rename_pixels(data, map, err);
+    if (status == CN_OK && data->targets.data) status = reorder_targets(data, map, classes, err);
+    if (status != CN_OK) {
         cn_release(copy);
-        return CN_ERR_MEMORY;
+        return status;
     }
     cn_release(data->class_names);
     data->class_names = copy;
     data->classes = classes;
     data->known = known;
     return known < classes ? move_unknown(data, err) : CN_OK;
-}
-
-static cn_status join(cn_dataset **out, const cn_dataset *a, const cn_dataset *b, cn_error *err)
-{
-    const cn_tensor *x = &a->images, *y = &b->images;
-    if (x->dtype != y->dtype || memcmp(x->shape + 1, y->shape + 1, 3 * sizeof(int)) != 0 ||
-        x->shape[0] > INT32_MAX - y->shape[0] || !a->masks.data != !b->masks.data || !x->data ||
-        !y->data || cn_dataset_task(a) != cn_dataset_task(b))
-        return cn_fail(
-            err, CN_ERR_SHAPE, "dataset: parts of (%d, %d, %d) and (%d, %d, %d) cannot be joined",
-            x->shape[1], x->shape[2], x->shape[3], y->shape[1], y->shape[2], y->shape[3]);
-    cn_dataset_parts parts = parts_like(a);
-    cn_status status = join_rows(&parts.images, x, y, err);
-    if (status == CN_OK) status = join_rows(&parts.labels, &a->labels, &b->labels, err);
-    if (status == CN_OK) status = join_rows(&parts.masks, &a->masks, &b->masks, err);
-    if (status == CN_OK) status = join_rows(&parts.targets, &a->targets, &b->targets, err);
-    if (status == CN_OK) status = cn_dataset_adopt(out, &parts, "dataset", err);
-    free_parts(&parts);
-    return status;
-}
-
-cn_status cn_dataset_join(cn_dataset **out, cn_dataset *first, cn_dataset *second, cn_error *err)
-{
-    if (!first || !second) {
-        *out = first ? first : second;
-        return CN_OK;
-    }
-    cn_status status = join(out, first, second, err);
-    cn_dataset_free(first);
-    cn_dataset_free(second);
-    return status;
 }
 
 void cn_dataset_free(cn_dataset *data)
@@ -376,6 +366,8 @@ void cn_dataset_free(cn_dataset *data)
     cn_tensor_free(&data->labels);
     cn_tensor_free(&data->masks);
     cn_samples_free(data->samples);
+    cn_samples_free(data->mask_samples);
+    cn_release(data->mask_map);
     cn_release(data->rows);
     cn_tensor_free(&data->targets);
     cn_release(data->class_names);
@@ -469,7 +461,7 @@ const char *cn_dataset_remarks(const cn_dataset *data)
 
 cn_task_kind cn_dataset_task(const cn_dataset *data)
 {
-    return data->masks.data     ? CN_TASK_SEGMENTATION
+    return data->masks.rank     ? CN_TASK_SEGMENTATION
            : data->targets.data ? data->task
                                 : CN_TASK_CLASSIFICATION;
 }
@@ -492,12 +484,13 @@ void cn_dataset_target_rows(const cn_dataset *data, const int *index, int n, con
 
 const cn_tensor *cn_dataset_masks(const cn_dataset *data)
 {
-    return data->masks.data ? &data->masks : NULL;
+    return data->masks.rank ? &data->masks : NULL;
 }
 
 size_t cn_dataset_label_size(const cn_dataset *data)
 {
-    return data->masks.data ? cn_tensor_count(&data->masks) / (size_t)data->masks.shape[0] : 1;
+    const int *n = data->masks.shape;
+    return data->masks.rank ? (size_t)n[1] * (size_t)n[2] : 1;
 }
 
 const int32_t *cn_dataset_labels(const cn_dataset *data)
@@ -510,62 +503,13 @@ int32_t cn_dataset_label(const cn_dataset *data, int i)
     return ((const int32_t *)data->labels.data)[i];
 }
 
-/* Of channel c of image i: those that were taken when it was made, or else taken now. */
-static cn_moments moments_of(const cn_dataset *data, int i, int c)
+/* Those that were taken when the image was made, or else taken now. */
+cn_moments cn_dataset_moments(const cn_dataset *data, int i, int c)
 {
     size_t bytes = cn_dataset_image_bytes(data);
     if (!data->images.data)
         return cn_samples_moments(data->samples, data->rows ? data->rows[i] : i)[c];
     return cn_moments_of(&data->images, (const char *)data->images.data + (size_t)i * bytes, c);
-}
-
-void cn_dataset_statistics(const cn_dataset *data, float *mean, float *std)
-{
-    const int size = cn_dataset_size(data);
-    const double pixels = (double)data->images.shape[1] * data->images.shape[2];
-    const double scale = (double)cn_dataset_scale(data);
-    for (int c = 0; c < data->images.shape[3]; c++) {
-        double sum = 0, squares = 0, origin = 0;
-        for (int i = 0; i < size; i++) { /* v - origin = (v - m.origin) + d */
-            cn_moments m = moments_of(data, i, c);
-            if (i == 0) origin = (double)m.origin;
-            double d = (double)m.origin - origin;
-            sum += m.sum + pixels * d;
-            squares += m.squares + 2 * d * m.sum + pixels * d * d;
-        }
-        double m = sum / (pixels * size), variance = squares / (pixels * size) - m * m;
-        mean[c] = (float)((origin + m) * scale);
-        std[c] = variance > 0 ? (float)(sqrt(variance) * scale) : 1.0f;
-    }
-}
-
-void cn_dataset_ends(const cn_dataset *data, double *least, double *most)
-{
-    for (int i = 0; i < cn_dataset_size(data); i++)
-        for (int c = 0; c < data->images.shape[3]; c++) {
-            cn_moments m = moments_of(data, i, c);
-            if ((i == 0 && c == 0) || (double)m.least < *least) *least = (double)m.least;
-            if ((i == 0 && c == 0) || (double)m.most > *most) *most = (double)m.most;
-        }
-}
-
-void cn_dataset_class_weights(const cn_dataset *data, float *weights)
-{
-    int classes = cn_dataset_classes(data);
-    const uint8_t *pixels = data->masks.data;
-    double counts[CN_MASK_IGNORED + 1] = {0}, n = 0;
-    for (int c = 0; c < classes; c++) weights[c] = data->targets.data ? 1 : 0;
-    if (data->targets.data) return;
-    for (size_t i = 0; i < cn_tensor_count(&data->masks); i++) counts[pixels[i]]++;
-    /* Images count in the weights first, which a float does exactly up to 2^24. */
-    for (int i = 0; !pixels && i < cn_dataset_size(data); i++)
-        weights[cn_dataset_label(data, i)] += 1;
-    for (int c = 0; pixels && c < classes; c++) n += counts[c];
-    if (!pixels) n = cn_dataset_size(data);
-    for (int c = 0; c < classes; c++) {
-        double count = pixels ? counts[c] : (double)weights[c];
-        if (count > 0) weights[c] = (float)(n / ((double)classes * count));
-    }
 }
 
 /* ---- Images */
@@ -582,8 +526,10 @@ float cn_dataset_scale(const cn_dataset *data)
 
 size_t cn_dataset_memory(const cn_dataset *data)
 {
-    if (data->images.data) return (size_t)cn_dataset_size(data) * cn_dataset_image_bytes(data);
-    return cn_samples_memory(data->samples);
+    size_t bytes = data->masks.data ? cn_tensor_count(&data->masks) : 0;
+    if (data->mask_samples) bytes += cn_samples_memory(data->mask_samples);
+    if (!data->images.data) return bytes + cn_samples_memory(data->samples);
+    return bytes + (size_t)cn_dataset_size(data) * cn_dataset_image_bytes(data);
 }
 
 bool cn_dataset_in_memory(const cn_dataset *data)
@@ -609,4 +555,19 @@ cn_status cn_dataset_image(const cn_dataset *data, int i, const cn_framing *fram
     const void *whole = *image;
     *image = room;
     return cn_frame_image(&data->images, whole, framing, room, err);
+}
+
+cn_status cn_dataset_mask(const cn_dataset *data, int i, void *room, const uint8_t **mask,
+                          cn_error *err)
+{
+    const size_t size = cn_dataset_label_size(data);
+    uint8_t *made = room;
+    *mask = made;
+    if (data->masks.data) *mask = (const uint8_t *)data->masks.data + (size_t)i * size;
+    if (data->masks.data) return CN_OK;
+    cn_status status =
+        cn_samples_read(data->mask_samples, data->rows ? data->rows[i] : i, NULL, room, err);
+    for (size_t k = 0; status == CN_OK && data->mask_map && k < size; k++)
+        made[k] = data->mask_map[made[k]];
+    return status;
 }

@@ -15,6 +15,9 @@ typedef struct cn_remarks {
 /* Adds a line, with what would break it (line feeds, control characters) written as escapes. */
 cn_status cn_remark(cn_remarks *remarks, cn_error *err, const char *format, ...) CN_PRINTF(3, 4);
 
+/* Says that a file of images is larger than the memory for them, but packed, and so read whole. */
+cn_status cn_remark_packed(cn_remarks *remarks, const char *path, cn_error *err);
+
 /* What stands behind the path of a spec, ",size=64x64,background=black", each a bit. */
 typedef enum cn_option_bit {
     CN_OPTION_SIZE = 1,
@@ -102,8 +105,11 @@ typedef struct cn_dataset_parts {
      * i itself. NULL: there is nothing but the tensor. */
     cn_samples *samples;
     int *rows;
-    cn_tensor labels;  /* I32 (n), each in 0..classes-1; empty where there are masks */
-    cn_tensor masks;   /* U8 (n, n_H, n_W), each in 0..classes-1 or CN_MASK_IGNORED; or empty */
+    cn_tensor labels; /* I32 (n), each in 0..classes-1; empty where there are masks */
+    /* U8 (n, n_H, n_W), each in 0..classes-1 or CN_MASK_IGNORED; without data where `mask_samples`
+     * has them, in the same rows as the images; or empty. */
+    cn_tensor masks;
+    cn_samples *mask_samples;
     cn_tensor targets; /* F32 (n, classes); or empty */
     cn_task_kind task; /* with targets: which of the two that have them */
     int classes;
@@ -128,18 +134,23 @@ cn_status cn_check_targets(const cn_dataset_parts *parts, const char *what, cn_e
  */
 cn_status cn_find_range(cn_dataset_parts *parts, const cn_request *request, const char *what,
                         cn_error *err);
+/* The same where the least and the largest value are known; the images need no data. */
+cn_status cn_find_range_of(cn_dataset_parts *parts, double least, double most,
+                           const cn_request *request, const char *what, cn_error *err);
 /* The range of whole numbers that are no bytes: of sensors, or signed; false where they have none.
  */
 bool cn_is_range_of_whole_numbers(double least, double most, double *low, double *high);
 /* The rows, columns and channels, shape[1] to shape[3], of an image of so many values: a square of one
  * channel or of three, unless options say what they make; false where they make none. */
 bool cn_shape_of_row(int shape[4], int values, const cn_request *request);
-/* Brings arrays (n, values, 1, 1) to that shape. */
-cn_status cn_settle_rows(cn_tensor *images, const cn_request *request, const char *what,
-                         cn_error *err);
-/* Brings arrays (n, n_C, n_H, n_W) to (n, n_H, n_W, n_C) where an option or their shape says so. */
-cn_status cn_settle_layout(cn_tensor *images, const cn_request *request, const char *what,
-                           cn_error *err);
+/* Brings arrays (n, values, 1, 1) to that shape. *first: their channels came first, and where there
+ * are no data it is the caller's to turn them. */
+cn_status cn_settle_rows(cn_tensor *images, bool *first, const cn_request *request,
+                         const char *what, cn_error *err);
+/* Brings arrays (n, n_C, n_H, n_W) to (n, n_H, n_W, n_C) where an option or their shape says so;
+ * *first as above. */
+cn_status cn_settle_layout(cn_tensor *images, bool *first, const cn_request *request,
+                           const char *what, cn_error *err);
 
 /* Made of image files, and so as cn_dataset_image_opts says. */
 bool cn_dataset_is_of_files(const cn_dataset *data);
@@ -164,6 +175,12 @@ cn_status cn_dataset_rename_classes(cn_dataset *data, const int *map, int known,
 /* map[i] is the model's number of the set's class i, or -1. Returns how many are -1. */
 int cn_dataset_map_classes(const cn_dataset *data, const cn_model *model, int *map);
 
+/* The sums of channel c of image i. */
+cn_moments cn_dataset_moments(const cn_dataset *data, int i, int c);
+/* What other images of the same set have in common with these: all but the tensors and samples. */
+cn_dataset_parts cn_dataset_parts_like(const cn_dataset *data);
+/* Frees what cn_dataset_adopt has not taken over. */
+void cn_dataset_parts_free(cn_dataset_parts *parts);
 /* The least and the largest of all values. */
 void cn_dataset_ends(const cn_dataset *data, double *least, double *most);
 /* Bytes of an image. */
@@ -180,8 +197,9 @@ cn_status cn_dataset_image(const cn_dataset *data, int i, const cn_framing *fram
 cn_status cn_dataset_batch_on(const cn_dataset *data, cn_pool *pool, const int *index, int n,
                               const float *mean, const float *std, float *x, int32_t *labels,
                               cn_error *err);
-/* Would a set of so many images like those of `form` lie in memory, with a part of it held out? */
-bool cn_fits_in_memory(int count, const cn_tensor *form, const cn_request *request);
+/* Would a set of so many images like those of `form` lie in memory, and their masks if there are
+ * any, with a part of it held out? */
+bool cn_fits_in_memory(int count, const cn_tensor *form, bool masked, const cn_request *request);
 /* Targets of images index[0..n-1] into y (n, classes), or NULL for the first n; standardized as
  * (t - mean) / std where these are given. */
 void cn_dataset_target_rows(const cn_dataset *data, const int *index, int n, const float *mean,
@@ -189,6 +207,10 @@ void cn_dataset_target_rows(const cn_dataset *data, const int *index, int n, con
 
 /* The labels of an image: 1, or a mask's pixels. */
 size_t cn_dataset_label_size(const cn_dataset *data);
+/* Image i's mask, in the set's own memory or in `room`, which is a mask's size. To be called by any
+ * thread. */
+cn_status cn_dataset_mask(const cn_dataset *data, int i, void *room, const uint8_t **mask,
+                          cn_error *err);
 /* A mask's n pixels as labels, CN_LABEL_IGNORED for those without a class. */
 void cn_mask_labels(const uint8_t *mask, size_t n, int32_t *labels);
 

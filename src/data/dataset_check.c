@@ -53,7 +53,7 @@ cn_status cn_check_masks(const cn_dataset_parts *parts, const char *what, cn_err
         return cn_fail(err, CN_ERR_SHAPE, "%s: masks %s of dtype %d, expected U8 %s", what,
                        cn_shape_text(masks->rank, masks->shape, found), (int)masks->dtype,
                        cn_shape_text(3, parts->images.shape, wanted));
-    for (size_t i = 0, n = cn_tensor_count(masks); i < n; i++)
+    for (size_t i = 0, n = value ? cn_tensor_count(masks) : 0; i < n; i++)
         if (value[i] >= parts->classes && value[i] != CN_MASK_IGNORED)
             return cn_fail(err, CN_ERR_FORMAT,
                            "%s: mask %zu has a pixel of %d, expected 0 to %d, or %d for no class",

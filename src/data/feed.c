@@ -16,32 +16,40 @@ typedef struct feed {
     const int *index;
     const float *mean, *std;
     float *x;
-    char *rooms; /* an image per worker; NULL where all lie in memory */
+    int32_t *labels; /* of masks; NULL: not wanted */
+    char *rooms;     /* an image and a mask per worker */
 } feed;
 
 static cn_status feed_unit(void *argument, int unit, int worker, cn_error *err)
 {
     const feed *f = argument;
+    size_t pixels = cn_dataset_label_size(f->data);
     size_t bytes = cn_dataset_image_bytes(f->data);
     const int *shape = cn_dataset_shape(f->data);
     size_t count = (size_t)shape[0] * (size_t)shape[1] * (size_t)shape[2];
     cn_tensor one = *cn_dataset_images(f->data);
     const void *image;
-    cn_status status = cn_dataset_image(f->data, f->index[unit], NULL,
-                                        f->rooms + (size_t)worker * bytes, &image, err);
+    const uint8_t *mask;
+    char *room = f->rooms + (size_t)worker * (bytes + pixels);
+    cn_status status = cn_dataset_image(f->data, f->index[unit], NULL, room, &image, err);
     if (status != CN_OK) return status;
     one.data = (void *)(uintptr_t)image;
     cn_pixels_normalize(&one, cn_dataset_scale(f->data), NULL, 1, f->mean, f->std,
                         f->x + (size_t)unit * count);
-    return CN_OK;
+    if (!f->labels) return CN_OK;
+    status = cn_dataset_mask(f->data, f->index[unit], room + bytes, &mask, err);
+    if (status == CN_OK) cn_mask_labels(mask, pixels, f->labels + (size_t)unit * pixels);
+    return status;
 }
 
 static cn_status feed_images(const cn_dataset *data, cn_pool *pool, const int *index, int n,
-                             const float *mean, const float *std, float *x, cn_error *err)
+                             const float *mean, const float *std, float *x, int32_t *labels,
+                             cn_error *err)
 {
     size_t workers = (size_t)cn_pool_threads(pool), bytes = cn_dataset_image_bytes(data);
     bool *failed = cn_allocate((size_t)n, sizeof *failed, "batch", err);
-    feed f = {.data = data, .index = index, .mean = mean, .std = std, .x = x};
+    feed f = {.data = data, .index = index, .mean = mean, .std = std, .x = x, .labels = labels};
+    bytes += cn_dataset_label_size(data);
     f.rooms = failed ? cn_allocate(workers, bytes, "batch", err) : NULL;
     cn_status status = f.rooms ? cn_run_units(pool, n, feed_unit, &f, failed, err) : CN_ERR_MEMORY;
     cn_release(failed);
@@ -55,19 +63,16 @@ cn_status cn_dataset_batch_on(const cn_dataset *data, cn_pool *pool, const int *
 {
     size_t size = cn_dataset_label_size(data);
     const cn_tensor *images = cn_dataset_images(data), *masks = cn_dataset_masks(data);
-    const uint8_t *pixels = masks ? masks->data : NULL;
-    cn_status status = CN_OK;
-    if (images->data)
-        cn_pixels_normalize(images, cn_dataset_scale(data), index, n, mean, std, x);
-    else
-        status = feed_images(data, pool, index, n, mean, std, x, err);
-    for (int i = 0; labels && i < n; i++) {
-        if (pixels)
-            cn_mask_labels(pixels + (size_t)index[i] * size, size, labels + (size_t)i * size);
-        else
-            labels[i] = cn_dataset_label(data, index[i]);
-    }
-    return status;
+    const uint8_t *mask;
+    bool in_memory = images->data && (!masks || masks->data);
+    for (int i = 0; labels && !masks && i < n; i++) labels[i] = cn_dataset_label(data, index[i]);
+    if (!in_memory)
+        return feed_images(data, pool, index, n, mean, std, x, masks ? labels : NULL, err);
+    cn_pixels_normalize(images, cn_dataset_scale(data), index, n, mean, std, x);
+    for (int i = 0; labels && masks && i < n; i++)
+        if (cn_dataset_mask(data, index[i], NULL, &mask, err) == CN_OK)
+            cn_mask_labels(mask, size, labels + (size_t)i * size);
+    return CN_OK;
 }
 
 cn_status cn_dataset_batch(const cn_dataset *data, const int *index, int n, const float *mean,
@@ -76,11 +81,12 @@ cn_status cn_dataset_batch(const cn_dataset *data, const int *index, int n, cons
     return cn_dataset_batch_on(data, NULL, index, n, mean, std, x, labels, err);
 }
 
-bool cn_fits_in_memory(int count, const cn_tensor *form, const cn_request *request)
+bool cn_fits_in_memory(int count, const cn_tensor *form, bool masked, const cn_request *request)
 {
     const int *n = form->shape;
     size_t bytes = cn_dtype_size(form->dtype);
-    return cn_multiply(bytes, (size_t)count, &bytes) && cn_multiply(bytes, (size_t)n[1], &bytes) &&
-           cn_multiply(bytes, (size_t)n[2], &bytes) && cn_multiply(bytes, (size_t)n[3], &bytes) &&
+    return cn_multiply(bytes, (size_t)n[3], &bytes) &&
+           cn_multiply(bytes + masked, (size_t)count, &bytes) &&
+           cn_multiply(bytes, (size_t)n[1], &bytes) && cn_multiply(bytes, (size_t)n[2], &bytes) &&
            bytes <= request->memory / 2;
 }

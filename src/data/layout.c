@@ -33,7 +33,8 @@ static cn_status turn_all(cn_tensor *images, const char *what, cn_error *err)
     size_t channels = (size_t)s[1], pixels = (size_t)s[2] * (size_t)s[3];
     size_t size = cn_dtype_size(images->dtype), each = channels * pixels * size;
     memcpy(images->shape, shape, sizeof shape);
-    if (channels == 1) return CN_OK; /* the same values in the same places */
+    /* One channel has the same values in the same places. */
+    if (channels == 1 || !images->data) return CN_OK;
     char *one = cn_allocate(each, 1, what, err), *at = images->data;
     if (!one) return CN_ERR_MEMORY;
     for (int i = 0; i < shape[0]; i++, at += each) {
@@ -44,28 +45,32 @@ static cn_status turn_all(cn_tensor *images, const char *what, cn_error *err)
     return CN_OK;
 }
 
-cn_status cn_settle_layout(cn_tensor *images, const cn_request *request, const char *what,
-                           cn_error *err)
+static cn_status find_layout(bool *first, const int *s, const cn_request *request, const char *what,
+                             cn_error *err)
 {
     char text[CN_SHAPE_TEXT];
-    const int *s = images->shape;
-    bool told = request->opts->given & CN_OPTION_LAYOUT;
-    bool first = may_be_channels(s[1]), last = may_be_channels(s[3]);
+    bool may_be_first = may_be_channels(s[1]), may_be_last = may_be_channels(s[3]);
+    *first = request->opts->layout == CN_LAYOUT_NCHW;
+    if (request->opts->given & CN_OPTION_LAYOUT) return CN_OK;
+    *first = may_be_first && !may_be_last;
+    if (may_be_last && !may_be_first) return CN_OK;
     cn_shape_text(3, s + 1, text);
-    if (told) return request->opts->layout == CN_LAYOUT_NCHW ? turn_all(images, what, err) : CN_OK;
-    if (last && !first) return CN_OK;
-    cn_status status = CN_OK;
-    if (first && !last) {
-        status = cn_remark(request->remarks, err,
-                           "%s: images of %s are read as %d channel%s of %d x %d: channels first; "
-                           "layout=nhwc says otherwise",
-                           what, text, s[1], s[1] == 1 ? "" : "s", s[2], s[3]);
-        return status == CN_OK ? turn_all(images, what, err) : status;
-    }
+    if (*first)
+        return cn_remark(request->remarks, err,
+                         "%s: images of %s are read as %d channel%s of %d x %d: channels first; "
+                         "layout=nhwc says otherwise",
+                         what, text, s[1], s[1] == 1 ? "" : "s", s[2], s[3]);
     return cn_remark(request->remarks, err,
                      "%s: images of %s are read as %d x %d with %d channel%s: channels last; "
                      "layout=nchw says otherwise",
                      what, text, s[1], s[2], s[3], s[3] == 1 ? "" : "s");
+}
+
+cn_status cn_settle_layout(cn_tensor *images, bool *first, const cn_request *request,
+                           const char *what, cn_error *err)
+{
+    cn_status status = find_layout(first, images->shape, request, what, err);
+    return status == CN_OK && *first ? turn_all(images, what, err) : status;
 }
 
 bool cn_shape_of_row(int shape[4], int values, const cn_request *request)
@@ -85,11 +90,11 @@ bool cn_shape_of_row(int shape[4], int values, const cn_request *request)
     return channels > 0 && all <= values && all * channels == values;
 }
 
-cn_status cn_settle_rows(cn_tensor *images, const cn_request *request, const char *what,
-                         cn_error *err)
+cn_status cn_settle_rows(cn_tensor *images, bool *first, const cn_request *request,
+                         const char *what, cn_error *err)
 {
     int values = images->shape[1], shape[4] = {images->shape[0]};
-    bool first = request->opts->given & CN_OPTION_LAYOUT && request->opts->layout == CN_LAYOUT_NCHW;
+    *first = request->opts->given & CN_OPTION_LAYOUT && request->opts->layout == CN_LAYOUT_NCHW;
     if (!cn_shape_of_row(shape, values, request))
         return cn_fail(err, CN_ERR_FORMAT,
                        "%.120s: rows of %d values, which make no image of the size asked for", what,
@@ -100,7 +105,7 @@ cn_status cn_settle_rows(cn_tensor *images, const cn_request *request, const cha
                                  what, values, shape[1], shape[2], shape[3], cn_plural(shape[3]));
     if (status != CN_OK) return status;
     memcpy(images->shape, shape, sizeof shape);
-    if (!first) return CN_OK;
+    if (!*first) return CN_OK;
     memcpy(images->shape + 1, (int[]){shape[3], shape[1], shape[2]}, 3 * sizeof *shape);
     return turn_all(images, what, err);
 }

@@ -167,6 +167,7 @@ cn_status cn_mask_read(uint8_t *out, const int n[2], const char *path, const int
 {
     cn_tensor mask = {0};
     cn_status status = cn_mask_load(&mask, path, err);
+    if (!image) image = mask.shape;
     if (status == CN_OK && (mask.shape[0] != image[0] || mask.shape[1] != image[1]))
         status = cn_fail(err, CN_ERR_FORMAT,
                          "%.120s: a mask of %d x %d for an image of %d x %d, expected the same",

@@ -20,7 +20,8 @@ typedef struct cn_mask_table {
 cn_status cn_mask_table_find(cn_mask_table *table, const cn_image_set *set,
                              const cn_request *request, const char *what, cn_error *err);
 
-/* Reads the mask of an image of so many rows and columns into out (n_H, n_W), by the nearest pixel
+/* Reads the mask of an image of so many rows and columns (NULL: of the mask's own, after both have
+ * been compared once) into out (n_H, n_W), by the nearest pixel
  * of the part that the image was made of. */
 cn_status cn_mask_read(uint8_t *out, const int n[2], const char *path, const int image[2],
                        const cn_image_opts *opts, const cn_mask_table *table, cn_error *err);

@@ -11,9 +11,11 @@
 #include "data/dataset.h"
 #include "data/labels.h"
 #include "data/paths.h"
+#include "data/stored.h"
 #include "formats/idx.h"
 
 #include <stdio.h>
+#include <string.h>
 
 typedef enum content { IMAGES, LABELS } content;
 
@@ -30,42 +32,82 @@ static bool find(char path[CN_PATH_ROOM], const char *dir, cn_subset split, cont
     return false;
 }
 
-static cn_status read_file(cn_tensor *t, char path[CN_PATH_ROOM], const char *dir, cn_subset split,
-                           content what, cn_error *err)
+static cn_status find_file(char path[CN_PATH_ROOM], const char *dir, cn_subset split, content what,
+                           cn_error *err)
+{
+    if (find(path, dir, split, what)) return CN_OK;
+    return cn_fail(err, CN_ERR_IO, "%.120s: expected %s-%s-idx%d-ubyte (or .gz, .xz), found none",
+                   dir, split == CN_SUBSET_TRAIN ? "train" : "t10k",
+                   what == IMAGES ? "images" : "labels", what == IMAGES ? 3 : 1);
+}
+
+static cn_status read_file(cn_tensor *t, const char *path, cn_error *err)
 {
     cn_source *source = NULL;
-    if (!find(path, dir, split, what))
-        return cn_fail(err, CN_ERR_IO,
-                       "%.120s: expected %s-%s-idx%d-ubyte (or .gz, .xz), found none", dir,
-                       split == CN_SUBSET_TRAIN ? "train" : "t10k",
-                       what == IMAGES ? "images" : "labels", what == IMAGES ? 3 : 1);
     cn_status status = cn_source_open(&source, path, CN_SOURCE_UNPACK, err);
     if (status == CN_OK) status = cn_idx_read(source, t, err);
     cn_source_close(source);
     return status;
 }
 
-/* (n, n_H, n_W) becomes (n, n_H, n_W, 1). */
-static cn_status read_images(cn_tensor *images, const char *dir, const cn_request *request,
+/* Images (n, n_H, n_W) become (n, n_H, n_W, 1), and channels come last. */
+static cn_status settle(cn_tensor *t, bool *first, const cn_request *request, const char *path,
+                        cn_error *err)
+{
+    char shape[CN_SHAPE_TEXT];
+    bool flat = t->rank == 3;
+    *first = false;
+    if (flat) t->shape[t->rank++] = 1;
+    if (t->rank != 4 || (t->dtype != CN_DTYPE_U8 && t->dtype != CN_DTYPE_F32))
+        return cn_fail(err, CN_ERR_FORMAT,
+                       "%.120s: %zu-byte elements %s, expected bytes or floats of rank 3 or 4",
+                       path, cn_dtype_size(t->dtype), cn_shape_text(t->rank, t->shape, shape));
+    return flat ? CN_OK : cn_settle_layout(t, first, request, path, err);
+}
+
+/* Images that are too many for memory, from byte `offset` of their file on. */
+static cn_status store_images(cn_dataset_parts *parts, const char *path, size_t offset,
+                              const cn_request *request, cn_error *err)
+{
+    const uint16_t one = 1;
+    cn_stored_form form = {.element = CN_ELEMENT_U8};
+    cn_stored *stored = NULL;
+    cn_status status = settle(&parts->images, &form.channels_first, request, path, err);
+    if (status != CN_OK) return status;
+    form.dtype = parts->images.dtype;
+    if (form.dtype == CN_DTYPE_F32) { /* stored with the highest byte first */
+        form.element = CN_ELEMENT_F32;
+        form.swapped = *(const uint8_t *)&one == 1;
+    }
+    memcpy(form.shape, parts->images.shape + 1, sizeof form.shape);
+    status = cn_stored_create(&stored, &form, err);
+    if (status == CN_OK) status = cn_stored_add(stored, path, offset, parts->images.shape[0], err);
+    if (status == CN_OK)
+        return cn_stored_samples(&parts->samples, stored, request->memory, request, path, err);
+    cn_stored_free(stored);
+    return status;
+}
+
+static cn_status read_images(cn_dataset_parts *parts, const char *dir, const cn_request *request,
                              cn_error *err)
 {
-    char path[CN_PATH_ROOM], shape[CN_SHAPE_TEXT];
+    char path[CN_PATH_ROOM];
+    cn_source *source = NULL;
+    bool lies_there, first;
+    size_t offset = 0, bytes = 0;
     cn_tensor t = {0};
-    cn_status status = read_file(&t, path, dir, request->split, IMAGES, err);
+    cn_status status = find_file(path, dir, request->split, IMAGES, err);
+    if (status == CN_OK) status = cn_source_open(&source, path, CN_SOURCE_UNPACK, err);
+    if (status == CN_OK) status = cn_idx_locate(source, &t, &bytes, &offset, &lies_there, err);
+    cn_source_close(source);
     if (status != CN_OK) return status;
-    bool flat = t.rank == 3;
-    if (flat) t.shape[t.rank++] = 1;
-    if (t.rank != 4 || (t.dtype != CN_DTYPE_U8 && t.dtype != CN_DTYPE_F32)) {
-        status = cn_fail(err, CN_ERR_FORMAT,
-                         "%.120s: %zu-byte elements %s, expected bytes or floats of rank 3 or 4",
-                         path, cn_dtype_size(t.dtype), cn_shape_text(t.rank, t.shape, shape));
-    }
-    if (status == CN_OK && !flat) status = cn_settle_layout(&t, request, path, err);
-    if (status == CN_OK)
-        *images = t;
-    else
-        cn_tensor_free(&t);
-    return status;
+    bool large = bytes > request->memory / 2;
+    parts->images = t;
+    if (large && lies_there) return store_images(parts, path, offset, request, err);
+    if (large) status = cn_remark_packed(request->remarks, path, err);
+    parts->images = (cn_tensor){0};
+    if (status == CN_OK) status = read_file(&parts->images, path, err);
+    return status == CN_OK ? settle(&parts->images, &first, request, path, err) : status;
 }
 
 /* Labels as I32, each at most `most`. */
@@ -74,7 +116,8 @@ static cn_status read_labels(cn_tensor *labels, const char *dir, cn_subset split
 {
     char path[CN_PATH_ROOM], shape[CN_SHAPE_TEXT];
     cn_tensor t = {0}, out = {0};
-    cn_status status = read_file(&t, path, dir, split, LABELS, err);
+    cn_status status = find_file(path, dir, split, LABELS, err);
+    if (status == CN_OK) status = read_file(&t, path, err);
     if (status != CN_OK) return status;
     if (t.rank != 1 || (t.dtype != CN_DTYPE_U8 && t.dtype != CN_DTYPE_I32))
         status = cn_fail(err, CN_ERR_FORMAT,
@@ -127,12 +170,13 @@ static cn_status load_classes(cn_dataset **data, const char *path, const cn_requ
     }
     parts.classes = classes;
     parts.class_names = (const char *const *)names;
-    if (status == CN_OK) status = read_images(&parts.images, path, request, err);
+    if (status == CN_OK) status = read_images(&parts, path, request, err);
     if (status == CN_OK) status = cn_find_range(&parts, request, path, err);
     if (status == CN_OK) status = cn_dataset_adopt(data, &parts, path, err);
     cn_release(names);
     cn_tensor_free(&other);
     cn_tensor_free(&parts.images);
+    cn_samples_free(parts.samples);
     cn_tensor_free(&parts.labels);
     return status;
 }

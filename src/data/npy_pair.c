@@ -51,6 +51,18 @@ static cn_status read_array(const cn_array_file *file, int i, cn_array *out, cn_
     return status;
 }
 
+static cn_status locate(const cn_array_file *file, int i, cn_array_place *place, bool *found,
+                        cn_error *err)
+{
+    const pair *p = file->handle;
+    cn_source *s = NULL;
+    cn_status status = cn_source_open(&s, p->paths[i], CN_SOURCE_UNPACK, err);
+    if (status == CN_OK) status = cn_npy_locate(s, place, found, err);
+    place->path = p->paths[i];
+    cn_source_close(s);
+    return status;
+}
+
 static void close_pair(cn_array_file *file)
 {
     cn_release(file->handle);
@@ -73,7 +85,8 @@ cn_status cn_npy_open_pair(cn_array_file *out, const char *path, cn_error *err)
 {
     pair *p = cn_allocate(1, sizeof *p, path, err);
     if (!p) return CN_ERR_MEMORY;
-    cn_array_file file = {.path = path, .read = read_array, .close = close_pair, .handle = p};
+    cn_array_file file = {
+        .path = path, .read = read_array, .locate = locate, .close = close_pair, .handle = p};
     cn_status status = CN_OK;
     if (snprintf(p->paths[0], CN_PATH_ROOM, "%s", path) >= CN_PATH_ROOM)
         status = cn_fail(err, CN_ERR_IO, "%.120s: the path is too long", path);

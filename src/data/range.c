@@ -56,6 +56,19 @@ static bool find_row(double least, double most, double *low, double *high)
     return false;
 }
 
+/* The least and the largest of images that have been looked at. */
+static void find_sampled_ends(const cn_dataset_parts *parts, double *least, double *most)
+{
+    const cn_moments *m = cn_samples_moments(parts->samples, 0);
+    const size_t count = (size_t)parts->images.shape[0] * (size_t)parts->images.shape[3];
+    *least = (double)m->least;
+    *most = (double)m->most;
+    for (size_t i = 1; i < count; i++) {
+        if ((double)m[i].least < *least) *least = (double)m[i].least;
+        if ((double)m[i].most > *most) *most = (double)m[i].most;
+    }
+}
+
 /* The least and the largest that is finite; what is not is an error elsewhere. */
 static void find_ends(const cn_tensor *images, double *least, double *most)
 {
@@ -125,11 +138,20 @@ bool cn_is_range_of_whole_numbers(double least, double most, double *low, double
 cn_status cn_find_range(cn_dataset_parts *parts, const cn_request *request, const char *what,
                         cn_error *err)
 {
-    const cn_tensor *images = &parts->images;
+    double least, most;
+    if (parts->images.data)
+        find_ends(&parts->images, &least, &most);
+    else
+        find_sampled_ends(parts, &least, &most);
+    return cn_find_range_of(parts, least, most, request, what, err);
+}
+
+cn_status cn_find_range_of(cn_dataset_parts *parts, double least, double most,
+                           const cn_request *request, const char *what, cn_error *err)
+{
     const cn_data_opts *opts = request ? request->opts : NULL;
-    bool bytes = images->dtype == CN_DTYPE_U8;
-    range r = {.told = opts && opts->given & CN_OPTION_RANGE};
-    find_ends(images, &r.least, &r.most);
+    bool bytes = parts->images.dtype == CN_DTYPE_U8;
+    range r = {.least = least, .most = most, .told = opts && opts->given & CN_OPTION_RANGE};
     if (r.told) {
         r.low = opts->images.low;
         r.high = opts->images.high;

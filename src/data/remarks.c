@@ -24,3 +24,10 @@ cn_status cn_remark(cn_remarks *remarks, cn_error *err, const char *format, ...)
     remarks->text = text;
     return CN_OK;
 }
+
+cn_status cn_remark_packed(cn_remarks *remarks, const char *path, cn_error *err)
+{
+    return cn_remark(remarks, err,
+                     "%s: exceeds the memory for images, but is packed, so that all of it is read",
+                     path);
+}

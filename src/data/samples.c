@@ -182,6 +182,12 @@ cn_status cn_samples_look(cn_samples *s, int i, const void *image, const char *n
     return CN_OK;
 }
 
+void cn_samples_set_moments(cn_samples *s, int i, const cn_moments *moments)
+{
+    const size_t channels = (size_t)s->form.shape[3];
+    memcpy(s->moments + (size_t)i * channels, moments, channels * sizeof *moments);
+}
+
 const cn_moments *cn_samples_moments(const cn_samples *s, int i)
 {
     return s->moments + (size_t)i * (size_t)s->form.shape[3];

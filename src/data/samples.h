@@ -57,6 +57,8 @@ typedef struct cn_report {
 /* Bytes of the tables and of the cache. */
 size_t cn_samples_memory(const cn_samples *samples);
 
+/* Of an image whose sums are known: they are copied, in place of cn_samples_look. */
+void cn_samples_set_moments(cn_samples *samples, int i, const cn_moments *moments);
 /* n_C of them, which cn_samples_look took. */
 const cn_moments *cn_samples_moments(const cn_samples *samples, int i);
 /* The same of channel c of an image that lies in memory: `form` as in cn_samples_create. */

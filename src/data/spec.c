@@ -71,6 +71,8 @@ static cn_status load_split(cn_dataset **data, const cn_reader *reader, const ch
     cn_status status =
         request->split == CN_SUBSET_ALL ? reader->load(&train, path, &part, err) : CN_OK;
     part.split = CN_SUBSET_TEST;
+    size_t used = train ? cn_dataset_memory(train) : 0;
+    part.memory = part.memory > used ? part.memory - used : 0;
     if (status == CN_OK) status = reader->load(&test, path, &part, err);
     if (status == CN_OK) return cn_dataset_join(data, train, test, err);
     cn_dataset_free(train);

@@ -35,6 +35,14 @@ typedef struct cn_array {
     void *data;
 } cn_array;
 
+/* Where an array's elements lie in a file, one after the other in C order. */
+typedef struct cn_array_place {
+    const char *path;   /* of the array's file, which lives as long as the cn_array_file does */
+    size_t offset;      /* of the first element, in bytes */
+    cn_element element; /* as they are stored, which may be less than what reading makes of them */
+    bool swapped;       /* in the other order of bytes than this machine's */
+} cn_array_place;
+
 /* A file of several arrays, opened. */
 typedef struct cn_array_file cn_array_file;
 struct cn_array_file {
@@ -47,6 +55,10 @@ struct cn_array_file {
     int classes;
     char **class_names;
     cn_status (*read)(const cn_array_file *file, int i, cn_array *out, cn_error *err);
+    /* Checks that array i, which is none of texts, has all of its elements, and finds them; *found is
+     * false where they do not lie in the file so: packed, in pieces, or in Fortran's order. */
+    cn_status (*locate)(const cn_array_file *file, int i, cn_array_place *place, bool *found,
+                        cn_error *err);
     void (*close)(cn_array_file *file);
     void *handle; /* its reader's */
 };

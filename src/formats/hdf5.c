@@ -346,6 +346,64 @@ static cn_status read_array(const cn_array_file *file, int i, cn_array *out, cn_
     return status;
 }
 
+/* The element that is stored so; false for what is none of them. */
+static bool find_stored(hid_t type, cn_array_place *place)
+{
+    const struct {
+        cn_element element;
+        hid_t little, big;
+    } types[] = {{CN_ELEMENT_U8, H5T_STD_U8LE, H5T_STD_U8BE},
+                 {CN_ELEMENT_I8, H5T_STD_I8LE, H5T_STD_I8BE},
+                 {CN_ELEMENT_U16, H5T_STD_U16LE, H5T_STD_U16BE},
+                 {CN_ELEMENT_I16, H5T_STD_I16LE, H5T_STD_I16BE},
+                 {CN_ELEMENT_U32, H5T_STD_U32LE, H5T_STD_U32BE},
+                 {CN_ELEMENT_I32, H5T_STD_I32LE, H5T_STD_I32BE},
+                 {CN_ELEMENT_I64, H5T_STD_I64LE, H5T_STD_I64BE},
+                 {CN_ELEMENT_F32, H5T_IEEE_F32LE, H5T_IEEE_F32BE},
+                 {CN_ELEMENT_F64, H5T_IEEE_F64LE, H5T_IEEE_F64BE}};
+    bool big = H5Tget_order(H5T_NATIVE_INT) == H5T_ORDER_BE;
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+        bool little = H5Tequal(type, types[i].little) > 0;
+        if (!little && H5Tequal(type, types[i].big) <= 0) continue;
+        place->element = types[i].element;
+        place->swapped = cn_array_element_size(&(cn_array_about){.element = place->element}) > 1 &&
+                         little == big;
+        return true;
+    }
+    return false;
+}
+
+/* Contiguous storage is C order from one byte on. */
+static bool find_offset(hid_t dataset, cn_array_place *place)
+{
+    hid_t plan = H5Dget_create_plist(dataset);
+    bool plain = H5Pget_layout(plan) == H5D_CONTIGUOUS;
+    haddr_t offset = plain ? H5Dget_offset(dataset) : HADDR_UNDEF;
+    H5Pclose(plan);
+    place->offset = (size_t)offset;
+    return offset != HADDR_UNDEF && offset <= SIZE_MAX / 2;
+}
+
+static cn_status locate(const cn_array_file *file, int i, cn_array_place *place, bool *found,
+                        cn_error *err)
+{
+    const cn_array_about *about = &file->abouts[i];
+    silence s = be_silent();
+    hid_t dataset = H5Dopen2(*(const hid_t *)file->handle, about->name, H5P_DEFAULT);
+    cn_status status = dataset >= 0 ? check_storage(file, dataset, about, err)
+                                    : failed(file->path, about->name, err);
+    *found = false;
+    place->path = file->path;
+    if (status == CN_OK) {
+        hid_t type = H5Dget_type(dataset);
+        *found = find_stored(type, place) && find_offset(dataset, place);
+        H5Tclose(type);
+    }
+    if (dataset >= 0) H5Dclose(dataset);
+    end_silence(s);
+    return status;
+}
+
 static void close_file(cn_array_file *file)
 {
     silence s = be_silent();
@@ -358,7 +416,7 @@ cn_status cn_hdf5_open(cn_array_file *out, const char *path, cn_error *err)
 {
     if (access(path, R_OK) != 0)
         return cn_fail(err, CN_ERR_IO, "%.120s: cannot be opened: %s", path, cn_system_text(errno));
-    cn_array_file file = {.path = path, .read = read_array};
+    cn_array_file file = {.path = path, .read = read_array, .locate = locate};
     listing l = {&file, err, CN_OK};
     hid_t *handle = cn_allocate(1, sizeof *handle, path, err);
     if (!handle) return CN_ERR_MEMORY;

@@ -76,13 +76,13 @@ static cn_status check_size(const cn_source *s, int rank, const int *shape, size
     return CN_OK;
 }
 
-cn_status cn_idx_read(cn_source *s, cn_tensor *out, cn_error *err)
+/* A view without data of what the header announces. */
+static cn_status read_header(cn_source *s, cn_tensor *form, cn_error *err)
 {
     uint8_t magic[4];
     char other[CN_FOUND_TEXT];
     int shape[CN_MAX_RANK];
     cn_dtype dtype;
-    cn_tensor t = {0};
     cn_status status = cn_source_read(s, magic, sizeof magic, "magic number", err);
     if (status != CN_OK) return status;
     if (magic[0] != 0 || magic[1] != 0 || !element_type(magic[2], &dtype))
@@ -95,10 +95,18 @@ cn_status cn_idx_read(cn_source *s, cn_tensor *out, cn_error *err)
                        cn_source_name(s), magic[3], CN_MAX_RANK);
     status = read_shape(s, magic[3], shape, err);
     if (status == CN_OK) status = check_size(s, magic[3], shape, cn_dtype_size(dtype), err);
+    if (status == CN_OK) *form = cn_tensor_view(dtype, magic[3], shape, NULL);
+    return status;
+}
+
+cn_status cn_idx_read(cn_source *s, cn_tensor *out, cn_error *err)
+{
+    cn_tensor form = {0}, t = {0};
+    cn_status status = read_header(s, &form, err);
     if (status == CN_OK)
-        status = cn_tensor_output(&t, dtype, magic[3], shape, cn_source_name(s), err);
+        status = cn_tensor_output(&t, form.dtype, form.rank, form.shape, cn_source_name(s), err);
     if (status != CN_OK) return status;
-    size_t count = cn_tensor_count(&t), size = cn_dtype_size(dtype);
+    size_t count = cn_tensor_count(&t), size = cn_dtype_size(t.dtype);
     status = cn_source_read(s, t.data, count * size, "elements", err);
     if (status == CN_OK) status = cn_source_end(s, err);
     if (status != CN_OK) {
@@ -108,4 +116,15 @@ cn_status cn_idx_read(cn_source *s, cn_tensor *out, cn_error *err)
     to_native(t.data, count, size);
     *out = t;
     return CN_OK;
+}
+
+cn_status cn_idx_locate(cn_source *s, cn_tensor *out, size_t *bytes, size_t *offset, bool *found,
+                        cn_error *err)
+{
+    cn_status status = read_header(s, out, err);
+    *found = status == CN_OK && cn_source_place(s, offset);
+    if (status != CN_OK) return status;
+    *bytes = cn_dtype_size(out->dtype); /* which does not overflow, as has been checked */
+    for (int i = 0; i < out->rank; i++) *bytes *= (size_t)out->shape[i];
+    return *found ? cn_source_check_rest(s, *bytes, err) : CN_OK;
 }

@@ -301,20 +301,29 @@ static bool is_big_endian(void)
     return first == 0;
 }
 
+/* How many elements there are; nothing is allocated for more than the file can hold. */
+static cn_status count_elements(size_t *count, const cn_source *s, const cn_array_about *about,
+                                cn_error *err)
+{
+    char shape[CN_SHAPE_TEXT];
+    size_t size = cn_array_element_size(about), capacity = cn_source_capacity(s);
+    if (cn_array_count(about, count) && *count <= capacity / size) return CN_OK;
+    return cn_fail(err, CN_ERR_FORMAT,
+                   "%s: byte %zu: expected %s elements of %zu bytes, found at most %zu bytes",
+                   cn_source_name(s), cn_source_offset(s),
+                   cn_shape_text(about->rank, about->shape, shape), size, capacity);
+}
+
 static cn_status read_elements(cn_source *s, const cn_array_about *about, order found,
                                cn_array *out, cn_error *err)
 {
-    char shape[CN_SHAPE_TEXT];
-    size_t count, size = cn_array_element_size(about), capacity = cn_source_capacity(s);
+    size_t count = 0, size = cn_array_element_size(about);
     bool texts = about->element == CN_ELEMENT_TEXT, swap = found.big_endian != is_big_endian();
-    if (!cn_array_count(about, &count) || count > capacity / size)
-        return cn_fail(err, CN_ERR_FORMAT,
-                       "%s: byte %zu: expected %s elements of %zu bytes, found at most %zu bytes",
-                       cn_source_name(s), cn_source_offset(s),
-                       cn_shape_text(about->rank, about->shape, shape), size, capacity);
+    cn_status status = count_elements(&count, s, about, err);
+    if (status != CN_OK) return status;
     uint8_t *data = cn_allocate(count, size, cn_source_name(s), err);
     if (!data) return CN_ERR_MEMORY;
-    cn_status status = cn_source_read(s, data, count * size, "elements", err);
+    status = cn_source_read(s, data, count * size, "elements", err);
     if (status == CN_OK) status = cn_source_end(s, err);
     if (status == CN_OK && swap && !texts) swap_bytes(data, count, size);
     if (status == CN_OK && swap && found.wide) swap_bytes(data, count * size / 4, 4);
@@ -340,6 +349,24 @@ cn_status cn_npy_read(cn_source *s, const char *name, cn_array *out, cn_error *e
     snprintf(about.name, sizeof about.name, "%s", name);
     cn_status status = read_header(s, &about, &found, err);
     return status == CN_OK ? read_elements(s, &about, found, out, err) : status;
+}
+
+cn_status cn_npy_locate(cn_source *s, cn_array_place *place, bool *found, cn_error *err)
+{
+    cn_array_about about = {.name = ""};
+    order o;
+    size_t count = 0;
+    cn_status status = read_header(s, &about, &o, err);
+    *found = false;
+    if (status != CN_OK || !cn_source_place(s, &place->offset) || (o.fortran && about.rank > 1))
+        return status;
+    place->element = about.element;
+    place->swapped = o.big_endian != is_big_endian();
+    status = count_elements(&count, s, &about, err);
+    if (status == CN_OK)
+        status = cn_source_check_rest(s, count * cn_array_element_size(&about), err);
+    *found = status == CN_OK;
+    return status;
 }
 
 /* ---- Writing: version 1.0, the elements' beginning aligned to 64 bytes, as NumPy does */

@@ -24,6 +24,18 @@ static cn_status read_array(const cn_array_file *file, int i, cn_array *out, cn_
     return status;
 }
 
+static cn_status locate(const cn_array_file *file, int i, cn_array_place *place, bool *found,
+                        cn_error *err)
+{
+    const archive *a = file->handle;
+    cn_source *s = NULL;
+    cn_status status = cn_zip_open(&s, file->path, &a->members[a->index[i]], err);
+    if (status == CN_OK) status = cn_npy_locate(s, place, found, err);
+    place->path = file->path;
+    cn_source_close(s);
+    return status;
+}
+
 /* Lists member m where it is an array of ours. */
 static cn_status add_member(cn_array_file *file, archive *a, int m, cn_error *err)
 {
@@ -61,7 +73,8 @@ cn_status cn_npz_open(cn_array_file *out, const char *path, cn_error *err)
     int count = 0;
     archive *a = cn_allocate(1, sizeof *a, path, err);
     if (!a) return CN_ERR_MEMORY;
-    cn_array_file file = {.path = path, .read = read_array, .close = close_file, .handle = a};
+    cn_array_file file = {
+        .path = path, .read = read_array, .locate = locate, .close = close_file, .handle = a};
     cn_status status = cn_zip_list(&a->members, &count, path, err);
     if (status == CN_OK) {
         a->index = cn_allocate((size_t)count + 1, sizeof *a->index, path, err);

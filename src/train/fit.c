@@ -55,6 +55,7 @@ typedef struct fit {
     int seen;
     double correct; /* examples, or of segmentation the part of each one's pixels */
     double epoch_seconds;
+    double waited; /* for batches, when the epoch began */
     /* A batch or a validation image could not be read, and the training stands between two steps: what has been
      * learnt is kept, as when it is stopped. */
     bool unread;
@@ -141,36 +142,6 @@ static cn_status prepare(fit *f, cn_error *err)
 
 /* ---- checkpoints */
 
-/* FNV-1a over the labels and some of the images, spread evenly: enough to tell another data set,
- * or other pixels, at no cost that shows. The session's input holds an image meanwhile. */
-static cn_status digest(const fit *f, const cn_dataset *data, uint64_t *out, cn_error *err)
-{
-    enum { IMAGES = 64 };
-    const int *shape = cn_dataset_shape(data);
-    const cn_tensor *masks = cn_dataset_masks(data);
-    size_t bytes = (size_t)shape[0] * (size_t)shape[1] * (size_t)shape[2] * sizeof(float);
-    size_t pixels = masks ? cn_dataset_label_size(data) : 0;
-    const cn_tensor *all = cn_dataset_targets(data);
-    size_t row = all ? (size_t)all->shape[1] * sizeof(float) : 0;
-    int size = cn_dataset_size(data), stride = (size + IMAGES - 1) / IMAGES;
-    uint64_t hash = UINT64_C(14695981039346656037);
-    for (int i = 0; i < size; i++) {
-        const uint8_t *x = (const uint8_t *)cn_session_input(f->session);
-        const uint8_t *mask = masks ? (const uint8_t *)masks->data + (size_t)i * pixels : NULL;
-        const uint8_t *targets = all ? (const uint8_t *)all->data + (size_t)i * row : NULL;
-        hash = (hash ^ (uint32_t)cn_dataset_label(data, i)) * UINT64_C(1099511628211);
-        if (i % stride != 0) continue;
-        cn_status status =
-            cn_dataset_batch(data, &i, 1, NULL, NULL, cn_session_input(f->session), NULL, err);
-        if (status != CN_OK) return status;
-        for (size_t k = 0; k < bytes; k++) hash = (hash ^ x[k]) * UINT64_C(1099511628211);
-        for (size_t k = 0; k < pixels; k++) hash = (hash ^ mask[k]) * UINT64_C(1099511628211);
-        for (size_t k = 0; k < row; k++) hash = (hash ^ targets[k]) * UINT64_C(1099511628211);
-    }
-    *out = hash;
-    return CN_OK;
-}
-
 /* Which parameters are frozen, and the factors of the others. */
 static uint64_t digest_tuning(const cn_model *model)
 {
@@ -235,8 +206,10 @@ static cn_status prepare_checkpoints(fit *f, cn_error *err)
     const cn_fit_opts *o = &f->opts;
     f->saved_at = cn_seconds();
     if (!o->checkpoint.path && !o->resume && f->group.size == 1) return CN_OK;
-    cn_status status = digest(f, f->data, &f->train_digest, err);
-    if (status == CN_OK && o->valid) status = digest(f, o->valid, &f->valid_digest, err);
+    cn_status status =
+        cn_dataset_digest(f->data, cn_session_input(f->session), &f->train_digest, err);
+    if (status == CN_OK && o->valid)
+        status = cn_dataset_digest(o->valid, cn_session_input(f->session), &f->valid_digest, err);
     if (status != CN_OK) return status;
     f->tuning_digest = digest_tuning(f->model);
     list_state(f);
@@ -300,6 +273,7 @@ static void tally(fit *f)
     bool numbers = cn_dataset_task(f->data) == CN_TASK_REGRESSION;
     p->train_accuracy = numbers ? NAN : f->correct / f->seen;
     p->images_per_second = f->epoch_seconds > 0 ? f->seen / f->epoch_seconds : 0;
+    p->wait_seconds = cn_loader_waited(f->loader) - f->waited;
 }
 
 /* What the ranks decide after a step: one that asks to stop stops all; rank 0 has the clock. */
@@ -422,6 +396,7 @@ static void begin_epoch(fit *f)
     f->loss_sum = f->epoch_seconds = 0;
     f->seen = 0;
     f->correct = 0;
+    f->waited = cn_loader_waited(f->loader);
     p->epoch++;
     p->step = 0;
     p->epoch_end = false;

@@ -51,6 +51,7 @@ struct cn_loader {
 
     int64_t taken, made; /* with a maker, under the mutex */
     bool stop;
+    double waited; /* seconds, the trainer's alone */
     pthread_mutex_t mutex;
     pthread_cond_t changed;
     pthread_t maker;
@@ -281,6 +282,11 @@ void cn_loader_start(cn_loader *f, int64_t done)
     }
 }
 
+double cn_loader_waited(const cn_loader *f)
+{
+    return f->waited;
+}
+
 cn_status cn_loader_next(cn_loader *f, const cn_batch **batch, cn_error *err)
 {
     int64_t number = f->taken;
@@ -289,7 +295,9 @@ cn_status cn_loader_next(cn_loader *f, const cn_batch **batch, cn_error *err)
         pthread_mutex_lock(&f->mutex);
         f->taken++;
         pthread_cond_broadcast(&f->changed);
+        double start = f->made <= number ? cn_seconds() : 0;
         while (f->made <= number) pthread_cond_wait(&f->changed, &f->mutex);
+        if (start > 0) f->waited += cn_seconds() - start;
         own = f->errors[number % SLOTS];
         if (own.status != CN_OK) f->taken--;
         pthread_mutex_unlock(&f->mutex);

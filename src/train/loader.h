@@ -52,5 +52,8 @@ void cn_loader_start(cn_loader *loader, int64_t done);
  * for any number of threads. An error is that of the batch's first image that has one; it stays the
  * next batch. */
 cn_status cn_loader_next(cn_loader *loader, const cn_batch **batch, cn_error *err);
+/* The seconds that cn_loader_next has waited for the thread so far: what a training would gain if its
+ * batches took no time. 0 where they are not made in the background. */
+double cn_loader_waited(const cn_loader *loader);
 
 #endif

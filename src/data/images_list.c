@@ -1,0 +1,91 @@
+/* images_list.c - lists of image files, with their labels or masks. */
+#include "data/images.h"
+
+#include <string.h>
+
+/* Room for one more. */
+static cn_status grow(cn_image_list *list, bool masked, const char *path, cn_error *err)
+{
+    enum { MOST = 1 << 28 };
+    if (list->count == MOST)
+        return cn_fail(err, CN_ERR_UNSUPPORTED, "%.120s: more than %d images", path, MOST);
+    if (list->count < list->room) return CN_OK;
+    int room = list->room ? 2 * list->room : 64;
+    size_t count = (size_t)list->count;
+    char **paths = cn_allocate((size_t)room, sizeof *paths, path, err);
+    char **masks = masked && paths ? cn_allocate((size_t)room, sizeof *masks, path, err) : NULL;
+    int32_t *labels = cn_allocate((size_t)room, sizeof *labels, path, err);
+    if (!paths || !labels || (masked && !masks)) {
+        cn_release(paths);
+        cn_release(masks);
+        cn_release(labels);
+        return CN_ERR_MEMORY;
+    }
+    if (count) {
+        memcpy(paths, list->paths, count * sizeof *paths);
+        memcpy(labels, list->labels, count * sizeof *labels);
+        if (masked) memcpy(masks, list->masks, count * sizeof *masks);
+    }
+    cn_release(list->paths);
+    cn_release(list->masks);
+    cn_release(list->labels);
+    list->paths = paths;
+    list->masks = masks;
+    list->labels = labels;
+    list->room = room;
+    return CN_OK;
+}
+
+static cn_status add(cn_image_list *list, const char *path, const char *mask, int32_t label,
+                     cn_error *err)
+{
+    cn_status status = grow(list, mask, path, err);
+    if (status != CN_OK) return status;
+    char *copy = cn_allocate(strlen(path) + 1, 1, path, err);
+    char *mask_copy = copy && mask ? cn_allocate(strlen(mask) + 1, 1, path, err) : NULL;
+    if (!copy || (mask && !mask_copy)) {
+        cn_release(copy);
+        return CN_ERR_MEMORY;
+    }
+    if (mask) list->masks[list->count] = strcpy(mask_copy, mask);
+    list->paths[list->count] = strcpy(copy, path);
+    list->labels[list->count++] = label;
+    return CN_OK;
+}
+
+cn_status cn_image_list_add(cn_image_list *list, const char *path, int32_t label, cn_error *err)
+{
+    return add(list, path, NULL, label, err);
+}
+
+cn_status cn_image_list_add_mask(cn_image_list *list, const char *path, const char *mask,
+                                 cn_error *err)
+{
+    return add(list, path, mask, 0, err);
+}
+
+void cn_image_set_free(cn_image_set *set)
+{
+    for (int part = 0; part < CN_PARTS; part++) {
+        cn_image_list *list = &set->parts[part];
+        for (int i = 0; i < list->count; i++) {
+            cn_release(list->paths[i]);
+            if (list->masks) cn_release(list->masks[i]);
+        }
+        cn_release(list->paths);
+        cn_release(list->masks);
+        cn_release(list->labels);
+        *list = (cn_image_list){.count = 0};
+    }
+}
+
+bool cn_is_image_name(const char *name)
+{
+    static const char *const endings[] = {".png",  ".jpg", ".jpeg", ".pgm", ".ppm",
+                                          ".pnm",  ".pbm", ".pam",  ".bmp", ".dib",
+                                          ".webp", ".gif", ".tif",  ".tiff"};
+    const char *dot = strrchr(name, '.');
+    for (size_t i = 0; dot && i < sizeof endings / sizeof *endings; i++)
+        if (cn_same_letters(dot, endings[i])) return true;
+    return false;
+}
