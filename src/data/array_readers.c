@@ -117,7 +117,7 @@ const cn_reader cn_reader_hdf5 = {
     .usage = "hdf5:PATH",
     .endings = {".h5", ".hdf5"},
     .detects = detects_hdf5,
-    .takes = CN_OPTIONS_OF_ARRAYS,
+    .takes = CN_OPTIONS_OF_ARRAY_FILES,
     .load = load_hdf5,
 };
 
@@ -137,7 +137,7 @@ const cn_reader cn_reader_npz = {
     .usage = "npz:PATH",
     .endings = {".npz"},
     .detects = detects_npz,
-    .takes = CN_OPTIONS_OF_ARRAYS,
+    .takes = CN_OPTIONS_OF_ARRAY_FILES,
     .load = load_npz,
 };
 
@@ -157,6 +157,6 @@ const cn_reader cn_reader_npy = {
     .usage = "npy:PATH",
     .endings = {".npy"},
     .detects = detects_npy,
-    .takes = CN_OPTIONS_OF_ARRAYS,
+    .takes = CN_OPTIONS_OF_ARRAY_FILES,
     .load = load_npy,
 };

@@ -13,6 +13,7 @@
 typedef struct place {
     const cn_array_file *file;
     int images, labels;
+    bool masked; /* the labels are masks */
 } place;
 
 static bool is_list(const cn_array_about *a, int n)
@@ -105,11 +106,29 @@ static const char *list_others(const cn_array_file *file, char others[OTHERS])
     return others;
 }
 
+/* The array of masks of a part, and the images that they belong to; -1 for none. */
+static int find_masks(const cn_array_file *file, cn_said wanted, int *images)
+{
+    for (int i = 0; i < file->count; i++)
+        for (int k = 0; is_of(file, i, wanted) && k < file->count; k++)
+            if (k != i && is_of(file, k, wanted) &&
+                cn_arrays_are_masks(&file->abouts[i], &file->abouts[k])) {
+                *images = k;
+                return i;
+            }
+    return -1;
+}
+
 static cn_status find_place(place *p, const cn_array_file *file, cn_said wanted,
                             const cn_request *request, cn_error *err)
 {
     char list[LIST], others[OTHERS], shape[CN_SHAPE_TEXT];
-    int images = find_array(file, wanted, IMAGES, 0, -1, err), labels = -1;
+    int images = -1, labels = find_masks(file, wanted, &images);
+    if (labels >= 0) {
+        *p = (place){file, images, labels, true};
+        return CN_OK;
+    }
+    images = find_array(file, wanted, IMAGES, 0, -1, err);
     if (images == -1) images = find_rows(file, wanted, request);
     if (images == -1) return CN_OK;
     if (images == -2) return CN_ERR_FORMAT;
@@ -125,7 +144,7 @@ static cn_status find_place(place *p, const cn_array_file *file, cn_said wanted,
                        file->path, a->name, cn_shape_text(a->rank, a->shape, shape), a->shape[0],
                        a->shape[0], list[0] ? list : "none", list_others(file, others));
     }
-    *p = (place){file, images, labels};
+    *p = (place){file, images, labels, false};
     return CN_OK;
 }
 
@@ -154,7 +173,7 @@ static cn_status read_images(cn_dataset_parts *parts, const place *p, const cn_r
     const char *path = p->file->path;
     bool any = request->opts->given & CN_OPTION_RANGE, found = false, first;
     cn_array array = {.data = NULL};
-    cn_status status = cn_arrays_stored(parts, p->file, p->images, request, &found, err);
+    cn_status status = cn_arrays_stored(parts, p->file, p->images, p->masked, request, &found, err);
     if (status != CN_OK || found) return status;
     status = p->file->read(p->file, p->images, &array, err);
     if (status == CN_OK) status = cn_arrays_images(&parts->images, &array, any, path, err);
@@ -173,6 +192,8 @@ typedef struct classes {
     cn_tensor labels[CN_PARTS];
     cn_array arrays[CN_PARTS]; /* of names, which stay here */
     cn_text_labels texts;
+    bool masked;
+    cn_mask_table table; /* of masks, which have no labels */
     int count;
     char *
         *names; /* of numbers that are no classes by themselves; NULL: the file's, if it has any */
@@ -186,6 +207,7 @@ static void free_classes(classes *c)
         cn_release(c->arrays[part].data);
     }
     cn_release(c->names);
+    cn_release(c->table.names);
 }
 
 /* The labels of a part as numbers, or as texts with zeros for their numbers. */
@@ -241,19 +263,57 @@ static cn_status read_classes(classes *c, const place places[CN_PARTS], cn_remar
                     : cn_labels_number(labels, counts, &c->count, &c->names, remarks, path, err);
 }
 
+/* What the values of all parts' masks stand for. */
+static cn_status read_mask_classes(classes *c, const place places[CN_PARTS],
+                                   const cn_request *request, cn_error *err)
+{
+    bool present[256] = {false};
+    const char *path = NULL;
+    int named = 0;
+    cn_status status = CN_OK;
+    for (int part = 0; status == CN_OK && part < CN_PARTS; part++) {
+        const place *p = &places[part];
+        if (!p->file) continue;
+        if (!path) path = p->file->path;
+        if (!p->masked)
+            return cn_fail(err, CN_ERR_FORMAT, "%.120s: masks in one part, and labels in another",
+                           path);
+        if (p->file->class_names && p->file->classes > named) named = p->file->classes;
+        status = cn_arrays_look_at_masks(present, p->file, p->labels, err);
+    }
+    if (status == CN_OK) status = cn_mask_table_make(&c->table, present, named, request, path, err);
+    c->count = c->table.classes;
+    return status;
+}
+
+static cn_status find_classes(classes *c, const place places[CN_PARTS], const cn_request *request,
+                              cn_error *err)
+{
+    const place *any = NULL;
+    for (int part = 0; part < CN_PARTS; part++) {
+        if (places[part].file) any = &places[part];
+        c->masked = c->masked || places[part].masked;
+    }
+    if (c->masked) return read_mask_classes(c, places, request, err);
+    if (any && request->opts->given & CN_OPTION_IGNORE)
+        return cn_fail(err, CN_ERR_ARGUMENT, "%.120s: ignore= is for masks, found labels",
+                       any->file->path);
+    return read_classes(c, places, request->remarks, err);
+}
+
 /* The set at places[part], which takes its labels over. */
 static cn_status read_set(cn_dataset **data, const place *p, classes *c, int part,
                           const cn_request *request, cn_error *err)
 {
-    char **names = c->names ? c->names : p->file->class_names;
+    char **names = c->names ? c->names : c->table.names ? c->table.names : p->file->class_names;
     cn_dataset_parts parts = {
         .classes = c->count, .labels = c->labels[part], .class_names = (const char *const *)names};
     c->labels[part] = (cn_tensor){0};
     cn_status status = read_images(&parts, p, request, err);
+    if (status == CN_OK && c->masked)
+        status = cn_arrays_masks(&parts, p->file, p->labels, &c->table, request, err);
     if (status == CN_OK) status = cn_dataset_adopt(data, &parts, p->file->path, err);
-    cn_tensor_free(&parts.images);
-    cn_samples_free(parts.samples);
-    cn_tensor_free(&parts.labels);
+    cn_dataset_parts_free(&parts);
     return status;
 }
 
@@ -290,7 +350,7 @@ static cn_status read_split(cn_dataset **data, const place places[CN_PARTS],
         if (places[part].file)
             counts[part] = places[part].file->abouts[places[part].images].shape[0];
     cn_status status = cn_split_remark(counts, request, err);
-    if (status == CN_OK) status = read_classes(&c, places, request->remarks, err);
+    if (status == CN_OK) status = find_classes(&c, places, request, err);
     for (int part = 0; status == CN_OK && part < CN_PARTS; part++) {
         int count = cn_split_count(counts, request->split, part);
         cn_dataset *whole = NULL, *taken = NULL;

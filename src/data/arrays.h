@@ -3,6 +3,7 @@
 #define CN_ARRAYS_H
 
 #include "data/dataset.h"
+#include "data/masks.h"
 #include "formats/array.h"
 
 typedef cn_status (*cn_array_opener)(cn_array_file *file, const char *path, cn_error *err);
@@ -14,6 +15,7 @@ typedef cn_status (*cn_array_opener)(cn_array_file *file, const char *path, cn_e
  *            with the k values of an image side by side
  *   labels   the array (n), (1, n) or (n, 1) of numbers, one-hot (n, classes), or where there is
  *            neither, names (n), (1, n) or (n, 1)
+ *   masks    instead of labels, whole numbers (n, n_H, n_W) or (n, n_H, n_W, 1)
  *   part       "train", "test" or "val" in an array's name, or else in the file's
  *
  * The other parts may lie in other files, whose names say the one word instead of the other:
@@ -41,8 +43,18 @@ void cn_arrays_shape(int shape[4], const cn_array_about *about);
 
 /* Images that are too many for memory, read from where they lie (arrays_stored.c). *found is false,
  * and nothing is done but a remark, where they fit or do not lie there as they are. */
-cn_status cn_arrays_stored(cn_dataset_parts *parts, const cn_array_file *file, int i,
+cn_status cn_arrays_stored(cn_dataset_parts *parts, const cn_array_file *file, int i, bool masked,
                            const cn_request *request, bool *found, cn_error *err);
+
+/* Is an array the masks of these images? By its shape, and by its name or theirs
+ * (arrays_masks.c). */
+bool cn_arrays_are_masks(const cn_array_about *about, const cn_array_about *images);
+/* Sets present[v] for each value v of array i, of masks. */
+cn_status cn_arrays_look_at_masks(bool present[256], const cn_array_file *file, int i,
+                                  cn_error *err);
+/* Masks of classes, read from where they lie if the images are. */
+cn_status cn_arrays_masks(cn_dataset_parts *parts, const cn_array_file *file, int i,
+                          const cn_mask_table *table, const cn_request *request, cn_error *err);
 /* Whole numbers from 0 on, in a list (n), (1, n) or (n, 1); or one-hot, (n, classes) with a 1 in
  * every row and 0 beside it. */
 cn_status cn_arrays_labels(cn_tensor *labels, const cn_array *array, const char *path,

@@ -5,12 +5,12 @@
 #include <string.h>
 
 /* Would reading all of it at once exceed what a set may take? An array of whole numbers needs room
- * for itself, and for the floats that it may become. */
-static bool is_large(const cn_array_about *about, const cn_request *request)
+ * for itself, and for the floats that it may become; masks are a byte per pixel or less than that. */
+static bool is_large(const cn_array_about *about, bool masked, const cn_request *request)
 {
     size_t size = cn_array_element_size(about), count;
     if (about->element != CN_ELEMENT_U8 && size < sizeof(float)) size = sizeof(float);
-    if (!cn_array_count(about, &count) || !cn_multiply(count, size, &count)) return true;
+    if (!cn_array_count(about, &count) || !cn_multiply(count, size + masked, &count)) return true;
     return count > request->memory / 2;
 }
 
@@ -73,7 +73,7 @@ static cn_status load(cn_dataset_parts *parts, cn_stored_form *form, const cn_ar
     return whole ? CN_OK : cn_find_range(parts, request, path, err);
 }
 
-cn_status cn_arrays_stored(cn_dataset_parts *parts, const cn_array_file *file, int i,
+cn_status cn_arrays_stored(cn_dataset_parts *parts, const cn_array_file *file, int i, bool masked,
                            const cn_request *request, bool *found, cn_error *err)
 {
     const cn_array_about *about = &file->abouts[i];
@@ -81,7 +81,7 @@ cn_status cn_arrays_stored(cn_dataset_parts *parts, const cn_array_file *file, i
     cn_array_place place = {.path = path};
     cn_stored_form form = {.dtype = CN_DTYPE_F32};
     *found = false;
-    if (!is_large(about, request)) return CN_OK;
+    if (!is_large(about, masked, request)) return CN_OK;
     cn_status status = file->locate(file, i, &place, found, err);
     if (status != CN_OK) return status;
     if (!*found)

@@ -87,17 +87,17 @@ static int find_ignored(const bool present[256], const cn_request *request)
     return -1;
 }
 
-static cn_status use_names(cn_mask_table *t, const cn_image_set *set, const bool present[256],
-                           int ignored, const char *what, cn_error *err)
+static cn_status use_names(cn_mask_table *t, int named, const bool present[256], int ignored,
+                           const char *what, cn_error *err)
 {
     for (int v = 0; v < 256; v++) {
-        if (v < set->classes && v != ignored) t->class_of[v] = (uint8_t)v;
-        if (present[v] && v >= set->classes && v != ignored)
+        if (v < named && v != ignored) t->class_of[v] = (uint8_t)v;
+        if (present[v] && v >= named && v != ignored)
             return cn_fail(err, CN_ERR_FORMAT,
                            "%.120s: a mask has a pixel of %d, but there are names for %d classes",
-                           what, v, set->classes);
+                           what, v, named);
     }
-    t->classes = set->classes;
+    t->classes = named;
     return CN_OK;
 }
 
@@ -134,19 +134,21 @@ static cn_status number_values(cn_mask_table *t, const bool present[256], int ig
     return status == CN_OK ? name_values(t, value, err) : status;
 }
 
-cn_status cn_mask_table_find(cn_mask_table *table, const cn_image_set *set,
+cn_status cn_masks_refuse(const char *what, size_t i, double value, cn_error *err)
+{
+    return cn_fail(err, CN_ERR_FORMAT,
+                   "%.120s: masks: element %zu is %.17g, expected a whole number of 0 to 255", what,
+                   i, value);
+}
+
+cn_status cn_mask_table_make(cn_mask_table *table, const bool present[256], int named,
                              const cn_request *request, const char *what, cn_error *err)
 {
-    bool present[256] = {false};
     cn_mask_table t = {.classes = 0};
     memset(t.class_of, CN_MASK_IGNORED, sizeof t.class_of);
-    cn_status status = list_values(present, set, request, what, err);
-    if (status != CN_OK) return status;
     int ignored = find_ignored(present, request);
-    if (set->class_names)
-        status = use_names(&t, set, present, ignored, what, err);
-    else
-        status = number_values(&t, present, ignored, request->remarks, err);
+    cn_status status = named ? use_names(&t, named, present, ignored, what, err)
+                             : number_values(&t, present, ignored, request->remarks, err);
     if (status == CN_OK && (t.classes < 1 || t.classes > CN_MASK_IGNORED))
         status = cn_fail(err, CN_ERR_FORMAT, "%.120s: masks of %d classes, expected 1 to %d", what,
                          t.classes, (int)CN_MASK_IGNORED);
@@ -158,6 +160,16 @@ cn_status cn_mask_table_find(cn_mask_table *table, const cn_image_set *set,
     else
         cn_release(t.names);
     return status;
+}
+
+cn_status cn_mask_table_find(cn_mask_table *table, const cn_image_set *set,
+                             const cn_request *request, const char *what, cn_error *err)
+{
+    bool present[256] = {false};
+    cn_status status = list_values(present, set, request, what, err);
+    if (status != CN_OK) return status;
+    return cn_mask_table_make(table, present, set->class_names ? set->classes : 0, request, what,
+                              err);
 }
 
 /* ---- Reading */

@@ -20,6 +20,13 @@ typedef struct cn_mask_table {
 cn_status cn_mask_table_find(cn_mask_table *table, const cn_image_set *set,
                              const cn_request *request, const char *what, cn_error *err);
 
+/* The same out of the values that all masks have, of 0 to 255, where the set has so many classes by
+ * name (0: none by name). */
+cn_status cn_mask_table_make(cn_mask_table *table, const bool present[256], int named,
+                             const cn_request *request, const char *what, cn_error *err);
+/* CN_ERR_FORMAT: element i is no value of a mask. */
+cn_status cn_masks_refuse(const char *what, size_t i, double value, cn_error *err);
+
 /* Reads the mask of an image of so many rows and columns (NULL: of the mask's own, after both have
  * been compared once) into out (n_H, n_W), by the nearest pixel
  * of the part that the image was made of. */

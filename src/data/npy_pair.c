@@ -25,7 +25,9 @@ bool cn_npy_find_labels(char labels[CN_PATH_ROOM], const char *path)
 {
     const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
     const char *images = strstr(name, "images");
-    if (images && find_replaced(labels, path, images, 6, "labels")) return true;
+    if (images && (find_replaced(labels, path, images, 6, "labels") ||
+                   find_replaced(labels, path, images, 6, "masks")))
+        return true;
     for (const char *at = name; *at; at++) {
         bool alone =
             (*at == 'x' || *at == 'X') && (at == name || !cn_is_word(at[-1])) && !cn_is_word(at[1]);
@@ -33,8 +35,9 @@ bool cn_npy_find_labels(char labels[CN_PATH_ROOM], const char *path)
                       find_replaced(labels, path, at, 1, *at == 'x' ? "Y" : "y")))
             return true;
     }
-    return cn_path_ends_in(path, ".npy") &&
-           find_replaced(labels, path, path + cn_path_unpacked(path) - 4, 0, "_labels");
+    const char *end = path + cn_path_unpacked(path) - 4;
+    return cn_path_ends_in(path, ".npy") && (find_replaced(labels, path, end, 0, "_labels") ||
+                                             find_replaced(labels, path, end, 0, "_masks"));
 }
 
 typedef struct pair {
@@ -92,11 +95,11 @@ cn_status cn_npy_open_pair(cn_array_file *out, const char *path, cn_error *err)
         status = cn_fail(err, CN_ERR_IO, "%.120s: the path is too long", path);
     if (status == CN_OK) status = add(&file, p, 0, err);
     if (status == CN_OK && !cn_npy_find_labels(p->paths[1], path))
-        status =
-            cn_fail(err, CN_ERR_IO,
-                    "%.120s: expected labels beside it, in a file with \"labels\" for \"images\", "
-                    "y for x, or \"_labels\" added, found none",
-                    path);
+        status = cn_fail(
+            err, CN_ERR_IO,
+            "%.120s: expected labels beside it, in a file with \"labels\" for \"images\" or "
+            "\"masks\", y for x, or \"_labels\" or \"_masks\" added, found none",
+            path);
     if (status == CN_OK) status = add(&file, p, 1, err);
     if (status == CN_OK)
         *out = file;

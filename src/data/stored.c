@@ -2,6 +2,7 @@
 #include "data/stored.h"
 
 #include "base/threads.h"
+#include "data/masks.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -292,9 +293,7 @@ cn_status cn_stored_values(const cn_stored *s, bool present[256], const char *wh
     census c = {.present = present};
     cn_status status = take_all(s, take_values, &c, err);
     if (status != CN_OK || !c.strange) return status;
-    return cn_fail(err, CN_ERR_FORMAT,
-                   "%.120s: masks: element %zu is %.17g, expected a whole number of 0 to 255", what,
-                   c.first.number, c.first.value);
+    return cn_masks_refuse(what, c.first.number, c.first.value, err);
 }
 
 /* ---- Samples */

@@ -1,0 +1,144 @@
+/*
+ * arrays_masks.c - masks (n, n_H, n_W) or (n, n_H, n_W, 1) in files of arrays.
+ *
+ * Their values are whole numbers of 0 to 255 of any element, and stand for the same classes as those
+ * of mask files (masks.h).
+ */
+#include "data/arrays.h"
+#include "data/masks.h"
+#include "data/stored.h"
+
+#include <string.h>
+
+/* ---- Which array is one */
+
+static bool is_named_mask(const char *name)
+{
+    static const char *const words[] = {"mask",   "masks",        "y",          "label",
+                                        "labels", "target",       "targets",    "seg",
+                                        "gt",     "segmentation", "annotation", "annotations",
+                                        "ytrain", "ytest",        "yval",       "yvalid"};
+    enum { WORD = 16 };
+    while (*name) {
+        char word[WORD];
+        size_t length = 0;
+        while (!cn_is_word(*name) && *name) name++;
+        while (cn_is_word(name[length])) length++;
+        memcpy(word, name, length < WORD ? length : WORD - 1);
+        word[length < WORD ? length : WORD - 1] = 0;
+        for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+            if (cn_same_letters(word, words[i])) return true;
+        name += length;
+    }
+    return false;
+}
+
+bool cn_arrays_are_masks(const cn_array_about *a, const cn_array_about *images)
+{
+    const int *n = images->shape, *m = a->shape;
+    bool flat = a->rank == 3 || (a->rank == 4 && m[3] == 1);
+    if (!flat || images->rank < 3 || a->element == CN_ELEMENT_TEXT || m[0] != n[0]) return false;
+    bool last = m[1] == n[1] && m[2] == n[2];
+    bool first = images->rank == 4 && m[1] == n[2] && m[2] == n[3];
+    if (!last && !first) return false;
+    if (is_named_mask(a->name)) return !is_named_mask(images->name);
+    return a->rank == 3 && images->rank == 4 && !is_named_mask(images->name);
+}
+
+/* ---- Values */
+
+/* Bytes that are looked at, or brought to classes, where they lie. */
+static cn_stored_form form_of(const cn_array_about *about, const cn_array_place *place,
+                              const uint8_t *map)
+{
+    return (cn_stored_form){.element = place->element,
+                            .swapped = place->swapped,
+                            .shape = {about->shape[1], about->shape[2], 1},
+                            .dtype = CN_DTYPE_U8,
+                            .map = map};
+}
+
+static cn_status open_masks(cn_stored **stored, const cn_array_about *about,
+                            const cn_array_place *place, const uint8_t *map, cn_error *err)
+{
+    const cn_stored_form form = form_of(about, place, map);
+    cn_stored *s = NULL;
+    cn_status status = cn_stored_create(&s, &form, err);
+    if (status == CN_OK)
+        status = cn_stored_add(s, place->path, place->offset, about->shape[0], err);
+    if (status == CN_OK)
+        *stored = s;
+    else
+        cn_stored_free(s);
+    return status;
+}
+
+static cn_status look(bool present[256], const cn_array *array, const char *path, cn_error *err)
+{
+    size_t count = 0;
+    if (!cn_array_count(&array->about, &count)) count = 0;
+    for (size_t i = 0; i < count; i++) {
+        double v = cn_array_value(array, i);
+        uint8_t byte = v >= 0 && v <= 255 ? (uint8_t)v : 0;
+        if (v != (double)byte) return cn_masks_refuse(path, i, v, err);
+        present[byte] = true;
+    }
+    return CN_OK;
+}
+
+cn_status cn_arrays_look_at_masks(bool present[256], const cn_array_file *file, int i,
+                                  cn_error *err)
+{
+    cn_array_place place = {.path = file->path};
+    cn_array array = {.data = NULL};
+    cn_stored *stored = NULL;
+    bool found = false;
+    cn_status status = file->locate(file, i, &place, &found, err);
+    if (status == CN_OK && found) {
+        status = open_masks(&stored, &file->abouts[i], &place, NULL, err);
+        if (status == CN_OK) status = cn_stored_values(stored, present, file->path, err);
+        cn_stored_free(stored);
+        return status;
+    }
+    if (status == CN_OK) status = file->read(file, i, &array, err);
+    if (status == CN_OK) status = look(present, &array, file->path, err);
+    cn_release(array.data);
+    return status;
+}
+
+/* ---- Masks of classes */
+
+static cn_status read_whole(cn_dataset_parts *parts, const cn_array_file *file, int i,
+                            const cn_mask_table *table, cn_error *err)
+{
+    cn_array array = {.data = NULL};
+    cn_status status = file->read(file, i, &array, err);
+    if (status == CN_OK)
+        status = cn_tensor_create(&parts->masks, CN_DTYPE_U8, 3, array.about.shape, err);
+    uint8_t *masks = parts->masks.data;
+    for (size_t k = 0; status == CN_OK && k < cn_tensor_count(&parts->masks); k++)
+        masks[k] = table->class_of[(uint8_t)cn_array_value(&array, k)];
+    cn_release(array.data);
+    return status;
+}
+
+cn_status cn_arrays_masks(cn_dataset_parts *parts, const cn_array_file *file, int i,
+                          const cn_mask_table *table, const cn_request *request, cn_error *err)
+{
+    const cn_array_about *about = &file->abouts[i];
+    cn_array_place place = {.path = file->path};
+    cn_stored *stored = NULL;
+    bool found = false;
+    cn_status status = CN_OK;
+    if (!parts->images.data) status = file->locate(file, i, &place, &found, err);
+    if (status == CN_OK && !found) return read_whole(parts, file, i, table, err);
+    if (status == CN_OK) status = open_masks(&stored, about, &place, table->class_of, err);
+    if (status != CN_OK) return status;
+    size_t used = cn_samples_memory(parts->samples);
+    cn_request quiet = *request; /* the images have been counted */
+    quiet.report.call = NULL;
+    parts->masks = cn_tensor_view(CN_DTYPE_U8, 3, about->shape, NULL);
+    return cn_stored_samples(&parts->mask_samples, stored,
+                             request->memory > used ? request->memory - used : 0, &quiet,
+                             file->path, err);
+}
