@@ -4,7 +4,7 @@ from __future__ import annotations
 import ctypes
 import struct
 import warnings
-from typing import Any, Dict, Optional, Set, Tuple
+from typing import Any, Dict, List, Optional, Set, Tuple
 
 import numpy as np
 
@@ -93,31 +93,35 @@ _pack_into = struct.Struct("@" + _CODES).pack_into
 TENSOR = ctypes.sizeof(c.cn_tensor)
 assert struct.calcsize("@" + _CODES) == TENSOR
 _byte: Any = ctypes.c_char
+byte_of = _byte.from_buffer
 _address = ctypes.addressof
 _ZEROS = tuple((0,) * n for n in range(c.CN_MAX_RANK + 1))
 
 
 def address(a: Array) -> int:
     try:
-        return _address(_byte.from_buffer(a))  # a fifth of the time of a.ctypes.data
+        return _address(byte_of(a))  # a fifth of the time of a.ctypes.data
     except (TypeError, ValueError, BufferError):  # read-only, or empty
         return int(a.__array_interface__["data"][0])
 
 
-_QUAD = struct.Struct("@" + _CODES * 4)
-assert _QUAD.size == 4 * TENSOR
+ROWS = tuple(struct.Struct("@" + _CODES * n) for n in range(5))
+assert ROWS[4].size == 4 * TENSOR
 
 
-def pack_four(buffer: Any, dtype: int, a: Array, b: Array, d: Array, e: Array) -> None:
-    """pack for four arrays of rank 4 and one type."""
+def pack_row(buffer: Any, offset: int, dtype: int, arrays: Tuple[Array, ...], name: str) -> None:
+    """pack for up to four arrays of one type, cn_tensors that follow one another. Those of rank 4
+    are the usual case, which is quick."""
+    numbers: List[int] = []
     try:
-        at = (_address(_byte.from_buffer(a)), _address(_byte.from_buffer(b)),
-              _address(_byte.from_buffer(d)), _address(_byte.from_buffer(e)))  # fmt: skip
-    except (TypeError, ValueError, BufferError):
-        at = (address(a), address(b), address(d), address(e))
-    _QUAD.pack_into(
-        buffer, 0, dtype, 4, *a.shape, at[0], 0, dtype, 4, *b.shape, at[1], 0,
-        dtype, 4, *d.shape, at[2], 0, dtype, 4, *e.shape, at[3], 0)  # fmt: skip
+        for a in arrays:
+            m, h, w, n = a.shape
+            numbers += (dtype, 4, m, h, w, n, _address(byte_of(a)), 0)
+    except (TypeError, ValueError, BufferError):  # another rank, or as in address()
+        for i, a in enumerate(arrays):
+            pack(buffer, offset + i * TENSOR, a, dtype, name)
+        return
+    ROWS[len(arrays)].pack_into(buffer, offset, *numbers)
 
 
 def pack(buffer: Any, offset: int, a: Array, dtype: int, name: str) -> None:

@@ -14,7 +14,7 @@ from typing import Any, Dict, List, Tuple
 import numpy as np
 
 from . import _interface as c
-from ._arrays import F32, F64, TENSOR, Array, pack, pack_four, prepare
+from ._arrays import F32, F64, ROWS, TENSOR, Array, byte_of, pack, pack_row, prepare
 from ._library import ArgumentError, ShapeError, exception, library
 
 HParameters = Dict[str, int]
@@ -52,12 +52,17 @@ class _Call(ctypes.Structure):
     """Room for what a call points at."""
 
     tensors: Any
+    conv: c.cn_conv_cache
+    pool: c.cn_pool_cache
     error: c.cn_error
-    _fields_ = [("tensors", c.cn_tensor * 5), ("error", c.cn_error)]
+    _fields_ = [("tensors", c.cn_tensor * 4), ("conv", c.cn_conv_cache),
+                ("pool", c.cn_pool_cache), ("error", c.cn_error)]  # fmt: skip
 
 
-_ERROR = _Call.error.offset
-_at = ctypes.addressof
+_ERROR, _CONV, _POOL = _Call.error.offset, _Call.conv.offset, _Call.pool.offset
+assert [field.offset for field in (c.cn_conv_cache.A_prev, c.cn_conv_cache.W, c.cn_conv_cache.b)] == [
+    0, TENSOR, 2 * TENSOR]  # fmt: skip
+_at, _byte, _pack_four = ctypes.addressof, byte_of, ROWS[4].pack_into
 
 
 def _check(status: int, call: _Call) -> None:
@@ -93,9 +98,9 @@ def _extent(n_prev: int, f: int, stride: int, pad: int) -> int:
 
 
 @functools.lru_cache(maxsize=64)
-def _hparameters(stride: int, pad: int) -> c.cn_hparameters:
-    """Passed by value, so one for each pair will do."""
-    return c.cn_hparameters(stride, pad)
+def _hparameters(stride: int, pad: int, f: int = 0) -> c.cn_hparameters:
+    """Passed by value, so one for each triple will do."""
+    return c.cn_hparameters(stride, pad, f)
 
 
 def _ranks(call: str, **arrays: Tuple[Array, int, str]) -> None:
@@ -119,8 +124,7 @@ def zero_pad(X: Any, pad: int) -> Array:
     made = np.empty((m, h + extra, w + extra, n_c), X.dtype)
     call = _Call()
     at = _at(call)
-    pack(call, 0, X, dtype, "X")
-    pack(call, TENSOR, made, dtype, "X_pad")
+    pack_row(call, 0, dtype, (X, made), "zero_pad: X")
     _check(_zero_pad(at, pad, at + TENSOR, at + _ERROR), call)
     return made
 
@@ -145,27 +149,34 @@ def conv_forward(A_prev: Any, W: Any, b: Any, hparameters: HParameters) -> Tuple
     A_prev (m, n_H_prev, n_W_prev, n_C_prev), W (f, f, n_C_prev, n_C), b (1, 1, 1, n_C);
     hparameters "stride" and "pad"."""
     A_prev = prepare(A_prev, "A_prev")
-    W, b = prepare(W, "W", A_prev.dtype), prepare(b, "b", A_prev.dtype)
+    kind = A_prev.dtype
+    W, b = prepare(W, "W", kind), prepare(b, "b", kind)
     stride = _number(hparameters, "stride", "conv_forward")
     pad = _number(hparameters, "pad", "conv_forward")
     try:
-        m, h, w, _ = A_prev.shape
-        f, _, _, n_c = W.shape
-        _, _, _, _ = b.shape
+        m, h, w, n_c_prev = A_prev.shape
+        f, f_w, n_c_w, n_c = W.shape
+        b_0, b_1, b_2, b_3 = b.shape
     except ValueError:
         _ranks("conv_forward", A_prev=(A_prev, 4, _IMAGES), W=(W, 4, "(f, f, n_C_prev, n_C)"),
                b=(b, 4, "(1, 1, 1, n_C)"))  # fmt: skip
         raise
     if stride > 0 and h + 2 * pad >= f <= w + 2 * pad:  # _extent, in place
-        shape = (m, (h - f + 2 * pad) // stride + 1, (w - f + 2 * pad) // stride + 1, n_c)
+        h_z, w_z = (h - f + 2 * pad) // stride + 1, (w - f + 2 * pad) // stride + 1
     else:
-        shape = (m, _extent(h, f, stride, pad), _extent(w, f, stride, pad), n_c)
-    kind = A_prev.dtype
-    Z = np.empty(shape, kind)
+        h_z, w_z = _extent(h, f, stride, pad), _extent(w, f, stride, pad)
+    Z = np.empty((m, h_z, w_z, n_c), kind)
     dtype = c.CN_DTYPE_F32 if kind is F32 or kind == F32 else c.CN_DTYPE_F64
     call = _Call()
     at = _at(call)
-    pack_four(call, dtype, A_prev, W, b, Z)
+    try:  # pack_row, with the extents that are known already
+        _pack_four(
+            call, 0, dtype, 4, m, h, w, n_c_prev, _at(_byte(A_prev)), 0,
+            dtype, 4, f, f_w, n_c_w, n_c, _at(_byte(W)), 0,
+            dtype, 4, b_0, b_1, b_2, b_3, _at(_byte(b)), 0,
+            dtype, 4, m, h_z, w_z, n_c, _at(_byte(Z)), 0)  # fmt: skip
+    except (TypeError, ValueError, BufferError):  # an array that is read-only
+        pack_row(call, 0, dtype, (A_prev, W, b, Z), "conv_forward: A_prev")
     status = _conv_forward(
         at, at + TENSOR, at + 2 * TENSOR, _hparameters(stride, pad), at + 3 * TENSOR, None,
         at + _ERROR)  # fmt: skip
@@ -192,10 +203,9 @@ def pool_forward(
     dtype = c.CN_DTYPE_F32 if A_prev.dtype == F32 else c.CN_DTYPE_F64
     call = _Call()
     at = _at(call)
-    pack(call, 0, A_prev, dtype, "A_prev")
-    pack(call, TENSOR, A, dtype, "A")
+    pack_row(call, 0, dtype, (A_prev, A), "pool_forward: A_prev")
     status = _pool_forward(
-        at, c.cn_hparameters(stride, 0, f), _mode(mode, "pool_forward"), at + TENSOR, None,
+        at, _hparameters(stride, 0, f), _mode(mode, "pool_forward"), at + TENSOR, None,
         at + _ERROR)  # fmt: skip
     _check(status, call)
     return A, (A_prev, hparameters)
@@ -208,23 +218,21 @@ def conv_backward(dZ: Any, cache: ConvCache) -> Tuple[Array, Array, Array]:
     A_prev, W, b, hparameters = cache
     A_prev = prepare(A_prev, "A_prev")
     dtype = c.CN_DTYPE_F32 if A_prev.dtype == F32 else c.CN_DTYPE_F64
-    given = [A_prev, prepare(W, "W", A_prev.dtype), prepare(b, "b", A_prev.dtype)]
+    W, b = prepare(W, "W", A_prev.dtype), prepare(b, "b", A_prev.dtype)
     dZ = prepare(dZ, "dZ", A_prev.dtype)
-    kept = c.cn_conv_cache()
-    fields = (c.cn_conv_cache.A_prev, c.cn_conv_cache.W, c.cn_conv_cache.b)
-    for field, array, name in zip(fields, given, ("A_prev", "W", "b")):
-        pack(kept, field.offset, array, dtype, f"conv_backward: {name}")
-    kept.hparameters.stride = _number(hparameters, "stride", "conv_backward")
-    kept.hparameters.pad = _number(hparameters, "pad", "conv_backward")
-    made = [np.empty(array.shape, array.dtype) for array in given]
+    stride = _number(hparameters, "stride", "conv_backward")
+    pad = _number(hparameters, "pad", "conv_backward")
+    kind = A_prev.dtype
+    dA_prev, dW, db = np.empty(A_prev.shape, kind), np.empty(W.shape, kind), np.empty(b.shape, kind)
     call = _Call()
     at = _at(call)
-    for i, array in enumerate([dZ] + made):
-        pack(call, i * TENSOR, array, dtype, "conv_backward: dZ")
+    pack_row(call, _CONV, dtype, (A_prev, W, b), "conv_backward: A_prev")
+    call.conv.hparameters = _hparameters(stride, pad)
+    pack_row(call, 0, dtype, (dZ, dA_prev, dW, db), "conv_backward: dZ")
     status = _conv_backward(
-        at, _at(kept), at + TENSOR, at + 2 * TENSOR, at + 3 * TENSOR, at + _ERROR)  # fmt: skip
+        at, at + _CONV, at + TENSOR, at + 2 * TENSOR, at + 3 * TENSOR, at + _ERROR)  # fmt: skip
     _check(status, call)
-    return made[0], made[1], made[2]
+    return dA_prev, dW, db
 
 
 def create_mask_from_window(x: Any) -> Array:
@@ -260,16 +268,15 @@ def pool_backward(dA: Any, cache: PoolCache, mode: str = "max") -> Array:
     A_prev = prepare(A_prev, "A_prev")
     dA = prepare(dA, "dA", A_prev.dtype)
     dtype = c.CN_DTYPE_F32 if A_prev.dtype == F32 else c.CN_DTYPE_F64
-    kept = c.cn_pool_cache()
-    pack(kept, c.cn_pool_cache.A_prev.offset, A_prev, dtype, "pool_backward: A_prev")
-    kept.hparameters.stride = _number(hparameters, "stride", "pool_backward")
-    kept.hparameters.f = _number(hparameters, "f", "pool_backward")
+    stride = _number(hparameters, "stride", "pool_backward")
+    f = _number(hparameters, "f", "pool_backward")
     made = np.empty(A_prev.shape, A_prev.dtype)
     call = _Call()
     at = _at(call)
-    pack(call, 0, dA, dtype, "pool_backward: dA")
-    pack(call, TENSOR, made, dtype, "dA_prev")
+    pack_row(call, _POOL, dtype, (A_prev,), "pool_backward: A_prev")
+    call.pool.hparameters = _hparameters(stride, 0, f)
+    pack_row(call, 0, dtype, (dA, made), "pool_backward: dA")
     status = _pool_backward(
-        at, _at(kept), _mode(mode, "pool_backward"), at + TENSOR, at + _ERROR)  # fmt: skip
+        at, at + _POOL, _mode(mode, "pool_backward"), at + TENSOR, at + _ERROR)  # fmt: skip
     _check(status, call)
     return made
