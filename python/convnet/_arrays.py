@@ -80,7 +80,8 @@ def prepare(value: Any, name: str, dtype: Optional[np.dtype[Any]] = None) -> Arr
         return ordered
     if not a.flags.aligned:
         say_copy(name, "its elements are not aligned")
-        return a.copy()
+        aligned: Array = a.copy()
+        return aligned
     return a
 
 
