@@ -23,6 +23,10 @@ def zero_pad(X, pad, slip=""):
         return np.pad(X, around, mode="edge")
     if slip == "ones":
         return np.pad(X, around, constant_values=1)
+    if slip == "inside-minus-zero":
+        made = np.pad(0 * X, around)
+        made[:, pad:-pad, pad:-pad] = X
+        return made
     return np.pad(X, around)
 
 
@@ -90,6 +94,8 @@ def _window(h, w, f, stride, slip):
 
 
 def _steps(n, stride, slip):
+    if slip == "ends-early":
+        return range(n - 1)
     return range(0, n, stride) if slip == "stride-twice" else range(n)
 
 
@@ -99,6 +105,9 @@ def conv_forward(A_prev, W, b, hparameters, slip=""):
     n_H, n_W = _extents(A_prev.shape, f, stride, pad, slip)
     Z = np.zeros((m, n_H, n_W, n_C))
     padded = A_prev if slip == "input-not-padded" else zero_pad(A_prev, pad)
+    if slip == "padded-twice":
+        padded = zero_pad(padded, pad)
+    before = 0
     for i in range(m):
         a = padded[0 if slip == "first-example" else i]
         for h in _steps(n_H, stride, slip):
@@ -123,6 +132,8 @@ def conv_forward(A_prev, W, b, hparameters, slip=""):
                     value = np.sum(part * weights) + bias
                     if slip == "relu":
                         value = max(value, 0)
+                    elif slip == "sum-not-reset":
+                        value = before = before + value
                     Z[i, h, w, c] = value
     if slip == "not-4d":
         return Z[-1]
@@ -137,6 +148,7 @@ def pool_forward(A_prev, hparameters, mode, slip=""):
     mode = {"always-max": "max", "always-average": "average"}.get(slip, mode)
     if slip == "modes-swapped":
         mode = "average" if mode == "max" else "max"
+    before = -np.inf
     for i in range(m):
         a = A_prev[0 if slip == "first-example" else i]
         for h in _steps(n_H, stride, slip):
@@ -148,12 +160,16 @@ def pool_forward(A_prev, hparameters, mode, slip=""):
                         part = a[top:bottom, left:right, :]
                     elif slip == "first-channel":
                         part = a[top:bottom, left:right, 0]
+                    elif slip == "all-examples":
+                        part = A_prev[:, top:bottom, left:right, c]
                     if mode == "max":
                         value = np.min(part) if slip == "minimum" else np.max(part)
                         if slip == "absolute":
                             value = np.max(np.abs(part))
                         elif slip == "max-from-zero":
                             value = max(0, value)
+                        elif slip == "max-not-reset":
+                            value = before = max(before, value)
                     else:
                         value = np.mean(part)
                         if slip == "sum":
@@ -178,7 +194,9 @@ def conv_backward(dZ, cache, slip=""):
             for w in range(n_W):
                 top, bottom, left, right = _window(h, w, f, stride, slip)
                 for c in range(n_C):
-                    part, g = a[top:bottom, left:right, :], dZ[i, h, w, c]
+                    part = a[top:bottom, left:right, :]
+                    g = dZ[0 if slip == "first-dZ-example" else i, h, w,
+                           0 if slip == "first-dZ-channel" else c]  # fmt: skip
                     weights = W[:, :, :, 0 if slip == "first-filter" else c]
                     if slip == "rotated":
                         weights = weights[::-1, ::-1]
@@ -196,6 +214,8 @@ def conv_backward(dZ, cache, slip=""):
                         dW[:, :, :, c] += W[:, :, :, c] * g
                     elif slip == "dW-without-dZ":
                         dW[:, :, :, c] += part
+                    elif slip == "dW-from-dA":
+                        dW[:, :, :, c] += da[top:bottom, left:right, :] * g
                     else:
                         dW[:, :, :, c] += part * g
                     if slip == "db-overwritten":
@@ -278,6 +298,8 @@ def pool_backward(dA, cache, mode, slip=""):
                             made = np.full((f, f), g)
                         elif slip == "average-by-f":
                             made = np.full((f, f), g / f)
+                        elif slip == "average-by-stride":
+                            made = np.full((f, f), g / stride**2)
                         elif slip == "average-by-output":
                             made = np.full((f, f), g / (n_H * n_W))
                     if slip == "overwritten" or (slip == "max-overwritten" and mode == "max") or (
@@ -326,6 +348,8 @@ _STEPS = [
 _LOOPS = [
     ("stride-twice", "the stride is used twice: the loops over the output visit every output, and "
      "only the window's place is multiplied by the stride"),
+    ("ends-early", "the last row and the last column of the output are never computed: the loops end "
+     "one place early"),
 ]
 
 CATALOGUE = {
@@ -340,6 +364,8 @@ CATALOGUE = {
         ("after-only", "zeros are added on one side only, below and right: pad means on each side"),
         ("edge", "the border is repeated: padding is made of zeros"),
         ("ones", "the border is made of ones: padding is made of zeros"),
+        ("inside-minus-zero", "the inside is a slice that ends at minus pad: with pad 0 nothing is "
+         "left, since minus 0 is 0"),
         ("one-more", "one row and one column of zeros too many on each side"),
         ("not-padded", "the image comes back without a border"),
     ],
@@ -364,6 +390,9 @@ CATALOGUE = {
         ("bias-per-element", "the bias is added once per element: it is added once per window, "
          "after the sum"),
         ("bias-missing", "the bias is missing: each filter adds its own once per window"),
+        ("sum-not-reset", "the sum is carried from one output to the next: each starts again from 0"),
+        ("padded-twice", "the image is padded twice: the windows are cut from a border of twice the "
+         "width"),
         ("first-bias", "every filter adds the bias of the first: filter c has b[..., c]"),
         ("first-filter", "every output channel uses the first filter: channel c has filter c"),
         ("first-example", "every example gets the result of the first: each looks at its own "
@@ -383,6 +412,7 @@ CATALOGUE = {
         ("first-channel", "every channel gets the result of the first"),
         ("first-example", "every example gets the result of the first: each looks at its own "
          "image"),
+        ("all-examples", "the window spans all examples: each image is pooled by itself"),
         ("always-max", "the mode is not looked at: \"average\" is the mean of the window"),
         ("always-average", "the mode is not looked at: \"max\" is the largest of the window"),
         ("modes-swapped", "the two modes are exchanged"),
@@ -390,6 +420,8 @@ CATALOGUE = {
         ("average-by-f", "\"average\" divides by f: a window has f times f elements"),
         ("minimum", "\"max\" takes the smallest element"),
         ("absolute", "\"max\" takes the largest magnitude: a sign counts"),
+        ("max-not-reset", "the maximum is carried from one window to the next: each window has its "
+         "own"),
         ("max-from-zero", "the maximum starts from 0: a window of negative numbers has a negative "
          "maximum"),
     ],
@@ -416,6 +448,12 @@ CATALOGUE = {
         ("rotated", "the filter is rotated for dA_prev: each weight sends the gradient back to the "
          "pixel that it was multiplied with, so window and filter lie as in the forward pass"),
         ("first-filter", "dA_prev uses the first filter for every channel of dZ"),
+        ("first-dZ-channel", "the gradient is read from the first channel of dZ: filter c has that "
+         "of channel c"),
+        ("first-dZ-example", "the gradient is read from the first example of dZ: each image has its "
+         "own"),
+        ("dW-from-dA", "dW is made of the gradient that gathers in dA_prev: its windows come from "
+         "the padded A_prev"),
         ("db-missing", "db stays 0: the bias reaches every output of its channel, so its gradient "
          "is the sum of that channel of dZ"),
         ("db-times-window", "db counts each dZ once per element of the window: the bias is added "
@@ -469,6 +507,8 @@ CATALOGUE = {
          "its part, 1 / (f f)"),
         ("average-by-f", "with \"average\", the gradient is divided by f: the window has f times f "
          "elements"),
+        ("average-by-stride", "with \"average\", the gradient is divided by the stride's square: it "
+         "is spread over the window's f times f elements"),
         ("average-by-output", "with \"average\", the gradient is divided by the output's size: it "
          "is spread over the window's f times f elements"),
         ("mask-without-gradient", "with \"max\", the mask is passed on without the gradient: it "
@@ -512,7 +552,7 @@ _CONV = [  # m, n_H_prev, n_W_prev, n_C_prev, f, n_C, stride, pad
     (2, 8, 5, 3, 2, 2, 2, 0),
 ]  # fmt: skip
 _POOL = [  # m, n_H_prev, n_W_prev, n_C, f, stride
-    (1, 3, 4, 1, 2, 1), (2, 5, 7, 2, 3, 2), (2, 6, 4, 3, 2, 2), (1, 7, 5, 2, 3, 1),
+    (1, 3, 4, 1, 2, 1), (2, 5, 7, 2, 3, 2), (2, 6, 4, 3, 2, 2), (2, 7, 5, 2, 3, 1),
     (2, 8, 6, 2, 2, 3),
 ]  # fmt: skip
 

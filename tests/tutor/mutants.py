@@ -14,6 +14,9 @@ MUTANTS = [
     ("zero_pad", "before-only", "(pad,pad),(pad,pad)", "(pad,0),(pad,0)"),
     ("zero_pad", "edge", "mode='constant', constant_values=(0,0)", "mode='edge'"),
     ("zero_pad", "not-padded", "return X_pad", "return X"),
+    ("zero_pad", "inside-minus-zero", "X_pad = np.pad(X, ((0,0),(pad,pad),(pad,pad),(0,0)), "
+     "mode='constant', constant_values=(0,0))", "X_pad = np.zeros((X.shape[0], X.shape[1] + 2*pad, "
+     "X.shape[2] + 2*pad, X.shape[3])); X_pad[:, pad:-pad, pad:-pad, :] = X"),
     # conv_single_step
     ("conv_single_step", "bias-per-element", "Z = np.sum(s)\n    Z = Z + float(b.item())",
      "Z = np.sum(s + b)"),
@@ -52,7 +55,18 @@ MUTANTS = [
     ("conv_forward", "not-4d", "return Z, cache", "return Z[-1], cache"),
     ("conv_forward", "cache", "cache = (A_prev, W", "cache = (A_prev_pad, W"),
     ("conv_forward", "returns-nothing", "return Z, cache", "pass"),
+    ("conv_forward", "sum-not-reset", "Z = np.zeros((m, n_H, n_W, n_C))",
+     "Z = np.zeros((m, n_H, n_W, n_C)); total = 0", "Z[i, h, w, c] = conv_single_step(a_slice_prev, "
+     "weights, biases)", "total += conv_single_step(a_slice_prev, weights, biases); Z[i, h, w, c] = total"),
+    ("conv_forward", "padded-twice", "a_prev_pad = A_prev_pad[i]",
+     "a_prev_pad = zero_pad(A_prev_pad, pad)[i]"),
+    ("conv_forward", "ends-early", "range(n_H)", "range(n_H - 1)", "range(n_W)", "range(n_W - 1)"),
     # pool_forward
+    ("pool_forward", "all-examples", "a_prev[vert_start", "A_prev[:, vert_start"),
+    ("pool_forward", "max-not-reset", "A = np.zeros((m, n_H, n_W, n_C))",
+     "A = np.zeros((m, n_H, n_W, n_C)); most = -np.inf", "A[i, h, w, c] = np.max(a_prev_slice)",
+     "most = max(most, np.max(a_prev_slice)); A[i, h, w, c] = most"),
+    ("pool_forward", "ends-early", "range(n_H)", "range(n_H - 1)", "range(n_W)", "range(n_W - 1)"),
     ("pool_forward", "stride-ignored", "vert_start = h * stride", "vert_start = h",
      "horiz_start = w * stride", "horiz_start = w"),
     ("pool_forward", "all-channels", "horiz_start:horiz_end, c]", "horiz_start:horiz_end, :]"),
@@ -64,6 +78,10 @@ MUTANTS = [
     ("pool_forward", "max-from-zero", "np.max(a_prev_slice)", "max(0, np.max(a_prev_slice))"),
     ("pool_forward", "size-without-one", "int(1 + (", "int(0 + ("),
     # conv_backward
+    ("conv_backward", "first-dZ-channel", "dZ[i, h, w, c]", "dZ[i, h, w, 0]"),
+    ("conv_backward", "first-dZ-example", "dZ[i, h, w, c]", "dZ[0, h, w, c]"),
+    ("conv_backward", "dW-from-dA", "dW[:, :, :, c] += a_slice", "dW[:, :, :, c] += "
+     "da_prev_pad[vert_start:vert_end, horiz_start:horiz_end, :]"),
     ("conv_backward", "stride-ignored", "vert_start = h * stride", "vert_start = h",
      "horiz_start = w * stride", "horiz_start = w"),
     ("conv_backward", "crop-minus-zero", "if pad:", "if True:"),
@@ -92,6 +110,8 @@ MUTANTS = [
     ("distribute_value", "divided-by-height", "dz / (n_H * n_W)", "dz / n_H"),
     ("distribute_value", "one-number", "np.ones(shape) * average", "average"),
     # pool_backward
+    ("pool_backward", "average-by-stride", "distribute_value(da, shape)",
+     "np.full(shape, da / stride / stride)"),
     ("pool_backward", "stride-ignored", "vert_start = h * stride", "vert_start = h",
      "horiz_start = w * stride", "horiz_start = w"),
     ("pool_backward", "overwritten", "horiz_end, c] += ", "horiz_end, c] = "),

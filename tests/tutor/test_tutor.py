@@ -85,7 +85,7 @@ class Catalog(unittest.TestCase):
                 self.assertNotIn("[", words.replace("b[..., c]", "").replace("dA[i, h, w, c]", ""))
 
     def test_right_ones_are_right(self):
-        for source in (PLAIN, read("other.py")):
+        for source in (PLAIN, read("other.py"), read("recursive.py")):
             for function in textbook.FUNCTIONS:
                 v = verdict(source, function)
                 self.assertEqual((v.status, v.mistake), ("right", ""), function)
