@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include "array_files.h"
+#include "formats/hdf5_weights.h"
 #include "formats/zip.h"
 
 static void archives_hold_both_splits(void **state)
@@ -133,6 +134,22 @@ static void lying_archives_are_refused(void **state)
     files_remove_folder(folder);
 }
 
+static void pickled_weights_are_refused(void **state)
+{
+    (void)state;
+    char folder[FILES_PATH], path[FILES_PATH];
+    const member members[] = {{"model/data.pkl", {"\x80\2.", 3}, false, false},
+                              {"model/data/0", {"\0\0\0\0", 4}, false, false}};
+    bytes b = make_zip(members, 2, false);
+    cn_weight_file file = {.count = 0};
+    cn_error err = {CN_OK, ""};
+    files_make_folder(folder);
+    files_write(files_join(path, folder, "model.pth"), b.at, b.size);
+    assert_int_equal(cn_weight_file_load(&file, path, &err), CN_ERR_UNSUPPORTED);
+    assert_says(err, "model.pth: weights as torch.save writes them");
+    files_remove_folder(folder);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -140,6 +157,7 @@ int main(void)
         cmocka_unit_test(other_names_will_do),
         cmocka_unit_test(damaged_archives_are_refused),
         cmocka_unit_test(lying_archives_are_refused),
+        cmocka_unit_test(pickled_weights_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -134,14 +134,29 @@ static cn_status read_npz(cn_weight_file *file, const char *path, cn_error *err)
     return status;
 }
 
+/* PyTorch's own archives have their numbers behind a pickle, a program that would have to be run. */
+static cn_status refuse_pickle(const char *path, cn_error *err)
+{
+    return cn_fail(err, CN_ERR_UNSUPPORTED,
+                   "%s: weights as torch.save writes them, which are a program: save them by "
+                   "safetensors.torch.save_file",
+                   path);
+}
+
 static cn_status read_zip(cn_weight_file *file, const char *path, cn_error *err)
 {
     cn_zip_member *members = NULL;
-    int count = 0, i = 0;
+    int count = 0, keras = -1;
+    bool pickled = false;
     cn_status status = cn_zip_list(&members, &count, path, err);
     if (status != CN_OK) return status;
-    while (i < count && strcmp(members[i].name, keras_member) != 0) i++;
-    status = i < count ? read_keras(file, path, &members[i], err) : read_npz(file, path, err);
+    for (int i = 0; i < count; i++) {
+        if (strcmp(members[i].name, keras_member) == 0) keras = i;
+        pickled = pickled || cn_ends_in(members[i].name, "/data.pkl");
+    }
+    status = pickled      ? refuse_pickle(path, err)
+             : keras >= 0 ? read_keras(file, path, &members[keras], err)
+                          : read_npz(file, path, err);
     cn_release(members);
     file->archive = true;
     return status;
