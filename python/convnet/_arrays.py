@@ -4,14 +4,17 @@ from __future__ import annotations
 import ctypes
 import struct
 import warnings
-from typing import Any, Dict, List, Optional, Set, Tuple
+from typing import TYPE_CHECKING, Any, Dict, List, Optional, Set, Tuple
 
 import numpy as np
 
 from . import _interface as c
 from ._library import ArgumentError, ShapeError
 
-Array = np.ndarray[Any, Any]
+if TYPE_CHECKING:
+    Array = np.ndarray[Any, Any]
+else:
+    Array = np.ndarray  # which numpy before 1.22 does not index
 
 DTYPES: Dict[str, int] = {
     "<f4": c.CN_DTYPE_F32,
