@@ -288,7 +288,7 @@ static int bench(const options *o, bench_machine *m, peer *p)
     print_machine(o, m, p);
     const bench_layer *entry;
     for (int i = 0; (entry = bench_layer_at(i)) != NULL; i++) {
-        const cn_conv_problem s = bench_shape(entry, o->batch);
+        const cn_conv_problem s = bench_problem(entry, o->batch);
         bench_conv conv;
         if (o->layer && !strstr(entry->name, o->layer)) continue;
         /* Training packs the weights anew for every batch; whoever runs one image packed them

@@ -138,7 +138,7 @@ static int bench_layers(const options *o, bench_machine *m)
                "weights");
     const bench_layer *l;
     for (int i = 0; (l = bench_layer_at(i)) != NULL; i++) {
-        const cn_conv_problem s = bench_shape(l, o->batch);
+        const cn_conv_problem s = bench_problem(l, o->batch);
         const cn_conv_options how = {.no_winograd = o->direct,
                                      .bf16 = o->precision == CN_PRECISION_BF16};
         bench_conv c;

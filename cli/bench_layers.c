@@ -35,9 +35,14 @@ const bench_layer *bench_layer_at(int i)
     return i < LAYERS ? &layers[i] : NULL;
 }
 
-cn_conv_problem bench_shape(const bench_layer *l, int batch)
+cn_conv_problem bench_problem(const bench_layer *l, int batch)
 {
-    const int out = (l->side + l->before + l->after - l->kernel) / l->stride + 1;
+    cn_window window = {.in = {l->side, l->side},
+                        .kernel = {l->kernel, l->kernel},
+                        .stride = {l->stride, l->stride},
+                        .before = {l->before, l->before},
+                        .after = {l->after, l->after}};
+    cn_window_fit(&window, CN_PADDING_VALID, l->name, NULL); /* the table's layers do */
     return (cn_conv_problem){.m = batch,
                              .h = l->side,
                              .w = l->side,
@@ -48,8 +53,8 @@ cn_conv_problem bench_shape(const bench_layer *l, int batch)
                              .sw = l->stride,
                              .pt = l->before,
                              .pl = l->before,
-                             .oh = out,
-                             .ow = out,
+                             .oh = window.out[0],
+                             .ow = window.out[1],
                              .oc = l->filters,
                              .dilation_h = 1,
                              .dilation_w = 1,

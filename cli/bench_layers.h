@@ -12,7 +12,7 @@ typedef struct bench_layer {
 
 /* NULL past the end. */
 const bench_layer *bench_layer_at(int i);
-/* `direct` forbids Winograd's method. */
-cn_conv_problem bench_shape(const bench_layer *l, int batch);
+/* The layer's, for so many images. */
+cn_conv_problem bench_problem(const bench_layer *l, int batch);
 
 #endif
