@@ -405,8 +405,10 @@ static void what_is_passed_over_is_named(void **state)
     files_make_folder(folder);
     files_join(path, folder, "a.npz");
     put_pair(path, make_array("<c8", "(1, 1, 1)", "12345678", 8), make_labels(5));
-    expect_failure("npz:", path, CN_ERR_FORMAT,
-                   "found y (5) u1, and 1 of other kinds (x: elements '<c8'");
+    expect_failure(
+        "npz:", path, CN_ERR_FORMAT,
+        "found y (5) u1, and 1 of other kinds (x: elements '<c8', expected b1, u or i of 1, "
+        "2, 4 or 8 bytes, f2, f4, f8, S or U)");
     files_remove_folder(folder);
 }
 

@@ -97,7 +97,7 @@ static const char *list_arrays(const cn_array_file *file, int but, char list[LIS
 }
 
 /* ", and 2 of other kinds (names: strings)", or nothing. */
-enum { OTHERS = 128 };
+enum { OTHERS = 208 };
 static const char *list_others(const cn_array_file *file, char others[OTHERS])
 {
     others[0] = 0;

@@ -29,7 +29,7 @@ const char *cn_element_name(cn_element element)
 void cn_array_file_pass(cn_array_file *file, const char *name, const char *why)
 {
     if (file->passed_over++ == 0)
-        snprintf(file->passed, sizeof file->passed, "%.40s: %.50s", name, why);
+        snprintf(file->passed, sizeof file->passed, "%.40s: %.110s", name, why);
 }
 
 /* 1 bit of sign, 5 of an exponent that is 15 too large, 10 of a fraction. */

@@ -50,7 +50,7 @@ struct cn_array_file {
     int count;
     cn_array_about *abouts;
     int passed_over; /* arrays of other elements or ranks */
-    char passed[96]; /* the first of them, and why */
+    char passed[160]; /* the first of them, and why */
     /* What the file says of the classes: their number (0: nothing), and their names or NULL. */
     int classes;
     char **class_names;

@@ -174,6 +174,10 @@ static cn_status use_facts(const facts *f, cn_source *s, cn_array_about *about, 
 {
     cn_array_about a = *about;
     order o = {.fortran = f->fortran};
+    if (strcmp(f->descr, "|O") == 0)
+        return cn_fail(err, CN_ERR_UNSUPPORTED,
+                       "%s: elements '|O', Python objects, which are pickled: save numbers or text",
+                       cn_source_name(s));
     if (!find_element(f->descr, &a, &o))
         return cn_fail(
             err, CN_ERR_UNSUPPORTED,
