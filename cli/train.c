@@ -178,7 +178,9 @@ static void announce(const job *j, const cn_fit_opts *opts, int threads)
     cli_say(&o->common, "Model  %s: %s parameters", j->model_text,
             cli_count_text(cn_model_parameter_elements(j->model), parameters));
     cli_ranks_text(&j->ranks, ranks);
-    if (j->shards > 1) snprintf(shards, sizeof shards, ", cut into %d shards", j->shards);
+    if (j->shards > 1)
+        snprintf(shards, sizeof shards, ", cut into %d shards%s", j->shards,
+                 opts->sync_batch_norm ? ", batch norms over all of them" : "");
     cli_say(&o->common,
             "Plan   %d epoch%s in batches of %d%s; %s; seed %llu; %s%d thread%s%s, %s%s", o->epochs,
             o->epochs == 1 ? "" : "s", o->batch, shards, cli_learning_text(&o->learning, learning),

@@ -81,6 +81,8 @@ const cli_option cli_train_table[] = {
      "cut each batch into N shards, each with batch norms' statistics of its own, that the ranks "
      "of "
      "mpirun share out; the result depends on N alone (default: 1, and 8 under mpirun)"},
+    {"sync-batch-norm", CLI_FLAG, FIT(sync_batch_norm), NULL, NULL, 0, 0,
+     "batch norms' statistics over all shards of a batch, on all ranks; one shard has them anyway"},
     {"freeze", CLI_TEXT, LEARNING(freeze), "PATTERN", NULL, 0, 0,
      "parameters to leave as they are, as in \"conv2d_*\"; several between commas"},
     {"whiten", CLI_TEXT, offsetof(cli_train_options, whiten), "LAYER", NULL, 0, 0,

@@ -1263,8 +1263,8 @@ typedef struct cn_communicator {
     /* The same in the background, so that gradients travel while others are computed: `start`
      * returns at once, and *done becomes true in a call of `test` when the exchange has ended,
      * until when `data` must stay. Several may be under way: `tag`, 0 or more, tells which is
-     * which. Only their tags have to agree between ranks, not their order. NULL, both: everything
-     * is exchanged after backward. */
+     * which. Only their tags have to agree between ranks, not their order. `exchange` may be called
+     * while others are under way. NULL, both: everything is exchanged after backward. */
     cn_status (*start)(void *self, int tag, const cn_part *send, const cn_part *receive,
                        cn_error *err);
     cn_status (*test)(void *self, int tag, bool *done, cn_error *err);
@@ -1314,6 +1314,11 @@ typedef struct cn_fit_opts {
      * order that depends on the shards alone. The number of shards, which divides `batch`, is
      * part of the result; how many ranks share them out is not. Default 1: no shards. */
     int shards;
+    /* Batch norms take mean and variance over the whole batch, all shards together, and backward
+     * goes through both; what a batch that is not cut has anyway. Every rank then holds the
+     * activations of all its shards, and the ranks meet at every batch norm, twice per batch. Of
+     * the backend "cpu". */
+    bool sync_batch_norm;
     /* The ranks that share the shards out, as many or fewer; NULL: this process alone. All of them
      * call cn_fit alike, and all get the same model and the same progress; rank 0 alone writes
      * checkpoints. Where `progress` asks one rank to stop, all stop. An error of one is an error of

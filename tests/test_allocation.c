@@ -251,6 +251,17 @@ static cn_status fit(cn_error *err)
     return status;
 }
 
+/* Shards side by side. */
+static cn_status fit_together(cn_error *err)
+{
+    cn_model *model = NULL;
+    const cn_fit_opts opts = {.batch = 10, .threads = 1, .shards = 2, .sync_batch_norm = true};
+    cn_status status = cn_model_parse(&model, "batchnorm, dense 10", (int[]){8, 8, 1}, 10, 1, err);
+    if (status == CN_OK) status = cn_fit(model, given.few, &opts, NULL, err);
+    cn_model_free(model);
+    return status;
+}
+
 /* A checkpoint that finds no memory is reported, and the training goes on. */
 static void remember(const cn_error *result, void *user)
 {
@@ -387,7 +398,7 @@ static void try(scenario *call)
 /* clang-format off */
 #define SCENARIOS(X)                                                        \
     X(parse) X(build) X(load_digits) X(hold_out) X(create_session)          \
-    X(create_reference) X(plan_memory) X(fit) X(checkpoint) X(evaluate) X(predict) X(save) X(load)            \
+    X(create_reference) X(plan_memory) X(fit) X(fit_together) X(checkpoint) X(evaluate) X(predict) X(save) X(load)            \
     X(load_image) X(check_gradients)
 /* clang-format on */
 

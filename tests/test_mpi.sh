@@ -55,6 +55,11 @@ for count in 1 2 3 4 8; do
     same alone.safetensors ranks.safetensors "$count ranks: another file"
 done
 
+set -- --epochs 1 --batch-size 32 --model "$everything" --sync-batch-norm
+"$alone" train --quiet --seed 1 --shards 8 "$@" --out alone.safetensors
+ranks 3 --quiet "$@" --out ranks.safetensors
+same alone.safetensors ranks.safetensors "synchronized batch norms on 3 ranks: another file"
+
 # ---- one voice
 
 ranks 3 --epochs 2 --json --out ranks.safetensors >events 2>messages

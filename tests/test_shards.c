@@ -336,7 +336,149 @@ static void test_a_rank_sends_as_much_as_a_ring_would(void **state)
     }
 }
 
+/* ---- synchronized batch norms */
+
+static const char normed[] = "conv 6 3x3 same, batchnorm, relu, maxpool 2, conv 8 3x3 same, "
+                             "batchnorm, relu, dense 12, batchnorm, dense classes";
+
+/* A training of a few steps, from the same weights. */
+static cn_model *train_normed(const fixture *f, cn_fit_opts opts)
+{
+    cn_error err;
+    cn_model *model = NULL;
+    opts.epochs = 1;
+    opts.valid = NULL;
+    opts.learning_rate = 0.02;
+    opts.optimizer.kind = CN_OPTIMIZER_SGD;
+    assert_int_equal(cn_model_parse(&model, normed, (int[]){8, 8, 1}, 10, 3, NULL), CN_OK);
+    if (cn_fit(model, f->data, &opts, NULL, &err) != CN_OK) fail_msg("%s", err.text);
+    return model;
+}
+
+/* The largest difference of two models' parameters and buffers. */
+static float distance(const cn_model *a, const cn_model *b)
+{
+    float most = 0;
+    for (size_t i = 0; i < a->block_size; i++) most = fmaxf(most, fabsf(a->block[i] - b->block[i]));
+    return most;
+}
+
+/* The layer over all shards is the layer over the batch, in both passes: five steps end where those
+ * of one shard do, by the kernels and by the twins in double, and where shards by themselves do
+ * not. The last batch, of 11, leaves shards of one image. */
+static void test_synchronized_batch_norms_are_those_of_the_whole_batch(void **state)
+{
+    const fixture *f = *state;
+    cn_fit_opts opts = options(f);
+    cn_model *apart = NULL, *together = NULL;
+    opts.shards = 1;
+    cn_model *whole = train_normed(f, opts);
+    opts.backend = "reference";
+    cn_model *twin = train_normed(f, opts);
+    opts.backend = NULL;
+    opts.shards = 4;
+    apart = train_normed(f, opts);
+    opts.sync_batch_norm = true;
+    opts.shards = SHARDS;
+    together = train_normed(f, opts);
+    assert_true(distance(whole, together) < 1e-5F);
+    assert_true(distance(twin, together) < 1e-5F);
+    assert_true(distance(whole, apart) > 1e-2F);
+    cn_model_free(whole);
+    cn_model_free(twin);
+    cn_model_free(apart);
+    cn_model_free(together);
+}
+
+/* A batch that is not cut is synchronized; so is a network without batch norms. */
+static void test_what_there_is_nothing_to_synchronize_in(void **state)
+{
+    const fixture *f = *state;
+    const char *const texts[] = {normed, "conv 6 3x3 same, relu, maxpool 2, dense classes"};
+    for (int i = 0; i < 2; i++) {
+        cn_model *models[2] = {NULL};
+        cn_fit_opts opts = options(f);
+        opts.accumulate = 2;
+        opts.shards = i == 0 ? 1 : SHARDS;
+        for (int sync = 0; sync < 2; sync++) {
+            opts.sync_batch_norm = sync;
+            assert_int_equal(cn_model_parse(&models[sync], texts[i], (int[]){8, 8, 1}, 10, 3, NULL),
+                             CN_OK);
+            assert_int_equal(cn_fit(models[sync], f->data, &opts, NULL, NULL), CN_OK);
+        }
+        assert_same(models[0], models[1]);
+        cn_model_free(models[0]);
+        cn_model_free(models[1]);
+    }
+}
+
+static void test_synchronized_batch_norms_on_any_number_of_ranks(void **state)
+{
+    const fixture *f = *state;
+    cn_fit_opts opts = options(f);
+    opts.sync_batch_norm = true;
+    opts.epochs = 1;
+    for (int ranks = 1; ranks <= SHARDS; ranks++) check_ranks(f, &opts, ranks, ranks % 2 == 0);
+    opts.threads = 2;
+    check_ranks(f, &opts, 2, true);
+    opts.threads = 1;
+    opts.batch = 12;
+    opts.shards = 6;
+    check_ranks(f, &opts, 5, true);
+}
+
+/* The last batch of an epoch, of 3 images, leaves ranks without any. */
+static void test_all_that_a_step_with_synchronized_batch_norms_may_do(void **state)
+{
+    const fixture *f = *state;
+    cn_fit_opts opts = options(f);
+    opts.sync_batch_norm = true;
+    opts.batch = 24;
+    opts.accumulate = 3;
+    opts.augment = (cn_augment){.flip = CN_FLIP_RANDOM, .crop = 1, .mixup = 0.4};
+    opts.average.kind = CN_AVERAGE_EMA;
+    opts.optimizer = (cn_optimizer){.kind = CN_OPTIMIZER_ADAMW, .clip_norm = 0.5};
+    opts.best.keep = true;
+    check_ranks(f, &opts, 3, true);
+    check_ranks(f, &opts, 8, true);
+    opts.threads = 2;
+    check_ranks(f, &opts, 2, false);
+}
+
 /* ---- errors */
+
+static void test_the_reference_backend_has_no_synchronized_batch_norms(void **state)
+{
+    const fixture *f = *state;
+    cn_error err;
+    cn_model *model = network();
+    cn_fit_opts opts = options(f);
+    opts.backend = "reference";
+    opts.sync_batch_norm = true;
+    assert_int_equal(cn_fit(model, f->data, &opts, NULL, &err), CN_ERR_UNSUPPORTED);
+    assert_string_equal(err.text, "fit: the backend reference has no batch norm over several "
+                                  "shards, expected cpu, or 1 shard");
+    cn_model_free(model);
+}
+
+/* Of one value per channel and shard there is no batch norm, but there is of the whole batch. */
+static void test_shards_of_one_image(void **state)
+{
+    const fixture *f = *state;
+    cn_error err;
+    cn_model *model = NULL;
+    cn_fit_opts opts = options(f);
+    opts.batch = SHARDS;
+    opts.epochs = 1;
+    assert_int_equal(
+        cn_model_parse(&model, "dense 12, batchnorm, dense classes", (int[]){8, 8, 1}, 10, 3, NULL),
+        CN_OK);
+    assert_int_equal(cn_fit(model, f->data, &opts, NULL, &err), CN_ERR_ARGUMENT);
+    assert_non_null(strstr(err.text, "one value per channel in a batch of 1"));
+    opts.sync_batch_norm = true;
+    if (cn_fit(model, f->data, &opts, NULL, &err) != CN_OK) fail_msg("%s", err.text);
+    cn_model_free(model);
+}
 
 static void test_shards_and_ranks_that_do_not_fit(void **state)
 {
@@ -377,6 +519,11 @@ static void give_another_rate(int rank, rank_job *job)
     if (rank == 1) job->opts.learning_rate *= 2;
 }
 
+static void synchronize(int rank, rank_job *job)
+{
+    if (rank == 1) job->opts.sync_batch_norm = true;
+}
+
 static void give_another_weight(int rank, rank_job *job)
 {
     if (rank == 1) job->model->block[0] += 1;
@@ -391,6 +538,7 @@ static void test_ranks_that_do_not_begin_alike(void **state)
         const char *error;
     } rows[] = {
         {give_another_rate, "fit: rank 1 does not begin like rank 0: learning rate"},
+        {synchronize, "fit: rank 1 does not begin like rank 0: synchronized batch norms"},
         {give_other_data, "fit: rank 2 does not begin like rank 0: training images"},
         {give_another_weight, "fit: rank 1 does not begin like rank 0: the model's parameters"},
     };
@@ -444,13 +592,16 @@ static void test_a_loss_that_is_not_finite_ends_all_ranks(void **state)
     cn_fit_opts opts = options(f);
     opts.learning_rate = 1e30;
     opts.epochs = 1;
-    train(jobs, 2, true, f->data, &opts, NULL);
-    for (int r = 0; r < 2; r++) {
-        assert_int_equal(jobs[r].status, CN_ERR_DIVERGED);
-        assert_string_equal(jobs[r].err.text, jobs[0].err.text);
-        assert_non_null(strstr(jobs[r].err.text, "fit: "));
+    for (int sync = 0; sync < 2; sync++) {
+        opts.sync_batch_norm = sync;
+        train(jobs, 2, true, f->data, &opts, NULL);
+        for (int r = 0; r < 2; r++) {
+            assert_int_equal(jobs[r].status, CN_ERR_DIVERGED);
+            assert_string_equal(jobs[r].err.text, jobs[0].err.text);
+            assert_non_null(strstr(jobs[r].err.text, "fit: "));
+        }
+        free_jobs(jobs, 2);
     }
-    free_jobs(jobs, 2);
 }
 
 /* ---- checkpoints */
@@ -468,8 +619,11 @@ static void test_another_number_of_ranks_goes_on_with_the_same_bits(void **state
     rank_job jobs[RANKS_MOST];
     cn_model *whole = network();
     cn_fit_opts opts = options(f);
-    assert_int_equal(cn_fit(whole, f->data, &opts, NULL, NULL), CN_OK);
     for (int before = 1; before <= 3; before++) {
+        opts.sync_batch_norm = before == 2;
+        cn_model_free(whole);
+        whole = network();
+        assert_int_equal(cn_fit(whole, f->data, &opts, NULL, NULL), CN_OK);
         opts.progress = stop_at_step_3;
         opts.checkpoint.path = f->file;
         train(jobs, before, true, f->data, &opts, NULL);
@@ -505,6 +659,12 @@ int main(void)
         cmocka_unit_test(test_all_that_a_step_may_do_on_several_ranks),
         cmocka_unit_test(test_the_reference_backend_on_several_ranks),
         cmocka_unit_test(test_a_rank_sends_as_much_as_a_ring_would),
+        cmocka_unit_test(test_synchronized_batch_norms_are_those_of_the_whole_batch),
+        cmocka_unit_test(test_what_there_is_nothing_to_synchronize_in),
+        cmocka_unit_test(test_synchronized_batch_norms_on_any_number_of_ranks),
+        cmocka_unit_test(test_all_that_a_step_with_synchronized_batch_norms_may_do),
+        cmocka_unit_test(test_the_reference_backend_has_no_synchronized_batch_norms),
+        cmocka_unit_test(test_shards_of_one_image),
         cmocka_unit_test(test_shards_and_ranks_that_do_not_fit),
         cmocka_unit_test(test_ranks_that_do_not_begin_alike),
         cmocka_unit_test(test_an_error_or_a_stop_of_one_rank_is_that_of_all),

@@ -317,7 +317,8 @@ class Model:
         verbose: int = 1, *, validation_split: float = 0.0, learning_rate: float = 0.0,
         optimizer: Options = "adam", schedule: Options = None, loss: Options = None,
         average: Options = None, augment: str = "", class_weight: Any = None, seed: int = 0,
-        shuffle: bool = True, accumulate: int = 1, precision: str = "f32", threads: int = 0,
+        shuffle: bool = True, accumulate: int = 1, shards: int = 0, sync_batch_norm: bool = False,
+        precision: str = "f32", threads: int = 0,
         backend: Optional[str] = None, normalize: bool = True, resume: Optional[str] = None,
     ) -> History:  # fmt: skip
         """Trains on images x (n, n_H, n_W, n_C) or (n, n_H, n_W), uint8 or floats, with labels y
@@ -348,7 +349,7 @@ class Model:
         valid = self._matched(valid) if valid is not None else None
         opts = c.cn_fit_opts(
             epochs=epochs, batch=batch_size, accumulate=accumulate, threads=threads, seed=seed,
-            no_shuffle=not shuffle, precision=number("cn_precision", precision, "precision"),
+            shards=shards, sync_batch_norm=sync_batch_norm, no_shuffle=not shuffle, precision=number("cn_precision", precision, "precision"),
             learning_rate=learning_rate, backend=backend.encode() if backend else None,
             resume=path_bytes(resume) if resume else None,
             valid=None if valid is None else valid._handle.pointer)  # fmt: skip

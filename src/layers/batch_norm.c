@@ -12,6 +12,8 @@
  *
  *     running = momentum running + (1 - momentum) batch        var with n / (n - 1), unbiased
  *
+ * Calls that share a batch (cn_call.totals) take mu and var over all of it.
+ *
  * A session that does not train uses the running ones: the layer is then a scale and a shift.
  * A following ReLU or ReLU6 is fused into this layer in both passes.
  */
@@ -168,6 +170,14 @@ static void scale_task(void *argument, int task, int worker)
                                        job->k.shift, call->activation, job->y + first);
 }
 
+/* The running ones move towards those of the batch. */
+static void move(const parts *p, int j, double keep, double n, double mean, double var)
+{
+    double unbiased = n > 1 ? var * n / (n - 1) : var;
+    p->mean[j] = (float)(keep * (double)p->mean[j] + (1 - keep) * mean);
+    p->var[j] = (float)(keep * (double)p->var[j] + (1 - keep) * unbiased);
+}
+
 /* The batch's mean and variance, from sums of differences to the first row. Moves the running ones.
  */
 static void gather_statistics(rows_job *job)
@@ -175,23 +185,56 @@ static void gather_statistics(rows_job *job)
     const cn_call *call = job->call;
     const cn_batch_norm_opts *o = call->layer->options;
     const parts p = parts_of(call);
-    double n = (double)job->rows, keep = o->momentum;
+    double n = (double)job->rows;
     cn_pool_run(call->pool, chunks_of(job), sums_task, job);
     for (int j = 0; j < job->c; j++) {
         double off = total(job, (size_t)j) / n, square = total(job, (size_t)job->c + (size_t)j) / n;
         double mean = (double)job->x[j] + off, var = square - off * off;
         if (var < 0) var = 0;
         set_scale(&p, &job->k, j, mean, var, o->epsilon);
-        double unbiased = n > 1 ? var * n / (n - 1) : var;
-        p.mean[j] = (float)(keep * (double)p.mean[j] + (1 - keep) * mean);
-        p.var[j] = (float)(keep * (double)p.var[j] + (1 - keep) * unbiased);
+        move(&p, j, o->momentum, n, mean, var);
+    }
+}
+
+/* This call's part of the sums over the batch, of X and of X^2. They are taken as differences to
+ * the call's first row, x0, and moved to 0, which all calls share, in double: what cancels in
+ * the variance costs (mu / sigma)^2 of its last digit, as much as X has of it in float. */
+static void forward_sums(const cn_call *call, double *sums)
+{
+    rows_job job = job_of(call);
+    double n = (double)job.rows, *squares = sums + 1 + job.c;
+    cn_pool_run(call->pool, chunks_of(&job), sums_task, &job);
+    *sums++ = n;
+    for (int j = 0; j < job.c; j++) {
+        double off = total(&job, (size_t)j), square = total(&job, (size_t)job.c + (size_t)j);
+        double x0 = (double)job.x[j];
+        sums[j] = n * x0 + off;
+        squares[j] = square + x0 * (2 * off + n * x0);
+    }
+}
+
+/* Those of all calls that share the batch. */
+static void take_totals(rows_job *job)
+{
+    const cn_call *call = job->call;
+    const cn_batch_norm_opts *o = call->layer->options;
+    const parts p = parts_of(call);
+    const double n = call->totals->forward[0], *sums = call->totals->forward + 1;
+    for (int j = 0; j < job->c; j++) {
+        double mean = sums[j] / n, var = sums[job->c + j] / n - mean * mean;
+        if (var < 0) var = 0;
+        set_scale(&p, &job->k, j, mean, var, o->epsilon);
+        if (call->totals->moves) move(&p, j, o->momentum, n, mean, var);
     }
 }
 
 static void forward(const cn_call *call)
 {
     rows_job job = job_of(call);
-    if (call->training) gather_statistics(&job);
+    if (call->totals)
+        take_totals(&job);
+    else if (call->training)
+        gather_statistics(&job);
     cn_pool_run(call->pool, chunks_of(&job), scale_task, &job);
 }
 
@@ -250,19 +293,50 @@ static void backward_task(void *argument, int task, int worker)
                                   job->dx + first);
 }
 
+/* Y = gamma X_hat + beta:   d_beta = sum of dY,  d_gamma = sum of dY X_hat */
+static void add_to_weights(const rows_job *job, const parts *p, int j, double sum, double product)
+{
+    if (p->d_beta) p->d_beta[j] += (float)sum;
+    if (p->d_gamma) p->d_gamma[j] += (float)(product * (double)job->k.rstd[j]);
+}
+
+/* Sums of dY and of dY (X - mu); the gradients of gamma and beta are those of this call. */
+static void backward_sums(const cn_call *call, double *sums)
+{
+    rows_job job = job_of(call);
+    const parts p = parts_of(call);
+    cn_pool_run(call->pool, chunks_of(&job), backward_sums_task, &job);
+    if (sums) *sums++ = (double)job.rows;
+    for (int j = 0; j < job.c; j++) {
+        double sum = total(&job, (size_t)j), product = total(&job, (size_t)job.c + (size_t)j);
+        add_to_weights(&job, &p, j, sum, product);
+        if (!sums) continue;
+        sums[j] = sum;
+        sums[job.c + j] = product;
+    }
+}
+
+static void call_sums(const cn_call *call, bool backward, double *sums)
+{
+    if (backward)
+        backward_sums(call, sums);
+    else
+        forward_sums(call, sums);
+}
+
 static void backward(const cn_call *call)
 {
     rows_job job = job_of(call);
     const parts p = parts_of(call);
+    const double *all = call->totals ? call->totals->backward : NULL;
     float *b = job.sums + CHUNKS * 2 * (size_t)job.c, *d = b + stride(job.c);
-    double n = (double)job.rows;
-    cn_pool_run(call->pool, chunks_of(&job), backward_sums_task, &job);
+    double n = all ? all[0] : (double)job.rows;
+    if (!all) cn_pool_run(call->pool, chunks_of(&job), backward_sums_task, &job);
     for (int j = 0; j < job.c; j++) {
-        double sum = total(&job, (size_t)j), product = total(&job, (size_t)job.c + (size_t)j);
+        double sum = all ? all[1 + j] : total(&job, (size_t)j);
+        double product = all ? all[1 + job.c + j] : total(&job, (size_t)job.c + (size_t)j);
         double rstd = (double)job.k.rstd[j];
-        /* Y = gamma X_hat + beta:   d_beta = sum of dY,  d_gamma = sum of dY X_hat */
-        if (p.d_beta) p.d_beta[j] += (float)sum;
-        if (p.d_gamma) p.d_gamma[j] += (float)(product * rstd);
+        if (!all) add_to_weights(&job, &p, j, sum, product);
         /* X_hat depends on X also by mu and var, which takes the mean off dY, and the part along
          * X_hat:
          *     dX = gamma rstd (dY - d_beta / n - X_hat d_gamma / n) */
@@ -307,6 +381,7 @@ const cn_layer_ops cn_batch_norm_cpu = {
     .pack = pack,
     .forward = forward,
     .backward = backward,
+    .sums = call_sums,
     .fold = fold,
 };
 

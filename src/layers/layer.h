@@ -99,6 +99,15 @@ typedef struct cn_requirements {
 } cn_requirements;
 
 /*
+ * What several calls that share a batch have found together (model/team.c), for a layer that takes
+ * statistics over all of it: 1 + 2 n_C numbers per pass, as `sums` below has them.
+ */
+typedef struct cn_totals {
+    const double *forward, *backward;
+    bool moves; /* forward also moves the buffers: one of the calls that do so for all */
+} cn_totals;
+
+/*
  * What one call of a layer works on. A session fills it once, so that running a layer is one
  * indirect call. Activations are (m, ...); every array may be read 64 bytes past its end. Arrays
  * are the backend's, of its dtype: floats on the CPU.
@@ -125,6 +134,7 @@ typedef struct cn_call {
     void *dw[CN_MAX_PARAMETERS]; /* accumulated; NULL for buffers, and all of them where every
                                     weight is frozen */
     const cn_conv_plan *conv;    /* as `requirements` planned it */
+    const cn_totals *totals;     /* NULL: the statistics are those of this call */
     void *packed;
     void *cache;
     void *scratch;
@@ -187,6 +197,11 @@ typedef struct cn_layer_ops {
     void (*pack)(const cn_call *call);
     void (*forward)(const cn_call *call);
     void (*backward)(const cn_call *call);
+    /* For a type that takes statistics over the batch, with which calls that share one begin each
+     * pass: this call's part of the sums, how many values a channel has and then two sums per
+     * channel. In backward it also adds to dw, what backward then leaves out; `sums` may be NULL.
+     * Once these are added up, call->totals has them, and forward or backward follows. */
+    void (*sums)(const cn_call *call, bool backward, double *sums);
     /* For a type that is channel_affine: from its call, and the weights w (rows, n_C) and the bias
      * b (may be NULL) of the layer before it, computes the weights and the bias (n_C) of one layer
      * that does the work of both. */

@@ -54,9 +54,11 @@ static void take_weights(cn_session *s)
     s->packed_version = model->version;
 }
 
-static void run_layer_forward(cn_session *s, int i)
+void cn_session_forward_layer(cn_session *s, int i, uint64_t number)
 {
     const cn_plan_step *step = &s->plan.steps[i];
+    s->calls[i].m = s->m;
+    s->calls[i].step = number;
     if (step->forward) step->ops->forward(&s->calls[i]);
 }
 
@@ -73,26 +75,34 @@ static void synchronize(const cn_session *s)
     if (s->backend->synchronize) s->backend->synchronize(s->device);
 }
 
-/* Over the m examples that lie in the input buffer; false where the visitor, which may be NULL,
- * stopped it. */
-static bool run_forward(cn_session *s, int m, cn_visitor *visit, void *user)
+void cn_session_begin_forward(cn_session *s, int m)
 {
     s->m = m;
     s->done = CN_STAGE_NONE;
-    take_weights(s);
+    if (!s->beside) take_weights(s);
     if (!s->backend->host)
         s->backend->upload(s->device, (size_t)m * cn_shape_count(&s->model->layers[0].out),
                            s->input, s->calls[0].y);
-    for (int i = 0; i < s->model->layer_count; i++) {
-        s->calls[i].m = m;
-        s->calls[i].step = s->forwards;
-        run_layer_forward(s, i);
-        if (visit && visit(&s->calls[i], false, user)) return false;
-    }
+}
+
+void cn_session_end_forward(cn_session *s)
+{
     synchronize(s);
     if (s->trained) give_parameters(s, s->model->trained_size); /* the buffers */
     s->forwards++;
     s->done = CN_STAGE_FORWARD;
+}
+
+/* Over the m examples that lie in the input buffer; false where the visitor, which may be NULL,
+ * stopped it. */
+static bool run_forward(cn_session *s, int m, cn_visitor *visit, void *user)
+{
+    cn_session_begin_forward(s, m);
+    for (int i = 0; i < s->model->layer_count; i++) {
+        cn_session_forward_layer(s, i, s->forwards);
+        if (visit && visit(&s->calls[i], false, user)) return false;
+    }
+    cn_session_end_forward(s);
     return true;
 }
 
@@ -202,11 +212,19 @@ cn_status cn_session_loss(cn_session *s, const cn_tensor *Y, double *loss, cn_er
     return CN_OK;
 }
 
-static void run_layer_backward(cn_session *s, int i)
+void cn_session_backward_sums(cn_session *s, int i, double *sums)
 {
     const cn_plan_step *step = &s->plan.steps[i];
     const cn_call *call = &s->calls[i];
     if (step->mask) s->backend->mask_relu(call, cn_session_buffer(s, step->dy));
+    step->ops->sums(call, true, sums);
+}
+
+void cn_session_backward_layer(cn_session *s, int i)
+{
+    const cn_plan_step *step = &s->plan.steps[i];
+    const cn_call *call = &s->calls[i];
+    if (step->mask && !call->totals) s->backend->mask_relu(call, cn_session_buffer(s, step->dy));
     step->ops->backward(call);
     for (int k = 0; k < call->layer->input_count; k++)
         if (step->sum[k] != CN_NO_BUFFER)
@@ -235,7 +253,7 @@ static cn_status check_backward(const cn_session *s, cn_error *err)
 static void run_backward(cn_session *s)
 {
     for (int i = s->model->layer_count - 1; i > 0; i--)
-        if (s->plan.steps[i].backward) run_layer_backward(s, i);
+        if (s->plan.steps[i].backward) cn_session_backward_layer(s, i);
     synchronize(s);
     s->done = CN_STAGE_BACKWARD;
 }
@@ -345,8 +363,7 @@ bool cn_session_rerun(cn_session *s, const cn_tensor *Y, cn_visitor *visit, void
     s->done = CN_STAGE_FORWARD;               /* what the loss left is overwritten */
     if (!s->backend->host) s->packed = false; /* the backend's buffers move, the model's do not */
     for (int i = 0; i < n; i++) {
-        s->calls[i].step = s->forwards - 1;
-        run_layer_forward(s, i);
+        cn_session_forward_layer(s, i, s->forwards - 1);
         if (visit(&s->calls[i], false, user)) return true;
     }
     if (!Y) return false;
@@ -354,7 +371,8 @@ bool cn_session_rerun(cn_session *s, const cn_tensor *Y, cn_visitor *visit, void
     s->backend->zero(s->device, s->plan.gradients, s->gradients);
     for (int i = n - 1; i > 0; i--) {
         if (!s->plan.steps[i].backward) continue;
-        run_layer_backward(s, i);
+        if (s->calls[i].totals) cn_session_backward_sums(s, i, NULL);
+        cn_session_backward_layer(s, i);
         if (visit(&s->calls[i], true, user)) return true;
     }
     s->done = CN_STAGE_BACKWARD;
@@ -435,18 +453,24 @@ void cn_session_blend(cn_session *s, double part, float *average)
 
 /* ---- a batch in shards */
 
+void cn_session_begin_backward_sum(cn_session *s, bool first)
+{
+    if (first) s->backend->zero(s->device, s->plan.gradients, s->gradients);
+    if (s->m > 0)
+        scale(s, (size_t)s->m * (size_t)s->plan.loss.size, s->loss_weight,
+              cn_session_buffer(s, s->plan.loss_gradient));
+}
+
 cn_status cn_session_backward_sum(cn_session *s, bool first, cn_gradients_final *final, void *user,
                                   cn_error *err)
 {
     cn_status status = check_backward(s, err);
     if (status != CN_OK) return status;
-    if (first) s->backend->zero(s->device, s->plan.gradients, s->gradients);
-    scale(s, (size_t)s->m * (size_t)s->plan.loss.size, s->loss_weight,
-          cn_session_buffer(s, s->plan.loss_gradient));
+    cn_session_begin_backward_sum(s, first);
     size_t from = s->plan.gradients;
     for (int i = s->model->layer_count - 1; i > 0; i--) {
         const cn_layer *layer = &s->model->layers[i];
-        if (s->plan.steps[i].backward) run_layer_backward(s, i);
+        if (s->plan.steps[i].backward) cn_session_backward_layer(s, i);
         if (layer->weight_count > 0 && !layer->weights[0].buffer) from = layer->weights[0].offset;
         if (!final) continue;
         synchronize(s);

@@ -75,4 +75,29 @@ void cn_session_number_forward(cn_session *session, uint64_t number);
 /* y += x, arrays of the host, by the session's threads. */
 void cn_session_add(const cn_session *session, size_t n, const float *x, float *y);
 
+/* ---- sessions that share a batch (team.c) */
+
+/* cn_session_create for a part of a batch over which normalizations take their means. Beside
+ * another part's session (or NULL), which has the same batch and must outlive it, it uses that
+ * one's threads and packed weights. */
+cn_status cn_session_create_part(cn_session **session, cn_model *model, const cn_session_opts *opts,
+                                 const cn_session *beside, cn_error *err);
+
+typedef struct cn_team cn_team;
+/* parts (count, n): adds up the rows, and those of other processes, into the n of `all`. The rows
+ * may be overwritten. */
+typedef cn_status cn_team_sum(void *user, size_t n, double *parts, double *all, cn_error *err);
+
+/* Of `count` sessions that train, the first made by itself and the others beside it.
+ * CN_ERR_UNSUPPORTED where the backend has no batch norm in two halves. */
+cn_status cn_team_create(cn_team **team, cn_session *const *sessions, int count, cn_team_sum *sum,
+                         void *user, cn_error *err);
+void cn_team_free(cn_team *team);
+/* Of m[k] examples, maybe none, that lie in the input of session k. The model's buffers move once.
+ * An error is one of `sum`. */
+cn_status cn_team_forward(cn_team *team, const int *m, cn_error *err);
+/* cn_session_backward_sum of all sessions, after the loss of each that has examples. */
+cn_status cn_team_backward_sum(cn_team *team, bool first, cn_gradients_final *final, void *user,
+                               cn_error *err);
+
 #endif

@@ -6,6 +6,12 @@
 
 #include "model/averages.h"
 
+/* Bytes of the workspace that packed weights take. */
+static size_t packed_size(const cn_session *s)
+{
+    return s->beside ? 0 : s->plan.packed;
+}
+
 static void fill_call(cn_session *s, int i)
 {
     const cn_layer *layer = &s->model->layers[i];
@@ -25,9 +31,9 @@ static void fill_call(cn_session *s, int i)
         .y = cn_session_buffer(s, step->y),
         .dy = cn_session_buffer(s, step->dy),
         .conv = &step->requirements.conv,
-        .packed = cn_at_byte(s->workspace, step->packed),
-        .cache = cn_at_byte(s->workspace, s->plan.packed + step->cache),
-        .scratch = cn_at_byte(s->workspace, s->plan.packed + s->plan.cache),
+        .packed = s->beside ? s->beside->calls[i].packed : cn_at_byte(s->workspace, step->packed),
+        .cache = cn_at_byte(s->workspace, packed_size(s) + step->cache),
+        .scratch = cn_at_byte(s->workspace, packed_size(s) + s->plan.cache),
     };
     s->backend->prepare(s->device, &s->plan.opts, step->alone, call);
     for (int k = 0; k < layer->input_count; k++) {
@@ -55,7 +61,7 @@ static cn_status allocate_arrays(cn_session *s, cn_error *err)
     s->activations = allocate(s, plan->activations, "session: activations", err);
     if (!s->activations) return CN_ERR_MEMORY;
     s->workspace =
-        allocate(s, plan->packed + plan->cache + plan->scratch, "session: workspace", err);
+        allocate(s, packed_size(s) + plan->cache + plan->scratch, "session: workspace", err);
     if (!s->workspace) return CN_ERR_MEMORY;
     s->parameters = s->model->block;
     if (!s->backend->host)
@@ -93,9 +99,10 @@ static cn_status create(cn_session *s, const cn_model *model, cn_error *err)
     if (model->shape_only)
         return cn_fail(err, CN_ERR_ARGUMENT, "session: the model has shapes only, no weights");
     cn_status status = CN_OK;
-    if (s->plan.opts.training)
-        status = cn_check_averages(model, s->plan.opts.batch, "session", err);
-    if (status == CN_OK) status = s->backend->open(&s->plan.opts, &s->device, err);
+    if (s->beside)
+        s->device = s->beside->device;
+    else
+        status = s->backend->open(&s->plan.opts, &s->device, err);
     if (status == CN_OK) status = allocate_arrays(s, err);
     if (status != CN_OK) return status;
     s->calls = cn_allocate((size_t)model->layer_count, sizeof *s->calls, "session", err);
@@ -106,17 +113,26 @@ static cn_status create(cn_session *s, const cn_model *model, cn_error *err)
     return s->normalization ? place_on_host(s, err) : CN_ERR_MEMORY;
 }
 
-/* `trained` is the model where the session trains it, else NULL. */
-static cn_status create_session(cn_session **session, const cn_model *model, cn_model *trained,
+/* Beyond what cn_session_opts has. */
+typedef struct extras {
+    cn_model *trained; /* the model where the session trains it, else NULL */
+    const cn_session *beside;
+    bool part; /* normalizations take their means over more than its batch */
+} extras;
+
+static cn_status create_session(cn_session **session, const cn_model *model, const extras *more,
                                 const cn_session_opts *opts, const cn_backend *backend,
                                 cn_error *err)
 {
     cn_session *s = cn_allocate(1, sizeof *s, "session", err);
     if (!s) return CN_ERR_MEMORY;
     s->model = model;
-    s->trained = trained;
+    s->trained = more->trained;
+    s->beside = more->beside;
     s->backend = backend;
     cn_status status = cn_plan_create_on(&s->plan, model, opts, backend, err);
+    if (status == CN_OK && s->plan.opts.training && !more->part && !model->shape_only)
+        status = cn_check_averages(model, s->plan.opts.batch, "session", err);
     if (status == CN_OK) status = create(s, model, err);
     if (status == CN_OK)
         *session = s;
@@ -128,7 +144,17 @@ static cn_status create_session(cn_session **session, const cn_model *model, cn_
 cn_status cn_session_create_on(cn_session **session, cn_model *model, const cn_session_opts *opts,
                                const cn_backend *backend, cn_error *err)
 {
-    return create_session(session, model, opts->training ? model : NULL, opts, backend, err);
+    const extras more = {.trained = opts->training ? model : NULL};
+    return create_session(session, model, &more, opts, backend, err);
+}
+
+cn_status cn_session_create_part(cn_session **session, cn_model *model, const cn_session_opts *opts,
+                                 const cn_session *beside, cn_error *err)
+{
+    const cn_backend *backend = NULL;
+    const extras more = {.trained = model, .beside = beside, .part = true};
+    cn_status status = cn_backend_find(opts->backend, &backend, err);
+    return status == CN_OK ? create_session(session, model, &more, opts, backend, err) : status;
 }
 
 cn_status cn_session_create(cn_session **session, cn_model *model, const cn_session_opts *opts,
@@ -145,7 +171,8 @@ cn_status cn_session_create_inference_on(cn_session **session, const cn_model *m
                                          const cn_session_opts *opts, const cn_backend *backend,
                                          cn_error *err)
 {
-    return create_session(session, model, NULL, opts, backend, err);
+    const extras none = {.trained = NULL};
+    return create_session(session, model, &none, opts, backend, err);
 }
 
 cn_status cn_session_create_inference(cn_session **session, const cn_model *model,
@@ -171,7 +198,7 @@ void cn_session_free(cn_session *s)
     b->free(s->device, s->gradients);
     b->free(s->device, s->optimizer_state);
     if (!b->host) b->free(s->device, s->parameters);
-    if (s->device) b->close(s->device);
+    if (s->device && !s->beside) b->close(s->device);
     cn_plan_free(&s->plan);
     cn_release(s->calls);
     cn_release(s->copies);

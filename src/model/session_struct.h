@@ -19,7 +19,10 @@ struct cn_session {
     const cn_model *model;
     cn_model *trained; /* the same where the session trains, else NULL: nothing writes to it */
     const cn_backend *backend;
-    void *device;   /* the backend's */
+    void *device; /* the backend's */
+    /* The session of the same model and batch whose device and packed weights it uses; NULL: it has
+     * its own. */
+    const cn_session *beside;
     cn_call *calls; /* one per layer */
     /* In the backend's memory; the parameters are the model's own block where that is the host's.
      */
@@ -38,6 +41,18 @@ struct cn_session {
     uint64_t updates;        /* steps of the optimizer */
     uint64_t forwards;       /* in training: the step of layers that draw numbers */
 };
+
+/* ---- the halves of forward and backward (session.c), for sessions that run layer by layer side by
+ * side; s->m may be 0 */
+
+void cn_session_begin_forward(cn_session *s, int m);
+void cn_session_forward_layer(cn_session *s, int i, uint64_t number);
+void cn_session_end_forward(cn_session *s);
+/* As in cn_session_backward_sum. */
+void cn_session_begin_backward_sum(cn_session *s, bool first);
+/* Of a layer whose call has totals: its part of them, before its backward. */
+void cn_session_backward_sums(cn_session *s, int i, double *sums);
+void cn_session_backward_layer(cn_session *s, int i);
 
 static inline void *cn_at_byte(void *base, size_t offset)
 {

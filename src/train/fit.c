@@ -27,8 +27,7 @@
 #include "model/model.h"
 #include "model/session.h"
 #include "train/checkpoint.h"
-#include "train/loader.h"
-#include "train/shards.h"
+#include "train/learn.h"
 
 #include <limits.h>
 #include <math.h>
@@ -44,9 +43,8 @@ typedef struct fit {
     cn_evaluator evaluator; /* empty without a validation set */
     cn_averager averager;
     cn_best_tracker best;
-    cn_loader *loader;
     cn_group group;
-    cn_shards shards;
+    cn_learner learner;
     uint8_t *decisions; /* one per rank */
     bool due;           /* a checkpoint, as rank 0 says */
     cn_progress progress;
@@ -80,10 +78,61 @@ static cn_status check_frozen(const cn_model *model, cn_error *err)
     return cn_fail(err, CN_ERR_ARGUMENT, "fit: every parameter is frozen, nothing can be learnt");
 }
 
+/* What measures the validation set. */
+static cn_status prepare_validation(fit *f, const cn_session_opts *opts, cn_error *err)
+{
+    const cn_fit_opts *o = &f->opts;
+    if (!o->valid) return CN_OK;
+    cn_status status = cn_evaluator_create(&f->evaluator, f->model, *opts, err);
+    if (status == CN_OK) status = cn_evaluator_take_targets(&f->evaluator, o->valid, err);
+    if (status == CN_OK)
+        status = cn_evaluator_share(&f->evaluator, &f->group, cn_dataset_size(o->valid), err);
+    if (status == CN_OK) status = cn_evaluator_read(&f->evaluator, o->valid, o->threads, err);
+    return status;
+}
+
+/* Of the shards, and what each batch of them is made by. */
+static cn_status prepare_learner(fit *f, const cn_session_opts *opts, cn_error *err)
+{
+    const cn_fit_opts *o = &f->opts;
+    int threads = 1;
+    cn_status status = cn_thread_count(o->threads, &threads, err);
+    if (status != CN_OK) return status;
+    const bool together = cn_runs_together(o, f->model);
+    int least = cn_least_batch(f->model);
+    /* Where one example will do, a shard may be empty, too. */
+    if (least > 1 && !together) least *= o->shards;
+    const cn_loader_opts batches = {.data = f->data,
+                                    .augment = o->augment,
+                                    .mean = f->mean,
+                                    .std = f->std,
+                                    .target_mean = f->model->target_mean,
+                                    .target_std = f->model->target_std,
+                                    .outputs = cn_model_output_size(f->model),
+                                    .batch = o->batch,
+                                    .least = least,
+                                    .epochs = o->epochs,
+                                    .shards = o->shards,
+                                    .accumulate = o->accumulate,
+                                    .seed = o->seed,
+                                    .no_shuffle = o->no_shuffle,
+                                    /* One thread means one processor: there is nobody to make a
+                                     * batch while it trains. */
+                                    .background = threads > 1,
+                                    .threads = threads};
+    f->learner = (cn_learner){.model = f->model,
+                              .data = f->data,
+                              .session = f->session,
+                              .progress = &f->progress,
+                              .learning_rate = o->learning_rate};
+    return cn_learner_create(&f->learner, &f->group, opts, &batches, together, err);
+}
+
 /* Sessions, memory and threads: the only part of a training that allocates. */
 static cn_status prepare(fit *f, cn_error *err)
 {
     const cn_fit_opts *o = &f->opts;
+    const bool together = cn_runs_together(o, f->model);
     cn_session_opts opts = {.batch = o->batch / o->shards,
                             .threads = o->threads,
                             .training = true,
@@ -92,24 +141,17 @@ static cn_status prepare(fit *f, cn_error *err)
                             .loss = o->loss,
                             .optimizer = o->optimizer,
                             .backend = o->backend};
-    int threads = 1;
-    cn_status status = cn_session_create(&f->session, f->model, &opts, err);
-    if (status == CN_OK)
-        status = cn_shards_create(&f->shards, &f->group, f->session, o->shards, o->accumulate, err);
+    const cn_session_opts shard = opts;
+    cn_status status = together ? cn_check_averages(f->model, o->batch, "session", err) : CN_OK;
+    if (status == CN_OK && together)
+        status = cn_session_create_part(&f->session, f->model, &opts, NULL, err);
+    if (status == CN_OK && !together) status = cn_session_create(&f->session, f->model, &opts, err);
     opts.batch = o->batch;
     opts.loss = (cn_loss_opts){.kind = o->loss.kind};
-    if (status == CN_OK && o->valid)
-        status = cn_evaluator_create(&f->evaluator, f->model, opts, err);
-    if (status == CN_OK && o->valid)
-        status = cn_evaluator_take_targets(&f->evaluator, o->valid, err);
-    if (status == CN_OK && o->valid)
-        status = cn_evaluator_share(&f->evaluator, &f->group, cn_dataset_size(o->valid), err);
-    if (status == CN_OK && o->valid)
-        status = cn_evaluator_read(&f->evaluator, o->valid, o->threads, err);
+    if (status == CN_OK) status = prepare_validation(f, &opts, err);
     if (status == CN_OK) status = cn_averager_create(&f->averager, f->model, o->average, err);
     if (status == CN_OK)
         status = cn_best_tracker_create(&f->best, f->model, o->best, &o->schedule, err);
-    if (status == CN_OK) status = cn_thread_count(o->threads, &threads, err);
     if (status != CN_OK) return status;
     size_t channels = (size_t)cn_model_input_shape(f->model)[2];
     f->mean = cn_allocate(2 * channels, sizeof *f->mean, "fit: normalization", err);
@@ -117,27 +159,7 @@ static cn_status prepare(fit *f, cn_error *err)
     if (!f->mean || !f->decisions) return CN_ERR_MEMORY;
     f->std = f->mean + channels;
     cn_normalization_of(f->model, f->data, f->mean, f->std);
-    /* One thread means one processor: there is nobody to make a batch while it trains. */
-    cn_loader_opts batches = {.data = f->data,
-                              .augment = o->augment,
-                              .mean = f->mean,
-                              .std = f->std,
-                              .target_mean = f->model->target_mean,
-                              .target_std = f->model->target_std,
-                              .outputs = cn_model_output_size(f->model),
-                              .batch = o->batch,
-                              .least = cn_least_batch(f->model),
-                              .epochs = o->epochs,
-                              .shards = o->shards,
-                              .first = f->shards.first,
-                              .count = f->shards.end - f->shards.first,
-                              .accumulate = o->accumulate,
-                              .seed = o->seed,
-                              .no_shuffle = o->no_shuffle,
-                              .background = threads > 1,
-                              .threads = threads,
-                              .x = cn_session_input(f->session)};
-    return cn_loader_create(&f->loader, &batches, err);
+    return prepare_learner(f, &shard, err);
 }
 
 /* ---- checkpoints */
@@ -254,8 +276,7 @@ static cn_status save_if_due(fit *f, cn_error *err)
 
 static void release(fit *f)
 {
-    cn_loader_free(f->loader);
-    cn_shards_free(&f->shards);
+    cn_learner_free(&f->learner);
     cn_group_free(&f->group);
     cn_session_free(f->session);
     cn_evaluator_free(&f->evaluator);
@@ -273,7 +294,7 @@ static void tally(fit *f)
     bool numbers = cn_dataset_task(f->data) == CN_TASK_REGRESSION;
     p->train_accuracy = numbers ? NAN : f->correct / f->seen;
     p->images_per_second = f->epoch_seconds > 0 ? f->seen / f->epoch_seconds : 0;
-    p->wait_seconds = cn_loader_waited(f->loader) - f->waited;
+    p->wait_seconds = cn_loader_waited(f->learner.loader) - f->waited;
 }
 
 /* What the ranks decide after a step: one that asks to stop stops all; rank 0 has the clock. */
@@ -294,76 +315,15 @@ static cn_status report(fit *f, bool *stop, cn_error *err)
     return status;
 }
 
-/* The batch's truth in the shape of the model's output. */
-static cn_tensor targets_of(const fit *f, const cn_batch *batch)
+/* Adds the step's figures to the epoch's. */
+static void count(fit *f)
 {
-    const cn_shape *out = &f->model->layers[f->model->output].out;
-    int shape[CN_MAX_RANK] = {batch->m};
-    memcpy(shape + 1, out->n, (size_t)out->rank * sizeof *shape);
-    return cn_tensor_view(CN_DTYPE_F32, out->rank + 1, shape, batch->targets);
-}
-
-/* The examples of a batch that are right, or the parts of them. */
-static double count_correct(const fit *f, const cn_batch *batch)
-{
-    const float *y = cn_session_output(f->session).data;
-    const int columns = cn_model_columns(f->model), m = batch->m;
-    if (cn_dataset_task(f->data) == CN_TASK_REGRESSION) return 0;
-    if (cn_dataset_targets(f->data))
-        return cn_count_labels(y, (size_t)m, columns, batch->targets) / columns;
-    cn_tally t =
-        cn_tally_correct(y, (size_t)m * cn_dataset_label_size(f->data), columns, batch->labels);
-    if (!cn_dataset_masks(f->data)) return (double)t.correct;
-    return t.judged ? (double)t.correct / (double)t.judged * m : 0;
-}
-
-/* The gradients of batch i of a step, or of a shard of it. */
-static cn_status learn_batch(fit *f, const cn_batch *batch, int i, cn_error *err)
-{
-    const cn_progress *p = &f->progress;
-    const int *shape = cn_model_input_shape(f->model);
-    int m = batch->m;
-    double loss;
-
-    cn_tensor X =
-        cn_tensor_view(CN_DTYPE_F32, 4, (int[]){m, shape[0], shape[1], shape[2]}, batch->x);
-    cn_tensor Y = batch->targets ? targets_of(f, batch) : cn_labels_view(f->data, m, batch->labels);
-    cn_status status = cn_session_forward(f->session, &X, err);
-    if (status == CN_OK) status = cn_session_loss(f->session, &Y, &loss, err);
-    if (status != CN_OK) return status;
-    if (!isfinite(loss))
-        return cn_diverged(f->session, &Y, p, "the loss", f->opts.learning_rate, err);
-    *cn_shards_result(&f->shards, batch->shard, i) =
-        (cn_shard_result){.loss = loss * m, .correct = count_correct(f, batch), .examples = m};
-    status = cn_shards_backward(&f->shards, batch->shard, i, err);
-    if (status != CN_OK || cn_session_gradients_finite(f->session)) return status;
-    return cn_diverged(f->session, &Y, p, "the gradient", f->opts.learning_rate, err);
-}
-
-/* The gradients of so many batches, the first of which is batch `number` of the training. */
-static cn_status learn_batches(fit *f, int batches, int64_t number, cn_error *err)
-{
-    cn_shards *s = &f->shards;
-    cn_status status = CN_OK;
-    cn_shards_begin(s, batches);
-    for (int k = s->first; k < s->end && status == CN_OK; k++) {
-        for (int i = 0; i < batches && status == CN_OK; i++) {
-            const cn_batch *batch = NULL;
-            status = cn_loader_next(f->loader, &batch, err);
-            f->unread = status != CN_OK && f->group.size == 1 && k == s->first && i == 0;
-            if (status != CN_OK) break;
-            cn_shards_begin_batch(s, k, i, number + i);
-            if (batch->m > 0) status = learn_batch(f, batch, i, err);
-        }
-        if (status == CN_OK) cn_shards_end_shard(s);
-    }
-    status = cn_shards_finish(s, status, number + batches, err);
-    for (int i = 0; status == CN_OK && i < s->count * batches; i++) {
+    const cn_shards *s = &f->learner.shards;
+    for (int i = 0; i < s->count * s->batches; i++) {
         f->loss_sum += s->results[i].loss;
         f->correct += s->results[i].correct;
         f->seen += s->results[i].examples;
     }
-    return status;
 }
 
 /* One step of the optimizer. */
@@ -372,12 +332,15 @@ static cn_status train_step(fit *f, cn_error *err)
     cn_progress *p = &f->progress;
     const cn_fit_opts *o = &f->opts;
     int64_t done = (int64_t)(p->epoch - 1) * p->steps + p->step - 1;
-    int first = (p->step - 1) * o->accumulate, left = cn_loader_steps(f->loader) - first;
+    int first = (p->step - 1) * o->accumulate, left = cn_loader_steps(f->learner.loader) - first;
     p->learning_rate =
         cn_schedule_rate(&o->schedule, o->learning_rate, done, p->steps, f->schedule_epochs) *
         cn_schedule_plateau(&o->schedule, f->best.falls);
-    int64_t number = (int64_t)(p->epoch - 1) * cn_loader_steps(f->loader) + first;
-    cn_status status = learn_batches(f, left < o->accumulate ? left : o->accumulate, number, err);
+    int64_t number = (int64_t)(p->epoch - 1) * cn_loader_steps(f->learner.loader) + first;
+    cn_status status =
+        cn_learn(&f->learner, left < o->accumulate ? left : o->accumulate, number, err);
+    f->unread = f->learner.unread;
+    if (status == CN_OK) count(f);
     if (status == CN_OK) status = cn_session_step(f->session, p->learning_rate, err);
     if (status == CN_OK)
         cn_averager_step(&f->averager, f->session, done + 1,
@@ -396,7 +359,7 @@ static void begin_epoch(fit *f)
     f->loss_sum = f->epoch_seconds = 0;
     f->seen = 0;
     f->correct = 0;
-    f->waited = cn_loader_waited(f->loader);
+    f->waited = cn_loader_waited(f->learner.loader);
     p->epoch++;
     p->step = 0;
     p->epoch_end = false;
@@ -501,9 +464,10 @@ static cn_status run(fit *f, cn_error *err)
     p->best_epoch = f->best.epoch;
     int64_t epochs_before = p->epoch_end ? p->epoch : p->epoch - 1;
     int64_t batches = p->epoch_end ? 0 : (int64_t)p->step * f->opts.accumulate;
-    if (batches > cn_loader_steps(f->loader))
-        batches = cn_loader_steps(f->loader); /* a short last step */
-    cn_loader_start(f->loader, epochs_before * cn_loader_steps(f->loader) + batches);
+    if (batches > cn_loader_steps(f->learner.loader))
+        batches = cn_loader_steps(f->learner.loader); /* a short last step */
+    cn_loader_start(f->learner.loader,
+                    epochs_before * cn_loader_steps(f->learner.loader) + batches);
     while (status == CN_OK && !ended(f)) {
         if (p->epoch_end) begin_epoch(f);
         status = train_epoch(f, err);
@@ -557,12 +521,13 @@ static cn_status begin(fit *f, cn_error *err)
     if (status != CN_OK) return status;
     status = prepare(f, err);
     if (status != CN_OK) return status;
-    f->progress = (cn_progress){.epoch_end = true,
-                                .epochs = f->opts.epochs,
-                                .valid_mean_iou = NAN,
-                                .valid_mean_ap = NAN,
-                                .valid_r_squared = NAN,
-                                .steps = (cn_loader_steps(f->loader) - 1) / f->opts.accumulate + 1};
+    f->progress =
+        (cn_progress){.epoch_end = true,
+                      .epochs = f->opts.epochs,
+                      .valid_mean_iou = NAN,
+                      .valid_mean_ap = NAN,
+                      .valid_r_squared = NAN,
+                      .steps = (cn_loader_steps(f->learner.loader) - 1) / f->opts.accumulate + 1};
     f->schedule_epochs = f->opts.schedule_epochs > 0 ? f->opts.schedule_epochs : f->opts.epochs;
     return prepare_checkpoints(f, err);
 }

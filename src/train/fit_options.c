@@ -137,6 +137,7 @@ cn_status cn_fit_options_check_shards(const cn_fit_opts *o, cn_error *err)
 static const cn_state_member terms[] = {
     {"batch", CN_STATE_INT, offsetof(cn_fit_opts, batch)},
     {"shards", CN_STATE_INT, offsetof(cn_fit_opts, shards)},
+    {"synchronized batch norms", CN_STATE_FLAG, offsetof(cn_fit_opts, sync_batch_norm)},
     {"seed", CN_STATE_COUNT, offsetof(cn_fit_opts, seed)},
     {"no shuffle", CN_STATE_FLAG, offsetof(cn_fit_opts, no_shuffle)},
     {"backend", CN_STATE_TEXT, offsetof(cn_fit_opts, backend)},

@@ -61,15 +61,16 @@ struct cn_loader {
 /* ---- a batch */
 
 /* The batch of an epoch, from 0, and the shard in it that are the `at`-th to be made: shard after
- * shard of a step's batches, of which the last step may have fewer. */
+ * shard of a step's batches, of which the last step may have fewer, or batch after batch. */
 static int find_batch(const cn_loader *f, int64_t at, int *shard)
 {
     const cn_loader_opts *o = &f->opts;
     int64_t per_step = (int64_t)o->accumulate * o->count;
     int first = (int)(at / per_step) * o->accumulate, left = f->steps - first;
     int batches = left < o->accumulate ? left : o->accumulate;
-    *shard = o->first + (int)(at % per_step) / batches;
-    return first + (int)(at % per_step) % batches;
+    const int made = (int)(at % per_step);
+    *shard = o->first + (o->by_batch ? made % o->count : made / batches);
+    return first + (o->by_batch ? made / o->count : made % batches);
 }
 
 /* The images of a batch, one of which is a unit. */
@@ -223,9 +224,7 @@ cn_status cn_loader_create(cn_loader **loader, const cn_loader_opts *opts, cn_er
     if (opts->shards == 0) f->opts.shards = f->opts.count = 1;
     if (opts->accumulate == 0) f->opts.accumulate = 1;
     int size = cn_dataset_size(opts->data), rest = size % opts->batch;
-    /* Where one example will do, a shard may be empty, too. */
-    int least = opts->least > 1 ? opts->least * f->opts.shards : 1;
-    f->steps = size / opts->batch + (rest >= least);
+    f->steps = size / opts->batch + (rest > 0 && rest >= opts->least);
     f->end = f->made = f->taken = (int64_t)opts->epochs * f->steps * f->opts.count;
     cn_status status = make_workers(f, err);
     if (status == CN_OK) status = make_room(f, err);

@@ -23,11 +23,12 @@ typedef struct cn_loader_opts {
     const float *target_mean, *target_std; /* NULL or one per target */
     int outputs;                           /* of the model: classes, or 1 */
     int batch, epochs; /* the last batch of an epoch may be smaller, but is left out where */
-    int least;         /* a shard of it would be smaller than this */
+    int least;         /* it would be smaller than this */
     /* Of each batch's `shards` (train/shards.h; 0: one) the `count` from `first` on are made, each
      * as a batch of its own; of a step of `accumulate` batches (0: one) all that are in one shard,
-     * then all that are in the next. */
+     * then all that are in the next, or by_batch all shards of one batch, then of the next. */
     int shards, first, count, accumulate;
+    bool by_batch;
     uint64_t seed;
     bool no_shuffle;
     /* Make each batch in a thread of its own while the one before it is trained on. */

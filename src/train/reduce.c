@@ -14,7 +14,11 @@
  * where they arrive; nothing here asks who computed what, so the bits are those of one rank.
  *
  * While the last of the rank's shards runs its backward, a bucket goes on its way as soon as its
- * gradients are final, where the communicator can do that in the background.
+ * gradients are final, where the communicator can do that in the background. Shards that run side
+ * by side (together.c) have sessions of their own, and a bucket is final in all of them at once.
+ *
+ * The few sums that synchronized batch norms need are added in the same tree, in double, by all
+ * ranks alike: each sends what its shards leave to all others.
  */
 #include "train/shards.h"
 
@@ -35,7 +39,8 @@ typedef struct bucket {
 
 struct cn_reducer {
     cn_group *group;
-    cn_session *session;
+    cn_session *const *sessions; /* of each shard, where they run side by side; else of all */
+    bool together;
     const float *buffers; /* the model's */
     size_t gradients, n;
     int shards, count; /* of all ranks, and of this one */
@@ -49,6 +54,7 @@ struct cn_reducer {
     int in; /* the buckets that it is in */
     float *slots[CN_TREE_DEPTH];
     float *memory, *packed, *received, *sum;
+    double *statistics; /* of all nodes */
     bucket *buckets;
     int bucket_count;
     cn_status status; /* of the exchanges of this step */
@@ -162,14 +168,15 @@ static cn_status allocate(cn_reducer *r, cn_error *err)
     return CN_OK;
 }
 
-cn_status cn_reducer_create(cn_reducer **reducer, cn_group *group, int shards, cn_session *session,
-                            cn_error *err)
+cn_status cn_reducer_create(cn_reducer **reducer, cn_group *group, int shards,
+                            cn_session *const *sessions, bool together, cn_error *err)
 {
-    const cn_model *model = cn_session_model(session);
+    const cn_model *model = cn_session_model(sessions[0]);
     cn_reducer *r = cn_allocate(1, sizeof *r, "fit: shards", err);
     if (!r) return CN_ERR_MEMORY;
     *r = (cn_reducer){.group = group,
-                      .session = session,
+                      .sessions = sessions,
+                      .together = together,
                       .shards = shards,
                       .gradients = model->trained_size,
                       .n = model->block_size,
@@ -177,6 +184,13 @@ cn_status cn_reducer_create(cn_reducer **reducer, cn_group *group, int shards, c
     r->count = cn_group_first(shards, group->rank + 1, group->size) -
                cn_group_first(shards, group->rank, group->size);
     cn_status status = allocate(r, err);
+    if (status == CN_OK && together) {
+        /* Per layer 1 + 2 n_C, and batch norms' buffers are 2 n_C. */
+        r->statistics = cn_allocate((size_t)r->first_node[group->size],
+                                    (model->buffer_elements + 1) * sizeof *r->statistics,
+                                    "fit: sums of batch norms", err);
+        if (!r->statistics) status = CN_ERR_MEMORY;
+    }
     if (status == CN_OK)
         *reducer = r;
     else
@@ -191,6 +205,7 @@ void cn_reducer_free(cn_reducer *r)
     cn_release(r->first_node);
     cn_release(r->buckets);
     cn_release(r->memory);
+    cn_release(r->statistics);
     cn_release(r);
 }
 
@@ -249,7 +264,7 @@ static void add_segment(cn_reducer *r, const bucket *b)
             open[tree.depth] = sum;
             int last = tree.depth;
             for (int k = cn_tree_push(&tree, r->nodes[i]); k > 0; k--, last--)
-                cn_session_add(r->session, length, open[last], open[last - 1]);
+                cn_session_add(r->sessions[0], length, open[last], open[last - 1]);
         }
     memcpy(r->sum + at, open[0], length * sizeof *r->sum);
 }
@@ -297,6 +312,7 @@ void cn_reducer_begin(cn_reducer *r)
 {
     r->local = (cn_tree){.leaves = r->shards};
     r->added = 0;
+    r->in = 0;
     r->open = false;
     r->status = CN_OK;
     for (int i = 0; i < r->bucket_count; i++) r->buckets[i].stage = WAITING;
@@ -308,7 +324,7 @@ static void open_shard(cn_reducer *r)
     if (r->open) return;
     int k = cn_group_first(r->shards, r->group->rank, r->group->size) + r->added;
     r->open = true;
-    r->in = 0;
+    if (!r->together) r->in = 0;
     r->at = r->local.depth;
     r->merges = cn_tree_push(&r->local, (cn_tree_node){0, k});
 }
@@ -318,15 +334,16 @@ static void take(cn_reducer *r, size_t from, size_t count, float *sum)
 {
     const size_t end = from + count;
     const size_t middle = end < r->gradients ? end : from > r->gradients ? from : r->gradients;
-    const float *g = cn_session_gradients(r->session, from, middle - from);
+    const float *g =
+        cn_session_gradients(r->sessions[r->together ? r->added : 0], from, middle - from);
     if (r->merges == 0) {
         memcpy(sum, g, (middle - from) * sizeof *sum);
         memcpy(sum + (middle - from), r->buffers + middle - r->gradients,
                (end - middle) * sizeof *sum);
         return;
     }
-    cn_session_add(r->session, middle - from, g, sum);
-    cn_session_add(r->session, end - middle, r->buffers + middle - r->gradients,
+    cn_session_add(r->sessions[0], middle - from, g, sum);
+    cn_session_add(r->sessions[0], end - middle, r->buffers + middle - r->gradients,
                    sum + (middle - from));
 }
 
@@ -339,16 +356,33 @@ static void add_to_bucket(cn_reducer *r, int index, bool empty)
     else if (r->merges == 0)
         memset(sum, 0, b->count * sizeof *sum);
     for (int i = 1; i < r->merges; i++)
-        cn_session_add(r->session, b->count, r->slots[r->at - i] + b->from,
+        cn_session_add(r->sessions[0], b->count, r->slots[r->at - i] + b->from,
                        r->slots[r->at - i - 1] + b->from);
     if (r->added + 1 == r->count && r->group->size > 1) {
         if (r->group->comm->start) start_scatter(r, index);
     }
 }
 
+/* The bucket of all of this rank's shards, which are side by side. */
+static void add_all_to_bucket(cn_reducer *r, int index)
+{
+    r->local = (cn_tree){.leaves = r->shards};
+    for (r->added = 0; r->added < r->count; r->added++) {
+        open_shard(r);
+        add_to_bucket(r, index, false);
+        r->open = false;
+    }
+}
+
 void cn_reducer_final(size_t from, void *reducer)
 {
     cn_reducer *r = reducer;
+    if (r->together) {
+        while (r->in < r->bucket_count && r->buckets[r->in].from >= from)
+            add_all_to_bucket(r, r->in++);
+        poll(r);
+        return;
+    }
     open_shard(r);
     while (r->in < r->bucket_count && r->buckets[r->in].from >= from)
         add_to_bucket(r, r->in++, false);
@@ -361,6 +395,11 @@ void cn_reducer_add(cn_reducer *r, bool empty)
     while (r->in < r->bucket_count) add_to_bucket(r, r->in++, empty);
     r->open = false;
     r->added++;
+}
+
+void cn_reducer_add_all(cn_reducer *r)
+{
+    while (r->in < r->bucket_count) add_all_to_bucket(r, r->in++);
 }
 
 /* Others have to compute first: the processor is theirs. */
@@ -396,5 +435,39 @@ cn_status cn_reducer_finish(cn_reducer *r, const float **sums, cn_error *err)
         else
             idle(&turns);
     if (r->status != CN_OK) return cn_fail(err, r->status, "%s", r->error.text);
+    return CN_OK;
+}
+
+/* ---- sums that are needed at once */
+
+static void push_sum(cn_tree *tree, cn_tree_node node, double **open, size_t n, double *sum)
+{
+    int last = tree->depth;
+    open[last] = sum;
+    for (int k = cn_tree_push(tree, node); k > 0; k--, last--)
+        for (size_t i = 0; i < n; i++) open[last - 1][i] += open[last][i];
+}
+
+cn_status cn_reducer_sum(void *reducer, size_t n, double *parts, double *all, cn_error *err)
+{
+    cn_reducer *r = reducer;
+    cn_group *g = r->group;
+    cn_tree local = {.leaves = r->shards}, whole = {.leaves = r->shards};
+    double *open[CN_TREE_DEPTH];
+    const int first = cn_group_first(r->shards, g->rank, g->size);
+    for (int k = 0; k < r->count; k++)
+        push_sum(&local, (cn_tree_node){0, first + k}, open, n, parts + (size_t)k * n);
+    double *mine = r->statistics + (size_t)r->first_node[g->rank] * n;
+    for (int j = 0; j < local.depth; j++) memcpy(mine + (size_t)j * n, open[j], n * sizeof *mine);
+    for (int i = 0; i < g->size; i++) {
+        double *theirs = r->statistics + (size_t)r->first_node[i] * n;
+        g->send[i] = (cn_part){mine, (size_t)local.depth * n * sizeof *mine};
+        g->receive[i] = (cn_part){theirs, (size_t)nodes_of(r, i) * n * sizeof *theirs};
+    }
+    cn_status status = cn_group_exchange(g, err);
+    if (status != CN_OK) return status;
+    for (int i = 0; i < r->first_node[g->size]; i++)
+        push_sum(&whole, r->nodes[i], open, n, r->statistics + (size_t)i * n);
+    memcpy(all, open[0], n * sizeof *all);
     return CN_OK;
 }

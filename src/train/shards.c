@@ -9,10 +9,15 @@ typedef struct message {
     cn_shard_result results[]; /* of its shards' batches */
 } message;
 
-cn_status cn_shards_create(cn_shards *shards, cn_group *group, cn_session *session, int count,
-                           int most, cn_error *err)
+cn_status cn_shards_create(cn_shards *shards, cn_group *group, cn_session *session,
+                           cn_session *const *together, int count, int most, cn_error *err)
 {
-    cn_shards s = {.group = group, .session = session, .count = count, .most = most, .batches = 1};
+    cn_shards s = {.group = group,
+                   .session = session,
+                   .together = together,
+                   .count = count,
+                   .most = most,
+                   .batches = 1};
     const cn_model *model = cn_session_model(session);
     const size_t buffers = model->block_size - model->trained_size;
     int share = (count + group->size - 1) / group->size;
@@ -24,8 +29,10 @@ cn_status cn_shards_create(cn_shards *shards, cn_group *group, cn_session *sessi
     s.buffers = cn_allocate(buffers + 1, sizeof *s.buffers, "fit: shards", err);
     s.statuses = cn_allocate((size_t)group->size, sizeof *s.statuses, "fit: shards", err);
     cn_status status = s.results && s.messages && s.buffers && s.statuses ? CN_OK : CN_ERR_MEMORY;
+    shards->session = session; /* where the reducer finds it */
     if (status == CN_OK && count > 1)
-        status = cn_reducer_create(&s.reducer, group, count, session, err);
+        status = cn_reducer_create(&s.reducer, group, count, together ? together : &shards->session,
+                                   together != NULL, err);
     if (status == CN_OK)
         *shards = s;
     else
@@ -76,8 +83,9 @@ cn_shard_result *cn_shards_result(const cn_shards *s, int k, int i)
 void cn_shards_begin_batch(cn_shards *s, int k, int i, int64_t number)
 {
     if (!s->reducer) return;
-    if (i == 0) cn_session_set_buffers(s->session, s->buffers);
-    cn_session_number_forward(s->session, (uint64_t)number * (uint64_t)s->count + (uint64_t)k);
+    cn_session *session = s->together ? s->together[k - s->first] : s->session;
+    if (i == 0) cn_session_set_buffers(session, s->buffers);
+    cn_session_number_forward(session, (uint64_t)number * (uint64_t)s->count + (uint64_t)k);
 }
 
 cn_status cn_shards_backward(cn_shards *s, int k, int i, cn_error *err)
@@ -90,6 +98,23 @@ cn_status cn_shards_backward(cn_shards *s, int k, int i, cn_error *err)
     cn_shards_result(s, k, i)->weight = cn_session_loss_weight(s->session);
     return cn_session_backward_sum(
         s->session, i == 0, last && comm && comm->start ? cn_reducer_final : NULL, s->reducer, err);
+}
+
+cn_status cn_shards_backward_together(cn_shards *s, cn_team *team, int i, cn_error *err)
+{
+    const cn_communicator *comm = s->group->comm;
+    bool last = i == s->batches - 1;
+    return cn_team_backward_sum(team, i == 0, last && comm && comm->start ? cn_reducer_final : NULL,
+                                s->reducer, err);
+}
+
+cn_status cn_shards_agree(cn_shards *s, cn_status status, cn_error *err)
+{
+    cn_error lost;
+    s->statuses[s->group->rank] = status;
+    cn_status sent = cn_group_gather(s->group, sizeof *s->statuses, s->statuses, &lost);
+    if (sent == CN_OK) return cn_group_share_error(s->group, s->statuses, err);
+    return status == CN_OK ? cn_fail(err, sent, "%s", lost.text) : status;
 }
 
 /* Had it no example in any batch? */
@@ -135,7 +160,7 @@ static void take_sums(cn_shards *s, const float *sums)
     size_t count = buffers_of(s, &buffers);
     double weight = 0;
     int used = 0;
-    for (int k = 0; k < s->count; k++) used += !is_empty(s, k);
+    for (int k = 0; k < s->count; k++) used += s->together || !is_empty(s, k);
     for (int i = 0; i < s->count * s->batches; i++) weight += s->results[i].weight;
     cn_session_set_gradients(s->session, sums, weight > 0 ? 1 / weight : 0);
     sums += cn_session_model(s->session)->trained_size;
@@ -148,7 +173,8 @@ cn_status cn_shards_finish(cn_shards *s, cn_status status, int64_t number, cn_er
     const float *sums;
     cn_error lost;
     if (!s->reducer) return status;
-    while (s->ended < s->end - s->first) cn_shards_end_shard(s);
+    if (s->together) cn_reducer_add_all(s->reducer);
+    while (!s->together && s->ended < s->end - s->first) cn_shards_end_shard(s);
     cn_status sent = cn_reducer_finish(s->reducer, &sums, &lost);
     if (sent != CN_OK) return status == CN_OK ? cn_fail(err, sent, "%s", lost.text) : status;
     status = share_results(s, status, err);

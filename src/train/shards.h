@@ -16,6 +16,9 @@
  *
  *     ((g_0 + g_1) + (g_2 + g_3)) + ((g_4 + g_5) + (g_6 + g_7))
  *
+ * Where batch norms are synchronized, the shards of a batch run side by side, each in a session of
+ * its own (together.c). Then all of them leave the same buffers, empty ones, too.
+ *
  * A rank adds what its own shards allow, in the memory of one block per open node of the tree; what
  * is left, one to 2 log2(S) sums per rank, meets across the ranks, bucket by bucket (reduce.c).
  */
@@ -49,20 +52,26 @@ int cn_tree_push(cn_tree *tree, cn_tree_node node);
 
 typedef struct cn_reducer cn_reducer;
 
-/* Of the session's gradients and the buffers of its model. */
-cn_status cn_reducer_create(cn_reducer **reducer, cn_group *group, int shards, cn_session *session,
-                            cn_error *err);
+/* Of the gradients of sessions[0] and the buffers of its model; where the shards run side by side,
+ * `together`, of the gradients of one session per shard of this rank. */
+cn_status cn_reducer_create(cn_reducer **reducer, cn_group *group, int shards,
+                            cn_session *const *sessions, bool together, cn_error *err);
 void cn_reducer_free(cn_reducer *reducer);
 /* Before a step's first shard. */
 void cn_reducer_begin(cn_reducer *reducer);
 /* The next of this rank's shards has been run, its sums are in the session and the model; or it is
  * empty, and its sums are 0. */
 void cn_reducer_add(cn_reducer *reducer, bool empty);
-/* The last of them runs its backward: gradients from this element on are final. What can go to
- * other ranks goes. To be followed by cn_reducer_add. Errors wait for cn_reducer_finish. */
+/* Instead of it, where all of this rank's shards have been run side by side. */
+void cn_reducer_add_all(cn_reducer *reducer);
+/* The last of them, or all together, run the backward: gradients from this element on are final.
+ * What can go to other ranks goes. To be followed by cn_reducer_add or cn_reducer_add_all. Errors
+ * wait for cn_reducer_finish. */
 void cn_reducer_final(size_t from, void *reducer);
 /* The sums over all shards: the gradients, and after them the buffers. */
 cn_status cn_reducer_finish(cn_reducer *reducer, const float **sums, cn_error *err);
+/* A cn_team_sum of a reducer whose shards run together: all ranks call it alike. */
+cn_status cn_reducer_sum(void *reducer, size_t n, double *parts, double *all, cn_error *err);
 
 /* ---- the beginning (same.c) */
 
@@ -86,21 +95,23 @@ typedef struct cn_shard_result {
 typedef struct cn_shards {
     cn_group *group;
     cn_session *session;
-    cn_reducer *reducer; /* NULL: a single shard, which is the batch as it is */
-    int count;           /* of shards */
-    int first, end;      /* this rank's */
-    int most, batches;   /* of a step at most, and of this one */
-    int ended;           /* of this rank's shards, in this step */
-    float *buffers;      /* the model's, before the step */
+    cn_session *const *together; /* one per shard of this rank, [0] the above; NULL: one by one */
+    cn_reducer *reducer;         /* NULL: a single shard, which is the batch as it is */
+    int count;                   /* of shards */
+    int first, end;              /* this rank's */
+    int most, batches;           /* of a step at most, and of this one */
+    int ended;                   /* of this rank's shards, in this step */
+    float *buffers;              /* the model's, before the step */
     cn_shard_result *results;
     cn_status *statuses; /* one per rank, as are the next: what they tell each other */
     void *messages;
     size_t row; /* bytes of a message */
 } cn_shards;
 
-/* For steps of at most `most` batches. The session has the size of a shard. */
-cn_status cn_shards_create(cn_shards *shards, cn_group *group, cn_session *session, int count,
-                           int most, cn_error *err);
+/* For steps of at most `most` batches. The session has the size of a shard; `together` (may be
+ * NULL) as above. */
+cn_status cn_shards_create(cn_shards *shards, cn_group *group, cn_session *session,
+                           cn_session *const *together, int count, int most, cn_error *err);
 void cn_shards_free(cn_shards *shards);
 /* A step of so many batches: each of the shards first .. end-1 in turn, and in it batch 0, 1, .. */
 void cn_shards_begin(cn_shards *shards, int batches);
@@ -108,6 +119,10 @@ void cn_shards_begin(cn_shards *shards, int batches);
 void cn_shards_begin_batch(cn_shards *shards, int k, int i, int64_t number);
 /* The backward of the loss that has just been found. */
 cn_status cn_shards_backward(cn_shards *shards, int k, int i, cn_error *err);
+/* The same for batch i of all shards of this rank side by side, whose sessions are the team's. */
+cn_status cn_shards_backward_together(cn_shards *shards, cn_team *team, int i, cn_error *err);
+/* CN_OK where all ranks hand it in, else the error of the first that does not. */
+cn_status cn_shards_agree(cn_shards *shards, cn_status status, cn_error *err);
 /* What batch i of shard k adds to the step's figures; after cn_shards_finish those of all shards. */
 cn_shard_result *cn_shards_result(const cn_shards *shards, int k, int i);
 /* After the last batch of this rank's next shard. */

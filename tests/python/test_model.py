@@ -136,6 +136,19 @@ class Training(Temporary):
                         self.path("theirs")], check=True, stdout=subprocess.DEVNULL)
         self.assertEqual(bytes_of(self.path("ours")), bytes_of(self.path("theirs")))
 
+    def test_shards_and_synchronized_batch_norms(self):
+        train, _ = digits()
+        text = "conv 4 3x3, batchnorm, relu, dense classes"
+        for name, sync in (("together", True), ("apart", False)):
+            model = convnet.Model(text, train.shape, classes=10)
+            model.fit(train, shards=4, sync_batch_norm=sync, verbose=0)
+            model.save(self.path(name))
+        subprocess.run([COMMAND, "train", "--epochs", "1", "--shards", "4", "--sync-batch-norm",
+                        "--validation-split", "0", "--model", text, "--quiet", "--out",
+                        self.path("theirs")], check=True, stdout=subprocess.DEVNULL)  # fmt: skip
+        self.assertEqual(bytes_of(self.path("together")), bytes_of(self.path("theirs")))
+        self.assertNotEqual(bytes_of(self.path("apart")), bytes_of(self.path("theirs")))
+
     def test_signs_in_25_lines(self):
         data = os.path.join(SHARED, "data", "signs")
         example = os.path.join(HERE, "..", "..", "examples", "signs.py")
