@@ -11,6 +11,8 @@ class Network {
     this.exact = unknown < 0 ? data.exact : Math.min(data.exact, unknown);
     this.complete = this.exact === this.layers.length;
     this.pixelLabels = null;
+    this.version = 0; /* grows with each change of a value or a gradient */
+    this.scored = null;
     this.edited = false;
     this.library = this.layers.map((layer, i) => ({
       y: readValue(data.layers[i].y, layer.shape),
@@ -108,6 +110,7 @@ class Network {
   }
 
   backward() {
+    this.version++;
     this.loss = lossOf(this.data.loss_kind, this.layers[this.data.output].type);
     this.live = this.complete && this.loss !== null;
     if (this.live) this.grads = this.backwardFrom(this.lossStart(), this.lossGradient());
@@ -134,10 +137,18 @@ class Network {
     return this.values[this.data.output];
   }
 
+  /* Gradients of the score of the class, found once for each version. */
+  scoreGradients() {
+    if (!this.scored || this.scored.version !== this.version)
+      this.scored = { version: this.version,
+        grads: this.backwardFrom(this.logits(), this.scoreGradient(this.label)) };
+    return this.scored.grads;
+  }
+
   /* Saliency: the largest magnitude over channels of the score's gradient at each pixel. */
   saliency() {
     if (!this.canScore()) return readMap(this.data.saliency, this.layers[0].shape);
-    const dx = this.backwardFrom(this.logits(), this.scoreGradient(this.label))[0];
+    const dx = this.scoreGradients()[0];
     const [h, w, c] = dx.shape, map = tensor([h, w, 1]);
     dx.data.forEach((d, i) => {
       const at = Math.floor(i / c);
@@ -152,7 +163,7 @@ class Network {
     if (!data) return null;
     if (!this.canScore()) return readMap(data, [data.shape[0], data.shape[1], 1]);
     const a = this.values[data.layer];
-    const da = this.backwardFrom(this.logits(), this.scoreGradient(this.label))[data.layer];
+    const da = this.scoreGradients()[data.layer];
     const c = a.shape[2], pixels = a.shape[0] * a.shape[1], alpha = new Float64Array(c);
     da.data.forEach((d, i) => { alpha[i % c] += d / pixels; });
     const map = tensor([a.shape[0], a.shape[1], 1]);

@@ -100,20 +100,25 @@ function parameterCount(layer) {
   return layer.weights.reduce((sum, w) => sum + product(w.shape), 0);
 }
 
-function drawLayers(network, state, place, choose) {
-  place.replaceChildren(...network.layers.map((layer, i) => {
-    const parameters = parameterCount(layer);
-    const from = layer.inputs.filter((k) => k !== i - 1).map((k) => network.layers[k].name);
-    return make("div", {
-      class: "layer", role: "option", id: `layer-${i}`, "aria-selected": String(i === state.layer),
-      onclick: () => choose(i),
-    }, make("div", { class: "what" },
+function layerRow(network, state, i, choose) {
+  const layer = network.layers[i], parameters = parameterCount(layer);
+  const from = layer.inputs.filter((k) => k !== i - 1).map((k) => network.layers[k].name);
+  return make("div", { class: "layer", role: "option", id: `layer-${i}`, onclick: () => choose(i) },
+    make("div", { class: "what" },
       make("b", {}, layer.name), " ",
       make("span", { class: "soft" }, `${layer.type === layer.name ? "" : layer.type} ${layer.text}`),
       make("div", { class: "soft" }, shapeText(layer.shape) +
         (parameters ? ` · ${parameters.toLocaleString("en")} parameters` : "") +
         (from.length ? ` · reads ${from.join(", ")}` : ""))),
     layerMaps(network, i, state.direction));
-  }));
+}
+
+/* The maps of a deep network take long to paint: they are painted anew only where they changed. */
+function drawLayers(network, state, place, choose) {
+  const shown = `${network.version} ${state.direction} ${isDark()}`;
+  if (place.dataset.shown !== shown)
+    place.replaceChildren(...network.layers.map((_, i) => layerRow(network, state, i, choose)));
+  place.dataset.shown = shown;
+  Array.from(place.children).forEach((row, i) => row.setAttribute("aria-selected", String(i === state.layer)));
   place.setAttribute("aria-activedescendant", `layer-${state.layer}`);
 }

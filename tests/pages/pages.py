@@ -71,8 +71,8 @@ def prints(browser, name):
 # Every layer, forward and backward; every button, number field and cell that can be changed.
 EXPLAIN_ALL = """
 (() => {
-  for (let i = 0; i < network.layers.length; i++)
-    for (const direction of ["y", "dy"]) {
+  for (const direction of ["y", "dy"])
+    for (let i = 0; i < network.layers.length; i++) {
       choose({ layer: i, direction: direction });
       if (!byId("calculation").textContent) throw Error(`nothing to see of ${network.layers[i].name}`);
     }
