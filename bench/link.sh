@@ -18,6 +18,7 @@ finish() {
     rm -rf "$work"
 }
 trap finish EXIT
+trap 'exit 1' INT TERM
 ip netns add $a
 ip netns add $b
 ip link add a0 netns $a type veth peer name b0 netns $b

@@ -54,7 +54,7 @@ set -- --epochs 2 --batch-size 32 --accumulate 2 --optimizer sgd --clip-norm 1 -
     --augment 'crop=1 mixup=0.4' --keep best
 "$alone" train --quiet --seed 1 --shards 8 --model "$everything" "$@" --out alone.safetensors
 for count in $counts; do
-    ranks $count --quiet --threads $((count % 2 + 1)) --model "$everything" "$@" \
+    ranks "$count" --quiet --threads $((count % 2 + 1)) --model "$everything" "$@" \
         --out ranks.safetensors
     same alone.safetensors ranks.safetensors "$count ranks: another file"
 done
@@ -165,7 +165,7 @@ for data in "mnist:$shared/data/mnist lenet5" "cifar10:$shared/data/cifar-10 res
     [ -d "${1#*:}" ] || continue
     "$alone" train --quiet --seed 1 --shards 8 --epochs 1 --data "$1" --model "$2" --out alone.safetensors
     for count in $counts; do
-        ranks $count --quiet --epochs 1 --data "$1" --model "$2" --out ranks.safetensors
+        ranks "$count" --quiet --epochs 1 --data "$1" --model "$2" --out ranks.safetensors
         same alone.safetensors ranks.safetensors "$2 on $count ranks: another file"
     done
 done
