@@ -49,7 +49,7 @@ struct cn_array_file {
     const char *path; /* the caller's */
     int count;
     cn_array_about *abouts;
-    int passed_over; /* arrays of other elements or ranks */
+    int passed_over;  /* arrays of other elements or ranks */
     char passed[160]; /* the first of them, and why */
     /* What the file says of the classes: their number (0: nothing), and their names or NULL. */
     int classes;
