@@ -55,7 +55,8 @@ void cn_learner_free(cn_learner *l)
     cn_together_free(l->together);
 }
 
-cn_tensor cn_learner_truth(const cn_learner *l, const cn_batch *batch)
+/* The batch's truth in the shape that the loss takes. */
+static cn_tensor truth_of(const cn_learner *l, const cn_batch *batch)
 {
     const cn_shape *out = &l->model->layers[l->model->output].out;
     int shape[CN_MAX_RANK] = {batch->m};
@@ -82,7 +83,7 @@ cn_status cn_learner_loss(cn_learner *l, cn_session *session, const cn_batch *ba
                           cn_error *err)
 {
     double loss;
-    const cn_tensor Y = cn_learner_truth(l, batch);
+    const cn_tensor Y = truth_of(l, batch);
     cn_status status = cn_session_loss(session, &Y, &loss, err);
     if (status != CN_OK) return status;
     if (!isfinite(loss))
@@ -98,7 +99,7 @@ cn_status cn_learner_loss(cn_learner *l, cn_session *session, const cn_batch *ba
 cn_status cn_learner_check_gradients(const cn_learner *l, cn_session *session,
                                      const cn_batch *batch, cn_error *err)
 {
-    const cn_tensor Y = cn_learner_truth(l, batch);
+    const cn_tensor Y = truth_of(l, batch);
     if (cn_session_gradients_finite(session)) return CN_OK;
     return cn_diverged(session, &Y, l->progress, "the gradient", l->learning_rate, err);
 }

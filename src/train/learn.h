@@ -38,8 +38,6 @@ cn_status cn_learn(cn_learner *learner, int batches, int64_t number, cn_error *e
 
 /* ---- of one session and its batch (learn.c) */
 
-/* The batch's truth in the shape that the loss takes. */
-cn_tensor cn_learner_truth(const cn_learner *learner, const cn_batch *batch);
 /* After a forward: the loss, which must be finite, and the figures of batch i of a step. */
 cn_status cn_learner_loss(cn_learner *learner, cn_session *session, const cn_batch *batch, int i,
                           cn_error *err);
