@@ -434,6 +434,7 @@ typedef enum cn_coordinates {
     CN_COORDINATES_ALIGN_CORNERS = 2,
     CN_COORDINATES_ASYMMETRIC = 3,
     CN_COORDINATES_SYMMETRIC = 4,
+    CN_COORDINATES_CROP = 5,
 } cn_coordinates;
 
 typedef enum cn_rounding {
@@ -452,6 +453,12 @@ typedef struct cn_resize_opts {
     double cubic;            /* the cubic's coefficient; default -0.75 */
     bool inside;             /* only pixels inside the image have shares, which then sum to 1 */
     double scale_h, scale_w; /* default: n / n_prev */
+    /* Linear and cubic: where the image shrinks, a pixel is made of all pixels that it covers. */
+    bool antialias;
+    /* With CN_COORDINATES_CROP, as parts of n_prev - 1: where the part of the image begins (default
+     * 0), how far it reaches (default 1, negative: mirrored), and what lies beyond the image
+     * (default 0). */
+    double crop_y, crop_x, crop_h, crop_w, outside;
 } cn_resize_opts;
 
 typedef enum cn_pad_mode {

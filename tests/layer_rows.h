@@ -332,12 +332,18 @@ static cn_node constant(cn_model *m, cn_node x, const int *n, uint64_t *random)
 static cn_node resize2d(cn_model *m, cn_node x, const int *n, uint64_t *random)
 {
     cn_resize_opts o = {.method = (cn_resize_method)draw_int(random, 0, 2),
-                        .coordinates = (cn_coordinates)draw_int(random, 0, 4),
+                        .coordinates = (cn_coordinates)draw_int(random, 0, 5),
                         .rounding = (cn_rounding)draw_int(random, 0, 3),
                         .inside = draw(random) % 4 == 0};
     for (int axis = 0; axis < 2; axis++) o.size[axis] = draw_int(random, 1, 2 * n[axis]);
     if (o.method == CN_RESIZE_CUBIC && draw(random) % 2) o.cubic = -0.5;
     if (draw(random) % 4 == 0) o.scale_h = (double)o.size[0] / n[0] + 0.01;
+    o.antialias = o.method != CN_RESIZE_NEAREST && draw(random) % 2;
+    if (o.coordinates == CN_COORDINATES_CROP) {
+        o.crop_y = draw_real(random, -0.3, 0.6), o.crop_x = draw_real(random, 0, 0.4);
+        o.crop_h = draw_real(random, -0.5, 0.9), o.crop_w = draw_real(random, 0.2, 0.6);
+        o.outside = draw_int(random, 0, 1);
+    }
     /* After a ReLU, a share that rounding leaves of 0 would make a decision of nothing. */
     x = cn_model_add_layer(m, "shift", &x, 1, "0.7");
     return cn_model_add(m, &cn_resize2d_type, &o, NULL, &x, 1);

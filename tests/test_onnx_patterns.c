@@ -12,6 +12,8 @@
 
 #include <cmocka.h>
 
+#include <math.h>
+
 #include "draw.h"
 #include "files.h"
 #include "onnx_bytes.h"
@@ -136,6 +138,48 @@ static void channels_are_padded(void **state)
         for (int c = 0; c < C + 3; c++) {
             const float want = c >= 1 && c < C + 1 ? x[i * C + c - 1] : 0;
             assert_true(y[i * (C + 3) + c] == want);
+        }
+    cn_model_free(m);
+}
+
+/* As exporters write functions whose numbers take the type of a tensor: 2, an integer, times x. */
+static void channels_are_summed_as_norms(void **state)
+{
+    static message graph, file;
+    static const int64_t two = 2;
+    float x[EXAMPLES * PIXELS], y[EXAMPLES * 3 * C];
+    uint64_t random = 6;
+    (void)state;
+    graph.size = 0;
+    put_node(&graph, "CastLike", "two x", "t");
+    put_node(&graph, "Mul", "x t", "m");
+    put_node(&graph, "ReduceL1", "m axes", "a");
+    put_node(&graph, "ReduceL2", "m axes", "b");
+    put_node(&graph, "ReduceSumSquare", "m axes", "c");
+    static message node;
+    begin_node(&node, "Concat", "a b c", "y");
+    put_int(&node, "axis", 1);
+    put_message(&graph, 1, &node);
+    put_ints(&graph, "two", 1, &two);
+    put_ints(&graph, "axes", 2, (int64_t[]){2, 3});
+    put_port(&graph, 11, "x", 4, (int64_t[]){0, C, SIDE, SIDE});
+    put_port(&graph, 12, "y", 4, (int64_t[]){0, 3 * C, 1, 1});
+    make_model(&file, &graph, 18);
+    draw_all(&random, x, EXAMPLES * PIXELS);
+    cn_model *m = load(&file);
+    run(m, x, y, EXAMPLES * 3 * C);
+    for (int i = 0; i < EXAMPLES; i++)
+        for (int c = 0; c < C; c++) {
+            double absolute = 0, squares = 0;
+            for (int k = 0; k < SIDE * SIDE; k++) {
+                const double value = 2 * (double)x[(i * SIDE * SIDE + k) * C + c];
+                absolute += fabs(value);
+                squares += value * value;
+            }
+            const float *found = y + i * 3 * C + c;
+            assert_true(fabs((double)found[0] - absolute) < 1e-5 * absolute);
+            assert_true(fabs((double)found[C] - sqrt(squares)) < 1e-5 * absolute);
+            assert_true(fabs((double)found[2 * C] - squares) < 1e-5 * squares);
         }
     cn_model_free(m);
 }
@@ -274,6 +318,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(both_layouts_give_the_same_bits),
         cmocka_unit_test(channels_are_padded),
+        cmocka_unit_test(channels_are_summed_as_norms),
         cmocka_unit_test(a_gelu_in_five_operators_is_one_layer),
         cmocka_unit_test(parts_of_a_gelu_are_no_values),
         cmocka_unit_test(elements_that_stay_where_they_are_are_not_gathered),

@@ -107,13 +107,17 @@ function surround(layer, xs, use) {
 }
 
 /* ---- another size: tapsOf(layer, axis, p, nPrev, n) gives the rows that row p is made of, and
- * their shares */
+ * their shares; none where a crop reaches beyond the image, and `outside` stands there */
 
 function resample(layer, from, use, tapsOf) {
   const to = layer.shape;
   const taps = [0, 1].map((axis) => Array.from({ length: to[axis] },
     (_, p) => tapsOf(layer, axis, p, from[axis], to[axis])));
   forPixels(to, (row, column, index) => {
+    if (!taps[0][row].length || !taps[1][column].length) {
+      for (let k = 0; k < from[2]; k++) use(index * from[2] + k, NO_INPUT, 0, option(layer, "outside", 0));
+      return;
+    }
     for (const [r, p] of taps[0][row])
       for (const [c, q] of taps[1][column])
         for (let k = 0; k < from[2]; k++)
@@ -128,14 +132,17 @@ function upsampleTaps(layer, axis, p, nPrev) {
   return [[first, 1 - part], [Math.min(first + 1, nPrev - 1), part]];
 }
 
-/* Where row p of n lies among nPrev rows. f is n / nPrev, or the scale that the layer was given. */
+/* Where row p of n lies among nPrev rows. f is n / nPrev, or the scale that the layer was given; a crop
+ * begins at `begin` and reaches over `extent`, as parts of nPrev - 1. */
 const coordinates = [
   (p, f) => (p + 0.5) / f - 0.5,
   (p, f, nPrev, n) => (n > 1 ? (p + 0.5) / f - 0.5 : 0),
   (p, f, nPrev, n) => (n > 1 ? p * (nPrev - 1) / (f * nPrev - 1) : 0),
   (p, f) => p / f,
   (p, f, nPrev, n) => (nPrev - n / f) / 2 + (p + 0.5) / f - 0.5,
+  (p, f, nPrev, n, begin, extent) => (begin + extent * (n > 1 ? p / (f * nPrev - 1) : 0.5)) * (nPrev - 1),
 ];
+const CROP = 5;
 
 const roundings = [(x) => Math.ceil(x - 0.5), (x) => Math.floor(x + 0.5), Math.floor, Math.ceil];
 
@@ -145,19 +152,24 @@ function cubicShare(a, t) {
   return t < 2 ? ((a * t - 5 * a) * t + 8 * a) * t - 4 * a : 0;
 }
 
-/* The nearest row, the two around the place, or the four; beyond the border stands the border's. */
+/* The nearest row, the two around the place, or the four, or with `antialias`, where the image shrinks, as
+ * many as a row covers; beyond the border stands the border's. */
 function resizeTaps(layer, axis, p, nPrev, n) {
   const given = option(layer, axis ? "scale_w" : "scale_h", 0), f = given > 0 ? given : n / nPrev;
-  const place = coordinates[option(layer, "coordinates", 0)](p, f, nPrev, n);
-  const method = option(layer, "method", 0), low = Math.floor(place);
+  const kind = option(layer, "coordinates", 0), method = option(layer, "method", 0);
+  const place = coordinates[kind](p, f, nPrev, n, option(layer, axis ? "crop_x" : "crop_y", 0),
+    option(layer, axis ? "crop_w" : "crop_h", 1));
+  if (kind === CROP && (place < -1e-6 || place > nPrev - 1 + 1e-6)) return [];
   if (method === 0) return [[clamp(roundings[option(layer, "rounding", 0)](place), 0, nPrev - 1), 1]];
-  const rows = method === 1 ? [low, low + 1] : [low - 1, low, low + 1, low + 2];
-  const inside = option(layer, "inside", 0);
+  const inside = option(layer, "inside", 0), smooth = option(layer, "antialias", 0);
+  const stretch = smooth ? Math.min(f, 1) : 1, reach = method / stretch;
+  const first = Math.floor(place - reach) + 1, rows = [];
+  for (let row = first; row < Math.max(place + reach, first + 2 * method); row++) rows.push(row);
   const shares = rows.map((row) => {
     if (inside && (row < 0 || row > nPrev - 1)) return 0;
-    const t = Math.abs(place - row);
-    return method === 1 ? 1 - t : cubicShare(option(layer, "cubic_a", -0.75), t);
+    const t = stretch * Math.abs(place - row);
+    return method === 1 ? Math.max(1 - t, 0) : cubicShare(option(layer, "cubic_a", -0.75), t);
   });
-  const sum = inside ? shares.reduce((a, b) => a + b, 0) : 1;
+  const sum = inside || smooth ? shares.reduce((a, b) => a + b, 0) : 1;
   return rows.map((row, k) => [clamp(row, 0, nPrev - 1), shares[k] / sum]);
 }

@@ -43,20 +43,32 @@ static const char *write_sizes(const node *n, bool *scales, char name[CN_ONNX_NA
     return name;
 }
 
+/* Where the part of the image begins and ends; "" where it is all of it. */
+static const char *write_crop(const node *n, char name[CN_ONNX_NAME])
+{
+    const cn_resize_opts *o = n->layer->options;
+    const float part[] = {(float)o->crop_y, (float)o->crop_x, (float)(o->crop_y + o->crop_h),
+                          (float)(o->crop_x + o->crop_w)};
+    if (o->coordinates != CN_COORDINATES_CROP) return "";
+    cn_onnx_floats(n->g, cn_onnx_parameter_name(name, n, "roi"), 1, (const int[]){4}, part);
+    return name;
+}
+
 void cn_onnx_resize(const node *n)
 {
     static const char *const methods[] = {"nearest", "linear", "cubic"};
-    static const char *const places[] = {"half_pixel", "pytorch_half_pixel", "align_corners",
-                                         "asymmetric", "half_pixel_symmetric"};
+    static const char *const places[] = {"half_pixel",           "pytorch_half_pixel",
+                                         "align_corners",        "asymmetric",
+                                         "half_pixel_symmetric", "tf_crop_and_resize"};
     static const char *const roundings[] = {"round_prefer_floor", "round_prefer_ceil", "floor",
                                             "ceil"};
     const cn_resize_opts *o = n->layer->options;
-    char name[CN_ONNX_NAME];
+    char name[CN_ONNX_NAME], part[CN_ONNX_NAME];
     bool scales;
-    const char *numbers = write_sizes(n, &scales, name);
+    const char *numbers = write_sizes(n, &scales, name), *crop = write_crop(n, part);
     size_t begin = cn_onnx_node(n->g, "Resize", n->layer->name,
-                                scales ? (const char *[]){n->x, "", numbers, NULL}
-                                       : (const char *[]){n->x, "", "", numbers, NULL},
+                                scales ? (const char *[]){n->x, crop, numbers, NULL}
+                                       : (const char *[]){n->x, crop, "", numbers, NULL},
                                 n->layer->name);
     cn_onnx_ints(n->g, "axes", 2, (const int[]){2, 3});
     cn_onnx_text(n->g, "mode", methods[o->method]);
@@ -64,6 +76,8 @@ void cn_onnx_resize(const node *n)
     if (o->method == CN_RESIZE_NEAREST) cn_onnx_text(n->g, "nearest_mode", roundings[o->rounding]);
     if (o->method == CN_RESIZE_CUBIC) cn_onnx_float(n->g, "cubic_coeff_a", o->cubic);
     if (o->inside) cn_onnx_int(n->g, "exclude_outside", 1);
+    if (o->antialias) cn_onnx_int(n->g, "antialias", 1);
+    if (crop[0] && o->outside != 0) cn_onnx_float(n->g, "extrapolation_value", o->outside);
     cn_onnx_end(n->g, begin);
 }
 

@@ -23,8 +23,8 @@
 #include <string.h>
 
 static const char *const methods[] = {"nearest", "linear", "cubic", NULL};
-static const char *const coordinates[] = {"half_pixel", "pytorch",   "align_corners",
-                                          "asymmetric", "symmetric", NULL};
+static const char *const coordinates[] = {
+    "half_pixel", "pytorch", "align_corners", "asymmetric", "symmetric", "crop", NULL};
 static const char *const roundings[] = {"round_down", "round_up", "floor", "ceil", NULL};
 static const char *const pad_modes[] = {"constant", "reflect", "edge", "wrap", NULL};
 
@@ -40,6 +40,12 @@ static const cn_option resize_options[] = {
     {"inside", CN_OPTION_BOOL, .offset = AT(inside)},
     {"scale_h", CN_OPTION_FLOAT, .offset = AT(scale_h), .least = -1},
     {"scale_w", CN_OPTION_FLOAT, .offset = AT(scale_w), .least = -1},
+    {"antialias", CN_OPTION_BOOL, .offset = AT(antialias)},
+    {"crop_y", CN_OPTION_FLOAT, .offset = AT(crop_y), .least = -INFINITY},
+    {"crop_x", CN_OPTION_FLOAT, .offset = AT(crop_x), .least = -INFINITY},
+    {"crop_h", CN_OPTION_FLOAT, .offset = AT(crop_h), .least = -INFINITY, .fallback = 1},
+    {"crop_w", CN_OPTION_FLOAT, .offset = AT(crop_w), .least = -INFINITY, .fallback = 1},
+    {"outside", CN_OPTION_FLOAT, .offset = AT(outside), .least = -INFINITY},
     {0},
 };
 #undef AT
@@ -52,31 +58,52 @@ static cn_status check_image(const cn_layer *layer, const char *place, cn_error 
                    cn_shape_text(layer->in.rank, layer->in.n, text));
 }
 
+/* The scale of an axis. */
+static double scale_of(const cn_resize_opts *o, int axis, int n_prev, int n)
+{
+    const double given = axis ? o->scale_w : o->scale_h;
+    return given > 0 ? given : (double)n / n_prev;
+}
+
 static cn_status resize_infer(cn_layer *layer, const char *place, cn_error *err)
 {
     const cn_resize_opts *o = layer->options;
     cn_status status = check_image(layer, place, err);
-    for (int axis = 0; axis < 2; axis++) layer->out.n[axis] = o->size[axis];
-    return status;
+    if (status != CN_OK) return status;
+    if (o->antialias && o->method == CN_RESIZE_NEAREST)
+        return cn_fail(err, CN_ERR_ARGUMENT, "%s: antialias is for linear and cubic, found nearest",
+                       place);
+    for (int axis = 0; axis < 2; axis++) {
+        const int n_prev = layer->in.n[axis];
+        const double f = scale_of(o, axis, n_prev, o->size[axis]);
+        if (o->antialias && f * n_prev < 0.5)
+            return cn_fail(err, CN_ERR_ARGUMENT,
+                           "%s: antialias with a scale of %g: %d %s would be less than half of one",
+                           place, f, n_prev, axis ? "columns" : "rows");
+        layer->out.n[axis] = o->size[axis];
+    }
+    return CN_OK;
 }
 
-enum { TAPS = 4 };
-
-/* The rows that row p is a sum of. */
+/* The rows that row p is a sum of: `count` from `first`, which may lie beyond the border. */
 typedef struct taps {
-    int count, at[TAPS];
-    float share[TAPS];
+    const cn_resize_opts *o;
+    int n_prev, count;   /* 0: of none, row p is `outside` */
+    double x, first;     /* x of the head comment */
+    double stretch, sum; /* s; what the shares are divided by */
 } taps;
 
 static double place_of(const cn_resize_opts *o, int axis, int p, int n_prev, int n)
 {
-    const double given = axis ? o->scale_w : o->scale_h;
-    const double f = given > 0 ? given : (double)n / n_prev;
+    const double f = scale_of(o, axis, n_prev, n);
+    const double begin = axis ? o->crop_x : o->crop_y, extent = axis ? o->crop_w : o->crop_h;
     switch (o->coordinates) {
     case CN_COORDINATES_ALIGN_CORNERS: return n > 1 ? p * (n_prev - 1.0) / (f * n_prev - 1) : 0;
     case CN_COORDINATES_ASYMMETRIC: return p / f;
     case CN_COORDINATES_SYMMETRIC: return (n_prev - n / f) / 2 + (p + 0.5) / f - 0.5;
     case CN_COORDINATES_PYTORCH: return n > 1 ? (p + 0.5) / f - 0.5 : 0;
+    case CN_COORDINATES_CROP:
+        return (begin + extent * (n > 1 ? p / (f * n_prev - 1) : 0.5)) * (n_prev - 1);
     default: return (p + 0.5) / f - 0.5;
     }
 }
@@ -86,14 +113,14 @@ static int clamp_row(double row, int n)
     return row < 0 ? 0 : row > n - 1 ? n - 1 : (int)row;
 }
 
-static taps nearest_tap(const cn_resize_opts *o, double x, int n)
+static double nearest_row(const cn_resize_opts *o, double x)
 {
     const double low = floor(x), part = x - low;
     bool up = part > 0.5;
     if (o->rounding == CN_ROUNDING_UP) up = part >= 0.5;
     if (o->rounding == CN_ROUNDING_FLOOR) up = false;
     if (o->rounding == CN_ROUNDING_CEIL) up = part > 0;
-    return (taps){1, {clamp_row(low + up, n)}, {1}};
+    return low + up;
 }
 
 /* Keys's piecewise cubic, at a distance t. */
@@ -104,21 +131,50 @@ static double cubic_share(double a, double t)
     return t < 2 ? ((a * t - 5 * a) * t + 8 * a) * t - 4 * a : 0;
 }
 
+/* The share of tap k, before the division by the sum. */
+static double kernel_at(const taps *t, int k)
+{
+    const double row = t->first + k, distance = t->stretch * (t->x - row);
+    if (t->o->method == CN_RESIZE_NEAREST) return 1;
+    if (t->o->inside && (row < 0 || row > t->n_prev - 1)) return 0;
+    if (t->o->method == CN_RESIZE_CUBIC) return cubic_share(t->o->cubic, distance);
+    const double share = 1 - fabs(distance);
+    return share > 0 ? share : 0;
+}
+
+static float share_of(const taps *t, int k)
+{
+    return (float)(kernel_at(t, k) / t->sum);
+}
+
+static int row_of(const taps *t, int k)
+{
+    return clamp_row(t->first + k, t->n_prev);
+}
+
 static taps find_taps(const cn_resize_opts *o, int axis, int p, int n_prev, int n)
 {
-    const double x = place_of(o, axis, p, n_prev, n), low = floor(x);
-    if (o->method == CN_RESIZE_NEAREST) return nearest_tap(o, x, n_prev);
+    const double rounding = 1e-6, f = scale_of(o, axis, n_prev, n);
+    const double x = place_of(o, axis, p, n_prev, n);
     const bool cubic = o->method == CN_RESIZE_CUBIC;
-    taps t = {.count = cubic ? 4 : 2};
-    double share[TAPS], sum = 0;
-    for (int k = 0; k < t.count; k++) {
-        const double row = low + k - cubic;
-        share[k] = cubic ? cubic_share(o->cubic, x - row) : 1 - fabs(x - row);
-        if (o->inside && (row < 0 || row > n_prev - 1)) share[k] = 0;
-        t.at[k] = clamp_row(row, n_prev);
-        sum += share[k];
+    taps t = {.o = o, .n_prev = n_prev, .x = x, .stretch = 1, .sum = 1};
+    if (o->coordinates == CN_COORDINATES_CROP && (x < -rounding || x > n_prev - 1 + rounding))
+        return t;
+    if (o->method == CN_RESIZE_NEAREST) {
+        t.first = nearest_row(o, x);
+        t.count = 1;
+        return t;
     }
-    for (int k = 0; k < t.count; k++) t.share[k] = (float)(o->inside ? share[k] / sum : share[k]);
+    t.first = floor(x) - cubic;
+    t.count = cubic ? 4 : 2;
+    if (o->antialias && f < 1) {
+        t.stretch = f;
+        t.first = floor(x - (cubic ? 2 : 1) / f) + 1;
+        t.count = (int)(ceil(x + (cubic ? 2 : 1) / f) - t.first);
+    }
+    if (!o->inside && !o->antialias) return t;
+    t.sum = 0;
+    for (int k = 0; k < t.count; k++) t.sum += kernel_at(&t, k);
     return t;
 }
 
@@ -144,11 +200,13 @@ static void resize_image(const cn_call *call, int image, bool backward)
         for (int q = 0; q < out[1]; q++) {
             const taps columns = find_taps(o, 1, q, in[1], out[1]);
             const size_t to = ((size_t)p * (size_t)out[1] + (size_t)q) * (size_t)c;
+            if (!backward && (rows.count == 0 || columns.count == 0))
+                for (int k = 0; k < c; k++) y[to + (size_t)k] = (float)o->outside;
             for (int k = 0; k < rows.count * columns.count; k++) {
                 const int r = k / columns.count, s = k % columns.count;
-                const float share = rows.share[r] * columns.share[s];
-                const size_t row = (size_t)rows.at[r] * (size_t)in[1];
-                const size_t from = (row + (size_t)columns.at[s]) * (size_t)c;
+                const float share = share_of(&rows, r) * share_of(&columns, s);
+                const size_t row = (size_t)row_of(&rows, r) * (size_t)in[1];
+                const size_t from = (row + (size_t)row_of(&columns, s)) * (size_t)c;
                 if (backward)
                     call->kernels->add_scaled(c, share, dy + to, dx + from);
                 else

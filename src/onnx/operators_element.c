@@ -37,8 +37,29 @@ static cn_status import_identity(cn_importer *im, const cn_graph_node *node)
     return status;
 }
 
+/* A constant becomes one of fractions, as a tensor's elements are. */
+static cn_status cast_constant(cn_importer *im, const cn_value *v)
+{
+    cn_onnx_constant *c;
+    cn_value *y = cn_import_output(im, 0);
+    cn_status status = cn_import_constant(im, 0, &c);
+    if (status != CN_OK) return status;
+    if (!y) return cn_import_fail(im, CN_ERR_FORMAT, "no output");
+    y->kind = CN_VALUE_CONSTANT;
+    y->constant = v->constant;
+    if (c->real) return CN_OK;
+    if (c->of_batch) return cn_import_fail(im, CN_ERR_UNSUPPORTED, "of the number of examples");
+    y->constant = cn_constant_new(im, true, c->rank, c->dims);
+    if (!y->constant) return im->err->status;
+    for (size_t i = 0; i < c->count; i++) y->constant->reals[i] = (float)c->ints[i];
+    return CN_OK;
+}
+
 static cn_status import_cast(cn_importer *im, const cn_graph_node *node)
 {
+    const cn_value *x = cn_import_input(im, 0);
+    if (cn_span_is(node->op, "CastLike") && x && x->kind == CN_VALUE_CONSTANT)
+        return cast_constant(im, x);
     const int64_t to = cn_onnx_get_int(node, "to", CN_ONNX_FLOAT);
     if (!cn_span_is(node->op, "CastLike") && !cn_onnx_type_is_real(to))
         return cn_import_fail(im, CN_ERR_UNSUPPORTED, "from fractions to integers");

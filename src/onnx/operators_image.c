@@ -171,8 +171,9 @@ static cn_status read_resizing(cn_importer *im, const cn_value *v, resizing *r)
 static cn_status read_method(cn_importer *im, cn_resize_opts *o)
 {
     static const char *const methods[] = {"nearest", "linear", "cubic"};
-    static const char *const places[] = {"half_pixel", "pytorch_half_pixel", "align_corners",
-                                         "asymmetric", "half_pixel_symmetric"};
+    static const char *const places[] = {"half_pixel",           "pytorch_half_pixel",
+                                         "align_corners",        "asymmetric",
+                                         "half_pixel_symmetric", "tf_crop_and_resize"};
     static const char *const roundings[] = {"round_prefer_floor", "round_prefer_ceil", "floor",
                                             "ceil"};
     const cn_graph_node *node = im->node;
@@ -181,20 +182,52 @@ static cn_status read_method(cn_importer *im, cn_resize_opts *o)
     for (int i = 0; i < 3; i++)
         if (cn_onnx_get_is(node, "mode", methods[i], "nearest")) method = i;
     if (cn_onnx_get_is(node, "mode", "bilinear", "nearest")) method = 1;
-    for (int i = 0; i < 5 && !old; i++)
+    for (int i = 0; i < 6 && !old; i++)
         if (cn_onnx_get_is(node, "coordinate_transformation_mode", places[i], "half_pixel"))
             place = i;
     for (int i = 0; i < 4 && !old; i++)
         if (cn_onnx_get_is(node, "nearest_mode", roundings[i], "round_prefer_floor")) rounding = i;
     if (method < 0 || place < 0 || rounding < 0)
         return cn_import_fail(im, CN_ERR_UNSUPPORTED, "its mode, or how its coordinates are found");
-    if (cn_onnx_get_int(node, "antialias", 0))
-        return cn_import_fail(im, CN_ERR_UNSUPPORTED, "antialias");
     o->method = (cn_resize_method)method;
     o->coordinates = (cn_coordinates)place;
     o->rounding = (cn_rounding)rounding;
     o->cubic = cn_onnx_get_decimal(node, "cubic_coeff_a", -0.75f);
     o->inside = cn_onnx_get_int(node, "exclude_outside", 0) != 0;
+    o->antialias = method > 0 && cn_onnx_get_int(node, "antialias", 0) != 0;
+    return CN_OK;
+}
+
+/* tf_crop_and_resize: input 1 has where the part of each axis that is named begins, then where they
+ * end. `axes` are those of pixels, 1 or 2. */
+static cn_status read_crop(cn_importer *im, int axes, cn_resize_opts *o)
+{
+    const int rank = axes + 2;
+    double *const crop[2][2] = {{&o->crop_y, &o->crop_h}, {&o->crop_x, &o->crop_w}};
+    cn_onnx_constant *c;
+    int64_t named[CN_ONNX_RANK];
+    if (o->coordinates != CN_COORDINATES_CROP) return CN_OK;
+    o->outside = cn_onnx_get_decimal(im->node, "extrapolation_value", 0);
+    cn_status status = cn_import_constant(im, 1, &c);
+    if (status != CN_OK) return status;
+    int count = cn_onnx_get_ints(im->node, "axes", named, CN_ONNX_RANK);
+    if (count == 0)
+        for (; count < rank; count++) named[count] = count;
+    if (!c || !c->real || count < 0 || c->count != 2 * (size_t)count)
+        return cn_import_fail(im, CN_ERR_FORMAT, "the part of the image that it takes");
+    for (int k = 0; k < count; k++) {
+        const int64_t axis = named[k] < 0 ? named[k] + rank : named[k], place = axis - axes;
+        const double begin = cn_onnx_decimal(c->reals[k]),
+                     end = cn_onnx_decimal(c->reals[count + k]);
+        if (axis < 0 || axis >= rank) return cn_import_fail(im, CN_ERR_FORMAT, "axis %d", k);
+        if (!isfinite(begin) || !isfinite(end) || (axis > 1 && begin == end))
+            return cn_import_fail(im, CN_ERR_UNSUPPORTED, "a part from %g to %g", begin, end);
+        if (axis < 2 && (begin != 0 || end != 1))
+            return cn_import_fail(im, CN_ERR_UNSUPPORTED, "of examples or channels");
+        if (axis < 2) continue;
+        *crop[place][0] = begin;
+        *crop[place][1] = end - begin;
+    }
     return CN_OK;
 }
 
@@ -208,7 +241,7 @@ static bool is_upsampling(const cn_resize_opts *o, const int shape[3], bool size
     for (int k = 0; k < 2; k++)
         if (o->size[k] % shape[k] || (k ? o->scale_w : o->scale_h) * shape[k] != o->size[k])
             return false;
-    if (o->method == CN_RESIZE_LINEAR) return half && !o->inside && !sizes;
+    if (o->method == CN_RESIZE_LINEAR) return half && !o->inside && !o->antialias && !sizes;
     if (o->method == CN_RESIZE_CUBIC) return false;
     return o->coordinates == CN_COORDINATES_ASYMMETRIC ? o->rounding == CN_ROUNDING_FLOOR
                                                        : half && o->rounding <= CN_ROUNDING_UP;
@@ -252,6 +285,7 @@ static cn_status import_resize(cn_importer *im, const cn_graph_node *node)
         (r.size[1] && r.size[1] != v->layout.dims[0]))
         return cn_import_fail(im, CN_ERR_UNSUPPORTED, "of examples or channels");
     status = cn_value_pixels(im, v, &x, shape);
+    if (status == CN_OK) status = read_crop(im, axes, &o);
     for (int k = 2 - axes; k < 2 && status == CN_OK; k++) {
         const int axis = k + axes; /* counted with the batch's */
         const double given = r.scale[axis];

@@ -186,6 +186,47 @@ REDUCTION(import_reduce_sum, SUM)
 REDUCTION(import_reduce_max, MAXIMUM)
 REDUCTION(import_reduce_min, MINIMUM)
 
+/* The sum of |x| or of x^2, and the root of that. */
+static cn_status import_norm(cn_importer *im, bool squares, bool root)
+{
+    const cn_value *x;
+    cn_value minus = {.kind = CN_VALUE_NONE}, v = minus, half = {.kind = CN_VALUE_CONSTANT};
+    bool chosen[CN_ONNX_RANK];
+    cn_value *y = cn_import_output(im, 0);
+    cn_status status = cn_import_tensor(im, 0, -1, &x);
+    if (status == CN_OK) status = cn_axes_read(im, x, 1, chosen);
+    if (status == CN_OK && !squares)
+        status = cn_import_map(im, "scale", &(cn_scale_opts){.factor = -1}, x, &minus);
+    if (status == CN_OK)
+        status = squares ? cn_import_binary(im, "multiply", x, x, &v)
+                         : cn_import_binary(im, "maximum", x, &minus, &v);
+    if (status == CN_OK)
+        status = reduce(im, &v, chosen, cn_onnx_get_int(im->node, "keepdims", 1) != 0, SUM);
+    if (status != CN_OK || !root) return status;
+    half.constant = cn_constant_new(im, true, 0, NULL);
+    if (!half.constant) return im->err->status;
+    half.constant->reals[0] = 0.5f;
+    return cn_import_two(im, "power", y, &half, y);
+}
+
+static cn_status import_reduce_l1(cn_importer *im, const cn_graph_node *node)
+{
+    (void)node;
+    return import_norm(im, false, false);
+}
+
+static cn_status import_reduce_l2(cn_importer *im, const cn_graph_node *node)
+{
+    (void)node;
+    return import_norm(im, true, true);
+}
+
+static cn_status import_reduce_squares(cn_importer *im, const cn_graph_node *node)
+{
+    (void)node;
+    return import_norm(im, true, false);
+}
+
 static cn_status import_global(cn_importer *im, reduction kind)
 {
     const cn_value *v;
@@ -265,5 +306,8 @@ const cn_operator cn_operators_pool[] = {
     {"ReduceSum", import_reduce_sum},
     {"ReduceMax", import_reduce_max},
     {"ReduceMin", import_reduce_min},
+    {"ReduceL1", import_reduce_l1},
+    {"ReduceL2", import_reduce_l2},
+    {"ReduceSumSquare", import_reduce_squares},
     {NULL, NULL},
 };

@@ -2,7 +2,8 @@
  * ref_resize.c - images of another size, padded ones, and functions across channels:
  *
  *     resize      y[p, q] = sum over r, s of a(p, r) b(q, s) x[r, s]: a(p, r) is the sum of the shares
- *                 of all rows, also those beyond the border, that the border's rule makes row r
+ *                 of all rows, also those beyond the border, that the border's rule makes row r;
+ *                 a crop has `outside` where p or q is none of the image's
  *     pad         y[p, q] = x[row(p - above), column(q - left)], or the value
  *     log softmax y[j] = x[j] - ln sum of exp(x[k])
  *     response    y[j] = x[j] (bias + alpha / size sum of x[k]^2)^-beta
@@ -19,6 +20,11 @@ static double center(const cn_resize_opts *o, int axis, int p, int n_prev, int n
     double scale = axis ? o->scale_w : o->scale_h;
     if (!(scale > 0)) scale = (double)n / (double)n_prev;
     if (o->coordinates == CN_COORDINATES_ASYMMETRIC) return p / scale;
+    if (o->coordinates == CN_COORDINATES_CROP) { /* from the part's first pixel to its last */
+        const double first = (axis ? o->crop_x : o->crop_y) * (n_prev - 1);
+        const double length = (axis ? o->crop_w : o->crop_h) * (n_prev - 1);
+        return n == 1 ? first + length / 2 : first + length * p / (scale * n_prev - 1);
+    }
     if (o->coordinates == CN_COORDINATES_SYMMETRIC) /* distances from the centers */
         return (n_prev - 1) / 2.0 + (p - (n - 1) / 2.0) / scale;
     if (n == 1 && o->coordinates != CN_COORDINATES_HALF_PIXEL) return 0;
@@ -27,10 +33,10 @@ static double center(const cn_resize_opts *o, int axis, int p, int n_prev, int n
     return (p + 0.5) / scale - 0.5;
 }
 
-/* What row `row`, which may lie beyond the border, gives to x. */
-static double share_of(const cn_resize_opts *o, double x, int row)
+/* What row `row`, which may lie beyond the border, gives to x; `width`: how much wider the kernel is. */
+static double share_of(const cn_resize_opts *o, double x, int row, double width)
 {
-    const double t = fabs(x - row), a = o->cubic;
+    const double t = fabs(x - row) / width, a = o->cubic;
     if (o->method == CN_RESIZE_LINEAR) return t < 1 ? 1 - t : 0;
     if (o->method == CN_RESIZE_CUBIC)
         return t <= 1  ? (a + 2) * pow(t, 3) - (a + 3) * pow(t, 2) + 1
@@ -45,15 +51,24 @@ static double share_of(const cn_resize_opts *o, double x, int row)
 
 static double weight_of(const cn_resize_opts *o, int axis, int p, int r, int n_prev, int n)
 {
-    const double x = center(o, axis, p, n_prev, n);
+    const double x = center(o, axis, p, n_prev, n), given = axis ? o->scale_w : o->scale_h;
+    const double shrink = given > 0 ? 1 / given : (double)n_prev / n;
+    const double width = o->antialias && shrink > 1 ? shrink : 1, reach = 3 * width;
     double own = 0, all = 0;
-    for (int row = (int)floor(x) - 3; row <= (int)ceil(x) + 3; row++) {
+    for (int row = (int)floor(x - reach); row <= (int)ceil(x + reach); row++) {
         const int at = row < 0 ? 0 : row >= n_prev ? n_prev - 1 : row;
         if (o->inside && at != row && o->method != CN_RESIZE_NEAREST) continue;
-        all += share_of(o, x, row);
-        if (at == r) own += share_of(o, x, row);
+        all += share_of(o, x, row, width);
+        if (at == r) own += share_of(o, x, row, width);
     }
-    return o->inside && o->method != CN_RESIZE_NEAREST ? own / all : own;
+    return (o->inside || o->antialias) && o->method != CN_RESIZE_NEAREST ? own / all : own;
+}
+
+/* Is pixel p one of a crop that lies beyond the image, by more than a rounding? */
+static bool is_outside(const cn_resize_opts *o, int axis, int p, int n_prev, int n)
+{
+    const double x = center(o, axis, p, n_prev, n);
+    return o->coordinates == CN_COORDINATES_CROP && (x < -1e-6 || x > n_prev - 1 + 1e-6);
 }
 
 void cn_ref_resize(const cn_conv_problem *s, const cn_resize_opts *o, bool backward,
@@ -63,7 +78,13 @@ void cn_ref_resize(const cn_conv_problem *s, const cn_resize_opts *o, bool backw
                                   : cn_ref_at(s->oh, s->ow, s->c, s->m, 0, 0, 0);
     memset(to, 0, count * sizeof *to);
     for (int p = 0; p < s->oh; p++)
-        for (int q = 0; q < s->ow; q++)
+        for (int q = 0; q < s->ow; q++) {
+            if (is_outside(o, 0, p, s->h, s->oh) || is_outside(o, 1, q, s->w, s->ow)) {
+                for (int i = 0; !backward && i < s->m; i++)
+                    for (int k = 0; k < s->c; k++)
+                        to[cn_ref_at(s->oh, s->ow, s->c, i, p, q, k)] = o->outside;
+                continue;
+            }
             for (int r = 0; r < s->h; r++)
                 for (int t = 0; t < s->w; t++) {
                     const double w =
@@ -75,6 +96,7 @@ void cn_ref_resize(const cn_conv_problem *s, const cn_resize_opts *o, bool backw
                             to[backward ? x : y] += w * from[backward ? y : x];
                         }
                 }
+        }
 }
 
 /* ---- pad */

@@ -182,6 +182,8 @@ OTHERS = {
              "columns, resize 11x11 linear align_corners, pad 1 value 0.5, resize 6x5 nearest ceil asymmetric, "
              "upsample 2, zeropad 1, resize 7x9 cubic symmetric scale_h 0.5, lrn 2 alpha 0.5 beta 0.6, conv 4 3x3, "
              "hard_sigmoid, dense classes",
+    "crops": "conv 3 3x3 same, resize 5x3 linear antialias, resize 9x9 cubic, resize 4x5 cubic antialias inside, "
+             "resize 6x7 linear crop crop_y 0.25 crop_x -0.5 crop_h 0.5 crop_w 1.25 outside 2, dense classes",
     "pixels": "avgpool 2, conv 3 3x3 same, softmax, scale 1.5, softmax",
     "yes": "conv 3 3x3 same, relu, dense 1, sigmoid",
     "each": "conv 3 3x3 same, relu, dense 5, sigmoid",
