@@ -1,117 +1,33 @@
 /*
  * npz_save.c - NumPy's .npz, written, and a model in it.
  *
- * A ZIP archive (PKWARE APPNOTE.TXT 6.3.10) of stored members; zip.c has the numbers of the fields.
- * Every member's header, with its size and CRC-32, comes before its bytes, and the directory behind
- * all of them. A model's archive has its parameters by their names and an array of bytes,
- * "convnet": the JSON text that a model file has as metadata.
+ * An archive of arrays, NAME.npy each (zip_save.c). A model's has its parameters by their names and
+ * an array of bytes, "convnet": the JSON text that a model file has as metadata.
  */
 #include "formats/npz_save.h"
 
-#include "base/sink.h"
 #include "formats/array.h"
 #include "formats/npy.h"
+#include "formats/zip_save.h"
 
 #include <jansson.h>
 #include <string.h>
-#include <zlib.h>
 
 /* ---- writing */
 
-/* What the directory repeats of a member. */
-typedef struct member {
-    const char *name; /* without .npy */
-    uint32_t crc, size, header;
-} member;
-
-static size_t put(uint8_t *out, size_t at, uint64_t value, int bytes)
-{
-    for (int i = 0; i < bytes; i++) out[at++] = (uint8_t)(value >> 8 * i);
-    return at;
-}
-
-/* The fields that a member's header and its row of the directory have in common. */
-static size_t put_member(uint8_t *out, size_t at, const member *m)
-{
-    enum { VERSION = 20, UTF8 = 1 << 11, FIRST_DAY = 1 << 5 | 1 }; /* 1 January 1980 */
-    at = put(out, at, VERSION, 2);
-    at = put(out, at, UTF8, 2);
-    at = put(out, at, 0, 4); /* stored; at midnight */
-    at = put(out, at, FIRST_DAY, 2);
-    at = put(out, at, m->crc, 4);
-    at = put(out, at, m->size, 4);
-    at = put(out, at, m->size, 4);
-    at = put(out, at, strlen(m->name) + 4, 2);
-    return put(out, at, 0, 2);
-}
-
-static cn_status write_name(cn_sink *sink, const member *m, cn_error *err)
-{
-    cn_status status = cn_sink_write(sink, m->name, strlen(m->name), err);
-    return status == CN_OK ? cn_sink_write(sink, ".npy", 4, err) : status;
-}
-
-static cn_status write_member(cn_sink *sink, member *m, const cn_tensor *t, uint64_t *offset,
-                              const char *path, cn_error *err)
-{
-    uint8_t head[CN_NPY_HEAD], header[30];
-    const size_t length = cn_npy_head(t, head),
-                 bytes = cn_tensor_count(t) * cn_dtype_size(t->dtype);
-    const uint64_t after = *offset + sizeof header + strlen(m->name) + 4 + length + bytes;
-    if (after >= UINT32_MAX || bytes > UINT32_MAX)
-        return cn_fail(err, CN_ERR_UNSUPPORTED, "%.120s: an archive of 4 GiB or more", path);
-    m->header = (uint32_t)*offset;
-    m->size = (uint32_t)(length + bytes);
-    m->crc = (uint32_t)crc32_z(crc32_z(0, head, length), t->data, bytes);
-    *offset = after;
-    put_member(header, put(header, 0, 0x04034b50, 4), m);
-    cn_status status = cn_sink_write(sink, header, sizeof header, err);
-    if (status == CN_OK) status = write_name(sink, m, err);
-    return status == CN_OK ? cn_npy_write(sink, t, err) : status;
-}
-
-static cn_status write_directory(cn_sink *sink, const member *members, int count, uint64_t offset,
-                                 cn_error *err)
-{
-    uint8_t row[46], end[22];
-    size_t size = 0;
-    cn_status status = CN_OK;
-    for (int i = 0; i < count && status == CN_OK; i++) {
-        const member *m = &members[i];
-        size_t at = put_member(row, put(row, put(row, 0, 0x02014b50, 4), 20, 2), m);
-        at = put(row, at, 0, 8); /* no comment, disk 0, no attributes */
-        at = put(row, at, 0, 2);
-        put(row, at, m->header, 4);
-        size += sizeof row + strlen(m->name) + 4;
-        status = cn_sink_write(sink, row, sizeof row, err);
-        if (status == CN_OK) status = write_name(sink, m, err);
-    }
-    size_t at = put(end, put(end, 0, 0x06054b50, 4), 0, 4);
-    at = put(end, put(end, at, (uint64_t)count, 2), (uint64_t)count, 2);
-    at = put(end, put(end, at, size, 4), offset, 4);
-    put(end, at, 0, 2);
-    return status == CN_OK ? cn_sink_write(sink, end, sizeof end, err) : status;
-}
-
 cn_status cn_npz_save(const cn_named_tensor *tensors, int count, const char *path, cn_error *err)
 {
-    enum { MOST_MEMBERS = 65534 };
-    cn_sink *sink = NULL;
-    uint64_t offset = 0;
-    if (count > MOST_MEMBERS)
-        return cn_fail(err, CN_ERR_UNSUPPORTED, "%.120s: %d arrays, expected at most %d", path,
-                       count, MOST_MEMBERS);
-    member *members = cn_allocate((size_t)count + 1, sizeof *members, path, err);
-    if (!members) return CN_ERR_MEMORY;
-    cn_status status = cn_sink_open(&sink, path, err);
+    cn_zip_writer z;
+    cn_status status = cn_zip_writer_open(&z, path, count, err);
     for (int i = 0; i < count && status == CN_OK; i++) {
-        members[i].name = tensors[i].name;
-        status = write_member(sink, &members[i], &tensors[i].value, &offset, path, err);
+        const cn_tensor *t = &tensors[i].value;
+        uint8_t head[CN_NPY_HEAD];
+        const cn_zip_bytes parts[] = {{head, cn_npy_head(t, head)},
+                                      {t->data, cn_tensor_count(t) * cn_dtype_size(t->dtype)}};
+        status = cn_zip_writer_add(&z, tensors[i].name, ".npy", parts, 2, err);
     }
-    if (status == CN_OK) status = write_directory(sink, members, count, offset, err);
-    if (status == CN_OK) status = cn_sink_commit(sink, err);
-    cn_sink_close(sink);
-    cn_release(members);
+    if (status == CN_OK) status = cn_zip_writer_end(&z, err);
+    cn_zip_writer_close(&z);
     return status;
 }
 
