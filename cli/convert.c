@@ -40,12 +40,13 @@ static const cli_option convert_options[] = {
 
 /* ---- --verify */
 
-/* The model in the new file; of weights alone, those of a network like this one. */
+/* The model in the new file; of weights alone, and of Keras's, those of a network like this one. */
 static cn_status read_again(cn_model **again, const cn_model *model, const char *path,
                             const options *o, cn_error *err)
 {
     cn_model *m = NULL;
-    if (!o->like) return cn_model_load(again, path, err);
+    const bool keras = cn_ends_in(path, ".keras") || cn_ends_in(path, ".h5");
+    if (!o->like && !keras) return cn_model_load(again, path, err);
     json_t *graph = cn_model_to_json(model, err);
     if (!graph) return CN_ERR_MEMORY;
     cn_status status = cn_model_from_json(&m, graph, false, SIZE_MAX, err);
@@ -164,10 +165,14 @@ const cli_command cli_convert = {
         "error. The ending of TO is the format:\n"
         "\n"
         "  .safetensors  a model file; with --like, weights alone\n"
+        "  .npz          NumPy's arrays; with --like, weights alone\n"
         "  .onnx         ONNX 1.22 (operator set 27), with any batch\n"
+        "  .keras        a model of Keras 3; .weights.h5: the weights of it alone\n"
+        "  .h5           with --like, weights alone\n"
         "\n"
         "Examples\n"
         "  convnet convert digits.safetensors digits.onnx --normalize\n"
+        "  convnet convert digits.safetensors digits.keras\n"
         "  convnet convert torchvision.safetensors resnet18.safetensors --network resnet18\n"
         "  convnet convert resnet18.safetensors back.safetensors --like torchvision.safetensors\n",
     .options = convert_options,

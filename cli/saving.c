@@ -23,8 +23,8 @@ int cli_check_out(const char *option, const char *out)
     bool model = strcmp(option, "--out") == 0, checkpoint = strcmp(option, "--checkpoint") == 0;
     if (keras && model)
         return cli_error("train",
-                         "%s: Keras's weights are written like another file's: train into a "
-                         ".safetensors file, and convert it with --like",
+                         "%s: files for Keras are made by \"convnet convert\": train into a "
+                         ".safetensors file",
                          out);
     if (checkpoint && (keras || is_exported(out)))
         return cli_error("train", "%s: a checkpoint is a .safetensors file", out);

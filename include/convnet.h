@@ -1478,8 +1478,9 @@ CN_API cn_status cn_model_load_weights(cn_model *model, const char *path,
  *   .safetensors  what cn_model_save writes or, with `like`, the weights alone, for PyTorch
  *   .npz          the parameters as NumPy's arrays, and the graph as bytes; cn_model_load reads it
  *                 where the name ends so. With `like` the weights alone
- *   .h5           the weights for Keras (.weights.h5, too), as a copy of the file `like` with other
- *                 numbers in it
+ *   .keras        the network and its weights as a model of Keras 3
+ *   .h5           the weights for Keras: .weights.h5 as those of the .keras file; with `like`, as a
+ *                 copy of that file with other numbers in it
  *   .onnx         the graph and its parameters as ONNX 1.22 (operator set 27), images as (batch,
  *                 n_C, n_H, n_W) with any batch; class names and normalization in its metadata, as
  *                 JSON. The input is what cn_session_forward takes, and the output what it gives.

@@ -102,7 +102,7 @@ trained() {
         succeeds train --epochs 1 --quiet --out t.$ending
         cmp -s t.$ending w.$ending || fail "train --out t.$ending writes another file than convert"
     done
-    fails 1 "t.weights.h5: Keras's weights are written like another file's" train --out t.weights.h5
+    fails 1 "t.weights.h5: files for Keras are made by" train --out t.weights.h5
     fails 1 "c.onnx: a checkpoint is a .safetensors file" train --checkpoint c.onnx
 }
 

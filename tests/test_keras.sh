@@ -1,5 +1,6 @@
 #!/bin/sh
-# Weights of Keras's networks, loaded into ours and written back (keras_weights.py). The Python is
+# Weights of Keras's networks, loaded into ours and written back (keras_weights.py), and our networks
+# run by Keras (keras_models.py). The Python is
 # CONVNET_PYTHON, else python3, where it has keras, torch (which runs it) and numpy; where it has
 # not, the test says so and is skipped (tests/test_hdf5_weights.c reads files without them).
 #
@@ -22,3 +23,4 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 export PYTHONDONTWRITEBYTECODE=1
 "$python" "$source_tree/tests/keras_weights.py" "$build_tree/convnet" "$work"
+"$python" "$source_tree/tests/keras_models.py" "$build_tree/convnet" "$work"

@@ -1,5 +1,6 @@
 /*
- * hdf5.c - the arrays of an HDF5 file (HDF5 File Format Specification 3.0), through libhdf5.
+ * hdf5.c - the arrays of an HDF5 file (HDF5 File Format Specification 3.0), through libhdf5, read, and
+ * arrays of weights, written.
  *
  * An array is a dataset of integers, floats, truth values or strings of rank 1 to 4; in a group its
  * name is "train/images". What else there is (compound types, links to other files) is passed
@@ -13,6 +14,7 @@
 #include "formats/array.h"
 
 #include "base/signature.h"
+#include "formats/hdf5_weights.h"
 
 #ifdef CONVNET_HAVE_HDF5
 
@@ -449,7 +451,75 @@ cn_status cn_hdf5_open(cn_array_file *out, const char *path, cn_error *err)
     return status;
 }
 
+/* ---- Writing, into memory */
+
+static bool write_array(hid_t file, const cn_named_tensor *t, hid_t links, hid_t plan)
+{
+    hsize_t shape[CN_MAX_RANK];
+    for (int i = 0; i < t->value.rank; i++) shape[i] = (hsize_t)t->value.shape[i];
+    hid_t space = H5Screate_simple(t->value.rank, shape, NULL);
+    hid_t dataset = H5Dcreate2(file, t->name, H5T_IEEE_F32LE, space, links, plan, H5P_DEFAULT);
+    herr_t done = H5Dwrite(dataset, H5T_NATIVE_FLOAT, H5S_ALL, H5S_ALL, H5P_DEFAULT, t->value.data);
+    if (dataset >= 0) H5Dclose(dataset);
+    if (space >= 0) H5Sclose(space);
+    return done >= 0;
+}
+
+/* Opens a file that is memory alone, and fills it. */
+static hid_t fill_image(const cn_named_tensor *tensors, int count, bool *ok)
+{
+    enum { STEP = 1 << 20 };
+    hid_t access = H5Pcreate(H5P_FILE_ACCESS), links = H5Pcreate(H5P_LINK_CREATE);
+    hid_t plan = H5Pcreate(H5P_DATASET_CREATE);
+    *ok = H5Pset_fapl_core(access, STEP, false) >= 0 &&
+          H5Pset_create_intermediate_group(links, 1) >= 0 &&
+          H5Pset_obj_track_times(plan, false) >= 0; /* the same weights give the same bytes */
+    hid_t file = *ok ? H5Fcreate("weights", H5F_ACC_TRUNC, H5P_DEFAULT, access) : -1;
+    *ok = file >= 0;
+    for (int i = 0; i < count && *ok; i++) *ok = write_array(file, &tensors[i], links, plan);
+    *ok = *ok && H5Fflush(file, H5F_SCOPE_GLOBAL) >= 0;
+    H5Pclose(plan);
+    H5Pclose(links);
+    H5Pclose(access);
+    return file;
+}
+
+cn_status cn_hdf5_weights_write(const cn_named_tensor *tensors, int count, const char *path,
+                                uint8_t **bytes, size_t *size, cn_error *err)
+{
+    bool ok;
+    uint8_t *image = NULL;
+    silence s = be_silent();
+    hid_t file = fill_image(tensors, count, &ok);
+    const ssize_t length = ok ? H5Fget_file_image(file, NULL, 0) : -1;
+    cn_status status = CN_ERR_MEMORY;
+    if (length > 0) image = cn_allocate((size_t)length, 1, path, err);
+    if (image && H5Fget_file_image(file, image, (size_t)length) == length)
+        status = CN_OK;
+    else if (image || length <= 0)
+        cn_fail(err, CN_ERR_MEMORY, "%.100s: HDF5: no memory for the weights", path);
+    if (file >= 0) H5Fclose(file);
+    end_silence(s);
+    if (status == CN_OK) {
+        *bytes = image;
+        *size = (size_t)length;
+    } else {
+        cn_release(image);
+    }
+    return status;
+}
+
 #else
+
+cn_status cn_hdf5_weights_write(const cn_named_tensor *tensors, int count, const char *path,
+                                uint8_t **bytes, size_t *size, cn_error *err)
+{
+    (void)tensors, (void)count, (void)bytes, (void)size;
+    return cn_fail(err, CN_ERR_UNSUPPORTED,
+                   "%.120s: weights for Keras are HDF5, but this library was built without libhdf5 "
+                   "(CONVNET_HDF5; Debian's package is libhdf5-dev)",
+                   path);
+}
 
 cn_status cn_hdf5_open(cn_array_file *out, const char *path, cn_error *err)
 {

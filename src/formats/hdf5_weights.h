@@ -1,4 +1,4 @@
-/* hdf5_weights.h - the arrays of floats in an HDF5 file that need not be trusted. */
+/* hdf5_weights.h - the arrays of floats in an HDF5 file that need not be trusted; and such a file written. */
 #ifndef CN_HDF5_WEIGHTS_H
 #define CN_HDF5_WEIGHTS_H
 
@@ -8,5 +8,10 @@
  * as F32, under its path: "layers/conv2d/vars/0". What is none of these is passed over. */
 cn_status cn_hdf5_weights_read(cn_weight_file *file, const uint8_t *bytes, size_t size,
                                const char *path, cn_error *err);
+
+/* The bytes of an HDF5 file that holds these arrays of float32 under their paths, by libhdf5 (hdf5.c),
+ * in *bytes, to be released. CN_ERR_UNSUPPORTED without libhdf5; `path` is for errors. */
+cn_status cn_hdf5_weights_write(const cn_named_tensor *tensors, int count, const char *path,
+                                uint8_t **bytes, size_t *size, cn_error *err);
 
 #endif

@@ -1,4 +1,5 @@
 /* model_export.c - which writer a model's new file gets, by the ending of its name. */
+#include "formats/keras_export.h"
 #include "formats/model_file.h"
 #include "formats/npz_save.h"
 #include "formats/onnx_export.h"
@@ -29,11 +30,20 @@ static cn_status write_hdf5(const cn_model *model, const char *path, const cn_ex
                             cn_error *err)
 {
     if (opts->like) return cn_weights_save(model, opts->like, path, CN_WEIGHTS_HDF5, err);
-    return cn_fail(
-        err, CN_ERR_ARGUMENT,
-        "%.120s: Keras reads weights under its own names only: say which file of the same "
-        "network this one is to be like",
-        path);
+    if (cn_ends_in(path, ".weights.h5")) return cn_keras_weights_save(model, path, err);
+    return cn_fail(err, CN_ERR_ARGUMENT,
+                   "%.120s: a whole model for Keras is a .keras file, and its weights alone are a "
+                   ".weights.h5 file; another .h5 file is written like one of the same network",
+                   path);
+}
+
+static cn_status write_keras(const cn_model *model, const char *path, const cn_export_opts *opts,
+                             cn_error *err)
+{
+    if (opts->like)
+        return cn_fail(err, CN_ERR_ARGUMENT, "%.120s: a .keras file is written like no other file",
+                       path);
+    return cn_keras_save(model, path, err);
 }
 
 /* The parameters, and as the array "convnet" the graph. */
@@ -59,10 +69,8 @@ static cn_status write_npz(const cn_model *model, const char *path, const cn_exp
 }
 
 static const writer writers[] = {
-    {".safetensors", write_weights},
-    {".npz", write_npz},
-    {".h5", write_hdf5},
-    {".onnx", write_onnx},
+    {".safetensors", write_weights}, {".npz", write_npz},   {".h5", write_hdf5},
+    {".keras", write_keras},         {".onnx", write_onnx},
 };
 
 cn_status cn_model_export(const cn_model *model, const char *path, const cn_export_opts *opts,
@@ -81,6 +89,6 @@ cn_status cn_model_export(const cn_model *model, const char *path, const cn_expo
         if (cn_ends_in(path, writers[i].ending)) return writers[i].write(model, path, o, err);
     return cn_fail(err, CN_ERR_UNSUPPORTED,
                    "%.120s: a model is not written in this format; expected a name that ends in "
-                   ".safetensors, .npz, .h5 or .onnx",
+                   ".safetensors, .npz, .keras, .h5 or .onnx",
                    path);
 }
