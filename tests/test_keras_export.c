@@ -1,8 +1,10 @@
 /*
  * test_keras_export.c - models written for Keras: the weights read back are the same bits, the network
- * has the layers and options that Keras reads, and what Keras has not is refused by name.
+ * has the layers and options that Keras reads, what Keras has not is refused by name; and files of
+ * Keras 2 and 3 are read with an optimizer's state in them.
  * tests/keras_models.py has Keras itself run such files.
  */
+#include "formats/hdf5_weights.h"
 #include "formats/keras_export.h"
 #include "formats/weights.h"
 #include "formats/zip.h"
@@ -228,6 +230,76 @@ static void the_same_model_gives_the_same_bytes(void **state)
     cn_model_free(m);
 }
 
+/* ---- what Keras writes of a network that it has trained */
+
+/* The parameters of the model under these names, and beside them an optimizer's, of other numbers. */
+static void write_trained(const cn_model *m, const char *const *names, const char *optimizer,
+                          const char *path)
+{
+    cn_named_tensor tensors[16];
+    float *other = calloc(m->block_size, sizeof *other);
+    char beside[16][64];
+    uint8_t *bytes = NULL;
+    size_t size = 0;
+    cn_error err;
+    int count = m->parameter_count;
+    assert_non_null(other);
+    for (int i = 0; i < count; i++) {
+        tensors[i] = (cn_named_tensor){names[i], m->parameters[i].value};
+        tensors[count + i] = tensors[i];
+        snprintf(beside[i], sizeof beside[i], "%s%d", optimizer, i + 2);
+        tensors[count + i].name = beside[i];
+        tensors[count + i].value.data = other;
+    }
+    cn_status status = cn_hdf5_weights_write(tensors, 2 * count, path, &bytes, &size, &err);
+    free(other);
+    if (status == CN_ERR_UNSUPPORTED) skip();
+    assert_int_equal(status, CN_OK);
+    FILE *file = fopen(path, "wb");
+    assert_non_null(file);
+    assert_int_equal(fwrite(bytes, 1, size, file), size);
+    assert_int_equal(fclose(file), 0);
+    cn_release(bytes);
+}
+
+static void trained_networks_are_read_without_their_optimizer(void **state)
+{
+#define KERAS_2(layer, part) "model_weights/" layer "/" layer "/" part ":0"
+    static const char *const two[] = {KERAS_2("conv2d", "kernel"),
+                                      KERAS_2("conv2d", "bias"),
+                                      KERAS_2("batch_normalization", "gamma"),
+                                      KERAS_2("batch_normalization", "beta"),
+                                      KERAS_2("batch_normalization", "moving_mean"),
+                                      KERAS_2("batch_normalization", "moving_variance"),
+                                      KERAS_2("dense", "kernel"),
+                                      KERAS_2("dense", "bias")};
+    static const char *const three[] = {"layers/conv2d/vars/0",
+                                        "layers/conv2d/vars/1",
+                                        "layers/batch_normalization/vars/0",
+                                        "layers/batch_normalization/vars/1",
+                                        "layers/batch_normalization/vars/2",
+                                        "layers/batch_normalization/vars/3",
+                                        "layers/dense/vars/0",
+                                        "layers/dense/vars/1"};
+    static const struct {
+        const char *file, *const *names, *optimizer;
+    } rows[] = {{"trained.h5", two, "optimizer_weights/Adam/conv2d/kernel_"},
+                {"trained.weights.h5", three, "optimizer/vars/"}};
+    const char *text = "conv 4 3x3, batchnorm, relu, dense 3";
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        cn_model *m = make(text, 1), *other = make(text, 2);
+        char path[FILES_PATH];
+        cn_error err;
+        files_join(path, folder, rows[i].file);
+        write_trained(m, rows[i].names, rows[i].optimizer, path);
+        if (cn_model_load_weights(other, path, NULL, &err) != CN_OK) fail_msg("%s", err.text);
+        assert_memory_equal(m->block, other->block, m->block_size * sizeof *m->block);
+        cn_model_free(other);
+        cn_model_free(m);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -236,6 +308,7 @@ int main(void)
         cmocka_unit_test(what_keras_has_not_is_refused),
         cmocka_unit_test(weights_are_numbered_as_keras_numbers_layers),
         cmocka_unit_test(the_same_model_gives_the_same_bytes),
+        cmocka_unit_test(trained_networks_are_read_without_their_optimizer),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

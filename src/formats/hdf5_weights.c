@@ -85,6 +85,16 @@ static cn_status broken(const reader *r, uint64_t at, const char *what)
 
 /* ---- objects that wait */
 
+/* The optimizer's state of a network that was trained: arrays that look like weights. */
+static bool is_optimizer(const char *parent, const char *name, size_t length)
+{
+    static const char *const groups[] = {"optimizer", "optimizer_weights"};
+    for (size_t i = 0; i < 2; i++)
+        if (!parent[0] && length == strlen(groups[i]) && memcmp(name, groups[i], length) == 0)
+            return true;
+    return false;
+}
+
 static cn_status push(reader *r, uint64_t header, const char *parent, const char *name,
                       size_t length)
 {
@@ -95,6 +105,7 @@ static cn_status push(reader *r, uint64_t header, const char *parent, const char
         return cn_fail(r->err, CN_ERR_FORMAT, "%.100s: HDF5: more than %d objects", r->file,
                        MOST_OBJECTS);
     if (used >= (int)sizeof o.path) return CN_OK; /* a name too long is no weight's */
+    if (is_optimizer(parent, name, length)) return CN_OK;
     if (r->count == r->room) {
         int room = r->room ? 2 * r->room : 64;
         object *more = cn_allocate((size_t)room, sizeof *more, r->file, r->err);

@@ -5,7 +5,8 @@
 #include "formats/weights.h"
 
 /* Adds every array of floats and rank 1 to 4 in the file, whose bytes these are, to file->tensors,
- * as F32, under its path: "layers/conv2d/vars/0". What is none of these is passed over. */
+ * as F32, under its path: "layers/conv2d/vars/0". What is none of these is passed over,
+ * and so is the state of an optimizer, in the groups that Keras has it in. */
 cn_status cn_hdf5_weights_read(cn_weight_file *file, const uint8_t *bytes, size_t size,
                                const char *path, cn_error *err);
 
