@@ -185,7 +185,7 @@ class Model:
 
     def save(self, path: Any) -> None:
         """Weights, graph, class names and normalization, in one file; a reader sees the old file
-        or the new one. Names that end in .onnx or .npz get these formats."""
+        or the new one. Names that end in .onnx, .npz or .keras get these formats."""
         name = path_bytes(path)
         if name.endswith((b".onnx", b".npz", b".h5", b".keras")):
             call(library.cn_model_export, self._handle.pointer, name, None)
