@@ -98,6 +98,36 @@ refused 'rank 1 does not begin like rank 0: the instruction set' \
     -n 1 env CONVNET_ISA=scalar "$convnet" train --out x.safetensors
 [ ! -e x.safetensors ] || fail "a refused training wrote its model"
 
+# ---- larger than memory, and a file that vanishes
+
+mkdir -p set/a set/b
+for i in 0 1 2 3 4 5 6 7 8 9; do
+    for j in 0 1 2 3; do
+        printf 'P2 4 4 255 %d %d %d %d 9 9 9 9 9 9 9 9 9 %d %d 9\n' $i $j $j 30 $i $j >set/a/$i$j.pgm
+        printf 'P2 4 4 255 %d %d %d %d 7 7 7 7 7 7 7 7 7 %d %d 7\n' 90 $i $j $i $j $i >set/b/$i$j.pgm
+    done
+done
+small='conv 2 3x3 same, batchnorm, relu, dense classes'
+set -- --data set --model "$small" --batch-size 16 --augment crop=1
+"$alone" train --quiet --seed 1 --shards 8 "$@" --epochs 3 --out alone.safetensors
+ranks 2 --quiet "$@" --epochs 3 --memory 1 --out ranks.safetensors
+same alone.safetensors ranks.safetensors "read while training: another file"
+
+"$alone" train --quiet --seed 1 --shards 8 "$@" --epochs 400 --out whole.safetensors
+rm -f c.safetensors gone.safetensors
+timeout 60 mpirun -n 2 "$convnet" train --quiet --seed 1 "$@" --epochs 400 --memory 1 \
+    --checkpoint c.safetensors --checkpoint-every '3 steps' --out gone.safetensors >gone.log 2>&1 &
+job=$!
+while [ ! -e c.safetensors ] && kill -0 $job 2>/dev/null; do sleep 0.05; done
+mv set/b/3?.pgm .
+wait $job && fail "a training whose files are gone ends well"
+[ "$(grep -c 'set/b/3[0-3].pgm: cannot be opened' gone.log)" = 1 ] ||
+    fail "expected one error, found: $(cat gone.log)"
+[ ! -e gone.safetensors ] || fail "a training whose files are gone wrote its model"
+mv 3?.pgm set/b
+"$alone" train --quiet --resume c.safetensors --out gone.safetensors
+same whole.safetensors gone.safetensors "files gone, and back: another file"
+
 # ---- without MPI
 
 if [ "$alone" != "$convnet" ]; then
