@@ -99,6 +99,10 @@ static cn_status check_task(const cn_model *model, const cn_dataset *data, const
                        "%s",
                        what, cn_shape_text(rank, out, text), pixels ? "pixel" : "image",
                        pixels ? "the images' rows and columns, and the classes" : "the classes");
+    if (classes == 1 && model->layers[model->output].type->loss == CN_LOSS_CROSS_ENTROPY)
+        return cn_fail(err, CN_ERR_ARGUMENT,
+                       "%s: the data have one class, %.80s: expected two or more to tell apart",
+                       what, cn_dataset_class_name(data, 0));
     if (columns != classes && !(columns == 1 && classes == 2))
         return cn_fail(err, CN_ERR_SHAPE, "%s: the model has %d output%s, the data %d class%s",
                        what, columns, cn_plural(columns), classes, classes == 1 ? "" : "es");
