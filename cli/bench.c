@@ -185,6 +185,9 @@ static cn_status bench_network(const options *o, cn_model *model, const char *na
 {
     const int *shape = cn_model_input_shape(model);
     const int extents[] = {batch, shape[0], shape[1], shape[2]};
+    int rank, labels[] = {batch, 0, 0}; /* one per image, or per pixel */
+    const int *out = cn_model_output_shape(model, &rank);
+    if (rank == 3) memcpy(labels + 1, out, 2 * sizeof *out);
     network_run r = {.status = CN_OK};
     cn_rng rng;
     cn_session_opts opts = {.batch = batch,
@@ -194,7 +197,7 @@ static cn_status bench_network(const options *o, cn_model *model, const char *na
                             .precision = (cn_precision)o->precision};
     cn_status status = cn_session_create(&r.session, model, &opts, err);
     if (status == CN_OK) status = cn_tensor_create(&r.x, CN_DTYPE_F32, 4, extents, err);
-    if (status == CN_OK) status = cn_tensor_create(&r.labels, CN_DTYPE_I32, 1, extents, err);
+    if (status == CN_OK) status = cn_tensor_create(&r.labels, CN_DTYPE_I32, rank, labels, err);
     if (status == CN_OK) {
         cn_rng_seed(&rng, (uint32_t)o->common.seed);
         status = cn_rng_fill_randn(&rng, &r.x, err);

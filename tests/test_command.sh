@@ -531,6 +531,17 @@ odd_names_and_files() {
     echo nothing >odd/"$long"/3.pgm
     fails "nnn/3.pgm: byte 0: expected" train --data odd --epochs 1 --quiet
     rm odd/"$long"/3.pgm
+    gray names/$'line\nfeed'/$'1\n2'.pgm 1
+    gray names/'Größe ß'/'ä, "x".pgm' 200
+    run train --data names --epochs 1 --model "dense classes" --out names.safetensors
+    expect_status 0
+    run predict names.safetensors names/*/* --out names.csv
+    expect_status 0
+    grep -q '^"names/Größe ß/ä, ""x"".pgm",' names.csv || fail "$last: $(cat names.csv)"
+    [ "$(grep -c '^names/line$\|^2.pgm"' names.csv)" -le 2 ] || fail "$last: $(cat names.csv)"
+    rm -r names/line*
+    fails "fit: the data have one class, Größe ß: expected two or more" train --data names --epochs 1 \
+        --model "dense classes" --quiet
     ln -s nowhere odd/"a b"/9.pgm
     fails "odd/a b/9.pgm: cannot be opened: No such file or directory" train --data odd --epochs 1 --quiet
     run train --data odd --epochs 1 --skip-damaged --model "dense classes" --out odd.safetensors
@@ -693,6 +704,9 @@ precisions() {
     expect_status 0
     run bench --layer lenet_14 --batch-size 1 --repeats 1 --precision bf16
     expect_status 0
+    run bench "conv 2 3x3 same" --batch-size 2 --repeats 1 # a class per pixel
+    expect_status 0
+    expect_out_has "train  batch    2"
     wrong_usage 'convnet train: --precision wants one of f32, bf16, not "f16"' train --precision f16
 }
 
