@@ -114,8 +114,8 @@ static size_t sample_size(size_t n)
 static size_t weights_size(const cn_layer *layer)
 {
     size_t size = 0;
-    for (int k = 0; k < layer->weight_count; k++) {
-        size_t n = cn_shape_count(&layer->weights[k].shape);
+    for (int k = 0; k < layer->parameter_count; k++) {
+        size_t n = cn_shape_count(&layer->parameters[k].shape);
         size += cli_page_text_size(4 * n) + cli_page_text_size(4 * sample_size(n));
     }
     return size;
@@ -207,15 +207,16 @@ static void put_weights(json_t *object, const cli_explained *e, int i, int first
 {
     const cn_layer *layer = &e->model->layers[i];
     json_t *weights = json_array();
-    for (int k = 0; k < layer->weight_count; k++) {
-        const cn_weight *weight = &layer->weights[k];
-        const size_t n = cn_shape_count(&weight->shape);
+    for (int k = 0; k < layer->parameter_count; k++) {
+        const cn_layer_parameter *parameter = &layer->parameters[k];
+        const size_t n = cn_shape_count(&parameter->shape);
         json_t *entry = json_object();
-        cli_put_text(entry, "role", weight->role);
-        json_object_set_new(entry, "shape", cli_page_wholes(weight->shape.n, weight->shape.rank));
+        cli_put_text(entry, "role", parameter->role);
+        json_object_set_new(entry, "shape",
+                            cli_page_wholes(parameter->shape.n, parameter->shape.rank));
         if (exact)
             json_object_set_new(entry, "floats",
-                                cli_page_floats(e->model->block + weight->offset, n));
+                                cli_page_floats(e->model->block + parameter->offset, n));
         if (exact && e->dw[first + k])
             json_object_set_new(entry, "gradient",
                                 cli_page_floats(e->dw[first + k], sample_size(n)));
@@ -341,7 +342,7 @@ json_t *cli_explain_data(const cli_explained *e, size_t budget)
     int first = 0;
     for (int i = 0; i < model->layer_count; i++) {
         json_array_append_new(layers, layer_of(e, i, first, &s));
-        first += model->layers[i].weight_count;
+        first += model->layers[i].parameter_count;
     }
     json_object_set_new(data, "layers", layers);
     json_object_set_new(data, "exact", json_integer(s.exact));

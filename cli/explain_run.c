@@ -141,12 +141,12 @@ static bool keep_weight_gradients(cli_explained *e, const cn_session *session, c
     cn_parameter g;
     for (int i = 0; i < e->model->layer_count; i++) {
         const cn_layer *layer = &e->model->layers[i];
-        for (int k = 0; k < layer->weight_count; k++, at++) {
+        for (int k = 0; k < layer->parameter_count; k++, at++) {
             if (is_norm(layer) || !cn_session_gradient(session, from + k, &g)) continue;
             e->dw[at] = copy_floats(g.value.data, cn_tensor_count(&g.value));
             if (!e->dw[at]) return false;
         }
-        if (i < twin->layer_count) from += twin->layers[i].weight_count;
+        if (i < twin->layer_count) from += twin->layers[i].parameter_count;
     }
     return true;
 }

@@ -36,13 +36,13 @@ static void fold(const cn_model *model, const cn_layer *norm, cn_model *twin, co
 {
     const cn_batch_norm_opts *o = norm->options;
     const float *gamma = NULL, *beta = NULL, *mean, *var;
-    const int c = channels_of(norm), last = norm->weight_count - 1;
-    float *w = twin->block + to->weights[0].offset, *b = twin->block + to->weights[1].offset;
-    if (!o->no_scale) gamma = model->block + norm->weights[0].offset;
-    if (!o->no_shift) beta = model->block + norm->weights[!o->no_scale].offset;
-    mean = model->block + norm->weights[last - 1].offset;
-    var = model->block + norm->weights[last].offset;
-    memset(w, 0, cn_shape_count(&to->weights[0].shape) * sizeof *w);
+    const int c = channels_of(norm), last = norm->parameter_count - 1;
+    float *w = twin->block + to->parameters[0].offset, *b = twin->block + to->parameters[1].offset;
+    if (!o->no_scale) gamma = model->block + norm->parameters[0].offset;
+    if (!o->no_shift) beta = model->block + norm->parameters[!o->no_scale].offset;
+    mean = model->block + norm->parameters[last - 1].offset;
+    var = model->block + norm->parameters[last].offset;
+    memset(w, 0, cn_shape_count(&to->parameters[0].shape) * sizeof *w);
     for (int k = 0; k < c; k++) {
         double epsilon = o->epsilon != 0 ? o->epsilon : 1e-5;
         double scale = (gamma ? (double)gamma[k] : 1) / sqrt((double)var[k] + epsilon);
@@ -58,9 +58,9 @@ static void copy_weights(const cn_model *model, int i, cn_model *twin)
         fold(model, from, twin, to);
         return;
     }
-    for (int k = 0; k < to->weight_count; k++)
-        memcpy(twin->block + to->weights[k].offset, model->block + from->weights[k].offset,
-               cn_shape_count(&to->weights[k].shape) * sizeof(float));
+    for (int k = 0; k < to->parameter_count; k++)
+        memcpy(twin->block + to->parameters[k].offset, model->block + from->parameters[k].offset,
+               cn_shape_count(&to->parameters[k].shape) * sizeof(float));
 }
 
 cn_status cli_explain_twin(cn_model **out, const cn_model *model, bool logits, cn_error *err)

@@ -123,13 +123,15 @@ void cli_report_filters(json_t *page, const char *key, const cn_model *model)
     for (int i = 1; i < model->layer_count; i++) {
         const cn_layer *layer = &model->layers[i];
         if (strcmp(layer->type->name, "conv2d") != 0) continue;
-        const cn_weight *weight = &layer->weights[0];
-        size_t n = cn_shape_count(&weight->shape);
+        const cn_layer_parameter *parameter = &layer->parameters[0];
+        size_t n = cn_shape_count(&parameter->shape);
         if (n > 65536) return;
         json_t *filters = json_object();
         cli_put_text(filters, "layer", layer->name);
-        json_object_set_new(filters, "shape", cli_page_wholes(weight->shape.n, weight->shape.rank));
-        json_object_set_new(filters, "floats", cli_page_floats(model->block + weight->offset, n));
+        json_object_set_new(filters, "shape",
+                            cli_page_wholes(parameter->shape.n, parameter->shape.rank));
+        json_object_set_new(filters, "floats",
+                            cli_page_floats(model->block + parameter->offset, n));
         json_object_set_new(page, key, filters);
         return;
     }

@@ -178,8 +178,8 @@ static void a_wrong_twin_is_found(void **state)
     cn_twin_model *t = run_twin(m, target);
     (void)state;
     for (int i = 0; i < m->layer_count; i++)
-        for (int j = 0; j < (i ? m->layers[i].weight_count : 1); j++) {
-            size_t n = i ? cn_shape_count(&m->layers[i].weights[j].shape) : t->layers[0].count;
+        for (int j = 0; j < (i ? m->layers[i].parameter_count : 1); j++) {
+            size_t n = i ? cn_shape_count(&m->layers[i].parameters[j].shape) : t->layers[0].count;
             cn_twin_array array = {"one of them",
                                    i,
                                    n,

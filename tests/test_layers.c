@@ -147,11 +147,11 @@ static void build_model(trial *t)
 
     t->integers = exact(t->model) && draw(&t->random) % 2;
     for (int i = 1; i < t->model->layer_count; i++)
-        for (int j = 0; j < t->model->layers[i].weight_count; j++) {
-            const cn_weight *weight = &t->model->layers[i].weights[j];
-            float *w = t->model->block + weight->offset;
-            double fan_in = weight->fan_in > 0 ? weight->fan_in : 1;
-            for (size_t k = 0; k < cn_shape_count(&weight->shape); k++)
+        for (int j = 0; j < t->model->layers[i].parameter_count; j++) {
+            const cn_layer_parameter *parameter = &t->model->layers[i].parameters[j];
+            float *w = t->model->block + parameter->offset;
+            double fan_in = parameter->fan_in > 0 ? parameter->fan_in : 1;
+            for (size_t k = 0; k < cn_shape_count(&parameter->shape); k++)
                 w[k] = t->integers ? (float)draw_int(&t->random, -2, 2)
                                    : (float)(draw_real(&t->random, -1, 1) * sqrt(3 / fan_in));
         }
@@ -327,8 +327,8 @@ static bool deep(const cn_model *m)
 {
     bool found = m->layer_count > FEW_LAYERS;
     for (int i = 1; i < m->layer_count; i++)
-        for (int j = 0; j < m->layers[i].weight_count; j++)
-            found = found || m->layers[i].weights[j].fan_in > LONG_SUM;
+        for (int j = 0; j < m->layers[i].parameter_count; j++)
+            found = found || m->layers[i].parameters[j].fan_in > LONG_SUM;
     return found;
 }
 
@@ -389,8 +389,8 @@ static void compare_all(trial *t)
     compare(t, "input gradient", t->twin->layers[0].count, dx.data, t->twin->layers[0].dy,
             normalized_terms(t));
     for (int i = 1; i < t->model->layer_count; i++)
-        for (int j = 0; j < t->model->layers[i].weight_count; j++) {
-            bool trained = !t->model->layers[i].weights[j].buffer;
+        for (int j = 0; j < t->model->layers[i].parameter_count; j++) {
+            bool trained = !t->model->layers[i].parameters[j].buffer;
             assert_int_equal(cn_session_gradient(t->session, at++, &g), trained);
             if (!trained) continue;
             const cn_twin_layer *layer = &t->twin->layers[i];

@@ -148,7 +148,7 @@ static cn_twin_call twin_call(const cn_call *call, arrays *a)
         a->x[k] = call->x[k];
         a->dx[k] = call->dx[k];
     }
-    for (int k = 0; k < layer->weight_count; k++) a->w[k] = call->w[k];
+    for (int k = 0; k < layer->parameter_count; k++) a->w[k] = call->w[k];
     return (cn_twin_call){
         .type = layer->type->name,
         .s = cn_twin_shape(layer, call->m),
@@ -181,8 +181,8 @@ static void requirements(const cn_call *call, int threads, cn_requirements *r)
     if (!call->training) return;
     for (int k = 0; k < layer->input_count; k++)
         r->scratch += input_elements(layer, k, call->batch);
-    for (int k = 0; k < layer->weight_count; k++)
-        r->scratch += cn_shape_count(&layer->weights[k].shape);
+    for (int k = 0; k < layer->parameter_count; k++)
+        r->scratch += cn_shape_count(&layer->parameters[k].shape);
 }
 
 static void forward(const cn_call *call)
@@ -202,13 +202,14 @@ static void backward(const cn_call *call)
         if (!a.dx[k]) a.dx[k] = free_scratch;
         free_scratch += input_elements(layer, k, call->batch);
     }
-    for (int k = 0; k < layer->weight_count; k++) {
+    for (int k = 0; k < layer->parameter_count; k++) {
         a.dw[k] = free_scratch;
-        free_scratch += cn_shape_count(&layer->weights[k].shape);
+        free_scratch += cn_shape_count(&layer->parameters[k].shape);
     }
     cn_twin_find(layer->type->name)->backward(&t);
-    for (int k = 0; k < layer->weight_count; k++)
-        if (call->dw[k]) add(NULL, cn_shape_count(&layer->weights[k].shape), a.dw[k], call->dw[k]);
+    for (int k = 0; k < layer->parameter_count; k++)
+        if (call->dw[k])
+            add(NULL, cn_shape_count(&layer->parameters[k].shape), a.dw[k], call->dw[k]);
 }
 
 static const cn_layer_ops *ops(const cn_layer_type *type)

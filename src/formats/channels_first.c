@@ -26,7 +26,7 @@ void cn_from_channels_first(const int n[4], const float *in, float *out)
 void cn_channels_first_shape(const cn_layer *layer, int k, const cn_shape *flattened, int axes[4],
                              cn_shape *shape)
 {
-    const cn_shape *own = &layer->weights[k].shape;
+    const cn_shape *own = &layer->parameters[k].shape;
     const bool dense = layer->type == &cn_dense_type;
     const cn_shape *image = layer->in.rank == 3 ? &layer->in : flattened;
     const int *n = own->n;

@@ -236,7 +236,7 @@ static void list_layer(weight_list *l, const cn_model *m, const cn_layer *layer,
                        int number)
 {
     int axes[4];
-    for (int k = 0; k < layer->weight_count; k++) {
+    for (int k = 0; k < layer->parameter_count; k++) {
         char *path = l->paths[l->count], count[16] = "";
         cn_shape shape;
         if (number > 0) snprintf(count, sizeof count, "_%d", number);
@@ -244,7 +244,7 @@ static void list_layer(weight_list *l, const cn_model *m, const cn_layer *layer,
         cn_weights_shape(CN_STYLE_KERAS, layer, k, NULL, axes, &shape);
         l->tensors[l->count++] =
             (cn_named_tensor){path, cn_tensor_view(CN_DTYPE_F32, shape.rank, shape.n,
-                                                   m->block + layer->weights[k].offset)};
+                                                   m->block + layer->parameters[k].offset)};
     }
 }
 

@@ -109,7 +109,7 @@ static int convolution(graph *g)
     const char *pads = padding(g, &x);
     json_t *config = json_pack("{so so so ss sb}", "kernel_size", pair(w->kernel), "strides",
                                pair(w->stride), "dilation_rate", dilation_of(w), "padding", pads,
-                               "use_bias", layer->weight_count > 1);
+                               "use_bias", layer->parameter_count > 1);
     if (depthwise) {
         config = with(config, "depth_multiplier", json_integer(layer->out.n[2] / layer->in.n[2]));
     } else {
@@ -143,7 +143,7 @@ static int transposed(graph *g)
     json_t *config = json_pack("{so so so so ss si sb}", "kernel_size", pair(w->kernel), "strides",
                                pair(w->stride), "dilation_rate", dilation_of(w), "output_padding",
                                pair(more), "padding", "valid", "filters", layer->out.n[2],
-                               "use_bias", layer->weight_count > 1);
+                               "use_bias", layer->parameter_count > 1);
     const int z = with_weights(g, cn_keras_add(g, "Conv2DTranspose", cropped ? "whole" : NULL,
                                                input(g, 0), whole, config));
     if (z < 0 || !cropped) return z;
@@ -203,7 +203,7 @@ static int dense(graph *g)
     int x = input(g, 0);
     if (layer->in.rank == 3) x = cn_keras_add(g, "Flatten", "flatten", x, row, json_object());
     json_t *config =
-        json_pack("{si sb}", "units", layer->out.n[0], "use_bias", layer->weight_count > 1);
+        json_pack("{si sb}", "units", layer->out.n[0], "use_bias", layer->parameter_count > 1);
     return with_weights(g, cn_keras_add(g, "Dense", NULL, x, layer->out, config));
 }
 

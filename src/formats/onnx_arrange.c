@@ -44,7 +44,7 @@ void cn_onnx_binary(const node *n)
 /* A parameter (n_C) that meets images: (n_C, 1, 1). */
 static void write_channels(const node *n, int k)
 {
-    const cn_weight *w = &n->layer->weights[k];
+    const cn_layer_parameter *w = &n->layer->parameters[k];
     const int shape[] = {w->shape.n[0], 1, 1};
     char name[CN_ONNX_NAME];
     cn_onnx_floats(n->g, cn_onnx_parameter_name(name, n, w->role), n->layer->in.rank == 3 ? 3 : 1,
@@ -57,7 +57,7 @@ void cn_onnx_affine(const node *n)
     const cn_affine_opts *o = n->layer->options;
     char name[CN_ONNX_NAME], between[CN_ONNX_NAME];
     const char *x = n->x, *y = n->layer->name;
-    for (int k = 0; k < n->layer->weight_count; k++) write_channels(n, k);
+    for (int k = 0; k < n->layer->parameter_count; k++) write_channels(n, k);
     if (!o->no_scale) {
         if (!o->no_shift) y = cn_onnx_inner_name(between, n, "scaled");
         cn_onnx_parameter_name(name, n, "weight");

@@ -56,7 +56,7 @@ const int cn_onnx_channels_last[] = {0, 2, 3, 1}, cn_onnx_channels_first[] = {0,
 /* Writes parameter k as an initializer of its own name. */
 void cn_onnx_write_parameter(const node *n, int k)
 {
-    const cn_weight *w = &n->layer->weights[k];
+    const cn_layer_parameter *w = &n->layer->parameters[k];
     const float *values = n->g->model->block + w->offset;
     char name[CN_ONNX_NAME];
     int axes[4];
@@ -74,8 +74,8 @@ void cn_onnx_write_parameter(const node *n, int k)
 static void write_or_fill(const node *n, const char *role, const cn_shape *shape, float value)
 {
     char name[CN_ONNX_NAME];
-    for (int k = 0; k < n->layer->weight_count; k++)
-        if (strcmp(n->layer->weights[k].role, role) == 0) {
+    for (int k = 0; k < n->layer->parameter_count; k++)
+        if (strcmp(n->layer->parameters[k].role, role) == 0) {
             cn_onnx_write_parameter(n, k);
             return;
         }
@@ -98,8 +98,8 @@ static void write_number(const node *n, const char *name, float value)
 static size_t node_with_weights(const node *n, const char *op, const char *x)
 {
     char weight[CN_ONNX_NAME], bias[CN_ONNX_NAME];
-    bool has_bias = n->layer->weight_count > 1;
-    for (int k = 0; k < n->layer->weight_count; k++) cn_onnx_write_parameter(n, k);
+    bool has_bias = n->layer->parameter_count > 1;
+    for (int k = 0; k < n->layer->parameter_count; k++) cn_onnx_write_parameter(n, k);
     return cn_onnx_node(n->g, op, n->layer->name,
                         (const char *[]){x, cn_onnx_parameter_name(weight, n, "weight"),
                                          has_bias ? cn_onnx_parameter_name(bias, n, "bias") : NULL,

@@ -42,7 +42,7 @@ static void load_pair(loading *l, int parameter, int tensor)
         report(l, name, t->name, problem);
         return;
     }
-    float *to = l->block + layer->weights[k].offset;
+    float *to = l->block + layer->parameters[k].offset;
     if (l->file->style == CN_STYLE_PYTORCH)
         cn_from_channels_first(axes, value->data, to);
     else

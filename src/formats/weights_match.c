@@ -182,8 +182,8 @@ const cn_layer *cn_weights_layer(const cn_model *model, int i, int *k)
 {
     for (int l = 0; l < model->layer_count; l++) {
         *k = i;
-        if (i < model->layers[l].weight_count) return &model->layers[l];
-        i -= model->layers[l].weight_count;
+        if (i < model->layers[l].parameter_count) return &model->layers[l];
+        i -= model->layers[l].parameter_count;
     }
     return NULL;
 }
@@ -208,8 +208,8 @@ static const module *next_module(pairing *p, kind wanted)
 static void pair_layer(pairing *p, const cn_layer *layer)
 {
     const module *m = next_module(p, kind_of_layer(layer, p->file->style));
-    for (int k = 0; k < layer->weight_count; k++) {
-        const char *role = layer->weights[k].role;
+    for (int k = 0; k < layer->parameter_count; k++) {
+        const char *role = layer->parameters[k].role;
         int part = m && m->numbered ? k : find_role(role, strlen(role));
         int tensor = m && part >= 0 ? m->parts[part] : -1;
         p->pairs[p->count] = (cn_weight_pair){p->count, tensor};
@@ -233,7 +233,7 @@ cn_status cn_weights_pair(const cn_model *model, const cn_weight_file *file, cn_
     if (p.pairs) {
         p.module_count = list_modules(file, places, p.modules);
         for (int i = 0; i < model->layer_count; i++)
-            if (model->layers[i].weight_count > 0) pair_layer(&p, &model->layers[i]);
+            if (model->layers[i].parameter_count > 0) pair_layer(&p, &model->layers[i]);
         for (int i = 0; i < file->count; i++)
             if (!p.used[i]) p.pairs[p.count++] = (cn_weight_pair){-1, i};
         *pairs = p.pairs;
@@ -251,7 +251,7 @@ cn_status cn_weights_pair(const cn_model *model, const cn_weight_file *file, cn_
 void cn_weights_shape(cn_weight_style style, const cn_layer *layer, int k,
                       const cn_shape *flattened, int axes[4], cn_shape *shape)
 {
-    const cn_shape *own = &layer->weights[k].shape;
+    const cn_shape *own = &layer->parameters[k].shape;
     if (style == CN_STYLE_PYTORCH) {
         cn_channels_first_shape(layer, k, flattened, axes, shape);
         return;

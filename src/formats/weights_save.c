@@ -15,7 +15,7 @@ static cn_status fill(cn_tensor *t, const cn_model *model, int i, const cn_weigh
     cn_shape shape;
     char found[CN_SHAPE_TEXT], wanted[CN_SHAPE_TEXT];
     const cn_layer *layer = cn_weights_layer(model, i, &k);
-    const float *from = model->block + layer->weights[k].offset;
+    const float *from = model->block + layer->parameters[k].offset;
     cn_weights_shape(like->style, layer, k, order[layer->inputs[0]], axes, &shape);
     if (shape.rank != t->rank || memcmp(shape.n, t->shape, (size_t)t->rank * sizeof *t->shape) != 0)
         return cn_fail(err, CN_ERR_SHAPE, "%.80s: %.60s has shape %s, expected %s", path,

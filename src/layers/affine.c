@@ -32,12 +32,12 @@ static cn_status affine_infer(cn_layer *layer, const char *context, cn_error *er
 {
     const cn_affine_opts *o = layer->options;
     const cn_shape channels = {1, {channels_of(layer)}};
-    cn_weight *at = layer->weights;
+    cn_layer_parameter *at = layer->parameters;
     if (o->no_scale && o->no_shift)
         return cn_fail(err, CN_ERR_ARGUMENT, "%s: neither a scale nor a shift", context);
-    if (!o->no_scale) *at++ = (cn_weight){.role = "weight", .shape = channels, .start = 1};
-    if (!o->no_shift) *at++ = (cn_weight){.role = "bias", .shape = channels};
-    layer->weight_count = (int)(at - layer->weights);
+    if (!o->no_scale) *at++ = (cn_layer_parameter){.role = "weight", .shape = channels, .start = 1};
+    if (!o->no_shift) *at++ = (cn_layer_parameter){.role = "bias", .shape = channels};
+    layer->parameter_count = (int)(at - layer->parameters);
     return CN_OK;
 }
 
@@ -170,8 +170,9 @@ static cn_status constant_infer(cn_layer *layer, const char *context, cn_error *
     const cn_constant_opts *o = layer->options;
     (void)context, (void)err;
     layer->out = (cn_shape){3, {o->size[0], o->size[1], o->channels}};
-    layer->weights[0] = (cn_weight){.role = "weight", .shape = layer->out, .buffer = o->fixed};
-    layer->weight_count = 1;
+    layer->parameters[0] =
+        (cn_layer_parameter){.role = "weight", .shape = layer->out, .buffer = o->fixed};
+    layer->parameter_count = 1;
     return CN_OK;
 }
 

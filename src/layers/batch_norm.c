@@ -35,13 +35,14 @@ static cn_status infer(cn_layer *layer, const char *context, cn_error *err)
 {
     const cn_batch_norm_opts *o = layer->options;
     cn_shape channels = {1, {layer->in.n[layer->in.rank - 1]}};
-    cn_weight *at = layer->weights;
+    cn_layer_parameter *at = layer->parameters;
     (void)context, (void)err;
-    if (!o->no_scale) *at++ = (cn_weight){.role = "weight", .shape = channels, .start = 1};
-    if (!o->no_shift) *at++ = (cn_weight){.role = "bias", .shape = channels};
-    *at++ = (cn_weight){.role = "running_mean", .shape = channels, .buffer = true};
-    *at++ = (cn_weight){.role = "running_var", .shape = channels, .buffer = true, .start = 1};
-    layer->weight_count = (int)(at - layer->weights);
+    if (!o->no_scale) *at++ = (cn_layer_parameter){.role = "weight", .shape = channels, .start = 1};
+    if (!o->no_shift) *at++ = (cn_layer_parameter){.role = "bias", .shape = channels};
+    *at++ = (cn_layer_parameter){.role = "running_mean", .shape = channels, .buffer = true};
+    *at++ =
+        (cn_layer_parameter){.role = "running_var", .shape = channels, .buffer = true, .start = 1};
+    layer->parameter_count = (int)(at - layer->parameters);
     return CN_OK;
 }
 
@@ -63,7 +64,7 @@ typedef struct parts {
 static parts parts_of(const cn_call *call)
 {
     const cn_batch_norm_opts *o = call->layer->options;
-    int gamma = 0, beta = !o->no_scale, mean = call->layer->weight_count - 2;
+    int gamma = 0, beta = !o->no_scale, mean = call->layer->parameter_count - 2;
     return (parts){
         .gamma = o->no_scale ? NULL : call->w[gamma],
         .beta = o->no_shift ? NULL : call->w[beta],

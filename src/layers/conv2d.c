@@ -52,15 +52,15 @@ static void set_shapes(cn_layer *layer, int n_C, int groups, cn_init init, bool 
     double window = (double)w->kernel[0] * w->kernel[1];
     layer->groups = groups;
     layer->out = (cn_shape){3, {w->out[0], w->out[1], n_C}};
-    layer->weights[0] = (cn_weight){
+    layer->parameters[0] = (cn_layer_parameter){
         .role = "weight",
         .shape = {4, {w->kernel[0], w->kernel[1], K, n_C}},
         .init = init,
         .fan_in = window * K,
         .fan_out = window * n_C / groups,
     };
-    layer->weights[1] = (cn_weight){.role = "bias", .shape = {1, {n_C}}};
-    layer->weight_count = no_bias ? 1 : 2;
+    layer->parameters[1] = (cn_layer_parameter){.role = "bias", .shape = {1, {n_C}}};
+    layer->parameter_count = no_bias ? 1 : 2;
 }
 
 static cn_status infer(cn_layer *layer, const char *context, cn_error *err)
@@ -155,7 +155,7 @@ static bool adds(const cn_layer *layer)
 
 static size_t multiply_adds(const cn_layer *layer)
 {
-    return cn_shape_count(&layer->weights[0].shape) * (size_t)layer->window.out[0] *
+    return cn_shape_count(&layer->parameters[0].shape) * (size_t)layer->window.out[0] *
            (size_t)layer->window.out[1];
 }
 

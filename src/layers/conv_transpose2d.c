@@ -90,15 +90,15 @@ static cn_status infer(cn_layer *layer, const char *context, cn_error *err)
         if (w->kernel[axis] > w->stride[axis]) meet *= (double)w->kernel[axis] / w->stride[axis];
     layer->groups = o->groups;
     layer->out = (cn_shape){3, {w->in[0], w->in[1], n_C}};
-    layer->weights[0] = (cn_weight){
+    layer->parameters[0] = (cn_layer_parameter){
         .role = "weight",
         .shape = {4, {w->kernel[0], w->kernel[1], K, n_C_prev}},
         .init = o->init,
         .fan_in = meet * n_C_prev / o->groups, /* on average, where a window reaches */
         .fan_out = window * K,
     };
-    layer->weights[1] = (cn_weight){.role = "bias", .shape = {1, {n_C}}};
-    layer->weight_count = o->no_bias ? 1 : 2;
+    layer->parameters[1] = (cn_layer_parameter){.role = "bias", .shape = {1, {n_C}}};
+    layer->parameter_count = o->no_bias ? 1 : 2;
     return CN_OK;
 }
 
@@ -212,7 +212,7 @@ static void describe(const cn_requirements *r, cn_pass pass, char text[CN_METHOD
 
 static size_t multiply_adds(const cn_layer *layer)
 {
-    return cn_shape_count(&layer->weights[0].shape) * (size_t)layer->in.n[0] *
+    return cn_shape_count(&layer->parameters[0].shape) * (size_t)layer->in.n[0] *
            (size_t)layer->in.n[1];
 }
 

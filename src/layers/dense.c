@@ -33,21 +33,21 @@ static cn_status infer(cn_layer *layer, const char *context, cn_error *err)
     layer->groups = 1;
     layer->window = (cn_window){
         .in = {1, 1}, .kernel = {1, 1}, .stride = {1, 1}, .dilation = {1, 1}, .out = {1, 1}};
-    layer->weights[0] = (cn_weight){
+    layer->parameters[0] = (cn_layer_parameter){
         .role = "weight",
         .shape = {2, {n_in, o->units}},
         .init = o->init,
         .fan_in = n_in,
         .fan_out = o->units,
     };
-    layer->weights[1] = (cn_weight){.role = "bias", .shape = {1, {o->units}}};
-    layer->weight_count = o->no_bias ? 1 : 2;
+    layer->parameters[1] = (cn_layer_parameter){.role = "bias", .shape = {1, {o->units}}};
+    layer->parameter_count = o->no_bias ? 1 : 2;
     return CN_OK;
 }
 
 static size_t multiply_adds(const cn_layer *layer)
 {
-    return cn_shape_count(&layer->weights[0].shape);
+    return cn_shape_count(&layer->parameters[0].shape);
 }
 
 const cn_layer_type cn_dense_type = {

@@ -33,13 +33,13 @@ static cn_status infer(cn_layer *layer, const char *context, cn_error *err)
 {
     const cn_group_norm_opts *o = layer->options;
     cn_shape channels = {1, {channels_of(layer)}};
-    cn_weight *at = layer->weights;
+    cn_layer_parameter *at = layer->parameters;
     if (channels.n[0] % o->groups != 0)
         return cn_fail(err, CN_ERR_SHAPE, "%s: %d groups do not divide the %d channels", context,
                        o->groups, channels.n[0]);
-    if (!o->no_scale) *at++ = (cn_weight){.role = "weight", .shape = channels, .start = 1};
-    if (!o->no_shift) *at++ = (cn_weight){.role = "bias", .shape = channels};
-    layer->weight_count = (int)(at - layer->weights);
+    if (!o->no_scale) *at++ = (cn_layer_parameter){.role = "weight", .shape = channels, .start = 1};
+    if (!o->no_shift) *at++ = (cn_layer_parameter){.role = "bias", .shape = channels};
+    layer->parameter_count = (int)(at - layer->parameters);
     return CN_OK;
 }
 

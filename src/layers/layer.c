@@ -14,8 +14,8 @@ size_t cn_shape_count(const cn_shape *shape)
 
 bool cn_layer_learns(const cn_layer *layer)
 {
-    for (int k = 0; k < layer->weight_count; k++)
-        if (!layer->weights[k].frozen && !layer->weights[k].buffer) return true;
+    for (int k = 0; k < layer->parameter_count; k++)
+        if (!layer->parameters[k].frozen && !layer->parameters[k].buffer) return true;
     return false;
 }
 
@@ -54,7 +54,7 @@ cn_status cn_check_groups(int groups, int channels, int filters, const char *con
 cn_conv_problem cn_layer_problem(const cn_layer *layer, int m)
 {
     const cn_window *w = &layer->window;
-    const cn_shape *weight = layer->weight_count > 0 ? &layer->weights[0].shape : NULL;
+    const cn_shape *weight = layer->parameter_count > 0 ? &layer->parameters[0].shape : NULL;
     const int groups = weight ? layer->groups : 1;
     return (cn_conv_problem){
         .m = m,

@@ -59,7 +59,7 @@ enum { CN_MAX_INPUTS = 8, CN_MAX_PARAMETERS = 4, CN_NAME_SIZE = 64 };
 typedef struct cn_layer_type cn_layer_type;
 
 /* A parameter of a layer: trained, or a buffer, which the layer's forward updates in training. */
-typedef struct cn_weight {
+typedef struct cn_layer_parameter {
     const char *role; /* "weight": the last part of its name */
     cn_shape shape;
     bool buffer;
@@ -70,7 +70,7 @@ typedef struct cn_weight {
     /* Set once the model is finished, and by cn_model_freeze and its kin. */
     bool frozen;
     double rate, decay; /* factors of the learning rate and of the weight decay */
-} cn_weight;
+} cn_layer_parameter;
 
 typedef struct cn_layer {
     const cn_layer_type *type;
@@ -84,8 +84,8 @@ typedef struct cn_layer {
     cn_window window;                  /* convolution and pooling */
     cn_activation activation;          /* of a function of one element: which */
     int groups; /* convolution: parts of the channels that see only each other */
-    int weight_count;
-    cn_weight weights[CN_MAX_PARAMETERS];
+    int parameter_count;
+    cn_layer_parameter parameters[CN_MAX_PARAMETERS];
 } cn_layer;
 
 /* ---- running */

@@ -24,12 +24,12 @@ static cn_status infer(cn_layer *layer, const char *context, cn_error *err)
 {
     const cn_layer_norm_opts *o = layer->options;
     cn_shape row = {1, {layer->in.n[layer->in.rank - 1]}};
-    cn_weight *at = layer->weights;
+    cn_layer_parameter *at = layer->parameters;
     (void)context, (void)err;
     if (o->all_axes) row = layer->in;
-    if (!o->no_scale) *at++ = (cn_weight){.role = "weight", .shape = row, .start = 1};
-    if (!o->no_shift) *at++ = (cn_weight){.role = "bias", .shape = row};
-    layer->weight_count = (int)(at - layer->weights);
+    if (!o->no_scale) *at++ = (cn_layer_parameter){.role = "weight", .shape = row, .start = 1};
+    if (!o->no_shift) *at++ = (cn_layer_parameter){.role = "bias", .shape = row};
+    layer->parameter_count = (int)(at - layer->parameters);
     return CN_OK;
 }
 

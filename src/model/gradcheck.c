@@ -249,7 +249,7 @@ static void report_all(check *c, cn_gradcheck_row *worst)
     int parameter = 0;
     for (int i = 0; i < c->model->layer_count; i++) {
         cn_twin_layer *at = &c->twin->layers[i];
-        for (int j = 0; j < c->model->layers[i].weight_count; j++, parameter++) {
+        for (int j = 0; j < c->model->layers[i].parameter_count; j++, parameter++) {
             cn_parameter gradient;
             if (!cn_session_gradient(c->session, parameter, &gradient)) continue; /* a buffer */
             const cn_twin_array array = {gradient.name, i,         cn_tensor_count(&gradient.value),

@@ -151,15 +151,15 @@ static cn_status check_sizes(const cn_layer *layer, const char *context, cn_erro
     if (count > INT_MAX)
         return cn_fail(err, CN_ERR_SHAPE, "%s: output %s has more than %d elements", context,
                        cn_shape_text(layer->out.rank, layer->out.n, text), INT_MAX);
-    for (int i = 0; i < layer->weight_count; i++) {
-        const cn_shape *shape = &layer->weights[i].shape;
+    for (int i = 0; i < layer->parameter_count; i++) {
+        const cn_shape *shape = &layer->parameters[i].shape;
         size_t elements = 1;
         bool fits = true;
         for (int j = 0; j < shape->rank; j++)
             fits = fits && cn_multiply(elements, (size_t)shape->n[j], &elements);
         if (!fits || elements > SIZE_MAX / 64)
             return cn_fail(err, CN_ERR_SHAPE, "%s: %s %s exceeds the address space", context,
-                           layer->weights[i].role, cn_shape_text(shape->rank, shape->n, text));
+                           layer->parameters[i].role, cn_shape_text(shape->rank, shape->n, text));
     }
     return CN_OK;
 }
@@ -247,17 +247,17 @@ static cn_status place_weights(cn_model *m, bool buffers, size_t most, size_t *e
                                cn_error *err)
 {
     for (int i = 0; i < m->layer_count; i++)
-        for (int j = 0; j < m->layers[i].weight_count; j++) {
-            cn_weight *weight = &m->layers[i].weights[j];
-            size_t count = cn_shape_count(&weight->shape);
-            if (weight->buffer != buffers) continue;
+        for (int j = 0; j < m->layers[i].parameter_count; j++) {
+            cn_layer_parameter *parameter = &m->layers[i].parameters[j];
+            size_t count = cn_shape_count(&parameter->shape);
+            if (parameter->buffer != buffers) continue;
             if (count > most - m->parameter_elements - m->buffer_elements)
                 return cn_fail(err, CN_ERR_SHAPE,
                                "model: more than the %zu parameters that may be, at %s.%s", most,
-                               m->layers[i].name, weight->role);
+                               m->layers[i].name, parameter->role);
             *elements += count;
-            weight->offset = m->block_size;
-            weight->rate = weight->decay = 1;
+            parameter->offset = m->block_size;
+            parameter->rate = parameter->decay = 1;
             m->block_size += (count + FLOATS_ALIGNED - 1) / FLOATS_ALIGNED * FLOATS_ALIGNED;
             m->parameter_count++;
         }
@@ -277,15 +277,15 @@ static void list_parameters(cn_model *m)
 {
     int at = 0;
     for (int i = 0; i < m->layer_count; i++)
-        for (int j = 0; j < m->layers[i].weight_count; j++, at++) {
-            const cn_weight *weight = &m->layers[i].weights[j];
+        for (int j = 0; j < m->layers[i].parameter_count; j++, at++) {
+            const cn_layer_parameter *parameter = &m->layers[i].parameters[j];
             snprintf(m->parameter_names[at], sizeof m->parameter_names[at], "%s.%s",
-                     m->layers[i].name, weight->role);
+                     m->layers[i].name, parameter->role);
             m->parameters[at] = (cn_parameter){
                 .name = m->parameter_names[at],
-                .value = cn_tensor_view(CN_DTYPE_F32, weight->shape.rank, weight->shape.n,
-                                        m->shape_only ? NULL : m->block + weight->offset),
-                .buffer = weight->buffer,
+                .value = cn_tensor_view(CN_DTYPE_F32, parameter->shape.rank, parameter->shape.n,
+                                        m->shape_only ? NULL : m->block + parameter->offset),
+                .buffer = parameter->buffer,
             };
         }
 }
@@ -323,12 +323,13 @@ cn_status cn_model_finish_zero(cn_model *m, cn_node output, size_t most, cn_erro
 }
 
 /* A dense layer's weights (n_in, n_out) are those of a 1 x 1 convolution. */
-static void initialize_dirac(const cn_weight *weight, float *value, uint64_t seed, uint64_t stream)
+static void initialize_dirac(const cn_layer_parameter *parameter, float *value, uint64_t seed,
+                             uint64_t stream)
 {
-    const cn_shape *shape = &weight->shape;
+    const cn_shape *shape = &parameter->shape;
     int c = shape->n[shape->rank - 2], n_c = shape->n[shape->rank - 1], middle = 0;
     if (shape->rank == 4) middle = (shape->n[0] - 1) / 2 * shape->n[1] + (shape->n[1] - 1) / 2;
-    double limit = 1 / sqrt(weight->fan_in);
+    double limit = 1 / sqrt(parameter->fan_in);
     size_t n = cn_shape_count(shape);
     for (size_t i = 0; i < n; i++) {
         int filter = (int)(i % (size_t)n_c), channel = (int)(i / (size_t)n_c % (size_t)c);
@@ -339,21 +340,22 @@ static void initialize_dirac(const cn_weight *weight, float *value, uint64_t see
 
 /* Glorot and Bengio 2010, He et al. 2015: cn_init states the distributions. Parameter i draws from
  * stream i, element by element, so the weights are the same on every machine. */
-static void initialize(const cn_weight *weight, float *value, uint64_t seed, uint64_t stream)
+static void initialize(const cn_layer_parameter *parameter, float *value, uint64_t seed,
+                       uint64_t stream)
 {
-    size_t n = cn_shape_count(&weight->shape);
-    if (weight->fan_in == 0) {
-        for (size_t i = 0; i < n; i++) value[i] = weight->start;
+    size_t n = cn_shape_count(&parameter->shape);
+    if (parameter->fan_in == 0) {
+        for (size_t i = 0; i < n; i++) value[i] = parameter->start;
         return;
     }
-    if (weight->init == CN_INIT_DIRAC) {
-        initialize_dirac(weight, value, seed, stream);
+    if (parameter->init == CN_INIT_DIRAC) {
+        initialize_dirac(parameter, value, seed, stream);
         return;
     }
-    cn_init init = weight->init == CN_INIT_DEFAULT ? CN_INIT_GLOROT_UNIFORM : weight->init;
+    cn_init init = parameter->init == CN_INIT_DEFAULT ? CN_INIT_GLOROT_UNIFORM : parameter->init;
     bool he = init == CN_INIT_HE_UNIFORM || init == CN_INIT_HE_NORMAL;
     bool normal = init == CN_INIT_GLOROT_NORMAL || init == CN_INIT_HE_NORMAL;
-    double variance = he ? 2 / weight->fan_in : 2 / (weight->fan_in + weight->fan_out);
+    double variance = he ? 2 / parameter->fan_in : 2 / (parameter->fan_in + parameter->fan_out);
     double scale = sqrt(normal ? variance : 3 * variance); /* U(-l, l) has variance l^2 / 3 */
     for (size_t i = 0; i < n; i++)
         value[i] = (float)(scale * (normal ? cn_counter_normal(seed, stream, i)
@@ -366,9 +368,9 @@ cn_status cn_model_finish(cn_model *m, cn_node output, uint64_t seed, cn_error *
     if (status != CN_OK || m->shape_only) return status;
     uint64_t stream = 0;
     for (int i = 0; i < m->layer_count; i++)
-        for (int j = 0; j < m->layers[i].weight_count; j++, stream++) {
-            const cn_weight *weight = &m->layers[i].weights[j];
-            initialize(weight, m->block + weight->offset, seed, stream);
+        for (int j = 0; j < m->layers[i].parameter_count; j++, stream++) {
+            const cn_layer_parameter *parameter = &m->layers[i].parameters[j];
+            initialize(parameter, m->block + parameter->offset, seed, stream);
         }
     return CN_OK;
 }

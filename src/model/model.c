@@ -197,9 +197,9 @@ bool cn_model_layer(const cn_model *m, int i, cn_layer_info *out)
         .multiply_adds = layer->type->multiply_adds ? layer->type->multiply_adds(layer) : 0,
     };
     memcpy(out->shape, layer->out.n, sizeof out->shape);
-    for (int j = 0; j < layer->weight_count; j++) {
-        size_t count = cn_shape_count(&layer->weights[j].shape);
-        *(layer->weights[j].buffer ? &out->buffers : &out->parameters) += count;
+    for (int j = 0; j < layer->parameter_count; j++) {
+        size_t count = cn_shape_count(&layer->parameters[j].shape);
+        *(layer->parameters[j].buffer ? &out->buffers : &out->parameters) += count;
     }
     return true;
 }

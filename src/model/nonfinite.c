@@ -39,11 +39,12 @@ static bool examine_weights(const search *s, const cn_layer *layer, int index, v
                             const char *prefix)
 {
     char what[sizeof s->found->what];
-    for (int k = 0; k < layer->weight_count; k++) {
-        const cn_weight *weight = &layer->weights[k];
+    for (int k = 0; k < layer->parameter_count; k++) {
+        const cn_layer_parameter *parameter = &layer->parameters[k];
         if (!arrays[k]) continue;
-        snprintf(what, sizeof what, "%s%s.%s", prefix, layer->name, weight->role);
-        if (examine(s, layer, index, what, cn_shape_count(&weight->shape), arrays[k])) return true;
+        snprintf(what, sizeof what, "%s%s.%s", prefix, layer->name, parameter->role);
+        if (examine(s, layer, index, what, cn_shape_count(&parameter->shape), arrays[k]))
+            return true;
     }
     return false;
 }
@@ -109,8 +110,8 @@ bool cn_model_find_nonfinite(const cn_model *model, cn_nonfinite *nonfinite)
     const search s = {NULL, nonfinite};
     for (int i = 0; i < model->layer_count; i++) {
         const cn_layer *layer = &model->layers[i];
-        for (int k = 0; k < layer->weight_count; k++)
-            arrays[k] = model->block + layer->weights[k].offset;
+        for (int k = 0; k < layer->parameter_count; k++)
+            arrays[k] = model->block + layer->parameters[k].offset;
         if (examine_weights(&s, layer, i, arrays, "")) return true;
     }
     return false;

@@ -99,10 +99,10 @@ cn_status cn_optimizer_settle(cn_optimizer *o, cn_error *err)
 /* ---- chunks */
 
 /* The part of the weight decay that reaches this weight. */
-static double decay_of(const cn_optimizer *o, const cn_weight *weight)
+static double decay_of(const cn_optimizer *o, const cn_layer_parameter *parameter)
 {
     if (o->weight_decay == 0) return 0;
-    return weight->shape.rank == 1 && !o->decay_all ? 0 : weight->decay;
+    return parameter->shape.rank == 1 && !o->decay_all ? 0 : parameter->decay;
 }
 
 typedef struct cutter {
@@ -128,16 +128,16 @@ static void put(cutter *c, cn_update_chunk u)
 static void cut(cutter *c, const cn_model *m, const cn_optimizer *o)
 {
     for (int i = 0; i < m->layer_count; i++)
-        for (int j = 0; j < m->layers[i].weight_count; j++) {
-            const cn_weight *weight = &m->layers[i].weights[j];
-            size_t size = cn_shape_count(&weight->shape), count;
-            if (weight->frozen || weight->buffer) continue;
+        for (int j = 0; j < m->layers[i].parameter_count; j++) {
+            const cn_layer_parameter *parameter = &m->layers[i].parameters[j];
+            size_t size = cn_shape_count(&parameter->shape), count;
+            if (parameter->frozen || parameter->buffer) continue;
             for (size_t from = 0; from < size; from += count) {
                 count = size - from < CN_MAP_CHUNK ? size - from : CN_MAP_CHUNK;
-                put(c, (cn_update_chunk){.from = weight->offset + from,
+                put(c, (cn_update_chunk){.from = parameter->offset + from,
                                          .count = count,
-                                         .rate = weight->rate,
-                                         .decay = decay_of(o, weight)});
+                                         .rate = parameter->rate,
+                                         .decay = decay_of(o, parameter)});
             }
         }
 }

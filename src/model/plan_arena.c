@@ -99,7 +99,7 @@ static void place_workspace(cn_planner *p)
         if (step->norm) {
             step->bias = plan->packed;
             plan->packed += bytes_of(plan, (size_t)layer->out.n[layer->out.rank - 1]);
-            size_t folded = cn_shape_count(&layer->weights[0].shape);
+            size_t folded = cn_shape_count(&layer->parameters[0].shape);
             if (folded > r->scratch) r->scratch = folded;
         }
         size_t scratch = bytes_of(plan, r->scratch);

@@ -28,10 +28,11 @@ static void fold_norm(cn_session *s, int i, cn_call *call)
     const int norm = s->plan.steps[i].norm;
     const void *bias = NULL;
     size_t channels = (size_t)layer->out.n[layer->out.rank - 1];
-    if (layer->weight_count > 1) bias = cn_at_element(s, s->parameters, layer->weights[1].offset);
+    if (layer->parameter_count > 1)
+        bias = cn_at_element(s, s->parameters, layer->parameters[1].offset);
     s->plan.steps[norm].ops->fold(&s->calls[norm],
-                                  cn_shape_count(&layer->weights[0].shape) / channels, call->w[0],
-                                  bias, call->scratch, call->w[1]);
+                                  cn_shape_count(&layer->parameters[0].shape) / channels,
+                                  call->w[0], bias, call->scratch, call->w[1]);
     call->w[0] = call->scratch;
 }
 
@@ -471,7 +472,8 @@ cn_status cn_session_backward_sum(cn_session *s, bool first, cn_gradients_final 
     for (int i = s->model->layer_count - 1; i > 0; i--) {
         const cn_layer *layer = &s->model->layers[i];
         if (s->plan.steps[i].backward) cn_session_backward_layer(s, i);
-        if (layer->weight_count > 0 && !layer->weights[0].buffer) from = layer->weights[0].offset;
+        if (layer->parameter_count > 0 && !layer->parameters[0].buffer)
+            from = layer->parameters[0].offset;
         if (!final) continue;
         synchronize(s);
         final(from, user);

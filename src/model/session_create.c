@@ -40,10 +40,10 @@ static void fill_call(cn_session *s, int i)
         call->x[k] = cn_session_buffer(s, step->x[k]);
         call->dx[k] = cn_session_buffer(s, step->dx[k]);
     }
-    for (int k = 0; k < layer->weight_count; k++) {
-        call->w[k] = cn_at_element(s, s->parameters, layer->weights[k].offset);
-        if (s->gradients && !layer->weights[k].buffer && cn_layer_learns(layer))
-            call->dw[k] = cn_at_element(s, s->gradients, layer->weights[k].offset);
+    for (int k = 0; k < layer->parameter_count; k++) {
+        call->w[k] = cn_at_element(s, s->parameters, layer->parameters[k].offset);
+        if (s->gradients && !layer->parameters[k].buffer && cn_layer_learns(layer))
+            call->dw[k] = cn_at_element(s, s->gradients, layer->parameters[k].offset);
     }
     if (step->norm) call->w[1] = cn_at_byte(s->workspace, step->bias);
 }

@@ -165,7 +165,8 @@ cn_status cn_team_backward_sum(cn_team *t, bool first, cn_gradients_final *final
         if (status != CN_OK) return status;
         for (int k = 0; k < t->count && runs; k++)
             if (t->sessions[k]->m > 0) cn_session_backward_layer(t->sessions[k], i);
-        if (layer->weight_count > 0 && !layer->weights[0].buffer) from = layer->weights[0].offset;
+        if (layer->parameter_count > 0 && !layer->parameters[0].buffer)
+            from = layer->parameters[0].offset;
         if (final) final(from, user);
     }
     for (int k = 0; k < t->count; k++) t->sessions[k]->done = CN_STAGE_BACKWARD;

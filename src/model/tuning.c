@@ -25,10 +25,10 @@ static bool matches(const char *pattern, const char *text)
     return *pattern == '\0';
 }
 
-typedef void set_weight(cn_weight *weight, double value);
+typedef void set_parameter(cn_layer_parameter *parameter, double value);
 
 static cn_status set_matching(cn_model *m, const char *what, const char *pattern, double value,
-                              set_weight *set, cn_error *err)
+                              set_parameter *set, cn_error *err)
 {
     char name[CN_NAME_SIZE + 16];
     int matched = 0;
@@ -39,11 +39,11 @@ static cn_status set_matching(cn_model *m, const char *what, const char *pattern
         return cn_fail(err, CN_ERR_ARGUMENT, "%s: factor %g, expected a number of 0 or more", what,
                        value);
     for (int i = 0; i < m->layer_count; i++)
-        for (int j = 0; j < m->layers[i].weight_count; j++) {
-            cn_weight *weight = &m->layers[i].weights[j];
-            snprintf(name, sizeof name, "%s.%s", m->layers[i].name, weight->role);
-            if (weight->buffer || !matches(pattern, name)) continue;
-            set(weight, value);
+        for (int j = 0; j < m->layers[i].parameter_count; j++) {
+            cn_layer_parameter *parameter = &m->layers[i].parameters[j];
+            snprintf(name, sizeof name, "%s.%s", m->layers[i].name, parameter->role);
+            if (parameter->buffer || !matches(pattern, name)) continue;
+            set(parameter, value);
             matched++;
         }
     if (matched > 0) return CN_OK;
@@ -52,19 +52,19 @@ static cn_status set_matching(cn_model *m, const char *what, const char *pattern
                    m->parameter_count > 0 ? m->parameters[0].name : "");
 }
 
-static void set_frozen(cn_weight *weight, double value)
+static void set_frozen(cn_layer_parameter *parameter, double value)
 {
-    weight->frozen = value != 0;
+    parameter->frozen = value != 0;
 }
 
-static void set_rate(cn_weight *weight, double value)
+static void set_rate(cn_layer_parameter *parameter, double value)
 {
-    weight->rate = value;
+    parameter->rate = value;
 }
 
-static void set_decay(cn_weight *weight, double value)
+static void set_decay(cn_layer_parameter *parameter, double value)
 {
-    weight->decay = value;
+    parameter->decay = value;
 }
 
 cn_status cn_model_freeze(cn_model *m, const char *pattern, bool frozen, cn_error *err)

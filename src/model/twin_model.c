@@ -25,13 +25,13 @@ static cn_status create_layer(cn_twin_model *t, int i, cn_error *err)
     at->y = cn_allocate(at->count, sizeof *at->y, "gradcheck", err);
     at->dy = cn_allocate(at->count, sizeof *at->dy, "gradcheck", err);
     if (!at->y || !at->dy) return CN_ERR_MEMORY;
-    for (int j = 0; j < layer->weight_count; j++) {
-        const cn_weight *weight = &layer->weights[j];
-        size_t n = cn_shape_count(&weight->shape);
+    for (int j = 0; j < layer->parameter_count; j++) {
+        const cn_layer_parameter *parameter = &layer->parameters[j];
+        size_t n = cn_shape_count(&parameter->shape);
         at->w[j] = cn_allocate(n, sizeof *at->w[j], "gradcheck", err);
         at->dw[j] = cn_allocate(n, sizeof *at->dw[j], "gradcheck", err);
         if (!at->w[j] || !at->dw[j]) return CN_ERR_MEMORY;
-        for (size_t k = 0; k < n; k++) at->w[j][k] = (double)t->model->block[weight->offset + k];
+        for (size_t k = 0; k < n; k++) at->w[j][k] = (double)t->model->block[parameter->offset + k];
     }
     return CN_OK;
 }

@@ -302,8 +302,8 @@ static cn_status run_fill(cn_importer *im, cn_model *m, const cn_fill *fill, cn_
 {
     const cn_layer *layer = &m->layers[node];
     const bool loaded = fill->constant->loaded;
-    for (int j = 0; j < layer->weight_count; j++) {
-        const cn_weight *weight = &layer->weights[j];
+    for (int j = 0; j < layer->parameter_count; j++) {
+        const cn_layer_parameter *weight = &layer->parameters[j];
         if (strcmp(weight->role, fill->role) != 0) continue;
         const size_t n = cn_shape_count(&weight->shape);
         if (!fill->constant->real || !fits(fill, n))

@@ -169,8 +169,8 @@ static uint64_t digest_tuning(const cn_model *model)
 {
     uint64_t hash = UINT64_C(14695981039346656037);
     for (int i = 0; i < model->layer_count; i++)
-        for (int j = 0; j < model->layers[i].weight_count; j++) {
-            const cn_weight *w = &model->layers[i].weights[j];
+        for (int j = 0; j < model->layers[i].parameter_count; j++) {
+            const cn_layer_parameter *w = &model->layers[i].parameters[j];
             const double factors[] = {w->frozen ? 1 : 0, w->rate, w->decay};
             uint64_t bits[3];
             memcpy(bits, factors, sizeof bits);

@@ -130,7 +130,7 @@ static cn_status find_layer(const cn_model *m, const char *name, const cn_datase
         return cn_fail(err, CN_ERR_ARGUMENT,
                        "whiten: %s is a %s, expected a conv2d that reads the input", name,
                        layer->type->name);
-    const int *f = layer->weights[0].shape.n;
+    const int *f = layer->parameters[0].shape.n;
     if (f[2] != layer->in.n[2] || (double)f[0] * f[1] * f[2] > MOST ||
         f[3] > 2 * f[0] * f[1] * f[2])
         return cn_fail(err, CN_ERR_SHAPE,
@@ -155,16 +155,17 @@ cn_status cn_model_whiten(cn_model *m, const char *name, const cn_dataset *data,
         return cn_fail(err, CN_ERR_ARGUMENT, "whiten: epsilon %g, expected above 0", epsilon);
     cn_status status = find_layer(m, name, data, &layer, err);
     if (status != CN_OK) return status;
-    int n = layer->weights[0].shape.n[0] * layer->weights[0].shape.n[1] * layer->in.n[2];
+    int n = layer->parameters[0].shape.n[0] * layer->parameters[0].shape.n[1] * layer->in.n[2];
     size_t size = (size_t)n * (size_t)n;
     double *a = cn_allocate(size, sizeof *a, "whiten", err);
     double *v = cn_allocate(size, sizeof *v, "whiten", err);
     status = a && v ? covariance(m, layer, data, n, a, err) : CN_ERR_MEMORY;
     if (status == CN_OK) {
         diagonalize(n, a, v);
-        set_filters(layer, n, a, v, epsilon, m->block + layer->weights[0].offset);
-        if (layer->weight_count > 1)
-            memset(m->block + layer->weights[1].offset, 0, (size_t)layer->out.n[2] * sizeof(float));
+        set_filters(layer, n, a, v, epsilon, m->block + layer->parameters[0].offset);
+        if (layer->parameter_count > 1)
+            memset(m->block + layer->parameters[1].offset, 0,
+                   (size_t)layer->out.n[2] * sizeof(float));
         m->version++;
     }
     cn_release(a);
