@@ -6,14 +6,13 @@
  * computed at once (fold.c); everything else adds layers (operators*.c). Operators that are not
  * supported are gathered, so that one message names all of them. Layers that nothing reads in the
  * end, since a constant or a better layer took their place, are left out when the graph is
- * complete.
+ * complete (import_finish.c).
  *
  * Channels first become channels last here and nowhere else: the input's shape is (H, W, C), and
  * the weights are turned once, when they are copied into the model.
  */
 #include "onnx/import.h"
 
-#include "base/json.h"
 #include "onnx/onnx.h"
 
 #include <limits.h>
@@ -247,82 +246,6 @@ cn_status cn_import_map(cn_importer *im, const char *type, const void *options, 
     return CN_OK;
 }
 
-/* ---- weights */
-
-cn_status cn_import_fill(cn_importer *im, cn_node node, const char *role, cn_onnx_constant *c,
-                         cn_fill **fill)
-{
-    if (im->fill_count == im->fill_capacity) {
-        const int capacity = im->fill_capacity ? 2 * im->fill_capacity : 64;
-        cn_fill *more = cn_allocate((size_t)capacity, sizeof *more, im->file->path, im->err);
-        if (!more) return CN_ERR_MEMORY;
-        if (im->fill_count) memcpy(more, im->fills, (size_t)im->fill_count * sizeof *more);
-        cn_release(im->fills);
-        im->fills = more;
-        im->fill_capacity = capacity;
-    }
-    *fill = &im->fills[im->fill_count++];
-    **fill = (cn_fill){.node = node, .role = role, .constant = c, .factor = 1};
-    return CN_OK;
-}
-
-void cn_fill_axis(cn_fill *fill, size_t count, size_t stride)
-{
-    fill->count[fill->axes] = count;
-    fill->stride[fill->axes++] = stride;
-}
-
-/* Elements that the walk takes, and the last that it looks at. */
-static bool fits(const cn_fill *fill, size_t n)
-{
-    size_t count = 1, last = 0;
-    for (int k = 0; k < fill->axes; k++) {
-        count *= fill->count[k];
-        last += (fill->count[k] - 1) * fill->stride[k];
-    }
-    return count == n && last < fill->constant->count;
-}
-
-static void copy_weight(const cn_fill *fill, const float *from, float *to, size_t n)
-{
-    size_t index[CN_FILL_AXES] = {0}, at = 0;
-    for (size_t i = 0; i < n; i++) {
-        to[i] = fill->factor * from[at];
-        for (int k = fill->axes - 1; k >= 0; k--) {
-            at += fill->stride[k];
-            if (++index[k] < fill->count[k]) break;
-            at -= fill->stride[k] * fill->count[k];
-            index[k] = 0;
-        }
-    }
-}
-
-/* Fills the weight of the finished model; its constant is given back if nothing else holds it. */
-static cn_status run_fill(cn_importer *im, cn_model *m, const cn_fill *fill, cn_node node)
-{
-    const cn_layer *layer = &m->layers[node];
-    const bool loaded = fill->constant->loaded;
-    for (int j = 0; j < layer->parameter_count; j++) {
-        const cn_layer_parameter *weight = &layer->parameters[j];
-        if (strcmp(weight->role, fill->role) != 0) continue;
-        const size_t n = cn_shape_count(&weight->shape);
-        if (!fill->constant->real || !fits(fill, n))
-            return cn_fail(im->err, CN_ERR_FORMAT,
-                           "%.80s: the %s of %.60s has not the shape that its layer needs",
-                           im->file->path, weight->role, layer->name);
-        cn_status status = cn_constant_load(im, fill->constant);
-        if (status != CN_OK) return status;
-        copy_weight(fill, fill->constant->reals, m->block + weight->offset, n);
-        if (!loaded) {
-            cn_release(fill->constant->reals);
-            fill->constant->reals = NULL;
-            fill->constant->loaded = false;
-        }
-        return CN_OK;
-    }
-    return CN_OK;
-}
-
 /* ---- input and output */
 
 /* Is what reads the input a Transpose from channels last to channels first? */
@@ -524,124 +447,15 @@ static cn_status import_nodes(cn_importer *im)
                    im->missing);
 }
 
-/* ---- the finished model */
-
-/* Marks the layers that the output depends on. */
-static void mark_layers(const cn_model *m, cn_node output, bool *live)
-{
-    live[0] = live[output] = true;
-    for (int i = output; i > 0; i--)
-        for (int k = 0; live[i] && k < m->layers[i].input_count; k++)
-            live[m->layers[i].inputs[k]] = true;
-}
-
-/* Another model, of the layers that are needed; `place` says where each went. */
-static cn_status rebuild(cn_importer *im, cn_node output, cn_node *place, cn_model **made)
-{
-    const cn_model *from = im->model;
-    bool *live = cn_allocate((size_t)from->layer_count, sizeof *live, im->file->path, im->err);
-    if (!live) return CN_ERR_MEMORY;
-    mark_layers(from, output, live);
-    cn_status status = cn_model_create(made, from->layers[0].out.n, im->err);
-    for (int i = 1; i < from->layer_count && status == CN_OK; i++) {
-        const cn_layer *layer = &from->layers[i];
-        char own[CN_NAME_SIZE];
-        cn_node inputs[CN_MAX_INPUTS];
-        place[i] = -1;
-        if (!live[i]) continue;
-        for (int k = 0; k < layer->input_count; k++) inputs[k] = place[layer->inputs[k]];
-        /* A name that the type would have been given is given anew. */
-        snprintf(own, sizeof own, "%.50s_", layer->type->name);
-        const bool named = strncmp(layer->name, own, strlen(own)) != 0;
-        place[i] = cn_model_add(*made, layer->type, layer->options, named ? layer->name : NULL,
-                                inputs, layer->input_count);
-        if (place[i] < 0)
-            status = cn_fail(im->err, (*made)->error.status, "%.80s: %.160s", im->file->path,
-                             (*made)->error.text);
-    }
-    cn_release(live);
-    return status;
-}
-
-/* (C, H, W) comes out as (H, W, C), and (C, W) as (1, W, C), unless the input, too, is channels last;
- * everything else in its own order. */
-static cn_status order_output(cn_importer *im, cn_value *y)
-{
-    static const int image[] = {1, 2, 0}, line[] = {1, 0}, same[] = {0, 1, 2, 3, 4, 5, 6, 7};
-    const int rank = y->layout.rank, *n = y->layout.dims;
-    const int *order = im->channels_last || rank > 3 ? same
-                       : rank == 3                   ? image
-                       : rank == 2                   ? line
-                                                     : same;
-    cn_status status = cn_value_order(im, y, order);
-    if (status != CN_OK) return status;
-    if (rank < 2 || rank > 3) return cn_value_row(im, y, &y->node);
-    return cn_value_image(im, y, rank == 3 ? n[order[0]] : 1, n[order[rank - 2]],
-                          n[order[rank - 1]], &y->node);
-}
-
-static cn_status finish(cn_importer *im, bool shape_only, cn_model **model)
-{
-    cn_model *made = NULL;
-    const cn_value *output = find_value(im, im->file->outputs[0].name);
-    if (!output || output->kind != CN_VALUE_TENSOR || output->part)
-        return cn_import_fail(im, CN_ERR_FORMAT, "the output does not depend on the input");
-    cn_value y = *output;
-    cn_status status = order_output(im, &y);
-    cn_node *place = cn_allocate((size_t)im->model->layer_count, sizeof *place, "layers", im->err);
-    if (!place) status = CN_ERR_MEMORY;
-    if (status == CN_OK) status = rebuild(im, y.node, place, &made);
-    if (status == CN_OK) {
-        made->shape_only = shape_only;
-        status = cn_model_finish_zero(made, place[y.node], SIZE_MAX, im->err);
-    }
-    for (int i = 0; i < im->fill_count && status == CN_OK && !shape_only; i++)
-        if (place[im->fills[i].node] > 0)
-            status = run_fill(im, made, &im->fills[i], place[im->fills[i].node]);
-    cn_release(place);
-    if (status == CN_OK)
-        *model = made;
-    else
-        cn_model_free(made);
-    return status;
-}
-
-/* Names of classes, normalization and the like, as this library's own export writes them: one text
- * of JSON each. Another program's texts under these keys, which mean something else, are passed
- * over. */
-static cn_status read_metadata(cn_importer *im, cn_model *model)
-{
-    static const char *const keys[] = {"classes", "loss", "normalization", "images"};
-    json_t *object = json_object();
-    for (int i = 0; i < im->file->metadata_count; i++)
-        for (size_t k = 0; k < sizeof keys / sizeof *keys; k++) {
-            const cn_span key = im->file->metadata[i].key, text = im->file->metadata[i].value;
-            if (!cn_span_is(key, keys[k])) continue;
-            json_t *value = cn_json_value((const char *)text.bytes, text.size);
-            if (value && json_object_set_new(object, keys[k], value) != 0) {
-                json_decref(object);
-                return cn_import_fail(im, CN_ERR_MEMORY, "no memory for metadata");
-            }
-        }
-    cn_error ignored;
-    cn_status status = cn_model_read_metadata(model, object, &ignored);
-    json_decref(object);
-    return status == CN_ERR_MEMORY ? cn_import_fail(im, status, "%.150s", ignored.text) : CN_OK;
-}
+/* ---- the file */
 
 static cn_status import_graph(cn_importer *im, bool shape_only, cn_model **model)
 {
     cn_status status = list_values(im);
     if (status == CN_OK) status = add_inputs(im);
     if (status == CN_OK) status = import_nodes(im);
-    if (status == CN_OK) status = finish(im, shape_only, model);
-    if (status == CN_OK) {
-        status = read_metadata(im, *model);
-        if (status != CN_OK) {
-            cn_model_free(*model);
-            *model = NULL;
-        }
-    }
+    if (status == CN_OK)
+        status = cn_import_finish(im, find_value(im, im->file->outputs[0].name), shape_only, model);
     /* A caller's mistake while building is the file's here. */
     if (status == CN_ERR_ARGUMENT || status == CN_ERR_SHAPE)
         im->err->status = status = CN_ERR_FORMAT;

@@ -122,11 +122,17 @@ cn_status cn_import_add(cn_importer *im, const char *type, const void *options, 
 /* An element by element layer of a value, which keeps its layout. */
 cn_status cn_import_map(cn_importer *im, const char *type, const void *options, const cn_value *x,
                         cn_value *y);
+
+/* ---- weights, and the model (import_finish.c) */
+
 /* A weight of the layer is filled from a constant; the axes are set by cn_fill_axis in their order
  * in the weight. */
 cn_status cn_import_fill(cn_importer *im, cn_node node, const char *role, cn_onnx_constant *c,
                          cn_fill **fill);
 void cn_fill_axis(cn_fill *fill, size_t count, size_t stride);
+/* The model of all layers that the output depends on, with their weights and the file's metadata. */
+cn_status cn_import_finish(cn_importer *im, const cn_value *output, bool shape_only,
+                           cn_model **model);
 
 /* ---- constants (constant.c) */
 
