@@ -30,7 +30,7 @@ static cn_status feed_unit(void *argument, int unit, int worker, cn_error *err)
     cn_tensor one = *cn_dataset_images(f->data);
     const void *image;
     const uint8_t *mask;
-    char *room = f->rooms + (size_t)worker * (bytes + pixels);
+    char *room = f->rooms + (size_t)worker * cn_room_bytes(bytes + pixels);
     cn_status status = cn_dataset_image(f->data, f->index[unit], NULL, room, &image, err);
     if (status != CN_OK) return status;
     one.data = (void *)(uintptr_t)image;
@@ -49,7 +49,7 @@ static cn_status feed_images(const cn_dataset *data, cn_pool *pool, const int *i
     size_t workers = (size_t)cn_pool_threads(pool), bytes = cn_dataset_image_bytes(data);
     bool *failed = cn_allocate((size_t)n, sizeof *failed, "batch", err);
     feed f = {.data = data, .index = index, .mean = mean, .std = std, .x = x, .labels = labels};
-    bytes += cn_dataset_label_size(data);
+    bytes = cn_room_bytes(bytes + cn_dataset_label_size(data));
     f.rooms = failed ? cn_allocate(workers, bytes, "batch", err) : NULL;
     cn_status status = f.rooms ? cn_run_units(pool, n, feed_unit, &f, failed, err) : CN_ERR_MEMORY;
     cn_release(failed);

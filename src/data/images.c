@@ -132,7 +132,7 @@ static outcome read_example(const reading *r, int i, int worker, cn_error *err)
     size_t pixels = (size_t)shape[0] * (size_t)shape[1];
     size_t bytes = pixels * (size_t)shape[2] * cn_dtype_size(r->files->dtype);
     char *all = r->parts->images.data, *masks = r->parts->masks.data;
-    char *room = all ? NULL : r->rooms + (size_t)worker * (bytes + pixels);
+    char *room = all ? NULL : r->rooms + (size_t)worker * cn_room_bytes(bytes + pixels);
     void *image = all ? all + (size_t)i * bytes : room;
     void *mask = !r->masks ? NULL : all ? masks + (size_t)i * pixels : room + bytes;
     outcome o = read_image(r->files, i, NULL, image, err);
@@ -174,7 +174,7 @@ static cn_status read_all(reading *r, int count, const char *what, cn_error *err
     size_t bytes = pixels * (size_t)shape[2] * cn_dtype_size(r->files->dtype) + pixels;
     cn_status status = cn_pool_create(&pool, 0, err);
     if (status == CN_OK && !r->parts->images.data) {
-        r->rooms = cn_allocate((size_t)cn_pool_threads(pool), bytes, what, err);
+        r->rooms = cn_allocate((size_t)cn_pool_threads(pool), cn_room_bytes(bytes), what, err);
         if (!r->rooms) status = CN_ERR_MEMORY;
     }
     for (r->first = 0; status == CN_OK && r->first < count; r->first += CN_IMAGE_BLOCK) {

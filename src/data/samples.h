@@ -69,6 +69,12 @@ cn_status cn_frame_image(const cn_tensor *form, const void *image, const cn_fram
 
 /* ---- many at once */
 
+/* What a worker's room of so many bytes takes among others', so that each begins aligned. */
+static inline size_t cn_room_bytes(size_t size)
+{
+    return (size + 63) / 64 * 64;
+}
+
 /* Makes the unit's result; an error's text is wanted where err is not NULL. */
 typedef cn_status cn_unit(void *argument, int unit, int worker, cn_error *err);
 /* Runs all units on a pool (NULL: in order). Those that have an error are run again, in order, for

@@ -54,8 +54,10 @@ void cn_stored_free(cn_stored *s)
 static cn_status open_file(file *f, const char *path, cn_error *err)
 {
     size_t length = strlen(path), room = sizeof f->name;
-    snprintf(f->name, room, "%s%s", length < room ? "" : "...",
-             length < room ? path : path + length - (room - 4));
+    if (length < room)
+        memcpy(f->name, path, length + 1);
+    else
+        snprintf(f->name, room, "...%s", path + length - (room - 4));
     f->handle = open(path, O_RDONLY | O_CLOEXEC);
     if (f->handle >= 0 && fstat(f->handle, &f->about) == 0) return CN_OK;
     return cn_fail(err, CN_ERR_IO, "%s: cannot be opened: %s", f->name, cn_system_text(errno));
