@@ -42,6 +42,10 @@ static const char *images_text(const cn_model *model, char text[ABOUT_TEXT])
              o.fit == CN_FIT_CROP ? "cropped around the center" : "stretched",
              o.background == CN_BACKGROUND_WHITE ? "white" : "black",
              o.deep ? "more than 8 bits, " : "", o.low, o.high);
+    size_t used = strlen(text);
+    if (o.float_low < o.float_high)
+        snprintf(text + used, ABOUT_TEXT - used, ", floats of files from %g to %g", o.float_low,
+                 o.float_high);
     return text;
 }
 
@@ -183,6 +187,9 @@ static void print_as_json(const cn_model *model, const options *o, const totals 
                      images.background == CN_BACKGROUND_WHITE ? "white" : "black");
         cli_put_whole(about, "bits", images.deep ? 16 : 8);
         json_object_set_new(about, "range", range);
+        if (images.float_low < images.float_high)
+            json_object_set_new(about, "float_range",
+                                json_pack("[f, f]", images.float_low, images.float_high));
         json_object_set_new(object, "images", about);
     }
     cli_put_whole(object, "batch", (size_t)o->batch);

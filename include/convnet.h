@@ -678,6 +678,8 @@ typedef struct cn_image_opts {
     int resize; /* with CN_FIT_CROP: the shorter side is brought to so many pixels, and n_H x n_W are
                    cut out around the center, as 224 x 224 after 256; 0: the largest part that has
                    the proportions, which also serves where an image is too narrow */
+    double float_low, float_high; /* what stands for 0 and 1 in image files of floats (TIFF), which
+                                     may go a little beyond; both 0: 0 and 1 themselves */
 } cn_image_opts;
 CN_API cn_status cn_model_set_image_opts(cn_model *model, const cn_image_opts *opts, cn_error *err);
 CN_API cn_image_opts cn_model_image_opts(const cn_model *model);

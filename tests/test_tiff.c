@@ -10,6 +10,7 @@
 #ifdef CONVNET_HAVE_TIFF
 
 #include "orientations.h"
+#include "trees.h"
 
 #include <math.h>
 #include <tiffio.h>
@@ -185,6 +186,79 @@ static void floats_are_of_0_to_1(void **state)
             expect_failure(bytes, size, CN_ERR_UNSUPPORTED, said[i]);
         free(bytes);
     }
+}
+
+static void expect_refused(const char *folder, const char *options, const char *part)
+{
+    char spec[2 * FILES_PATH];
+    cn_dataset *data = NULL;
+    cn_error err = {CN_OK, ""};
+    snprintf(spec, sizeof spec, "folder:%s%s", folder, options);
+    assert_int_not_equal(cn_dataset_load(&data, spec, CN_SUBSET_TRAIN, NULL, &err), CN_OK);
+    if (!strstr(err.text, part)) fail_msg("%s", err.text);
+}
+
+/* Image 1 of a set, as numbers of 0 to 1. */
+static void expect_second(const cn_dataset *data, const float want[4])
+{
+    float x[4];
+    int32_t label;
+    assert_int_equal(cn_dataset_batch(data, (int[]){1}, 1, NULL, NULL, x, &label, NULL), CN_OK);
+    for (int i = 0; i < 4; i++) assert_float_equal(x[i], want[i], 1e-7f);
+}
+
+/* Elevations, say: the spec tells what black and white are, and a model remembers it. */
+static void floats_may_have_a_range(void **state)
+{
+    char folder[FILES_PATH], path[FILES_PATH], spec[2 * FILES_PATH];
+    static const float want[4] = {0, 0.25f, 0.5f, 1.05f};
+    cn_error err = {CN_OK, ""};
+    cn_dataset *data = NULL, *like = NULL;
+    cn_model *model = NULL, *read = NULL;
+    cn_tensor X = {0};
+    (void)state;
+    files_make_folder(folder);
+    for (int i = 0; i < 4; i++) {
+        const form f = {.width = 2, .height = 2, .bits = 32, .format = SAMPLEFORMAT_IEEEFP};
+        const float pixels[4] = {-100, 0, 100, i == 1 ? 320.0f : 300.0f};
+        char name[32];
+        size_t size;
+        uint8_t *bytes = make_tiff(f, pixels, &size);
+        snprintf(name, sizeof name, "%c/%d.tif", 'a' + i / 2, i);
+        put(folder, name, bytes, size);
+        free(bytes);
+    }
+    expect_refused(folder, "", "a float of -100, expected 0 to 1, black to white; range=LOW..HIGH");
+    expect_refused(folder, ",range=0..300", "a float of -100, expected 0 to 300");
+    snprintf(spec, sizeof spec, "folder:%s,range=-100..300", folder);
+    if (cn_dataset_load(&data, spec, CN_SUBSET_TRAIN, NULL, &err) != CN_OK)
+        fail_msg("%s", err.text);
+    expect_second(data, want);
+
+    assert_int_equal(cn_model_parse(&model, "dense 2", (int[]){2, 2, 1}, 2, 1, NULL), CN_OK);
+    const cn_image_opts opts = cn_dataset_image_opts(data);
+    assert_int_equal(cn_model_set_image_opts(model, &opts, NULL), CN_OK);
+    files_join(path, folder, "m.safetensors");
+    assert_int_equal(cn_model_save(model, path, &err), CN_OK);
+    assert_int_equal(cn_model_load(&read, path, &err), CN_OK);
+    snprintf(spec, sizeof spec, "folder:%s", folder);
+    const cn_dataset_opts of_model = {.model = read};
+    assert_int_equal(cn_dataset_load(&like, spec, CN_SUBSET_TRAIN, &of_model, &err), CN_OK);
+    expect_second(like, want);
+    files_join(path, folder, "a/1.tif");
+    assert_int_equal(cn_image_load_for(read, path, &X, &err), CN_OK);
+    for (int i = 0; i < 4; i++) assert_float_equal(((float *)X.data)[i], want[i], 1e-7f);
+    cn_tensor_free(&X);
+    cn_model_free(model);
+    cn_model_free(read);
+    cn_dataset_free(data);
+    cn_dataset_free(like);
+    remove_tree(folder);
+
+    files_make_folder(folder);
+    put_gray(folder, "a/1.pgm", 2, 2, 7);
+    expect_refused(folder, ",range=0..300", "floats, which none of the images has");
+    remove_tree(folder);
 }
 
 static void channels_of_every_kind(void **state)
@@ -390,11 +464,11 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
 #ifdef CONVNET_HAVE_TIFF
-        cmocka_unit_test(samples_of_every_type),     cmocka_unit_test(floats_are_of_0_to_1),
-        cmocka_unit_test(channels_of_every_kind),    cmocka_unit_test(strips_tiles_and_packings),
-        cmocka_unit_test(tiff_is_turned_as_it_says), cmocka_unit_test(masks_are_as_they_are_stored),
-        cmocka_unit_test(lies_are_refused),          cmocka_unit_test(chains_of_directories_end),
-        cmocka_unit_test(damage_does_no_harm),
+        cmocka_unit_test(samples_of_every_type),        cmocka_unit_test(floats_are_of_0_to_1),
+        cmocka_unit_test(floats_may_have_a_range),      cmocka_unit_test(channels_of_every_kind),
+        cmocka_unit_test(strips_tiles_and_packings),    cmocka_unit_test(tiff_is_turned_as_it_says),
+        cmocka_unit_test(masks_are_as_they_are_stored), cmocka_unit_test(lies_are_refused),
+        cmocka_unit_test(chains_of_directories_end),    cmocka_unit_test(damage_does_no_harm),
 #else
         cmocka_unit_test(tiff_is_refused_by_name),
 #endif

@@ -37,9 +37,9 @@ static void look_unit(void *argument, int unit, int worker)
 }
 
 /* What is known of a set's images from their headers: color, more than 8 bits, or more channels than
- * color has, where any one has; the median of the rows, and of the columns. */
+ * color has, or floats, where any one has; the median of the rows, and of the columns. */
 typedef struct survey {
-    bool color, deep;
+    bool color, deep, floats;
     int channels;      /* 0: all are gray or in color */
     int rows, columns; /* 0: no header could be read */
 } survey;
@@ -64,6 +64,7 @@ static void sum_up(survey *s, const cn_image_form *forms, int count, int *sizes)
     for (int i = 0; i < count; i++) {
         s->color = s->color || forms[i].color;
         s->deep = s->deep || forms[i].deep;
+        s->floats = s->floats || forms[i].floats;
         if (forms[i].channels > s->channels) s->channels = forms[i].channels;
         if (forms[i].rows < 1) continue;
         sizes[known] = forms[i].rows;
@@ -119,7 +120,8 @@ cn_status cn_images_find_form(int shape[3], cn_image_opts *form, const cn_image_
     for (int part = 0; part < CN_PARTS; part++) count += set->parts[part].count;
     shape[0] = opts.height ? opts.height : request->height;
     shape[1] = opts.height ? opts.width : request->width;
-    if (!shape[0] || !(request->model && opts.channels))
+    bool ranged = opts.given & CN_OPTION_RANGE;
+    if (!shape[0] || ranged || !(request->model && opts.channels))
         status = look_at_all(&found, set, count, request, what, err);
     if (status == CN_OK && !shape[0]) {
         shape[0] = found.rows;
@@ -127,6 +129,9 @@ cn_status cn_images_find_form(int shape[3], cn_image_opts *form, const cn_image_
         request->remarks->median = found.rows > 0 && count > 1;
         if (!found.rows) status = find_size(shape, set, count, request, err);
     }
+    if (status == CN_OK && ranged && !found.floats)
+        status = cn_fail(err, CN_ERR_ARGUMENT,
+                         "%.120s: range= is that of floats, which none of the images has", what);
     if (status != CN_OK) return status;
     /* Transparency is no channel unless it is asked for. */
     shape[2] = opts.channels    ? opts.channels
@@ -134,6 +139,10 @@ cn_status cn_images_find_form(int shape[3], cn_image_opts *form, const cn_image_
                : found.color    ? 3
                                 : 1;
     *form = opts.images;
+    if (ranged) {
+        form->float_low = form->low;
+        form->float_high = form->high;
+    }
     if (!request->model) form->deep = found.deep;
     /* A mask for the whole image is what is wanted. */
     if (set->masked && !request->model && !(opts.given & CN_OPTION_FIT) && !form->resize)

@@ -93,6 +93,8 @@ static void follow_model(cn_data_opts *opts, const cn_model *model)
     if (!(opts->given & CN_OPTION_BACKGROUND)) opts->images.background = images.background;
     if (!(opts->given & CN_OPTION_RESIZE)) opts->images.resize = images.resize;
     opts->images.deep = images.deep;
+    opts->images.float_low = images.float_low;
+    opts->images.float_high = images.float_high;
 }
 
 /* `spec` is the path, with options behind it or not. */

@@ -8,7 +8,8 @@
  *
  * Samples are whole numbers of 1, 2, 4, 8, 16 or 32 bits, with a sign or without, or floats of 16,
  * 32 or 64, in strips or tiles, pixel by pixel or channel by channel. Whole numbers are scaled, so
- * that the least of their type is 0 and the largest 1 (255 in bytes); floats are of 0 to 1. Gray,
+ * that the least of their type is 0 and the largest 1 (255 in bytes), and so are floats of a range
+ * that the options say; without one they are of 0 to 1. Gray,
  * color, palettes and CMYK become what viewers show, but for the channels that belong to none of
  * these: then all are kept as they are.
  *
@@ -57,6 +58,7 @@ typedef struct reader {
     int channels;
     /* What is made of it. */
     cn_image_depth depth;
+    double low, high; /* the floats that are 0 and 1 */
     cn_tensor image;
 } reader;
 
@@ -274,11 +276,11 @@ static uint32_t whole_at(const reader *r, const uint8_t *row, size_t i)
     }
 }
 
-/* Sample i as a share of its type's range, or a float as it is. */
+/* Sample i as a share of its type's range, or of that of the floats. */
 static double share_at(const reader *r, const uint8_t *row, size_t i)
 {
     double share = r->format == SAMPLEFORMAT_IEEEFP
-                       ? float_at(row + i * (r->bits / 8u), r->bits)
+                       ? (float_at(row + i * (r->bits / 8u), r->bits) - r->low) / (r->high - r->low)
                        : whole_at(r, row, i) / (double)(UINT32_MAX >> (32 - r->bits));
     return r->meaning == INVERTED ? 1 - share : share;
 }
@@ -458,7 +460,12 @@ static cn_status check_blocks(const reader *r, cn_error *err)
                    (unsigned)r->block_columns, most_pixels(r));
 }
 
-/* Whether floats are of 0 to 1, give or take what resizing overshoots by. */
+/* Whether floats are of their range, give or take what resizing overshoots by. */
+static double float_of(const reader *r, double share)
+{
+    return r->low + (r->meaning == INVERTED ? 1 - share : share) * (r->high - r->low);
+}
+
 static cn_status check_range(const reader *r, cn_error *err)
 {
     const float *x = r->image.data;
@@ -467,8 +474,9 @@ static cn_status check_range(const reader *r, cn_error *err)
     for (size_t i = 0; i < count; i++)
         if (!(x[i] >= -0.05f && x[i] <= 1.1f))
             return cn_fail(err, CN_ERR_UNSUPPORTED,
-                           "%.120s: TIFF: a float of %g, expected 0 to 1, black to white", r->name,
-                           (double)x[i]);
+                           "%.120s: TIFF: a float of %g, expected %g to %g, black to white; "
+                           "range=LOW..HIGH says otherwise",
+                           r->name, float_of(r, (double)x[i]), r->low, r->high);
     return CN_OK;
 }
 
@@ -529,16 +537,37 @@ static cn_status read_image(reader *r, cn_error *err)
     return status == CN_OK ? cn_image_orient(&r->image, r->orientation, r->name, err) : status;
 }
 
-static cn_status decode(cn_tensor *image, const char *name, const uint8_t *bytes, size_t size,
-                        cn_image_depth depth, cn_error *err)
+static cn_status decode_range(cn_tensor *image, const char *name, const uint8_t *bytes, size_t size,
+                              cn_image_depth depth, double low, double high, cn_error *err)
 {
-    reader r = {.name = name, .bytes = bytes, .size = size, .depth = depth};
+    reader r = {
+        .name = name, .bytes = bytes, .size = size, .depth = depth, .low = low, .high = high};
     cn_status status = read_image(&r, err);
     if (r.tiff) TIFFClose(r.tiff);
     if (status == CN_OK)
         *image = r.image;
     else
         cn_tensor_free(&r.image);
+    return status;
+}
+
+static cn_status decode(cn_tensor *image, const char *name, const uint8_t *bytes, size_t size,
+                        cn_image_depth depth, cn_error *err)
+{
+    return decode_range(image, name, bytes, size, depth, 0, 1, err);
+}
+
+/* Of floats the options say the range. */
+static cn_status decode_for(cn_tensor *image, cn_image_view *view, const char *name,
+                            const uint8_t *bytes, size_t size, const cn_image_aim *aim,
+                            cn_error *err)
+{
+    const cn_image_opts *o = aim->opts;
+    bool ranged = o->float_low < o->float_high;
+    cn_status status =
+        decode_range(image, name, bytes, size, o->deep ? CN_IMAGE_AS_STORED : CN_IMAGE_BYTES,
+                     ranged ? o->float_low : 0, ranged ? o->float_high : 1, err);
+    if (status == CN_OK) *view = cn_image_view_of(image->shape[0], image->shape[1], aim);
     return status;
 }
 
@@ -557,6 +586,7 @@ static bool find_form(cn_image_form *form, const char *path)
         bool turned = r.orientation >= 5;
         *form = (cn_image_form){.color = r.channels >= 3,
                                 .deep = r.bits > 8 && r.meaning != PALETTE,
+                                .floats = r.format == SAMPLEFORMAT_IEEEFP,
                                 .channels = r.own ? r.channels : 0,
                                 .rows = cn_image_extent(turned ? r.width : r.height),
                                 .columns = cn_image_extent(turned ? r.height : r.width)};
@@ -574,6 +604,7 @@ const cn_image_format cn_image_tiff = {
     .detects = detects,
 #ifdef CONVNET_HAVE_TIFF
     .decode = decode,
+    .decode_for = decode_for,
     .find_form = find_form,
 #endif
 };

@@ -68,6 +68,16 @@ cn_status cn_model_set_normalization(cn_model *m, const float *mean, const float
     return CN_OK;
 }
 
+/* Both 0 for none. */
+static cn_status check_range(double low, double high, cn_error *err)
+{
+    if (low == 0 && high == 0) return CN_OK;
+    if (isfinite(low) && isfinite(high) && low < high) return CN_OK;
+    return cn_fail(err, CN_ERR_ARGUMENT,
+                   "model: values of %g to %g, expected finite numbers, the larger one last", low,
+                   high);
+}
+
 cn_status cn_model_set_image_opts(cn_model *m, const cn_image_opts *opts, cn_error *err)
 {
     if (!m || !opts) return cn_fail(err, CN_ERR_ARGUMENT, "model: NULL argument");
@@ -78,13 +88,10 @@ cn_status cn_model_set_image_opts(cn_model *m, const cn_image_opts *opts, cn_err
     if (opts->resize < 0)
         return cn_fail(err, CN_ERR_ARGUMENT, "model: images resized to %d, expected 0 or more",
                        opts->resize);
-    bool known = opts->low != 0 || opts->high != 0;
-    if (known && !(isfinite(opts->low) && isfinite(opts->high) && opts->low < opts->high))
-        return cn_fail(err, CN_ERR_ARGUMENT,
-                       "model: values of %g to %g, expected finite numbers, the larger one last",
-                       opts->low, opts->high);
-    m->images = *opts;
-    return CN_OK;
+    cn_status status = check_range(opts->low, opts->high, err);
+    if (status == CN_OK) status = check_range(opts->float_low, opts->float_high, err);
+    if (status == CN_OK) m->images = *opts;
+    return status;
 }
 
 cn_image_opts cn_model_image_opts(const cn_model *m)

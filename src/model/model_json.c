@@ -61,6 +61,9 @@ static bool write_images(const cn_model *m, json_t *json)
         done = json_object_set_new(images, "resize", json_integer(o->resize)) == 0;
     if (done && o->low != o->high)
         done = json_object_set_new(images, "range", json_pack("[f, f]", o->low, o->high)) == 0;
+    if (done && o->float_low != o->float_high)
+        done = json_object_set_new(images, "float_range",
+                                   json_pack("[f, f]", o->float_low, o->float_high)) == 0;
     if (done && json_object_size(images) > 0) done = json_object_set(json, "images", images) == 0;
     json_decref(images);
     return done;
@@ -310,33 +313,41 @@ static int read_word(const json_t *json, const char *key, const char *word)
     return json_is_string(value) && strcmp(json_string_value(value), word) == 0 ? 1 : -1;
 }
 
+/* The two numbers of a range; false where they are anything else. */
+static bool read_range(const json_t *json, double *low, double *high)
+{
+    const json_t *first = json_array_get(json, 0), *last = json_array_get(json, 1);
+    if (json_array_size(json) != 2 || !json_is_number(first) || !json_is_number(last)) return false;
+    *low = json_number_value(first);
+    *high = json_number_value(last);
+    return true;
+}
+
 static cn_status read_images(cn_model *m, const json_t *json, cn_error *err)
 {
     cn_image_opts opts = {.low = 0};
     if (!json) return CN_OK;
     const json_t *range = json_object_get(json, "range"), *bits = json_object_get(json, "bits");
+    const json_t *floats = json_object_get(json, "float_range");
     int fit = read_word(json, "fit", "stretch"), over = read_word(json, "background", "black");
     const json_t *resize = json_object_get(json, "resize");
-    int known = (fit != 0) + (over != 0) + (range != NULL) + (bits != NULL) + (resize != NULL);
-    const json_t *low = json_array_get(range, 0), *high = json_array_get(range, 1);
-    bool ranged = json_array_size(range) == 2 && json_is_number(low) && json_is_number(high);
+    int known = (fit != 0) + (over != 0) + (range != NULL) + (bits != NULL) + (resize != NULL) +
+                (floats != NULL);
+    bool ranged = !range || read_range(range, &opts.low, &opts.high);
+    ranged = ranged && (!floats || read_range(floats, &opts.float_low, &opts.float_high));
     bool deep = json_is_integer(bits) && json_integer_value(bits) == 16;
     json_int_t side = json_integer_value(resize);
     bool resized = side >= 1 && side <= INT32_MAX;
     if (!json_is_object(json) || json_object_size(json) != (size_t)known || fit < 0 || over < 0 ||
-        (range && !ranged) || (bits && !deep) || (resize && !resized))
-        return cn_fail(
-            err, CN_ERR_FORMAT,
-            "model: \"images\" holds more than \"fit\": \"stretch\", \"background\": "
-            "\"black\", \"bits\": 16, \"resize\": 1 or more and a \"range\" of two numbers");
+        !ranged || (bits && !deep) || (resize && !resized))
+        return cn_fail(err, CN_ERR_FORMAT,
+                       "model: \"images\" holds more than \"fit\": \"stretch\", \"background\": "
+                       "\"black\", \"bits\": 16, \"resize\": 1 or more and a \"range\" and a "
+                       "\"float_range\" of two numbers");
     opts.fit = fit ? CN_FIT_STRETCH : CN_FIT_CROP;
     opts.background = over ? CN_BACKGROUND_BLACK : CN_BACKGROUND_WHITE;
     opts.deep = deep;
     opts.resize = resize ? (int)side : 0;
-    if (ranged) {
-        opts.low = json_number_value(low);
-        opts.high = json_number_value(high);
-    }
     return cn_model_set_image_opts(m, &opts, err);
 }
 
