@@ -369,11 +369,12 @@ static void bad_folders_are_refused(void **state)
     put_gray(folder, "a/3.png", 2, 2, 1);
     const char *options[] = {",size=",        ",size=0x3",      ",size=3",         ",size=3x4x5",
                              ",channels=0",   ",channels=1025", ",size=-1x2",      ",color=1",
-                             ",size=3x4,x=1", ",fit=pad",       ",background=red", ",layout=nchw",
-                             ",range=0..1"};
+                             ",size=3x4,x=1", ",fit=pad",       ",background=red", ",layout=nchw"};
     for (size_t i = 0; i < sizeof options / sizeof *options; i++)
         expect_failure("folder:", folder, options[i], CN_ERR_ARGUMENT,
                        "expected one of size=HEIGHTxWIDTH, channels=N, fit=");
+    expect_failure("folder:", folder, ",range=0..1", CN_ERR_ARGUMENT,
+                   "which none of the images has");
     expect_failure("folder:", folder, ",size=3x4,size=3x4", CN_ERR_ARGUMENT, "given before");
     expect_failure("folder:", folder, ",channels=1,size=3x4,channels=1", CN_ERR_ARGUMENT,
                    "option \"channels=1\": it was given before");

@@ -153,13 +153,14 @@ training() {
     job=$!
     while [ ! -e c.safetensors ] && kill -0 $job 2>/dev/null; do sleep 0.05; done
 }
-# The ranks: below timeout and mpirun, and with MPICH a proxy, those that have no children.
+# The ranks: below timeout and mpirun, and with MPICH a proxy, those that have no children. None once
+# the training is over, and the launcher alone is left.
 victims() (
     below() {
-        children=$(pgrep -P "$1") || echo "$1"
-        for child in $children; do below "$child"; done
+        children=$(pgrep -P "$1") || { pgrep -P "$2" convnet | grep -x "$1" || true; }
+        for child in $children; do below "$child" "$1"; done
     }
-    below $job
+    below $job $$
 )
 "$alone" train --quiet --seed 1 --shards 8 --epochs $epochs --model "$everything" \
     --out whole.safetensors
@@ -168,7 +169,8 @@ if [ -n "${LONG-}" ]; then kills=20; fi
 for i in $(seq $kills); do
     training $((i % 3 + 2))
     sleep "0.$((i * 7 % 10))"
-    if kill -9 "$(victims | head -n $((i % 2 + 1)) | tail -n 1)"; then killed=$((killed + 1)); fi
+    victim=$(victims | head -n $((i % 2 + 1)) | tail -n 1)
+    if [ -n "$victim" ] && kill -9 "$victim"; then killed=$((killed + 1)); fi
     if ! wait $job; then
         grep -qiE 'signal:? 9' killed.log || fail "no word of the kill: $(cat killed.log)"
     fi
