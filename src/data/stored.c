@@ -114,22 +114,12 @@ static cn_status read_bytes(const cn_stored *s, int i, void *out, cn_error *err)
 
 /* ---- Images */
 
-static void swap_bytes(uint8_t *p, size_t count, size_t size)
-{
-    for (size_t i = 0; i < count; i++, p += size)
-        for (size_t a = 0, b = size - 1; a < b; a++, b--) {
-            uint8_t kept = p[a];
-            p[a] = p[b];
-            p[b] = kept;
-        }
-}
-
 /* The values of image i, as they are stored; `room` has s->bytes. */
 static cn_status read_values(const cn_stored *s, int i, void *room, cn_array *values, cn_error *err)
 {
     *values = (cn_array){.about.element = s->form.element, .data = room};
     cn_status status = read_bytes(s, i, room, err);
-    if (status == CN_OK && s->form.swapped) swap_bytes(room, s->values, s->bytes / s->values);
+    if (status == CN_OK && s->form.swapped) cn_swap_bytes(room, s->values, s->bytes / s->values);
     return status;
 }
 

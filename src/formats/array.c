@@ -32,6 +32,16 @@ void cn_array_file_pass(cn_array_file *file, const char *name, const char *why)
         snprintf(file->passed, sizeof file->passed, "%.40s: %.110s", name, why);
 }
 
+void cn_swap_bytes(uint8_t *p, size_t count, size_t size)
+{
+    for (size_t i = 0; i < count; i++, p += size)
+        for (size_t a = 0, b = size - 1; a < b; a++, b--) {
+            uint8_t kept = p[a];
+            p[a] = p[b];
+            p[b] = kept;
+        }
+}
+
 /* 1 bit of sign, 5 of an exponent that is 15 too large, 10 of a fraction. */
 double cn_half_value(uint16_t half)
 {

@@ -74,6 +74,8 @@ bool cn_element_is_float(cn_element element);
 const char *cn_element_name(cn_element element); /* as NumPy has it: "u1" */
 /* The elements of the shape; false where that overflows. */
 bool cn_array_count(const cn_array_about *about, size_t *count);
+/* `count` elements of `size` bytes into the other order of bytes. */
+void cn_swap_bytes(uint8_t *p, size_t count, size_t size);
 /* The number that an IEEE 754 binary16 stands for. */
 double cn_half_value(uint16_t half);
 /* Element i, of a text NaN, as a double, which holds every label and every pixel exactly. */

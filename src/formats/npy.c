@@ -245,16 +245,6 @@ cn_status cn_npy_header(cn_source *s, cn_array_about *about, cn_error *err)
 
 /* ---- The elements */
 
-static void swap_bytes(uint8_t *p, size_t count, size_t size)
-{
-    for (size_t i = 0; i < count; i++, p += size)
-        for (size_t a = 0, b = size - 1; a < b; a++, b--) {
-            uint8_t kept = p[a];
-            p[a] = p[b];
-            p[b] = kept;
-        }
-}
-
 /* Element (i0, i1, i2, i3) lies at i0 + n0 (i1 + n1 (i2 + n2 i3)) in Fortran's order. */
 static void to_c_order(const cn_array_about *about, const uint8_t *in, uint8_t *out)
 {
@@ -329,8 +319,8 @@ static cn_status read_elements(cn_source *s, const cn_array_about *about, order 
     if (!data) return CN_ERR_MEMORY;
     status = cn_source_read(s, data, count * size, "elements", err);
     if (status == CN_OK) status = cn_source_end(s, err);
-    if (status == CN_OK && swap && !texts) swap_bytes(data, count, size);
-    if (status == CN_OK && swap && found.wide) swap_bytes(data, count * size / 4, 4);
+    if (status == CN_OK && swap && !texts) cn_swap_bytes(data, count, size);
+    if (status == CN_OK && swap && found.wide) cn_swap_bytes(data, count * size / 4, 4);
     if (status == CN_OK && found.wide) status = to_utf8(s, data, count, size, err);
     if (status == CN_OK && found.fortran && about->rank > 1) {
         uint8_t *turned = cn_allocate(count, size, cn_source_name(s), err);
