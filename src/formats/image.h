@@ -17,8 +17,8 @@ typedef enum cn_image_depth { CN_IMAGE_BYTES, CN_IMAGE_AS_STORED, CN_IMAGE_INDIC
 /* What a file's header says of its samples; false where it cannot be read, which decoding explains.
  */
 typedef struct cn_image_form {
-    bool color;        /* and not gray */
-    bool deep;         /* more than 8 bits */
+    bool color; /* and not gray */
+    bool deep;  /* more than 8 bits */
     bool floats;
     int channels;      /* that are neither gray nor color, with alpha or without; 0: none of it */
     int rows, columns; /* as they are stored */
