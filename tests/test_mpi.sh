@@ -142,8 +142,7 @@ fi
 
 # ---- killed, and gone on with by others
 
-epochs=15
-if [ -n "${LONG-}" ]; then epochs=60; fi
+epochs=100 # two seconds, of which a kill is in the first
 # training R: in the background, its mpirun is $job; returns once there is a checkpoint.
 training() {
     rm -f c.safetensors killed.safetensors
