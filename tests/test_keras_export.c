@@ -16,23 +16,7 @@
 
 #include <cmocka.h>
 
-#include "files.h"
-
-static char folder[FILES_PATH];
-
-static int set_up(void **state)
-{
-    (void)state;
-    files_make_folder(folder);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    files_remove_folder(folder);
-    return 0;
-}
+#include "folder.h"
 
 static cn_model *make(const char *text, uint64_t seed)
 {

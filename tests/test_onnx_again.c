@@ -17,23 +17,7 @@
 #include <math.h>
 
 #include "draw.h"
-#include "files.h"
-
-static char folder[FILES_PATH];
-
-static int set_up(void **state)
-{
-    (void)state;
-    files_make_folder(folder);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    files_remove_folder(folder);
-    return 0;
-}
+#include "folder.h"
 
 enum { EXAMPLES = 2 };
 

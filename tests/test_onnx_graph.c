@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#include "files.h"
+#include "folder.h"
 
 /* ---- the wire format */
 
@@ -95,22 +95,6 @@ static void assert_text(bytes text, const char *expected)
 /* ---- exported models */
 
 enum { NODE = 1, INITIALIZER = 5, INPUT = 11, OUTPUT = 12 }; /* of GraphProto */
-
-static char folder[FILES_PATH];
-
-static int set_up(void **state)
-{
-    (void)state;
-    files_make_folder(folder);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    files_remove_folder(folder);
-    return 0;
-}
 
 /* A model of 2 x 3 images of 2 channels. */
 static cn_model *make(const char *text)

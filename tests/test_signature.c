@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "files.h"
+#include "folder.h"
 
 static const struct {
     const char *bytes;
@@ -37,22 +37,6 @@ static const struct {
     FILE_OF("{\"layers\": [1, 2, 3]}", "a JSON file"),
 };
 enum { FILES = sizeof files / sizeof *files };
-
-static char folder[FILES_PATH];
-
-static int set_up(void **state)
-{
-    (void)state;
-    files_make_folder(folder);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    files_remove_folder(folder);
-    return 0;
-}
 
 static void files_are_known(void **state)
 {
