@@ -554,6 +554,9 @@ static void external_data_do_not_escape(void **state)
     static const outside cases[] = {
         {"net.onnx.data", "4", "8", CN_OK},
         {"net.onnx.data", "4", NULL, CN_OK},
+        {"./net.onnx.data", "4", "8", CN_OK},
+        {"./", "4", "8", CN_ERR_FORMAT},
+        {"./../outside.data", "4", "8", CN_ERR_FORMAT},
         {"../outside.data", "4", "8", CN_ERR_FORMAT},
         {"/etc/passwd", "0", "8", CN_ERR_FORMAT},
         {"inner/net.data", "4", "8", CN_ERR_FORMAT},

@@ -76,15 +76,17 @@ static size_t read_list(const cn_onnx_tensor *t, size_t size, uint8_t *out, size
 static cn_status open_external(const cn_onnx_file *file, const cn_onnx_tensor *t, int *opened,
                                cn_error *err)
 {
-    char name[MOST_NAME + 1];
+    char given[MOST_NAME + 1];
     struct stat about;
     if (file->in_memory)
         return fail(file, t, CN_ERR_FORMAT, "external data, but the model is no file", err);
     if (t->location.size < 1 || t->location.size > MOST_NAME)
         return fail(file, t, CN_ERR_FORMAT, "external data in a file without a name", err);
-    memcpy(name, t->location.bytes, t->location.size);
-    name[t->location.size] = '\0';
-    if (strlen(name) != t->location.size || strchr(name, '/') || strchr(name, '\\') ||
+    memcpy(given, t->location.bytes, t->location.size);
+    given[t->location.size] = '\0';
+    const char *name = given;
+    while (strncmp(name, "./", 2) == 0) name += 2; /* this folder */
+    if (strlen(given) != t->location.size || !*name || strchr(name, '/') || strchr(name, '\\') ||
         strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
         return fail(file, t, CN_ERR_FORMAT,
                     "external data must be in a file beside the model, by a plain name", err);
