@@ -507,6 +507,7 @@ static const struct {
     {"Concat", concat},
     {"Range", range},
     {"Shape", shape},
+    {"DequantizeLinear", cn_fold_dequantize},
 };
 enum { FOLDS = sizeof folds / sizeof *folds };
 

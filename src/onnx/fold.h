@@ -38,5 +38,7 @@ cn_status cn_fold_no_axis(cn_importer *im);
 
 bool cn_folds_elements(const cn_graph_node *node);
 cn_status cn_fold_elements(cn_importer *im, const cn_graph_node *node);
+/* Weights that are stored as integers: (x - zero_point) scale, all alike or along one axis. */
+cn_status cn_fold_dequantize(cn_importer *im, const cn_graph_node *node);
 
 #endif

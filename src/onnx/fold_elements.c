@@ -189,6 +189,8 @@ static cn_status fold_arithmetic(cn_importer *im, const cn_graph_node *node, con
     if (status != CN_OK) return status;
     if (node->input_count > 2)
         return cn_import_fail(im, CN_ERR_UNSUPPORTED, "more than two constants");
+    if (im->file->opset < 7 && a->rank != b->rank && cn_onnx_attribute_find(node, "axis"))
+        return cn_import_fail(im, CN_ERR_UNSUPPORTED, "constants along an axis");
     if (a->real != b->real || !broadcast(a, b, &wa, &wb)) return cn_fold_no_axis(im);
     const cn_onnx_constant *u = cn_walk(im, a, &wa), *v = cn_walk(im, b, &wb);
     if (!u || !v) return im->err->status;
@@ -317,4 +319,35 @@ cn_status cn_fold_elements(cn_importer *im, const cn_graph_node *node)
     for (int i = 0; i < FUNCTIONS; i++)
         if (cn_span_is(node->op, functions[i].op)) return fold_function(im, functions[i].f);
     return fold_arithmetic(im, node, find_arithmetic(node));
+}
+
+/* ---- quantized weights */
+
+cn_status cn_fold_dequantize(cn_importer *im, const cn_graph_node *node)
+{
+    cn_onnx_constant *x, *scale, *zero = NULL;
+    cn_status status = cn_fold_input(im, 0, &x);
+    if (status == CN_OK) status = cn_fold_input(im, 1, &scale);
+    if (status == CN_OK) status = cn_import_constant(im, 2, &zero);
+    if (status != CN_OK) return status;
+    if (x->real || !scale->real || (zero && zero->real) || cn_onnx_get_int(node, "block_size", 0))
+        return cn_import_fail(im, CN_ERR_UNSUPPORTED, "of this kind");
+    const int64_t given = cn_onnx_get_int(node, "axis", 1),
+                  axis = given < 0 ? given + x->rank : given;
+    const bool along = scale->count > 1;
+    if ((along && (axis < 0 || axis >= x->rank || (size_t)x->dims[axis] != scale->count)) ||
+        scale->count < 1 || (zero && zero->count != scale->count))
+        return cn_import_fail(im, CN_ERR_FORMAT, "scales or zero points that do not fit");
+    size_t inner = 1;
+    for (int64_t k = axis + 1; along && k < x->rank; k++) inner *= (size_t)x->dims[k];
+    cn_onnx_constant *y = cn_constant_new(im, true, x->rank, x->dims);
+    if (!y) return im->err->status;
+    for (size_t i = 0; i < y->count; i++) {
+        const size_t part = along ? i / inner % scale->count : 0;
+        const int64_t from = zero ? zero->ints[part] : 0;
+        y->reals[i] = (float)(x->ints[i] - from) * scale->reals[part];
+    }
+    y->learnt = x->learnt;
+    y->tensor.name = x->tensor.name;
+    return cn_fold_give(im, 0, y);
 }

@@ -267,7 +267,11 @@ static cn_status add_input(cn_importer *im, const cn_onnx_port *port)
     const int rank = port->rank - 1;
     int shape[3] = {1, 1, 1}, dims[3] = {0};
     cn_span_text(port->name, name);
-    if (!port->has_shape || rank < 0 || rank > 3)
+    if (!port->has_shape)
+        return cn_import_fail(im, CN_ERR_UNSUPPORTED,
+                              "input %s has no shape, expected one of rank 1 to 4: (m, C, H, W)",
+                              name);
+    if (rank < 0 || rank > 3)
         return cn_import_fail(im, CN_ERR_UNSUPPORTED,
                               "input %s has rank %d, expected 1 to 4: (m, C, H, W)", name,
                               port->rank);
@@ -374,13 +378,15 @@ static cn_status mark_needed(cn_importer *im, bool *needed)
 /* Adds the node to the list of what is missing. */
 static void note_missing(cn_importer *im, const char *why)
 {
-    char name[CN_SPAN_TEXT], op[CN_SPAN_TEXT];
+    char name[CN_SPAN_TEXT], op[CN_SPAN_TEXT], domain[CN_SPAN_TEXT];
     const size_t used = strlen(im->missing), room = sizeof im->missing - used;
+    const bool own = im->node->domain.size == 0; /* ONNX's */
     if (im->unsupported.status == CN_OK)
         cn_fail(&im->unsupported, CN_ERR_UNSUPPORTED, "%.200s", why);
     if (room < 8) return;
     node_name(im->node, name);
-    const int n = snprintf(im->missing + used, room, "%s%.30s (%.40s)", used ? ", " : "",
+    const int n = snprintf(im->missing + used, room, "%s%.30s%s%.30s (%.40s)", used ? ", " : "",
+                           own ? "" : cn_span_text(im->node->domain, domain), own ? "" : ".",
                            cn_span_text(im->node->op, op), name);
     if (n >= (int)room) memcpy(im->missing + sizeof im->missing - 4, "...", 4);
 }
@@ -443,6 +449,11 @@ static cn_status import_nodes(cn_importer *im)
     if (status != CN_OK || im->unsupported.status == CN_OK) return status;
     if (!strchr(im->missing, ',') && im->unsupported.text[0])
         return cn_fail(im->err, CN_ERR_UNSUPPORTED, "%s", im->unsupported.text);
+    if (file->function_count > 0)
+        return cn_fail(im->err, CN_ERR_UNSUPPORTED,
+                       "%.60s: not supported: %.90s; the file defines functions, which "
+                       "onnx.inliner.inline_local_functions writes out",
+                       file->path, im->missing);
     return cn_fail(im->err, CN_ERR_UNSUPPORTED, "%.80s: not supported: %s", file->path,
                    im->missing);
 }

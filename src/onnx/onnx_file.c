@@ -418,6 +418,7 @@ static cn_status read_model(reader *r, cn_span model)
     cn_field f;
     int graphs = 0;
     while (cn_wire_next(&w, &f)) {
+        file->function_count += f.number == 25;
         if (f.number != 7 && f.number != 8 && f.number != 14) continue;
         if (f.type != CN_WIRE_BYTES) return malformed(r, w.at, "model");
         if (f.number == 7) r->graph = f.span, graphs++;

@@ -87,6 +87,7 @@ typedef struct cn_onnx_file {
     cn_onnx_port *inputs, *outputs;
     cn_onnx_pair *metadata;
     int node_count, tensor_count, input_count, output_count, metadata_count;
+    int function_count;            /* operators that the file defines itself, which are not read */
     cn_span *names;                /* storage of all nodes' inputs and outputs */
     cn_onnx_attribute *attributes; /* and of their attributes */
     uint8_t *owned;                /* the file's bytes; NULL where they are the caller's */

@@ -52,6 +52,11 @@ cn_status cn_import_row_means(cn_importer *im, const cn_value *v, int rows);
 cn_status cn_import_column_means(cn_importer *im, const cn_value *v, cn_onnx_constant *matrix,
                                  bool *done);
 
+/* Before version 7 the axes of a second value lie along those of x from this one on, which counts the
+ * batch's, and not along its last. A constant gets axes of one element behind its own, so that they are
+ * the same; `v` is the value, which may be none (operators_binary.c). */
+cn_status cn_import_from_axis(cn_importer *im, const cn_value *x, int64_t axis, cn_value *v);
+
 /* *done: whether one of both is a part of a GELU, of which y is the next part, or all of it. */
 cn_status cn_import_part_of_gelu(cn_importer *im, const char *type, const cn_value *a,
                                  const cn_value *b, cn_value *y, bool *done);

@@ -6,7 +6,7 @@
  * elements, or one of them one. A constant is an array that is learnt, or, where it has a number
  * per channel or one for all, a layer of its own kind.
  */
-#include "onnx/operators.h"
+#include "onnx/fold.h"
 
 #include <string.h>
 
@@ -288,6 +288,27 @@ cn_status cn_import_two(cn_importer *im, const char *type, const cn_value *a, co
     return cn_import_binary(im, type, &u, &v, y);
 }
 
+cn_status cn_import_from_axis(cn_importer *im, const cn_value *x, int64_t axis, cn_value *v)
+{
+    const int rank = x->layout.rank + 1;
+    if (v->kind != CN_VALUE_CONSTANT || x->kind != CN_VALUE_TENSOR) return CN_OK;
+    const cn_onnx_constant *c = v->constant;
+    if (axis < 0) axis += rank;
+    if (axis < 0 || axis + c->rank > rank)
+        return cn_import_fail(im, CN_ERR_FORMAT, "axis %lld of %d", (long long)axis, rank);
+    if (axis + c->rank == rank) return CN_OK;
+    cn_status status = cn_constant_load(im, v->constant);
+    if (status != CN_OK) return status;
+    walk w = cn_walk_of(c);
+    w.rank = rank - (int)axis;
+    for (int k = c->rank; k < w.rank; k++) w.dims[k] = 1;
+    cn_onnx_constant *spread = cn_walk(im, c, &w);
+    if (!spread) return im->err->status;
+    spread->tensor.name = c->tensor.name;
+    v->constant = spread;
+    return CN_OK;
+}
+
 static cn_status import_binary(cn_importer *im, const cn_graph_node *node)
 {
     static const struct {
@@ -307,11 +328,15 @@ static cn_status import_binary(cn_importer *im, const cn_graph_node *node)
     sum = *first;
     if (node->input_count == 1) cn_give(im, 0, sum.node, &sum.layout);
     for (int i = 1; i < node->input_count; i++) {
-        const cn_value *next = cn_import_input(im, i);
-        if (!next) return cn_import_fail(im, CN_ERR_FORMAT, "input %d is missing", i);
-        if (sum.kind == CN_VALUE_CONSTANT && next->kind == CN_VALUE_CONSTANT)
+        const cn_value *given = cn_import_input(im, i);
+        if (!given) return cn_import_fail(im, CN_ERR_FORMAT, "input %d is missing", i);
+        if (sum.kind == CN_VALUE_CONSTANT && given->kind == CN_VALUE_CONSTANT)
             return cn_import_fail(im, CN_ERR_UNSUPPORTED, "several constants");
-        cn_status status = cn_import_two(im, type, &sum, next, y);
+        cn_value next = *given;
+        cn_status status = CN_OK;
+        if (im->file->opset < 7 && cn_onnx_attribute_find(node, "axis"))
+            status = cn_import_from_axis(im, &sum, cn_onnx_get_int(node, "axis", 0), &next);
+        if (status == CN_OK) status = cn_import_two(im, type, &sum, &next, y);
         if (status != CN_OK) return status;
         sum = *y;
     }

@@ -290,16 +290,18 @@ static cn_status import_swish(cn_importer *im, const cn_graph_node *node)
 /* max(x, 0) - slope max(-x, 0), the slopes learnt */
 static cn_status import_prelu(cn_importer *im, const cn_graph_node *node)
 {
-    const cn_value *x, *slope = cn_import_input(im, 1);
-    cn_value *y = cn_import_output(im, 0), above = {.kind = CN_VALUE_NONE}, below = above;
+    const cn_value *x, *given = cn_import_input(im, 1);
+    cn_value *y = cn_import_output(im, 0), above = {.kind = CN_VALUE_NONE}, below = above, slope;
     (void)node;
     cn_status status = cn_import_tensor(im, 0, -1, &x);
     if (status != CN_OK) return status;
-    if (!slope) return cn_import_fail(im, CN_ERR_FORMAT, "no slope");
-    status = cn_import_map(im, "relu", NULL, x, &above);
+    if (!given) return cn_import_fail(im, CN_ERR_FORMAT, "no slope");
+    slope = *given;
+    if (im->file->opset < 7) status = cn_import_from_axis(im, x, 1, &slope); /* of channels */
+    if (status == CN_OK) status = cn_import_map(im, "relu", NULL, x, &above);
     if (status == CN_OK) status = scale(im, -1, x, &below);
     if (status == CN_OK) status = cn_import_map(im, "relu", NULL, &below, &below);
-    if (status == CN_OK) status = cn_import_two(im, "multiply", &below, slope, &below);
+    if (status == CN_OK) status = cn_import_two(im, "multiply", &below, &slope, &below);
     return status == CN_OK ? two(im, "subtract", &above, &below, y) : status;
 }
 

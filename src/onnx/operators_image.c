@@ -161,10 +161,19 @@ static cn_status read_resizing(cn_importer *im, const cn_value *v, resizing *r)
         for (int k = 0; k < rank; k++) r->scale[k] = (double)scales[k];
         return CN_OK;
     }
+    if (cn_onnx_attribute_find(im->node, "height_scale")) { /* of version 1, for images */
+        for (int k = 0; k < rank; k++) r->scale[k] = 1;
+        r->scale[rank - 2] = (double)cn_onnx_get_float(im->node, "height_scale", 1);
+        r->scale[rank - 1] = (double)cn_onnx_get_float(im->node, "width_scale", 1);
+        return CN_OK;
+    }
     const bool old = im->file->opset < 11;
+    bool given = false;
     cn_status status = read_numbers(im, old ? 1 : 2, rank, false, r);
     if (status == CN_OK && !old) status = read_numbers(im, 3, rank, true, r);
-    return status;
+    for (int k = 0; k < rank; k++) given = given || r->scale[k] != 0 || r->size[k] != 0;
+    if (status != CN_OK || given) return status;
+    return cn_import_fail(im, CN_ERR_FORMAT, "neither scales nor sizes");
 }
 
 /* How pixels are found, from the attributes. */
