@@ -25,6 +25,7 @@ typedef enum cli_kind {
     CLI_SEED,    /* uint64_t */
     CLI_NUMBER,  /* double, from min to max */
     CLI_TEXT,    /* const char * */
+    CLI_LIST,    /* cli_list: the option may be given several times */
     CLI_CHOICE,  /* int: the place of the value among the words of `values`, from 0 */
     CLI_SHAPE,   /* int[3]: "28x28x1" */
     CLI_BYTES,   /* size_t: "300M" */
@@ -39,6 +40,12 @@ typedef struct cli_option {
     double min, max;
     const char *help; /* may end in a remark on the default where `initial` is NULL */
 } cli_option;
+
+enum { CLI_LIST_MOST = 64 };
+typedef struct cli_list {
+    int count;
+    const char *texts[CLI_LIST_MOST];
+} cli_list;
 
 /* The options that subcommands have in common, and the first member of their structs. */
 typedef struct cli_common {

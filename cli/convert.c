@@ -10,7 +10,8 @@
 
 typedef struct options {
     cli_common common;
-    const char *network, *like, *input;
+    const char *network, *like, *output;
+    cli_list inputs;
     bool normalize, partial, verify;
     int shape[3], classes;
 } options;
@@ -28,8 +29,11 @@ static const cli_option convert_options[] = {
      "read TO again, run both and tell the largest difference; more than 1e-4 of the outputs' "
      "range "
      "fails"},
-    {"input", CLI_TEXT, offsetof(options, input), "FILE", NULL, 0, 0,
-     "what both run on: a .npy file, (m, n_H, n_W, n_C) (default: 8 random examples)"},
+    {"input", CLI_LIST, offsetof(options, inputs), "[NAME=]FILE", NULL, 0, 0,
+     "what both run on: a .npy file, (m, n_H, n_W, n_C), of several inputs each (default: 8 random "
+     "examples)"},
+    {"output", CLI_TEXT, offsetof(options, output), "NAME", NULL, 0, 0,
+     "of several outputs this one alone, of the layers that it depends on"},
     {"shape", CLI_SHAPE, offsetof(options, shape), "HxWxC", NULL, 0, 0,
      "of the examples, where FROM is a network by name or as layers (default: what the name was "
      "made for)"},
@@ -63,7 +67,8 @@ static cn_status make_input(cn_tensor *X, const cn_model *model, const options *
 {
     enum { EXAMPLES = 8 };
     const int *n = cn_model_input_shape(model), shape[4] = {EXAMPLES, n[0], n[1], n[2]};
-    if (o->input) return cli_numbers_load(X, model, o->input, CLI_NHWC, err);
+    if (o->inputs.count)
+        return cli_numbers_load(X, model, o->inputs.texts, o->inputs.count, CLI_NHWC, err);
     cn_status status = cn_tensor_create(X, CN_DTYPE_F32, 4, shape, err);
     for (size_t i = 0; status == CN_OK && i < cn_tensor_count(X); i++)
         ((float *)X->data)[i] = (float)cn_counter_normal(o->common.seed, 0, i);
@@ -79,12 +84,11 @@ static void denormalize(cn_tensor *X, const cn_model *model)
         x[i] = x[i] * model->std[i % channels] + model->mean[i % channels];
 }
 
-/* The largest difference of two outputs, as a part of the range of the first. */
+/* The largest difference of two arrays, as a part of the range of the first. */
 static double difference(const cn_tensor *a, const cn_tensor *b)
 {
     const float *x = a->data, *y = b->data;
     double most = 0, low = INFINITY, high = -INFINITY;
-    if (cn_tensor_count(a) != cn_tensor_count(b)) return INFINITY;
     for (size_t i = 0; i < cn_tensor_count(a); i++) {
         double apart = fabs((double)x[i] - (double)y[i]);
         if (!(apart <= most)) most = x[i] != x[i] && y[i] != y[i] ? most : apart;
@@ -92,6 +96,27 @@ static double difference(const cn_tensor *a, const cn_tensor *b)
         high = fmax(high, (double)x[i]);
     }
     return most == 0 ? 0 : most / fmax(high - low, 1e-30);
+}
+
+/* The largest of all outputs, each as a part of its own range. */
+static cn_status compare(const cn_model *model, const cn_tensor *a, const cn_tensor *b,
+                         double *apart, cn_error *err)
+{
+    cn_port port;
+    cn_status status = CN_OK;
+    *apart = cn_tensor_count(a) == cn_tensor_count(b) ? 0 : INFINITY;
+    for (int i = 0; *apart == *apart && *apart < INFINITY && status == CN_OK &&
+                    cn_model_output(model, i, &port);
+         i++) {
+        cn_tensor x = {0}, y = {0};
+        status = cli_numbers_part(a, &port, &x, err);
+        if (status == CN_OK) status = cli_numbers_part(b, &port, &y, err);
+        const double found = status == CN_OK ? difference(&x, &y) : 0;
+        if (!(found <= *apart)) *apart = found;
+        cn_tensor_free(&x);
+        cn_tensor_free(&y);
+    }
+    return status;
 }
 
 static cn_status verify(cn_model *model, const char *path, const options *o, double *apart,
@@ -105,7 +130,7 @@ static cn_status verify(cn_model *model, const char *path, const options *o, dou
     if (status == CN_OK) status = cli_numbers_run(model, &opts, &X, &first, err);
     if (status == CN_OK && o->normalize) denormalize(&X, model);
     if (status == CN_OK) status = cli_numbers_run(again, &opts, &X, &second, err);
-    if (status == CN_OK) *apart = difference(&first, &second);
+    if (status == CN_OK) status = compare(model, &first, &second, apart, err);
     cn_tensor_free(&X);
     cn_tensor_free(&first);
     cn_tensor_free(&second);
@@ -129,20 +154,33 @@ static int report(const options *o, const char *path, double apart)
                      most);
 }
 
+/* The model in the file or of the text; of several outputs only the one asked for. */
+static cn_status open_model(cn_model **model, const options *o, const char *text, cn_error *err)
+{
+    cn_model *all = NULL;
+    int shape[3], classes;
+    cli_natural_shape(o->network ? o->network : text, shape, &classes);
+    if (o->shape[0]) memcpy(shape, o->shape, sizeof shape);
+    if (o->classes) classes = o->classes;
+    cn_status status = o->network ? cli_open_weights(&all, text, o->network, shape, classes,
+                                                     o->partial, &o->common, err)
+                                  : cli_open_model(&all, text, shape, classes, o->common.seed, err);
+    if (status != CN_OK || !o->output) {
+        *model = all;
+        return status;
+    }
+    status = cn_model_select_output(model, all, o->output, err);
+    cn_model_free(all);
+    return status;
+}
+
 static int run(const void *given, int count, char *const *operands)
 {
     const options *o = given;
     cn_model *model = NULL;
     cn_error err;
-    int shape[3], classes;
     (void)count;
-    cli_natural_shape(o->network ? o->network : operands[0], shape, &classes);
-    if (o->shape[0]) memcpy(shape, o->shape, sizeof shape);
-    if (o->classes) classes = o->classes;
-    cn_status status =
-        o->network ? cli_open_weights(&model, operands[0], o->network, shape, classes, o->partial,
-                                      &o->common, &err)
-                   : cli_open_model(&model, operands[0], shape, classes, o->common.seed, &err);
+    cn_status status = open_model(&model, o, operands[0], &err);
     cn_export_opts opts = {.normalize = o->normalize, .like = o->like};
     if (status == CN_OK) status = cn_model_export(model, operands[1], &opts, &err);
     double apart = 0;
@@ -174,7 +212,8 @@ const cli_command cli_convert = {
         "  convnet convert digits.safetensors digits.onnx --normalize\n"
         "  convnet convert digits.safetensors digits.keras\n"
         "  convnet convert torchvision.safetensors resnet18.safetensors --network resnet18\n"
-        "  convnet convert resnet18.safetensors back.safetensors --like torchvision.safetensors\n",
+        "  convnet convert resnet18.safetensors back.safetensors --like torchvision.safetensors\n"
+        "  convnet convert detector.onnx boxes.onnx --output boxes\n",
     .options = convert_options,
     .size = sizeof(options),
     .run = run,

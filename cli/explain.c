@@ -73,7 +73,9 @@ static cn_status open_model(job *j, cn_error *err)
     if (!cli_is_model_file(j->model_text))
         cli_say(&j->o->common, "%s has learned nothing yet: its weights come from the seed",
                 j->model_text);
-    return cli_open_model(&j->model, j->model_text, shape, classes, j->o->common.seed, err);
+    cn_status status =
+        cli_open_model(&j->model, j->model_text, shape, classes, j->o->common.seed, err);
+    return status == CN_OK ? cn_model_expect_single(j->model, j->model_text, err) : status;
 }
 
 /* ---- the image */

@@ -106,6 +106,13 @@ static bool read_bytes(const char *text, size_t *out)
     return true;
 }
 
+static bool read_item(const char *text, cli_list *out)
+{
+    if (out->count == CLI_LIST_MOST) return false;
+    out->texts[out->count++] = text;
+    return true;
+}
+
 static bool read_value(const cli_option *o, const char *text, void *base)
 {
     void *out = (char *)base + o->offset;
@@ -116,6 +123,7 @@ static bool read_value(const cli_option *o, const char *text, void *base)
     case CLI_SEED: return read_seed(text, out);
     case CLI_NUMBER: return read_number(text, o->min, o->max, out);
     case CLI_TEXT: *(const char **)out = text; return true;
+    case CLI_LIST: return read_item(text, out);
     case CLI_CHOICE: return read_choice(text, o->values, out);
     case CLI_SHAPE: return read_shape(text, out);
     case CLI_BYTES: return read_bytes(text, out);
@@ -141,6 +149,7 @@ static void print_wanted(const cli_option *o)
                 fputc(*c, stderr);
         }
         break;
+    case CLI_LIST: fprintf(stderr, "at most %d values", CLI_LIST_MOST); break;
     case CLI_HEADING:
     case CLI_FLAG:
     case CLI_TEXT: fprintf(stderr, "a value"); break;

@@ -4,6 +4,7 @@
 
 #include "base/base.h"
 #include "base/json.h"
+#include "model/model.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -97,6 +98,7 @@ static cn_status make_page(const options *o, const char *file, cn_error *err)
     json_t *page = json_object();
     cn_status status = page ? CN_OK : cn_fail(err, CN_ERR_MEMORY, "report: out of memory");
     if (status == CN_OK) status = cn_model_load(&model, file, err);
+    if (status == CN_OK) status = cn_model_expect_single(model, file, err);
     if (status == CN_OK && o->log) status = read_log(page, o->log, err);
     if (status == CN_OK) status = load(o, model, CN_SUBSET_TRAIN, &train, err);
     if (status == CN_OK) status = load(o, model, CN_SUBSET_TEST, &test, err);

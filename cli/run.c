@@ -3,22 +3,26 @@
 
 #include "model/model.h"
 
-#include <string.h>
+#include <stdlib.h>
 
 typedef struct options {
     cli_common common;
-    const char *input, *out, *backend;
+    cli_list inputs;
+    const char *out, *output, *backend;
     int layout, batch, precision;
 } options;
 
 static const cli_option run_options[] = {
-    {"input", CLI_TEXT, offsetof(options, input), "[NAME=]FILE", NULL, 0, 0,
-     "the array to run, a .npy file, and the name of the model's input that takes it (default: the "
-     "operand)"},
+    {"input", CLI_LIST, offsetof(options, inputs), "[NAME=]FILE", NULL, 0, 0,
+     "the array to run, a .npy file, and the name of the model's input that takes it; of several "
+     "inputs, each (default: the operands)"},
     {"out", CLI_TEXT, offsetof(options, out), "FILE", NULL, 0, 0,
-     "where the outputs go, a .npy file, or .npz under the name of the last layer (required)"},
+     "where the outputs go, a .npy file, or .npz under their names; of a model with one output "
+     "that is the name of the last layer (required)"},
+    {"output", CLI_TEXT, offsetof(options, output), "NAME", NULL, 0, 0,
+     "of several outputs this one alone (default: all)"},
     {"layout", CLI_CHOICE, offsetof(options, layout), "nhwc|nchw", "nhwc", 0, 0,
-     "the order of the axes in both files: channels last, or channels first as in PyTorch and "
+     "the order of the axes in all files: channels last, or channels first as in PyTorch and "
      "ONNX"},
     {"batch-size", CLI_WHOLE, offsetof(options, batch), "N", "32", 1, 1000000,
      "examples that run at a time"},
@@ -28,32 +32,30 @@ static const cli_option run_options[] = {
     {.name = NULL},
 };
 
-/* The file of "NAME=FILE", where NAME must be the model's input, or of "FILE"; NULL with an error.
- */
-static const char *input_file(const char *text, const cn_model *model)
+/* The model of the output that was asked for, in place of the one of all. */
+static cn_status choose_output(const options *o, cn_model **model, cn_error *err)
 {
-    const char *name = model->layers[0].name, *equals = strchr(text, '=');
-    if (!equals) return text;
-    if ((size_t)(equals - text) == strlen(name) && strncmp(text, name, strlen(name)) == 0)
-        return equals + 1;
-    cli_error("run", "the model has no input \"%.*s\", only \"%s\"", (int)(equals - text), text,
-              name);
-    return NULL;
+    cn_model *one = NULL;
+    if (!o->output) return cli_numbers_expect(*model, o->out, err);
+    cn_status status = cn_model_select_output(&one, *model, o->output, err);
+    if (status != CN_OK) return status;
+    cn_model_free(*model);
+    *model = one;
+    return CN_OK;
 }
 
-static cn_status run_file(const options *o, cn_model *model, const char *file, cn_error *err)
+static cn_status run_files(const options *o, cn_model *model, const char *const *files, int count,
+                           cn_error *err)
 {
     cn_tensor X = {0}, Y = {0};
     cn_session_opts opts = {.batch = o->batch,
                             .threads = o->common.threads,
                             .precision = (cn_precision)o->precision,
                             .backend = o->backend};
-    cn_status status = cli_numbers_load(&X, model, file, (cli_layout)o->layout, err);
+    cn_status status = cli_numbers_load(&X, model, files, count, (cli_layout)o->layout, err);
     if (status == CN_OK && X.shape[0] < opts.batch) opts.batch = X.shape[0];
     if (status == CN_OK) status = cli_numbers_run(model, &opts, &X, &Y, err);
-    if (status == CN_OK)
-        status = cli_numbers_save(&Y, model->layers[model->output].name, o->out,
-                                  (cli_layout)o->layout, err);
+    if (status == CN_OK) status = cli_numbers_save(&Y, model, o->out, (cli_layout)o->layout, err);
     cn_tensor_free(&X);
     cn_tensor_free(&Y);
     return status;
@@ -64,41 +66,47 @@ static int run(const void *given, int count, char *const *operands)
     const options *o = given;
     cn_model *model = NULL;
     cn_error err;
-    int shape[3], classes, code = CLI_FAILED;
-    if (!o->out || (count == 1) != (o->input != NULL)) {
-        cli_error("run", o->out ? "expected one input, as an operand or with --input"
+    int shape[3], classes, files = 0;
+    if (!o->out || count - 1 + o->inputs.count == 0) {
+        cli_error("run", o->out ? "expected an input, as an operand or with --input"
                                 : "--out is required");
         return CLI_USAGE;
     }
+    const char **all = malloc((size_t)(count + o->inputs.count) * sizeof *all);
+    if (!all) return cli_error("run", "out of memory");
+    for (int i = 0; i < o->inputs.count; i++) all[files++] = o->inputs.texts[i];
+    for (int i = 1; i < count; i++) all[files++] = operands[i];
     cli_natural_shape(operands[0], shape, &classes);
-    if (cli_open_model(&model, operands[0], shape, classes, o->common.seed, &err) != CN_OK)
-        return cli_error("run", "%s", err.text);
-    const char *file = input_file(o->input ? o->input : operands[1], model);
-    if (file && run_file(o, model, file, &err) == CN_OK)
-        code = CLI_DONE;
-    else if (file)
-        cli_error("run", "%s", err.text);
+    cn_status status = cli_open_model(&model, operands[0], shape, classes, o->common.seed, &err);
+    if (status == CN_OK) status = choose_output(o, &model, &err);
+    if (status == CN_OK) status = run_files(o, model, all, files, &err);
+    if (status != CN_OK) cli_error("run", "%s", err.text);
     cn_model_free(model);
-    return code;
+    free((void *)all);
+    return status == CN_OK ? CLI_DONE : CLI_FAILED;
 }
 
 const cli_command cli_run = {
     .name = "run",
     .summary = "runs a model on an array of numbers",
-    .operands = "MODEL [FILE.npy]",
+    .operands = "MODEL [[NAME=]FILE.npy...]",
     .min_operands = 1,
-    .max_operands = 2,
-    .help = "Reads an array (m, n_H, n_W, n_C) of any numbers, runs the model on it in float32 and "
-            "writes the outputs (m, ...). Nothing is normalized: the array is what the first layer "
-            "sees, and what the last layer makes is what is written. To compare a model with what "
-            "another program makes of it.\n"
-            "\n"
-            "MODEL is a file, or a network by name or as layers, whose weights then come from the "
-            "seed.\n"
-            "\n"
-            "Examples\n"
-            "  convnet run digits.safetensors images.npy --out probabilities.npy\n"
-            "  convnet run digits.safetensors --input input=images.npy --layout nchw --out y.npy\n",
+    .max_operands = 1 + CN_MOST_PORTS,
+    .help =
+        "Reads an array (m, n_H, n_W, n_C) of any numbers, runs the model on it in float32 and "
+        "writes the outputs (m, ...). Nothing is normalized: the array is what the first layer "
+        "sees, and what the last layer makes is what is written. To compare a model with what "
+        "another program makes of it.\n"
+        "\n"
+        "MODEL is a file, or a network by name or as layers, whose weights then come from the "
+        "seed. One from an ONNX file may have several inputs and outputs, each with a name: every "
+        "input is given as NAME=FILE, and the outputs are written as .npz. A vector is an array "
+        "(m, n).\n"
+        "\n"
+        "Examples\n"
+        "  convnet run digits.safetensors images.npy --out probabilities.npy\n"
+        "  convnet run digits.safetensors --input input=images.npy --layout nchw --out y.npy\n"
+        "  convnet run two.onnx image=images.npy table=numbers.npy --layout nchw --out y.npz\n",
     .options = run_options,
     .size = sizeof(options),
     .run = run,

@@ -512,6 +512,12 @@ typedef struct cn_affine_opts {
     bool no_shift; /* no "bias" */
 } cn_affine_opts;
 
+typedef struct cn_prelu_opts {
+    const char *name;
+    bool shared;  /* one slope for all channels */
+    double slope; /* that they begin with; default 0.25 */
+} cn_prelu_opts;
+
 typedef struct cn_constant_opts {
     const char *name;
     int size[2];  /* n_H, n_W, required */
@@ -716,6 +722,35 @@ CN_API const int *cn_model_input_shape(const cn_model *model);
 CN_API const int *cn_model_output_shape(const cn_model *model, int *rank);
 /* The elements of one example's output. */
 CN_API int cn_model_output_size(const cn_model *model);
+
+/*
+ * Networks of several inputs or outputs, which ONNX files may hold.
+ *
+ * An example is one array throughout, and so is its output. Several inputs are packed into the input
+ * (1, 1, N), the elements of one after those of another, each in its own order; several outputs are
+ * packed into the output (N). A port tells which elements are whose. Any other model has one port on
+ * each side: its input and its output.
+ *
+ * Sessions, cn_gradcheck and files take models with several. Data sets have one of each, so cn_fit,
+ * cn_evaluate and cn_model_adapt are CN_ERR_UNSUPPORTED there, and for several inputs
+ * cn_image_prepare.
+ */
+typedef struct cn_port {
+    const char *name; /* belongs to the model; UTF-8 */
+    int rank;         /* 3: (n_H, n_W, n_C); 1: (n) */
+    int shape[CN_MAX_RANK];
+    int offset; /* of its first element among an example's */
+} cn_port;
+/* 1 where there is one; 0 before cn_model_finish. */
+CN_API int cn_model_input_count(const cn_model *model);
+CN_API int cn_model_output_count(const cn_model *model);
+/* `i` counts from 0; false past the end. */
+CN_API bool cn_model_input(const cn_model *model, int i, cn_port *out);
+CN_API bool cn_model_output(const cn_model *model, int i, cn_port *out);
+/* A new model that makes this output of `from` alone, of the layers that it depends on, with their
+ * weights. Inputs that it does not depend on stay. CN_ERR_ARGUMENT where there is no such output. */
+CN_API cn_status cn_model_select_output(cn_model **model, const cn_model *from, const char *output,
+                                        cn_error *err);
 
 /*
  * Parameters are tensors in one flat F32 block. `i` counts from 0 in layer order; false past the

@@ -56,6 +56,57 @@ class UNet(nn.Module):
         return self.out(self.e(torch.cat([self.up2(d), a], 1)))
 
 
+class TwoInputs(nn.Module):
+    """Features of an image and of a row of numbers, joined."""
+
+    def __init__(self):
+        super().__init__()
+        self.image = nn.Sequential(nn.Conv2d(3, 16, 3, 2), nn.BatchNorm2d(16), nn.ReLU(),
+                                   nn.Conv2d(16, 32, 3, 2), nn.ReLU(), nn.AdaptiveAvgPool2d(1),
+                                   nn.Flatten())
+        self.row = nn.Sequential(nn.Linear(9, 16), nn.ReLU())
+        self.a, self.b = nn.Linear(48, 5), nn.Linear(48, 2)
+
+    def forward(self, image, row):
+        joined = torch.cat([self.image(image), self.row(row)], 1)
+        return self.a(joined), self.b(joined).sigmoid()
+
+
+class Detector(nn.Module):
+    """SSDLite up to what its heads say: no boxes are chosen."""
+
+    def __init__(self):
+        super().__init__()
+        net = zoo.detection.ssdlite320_mobilenet_v3_large(weights=None, weights_backbone=None)
+        self.backbone, self.head = net.backbone, net.head
+
+    def forward(self, x):
+        found = self.head(list(self.backbone(x).values()))
+        return found["bbox_regression"], found["cls_logits"]
+
+
+class SideOutputs(nn.Module):
+    """GoogLeNet with those that it has where it trains; its batch norms do not."""
+
+    def __init__(self):
+        super().__init__()
+        self.net = zoo.googlenet(weights=None, aux_logits=True, init_weights=False).eval()
+        self.net.training = True
+        self.net.train = lambda mode=True: self.net
+
+    def forward(self, x):
+        return tuple(self.net(x))
+
+
+class Segmenter(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.net = zoo.segmentation.fcn_resnet50(weights=None, weights_backbone=None, aux_loss=True)
+
+    def forward(self, x):
+        return tuple(self.net(x).values())
+
+
 def plain(make):
     return lambda: make(weights=None)
 
@@ -80,11 +131,17 @@ NETWORKS = {
     "regnetx": (plain(zoo.regnet_x_400mf), 224), "convnext_tiny": (plain(zoo.convnext_tiny), 224),
     "unet": (lambda: UNet(True), 64), "unet_up": (lambda: UNet(False), 64),
 }
+# Of several inputs (those beside the images) or outputs.
+SEVERAL = {
+    "googlenet_aux": (SideOutputs, 224), "fcn_aux": (Segmenter, 96),
+    "ssdlite_heads": (Detector, 320), "two_inputs": (TwoInputs, 48, 9),
+}
+ALL = {**NETWORKS, **SEVERAL}
 
 
 def make(name):
-    """The network, its statistics random as well, and two images."""
-    build, side = NETWORKS[name]
+    """The network, its statistics random as well, and its inputs: two images, and other numbers."""
+    build, side, *rows = ALL[name]
     torch.manual_seed(1)
     net = build()
     random = torch.Generator().manual_seed(2)
@@ -94,7 +151,8 @@ def make(name):
             module.running_var.uniform_(0.5, 2, generator=random)
             module.weight.data.uniform_(0.5, 1.5, generator=random)
             module.bias.data.normal_(0, 0.2, generator=random)
-    return net.eval(), torch.randn(2, 3, side, side, generator=random)
+    shapes = [(2, 3, side, side)] + [(2, n) for n in rows]
+    return net.eval(), [torch.randn(shape, generator=random) for shape in shapes]
 
 
 def export(name, exporter, folder):
@@ -104,16 +162,22 @@ def export(name, exporter, folder):
         return path
     net, x = make(name)
     logging.disable(logging.WARNING)
+    first = tuple(some[:1] for some in x)
     if exporter == "new":
-        torch.onnx.export(net, (x[:1],), path, dynamo=True, verbose=False)
+        torch.onnx.export(net, first, path, dynamo=True, verbose=False)
     elif exporter == "newdyn":
-        torch.onnx.export(net, (x,), path, dynamo=True, verbose=False,
-                          dynamic_shapes=({0: torch.export.Dim("n")},))
+        n = torch.export.Dim("n")
+        torch.onnx.export(net, tuple(x), path, dynamo=True, verbose=False,
+                          dynamic_shapes=tuple({0: n} for _ in x))
     elif exporter == "old":
-        torch.onnx.export(net, (x[:1],), path, dynamo=False)
+        torch.onnx.export(net, first, path, dynamo=False)
     else:
-        torch.onnx.export(net, (x,), path, dynamo=False, input_names=["x"], output_names=["y"],
-                          dynamic_axes={"x": {0: "n"}, "y": {0: "n"}})
+        with torch.no_grad():
+            made = net(*x)
+        inputs = [f"x{i}" for i in range(len(x))]
+        outputs = [f"y{i}" for i in range(len(made) if isinstance(made, tuple) else 1)]
+        torch.onnx.export(net, tuple(x), path, dynamo=False, input_names=inputs, output_names=outputs,
+                          dynamic_axes={key: {0: "n"} for key in inputs + outputs})
     return path
 
 
@@ -131,27 +195,34 @@ def check(command, name, exporter, folder):
     except Exception as reason:
         print(f"{label} cannot be written by PyTorch: {str(reason).splitlines()[0][:120]}")
         return True
-    x = np.random.default_rng(3).standard_normal(
-        (2 if exporter.endswith("dyn") else 1, 3, *[NETWORKS[name][1]] * 2)).astype(np.float32)
-    files = {key: os.path.join(folder, file) for key, file in
-             (("x", "x.npy"), ("y", "y.npy"), ("again", "again.onnx"), ("z", "z.npy"))}
-    np.save(files["x"], x)
-    error = (convnet(command, "run", path, files["x"], "--layout", "nchw", "--out", files["y"])
-             or convnet(command, "convert", path, files["again"])
-             or convnet(command, "run", files["again"], files["x"], "--layout", "nchw", "--out",
-                        files["z"]))
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    random, m = np.random.default_rng(3), 2 if exporter.endswith("dyn") else 1
+    given = {value.name: random.standard_normal((m, *value.shape[1:])).astype(np.float32)
+             for value in session.get_inputs()}
+    theirs = session.run(None, given)
+    files = []
+    for key, array in given.items():
+        files.append(os.path.join(folder, key.replace("/", "_") + ".npy"))
+        np.save(files[-1], array)
+    if len(given) > 1:
+        files = [f"{key}={file}" for key, file in zip(given, files)]
+    again = os.path.join(folder, "again.onnx")
+    results = [os.path.join(folder, file) for file in ("y.npz", "z.npz")]
+    run = [*files, "--layout", "nchw", "--out"]
+    error = (convnet(command, "run", path, *run, results[0])
+             or convnet(command, "convert", path, again)
+             or convnet(command, "run", again, *run, results[1]))
     if error:
         print(f"{label} FAILED: {error}")
         return False
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    theirs, = session.run(None, {session.get_inputs()[0].name: x})
-    ours, again = np.load(files["y"]), np.load(files["z"])
-    apart = np.abs(ours.reshape(theirs.shape) - theirs).max() / np.ptp(theirs)
-    same = ours.tobytes() == again.tobytes()
+    with np.load(results[0]) as y, np.load(results[1]) as z:
+        ours, back = [y[key] for key in y.files], [z[key] for key in z.files]
+    apart = max(np.abs(a.reshape(b.shape) - b).max() / np.ptp(b) for a, b in zip(ours, theirs))
+    off = max(np.abs(a - b).max() / np.ptp(a) for a, b in zip(ours, back))
+    same = [a.tobytes() for a in ours] == [b.tobytes() for b in back]
     print(f"{label} {apart:8.1e} of the range from onnxruntime; written and read again: " +
-          ("the same bits" if same else f"OFF BY {np.abs(ours - again).max() / np.ptp(ours):.1e}"),
-          flush=True)
-    return same and apart < 1e-4
+          ("the same bits" if same else f"OFF BY {off:.1e}"), flush=True)
+    return same and apart < 1e-4 and len(ours) == len(theirs)
 
 
 def main():
@@ -159,13 +230,13 @@ def main():
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("convnet")
     parser.add_argument("folder")
-    parser.add_argument("networks", nargs="*", choices=[[], *NETWORKS])
+    parser.add_argument("networks", nargs="*", choices=[[], *ALL])
     parser.add_argument("--exporter", action="append", choices=EXPORTERS)
     options = parser.parse_intermixed_args()
     torch.set_num_threads(1)
     os.makedirs(options.folder, exist_ok=True)
     results = [check(options.convnet, name, exporter, options.folder)
-               for name in options.networks or NETWORKS
+               for name in options.networks or ALL
                for exporter in options.exporter or EXPORTERS]
     print(f"{len(results)} files, {results.count(False)} failed")
     return 1 if not all(results) else 0

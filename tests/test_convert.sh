@@ -52,11 +52,84 @@ numbers() {
     [ "$(floats z.npy | wc -w)" = 8 ] || fail "two.safetensors: $(floats z.npy)"
     succeeds run two.safetensors --input input=y.npy --batch-size 1 --out w.npy
     cmp -s z.npy w.npy || fail "a batch of 1 gives other numbers"
-    fails 1 'the model has no input "image", only "input"' \
+    fails 1 'the model has no input "image", only input (m, 1, 2, 2)' \
         run two.safetensors --input image=y.npy --out w.npy
     fails 2 "--out is required" run two.safetensors y.npy
-    fails 2 "expected one input" run two.safetensors --out w.npy
+    fails 2 "expected an input" run two.safetensors --out w.npy
     fails 1 "none.npy" run two.safetensors none.npy --out w.npy
+}
+
+# field NUMBER BYTES: a field of a protobuf message, none of whose bytes is 0.
+field() {
+    local length=${#2} tag
+    tag=$(printf %02x $(($1 << 3 | 2)))
+    printf %b "\\x$tag"
+    if [ "$length" -ge 128 ]; then
+        printf %b "\\x$(printf %02x $((length & 127 | 128)))"
+        length=$((length >> 7))
+    fi
+    printf '%b%s' "\\x$(printf %02x "$length")" "$2"
+}
+# node OP OUTPUT INPUT..., port NUMBER NAME: of a graph; a port is (m, 3).
+node() {
+    local inputs=''
+    for input in "${@:3}"; do inputs+=$(field 1 "$input"); done
+    field 1 "$inputs$(field 2 "$2")$(field 4 "$1")"
+}
+port() {
+    local shape
+    shape=$(field 1 "$(field 2 m)")$(field 1 $'\x08\x03')
+    field "$1" "$(field 1 "$2")$(field 2 "$(field 1 $'\x08\x01'"$(field 2 "$shape")")")"
+}
+
+several() {
+    local graph
+    graph=$(node Add sum left right)$(node Relu positive left)
+    graph+=$(port 11 left)$(port 11 right)$(port 12 sum)$(port 12 positive)
+    printf '\x08\x0a%s%s' "$(field 8 $'\x10\x12')" "$(field 7 "$graph")" >two.onnx
+    npy '2, 3' 1 2 3 4 5 6 >left.npy
+    npy '2, 3' 10 20 30 40 50 60 >right.npy
+    npy '1, 3' 1 2 3 >short.npy
+    npy '2, 4' 1 2 3 4 5 6 7 8 >wide.npy
+    succeeds run two.onnx left=left.npy --input right=right.npy --out all.npz
+    succeeds run two.onnx right=right.npy left=left.npy --output sum --out sum.npy
+    [ "$(floats sum.npy)" = " 11 22 33 44 55 66 " ] || fail "sum: $(floats sum.npy)"
+    succeeds run two.onnx right=right.npy left=left.npy --output positive --out positive.npy
+    [ "$(floats positive.npy)" = " 1 2 3 4 5 6 " ] || fail "positive: $(floats positive.npy)"
+    for name in sum positive; do
+        grep -aq "$name.npy" all.npz || fail "all.npz: no output $name"
+    done
+    fails 1 "input right is missing: the model has left (m, 3), right (m, 3)" \
+        run two.onnx left=left.npy --out all.npz
+    fails 1 'no input "up", only left (m, 3), right (m, 3)' \
+        run two.onnx up=left.npy right=right.npy --out all.npz
+    fails 1 "input left is given twice: left.npy and wide.npy" \
+        run two.onnx left=left.npy left=wide.npy --out all.npz
+    fails 1 "left.npy: for which input? Expected NAME=FILE of left (m, 3), right (m, 3)" \
+        run two.onnx left.npy right.npy --out all.npz
+    fails 1 "wide.npy: shape (2, 4), expected (m, 3)" \
+        run two.onnx left=left.npy right=wide.npy --out all.npz
+    fails 1 "short.npy: 1 examples, but the other inputs have 2" \
+        run two.onnx left=left.npy right=short.npy --out all.npz
+    fails 1 "y.npy: one array for the outputs sum, positive; expected a name that ends in .npz" \
+        run two.onnx left=left.npy right=right.npy --out y.npy
+    fails 1 'no output "product", only sum, positive' \
+        run two.onnx left=left.npy right=right.npy --output product --out y.npy
+    succeeds convert two.onnx again.onnx --verify --input left=left.npy --input right=right.npy
+    grep -q "at most 0.0e+00" out.txt || fail "two.onnx, verified: $(cat out.txt)"
+    cmp -s <(grep -ao "left\|right\|sum\|positive" two.onnx | sort -u) \
+        <(grep -ao "left\|right\|sum\|positive" again.onnx | sort -u) || fail "again.onnx: names"
+    succeeds convert two.onnx one.safetensors --output positive --verify
+    fails 1 "y.npy: one array" run two.onnx left=left.npy right=right.npy --out y.npy
+    succeeds run one.safetensors left=left.npy right=right.npy --out y.npy
+    cmp -s positive.npy y.npy || fail "one.safetensors gives other numbers"
+    succeeds summary two.onnx
+    for command in "evaluate two.onnx --data digits" "train --model two.onnx --data digits" \
+        "train --from two.onnx --data digits" "predict two.onnx x.npy" "explain two.onnx" \
+        "report two.onnx --data digits"; do
+        # shellcheck disable=SC2086 # words
+        fails 1 "2 inputs (left, right), expected one" $command
+    done
 }
 
 formats() {
@@ -107,6 +180,7 @@ trained() {
 }
 
 numbers
+several
 formats
 verified
 trained

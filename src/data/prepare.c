@@ -31,6 +31,7 @@ cn_status cn_image_prepare(const cn_model *model, const cn_tensor *image, cn_ten
 {
     if (!model || !image || !X)
         return cn_fail(err, CN_ERR_ARGUMENT, "image_prepare: NULL argument");
+    if (model->input_ports > 1) return cn_model_expect_single(model, "image_prepare", err);
     return prepare(model, image, NULL, X, err);
 }
 
@@ -40,6 +41,7 @@ cn_status cn_image_load_for(const cn_model *model, const char *path, cn_tensor *
     cn_image_view view;
     if (!model || !path || !X)
         return cn_fail(err, CN_ERR_ARGUMENT, "image_load_for: NULL argument");
+    if (model->input_ports > 1) return cn_model_expect_single(model, path, err);
     const int *shape = cn_model_input_shape(model);
     cn_image_aim aim = {.n_H = shape[0], .n_W = shape[1], .opts = &model->images};
     cn_status status = cn_image_read_for(&image, &view, path, &aim, err);

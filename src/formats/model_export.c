@@ -43,7 +43,8 @@ static cn_status write_keras(const cn_model *model, const char *path, const cn_e
     if (opts->like)
         return cn_fail(err, CN_ERR_ARGUMENT, "%.120s: a .keras file is written like no other file",
                        path);
-    return cn_keras_save(model, path, err);
+    cn_status status = cn_model_expect_single(model, path, err);
+    return status == CN_OK ? cn_keras_save(model, path, err) : status;
 }
 
 /* The parameters, and as the array "convnet" the graph. */

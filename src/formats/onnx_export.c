@@ -112,31 +112,7 @@ void cn_onnx_integers(cn_onnx_graph *g, const char *name, int count, const int *
     cn_proto_end(g->out, begin);
 }
 
-/* ---- inputs, outputs, metadata */
-
-/* A value of floats: (batch, n_C, n_H, n_W) or (batch, n). */
-static void write_value(cn_proto *out, int field, const char *name, const cn_shape *shape)
-{
-    const int *n = shape->n;
-    const int image[] = {n[2], n[0], n[1]};
-    size_t value = cn_proto_begin(out, field);
-    cn_proto_text(out, 1, name);
-    size_t type = cn_proto_begin(out, 2), tensor = cn_proto_begin(out, 1);
-    cn_proto_int(out, 1, FLOAT);
-    size_t extents = cn_proto_begin(out, 2);
-    for (int i = -1; i < shape->rank; i++) {
-        size_t extent = cn_proto_begin(out, 1);
-        if (i < 0)
-            cn_proto_text(out, 2, "batch");
-        else
-            cn_proto_int(out, 1, shape->rank == 3 ? image[i] : n[i]);
-        cn_proto_end(out, extent);
-    }
-    cn_proto_end(out, extents);
-    cn_proto_end(out, tensor);
-    cn_proto_end(out, type);
-    cn_proto_end(out, value);
-}
+/* ---- metadata */
 
 static void write_pair(cn_proto *out, const char *key, const char *value)
 {
@@ -171,11 +147,10 @@ static void write_normalization(cn_onnx_graph *g)
 {
     const cn_model *m = g->model;
     const int shape[] = {1, m->layers[0].out.n[2], 1, 1};
-    const char *input = m->layers[0].name;
     cn_onnx_floats(g, "normalization.mean", 4, shape, m->mean);
     cn_onnx_floats(g, "normalization.std", 4, shape, m->std);
     cn_onnx_end(g, cn_onnx_node(g, "Sub", "normalization/center",
-                                (const char *[]){input, "normalization.mean", NULL},
+                                (const char *[]){g->source, "normalization.mean", NULL},
                                 "normalization/center"));
     cn_onnx_end(g, cn_onnx_node(g, "Div", "normalization",
                                 (const char *[]){"normalization/center", "normalization.std", NULL},
@@ -186,14 +161,18 @@ static void write_normalization(cn_onnx_graph *g)
 static cn_status write_graph(cn_onnx_graph *g, bool normalize, cn_error *err)
 {
     const cn_model *m = g->model;
+    bool *needed = cn_allocate((size_t)m->layer_count, sizeof *needed, "layers", err);
+    if (!needed) return CN_ERR_MEMORY;
+    cn_onnx_mark(m, needed);
     size_t begin = cn_proto_begin(g->out, 7);
     cn_proto_text(g->out, 2, "convnet");
-    write_value(g->out, 11, m->layers[0].name, &m->layers[0].out);
-    write_value(g->out, 12, m->layers[m->output].name, &m->layers[m->output].out);
-    g->source = m->layers[0].name;
+    cn_onnx_inputs(g);
     if (normalize) write_normalization(g);
-    for (int i = 1; i < m->layer_count && g->error.status == CN_OK; i++) cn_onnx_layer(g, i);
+    for (int i = 1; i < m->layer_count && g->error.status == CN_OK; i++)
+        if (needed[i] && !cn_onnx_unpack(g, needed, i)) cn_onnx_layer(g, i);
+    cn_onnx_outputs(g);
     cn_proto_end(g->out, begin);
+    cn_release(needed);
     if (g->error.status == CN_OK) return CN_OK;
     return cn_fail(err, g->error.status, "%s", g->error.text);
 }
@@ -238,7 +217,7 @@ static cn_status write_model(cn_proto *out, cn_onnx_graph *g, bool normalize, cn
     cn_proto_text(out, 1, "");
     cn_proto_int(out, 2, CN_ONNX_OPSET);
     cn_proto_end(out, begin);
-    return write_metadata(out, g->model, normalize, err);
+    return write_metadata(out, g->named ? g->named : g->model, normalize, err);
 }
 
 cn_status cn_onnx_save(const cn_model *model, const char *path, bool normalize, cn_error *err)
@@ -246,6 +225,7 @@ cn_status cn_onnx_save(const cn_model *model, const char *path, bool normalize, 
     cn_proto out = {.size = 0};
     cn_sink *sink = NULL;
     cn_onnx_graph g = {.out = &out, .model = model};
+    cn_model copy = {.layers = NULL};
     cn_status status = check_layers(model, path, err);
     if (status == CN_OK) status = check_names(model, path, err);
     if (status != CN_OK) return status;
@@ -255,8 +235,9 @@ cn_status cn_onnx_save(const cn_model *model, const char *path, bool normalize, 
     g.order = cn_allocate((size_t)model->layer_count, sizeof *g.order, path, err);
     if (!g.order) return CN_ERR_MEMORY;
     status = cn_flattened_order(model, g.order)
-                 ? write_model(&out, &g, normalize, err)
+                 ? cn_onnx_rename(&g, &copy, normalize, path, err)
                  : cn_fail(err, CN_ERR_MEMORY, "%.120s: no memory for the graph", path);
+    if (status == CN_OK) status = write_model(&out, &g, normalize, err);
     if (status == CN_OK && out.failed)
         status = cn_fail(err, CN_ERR_MEMORY, "%.120s: no memory for the file", path);
     if (status == CN_OK && out.size > INT_MAX)
@@ -268,6 +249,7 @@ cn_status cn_onnx_save(const cn_model *model, const char *path, bool normalize, 
     if (status == CN_OK) status = cn_sink_commit(sink, err);
     cn_sink_close(sink);
     cn_release((void *)g.order);
+    cn_release(copy.layers);
     cn_proto_free(&out);
     return status;
 }

@@ -21,6 +21,7 @@ typedef struct cn_onnx_graph {
     const cn_shape **order; /* of flattened images (channels_first.h) */
     cn_error error;         /* the first lack of memory */
     const char *source;     /* the name of the value that the input layer makes */
+    const cn_model *named;  /* the model itself, where `model` has other names (onnx_ports.c) */
 } cn_onnx_graph;
 
 enum { CN_ONNX_NAME = 2 * CN_NAME_SIZE };
@@ -74,6 +75,22 @@ void cn_onnx_resize(const cn_onnx_place *n);
 void cn_onnx_pad(const cn_onnx_place *n);
 void cn_onnx_log_softmax(const cn_onnx_place *n);
 void cn_onnx_local_response_norm(const cn_onnx_place *n);
+
+/* ---- onnx_ports.c */
+
+/* Several inputs and outputs have names of their own: `copy`, which becomes g->model, is the model
+ * with other names for layers that share one with them. Its `layers` are to be released. */
+cn_status cn_onnx_rename(cn_onnx_graph *g, cn_model *copy, bool normalize, const char *path,
+                         cn_error *err);
+/* The graph's inputs, or its outputs with the nodes that give the values their names. */
+void cn_onnx_inputs(cn_onnx_graph *g);
+void cn_onnx_outputs(cn_onnx_graph *g);
+/* An input or output of floats, (batch, n_C, n_H, n_W) or (batch, n). */
+void cn_onnx_value(cn_onnx_graph *g, int field, const cn_port *port);
+/* Is layer i one that takes an input out of several? Then it is written, if need be. */
+bool cn_onnx_unpack(cn_onnx_graph *g, const bool *needed, int i);
+/* Marks the layers that the outputs themselves depend on. */
+void cn_onnx_mark(const cn_model *m, bool *needed);
 
 /* Writes layer i as nodes and initializers; false where its type has no row. */
 bool cn_onnx_layer(cn_onnx_graph *g, int i);

@@ -23,7 +23,13 @@ const char *cn_onnx_inner_name(char name[CN_ONNX_NAME], const node *n, const cha
 
 const char *cn_onnx_parameter_name(char name[CN_ONNX_NAME], const node *n, const char *role)
 {
-    snprintf(name, CN_ONNX_NAME, "%s.%s", n->layer->name, role);
+    const cn_layer *layer = n->layer;
+    for (int k = 0; k < layer->parameter_count && n->g->named; k++)
+        if (strcmp(layer->parameters[k].role, role) == 0) {
+            layer = &n->g->named->layers[layer - n->g->model->layers];
+            break;
+        }
+    snprintf(name, CN_ONNX_NAME, "%s.%s", layer->name, role);
     return name;
 }
 

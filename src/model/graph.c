@@ -68,6 +68,9 @@ void cn_model_free(cn_model *m)
     cn_release(m->target_mean);
     cn_release(m->thresholds);
     cn_release(m->std);
+    cn_release(m->ports);
+    cn_release(m->output_nodes);
+    cn_release(m->port_names);
     cn_release(m);
 }
 

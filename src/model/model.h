@@ -41,6 +41,12 @@ struct cn_model {
     float *target_mean, *target_std; /* NULL, or as many as outputs; one block */
     float *thresholds;               /* NULL, or as many as outputs */
     cn_image_opts images;
+
+    /* Of a model with several inputs or outputs, first those, then these; else none (ports.c). */
+    cn_port *ports;
+    int input_ports, output_ports;
+    cn_node *output_nodes; /* the layer whose value each output is */
+    char *port_names;      /* all of them, one after another */
 };
 
 /* ---- graph.c */
@@ -55,6 +61,25 @@ cn_status cn_model_finish_zero(cn_model *model, cn_node output, size_t most, cn_
  * make of the same images' values in its range. Where that is not known, they are its own. */
 void cn_model_normalization(const cn_model *model, double low, double high, float *mean,
                             float *std);
+
+/* ---- ports.c */
+
+enum { CN_MOST_PORTS = 1000, CN_PORT_NAME = 255 };
+
+/* Names several inputs or outputs of a finished model (convnet.h); names are copied, offsets found.
+ * CN_ERR_FORMAT unless names are UTF-8 of 1 to CN_PORT_NAME bytes that are no control characters,
+ * and differ, shapes fill the input and the output, whatever reads several inputs is a `slice` that
+ * is one of them, and the layers that join several outputs have each as a part of its own. */
+cn_status cn_model_set_ports(cn_model *model, int inputs, int outputs, const cn_port *ports,
+                             cn_error *err);
+/* The elements of a port. */
+size_t cn_port_count(const cn_port *port);
+/* Joins values that may have any shapes into one row; a negative node is an error of the model's. */
+cn_node cn_model_join(cn_model *model, const cn_node *nodes, int count, cn_error *err);
+/* CN_ERR_UNSUPPORTED, with their names, where there are several; `what` begins the message. */
+cn_status cn_model_expect_single(const cn_model *model, const char *what, cn_error *err);
+/* The port that this layer, a slice of several inputs, is; -1: none. */
+int cn_model_input_of(const cn_model *model, cn_node node);
 
 /* ---- options.c: all that comes from a type's option table */
 

@@ -5,6 +5,8 @@
  *      "layers": [{"type": "conv2d", "name": "conv2d_1", "inputs": ["input"],
  *                  "filters": 6, "kernel": [5, 5], "pad": "same"}, ...],
  *      "output": "softmax_1",
+ *      "inputs": [{"name": "image", "shape": [28, 28, 1]}, {"name": "table", "shape": [7]}],
+ *      "outputs": [{"name": "class", "shape": [10]}],  of several inputs or outputs, both: ports.c
  *      "classes": ["0", "1"],                          where set
  *      "loss": "mean_squared_error",                   where it was trained with another than usual
  *      "normalization": {"mean": [0.13], "std": [0.31]},     where set
@@ -91,9 +93,34 @@ static bool write_task(const cn_model *m, json_t *json)
            json_object_set_new(both, "std", floats_to_json(m->target_std, n)) == 0;
 }
 
+static json_t *ports_to_json(const cn_port *ports, int count)
+{
+    json_t *json = json_array();
+    bool done = json != NULL;
+    for (int i = 0; i < count && done; i++) {
+        json_t *shape = json_array();
+        for (int k = 0; k < ports[i].rank; k++)
+            json_array_append_new(shape, json_integer(ports[i].shape[k]));
+        done = json_array_size(shape) == (size_t)ports[i].rank;
+        json_t *port = json_pack("{s:s, s:o}", "name", ports[i].name, "shape", shape);
+        done = json_array_append_new(json, port) == 0 && done;
+    }
+    if (done) return json;
+    json_decref(json);
+    return NULL;
+}
+
+static bool write_ports(const cn_model *m, json_t *json)
+{
+    if (!m->ports) return true;
+    return json_object_set_new(json, "inputs", ports_to_json(m->ports, m->input_ports)) == 0 &&
+           json_object_set_new(json, "outputs",
+                               ports_to_json(m->ports + m->input_ports, m->output_ports)) == 0;
+}
+
 static bool write_extras(const cn_model *m, json_t *json)
 {
-    if (!write_task(m, json)) return false;
+    if (!write_ports(m, json) || !write_task(m, json)) return false;
     if (m->loss && json_object_set_new(json, "loss", json_string(losses[m->loss - 1])) != 0)
         return false;
     if (m->class_count) {
@@ -132,9 +159,9 @@ json_t *cn_model_to_json(const cn_model *m, cn_error *err)
 
 static cn_status check_keys(const json_t *json, cn_error *err)
 {
-    static const char *const known[] = {"input",   "layers",        "output", "classes",
-                                        "loss",    "normalization", "images", "task",
-                                        "targets", "thresholds"};
+    static const char *const known[] = {"input",   "layers",  "output",  "inputs",
+                                        "outputs", "classes", "loss",    "normalization",
+                                        "images",  "task",    "targets", "thresholds"};
     const char *key;
     json_t *value;
     json_object_foreach((json_t *)json, key, value)
@@ -205,6 +232,46 @@ static cn_status read_layer(cn_model *m, const json_t *json, cn_error *err)
     if (status == CN_OK && cn_model_add(m, type, options, name, inputs, (int)count) < 0)
         status = cn_fail(err, m->error.status, "%s", m->error.text);
     cn_release(options);
+    return status;
+}
+
+/* One object of "inputs" or "outputs"; its name stays the JSON's. */
+static cn_status read_port(const json_t *json, cn_port *port, cn_error *err)
+{
+    const json_t *shape = json_object_get(json, "shape");
+    const size_t rank = json_array_size(shape);
+    *port = (cn_port){.name = json_string_value(json_object_get(json, "name")), .rank = (int)rank};
+    bool fits = port->name && (rank == 1 || rank == 3) && json_object_size(json) == 2;
+    for (size_t k = 0; k < rank && fits; k++) {
+        const json_t *n = json_array_get(shape, k);
+        fits =
+            json_is_integer(n) && json_integer_value(n) >= 1 && json_integer_value(n) <= INT32_MAX;
+        port->shape[k] = (int)json_integer_value(n);
+    }
+    return fits ? CN_OK
+                : cn_fail(err, CN_ERR_FORMAT,
+                          "model: one of \"inputs\" or \"outputs\" is no \"name\" with a "
+                          "\"shape\" of one or three positive integers");
+}
+
+static cn_status read_ports(cn_model *m, const json_t *json, cn_error *err)
+{
+    const json_t *inputs = json_object_get(json, "inputs"),
+                 *outputs = json_object_get(json, "outputs");
+    const size_t ins = json_array_size(inputs), outs = json_array_size(outputs);
+    if (!inputs && !outputs) return CN_OK;
+    if (ins < 1 || ins > CN_MOST_PORTS || outs < 1 || outs > CN_MOST_PORTS)
+        return cn_fail(err, CN_ERR_FORMAT,
+                       "model: \"inputs\" and \"outputs\" are no two lists of 1 to %d objects",
+                       CN_MOST_PORTS);
+    cn_port *ports = cn_allocate(ins + outs, sizeof *ports, "model: ports", err);
+    if (!ports) return CN_ERR_MEMORY;
+    cn_status status = CN_OK;
+    for (size_t i = 0; i < ins + outs && status == CN_OK; i++)
+        status = read_port(json_array_get(i < ins ? inputs : outputs, i < ins ? i : i - ins),
+                           &ports[i], err);
+    if (status == CN_OK) status = cn_model_set_ports(m, (int)ins, (int)outs, ports, err);
+    cn_release(ports);
     return status;
 }
 
@@ -385,6 +452,7 @@ cn_status cn_model_from_json(cn_model **model, const json_t *json, bool shape_on
         goto done;
     }
     status = cn_model_finish_zero(m, output, most, err);
+    if (status == CN_OK) status = read_ports(m, json, err);
     if (status == CN_OK) status = cn_model_read_metadata(m, json, err);
     if (status != CN_OK) goto done;
     *model = m;

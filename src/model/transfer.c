@@ -99,7 +99,8 @@ static cn_node add_softmax(cn_model *m, const cn_model *from)
 cn_status cn_model_end_in_softmax(cn_model **model, cn_error *err)
 {
     cn_model *m = NULL, *from = *model;
-    cn_status status = cn_model_create(&m, from->layers[0].out.n, err);
+    cn_status status = cn_model_expect_single(from, "model", err);
+    if (status == CN_OK) status = cn_model_create(&m, from->layers[0].out.n, err);
     for (int i = 1; i < from->layer_count && status == CN_OK; i++)
         status = add_layer(m, from, i, false, 0, err);
     const cn_node output = status == CN_OK ? add_softmax(m, from) : -1;
@@ -157,6 +158,7 @@ cn_status cn_model_adapt_task(cn_model **model, const cn_model *from, const int 
     if (!model || !from || !from->finished || !shape)
         return cn_fail(err, CN_ERR_ARGUMENT, "adapt: NULL argument, or a model not finished");
     cn_model *m = NULL;
+    if (cn_model_expect_single(from, "adapt", err) != CN_OK) return CN_ERR_UNSUPPORTED;
     int head = cn_model_output_size(from) == classes ? 0 : find_head(from);
     if (head == 0 && cn_model_output_size(from) != classes)
         return cn_fail(err, CN_ERR_ARGUMENT,

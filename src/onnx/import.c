@@ -55,7 +55,7 @@ static int by_name(const void *a, const void *b)
     return order ? order : (x.size > y.size) - (x.size < y.size);
 }
 
-static cn_value *find_value(const cn_importer *im, cn_span name)
+cn_value *cn_import_find(const cn_importer *im, cn_span name)
 {
     const cn_value key = {.name = name};
     if (name.size == 0) return NULL;
@@ -94,12 +94,12 @@ static cn_status list_values(cn_importer *im)
 
 cn_value *cn_import_input(cn_importer *im, int i)
 {
-    return i < im->node->input_count ? find_value(im, im->node->inputs[i]) : NULL;
+    return i < im->node->input_count ? cn_import_find(im, im->node->inputs[i]) : NULL;
 }
 
 cn_value *cn_import_output(cn_importer *im, int i)
 {
-    return i < im->node->output_count ? find_value(im, im->node->outputs[i]) : NULL;
+    return i < im->node->output_count ? cn_import_find(im, im->node->outputs[i]) : NULL;
 }
 
 bool cn_import_gives(cn_importer *im, int i)
@@ -246,97 +246,6 @@ cn_status cn_import_map(cn_importer *im, const char *type, const void *options, 
     return CN_OK;
 }
 
-/* ---- input and output */
-
-/* Is what reads the input a Transpose from channels last to channels first? */
-static bool is_turned(const cn_onnx_file *file, cn_span name)
-{
-    int64_t perm[CN_ONNX_RANK];
-    for (int i = 0; i < file->node_count; i++) {
-        const cn_graph_node *node = &file->nodes[i];
-        if (node->input_count < 1 || !cn_span_equal(node->inputs[0], name)) continue;
-        if (!cn_span_is(node->op, "Transpose")) continue;
-        return cn_onnx_get_ints(node, "perm", perm, CN_ONNX_RANK) == 4 && perm[1] == 3;
-    }
-    return false;
-}
-
-static cn_status add_input(cn_importer *im, const cn_onnx_port *port)
-{
-    char name[CN_SPAN_TEXT];
-    const int rank = port->rank - 1;
-    int shape[3] = {1, 1, 1}, dims[3] = {0};
-    cn_span_text(port->name, name);
-    if (!port->has_shape)
-        return cn_import_fail(im, CN_ERR_UNSUPPORTED,
-                              "input %s has no shape, expected one of rank 1 to 4: (m, C, H, W)",
-                              name);
-    if (rank < 0 || rank > 3)
-        return cn_import_fail(im, CN_ERR_UNSUPPORTED,
-                              "input %s has rank %d, expected 1 to 4: (m, C, H, W)", name,
-                              port->rank);
-    for (int k = 0; k < rank; k++) {
-        if (port->dims[k + 1] < 1)
-            return cn_import_fail(im, CN_ERR_UNSUPPORTED,
-                                  "input %s: axis %d has no fixed size, which only the first may",
-                                  name, k + 1);
-        dims[k] = (int)port->dims[k + 1];
-    }
-    /* (C, H, W), or (H, W, C) of TensorFlow's; (C, W); (C). */
-    const bool last = rank == 3 && (is_turned(im->file, port->name) ||
-                                    (dims[2] <= 4 && dims[0] > 4 && dims[1] > 4));
-    static const int as_it_is[] = {0, 1, 2}, turned[] = {1, 2, 0}, line[] = {1, 0};
-    const int *order = rank == 3 && !last ? turned : rank == 2 ? line : as_it_is;
-    for (int k = 0; k < rank; k++) shape[3 - rank + k] = dims[order[k]];
-    im->batch = port->dims[0];
-    im->channels_last = last;
-    cn_status status = cn_model_create(&im->model, shape, im->err);
-    if (status != CN_OK) return status;
-    cn_value *v = find_value(im, port->name);
-    v->kind = CN_VALUE_TENSOR;
-    v->node = cn_input(im->model);
-    cn_layout_set(&v->layout, rank, dims, order);
-    return CN_OK;
-}
-
-static cn_status add_inputs(cn_importer *im)
-{
-    const cn_onnx_file *file = im->file;
-    const cn_onnx_port *input = NULL;
-    int count = 0;
-    for (int i = 0; i < file->tensor_count; i++) {
-        cn_value *v = find_value(im, file->tensors[i].name);
-        cn_onnx_constant *c = cn_allocate(1, sizeof *c, file->path, im->err);
-        if (!v || !c) {
-            cn_release(c);
-            return v ? CN_ERR_MEMORY
-                     : cn_import_fail(im, CN_ERR_FORMAT, "an initializer without a name");
-        }
-        *c = (cn_onnx_constant){.real = cn_onnx_type_is_real(file->tensors[i].type),
-                                .learnt = true,
-                                .tensor = file->tensors[i],
-                                .rank = file->tensors[i].rank,
-                                .count = file->tensors[i].count,
-                                .next = im->constants};
-        memcpy(c->dims, file->tensors[i].dims, sizeof c->dims);
-        im->constants = c;
-        v->kind = CN_VALUE_CONSTANT;
-        v->constant = c;
-    }
-    for (int i = 0; i < file->input_count; i++) {
-        const cn_value *v = find_value(im, file->inputs[i].name);
-        if (!v) return cn_import_fail(im, CN_ERR_FORMAT, "an input without a name");
-        if (v->kind != CN_VALUE_NONE) continue;
-        input = &file->inputs[i];
-        count++;
-    }
-    if (count != 1) return cn_import_fail(im, CN_ERR_UNSUPPORTED, "%d inputs, expected one", count);
-    if (file->output_count != 1)
-        return cn_import_fail(im, CN_ERR_UNSUPPORTED, "%d outputs, expected one",
-                              file->output_count);
-    return add_input(im, input);
-}
-
 /* ---- the walk */
 
 static const cn_operator *find_operator(const cn_graph_node *node)
@@ -352,27 +261,33 @@ static const cn_operator *find_operator(const cn_graph_node *node)
     return NULL;
 }
 
-/* Marks the nodes that the output depends on, from the last to the first. */
+/* Marks the nodes that the outputs depend on, from the last to the first. */
 static cn_status mark_needed(cn_importer *im, bool *needed)
 {
     const cn_onnx_file *file = im->file;
     bool *read = cn_allocate((size_t)im->value_count + 1, sizeof *read, file->path, im->err);
     if (!read) return CN_ERR_MEMORY;
     im->read = read;
-    const cn_value *output = find_value(im, file->outputs[0].name);
-    if (output) read[output - im->values] = true;
+    for (int i = 0; i < file->output_count; i++) {
+        char name[CN_SPAN_TEXT];
+        const cn_value *output = cn_import_find(im, file->outputs[i].name);
+        if (!output)
+            return cn_import_fail(im, CN_ERR_FORMAT, "nothing makes the output %s",
+                                  cn_span_text(file->outputs[i].name, name));
+        read[output - im->values] = true;
+    }
     for (int i = file->node_count - 1; i >= 0; i--) {
         const cn_graph_node *node = &file->nodes[i];
         for (int k = 0; k < node->output_count; k++) {
-            const cn_value *v = find_value(im, node->outputs[k]);
+            const cn_value *v = cn_import_find(im, node->outputs[k]);
             needed[i] = needed[i] || (v && read[v - im->values]);
         }
         for (int k = 0; needed[i] && k < node->input_count; k++) {
-            const cn_value *v = find_value(im, node->inputs[k]);
+            const cn_value *v = cn_import_find(im, node->inputs[k]);
             if (v) read[v - im->values] = true;
         }
     }
-    return output ? CN_OK : cn_import_fail(im, CN_ERR_FORMAT, "nothing makes the output");
+    return CN_OK;
 }
 
 /* Adds the node to the list of what is missing. */
@@ -406,7 +321,7 @@ static cn_status check_inputs(cn_importer *im, const cn_graph_node *node, bool *
     *constant = true;
     *unknown = false;
     for (int k = 0; k < node->input_count; k++) {
-        const cn_value *v = find_value(im, node->inputs[k]);
+        const cn_value *v = cn_import_find(im, node->inputs[k]);
         if (node->inputs[k].size == 0) continue;
         if (!v || v->kind == CN_VALUE_NONE)
             return cn_import_fail(im, CN_ERR_FORMAT, "reads %s, which nothing before it makes",
@@ -463,10 +378,9 @@ static cn_status import_nodes(cn_importer *im)
 static cn_status import_graph(cn_importer *im, bool shape_only, cn_model **model)
 {
     cn_status status = list_values(im);
-    if (status == CN_OK) status = add_inputs(im);
+    if (status == CN_OK) status = cn_import_inputs(im);
     if (status == CN_OK) status = import_nodes(im);
-    if (status == CN_OK)
-        status = cn_import_finish(im, find_value(im, im->file->outputs[0].name), shape_only, model);
+    if (status == CN_OK) status = cn_import_finish(im, shape_only, model);
     /* A caller's mistake while building is the file's here. */
     if (status == CN_ERR_ARGUMENT || status == CN_ERR_SHAPE)
         im->err->status = status = CN_ERR_FORMAT;
@@ -483,6 +397,8 @@ cn_status cn_onnx_import(cn_model **model, const cn_onnx_file *file, bool shape_
     cn_release(im.fills);
     cn_release(im.read);
     cn_release(im.values);
+    cn_release(im.ports);
+    cn_release(im.port_names);
     return status;
 }
 

@@ -91,9 +91,12 @@ typedef struct cn_importer {
     size_t budget;               /* elements that folded constants may still have */
     cn_fill *fills;
     int fill_count, fill_capacity;
-    int64_t batch;        /* examples that the file is made for; -1: any number */
-    bool *read;           /* values that the output depends on */
-    bool channels_last;   /* the input is, and so are outputs */
+    int64_t batch;      /* examples that the file is made for; -1: any number */
+    bool *read;         /* values that the outputs depend on */
+    bool channels_last; /* inputs are, and so are outputs */
+    cn_port *ports;     /* inputs, then outputs */
+    char (*port_names)[CN_PORT_NAME + 1];
+    int input_count;
     cn_error unsupported; /* the first reason */
     char missing[160];    /* operators, with their nodes */
 } cn_importer;
@@ -103,6 +106,8 @@ typedef struct cn_importer {
 /* An error that names the operator and its node. */
 cn_status cn_import_fail(cn_importer *im, cn_status status, const char *format, ...)
     CN_PRINTF(3, 4);
+/* NULL where there is none. */
+cn_value *cn_import_find(const cn_importer *im, cn_span name);
 /* Input i of the node; NULL where it is left out. */
 cn_value *cn_import_input(cn_importer *im, int i);
 cn_value *cn_import_output(cn_importer *im, int i);
@@ -123,6 +128,15 @@ cn_status cn_import_add(cn_importer *im, const char *type, const void *options, 
 cn_status cn_import_map(cn_importer *im, const char *type, const void *options, const cn_value *x,
                         cn_value *y);
 
+/* ---- inputs and outputs (import_ports.c) */
+
+/* Initializers become constants, inputs tensors of a new model. */
+cn_status cn_import_inputs(cn_importer *im);
+/* The value of output i, in the order that it has in memory here; port is its. */
+cn_status cn_import_output_value(cn_importer *im, int i, cn_node *node);
+/* Names the inputs and outputs of the finished model where there are several. */
+cn_status cn_import_ports(cn_importer *im, cn_model *model);
+
 /* ---- weights, and the model (import_finish.c) */
 
 /* A weight of the layer is filled from a constant; the axes are set by cn_fill_axis in their order
@@ -130,9 +144,8 @@ cn_status cn_import_map(cn_importer *im, const char *type, const void *options, 
 cn_status cn_import_fill(cn_importer *im, cn_node node, const char *role, cn_onnx_constant *c,
                          cn_fill **fill);
 void cn_fill_axis(cn_fill *fill, size_t count, size_t stride);
-/* The model of all layers that the output depends on, with their weights and the file's metadata. */
-cn_status cn_import_finish(cn_importer *im, const cn_value *output, bool shape_only,
-                           cn_model **model);
+/* The model of all layers that the outputs depend on, with their weights and the file's metadata. */
+cn_status cn_import_finish(cn_importer *im, bool shape_only, cn_model **model);
 
 /* ---- constants (constant.c) */
 

@@ -1,5 +1,5 @@
 /*
- * import_finish.c - the last part of an import: the layers that the output depends on become the
+ * import_finish.c - the last part of an import: the layers that the outputs depend on become the
  * model, and its weights are filled.
  *
  * While nodes are imported, a weight is only noted, with the constant that it is filled from
@@ -128,37 +128,35 @@ static cn_status rebuild(cn_importer *im, cn_node output, cn_node *place, cn_mod
     return status;
 }
 
-/* (C, H, W) comes out as (H, W, C), and (C, W) as (1, W, C), unless the input, too, is channels last;
- * everything else in its own order. */
-static cn_status order_output(cn_importer *im, cn_value *y)
+/* The node of the only output, or of all of them joined. */
+static cn_status find_output(cn_importer *im, cn_node *output)
 {
-    static const int image[] = {1, 2, 0}, line[] = {1, 0}, same[] = {0, 1, 2, 3, 4, 5, 6, 7};
-    const int rank = y->layout.rank, *n = y->layout.dims;
-    const int *order = im->channels_last || rank > 3 ? same
-                       : rank == 3                   ? image
-                       : rank == 2                   ? line
-                                                     : same;
-    cn_status status = cn_value_order(im, y, order);
-    if (status != CN_OK) return status;
-    if (rank < 2 || rank > 3) return cn_value_row(im, y, &y->node);
-    return cn_value_image(im, y, rank == 3 ? n[order[0]] : 1, n[order[rank - 2]],
-                          n[order[rank - 1]], &y->node);
+    const int count = im->file->output_count;
+    cn_node *nodes = cn_allocate((size_t)count, sizeof *nodes, "outputs", im->err);
+    if (!nodes) return CN_ERR_MEMORY;
+    cn_status status = CN_OK;
+    for (int i = 0; i < count && status == CN_OK; i++)
+        status = cn_import_output_value(im, i, &nodes[i]);
+    if (status == CN_OK)
+        *output = count > 1 ? cn_model_join(im->model, nodes, count, im->err) : nodes[0];
+    cn_release(nodes);
+    return status == CN_OK && *output < 0 ? im->err->status : status;
 }
 
-static cn_status finish(cn_importer *im, const cn_value *output, bool shape_only, cn_model **model)
+static cn_status finish(cn_importer *im, bool shape_only, cn_model **model)
 {
     cn_model *made = NULL;
-    if (!output || output->kind != CN_VALUE_TENSOR || output->part)
-        return cn_import_fail(im, CN_ERR_FORMAT, "the output does not depend on the input");
-    cn_value y = *output;
-    cn_status status = order_output(im, &y);
+    cn_node output;
+    cn_status status = find_output(im, &output);
+    if (status != CN_OK) return status;
     cn_node *place = cn_allocate((size_t)im->model->layer_count, sizeof *place, "layers", im->err);
-    if (!place) status = CN_ERR_MEMORY;
-    if (status == CN_OK) status = rebuild(im, y.node, place, &made);
+    if (!place) return CN_ERR_MEMORY;
+    status = rebuild(im, output, place, &made);
     if (status == CN_OK) {
         made->shape_only = shape_only;
-        status = cn_model_finish_zero(made, place[y.node], SIZE_MAX, im->err);
+        status = cn_model_finish_zero(made, place[output], SIZE_MAX, im->err);
     }
+    if (status == CN_OK) status = cn_import_ports(im, made);
     for (int i = 0; i < im->fill_count && status == CN_OK && !shape_only; i++)
         if (place[im->fills[i].node] > 0)
             status = run_fill(im, made, &im->fills[i], place[im->fills[i].node]);
@@ -193,10 +191,9 @@ static cn_status read_metadata(cn_importer *im, cn_model *model)
     return status == CN_ERR_MEMORY ? cn_import_fail(im, status, "%.150s", ignored.text) : CN_OK;
 }
 
-cn_status cn_import_finish(cn_importer *im, const cn_value *output, bool shape_only,
-                           cn_model **model)
+cn_status cn_import_finish(cn_importer *im, bool shape_only, cn_model **model)
 {
-    cn_status status = finish(im, output, shape_only, model);
+    cn_status status = finish(im, shape_only, model);
     if (status != CN_OK) return status;
     status = read_metadata(im, *model);
     if (status != CN_OK) {

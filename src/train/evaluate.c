@@ -416,7 +416,8 @@ static cn_status evaluate(const cn_model *model, const cn_dataset *data,
     int64_t *counts = NULL;
     cn_evaluator evaluator = {.model = NULL};
     cn_group group;
-    cn_status status = cn_group_create(&group, o.communicator, err);
+    cn_status status = cn_model_expect_single(model, "evaluate", err);
+    if (status == CN_OK) status = cn_group_create(&group, o.communicator, err);
     if (status != CN_OK) return status;
     status = prepare(&evaluator, &group, model, data, &o, err);
     if (status == CN_OK && confusion) {

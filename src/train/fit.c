@@ -511,7 +511,8 @@ static cn_status check(const fit *f, cn_error *err)
 /* Everything up to the first step. */
 static cn_status begin(fit *f, cn_error *err)
 {
-    cn_status status = check(f, err);
+    cn_status status = cn_model_expect_single(f->model, "fit", err);
+    if (status == CN_OK) status = check(f, err);
     if (status != CN_OK) return status;
     cn_fit_options_complete(&f->opts, cn_dataset_size(f->data));
     status = cn_fit_options_check_shards(&f->opts, err);

@@ -1,0 +1,441 @@
+/*
+ * test_onnx_ports.c - ONNX networks of several inputs and outputs: what they compute, that their
+ * names travel, and that hostile ones are refused. tests/onnx_ports.py has onnxruntime beside it.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/json.h"
+#include "draw.h"
+#include "folder.h"
+#include "onnx_bytes.h"
+
+/* ---- a small network: an image and a row of numbers, three outputs */
+
+enum { C = 2, H = 2, W = 3, ROW = 3, UNITS = 2, PIXELS = C * H * W };
+
+typedef struct network {
+    float w[ROW][UNITS], scale[C];
+} network;
+
+static network draw_network(void)
+{
+    network n;
+    uint64_t random = 3;
+    float *values = (float *)&n;
+    for (size_t i = 0; i < sizeof n / sizeof *values; i++)
+        values[i] = (float)draw_real(&random, -1, 1);
+    return n;
+}
+
+/* image times a number per channel; the row times a matrix; and both of the means of the image's
+ * first channels. */
+static void make_graph(message *graph, const network *n)
+{
+    static const int64_t image[] = {0, C, H, W}, row[] = {0, ROW}, units[] = {0, UNITS};
+    graph->size = 0;
+    put_node(graph, "Mul", "image scale", "bright");
+    put_node(graph, "Gemm", "row head.weight", "head");
+    put_node(graph, "GlobalAveragePool", "bright", "means");
+    put_node(graph, "Flatten", "means", "flat");
+    put_node(graph, "Add", "flat head", "both");
+    put_floats(graph, "head.weight", 2, (int64_t[]){ROW, UNITS}, &n->w[0][0]);
+    put_floats(graph, "scale", 3, (int64_t[]){C, 1, 1}, n->scale);
+    put_port(graph, 11, "image", 4, image);
+    put_port(graph, 11, "row", 2, row);
+    put_port(graph, 12, "both", 2, units);
+    put_port(graph, 12, "bright", 4, image);
+    put_port(graph, 12, "head", 2, units);
+}
+
+static cn_model *make_model_of(const network *n)
+{
+    static message graph, bytes;
+    cn_model *model = NULL;
+    cn_error err = {0};
+    make_graph(&graph, n);
+    make_model(&bytes, &graph, 18);
+    if (read_model(&model, &bytes, &err) != CN_OK) fail_msg("%s", err.text);
+    return model;
+}
+
+static int find_port(const cn_model *m, bool input, const char *name, cn_port *port)
+{
+    for (int i = 0; input ? cn_model_input(m, i, port) : cn_model_output(m, i, port); i++)
+        if (strcmp(port->name, name) == 0) return i;
+    fail_msg("no %s", name);
+    return -1;
+}
+
+/* The outputs of one example, an image with channels last; free(). */
+static float *run_model(cn_model *m, const float *image, const float *row)
+{
+    cn_error err = {0};
+    cn_session *session = NULL;
+    cn_port port;
+    const int *n = cn_model_input_shape(m), shape[] = {1, n[0], n[1], n[2]};
+    float *x = malloc((size_t)n[2] * sizeof *x), *y;
+    assert_non_null(x);
+    assert_int_equal(n[2], PIXELS + ROW);
+    find_port(m, true, "image", &port);
+    memcpy(x + port.offset, image, PIXELS * sizeof *x);
+    find_port(m, true, "row", &port);
+    memcpy(x + port.offset, row, ROW * sizeof *x);
+    cn_tensor X = cn_tensor_view(CN_DTYPE_F32, 4, shape, x);
+    const cn_session_opts opts = {.batch = 1, .threads = 1};
+    if (cn_session_create_inference(&session, m, &opts, &err) != CN_OK ||
+        cn_session_forward(session, &X, &err) != CN_OK)
+        fail_msg("%s", err.text);
+    const cn_tensor Y = cn_session_output(session);
+    const size_t bytes = cn_tensor_count(&Y) * sizeof *y;
+    y = malloc(bytes);
+    assert_non_null(y);
+    memcpy(y, Y.data, bytes);
+    cn_session_free(session);
+    free(x);
+    return y;
+}
+
+static void draw_inputs(float image[PIXELS], float row[ROW])
+{
+    uint64_t random = 11;
+    for (int i = 0; i < PIXELS; i++) image[i] = (float)draw_real(&random, -1, 1);
+    for (int i = 0; i < ROW; i++) row[i] = (float)draw_real(&random, -1, 1);
+}
+
+static void check_outputs(cn_model *m, const network *n)
+{
+    float image[PIXELS], row[ROW];
+    cn_port port;
+    draw_inputs(image, row);
+    float *y = run_model(m, image, row);
+    assert_int_equal(find_port(m, false, "bright", &port), 1);
+    assert_int_equal(port.rank, 3);
+    assert_memory_equal(port.shape, ((int[]){H, W, C}), 3 * sizeof(int));
+    for (int i = 0; i < PIXELS; i++) assert_true(y[port.offset + i] == image[i] * n->scale[i % C]);
+    for (int u = 0; u < UNITS; u++) {
+        double head = 0, mean = 0;
+        for (int k = 0; k < ROW; k++) head += (double)row[k] * (double)n->w[k][u];
+        for (int p = 0; p < H * W; p++)
+            mean += (double)image[p * C + u] * (double)n->scale[u] / (H * W);
+        assert_int_equal(find_port(m, false, "head", &port), 2);
+        assert_int_equal(port.rank, 1);
+        assert_true(fabs((double)y[port.offset + u] - head) < 1e-6);
+        assert_int_equal(find_port(m, false, "both", &port), 0);
+        assert_true(fabs((double)y[port.offset + u] - head - mean) < 1e-6);
+    }
+    free(y);
+}
+
+static void all_outputs_of_all_inputs_are_computed(void **state)
+{
+    const network n = draw_network();
+    cn_model *m = make_model_of(&n);
+    (void)state;
+    assert_int_equal(cn_model_input_count(m), 2);
+    assert_int_equal(cn_model_output_count(m), 3);
+    assert_int_equal(cn_model_output_size(m), PIXELS + 2 * UNITS);
+    check_outputs(m, &n);
+    cn_model_free(m);
+}
+
+static void names_survive_every_format_that_holds_a_model(void **state)
+{
+    static const char *const files[] = {"a.safetensors", "a.npz", "a.onnx"};
+    const network n = draw_network();
+    cn_model *m = make_model_of(&n);
+    (void)state;
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        cn_model *again = NULL;
+        cn_error err;
+        cn_port port;
+        char path[FILES_PATH];
+        files_join(path, folder, files[i]);
+        if (cn_model_export(m, path, NULL, &err) != CN_OK) fail_msg("%s", err.text);
+        if (cn_model_load(&again, path, &err) != CN_OK) fail_msg("%s", err.text);
+        assert_int_equal(find_port(again, true, "row", &port), 1);
+        check_outputs(again, &n);
+        cn_parameter p;
+        int k = 0;
+        while (cn_model_parameter(again, k, &p) && strcmp(p.name, "head.weight") != 0) k++;
+        assert_true(cn_model_parameter(again, k, &p)); /* a layer and an output are "head" */
+        cn_model_free(again);
+    }
+    cn_model_free(m);
+}
+
+static void an_output_can_be_taken_alone(void **state)
+{
+    const network n = draw_network();
+    cn_model *m = make_model_of(&n), *one = NULL;
+    float image[PIXELS], row[ROW];
+    cn_error err;
+    cn_port port, only;
+    (void)state;
+    draw_inputs(image, row);
+    if (cn_model_select_output(&one, m, "both", &err) != CN_OK) fail_msg("%s", err.text);
+    float *all = run_model(m, image, row), *part = run_model(one, image, row);
+    find_port(m, false, "both", &port);
+    assert_int_equal(find_port(one, false, "both", &only), 0);
+    assert_int_equal(cn_model_output_count(one), 1);
+    assert_int_equal(cn_model_output_size(one), UNITS);
+    assert_memory_equal(all + port.offset, part, UNITS * sizeof *part);
+    free(part);
+    cn_model_free(one);
+    one = NULL;
+    /* What it does not need is gone. */
+    if (cn_model_select_output(&one, m, "bright", &err) != CN_OK) fail_msg("%s", err.text);
+    part = run_model(one, image, row);
+    find_port(m, false, "bright", &port);
+    assert_memory_equal(all + port.offset, part, PIXELS * sizeof *part);
+    assert_int_equal(cn_model_parameter_elements(one), C);
+    free(part);
+    free(all);
+    cn_model_free(one);
+    assert_int_equal(cn_model_select_output(&one, m, "boxes", &err), CN_ERR_ARGUMENT);
+    assert_says(err, "no output \"boxes\", only both, bright, head");
+    cn_model_free(m);
+}
+
+/* ---- training */
+
+static void gradients_are_right_and_a_session_learns(void **state)
+{
+    const network n = draw_network();
+    cn_model *m = make_model_of(&n);
+    enum { OUT = PIXELS + 2 * UNITS, BATCH = 4 };
+    float x[BATCH * (PIXELS + ROW)], y[BATCH * OUT] = {0};
+    uint64_t random = 5;
+    cn_gradcheck_row worst;
+    cn_session *session = NULL;
+    cn_error err;
+    double first = 0, loss = 0;
+    (void)state;
+    if (cn_gradcheck(m, NULL, &worst, &err) != CN_OK) fail_msg("%s", err.text);
+    assert_true(worst.twin_error < 1e-6 && worst.engine_error < 1e-4);
+    for (size_t i = 0; i < sizeof x / sizeof *x; i++) x[i] = (float)draw_real(&random, -1, 1);
+    cn_tensor X = cn_tensor_view(CN_DTYPE_F32, 4, (int[]){BATCH, 1, 1, PIXELS + ROW}, x);
+    cn_tensor Y = cn_tensor_view(CN_DTYPE_F32, 2, (int[]){BATCH, OUT}, y);
+    const cn_session_opts opts = {.batch = BATCH,
+                                  .training = true,
+                                  .threads = 1,
+                                  .loss.kind = CN_LOSS_MEAN_SQUARED_ERROR,
+                                  .optimizer.kind = CN_OPTIMIZER_SGD};
+    if (cn_session_create(&session, m, &opts, &err) != CN_OK) fail_msg("%s", err.text);
+    for (int step = 0; step < 100; step++) {
+        assert_int_equal(cn_session_forward(session, &X, &err), CN_OK);
+        if (cn_session_loss(session, &Y, &loss, &err) != CN_OK) fail_msg("%s", err.text);
+        if (step == 0) first = loss;
+        assert_int_equal(cn_session_backward(session, &err), CN_OK);
+        assert_int_equal(cn_session_step(session, 0.5, &err), CN_OK);
+    }
+    assert_true(loss < 0.05 * first);
+    cn_session_free(session);
+    cn_model_free(m);
+}
+
+static void what_has_one_input_or_output_refuses_several(void **state)
+{
+    const network n = draw_network();
+    cn_model *m = make_model_of(&n), *made = NULL;
+    cn_dataset *digits = NULL;
+    cn_metrics metrics;
+    cn_tensor image = {0}, X = {0};
+    cn_error err;
+    char path[FILES_PATH];
+    (void)state;
+    assert_int_equal(cn_dataset_load(&digits, "digits", CN_SUBSET_TEST, NULL, &err), CN_OK);
+    assert_int_equal(cn_fit(m, digits, NULL, NULL, &err), CN_ERR_UNSUPPORTED);
+    assert_says(err, "fit: 2 inputs (image, row), expected one");
+    assert_int_equal(cn_evaluate(m, digits, NULL, &metrics, NULL, &err), CN_ERR_UNSUPPORTED);
+    assert_says(err, "2 inputs");
+    assert_int_equal(cn_model_adapt(&made, m, (int[]){8, 8, 1}, 3, 1, &err), CN_ERR_UNSUPPORTED);
+    assert_int_equal(cn_tensor_create(&image, CN_DTYPE_U8, 3, (int[]){2, 2, 3}, &err), CN_OK);
+    assert_int_equal(cn_image_prepare(m, &image, &X, &err), CN_ERR_UNSUPPORTED);
+    files_join(path, folder, "a.keras");
+    assert_int_equal(cn_model_export(m, path, NULL, &err), CN_ERR_UNSUPPORTED);
+    assert_says(err, "2 inputs");
+    cn_tensor_free(&image);
+    cn_dataset_free(digits);
+    cn_model_free(m);
+}
+
+/* ---- hostile graphs */
+
+/* A graph of "Relu x -> y", of which the test makes something else. */
+static void begin_graph(message *graph)
+{
+    graph->size = 0;
+    put_node(graph, "Relu", "x", "y");
+}
+
+static cn_status read_graph(const message *graph, cn_error *err)
+{
+    static message bytes;
+    cn_model *model = NULL;
+    make_model(&bytes, graph, 18);
+    cn_status status = read_model(&model, &bytes, err);
+    cn_model_free(model);
+    return status;
+}
+
+static void assert_refused(const message *graph, const char *text)
+{
+    cn_error err = {0};
+    if (read_graph(graph, &err) == CN_OK) fail_msg("read, expected \"%s\"", text);
+    assert_says(err, text);
+}
+
+static void hostile_inputs_and_outputs_are_refused(void **state)
+{
+    static message g;
+    static char text[300];
+    const int64_t row[] = {0, 4}, two[] = {2, 4}, three[] = {3, 4};
+    const int64_t huge[] = {0, 1 << 30, 1, 1}, other[] = {0, INT64_C(1) << 31, 1 << 30, 1 << 30};
+    (void)state;
+    begin_graph(&g), put_port(&g, 11, "x", 2, row);
+    assert_refused(&g, "no outputs");
+    begin_graph(&g), put_port(&g, 12, "y", 2, row);
+    assert_refused(&g, "no inputs");
+    begin_graph(&g), put_port(&g, 11, "x", 2, row), put_port(&g, 11, "x", 2, row);
+    put_port(&g, 12, "y", 2, row);
+    assert_refused(&g, "two inputs are called x");
+    begin_graph(&g), put_port(&g, 11, "x", 2, row), put_port(&g, 12, "y", 2, row);
+    put_port(&g, 12, "y", 2, row);
+    assert_refused(&g, "two outputs are called \"y\"");
+    begin_graph(&g), put_port(&g, 11, "x", 2, row), put_port(&g, 12, "y", 2, row);
+    put_port(&g, 12, "z", 2, row);
+    assert_refused(&g, "nothing makes the output z");
+    begin_graph(&g), put_port(&g, 11, "x", 2, row), put_port(&g, 12, "y", 2, row);
+    put_port(&g, 12, "", 2, row);
+    assert_refused(&g, "nothing makes the output");
+    begin_graph(&g), put_port(&g, 11, "x", 2, row), put_port(&g, 12, "y", 2, row);
+    put_floats(&g, "c", 2, (int64_t[]){1, 1}, (float[]){1}), put_port(&g, 12, "c", 2, row);
+    assert_refused(&g, "output c does not depend on the input");
+    begin_graph(&g), put_port(&g, 11, "x", 2, two), put_port(&g, 11, "z", 2, three);
+    put_port(&g, 12, "y", 2, two);
+    assert_refused(&g, "input z has 3 examples, and another input 2");
+    begin_graph(&g), put_port(&g, 11, "x", 4, huge), put_port(&g, 11, "z", 4, huge);
+    put_port(&g, 12, "y", 4, huge);
+    assert_refused(&g, "more than 2147483647 elements");
+    begin_graph(&g), put_port(&g, 11, "x", 2, row), put_port(&g, 11, "z", 4, other);
+    put_port(&g, 12, "y", 2, row);
+    assert_refused(&g, "z");
+    memset(text, 'n', sizeof text - 1);
+    begin_graph(&g), put_port(&g, 11, "x", 2, row), put_port(&g, 11, text, 2, row);
+    put_port(&g, 12, "y", 2, row);
+    assert_refused(&g, "longer than 255 bytes");
+    begin_graph(&g), put_port(&g, 11, "x", 2, row), put_port(&g, 11, "a\033[2J", 2, row);
+    put_port(&g, 12, "y", 2, row);
+    assert_refused(&g, "control characters");
+    begin_graph(&g), put_port(&g, 11, "x", 2, row), put_port(&g, 11, "\xff\xfe", 2, row);
+    put_port(&g, 12, "y", 2, row);
+    assert_refused(&g, "not UTF-8");
+    begin_graph(&g), put_port(&g, 11, "x", 2, row), put_port(&g, 11, "", 2, row);
+    put_port(&g, 12, "y", 2, row);
+    assert_refused(&g, "an input without a name");
+}
+
+static void a_thousand_outputs_are_read_and_more_refused(void **state)
+{
+    enum { MANY = 1000 };
+    static message g, bytes;
+    const int64_t row[] = {0, 2};
+    char name[16];
+    cn_model *m = NULL;
+    cn_error err;
+    cn_port port;
+    (void)state;
+    begin_graph(&g), put_port(&g, 11, "x", 2, row);
+    for (int i = 0; i < MANY; i++) {
+        snprintf(name, sizeof name, "y%d", i);
+        put_node(&g, "Identity", "y", name);
+        put_port(&g, 12, name, 2, row);
+    }
+    make_model(&bytes, &g, 18);
+    if (read_model(&m, &bytes, &err) != CN_OK) fail_msg("%s", err.text);
+    assert_int_equal(cn_model_output_count(m), MANY);
+    assert_true(cn_model_output(m, MANY - 1, &port));
+    assert_int_equal(port.offset, 2 * (MANY - 1));
+    assert_false(cn_model_output(m, MANY, &port));
+    cn_model_free(m);
+    put_node(&g, "Identity", "y", "z"), put_port(&g, 12, "z", 2, row);
+    assert_refused(&g, "inputs or outputs");
+}
+
+/* ---- hostile model files */
+
+/* Reads the model's graph again, with a value of it replaced. */
+static void assert_json_refused(const cn_model *m, const char *key, const char *value,
+                                const char *text)
+{
+    cn_error err = {0};
+    cn_model *again = NULL;
+    json_t *graph = cn_model_to_json(m, &err);
+    json_t *other = json_loads(value, JSON_DECODE_ANY, NULL);
+    assert_non_null(graph);
+    assert_non_null(other);
+    json_object_set_new(graph, key, other);
+    if (cn_model_from_json(&again, graph, true, SIZE_MAX, &err) == CN_OK)
+        fail_msg("%s: read, expected \"%s\"", value, text);
+    assert_says(err, text);
+    json_decref(graph);
+}
+
+static void a_graph_whose_ports_are_not_those_of_its_layers_is_refused(void **state)
+{
+    const network n = draw_network();
+    cn_model *m = make_model_of(&n);
+    (void)state;
+    assert_json_refused(m, "inputs", "[{\"name\": \"image\", \"shape\": [2, 3, 2]}]",
+                        "the inputs have 12 elements, expected 15");
+    assert_json_refused(m, "inputs",
+                        "[{\"name\": \"row\", \"shape\": [3]}, {\"name\": \"image\", "
+                        "\"shape\": [2, 3, 2]}]",
+                        "reads several inputs, and is none of them");
+    assert_json_refused(m, "inputs", "[]", "no two lists of 1 to 1000");
+    assert_json_refused(m, "outputs", "null", "no two lists of 1 to 1000");
+    assert_json_refused(m, "outputs", "[{\"name\": \"a\"}]", "no \"name\" with a \"shape\"");
+    assert_json_refused(m, "outputs", "[{\"name\": \"a\", \"shape\": [4, 4]}]",
+                        "one or three positive integers");
+    assert_json_refused(m, "outputs", "[{\"name\": \"a\", \"shape\": [99999999999]}]",
+                        "one or three positive integers");
+    assert_json_refused(m, "outputs",
+                        "[{\"name\": \"a\", \"shape\": [2147483647, 2147483647, 2147483647]}]",
+                        "has too many elements");
+    assert_json_refused(m, "outputs",
+                        "[{\"name\": \"a\", \"shape\": [2]}, {\"name\": \"b\", \"shape\": [12]},"
+                        " {\"name\": \"a\", \"shape\": [2]}]",
+                        "two outputs are called \"a\"");
+    assert_json_refused(m, "outputs",
+                        "[{\"name\": \"a\", \"shape\": [3]}, {\"name\": \"b\", \"shape\": [13]}]",
+                        "output \"a\" is no part of");
+    assert_json_refused(m, "outputs",
+                        "[{\"name\": \"a\", \"shape\": [2]}, {\"name\": \"b\", \"shape\": [3, 2, "
+                        "2]}, {\"name\": \"c\", \"shape\": [2]}]",
+                        "output \"b\" is no part of");
+    cn_model_free(m);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(all_outputs_of_all_inputs_are_computed),
+        cmocka_unit_test(names_survive_every_format_that_holds_a_model),
+        cmocka_unit_test(an_output_can_be_taken_alone),
+        cmocka_unit_test(gradients_are_right_and_a_session_learns),
+        cmocka_unit_test(what_has_one_input_or_output_refuses_several),
+        cmocka_unit_test(hostile_inputs_and_outputs_are_refused),
+        cmocka_unit_test(a_thousand_outputs_are_read_and_more_refused),
+        cmocka_unit_test(a_graph_whose_ports_are_not_those_of_its_layers_is_refused),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
