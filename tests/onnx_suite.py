@@ -5,10 +5,9 @@
     tests/onnx_suite.py LIBRARY --table    the tables of docs/onnx.md, too
     tests/onnx_suite.py LIBRARY NAME...    these cases alone, with what is refused and why
 
-A case is one operator with inputs and outputs. A model of ours has one input, the examples of a
-batch, so a case's first input becomes that, its others initializers; those that vary by example as
-well are packed into the one input, and taken out of it by Slice and Reshape. The outputs must agree
-within 1e-3 relative, onnx's own bound. Needs numpy and onnx; exits with 77 where they are not, or are
+A case is one operator with inputs and outputs. Of a model of ours the inputs are the examples of a batch,
+so a case's first input stays one, and so do those that vary by example as well; its others become
+initializers. All outputs must agree within 1e-3 relative, onnx's own bound. Needs numpy and onnx; exits with 77 where they are not, or are
 another version.
 """
 import collections
@@ -75,6 +74,11 @@ class Tensor(ctypes.Structure):
                 ("data", ctypes.c_void_p), ("owned", ctypes.c_void_p)]
 
 
+class Port(ctypes.Structure):
+    _fields_ = [("name", ctypes.c_char_p), ("rank", ctypes.c_int), ("shape", ctypes.c_int * 4),
+                ("offset", ctypes.c_int)]
+
+
 class Refused(Exception):
     """The library does not take the case, and says why."""
 
@@ -85,28 +89,43 @@ class Library:
         self.c.cn_session_output.restype = Tensor
         self.c.cn_session_output.argtypes = [ctypes.c_void_p]
         self.c.cn_model_free.argtypes = self.c.cn_session_free.argtypes = [ctypes.c_void_p]
+        for name in "cn_model_input", "cn_model_output":
+            getattr(self.c, name).restype = ctypes.c_bool
 
     def call(self, name, *arguments):
         error = Error()
         if getattr(self.c, name)(*arguments, ctypes.byref(error)) != 0:
             raise Refused(error.text.decode(errors="replace"))
 
-    def run(self, path, x):
-        """The output for x, both as the library has them: images channels last."""
+    def ports(self, name, model):
+        """The offset and the shape of each input or output."""
+        found, port = [], Port()
+        while getattr(self.c, name)(model, len(found), ctypes.byref(port)):
+            found.append((port.offset, tuple(port.shape[: port.rank])))
+        return found
+
+    def run(self, path, given):
+        """The outputs for these inputs, all as the library has them: images channels last."""
         model, session = ctypes.c_void_p(), ctypes.c_void_p()
         self.call("cn_model_load", ctypes.byref(model), path.encode())
         try:
-            options = (ctypes.c_int * 256)(x.shape[0], 1)  # batch, threads, and defaults
+            inputs, outputs = (self.ports(f"cn_model_{side}put", model) for side in ("in", "out"))
+            m = given[0].shape[0]
+            x = np.concatenate([a.reshape(m, -1) for a in given], axis=1)
+            shape = inputs[0][1] if len(given) == 1 else x.shape[1:]
+            x = x.reshape(m, *[1] * (3 - len(shape)), *shape)
+            options = (ctypes.c_int * 256)(m, 1)  # batch, threads, and defaults
             self.call("cn_session_create", ctypes.byref(session), model, ctypes.byref(options))
-            given = Tensor(0, x.ndim)
-            given.shape[: x.ndim] = x.shape
-            given.data = x.ctypes.data
-            self.call("cn_session_forward", session, ctypes.byref(given))
+            x = np.ascontiguousarray(x)
+            packed = Tensor(0, 4)
+            packed.shape[:4] = x.shape
+            packed.data = x.ctypes.data
+            self.call("cn_session_forward", session, ctypes.byref(packed))
             y = self.c.cn_session_output(session)
-            shape = tuple(y.shape[: y.rank])
-            size = int(np.prod(shape))
-            values = (ctypes.c_float * size).from_address(y.data)
-            return np.ctypeslib.as_array(values).reshape(shape).copy()
+            values = (ctypes.c_float * int(np.prod(y.shape[: y.rank]))).from_address(y.data)
+            rows = np.ctypeslib.as_array(values).reshape(m, -1)
+            return [rows[:, at:at + int(np.prod(shape))].reshape(m, *shape).copy()
+                    for at, shape in outputs]
         finally:
             self.c.cn_session_free(session)
             self.c.cn_model_free(model)
@@ -148,28 +167,8 @@ def read_tensors(folder, kind, count):
     return found
 
 
-def pack(model, names, arrays):
-    """One input (m, n) in place of several, and the nodes that take them out of it."""
-    graph, nodes, at = model.graph, [], 0
-    flat = [a.reshape(a.shape[0], -1) for a in arrays]
-    for name, array, part in zip(names, arrays, flat):
-        begin, at = at, at + part.shape[1]
-        for suffix, values in (("begin", [begin]), ("end", [at]), ("axis", [1]),
-                               ("shape", [array.shape[0], *array.shape[1:]])):
-            graph.initializer.append(
-                numpy_helper.from_array(np.array(values, np.int64), f"{name}/{suffix}"))
-        nodes.append(helper.make_node("Slice", ["packed", f"{name}/begin", f"{name}/end",
-                                                f"{name}/axis"], [f"{name}/cut"]))
-        nodes.append(helper.make_node("Reshape", [f"{name}/cut", f"{name}/shape"], [name]))
-    for node in reversed(nodes):
-        graph.node.insert(0, node)
-    packed = np.ascontiguousarray(np.concatenate(flat, axis=1))
-    graph.input.append(helper.make_tensor_value_info("packed", TensorProto.FLOAT, packed.shape))
-    return packed
-
-
 def prepare(model, folder):
-    """Makes the case a model of one input; returns the input and the outputs."""
+    """Makes the case a model of those inputs that vary; returns these and the outputs."""
     graph = model.graph
     inputs = read_tensors(folder, "input", len(graph.input))
     outputs = read_tensors(folder, "output", len(graph.output))
@@ -193,27 +192,18 @@ def prepare(model, folder):
     for i, array in enumerate(inputs):
         if i not in varying:
             graph.initializer.append(numpy_helper.from_array(array, names[i]))
-    kept = [graph.input[0]] if len(varying) == 1 else []
-    x = inputs[0]
+    kept = [graph.input[i] for i in varying]
     del graph.input[:]
     graph.input.extend(kept)
-    if len(varying) > 1:
-        if model.opset_import[0].version < 10:
-            raise Refused("several inputs")
-        x = pack(model, [names[i] for i in varying], [inputs[i] for i in varying])
-    return x, outputs
+    return [inputs[i] for i in varying], outputs
 
 
 def run_case(library, folder, path):
-    """None where every output agrees, each by a model of its own; else what is wrong."""
+    """None where every output agrees; else what is wrong."""
     model = onnx.load(folder / "model.onnx")
-    x, outputs = prepare(model, folder / "test_data_set_0")
-    values = list(model.graph.output)
-    for value, want in zip(values, outputs):
-        del model.graph.output[:]
-        model.graph.output.append(value)
-        pathlib.Path(path).write_bytes(model.SerializeToString())
-        got = library.run(path, channels_last(x))
+    given, outputs = prepare(model, folder / "test_data_set_0")
+    pathlib.Path(path).write_bytes(model.SerializeToString())
+    for got, want in zip(library.run(path, [channels_last(x) for x in given]), outputs):
         if got.size != want.size:
             return f"{got.size} outputs, expected {want.size}"
         got = channels_first(got, want.shape)

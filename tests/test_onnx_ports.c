@@ -205,6 +205,41 @@ static void an_output_can_be_taken_alone(void **state)
     cn_model_free(m);
 }
 
+/* Outputs of one operator: Y, the mean, and 1 / sqrt(variance + epsilon), of each example. */
+static void a_layer_norm_gives_its_statistics(void **state)
+{
+    static message graph, node, bytes;
+    static const int64_t row[] = {0, ROW}, one[] = {0, 1};
+    const float weight[ROW] = {1, 1, 1}, x[2][ROW] = {{1, 2, 6}, {-3, 0, 6}};
+    cn_model *m = NULL;
+    cn_session *session = NULL;
+    cn_error err = {0};
+    (void)state;
+    graph.size = 0;
+    begin_node(&node, "LayerNormalization", "x weight", "y mean inverse");
+    put_message(&graph, 1, &node);
+    put_floats(&graph, "weight", 1, (int64_t[]){ROW}, weight);
+    put_port(&graph, 11, "x", 2, row);
+    put_port(&graph, 12, "inverse", 2, one), put_port(&graph, 12, "mean", 2, one);
+    put_port(&graph, 12, "y", 2, row);
+    make_model(&bytes, &graph, 17);
+    if (read_model(&m, &bytes, &err) != CN_OK) fail_msg("%s", err.text);
+    cn_tensor X = cn_tensor_view(CN_DTYPE_F32, 4, (int[]){2, 1, 1, ROW}, (void *)(uintptr_t)x);
+    const cn_session_opts opts = {.batch = 2, .threads = 1};
+    assert_int_equal(cn_session_create_inference(&session, m, &opts, &err), CN_OK);
+    assert_int_equal(cn_session_forward(session, &X, &err), CN_OK);
+    const float *y = cn_session_output(session).data;
+    for (int i = 0; i < 2; i++, y += 2 + ROW) {
+        const double mean = i ? 1 : 3, inverse = 1 / sqrt((i ? 14 : 14.0 / 3) + 1e-5);
+        assert_true(fabs((double)y[0] - inverse) < 1e-6);
+        assert_true(fabs((double)y[1] - mean) < 1e-6);
+        for (int k = 0; k < ROW; k++)
+            assert_true(fabs((double)y[2 + k] - ((double)x[i][k] - mean) * inverse) < 1e-5);
+    }
+    cn_session_free(session);
+    cn_model_free(m);
+}
+
 /* ---- training */
 
 static void gradients_are_right_and_a_session_learns(void **state)
@@ -431,6 +466,7 @@ int main(void)
         cmocka_unit_test(all_outputs_of_all_inputs_are_computed),
         cmocka_unit_test(names_survive_every_format_that_holds_a_model),
         cmocka_unit_test(an_output_can_be_taken_alone),
+        cmocka_unit_test(a_layer_norm_gives_its_statistics),
         cmocka_unit_test(gradients_are_right_and_a_session_learns),
         cmocka_unit_test(what_has_one_input_or_output_refuses_several),
         cmocka_unit_test(hostile_inputs_and_outputs_are_refused),

@@ -40,6 +40,9 @@ cn_status cn_value_channels(cn_importer *im, cn_value *v, int axis, cn_node *nod
 cn_status cn_fill_channels(cn_importer *im, cn_node node, const char *role, cn_onnx_constant *c,
                            int channels);
 
+/* The mean along the marked logical axes, which stay as axes of one element (operators_pool.c). */
+cn_status cn_import_mean(cn_importer *im, const cn_value *v, const bool *chosen, cn_value *mean);
+
 /*
  * Adaptive average pooling as this library's export writes it where windows differ in size: means of
  * rows and then of columns, two products by constant matrices (operators_pool.c).

@@ -137,6 +137,30 @@ static cn_status import_group_norm(cn_importer *im, const cn_graph_node *node)
 
 /* ---- over the last axes */
 
+/* The mean and 1 / sqrt(variance + epsilon) of each row, where something reads them: outputs 1 and 2.
+ */
+static cn_status give_statistics(cn_importer *im, const cn_value *x, const bool *chosen,
+                                 double epsilon)
+{
+    cn_value mean, centered, y, power = {.kind = CN_VALUE_CONSTANT};
+    if (!cn_import_gives(im, 1) && !cn_import_gives(im, 2)) return CN_OK;
+    cn_status status = cn_import_mean(im, x, chosen, &mean);
+    if (status == CN_OK) cn_give(im, 1, mean.node, &mean.layout);
+    if (status != CN_OK || !cn_import_gives(im, 2)) return status;
+    power.constant = cn_constant_new(im, true, 0, NULL);
+    if (!power.constant) return im->err->status;
+    power.constant->reals[0] = -0.5f;
+    centered = y = mean;
+    status = cn_import_binary(im, "subtract", x, &mean, &centered);
+    if (status == CN_OK) status = cn_import_binary(im, "multiply", &centered, &centered, &y);
+    if (status == CN_OK) status = cn_import_mean(im, &y, chosen, &y);
+    if (status == CN_OK)
+        status = cn_import_map(im, "shift", &(cn_shift_opts){.offset = epsilon}, &y, &y);
+    if (status == CN_OK) status = cn_import_two(im, "power", &y, &power, &y);
+    if (status == CN_OK) cn_give(im, 2, y.node, &y.layout);
+    return status;
+}
+
 static cn_status import_layer_norm(cn_importer *im, const cn_graph_node *node)
 {
     const cn_value *given;
@@ -147,9 +171,6 @@ static cn_status import_layer_norm(cn_importer *im, const cn_graph_node *node)
     if (status == CN_OK) status = parameter(im, 1, &scale);
     if (status == CN_OK && cn_import_input(im, 2)) status = parameter(im, 2, &shift);
     if (status != CN_OK) return status;
-    for (int k = 1; k < node->output_count; k++)
-        if (cn_import_gives(im, k))
-            return cn_import_fail(im, CN_ERR_UNSUPPORTED, "the mean as an output");
     cn_value v = *given;
     const int axis = cn_logical_axis(&v, cn_onnx_get_int(node, "axis", -1));
     if (axis < 0) return cn_import_fail(im, CN_ERR_UNSUPPORTED, "over the examples of a batch");
@@ -164,7 +185,7 @@ static cn_status import_layer_norm(cn_importer *im, const cn_graph_node *node)
     if (status == CN_OK) status = fill_trailing(im, y, "weight", scale, &v.layout, axis);
     if (status == CN_OK && shift) status = fill_trailing(im, y, "bias", shift, &v.layout, axis);
     if (status == CN_OK) cn_give(im, 0, y, &v.layout);
-    return status;
+    return status == CN_OK ? give_statistics(im, given, chosen, o.epsilon) : status;
 }
 
 /* Before version 13 the axes from `axis` on are one, as if flattened. */

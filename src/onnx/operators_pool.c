@@ -132,8 +132,8 @@ static void drop_axes(cn_layout *l, const bool *chosen, bool keep)
     l->rank = rank;
 }
 
-static cn_status reduce(cn_importer *im, const cn_value *given, const bool *chosen, bool keep,
-                        reduction kind)
+static cn_status reduce_to(cn_importer *im, const cn_value *given, const bool *chosen, bool keep,
+                           reduction kind, cn_value *y)
 {
     cn_value v = *given;
     const cn_layout *l = &v.layout;
@@ -160,8 +160,22 @@ static cn_status reduce(cn_importer *im, const cn_value *given, const bool *chos
     if (status != CN_OK) return status;
     /* Permuting may have joined axes: the chosen ones are those that make up n. */
     drop_axes(&v.layout, chosen, keep);
-    cn_give(im, 0, x, &v.layout);
+    *y = (cn_value){.kind = CN_VALUE_TENSOR, .node = x, .layout = v.layout};
     return CN_OK;
+}
+
+static cn_status reduce(cn_importer *im, const cn_value *given, const bool *chosen, bool keep,
+                        reduction kind)
+{
+    cn_value y;
+    cn_status status = reduce_to(im, given, chosen, keep, kind, &y);
+    if (status == CN_OK) cn_give(im, 0, y.node, &y.layout);
+    return status;
+}
+
+cn_status cn_import_mean(cn_importer *im, const cn_value *v, const bool *chosen, cn_value *mean)
+{
+    return reduce_to(im, v, chosen, true, MEAN, mean);
 }
 
 static cn_status import_reduce(cn_importer *im, reduction kind)
