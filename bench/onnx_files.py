@@ -64,7 +64,7 @@ def main():
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("shared_object", help=argparse.SUPPRESS)
     parser.add_argument("networks", nargs="*", help="default: all of tests/onnx_networks.py")
-    parser.add_argument("--folder", help="where the files are, or are written and stay")
+    parser.add_argument("--folder", help="where the files are, or are written and stay; made if need be")
     parser.add_argument("--exporter", default="new", choices=["new", "old"])
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=11)
@@ -72,6 +72,8 @@ def main():
     options = parser.parse_intermixed_args()
     library = ours.open_library(options.shared_object)
     import onnx_networks
+    if options.folder:
+        os.makedirs(options.folder, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
         for name in options.networks or onnx_networks.NETWORKS:
             path = onnx_networks.export(name, options.exporter, options.folder or scratch)
