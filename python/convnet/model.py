@@ -233,6 +233,32 @@ class Model:
         n = library.cn_model_output_shape(self._handle.pointer, byref(rank))
         return tuple(n[: rank.value])
 
+    def _ports(self, function: Any) -> Dict[str, Tuple[int, Tuple[int, ...]]]:
+        """The offset and the shape of each input or output by its name."""
+        found: Dict[str, Tuple[int, Tuple[int, ...]]] = {}
+        port = c.cn_port()
+        while function(self._handle.pointer, len(found), byref(port)):
+            found[text(port.name)] = port.offset, tuple(port.shape[: port.rank])
+        return found
+
+    @property
+    def inputs(self) -> Dict[str, Tuple[int, ...]]:
+        """The shape of each input by its name: (n_H, n_W, n_C) or (n,). A network from an ONNX file
+        may have several."""
+        return {name: shape for name, (_, shape) in self._ports(library.cn_model_input).items()}
+
+    @property
+    def outputs(self) -> Dict[str, Tuple[int, ...]]:
+        """The shape of each output by its name."""
+        return {name: shape for name, (_, shape) in self._ports(library.cn_model_output).items()}
+
+    def select_output(self, name: str) -> Model:
+        """A new model that makes this output alone, of the layers that it depends on."""
+        made = Handle(library.cn_model_free)
+        call(library.cn_model_select_output, byref(made.pointer), self._handle.pointer,
+             name.encode())  # fmt: skip
+        return self._of(made)
+
     @property
     def task(self) -> str:
         """What is asked about an image: "classification", "segmentation", "multi_label", "regression"."""
@@ -464,6 +490,16 @@ class Model:
         (m, n_H, n_W, n_C) or (m, n_H, n_W), uint8 or floats in the range that the model learned
         from, or a Dataset; floats that are normalized already are taken as they lie with
         normalized=True. verbose=1 shows a bar."""
+        for kind, ports in ("inputs", self.inputs), ("outputs", self.outputs):
+            if len(ports) > 1:
+                raise ArgumentError(f"predict: {len(ports)} {kind} ({', '.join(ports)}), expected one; "
+                                    "run() takes and gives them by name")  # fmt: skip
+        return self._predict(x, batch_size, verbose, normalized, threads, precision, backend)
+
+    def _predict(
+        self, x: Any, batch_size: int, verbose: int, normalized: bool, threads: int, precision: str,
+        backend: Optional[str],
+    ) -> Array:  # fmt: skip
         data = x if isinstance(x, Dataset) else None
         if data is None:
             x = images_of(x)
@@ -489,6 +525,28 @@ class Model:
         return out
 
     __call__ = predict
+
+    def run(
+        self, inputs: Mapping[str, Any], batch_size: int = 64, *, threads: int = 0,
+        precision: str = "f32", backend: Optional[str] = None,
+    ) -> Dict[str, Array]:  # fmt: skip
+        """Every output by its name, (m, ...) float32, for an array (m, ...) of each input: plain
+        numbers, as `convnet run` computes them, nothing normalized."""
+        ports = self._ports(library.cn_model_input)
+        if set(inputs) != set(ports):
+            raise ArgumentError(f"inputs are {', '.join(inputs) or 'none'}, expected "
+                                f"{', '.join(f'{name} {shape}' for name, shape in self.inputs.items())}")  # fmt: skip
+        arrays = {name: as_array(value, name) for name, value in inputs.items()}
+        m = len(arrays[next(iter(ports))]) if arrays[next(iter(ports))].ndim else 0
+        x = np.empty((m, *self.input_shape), F32)
+        for name, (at, shape) in ports.items():
+            if arrays[name].shape != (m, *shape):
+                raise ShapeError(f"{name} has shape {arrays[name].shape}, expected {(m, *shape)}")
+            n = int(np.prod(shape))
+            x.reshape(m, -1)[:, at : at + n] = arrays[name].reshape(m, n)
+        made = self._predict(x, batch_size, 0, True, threads, precision, backend).reshape(m, -1)
+        return {name: made[:, at : at + int(np.prod(shape))].reshape(m, *shape)
+                for name, (at, shape) in self._ports(library.cn_model_output).items()}  # fmt: skip
 
     def predict_classes(self, x: Any, **options: Any) -> List[str]:
         """The name of the likeliest class of each image."""

@@ -2,6 +2,7 @@
 import compileall
 import importlib.util
 import io
+import json
 import os
 import pickle
 import resource
@@ -66,6 +67,43 @@ class Building(Temporary):
         self.assertEqual(bytes_of(self.path("m.npz"))[:2], b"PK")
         with self.assertRaises(convnet.Error):
             model.save(self.path("m.h5"))
+
+    def test_several_inputs_and_outputs_have_names(self):
+        def layer(type, name, inputs, **options):
+            return {"type": type, "name": name, "inputs": inputs.split(), **options}
+
+        graph = {
+            "input": [1, 1, 8], "output": "all",
+            "layers": [
+                layer("slice", "a", "input", count=6), layer("reshape", "image", "a", size=[1, 2]),
+                layer("slice", "b", "input", count=2, begin=6), layer("flatten", "row", "b"),
+                layer("scale", "s", "row", factor=2), layer("flatten", "f", "image"),
+                layer("concat", "all", "s f")],
+            "inputs": [{"name": "left", "shape": [1, 2, 3]}, {"name": "right", "shape": [2]}],
+            "outputs": [{"name": "twice", "shape": [2]}, {"name": "same", "shape": [1, 2, 3]}],
+        }
+        text = json.dumps({"format": 1, "graph": graph}).encode()
+        np.savez(self.path("two.npz"), convnet=np.frombuffer(text, np.uint8))
+        model = convnet.Model.load(self.path("two.npz"))
+        self.assertEqual(model.inputs, {"left": (1, 2, 3), "right": (2,)})
+        self.assertEqual(model.outputs, {"twice": (2,), "same": (1, 2, 3)})
+        left, right = np.arange(18.0).reshape(3, 1, 2, 3), np.array([[1, 2], [3, 4], [5, 6]])
+        model.save(self.path("two.onnx"))
+        for one in model, convnet.Model.load(self.path("two.onnx")):
+            found = one.run({"right": right, "left": left}, batch_size=2)
+            self.assertEqual(list(found), ["twice", "same"])
+            self.assertEqual(found["twice"].tolist(), (2 * right).tolist())
+            self.assertEqual(found["same"].tolist(), left.tolist())
+        alone = model.select_output("same").run({"left": left, "right": right})
+        self.assertEqual({name: y.tolist() for name, y in alone.items()}, {"same": left.tolist()})
+        with self.assertRaisesRegex(convnet.ArgumentError, "left .*right"):
+            model.run({"left": left})
+        with self.assertRaisesRegex(convnet.ShapeError, "right has shape"):
+            model.run({"left": left, "right": left})
+        with self.assertRaisesRegex(convnet.ArgumentError, r"2 inputs \(left, right\)"):
+            model.predict(left)
+        with self.assertRaisesRegex(convnet.UnsupportedError, "2 inputs"):
+            model.fit(digits()[0], epochs=1, verbose=0)
 
     def test_branches(self):
         x = layers.input(6, 6, 2)
