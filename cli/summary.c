@@ -1,15 +1,20 @@
 /* summary.c - `convnet summary`: what a network is made of and what it takes to run it. */
 #include "cli.h"
+#include "learning.h"
 
 #include "formats/model_file.h"
 #include "model/plan_text.h"
+#include "model/session.h"
+#include "train/train.h"
+
+#include <limits.h>
 
 #include <string.h>
 
 typedef struct options {
     cli_common common;
     int shape[3];
-    int classes, batch;
+    int classes, batch, optimizer;
     bool plan, training;
     const char *backend;
 } options;
@@ -22,6 +27,8 @@ static const cli_option summary_options[] = {
      "the classes that a named network tells apart (default: what it was made for)"},
     {"batch-size", CLI_WHOLE, offsetof(options, batch), "N", "64", 1, 1000000,
      "images at once, for the memory that training takes, and for the plan"},
+    {"optimizer", CLI_CHOICE, offsetof(options, optimizer), CLI_OPTIMIZERS, "adam", 0, 0,
+     "what trains it, for the memory that it takes; sgd with momentum"},
     {"plan", CLI_FLAG, offsetof(options, plan), NULL, NULL, 0, 0,
      "show how a session runs it instead: each step with the layers fused into it, how it is "
      "computed, and where its results lie"},
@@ -62,6 +69,20 @@ typedef struct totals {
     cn_memory run, train;
 } totals;
 
+/* What cn_fit takes beside the data, a validation included. */
+static cn_status measure_training(const cn_model *model, const options *o, cn_memory *memory,
+                                  cn_error *err)
+{
+    cn_fit_opts fit = {.batch = o->batch,
+                       .threads = o->common.threads,
+                       .backend = o->backend,
+                       .optimizer.kind = (cn_optimizer_kind)o->optimizer};
+    if (fit.optimizer.kind == CN_OPTIMIZER_SGD) fit.optimizer.momentum = 0.9;
+    cn_fit_options_complete(&fit, INT_MAX);
+    const cn_session_opts train = cn_fit_session_opts(&fit), valid = cn_fit_validation_opts(&fit);
+    return cn_session_shared_memory(model, &train, &valid, memory, err);
+}
+
 static cn_status measure(cn_model *model, const options *o, totals *t, cn_error *err)
 {
     cn_layer_info layer;
@@ -70,9 +91,8 @@ static cn_status measure(cn_model *model, const options *o, totals *t, cn_error 
     t->multiply_adds = 0;
     for (int i = 0; cn_model_layer(model, i, &layer); i++) t->multiply_adds += layer.multiply_adds;
     cn_session_opts run = {.batch = 1, .threads = o->common.threads};
-    cn_session_opts train = {.batch = o->batch, .threads = o->common.threads, .training = true};
     cn_status status = cn_session_memory(model, &run, &t->run, err);
-    return status == CN_OK ? cn_session_memory(model, &train, &t->train, err) : status;
+    return status == CN_OK ? measure_training(model, o, &t->train, err) : status;
 }
 
 static void print_memory(const char *what, const cn_memory *m)
@@ -220,6 +240,33 @@ static void print_row_json(const cn_plan *plan, const cn_plan_row *row)
     cli_print_json(object);
 }
 
+static void print_memory_of_plan(const cn_memory *m, const options *o)
+{
+    const struct {
+        const char *what;
+        size_t bytes;
+    } parts[] = {{"activations", m->activations},
+                 {"parameters", m->parameters},
+                 {"gradients", m->gradients},
+                 {"optimizer", m->optimizer},
+                 {"workspace", m->workspace}};
+    char text[CLI_COUNT_TEXT];
+    const char *separator = ": ";
+    if (o->common.json) {
+        json_t *object = json_object();
+        json_object_set_new(object, "memory", memory_json(m));
+        cli_print_json(object);
+        return;
+    }
+    printf("memory %s", cli_bytes_text(m->total, text));
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        if (parts[i].bytes == 0) continue;
+        printf("%s%s %s", separator, parts[i].what, cli_bytes_text(parts[i].bytes, text));
+        separator = ", ";
+    }
+    putchar('\n');
+}
+
 static cn_status print_plan(const cn_model *model, const options *o, cn_error *err)
 {
     cn_session_opts opts = {.batch = o->batch,
@@ -227,10 +274,13 @@ static cn_status print_plan(const cn_model *model, const options *o, cn_error *e
                             .training = o->training,
                             .backend = o->backend};
     char text[CN_ROW_TEXT];
+    cn_memory memory;
     cn_plan plan;
     cn_plan_row row;
     const char *pass = "";
-    cn_status status = cn_plan_create(&plan, model, &opts, err);
+    cn_status status = o->training ? measure_training(model, o, &memory, err)
+                                   : cn_session_memory(model, &opts, &memory, err);
+    if (status == CN_OK) status = cn_plan_create(&plan, model, &opts, err);
     if (status != CN_OK) return status;
     for (int i = 0; cn_plan_row_at(&plan, i, &row); i++) {
         if (o->common.json) {
@@ -243,6 +293,7 @@ static cn_status print_plan(const cn_model *model, const options *o, cn_error *e
         pass = row.pass;
     }
     cn_plan_free(&plan);
+    print_memory_of_plan(&memory, o);
     return CN_OK;
 }
 

@@ -888,6 +888,10 @@ typedef struct cn_session_opts {
     bool input_gradient; /* training: compute the gradient of X, for cn_session_input_gradient */
     bool no_winograd;    /* 3 x 3 convolutions by direct summation only: slower, a little more
                             accurate (docs/kernels.md has the figures) */
+    /* Each forward packs the weights for the kernels anew, layer by layer, into memory that all layers
+     * share; else they are packed once after they have changed, and kept, which takes more memory
+     * than the weights. The same results; where each forward follows a step, at the same speed. */
+    bool repack;
     cn_precision precision;
     cn_loss_opts loss;
     cn_optimizer optimizer;

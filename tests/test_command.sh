@@ -676,6 +676,9 @@ plans() {
     run summary "$net" --shape 8x8x2 --plan --training --batch-size 1
     expect_out_has "  batch_norm_1 + relu_1: batch_norm -> buffer"
     expect_out_has "loss + softmax_1: cross-entropy of logits"
+    expect_out_has "optimizer 7.1 KiB, workspace"
+    run summary "$net" --shape 8x8x2 --plan --training --batch-size 1 --optimizer sgd
+    expect_out_has "optimizer 3.6 KiB, workspace"
     run summary "$net" --shape 8x8x2 --plan --batch-size 1 --json
     expect_status 0
     expect_keys "$(sed -n 2p out.txt)" pass layers method adds buffers buffer bytes offset

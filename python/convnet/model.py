@@ -578,7 +578,9 @@ class Model:
 
     def plan(self, batch_size: int = 64, training: bool = True, threads: int = 0) -> Plan:
         """The memory that it takes to train, or to run, batches of this size."""
-        opts = c.cn_session_opts(batch=batch_size, training=training, threads=threads)
+        opts = c.cn_session_opts(
+            batch=batch_size, training=training, threads=threads, repack=training
+        )
         m = c.cn_memory()
         call(library.cn_session_memory, self._handle.pointer, byref(opts), byref(m))
         return Plan(m.parameters, m.gradients, m.optimizer, m.activations, m.workspace, m.total,

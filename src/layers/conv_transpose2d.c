@@ -230,6 +230,7 @@ const cn_layer_type cn_conv_transpose2d_type = {
 const cn_layer_ops cn_conv_transpose2d_cpu = {
     .requirements = requirements,
     .pack = cn_conv2d_pack,
+    .backward_reads_packed = true,
     .forward = forward,
     .backward = backward,
     .describe = describe,

@@ -195,6 +195,7 @@ typedef struct cn_layer_ops {
     void (*requirements)(const cn_call *call, int threads, cn_requirements *requirements);
     /* Fills call->packed from call->w; NULL where requirements asks for none. */
     void (*pack)(const cn_call *call);
+    bool backward_reads_packed; /* rather than forward */
     void (*forward)(const cn_call *call);
     void (*backward)(const cn_call *call);
     /* For a type that takes statistics over the batch, with which calls that share one begin each

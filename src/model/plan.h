@@ -38,8 +38,9 @@ typedef struct cn_plan_step {
     int dx[CN_MAX_INPUTS], dy;
     int sum[CN_MAX_INPUTS]; /* dx is found apart and then added to this */
     int norm; /* the channel_affine layer after it that its packed weights and bias hold; 0: none */
-    size_t bias;          /* with norm: the bias, bytes from the start of the workspace */
-    size_t packed, cache; /* bytes from the start of their part of the workspace */
+    /* Bytes from the start of their part of the workspace; packed weights, and with norm the bias,
+     * lie in the scratch memory where the session repacks. */
+    size_t packed, bias, cache, scratch;
     cn_requirements requirements;
 } cn_plan_step;
 
@@ -65,6 +66,12 @@ cn_status cn_plan_create(cn_plan *plan, const cn_model *model, const cn_session_
 cn_status cn_plan_create_on(cn_plan *plan, const cn_model *model, const cn_session_opts *opts,
                             const cn_backend *backend, cn_error *err);
 void cn_plan_free(cn_plan *plan);
+
+/* Bytes of activations and workspace. */
+static inline size_t cn_plan_arena_size(const cn_plan *plan)
+{
+    return plan->activations + plan->packed + plan->cache + plan->scratch;
+}
 
 /* Bytes of the host's copies of input, output and gradients; 0 where the backend's memory is the
  * host's. */

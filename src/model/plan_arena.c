@@ -5,8 +5,9 @@
  * overlaps no placed buffer that lives at the same time: the small ones then fill the gaps.
  *
  * Workspace. Packed weights of all layers, then what forward keeps for backward, then the scratch
- * memory that all layers share. A layer that does the work of a batch norm has its new bias among
- * the packed weights, and its new weights in the scratch memory, until they are packed.
+ * memory that all layers share. A layer that does the work of a batch norm has its new bias after
+ * its packed weights, and its new weights in the scratch memory, until they are packed. Where the
+ * session repacks, the scratch memory begins with the packed weights of the layer that runs.
  */
 #include "model/planner.h"
 
@@ -83,31 +84,43 @@ static void ask_layer(cn_planner *p, int i)
     step->ops->requirements(&call, step->alone ? 1 : plan->opts.threads, &step->requirements);
 }
 
+/* The packed weights of a layer, and its bias: one after the other, from *packed on. */
+static void place_packed(cn_planner *p, int i, size_t *packed)
+{
+    const cn_layer *layer = cn_planner_layer(p, i);
+    cn_plan_step *step = &p->plan->steps[i];
+    cn_requirements *r = &step->requirements;
+    step->packed = *packed;
+    *packed += bytes_of(p->plan, r->packed);
+    if (!step->norm) return;
+    step->bias = *packed;
+    *packed += bytes_of(p->plan, (size_t)layer->out.n[layer->out.rank - 1]);
+    size_t folded = cn_shape_count(&layer->parameters[0].shape);
+    if (folded > r->scratch) r->scratch = folded;
+}
+
+/* Makes room for elements of scratch memory of a layer, after what it packs there. */
+static void need_scratch(cn_plan *plan, int i, size_t elements)
+{
+    size_t bytes = plan->steps[i].scratch + bytes_of(plan, elements);
+    if (bytes > plan->scratch) plan->scratch = bytes;
+}
+
 static void place_workspace(cn_planner *p)
 {
     cn_plan *plan = p->plan;
     for (int i = 1; i < p->n; i++) {
-        const cn_layer *layer = cn_planner_layer(p, i);
         cn_plan_step *step = &plan->steps[i];
-        cn_requirements *r = &step->requirements;
         step->alone = runs_alone(p, i);
         if (step->ops && step->ops->requirements) ask_layer(p, i);
-        step->packed = plan->packed;
+        place_packed(p, i, plan->opts.repack ? &step->scratch : &plan->packed);
         step->cache = plan->cache;
-        plan->packed += bytes_of(plan, r->packed);
-        plan->cache += bytes_of(plan, r->cache);
-        if (step->norm) {
-            step->bias = plan->packed;
-            plan->packed += bytes_of(plan, (size_t)layer->out.n[layer->out.rank - 1]);
-            size_t folded = cn_shape_count(&layer->parameters[0].shape);
-            if (folded > r->scratch) r->scratch = folded;
-        }
-        size_t scratch = bytes_of(plan, r->scratch);
-        if (scratch > plan->scratch) plan->scratch = scratch;
+        plan->cache += bytes_of(plan, step->requirements.cache);
+        need_scratch(plan, i, step->requirements.scratch);
     }
-    if (!plan->backend->loss_scratch) return;
-    size_t scratch = bytes_of(plan, plan->backend->loss_scratch(&plan->loss, plan->opts.batch));
-    if (scratch > plan->scratch) plan->scratch = scratch;
+    if (plan->backend->loss_scratch)
+        need_scratch(plan, p->model->output,
+                     plan->backend->loss_scratch(&plan->loss, plan->opts.batch));
 }
 
 void cn_plan_arena(cn_planner *p)

@@ -36,6 +36,24 @@ static void fold_norm(cn_session *s, int i, cn_call *call)
     call->w[0] = call->scratch;
 }
 
+void cn_session_claim(cn_session *s)
+{
+    cn_session *owner = s->lender ? s->lender : s;
+    if (owner->tenant == s) return;
+    s->packed = false;
+    if (owner != s) owner->done = CN_STAGE_NONE;
+    owner->tenant = s;
+}
+
+static void pack_layer(cn_session *s, int i)
+{
+    const cn_plan_step *step = &s->plan.steps[i];
+    cn_call call = s->calls[i];
+    call.m = s->plan.opts.batch;
+    if (step->norm) fold_norm(s, i, &call);
+    if (step->ops && step->ops->pack) step->ops->pack(&call);
+}
+
 /* Takes over the model's weights if they may have changed. */
 static void take_weights(cn_session *s)
 {
@@ -44,13 +62,7 @@ static void take_weights(cn_session *s)
     if (!s->backend->host && (!s->packed || s->taken_version != model->version))
         s->backend->upload(s->device, model->block_size, model->block, s->parameters);
     s->taken_version = model->version;
-    for (int i = 0; i < model->layer_count; i++) {
-        const cn_plan_step *step = &s->plan.steps[i];
-        cn_call call = s->calls[i];
-        call.m = s->plan.opts.batch;
-        if (step->norm) fold_norm(s, i, &call);
-        if (step->ops && step->ops->pack) step->ops->pack(&call);
-    }
+    for (int i = 0; i < model->layer_count && !s->plan.opts.repack; i++) pack_layer(s, i);
     s->packed = true;
     s->packed_version = model->version;
 }
@@ -60,6 +72,7 @@ void cn_session_forward_layer(cn_session *s, int i, uint64_t number)
     const cn_plan_step *step = &s->plan.steps[i];
     s->calls[i].m = s->m;
     s->calls[i].step = number;
+    if (s->plan.opts.repack && step->ops && !step->ops->backward_reads_packed) pack_layer(s, i);
     if (step->forward) step->ops->forward(&s->calls[i]);
 }
 
@@ -78,6 +91,7 @@ static void synchronize(const cn_session *s)
 
 void cn_session_begin_forward(cn_session *s, int m)
 {
+    cn_session_claim(s);
     s->m = m;
     s->done = CN_STAGE_NONE;
     if (!s->beside) take_weights(s);
@@ -109,6 +123,7 @@ static bool run_forward(cn_session *s, int m, cn_visitor *visit, void *user)
 
 float *cn_session_input(cn_session *s)
 {
+    cn_session_claim(s);
     return s->input;
 }
 
@@ -226,6 +241,7 @@ void cn_session_backward_layer(cn_session *s, int i)
     const cn_plan_step *step = &s->plan.steps[i];
     const cn_call *call = &s->calls[i];
     if (step->mask && !call->totals) s->backend->mask_relu(call, cn_session_buffer(s, step->dy));
+    if (s->plan.opts.repack && step->ops->backward_reads_packed) pack_layer(s, i);
     step->ops->backward(call);
     for (int k = 0; k < call->layer->input_count; k++)
         if (step->sum[k] != CN_NO_BUFFER)

@@ -16,6 +16,17 @@ cn_status cn_session_create_inference_on(cn_session **session, const cn_model *m
                                          cn_error *err);
 
 /*
+ * cn_session_create_inference of the lender's model and backend, on the lender's threads and in its
+ * memory, which grows if it must; what cn_session_input of the lender returned is then void. The two
+ * take turns: a forward of one voids the other's results. The lender must outlive it.
+ */
+cn_status cn_session_create_inference_in(cn_session **session, cn_session *lender,
+                                         const cn_session_opts *opts, cn_error *err);
+/* cn_session_memory of the lender after that, where both have these options. */
+cn_status cn_session_shared_memory(const cn_model *model, const cn_session_opts *lender,
+                                   const cn_session_opts *opts, cn_memory *out, cn_error *err);
+
+/*
  * The session's own input buffer, (batch, n_H, n_W, n_C). Fill it and hand a tensor over it to
  * cn_session_forward, and nothing is copied.
  */

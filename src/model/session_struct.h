@@ -23,10 +23,16 @@ struct cn_session {
     /* The session of the same model and batch whose device and packed weights it uses; NULL: it has
      * its own. */
     const cn_session *beside;
-    cn_call *calls; /* one per layer */
+    /* The session whose device and arena it uses, which never runs at the same time; NULL: it has
+     * its own. */
+    cn_session *lender;
+    const cn_session *tenant; /* the last of those that use this session's arena to do so */
+    cn_call *calls;           /* one per layer */
     /* In the backend's memory; the parameters are the model's own block where that is the host's.
      */
-    void *activations, *workspace, *gradients, *optimizer_state, *parameters;
+    void *arena; /* activations, then the workspace */
+    size_t arena_size;
+    void *workspace, *gradients, *optimizer_state, *parameters;
     /* What callers fill and read: the backend's own arrays where its memory is the host's, else
      * copies in one block. */
     float *input, *output, *host_gradients, *input_gradient, *copies;
@@ -41,6 +47,9 @@ struct cn_session {
     uint64_t updates;        /* steps of the optimizer */
     uint64_t forwards;       /* in training: the step of layers that draw numbers */
 };
+
+/* To be called before the session writes into its arena: what others have left there is lost. */
+void cn_session_claim(cn_session *s);
 
 /* ---- the halves of forward and backward (session.c), for sessions that run layer by layer side by
  * side; s->m may be 0 */
@@ -67,7 +76,7 @@ static inline void *cn_at_element(const cn_session *s, void *base, size_t index)
 static inline void *cn_session_buffer(const cn_session *s, int index)
 {
     if (index == CN_NO_BUFFER) return NULL;
-    return cn_at_byte(s->activations, s->plan.buffers[index].offset);
+    return cn_at_byte(s->arena, s->plan.buffers[index].offset);
 }
 
 /* Elements of a batch at a layer's output. */

@@ -13,15 +13,17 @@
 enum { EVALUATION_BATCH = 64 };
 
 cn_status cn_evaluator_create(cn_evaluator *e, const cn_model *model, cn_session_opts opts,
-                              cn_error *err)
+                              cn_session *training, cn_error *err)
 {
     size_t batch = (size_t)opts.batch;
     const cn_layer *output = &model->layers[model->output];
     cn_evaluator made = {
         .model = model, .batch = opts.batch, .loss = cn_loss_resolve(output, opts.loss.kind)};
-    opts.training = false;
+    opts.training = opts.repack = false;
 
-    cn_status status = cn_session_create_inference(&made.session, model, &opts, err);
+    cn_status status = training
+                           ? cn_session_create_inference_in(&made.session, training, &opts, err)
+                           : cn_session_create_inference(&made.session, model, &opts, err);
     if (status != CN_OK) return status;
     made.index = cn_allocate(batch, sizeof *made.index, "evaluate: order", err);
     size_t columns = (size_t)cn_model_columns(model), classes = columns == 1 ? 2 : columns;
@@ -400,7 +402,7 @@ static cn_status prepare(cn_evaluator *e, cn_group *group, const cn_model *model
                                .precision = o->precision,
                                .loss.kind = o->loss ? o->loss : model->loss,
                                .backend = o->backend};
-    status = cn_evaluator_create(e, model, session, err);
+    status = cn_evaluator_create(e, model, session, NULL, err);
     if (status == CN_OK) status = cn_evaluator_take_targets(e, data, err);
     if (status == CN_OK) status = use_tta(e, o->tta, err);
     if (status == CN_OK) status = cn_evaluator_read(e, data, session.threads, err);

@@ -83,7 +83,7 @@ static cn_status prepare_validation(fit *f, const cn_session_opts *opts, cn_erro
 {
     const cn_fit_opts *o = &f->opts;
     if (!o->valid) return CN_OK;
-    cn_status status = cn_evaluator_create(&f->evaluator, f->model, *opts, err);
+    cn_status status = cn_evaluator_create(&f->evaluator, f->model, *opts, f->session, err);
     if (status == CN_OK) status = cn_evaluator_take_targets(&f->evaluator, o->valid, err);
     if (status == CN_OK)
         status = cn_evaluator_share(&f->evaluator, &f->group, cn_dataset_size(o->valid), err);
@@ -133,21 +133,13 @@ static cn_status prepare(fit *f, cn_error *err)
 {
     const cn_fit_opts *o = &f->opts;
     const bool together = cn_runs_together(o, f->model);
-    cn_session_opts opts = {.batch = o->batch / o->shards,
-                            .threads = o->threads,
-                            .training = true,
-                            .seed = o->seed,
-                            .precision = o->precision,
-                            .loss = o->loss,
-                            .optimizer = o->optimizer,
-                            .backend = o->backend};
+    cn_session_opts opts = cn_fit_session_opts(o);
     const cn_session_opts shard = opts;
     cn_status status = together ? cn_check_averages(f->model, o->batch, "session", err) : CN_OK;
     if (status == CN_OK && together)
         status = cn_session_create_part(&f->session, f->model, &opts, NULL, err);
     if (status == CN_OK && !together) status = cn_session_create(&f->session, f->model, &opts, err);
-    opts.batch = o->batch;
-    opts.loss = (cn_loss_opts){.kind = o->loss.kind};
+    opts = cn_fit_validation_opts(o);
     if (status == CN_OK) status = prepare_validation(f, &opts, err);
     if (status == CN_OK) status = cn_averager_create(&f->averager, f->model, o->average, err);
     if (status == CN_OK)
@@ -278,8 +270,8 @@ static void release(fit *f)
 {
     cn_learner_free(&f->learner);
     cn_group_free(&f->group);
-    cn_session_free(f->session);
     cn_evaluator_free(&f->evaluator);
+    cn_session_free(f->session);
     cn_averager_free(&f->averager);
     cn_best_tracker_free(&f->best);
     cn_release(f->mean);

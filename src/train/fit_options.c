@@ -218,3 +218,26 @@ void cn_fit_options_terms(const cn_fit_opts *o, int classes, cn_state *state)
     if (o->loss.class_weights)
         cn_state_term_floats(state, "class weights", o->loss.class_weights, (size_t)classes);
 }
+
+cn_session_opts cn_fit_session_opts(const cn_fit_opts *o)
+{
+    return (cn_session_opts){.batch = o->batch / o->shards,
+                             .threads = o->threads,
+                             .training = true,
+                             .seed = o->seed,
+                             /* Each forward comes after a step, unless a step has several. */
+                             .repack = o->accumulate == 1 && o->shards == 1,
+                             .precision = o->precision,
+                             .loss = o->loss,
+                             .optimizer = o->optimizer,
+                             .backend = o->backend};
+}
+
+cn_session_opts cn_fit_validation_opts(const cn_fit_opts *o)
+{
+    return (cn_session_opts){.batch = o->batch,
+                             .threads = o->threads,
+                             .precision = o->precision,
+                             .loss.kind = o->loss.kind,
+                             .backend = o->backend};
+}

@@ -18,6 +18,10 @@ void cn_fit_options_complete(cn_fit_opts *opts, int size);
 cn_status cn_fit_options_check_shards(const cn_fit_opts *opts, cn_error *err);
 /* Adds the options that the result depends on, all but those that cn_fit_opts.resume names. */
 void cn_fit_options_terms(const cn_fit_opts *opts, int classes, cn_state *state);
+/* Of the session that learns, a shard at a time, and of the one that measures the validation set; once the
+ * defaults are in. */
+cn_session_opts cn_fit_session_opts(const cn_fit_opts *opts);
+cn_session_opts cn_fit_validation_opts(const cn_fit_opts *opts);
 
 /* ---- learning rate (schedule.c) */
 
@@ -156,9 +160,10 @@ typedef struct cn_evaluator {
     float *y;
 } cn_evaluator;
 
-/* `opts` may be those of the training: it is the session's that stands beside this one. */
+/* `opts` may be those of the training: it is the session's that stands beside this one, in whose memory
+ * it then runs. `training` NULL: there is none. */
 cn_status cn_evaluator_create(cn_evaluator *evaluator, const cn_model *model, cn_session_opts opts,
-                              cn_error *err);
+                              cn_session *training, cn_error *err);
 void cn_evaluator_free(cn_evaluator *evaluator);
 /* From now on runs may be over this set, and read its images by so many threads. */
 cn_status cn_evaluator_read(cn_evaluator *evaluator, const cn_dataset *data, int threads,
