@@ -10,6 +10,7 @@
 #include "tutor.h"
 
 #include "base/base.h"
+#include "base/source.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -116,11 +117,15 @@ static int run(const void *given, int count, char *const *operands)
 {
     const options *o = given;
     const char *learner = operands[0], *temporary = getenv("TMPDIR");
+    struct stat about;
+    cn_error err;
+    int file = -1;
     (void)count;
     if (!cn_ends_in(learner, ".py") && !cn_ends_in(learner, ".c"))
         return cli_error("check", "%s: expected a file that ends in .py or .c", learner);
-    if (access(learner, R_OK) != 0)
-        return cli_error("check", "%s: %s", learner, cn_system_text(errno));
+    if (cn_file_open(&file, &about, learner, &err) != CN_OK)
+        return cli_error("check", "%s", err.text);
+    close(file);
     const char *python = find_python();
     if (!python)
         return cli_error("check", "needs a python3 that imports numpy; CONVNET_PYTHON names one");

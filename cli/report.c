@@ -4,11 +4,12 @@
 
 #include "base/base.h"
 #include "base/json.h"
+#include "base/source.h"
 #include "model/model.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 typedef struct options {
     cli_common common;
@@ -52,10 +53,16 @@ static cn_status read_log(json_t *page, const char *path, cn_error *err)
     char line[8192];
     int number = 0;
     json_t *epochs = json_array();
-    FILE *file = fopen(path, "r");
-    cn_status status = CN_OK;
+    struct stat about;
+    int handle = -1;
     json_object_set_new(page, "epochs", epochs);
-    if (!file) return cn_fail(err, CN_ERR_IO, "%.150s: %s", path, cn_system_text(errno));
+    cn_status status = cn_file_open(&handle, &about, path, err);
+    if (status != CN_OK) return status;
+    FILE *file = fdopen(handle, "r");
+    if (!file) {
+        close(handle);
+        return cn_fail(err, CN_ERR_MEMORY, "out of memory");
+    }
     while (status == CN_OK && fgets(line, sizeof line, file)) {
         number++;
         if (!take_line(page, epochs, line))

@@ -98,7 +98,10 @@ const cn_signature *cn_signature_of_file(const char *path)
 {
     uint8_t head[CN_HEAD];
     cn_source *source = NULL;
+    struct stat about;
     size_t size = 0;
+    /* What is read of a pipe here would be missing afterwards. */
+    if (stat(path, &about) != 0 || !S_ISREG(about.st_mode)) return NULL;
     if (cn_source_open(&source, path, CN_SOURCE_PLAIN, NULL) != CN_OK) return NULL;
     cn_status status = cn_source_read_some(source, head, sizeof head, &size, NULL);
     cn_source_close(source);

@@ -90,16 +90,40 @@ static cn_status recognize(cn_source *s, cn_source_mode mode, cn_error *err)
     return CN_OK;
 }
 
+/* /dev/stdin, or the /dev/fd/63 of a shell's <(...): what the process was given open, and may be a pipe. */
+static bool was_given(const char *path)
+{
+    return strcmp(path, "/dev/stdin") == 0 || strncmp(path, "/dev/fd/", 8) == 0 ||
+           strncmp(path, "/proc/", 6) == 0;
+}
+
+cn_status cn_file_open(int *file, struct stat *about, const char *path, cn_error *err)
+{
+    char brief[CN_BRIEF_PATH];
+    const bool given = was_given(path);
+    /* Opening a named pipe would wait for somebody to write to it. */
+    const int opened = open(path, O_RDONLY | O_CLOEXEC | (given ? 0 : O_NONBLOCK));
+    if (opened < 0 || fstat(opened, about) != 0) {
+        const int error = errno;
+        if (opened >= 0) close(opened);
+        return cn_fail(err, CN_ERR_IO, "%s: cannot be opened: %s", cn_brief_path(path, brief),
+                       cn_system_text(error));
+    }
+    const mode_t mode = about->st_mode;
+    if (!S_ISDIR(mode) && (given || !S_ISFIFO(mode))) {
+        *file = opened;
+        return CN_OK;
+    }
+    close(opened);
+    return cn_fail(err, CN_ERR_IO, "%s: expected a file, found a %s", cn_brief_path(path, brief),
+                   S_ISDIR(mode) ? "directory" : "named pipe");
+}
+
 static cn_status open_file(cn_source *s, const char *path, cn_error *err)
 {
     struct stat about;
-    char brief[CN_BRIEF_PATH];
-    s->file = open(path, O_RDONLY | O_CLOEXEC);
-    if (s->file < 0 || fstat(s->file, &about) != 0)
-        return cn_fail(err, CN_ERR_IO, "%s: cannot be opened: %s", cn_brief_path(s->name, brief),
-                       cn_system_text(errno));
-    if (S_ISDIR(about.st_mode))
-        return cn_fail(err, CN_ERR_IO, "%s: expected a file, found a directory", s->name);
+    cn_status status = cn_file_open(&s->file, &about, path, err);
+    if (status != CN_OK) return status;
     s->sized = S_ISREG(about.st_mode);
     s->raw_size = s->sized ? (size_t)about.st_size : 0;
     return CN_OK;

@@ -4,6 +4,12 @@
 
 #include "base/base.h"
 
+#include <sys/stat.h>
+
+/* Opens a file to read it. A directory is refused, and so is a named pipe, which nobody may ever write to;
+ * /dev/stdin, and what lies in /dev/fd and /proc, may be a pipe. */
+cn_status cn_file_open(int *file, struct stat *about, const char *path, cn_error *err);
+
 typedef struct cn_source cn_source;
 
 /*
@@ -13,7 +19,7 @@ typedef struct cn_source cn_source;
  */
 typedef enum cn_source_mode { CN_SOURCE_PLAIN, CN_SOURCE_UNPACK } cn_source_mode;
 
-/* Opens a file. A directory, a missing or an unreadable file is CN_ERR_IO, with its name. */
+/* Opens a file as cn_file_open does. What cannot be opened is CN_ERR_IO, with its name. */
 cn_status cn_source_open(cn_source **source, const char *path, cn_source_mode mode, cn_error *err);
 /* Reads from memory, which must outlive the source. `name` stands for the file's in errors. */
 cn_status cn_source_memory(cn_source **source, const char *name, const void *bytes, size_t size,

@@ -1,11 +1,11 @@
 /* stored.c - images read from where they lie in files: see the header. */
 #include "data/stored.h"
 
+#include "base/source.h"
 #include "base/threads.h"
 #include "data/masks.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -58,9 +58,8 @@ static cn_status open_file(file *f, const char *path, cn_error *err)
         memcpy(f->name, path, length + 1);
     else
         snprintf(f->name, room, "...%s", path + length - (room - 4));
-    f->handle = open(path, O_RDONLY | O_CLOEXEC);
-    if (f->handle >= 0 && fstat(f->handle, &f->about) == 0) return CN_OK;
-    return cn_fail(err, CN_ERR_IO, "%s: cannot be opened: %s", f->name, cn_system_text(errno));
+    f->handle = -1;
+    return cn_file_open(&f->handle, &f->about, path, err);
 }
 
 cn_status cn_stored_add(cn_stored *s, const char *path, size_t offset, int count, cn_error *err)

@@ -14,11 +14,11 @@
 #include "formats/array.h"
 
 #include "base/signature.h"
+#include "base/source.h"
 #include "formats/hdf5_weights.h"
 
 #ifdef CONVNET_HAVE_HDF5
 
-#include <errno.h>
 #include <hdf5.h>
 #include <stdio.h>
 #include <string.h>
@@ -416,8 +416,11 @@ static void close_file(cn_array_file *file)
 
 cn_status cn_hdf5_open(cn_array_file *out, const char *path, cn_error *err)
 {
-    if (access(path, R_OK) != 0)
-        return cn_fail(err, CN_ERR_IO, "%.120s: cannot be opened: %s", path, cn_system_text(errno));
+    struct stat about;
+    int readable = -1;
+    cn_status status = cn_file_open(&readable, &about, path, err);
+    if (status != CN_OK) return status;
+    close(readable);
     cn_array_file file = {.path = path, .read = read_array, .locate = locate};
     listing l = {&file, err, CN_OK};
     hid_t *handle = cn_allocate(1, sizeof *handle, path, err);
@@ -429,7 +432,6 @@ cn_status cn_hdf5_open(cn_array_file *out, const char *path, cn_error *err)
 #endif
     *handle = H5Fopen(path, H5F_ACC_RDONLY, plan);
     const cn_signature *other = *handle >= 0 ? NULL : cn_signature_of_file(path);
-    cn_status status = CN_OK;
     if (other && strcmp(other->name, "an HDF5 file") != 0)
         status = cn_fail(err, CN_ERR_FORMAT, "%.120s: not an HDF5 file (%s)", path, other->name);
     else if (*handle < 0)

@@ -16,6 +16,7 @@
  * libtiff would print its errors and warnings: each handle has its own handlers, which libtiff has
  * from 4.5 on.
  */
+#include "base/source.h"
 #include "formats/array.h"
 #include "formats/image.h"
 
@@ -34,6 +35,7 @@ static bool detects(const uint8_t *bytes, size_t size)
 #include <math.h>
 #include <stdio.h>
 #include <sys/types.h>
+#include <unistd.h>
 
 #include <tiffio.h>
 
@@ -574,8 +576,12 @@ static cn_status decode_for(cn_tensor *image, cn_image_view *view, const char *n
 /* The directory may lie anywhere in the file. */
 static bool find_form(cn_image_form *form, const char *path)
 {
-    reader r = {.name = path, .file = fopen(path, "rb")};
+    struct stat about;
+    int file = -1;
+    if (cn_file_open(&file, &about, path, NULL) != CN_OK) return false;
+    reader r = {.name = path, .file = fdopen(file, "rb")};
     off_t end = -1;
+    if (!r.file) close(file);
     if (r.file && fseeko(r.file, 0, SEEK_END) == 0) end = ftello(r.file);
     bool found = false;
     if (end > 0 && fseeko(r.file, 0, SEEK_SET) == 0) {
