@@ -26,16 +26,18 @@ void *cn_allocate(size_t count, size_t size, const char *what, cn_error *err)
         return NULL;
     }
     size_t align = bytes < LARGE_BLOCK ? CN_ALIGN : HUGE_PAGE;
-    size_t rounded = (bytes + CN_ALIGN + align - 1) / align * align;
-    void *block = aligned_alloc(align, rounded);
+    size_t used = (bytes + CN_ALIGN + CN_ALIGN - 1) / CN_ALIGN * CN_ALIGN;
+    size_t rounded = (used + align - 1) / align * align;
+    char *block = aligned_alloc(align, rounded);
     if (!block) {
         cn_fail(err, CN_ERR_MEMORY, "%s: %zu bytes could not be allocated", what, rounded);
         return NULL;
     }
 #ifdef MADV_HUGEPAGE
-    if (align == HUGE_PAGE) (void)madvise(block, rounded, MADV_HUGEPAGE);
+    size_t whole = used / HUGE_PAGE * HUGE_PAGE; /* the rest takes no more than it needs */
+    if (align == HUGE_PAGE) (void)madvise(block, whole, MADV_HUGEPAGE);
 #endif
-    return memset(block, 0, rounded);
+    return memset(block, 0, used);
 }
 
 void cn_release(void *block)

@@ -1,5 +1,6 @@
 /* images_list.c - lists of image files, with their labels or masks. */
 #include "data/images.h"
+#include "data/paths.h"
 
 #include <string.h>
 
@@ -41,14 +42,14 @@ static cn_status add(cn_image_list *list, const char *path, const char *mask, in
 {
     cn_status status = grow(list, mask, path, err);
     if (status != CN_OK) return status;
-    char *copy = cn_allocate(strlen(path) + 1, 1, path, err);
-    char *mask_copy = copy && mask ? cn_allocate(strlen(mask) + 1, 1, path, err) : NULL;
+    char *copy = cn_name_copy(path, err);
+    char *mask_copy = copy && mask ? cn_name_copy(mask, err) : NULL;
     if (!copy || (mask && !mask_copy)) {
         cn_release(copy);
         return CN_ERR_MEMORY;
     }
-    if (mask) list->masks[list->count] = strcpy(mask_copy, mask);
-    list->paths[list->count] = strcpy(copy, path);
+    if (mask) list->masks[list->count] = mask_copy;
+    list->paths[list->count] = copy;
     list->labels[list->count++] = label;
     return CN_OK;
 }

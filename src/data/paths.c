@@ -181,6 +181,15 @@ bool cn_path_sibling(char sibling[CN_PATH_ROOM], const char *path, cn_said wante
 
 /* ---- Lists */
 
+char *cn_name_copy(const char *name, cn_error *err)
+{
+    const size_t size = strlen(name) + 1;
+    char *copy = malloc(size);
+    if (!copy)
+        (void)cn_fail(err, CN_ERR_MEMORY, "file names: %zu bytes could not be allocated", size);
+    return copy ? memcpy(copy, name, size) : NULL;
+}
+
 /* Adds a copy of a name; *room is how many the list has room for. */
 static cn_status add(cn_names *list, int *room, const char *name, cn_error *err)
 {
@@ -193,9 +202,9 @@ static cn_status add(cn_names *list, int *room, const char *name, cn_error *err)
         list->names = names;
         *room = more;
     }
-    char *copy = cn_allocate(strlen(name) + 1, 1, "file names", err);
+    char *copy = cn_name_copy(name, err);
     if (!copy) return CN_ERR_MEMORY;
-    list->names[list->count++] = strcpy(copy, name);
+    list->names[list->count++] = copy;
     return CN_OK;
 }
 

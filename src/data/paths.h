@@ -41,6 +41,10 @@ cn_said cn_name_is(const char *name);
  * test_signs.h5. False where there is none. */
 bool cn_path_sibling(char sibling[CN_PATH_ROOM], const char *path, cn_said wanted);
 
+/* A copy of a name, of which there may be a hundred thousand: without the room that cn_allocate leaves
+ * around a block. To be freed by cn_release; NULL: CN_ERR_MEMORY. */
+char *cn_name_copy(const char *name, cn_error *err);
+
 /* Names in a folder, in the order of their bytes: the same on every file system. */
 typedef struct cn_names {
     char **names;

@@ -43,12 +43,6 @@ static cn_status grow(void **array, size_t size, int count, int *room, cn_error 
     return CN_OK;
 }
 
-static char *copy(const char *text, cn_error *err)
-{
-    char *made = cn_allocate(strlen(text) + 1, 1, "file names", err);
-    return made ? strcpy(made, text) : NULL;
-}
-
 static bool is_above(const walk *w, int at, const struct stat *about)
 {
     for (; at >= 0; at = w->folders[at].above)
@@ -63,7 +57,7 @@ static cn_status add_folder(walk *w, const char *name, int above, const struct s
     void *array = w->folders;
     cn_status status = grow(&array, sizeof *w->folders, w->count, &w->room, err);
     w->folders = array;
-    char *made = status == CN_OK ? copy(name, err) : NULL;
+    char *made = status == CN_OK ? cn_name_copy(name, err) : NULL;
     if (!made) return status == CN_OK ? CN_ERR_MEMORY : status;
     w->folders[w->count++] = (folder){made, above, about->st_dev, about->st_ino};
     return CN_OK;
@@ -74,7 +68,7 @@ static cn_status add_file(walk *w, const char *name, cn_error *err)
     void *array = w->files.names;
     cn_status status = grow(&array, sizeof *w->files.names, w->files.count, &w->file_room, err);
     w->files.names = array;
-    char *made = status == CN_OK ? copy(name, err) : NULL;
+    char *made = status == CN_OK ? cn_name_copy(name, err) : NULL;
     if (!made) return status == CN_OK ? CN_ERR_MEMORY : status;
     w->files.names[w->files.count++] = made;
     return CN_OK;
