@@ -30,10 +30,11 @@ static bool on_progress(int done, int total, void *user)
     return false;
 }
 
-/* The system's half where nothing is said, which the processes here have to share. */
+/* 0, what the library makes of it, where nothing is said; several processes here share the system's half. */
 static size_t memory_left(const cli_reading *r)
 {
     size_t budget = r->budget;
+    if (budget == 0 && r->share == 1) return 0;
     if (budget == 0) return cn_memory_available("") / 2 / (size_t)r->share;
     return budget > r->used ? budget - r->used : 1;
 }

@@ -357,7 +357,7 @@ static cn_status read_split(cn_dataset **data, const place places[CN_PARTS],
         if (count == 0) continue;
         status = read_set(&whole, &places[part], &c, part, &left, err);
         size_t used = whole ? cn_dataset_memory(whole) : 0;
-        left.memory = left.memory > used ? left.memory - used : 0;
+        left.memory = cn_memory_left(left.memory, used);
         if (status == CN_OK && count < counts[part]) {
             status = cn_dataset_part(&taken, whole, counts, request->split, part, err);
             cn_dataset_free(whole);

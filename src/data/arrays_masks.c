@@ -139,6 +139,6 @@ cn_status cn_arrays_masks(cn_dataset_parts *parts, const cn_array_file *file, in
     quiet.report.call = NULL;
     parts->masks = cn_tensor_view(CN_DTYPE_U8, 3, about->shape, NULL);
     return cn_stored_samples(&parts->mask_samples, stored,
-                             request->memory > used ? request->memory - used : 0, &quiet,
-                             file->path, err);
+                             cn_memory_left(cn_request_memory(request), used), &quiet, file->path,
+                             err);
 }

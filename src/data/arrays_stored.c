@@ -11,7 +11,7 @@ static bool is_large(const cn_array_about *about, bool masked, const cn_request 
     size_t size = cn_array_element_size(about), count;
     if (about->element != CN_ELEMENT_U8 && size < sizeof(float)) size = sizeof(float);
     if (!cn_array_count(about, &count) || !cn_multiply(count, size + masked, &count)) return true;
-    return count > request->memory / 2;
+    return !cn_request_holds(request, count);
 }
 
 /* What the values of whole numbers are, which decides what they become; floats stay, and bytes. */
@@ -67,7 +67,8 @@ static cn_status load(cn_dataset_parts *parts, cn_stored_form *form, const cn_ar
     }
     if (status == CN_OK) status = open_stored(&stored, form, place, count, err);
     if (status == CN_OK)
-        status = cn_stored_samples(&samples, stored, request->memory, request, path, err);
+        status =
+            cn_stored_samples(&samples, stored, cn_request_memory(request), request, path, err);
     if (status != CN_OK) return status;
     parts->samples = samples;
     return whole ? CN_OK : cn_find_range(parts, request, path, err);

@@ -247,7 +247,8 @@ static cn_status finish(cn_dataset **data, pile *p, const form *f, const char *d
                               .scale = 1.0f / 255.0f,
                               .class_names = f->class_names};
     if (p->stored)
-        status = cn_stored_samples(&parts.samples, p->stored, request->memory, request, dir, err);
+        status = cn_stored_samples(&parts.samples, p->stored, cn_request_memory(request), request,
+                                   dir, err);
     p->stored = NULL; /* the samples have it, or nobody */
     if (status == CN_OK) status = cn_dataset_adopt(data, &parts, dir, err);
     if (status == CN_OK) p->images = p->labels = (cn_tensor){0};
@@ -273,7 +274,7 @@ static cn_status choose_place(pile *p, const form *f, const char *dir, const cn_
                                     .dtype = CN_DTYPE_U8};
     pile first = {.look = true};
     cn_status status = read_all(&first, f, dir, request->split, err);
-    if (status != CN_OK || first.bytes <= request->memory / 2) return status;
+    if (status != CN_OK || cn_request_holds(request, first.bytes)) return status;
     if (first.packed) return cn_remark_packed(request->remarks, dir, err);
     return cn_stored_create(&p->stored, &records, err);
 }

@@ -69,7 +69,7 @@ typedef struct cn_request {
     int height, width;     /* of image files where neither an option nor a model says it; 0: any */
     const cn_model *model; /* that the set is for: what the spec leaves open is in `opts` as it
                               takes images; NULL: none */
-    size_t memory;         /* the budget, in bytes */
+    size_t memory;         /* the budget, in bytes; 0: half of what is free (cn_request_memory) */
     cn_report report;      /* of how many images have been looked at */
 } cn_request;
 
@@ -199,6 +199,13 @@ cn_status cn_dataset_image(const cn_dataset *data, int i, const cn_framing *fram
 cn_status cn_dataset_batch_on(const cn_dataset *data, cn_pool *pool, const int *index, int n,
                               const float *mean, const float *std, float *x, int32_t *labels,
                               cn_error *err);
+/* The budget; where none is given, the system is asked. SIZE_MAX: it does not say. */
+size_t cn_request_memory(const cn_request *request);
+/* Would so many bytes of images lie in memory, with a part of them held out? Of few the system is not
+ * asked. */
+bool cn_request_holds(const cn_request *request, size_t bytes);
+/* The budget for what follows; 0, none given, stays so. */
+size_t cn_memory_left(size_t memory, size_t used);
 /* Would a set of so many images like those of `form` lie in memory, and their masks if there are
  * any, with a part of it held out? */
 bool cn_fits_in_memory(int count, const cn_tensor *form, bool masked, const cn_request *request);

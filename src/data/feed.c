@@ -1,4 +1,5 @@
 /* feed.c - images as floats, a batch at a time. */
+#include "base/cgroup.h"
 #include "base/pixels.h"
 #include "data/dataset.h"
 
@@ -81,6 +82,26 @@ cn_status cn_dataset_batch(const cn_dataset *data, const int *index, int n, cons
     return cn_dataset_batch_on(data, NULL, index, n, mean, std, x, labels, err);
 }
 
+/* Half of what is free; where the system does not say, a set may be of any size. */
+size_t cn_request_memory(const cn_request *request)
+{
+    if (request->memory > 0) return request->memory;
+    size_t available = cn_memory_available("");
+    return available > 0 ? available / 2 : SIZE_MAX;
+}
+
+bool cn_request_holds(const cn_request *request, size_t bytes)
+{
+    const size_t few = (size_t)1 << 20;
+    return (request->memory == 0 && bytes <= few) || bytes <= cn_request_memory(request) / 2;
+}
+
+size_t cn_memory_left(size_t memory, size_t used)
+{
+    if (memory == 0) return 0;
+    return memory > used ? memory - used : 1;
+}
+
 bool cn_fits_in_memory(int count, const cn_tensor *form, bool masked, const cn_request *request)
 {
     const int *n = form->shape;
@@ -88,5 +109,5 @@ bool cn_fits_in_memory(int count, const cn_tensor *form, bool masked, const cn_r
     return cn_multiply(bytes, (size_t)n[3], &bytes) &&
            cn_multiply(bytes + masked, (size_t)count, &bytes) &&
            cn_multiply(bytes, (size_t)n[1], &bytes) && cn_multiply(bytes, (size_t)n[2], &bytes) &&
-           bytes <= request->memory / 2;
+           cn_request_holds(request, bytes);
 }

@@ -327,7 +327,7 @@ static cn_status make_parts(reading *r, const cn_image_set *set, int count, cons
     /* An image and its mask are as likely to be in their caches. */
     bool apart = set->masked && !parts->images.data;
     size_t sample = (size_t)shape[3] * cn_dtype_size(parts->images.dtype);
-    size_t memory = parts->images.data ? 0 : r->request->memory;
+    size_t memory = parts->images.data ? 0 : cn_request_memory(r->request);
     size_t rest = apart ? memory / (sample + 1) : 0;
     memory -= rest;
     status = make_samples(&parts->samples, &r->files, &file_ops, r->paths, &parts->images, &memory,

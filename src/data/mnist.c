@@ -83,7 +83,8 @@ static cn_status store_images(cn_dataset_parts *parts, const char *path, size_t 
     status = cn_stored_create(&stored, &form, err);
     if (status == CN_OK) status = cn_stored_add(stored, path, offset, parts->images.shape[0], err);
     if (status == CN_OK)
-        return cn_stored_samples(&parts->samples, stored, request->memory, request, path, err);
+        return cn_stored_samples(&parts->samples, stored, cn_request_memory(request), request, path,
+                                 err);
     cn_stored_free(stored);
     return status;
 }
@@ -101,7 +102,7 @@ static cn_status read_images(cn_dataset_parts *parts, const char *dir, const cn_
     if (status == CN_OK) status = cn_idx_locate(source, &t, &bytes, &offset, &lies_there, err);
     cn_source_close(source);
     if (status != CN_OK) return status;
-    bool large = bytes > request->memory / 2;
+    bool large = !cn_request_holds(request, bytes);
     parts->images = t;
     if (large && lies_there) return store_images(parts, path, offset, request, err);
     if (large) status = cn_remark_packed(request->remarks, path, err);

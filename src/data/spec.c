@@ -1,5 +1,4 @@
 /* spec.c - which data set a text means: "digits", "mnist:DIR", or a directory. */
-#include "base/cgroup.h"
 #include "data/dataset.h"
 #include "data/paths.h"
 
@@ -72,7 +71,7 @@ static cn_status load_split(cn_dataset **data, const cn_reader *reader, const ch
         request->split == CN_SUBSET_ALL ? reader->load(&train, path, &part, err) : CN_OK;
     part.split = CN_SUBSET_TEST;
     size_t used = train ? cn_dataset_memory(train) : 0;
-    part.memory = part.memory > used ? part.memory - used : 0;
+    part.memory = cn_memory_left(part.memory, used);
     if (status == CN_OK) status = reader->load(&test, path, &part, err);
     if (status == CN_OK) return cn_dataset_join(data, train, test, err);
     cn_dataset_free(train);
@@ -173,13 +172,6 @@ static cn_status load(cn_dataset **data, const char *spec, const cn_request *req
                    kinds(known));
 }
 
-/* Half of what is free; where the system does not say, a set may be of any size. */
-static size_t default_memory(void)
-{
-    size_t available = cn_memory_available("");
-    return available > 0 ? available / 2 : SIZE_MAX;
-}
-
 cn_status cn_dataset_load(cn_dataset **data, const char *spec, cn_subset split,
                           const cn_dataset_opts *opts, cn_error *err)
 {
@@ -199,7 +191,6 @@ cn_status cn_dataset_load(cn_dataset **data, const char *spec, cn_subset split,
                           .model = opts ? opts->model : NULL,
                           .memory = opts ? opts->memory : 0};
     if (opts) request.report = (cn_report){opts->progress, opts->user};
-    if (request.memory == 0) request.memory = default_memory();
     cn_status status = load(&loaded, spec, &request, err);
     if (status == CN_OK && loaded && split == CN_SUBSET_TRAIN)
         status = cn_remark_on_balance(loaded, &remarks, err);
