@@ -84,7 +84,7 @@ extern const cli_command cli_train, cli_evaluate, cli_predict, cli_summary, cli_
 /* --memory, of whatever reads sets. */
 #define CLI_MEMORY_HELP                                                                        \
     "memory for images, as in 300M or 2G; what is more is read while it is used, to the same " \
-    "result (default: half of what is free)"
+    "result (default: half of what is free). The network takes what convnet summary says"
 
 /* --precision, of whatever runs a network: the words in the order of cn_precision. */
 #define CLI_PRECISIONS "f32|bf16"
