@@ -15,8 +15,9 @@ enum { NUMBER = 24 };
 static const char *model_name(const cn_model *model, int i, char number[NUMBER])
 {
     const char *name = cn_model_class_name(model, i);
+    if (name) return name;
     snprintf(number, NUMBER, "%d", i);
-    return name ? name : number;
+    return number;
 }
 
 static bool is_number(const char *name, int i)
@@ -41,15 +42,25 @@ static bool model_has_numbers(const cn_model *model)
     return true;
 }
 
-int cn_dataset_map_classes(const cn_dataset *data, const cn_model *model, int *map)
+/* The model's class of this name, or -1. `likely` is looked at first: lists are mostly in the same order,
+ * and may have tens of thousands of names. */
+static int find_class(const cn_model *model, const char *name, int likely)
 {
     char number[NUMBER];
+    int total = cn_model_answers(model);
+    if (likely < total && strcmp(name, model_name(model, likely, number)) == 0) return likely;
+    int i = total - 1;
+    while (i >= 0 && strcmp(name, model_name(model, i, number)) != 0) i--;
+    return i;
+}
+
+int cn_dataset_map_classes(const cn_dataset *data, const cn_model *model, int *map)
+{
     int classes = cn_dataset_classes(data), total = cn_model_answers(model), lacking = 0;
+    int likely = 0; /* the one behind that which was found last */
     for (int i = 0; i < classes; i++) {
-        map[i] = total - 1;
-        while (map[i] >= 0 &&
-               strcmp(cn_dataset_class_name(data, i), model_name(model, map[i], number)) != 0)
-            map[i]--;
+        map[i] = find_class(model, cn_dataset_class_name(data, i), likely);
+        if (map[i] >= 0) likely = map[i] + 1;
         lacking += map[i] < 0;
     }
     bool ordered =
