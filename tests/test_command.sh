@@ -321,6 +321,10 @@ images() {
     run predict a.safetensors seven.pgm
     expect_status 0
     [[ $out == $'seven.pgm\n  7 '* ]] || fail "$last: $out"
+    seven=$out
+    run predict a.safetensors <(cat seven.pgm) # a pipe is read once
+    expect_status 0
+    [[ ${out#*$'\n'} == "${seven#*$'\n'}" ]] || fail "$last: $out"
     run predict a.safetensors seven.pgm --top 2 --json
     expect_status 0
     expect_keys "$out" file class probability top

@@ -354,7 +354,8 @@ static void bad_class_names_are_refused(void **state)
     assert_string_equal(err.text, "model: the name of class 1 is NULL");
     assert_int_equal(cn_model_set_classes(m, 1, (const char *[]){"caf\xe9"}, &err),
                      CN_ERR_ARGUMENT);
-    assert_string_equal(err.text, "model: the name of class 0 is not UTF-8");
+    assert_string_equal(err.text,
+                        "model: the name of class 0, \"caf\\xe9\", is not UTF-8: rename it");
     assert_int_equal(cn_model_set_classes(m, 0, NULL, &err), CN_ERR_ARGUMENT);
     assert_string_equal(cn_model_class_name(m, 1), "no");
     cn_model_free(m);

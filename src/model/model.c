@@ -2,6 +2,7 @@
 #include "model/model.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 static char *copy_text(const char *text, cn_error *err)
@@ -11,14 +12,25 @@ static char *copy_text(const char *text, cn_error *err)
     return copy ? memcpy(copy, text, size) : NULL;
 }
 
+/* The name of class i cannot be kept: its other bytes are written as \xNN. */
+static cn_status no_class_name(const char *name, int i, cn_error *err)
+{
+    char text[100] = "";
+    size_t used = 0;
+    if (!name) return cn_fail(err, CN_ERR_ARGUMENT, "model: the name of class %d is NULL", i);
+    for (const char *at = name; *at && used + 5 < sizeof text; at++)
+        used += (size_t)snprintf(text + used, sizeof text - used, *at & 0x80 ? "\\x%02x" : "%c",
+                                 (unsigned)(unsigned char)*at);
+    return cn_fail(err, CN_ERR_ARGUMENT,
+                   "model: the name of class %d, \"%s\", is not UTF-8: rename it", i, text);
+}
+
 cn_status cn_model_set_classes(cn_model *m, int n, const char *const *names, cn_error *err)
 {
     if (!m || n < 1 || !names)
         return cn_fail(err, CN_ERR_ARGUMENT, "model: no class names, expected 1 or more");
     for (int i = 0; i < n; i++)
-        if (!names[i] || !cn_is_utf8(names[i]))
-            return cn_fail(err, CN_ERR_ARGUMENT, "model: the name of class %d is %s", i,
-                           names[i] ? "not UTF-8" : "NULL");
+        if (!names[i] || !cn_is_utf8(names[i])) return no_class_name(names[i], i, err);
     char **copies = cn_allocate((size_t)n, sizeof *copies, "model: class names", err);
     if (!copies) return CN_ERR_MEMORY;
     int done = 0;
