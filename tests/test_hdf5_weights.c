@@ -194,16 +194,70 @@ static void damage_is_an_error_or_harmless(void **state)
     }
 }
 
+enum { TYPE = ARRAY + 48 };
+
+static void put_at(image *f, size_t at, uint64_t value, int bytes)
+{
+    const size_t size = f->size;
+    f->size = at;
+    put(f, value, bytes);
+    f->size = size;
+}
+
+/* bfloat16, as opaque elements of 2 bytes and as floats with an exponent of 8 bits. */
+static void brain_floats_are_read(void **state)
+{
+    (void)state;
+    for (int opaque = 0; opaque < 2; opaque++) {
+        static const float wanted[] = {0, 1.5f, 0, -2};
+        image f = old_form();
+        cn_weight_file file;
+        cn_error err;
+        put_at(&f, ARRAY + 32, 4, 8);
+        put_at(&f, TYPE, opaque ? 0x15 : 0x11, 1);
+        put_at(&f, TYPE + 4, 2, 4);
+        put_at(&f, TYPE + 10, 16, 2);
+        if (read_image(&f, f.size, &file, &err) != CN_OK) fail_msg("%s", err.text);
+        assert_int_equal(file.count, 1);
+        assert_int_equal(cn_tensor_count(&file.tensors[0].value), 4);
+        assert_memory_equal(file.tensors[0].value.data, wanted, sizeof wanted);
+        assert_int_equal(file.places[0], 0);
+        cn_weight_file_free(&file);
+    }
+}
+
+static void what_is_passed_over_is_counted(void **state)
+{
+    static const struct {
+        size_t at;
+        uint64_t value;
+        int bytes;
+        const char *passed;
+    } cases[] = {
+        {ENTRIES + 16, UINT64_MAX, 8, "kernel: a link, which is not followed"},
+        {TYPE, 0x10, 1, "kernel: integers"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        image f = old_form();
+        cn_weight_file file;
+        cn_error err;
+        put_at(&f, cases[i].at, cases[i].value, cases[i].bytes);
+        if (read_image(&f, f.size, &file, &err) != CN_OK) fail_msg("%s", err.text);
+        assert_int_equal(file.count, 0);
+        assert_int_equal(file.passed_over, 1);
+        assert_string_equal(file.passed, cases[i].passed);
+        cn_weight_file_free(&file);
+    }
+}
+
 /* The old form with `bytes` of a number changed. */
 static void expect_lie(size_t at, uint64_t value, int bytes, cn_status status, const char *says)
 {
     image f = old_form();
     cn_weight_file file;
     cn_error err = {CN_OK, ""};
-    size_t size = f.size;
-    f.size = at;
-    put(&f, value, bytes);
-    f.size = size;
+    put_at(&f, at, value, bytes);
     cn_status found = read_image(&f, f.size, &file, &err);
     if (found != status) fail_msg("byte %zu: status %d: %s", at, (int)found, err.text);
     if (says) assert_says(err, says);
@@ -227,7 +281,7 @@ static void lies_are_refused(void **state)
     expect_lie(ARRAY + 32, INT32_MAX, 8, CN_ERR_FORMAT, "expected 8589934588 bytes in one piece");
     expect_lie(ARRAY + 32, 1, 8, CN_ERR_FORMAT, "expected 4 bytes in one piece, found 8");
     expect_lie(DATA - 22, DATA + 1, 8, CN_ERR_FORMAT, "found 0"); /* past the end */
-    expect_lie(DATA - 23, 2, 1, CN_ERR_FORMAT, "in one piece");   /* chunks */
+    expect_lie(DATA - 23, 2, 1, CN_ERR_UNSUPPORTED, "kernel lies in chunks");
     expect_lie(ARRAY + 16, 0x07, 2, CN_OK, NULL); /* external files, but then no shape */
     /* The header's messages go on in the header itself, again and again. */
     expect_lie(ARRAY + 72, 0x10, 2, CN_ERR_FORMAT, NULL);
@@ -238,8 +292,8 @@ static void lies_are_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(both_forms_are_read),
-        cmocka_unit_test(damage_is_an_error_or_harmless),
+        cmocka_unit_test(both_forms_are_read),   cmocka_unit_test(damage_is_an_error_or_harmless),
+        cmocka_unit_test(brain_floats_are_read), cmocka_unit_test(what_is_passed_over_is_counted),
         cmocka_unit_test(lies_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

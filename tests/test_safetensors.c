@@ -217,7 +217,8 @@ static void fill(cn_safetensors *file, cn_named_tensor tensors[TENSORS], cn_text
     tensors[3] =
         (cn_named_tensor){"w.a", cn_tensor_view(CN_DTYPE_F32, 4, (int[]){1, 1, 3, 2}, weights)};
     tensors[4] = (cn_named_tensor){"step", cn_tensor_view(CN_DTYPE_I32, 1, (int[]){1}, steps)};
-    *file = (cn_safetensors){pair, 1, tensors, TENSORS, NULL};
+    *file = (cn_safetensors){
+        .metadata = pair, .metadata_count = 1, .tensors = tensors, .tensor_count = TENSORS};
 }
 
 static void what_is_saved_is_loaded(void **state)

@@ -18,15 +18,17 @@
  *                     more fields;  bytes of the first block;  messages: 1 type, 2 size, 1 flags,
  *                     2 order, if flags say so;  4 checksum, also of each further block "OCHK"
  *   messages          1 dataspace   0 1 version;  1 1 rank;  8 (version 2: 4) extents of 8 bytes
- *                     3 datatype    0 1 version << 4 | class 1: float;  1 1 bit 0: big-endian;
- *                                   4 4 size;  10 2 precision;  13 1 bits of the exponent
+ *                     3 datatype    0 1 version << 4 | class 0: integer, 1: float, 5: opaque;  1 1 bit
+ *                                   0: big-endian;  4 4 size;  10 2 precision;  13 1 bits of the exponent
  *                     6 link        0 1 version;  1 1 flags;  a name and an address
- *                     8 layout      0 1 version 3 or 4;  1 1 class 0: 2 size, bytes; 1: 8 address, 8 size
+ *                     8 layout      0 1 version 3 or 4;  1 1 class 0: 2 size, bytes; 1: 8 address, 8 size;
+ *                                   2: chunks, 3: arrays of other files, which are not read
  *                     7 external files, b filters: not read
  *                     10 more       8 address and 8 size of a further block of messages
  *                     11 group      0 8 address of a B-tree, 8 8 of a heap of names
  *   B-tree            "TREE";  4 1 type 0;  5 1 level;  6 2 children;  24 8 key, 8 child, ...
- *   level 0's child   "SNOD";  6 2 entries;  8 entries of 40 bytes: 0 8 name in the heap, 8 8 header
+ *   level 0's child   "SNOD";  6 2 entries;  8 entries of 40 bytes: 0 8 name in the heap, 8 8 header,
+ *                     none for a soft link
  *   heap              "HEAP";  8 8 size;  24 8 address
  */
 #include "formats/hdf5_weights.h"
@@ -95,10 +97,19 @@ static bool is_optimizer(const char *parent, const char *name, size_t length)
     return false;
 }
 
+/* A link to another name, or into another file. */
+static void pass_link(reader *r, const char *name, size_t length)
+{
+    char text[48];
+    snprintf(text, sizeof text, "%.*s", (int)(length < sizeof text ? length : sizeof text), name);
+    cn_weight_file_pass(r->out, text, "a link, which is not followed");
+}
+
 static cn_status push(reader *r, uint64_t header, const char *parent, const char *name,
                       size_t length)
 {
     object o = {.header = header};
+    if (header == NOWHERE) return pass_link(r, name, length), CN_OK;
     int used = snprintf(o.path, sizeof o.path, "%s%s%.*s", parent, parent[0] ? "/" : "",
                         (int)(length < sizeof o.path ? length : sizeof o.path), name);
     if (++r->seen > MOST_OBJECTS)
@@ -211,7 +222,7 @@ static cn_status read_link(reader *r, const uint8_t *m, size_t size, const char 
     if (at + (size_t)width > size) return broken(r, (uint64_t)(m - r->bytes), "a whole link");
     uint64_t length = number(m + at, width);
     at += (size_t)width;
-    if (type != 0) return CN_OK;
+    if (length <= size - at && type != 0) return pass_link(r, (const char *)m + at, length), CN_OK;
     if (length > size - at || size - at - length < 8)
         return broken(r, (uint64_t)(m - r->bytes), "a whole link");
     return push(r, number(m + at + length, 8), parent, (const char *)m + at, (size_t)length);
@@ -222,7 +233,7 @@ static cn_status read_link(reader *r, const uint8_t *m, size_t size, const char 
 /* What the messages of a header say of an array. */
 typedef struct array {
     int rank, shape[CN_MAX_RANK];
-    bool floats, big_endian, elsewhere, filtered, has_layout;
+    bool floats, integers, brain, big_endian, elsewhere, in_pieces, has_layout;
     size_t width;
     const uint8_t *data; /* NULL: not stored in one piece */
     uint64_t stored;
@@ -241,14 +252,22 @@ static void read_space(array *a, const uint8_t *m, size_t size)
     a->rank = rank;
 }
 
-/* IEEE 754 of 2, 4 or 8 bytes. */
+/*
+ * IEEE 754 of 2, 4 or 8 bytes, or bfloat16, the upper half of one of 4. NumPy has no type for the last,
+ * so that Keras has h5py write it as opaque elements of 2 bytes.
+ */
 static void read_type(array *a, const uint8_t *m, size_t size)
 {
-    if (size < 20 || (m[0] & 15) != 1 || (m[1] & 64)) return;
-    a->width = number(m + 4, 4);
+    const int class = size < 8 ? -1 : m[0] & 15;
+    if (class >= 0) a->width = number(m + 4, 4);
+    a->integers = class == 0;
+    a->brain = class == 5 && a->width == 2;
+    a->floats = a->brain;
+    if (size < 20 || class != 1 || (m[1] & 64)) return;
     a->big_endian = m[1] & 1;
+    a->brain = a->width == 2 && m[13] == 8;
     a->floats = number(m + 10, 2) == 8 * a->width &&
-                ((a->width == 2 && m[13] == 5) || (a->width == 4 && m[13] == 8) ||
+                ((a->width == 2 && (m[13] == 5 || a->brain)) || (a->width == 4 && m[13] == 8) ||
                  (a->width == 8 && m[13] == 11));
 }
 
@@ -256,6 +275,7 @@ static void read_layout(const reader *r, array *a, const uint8_t *m, size_t size
 {
     if (size < 2 || (m[0] != 3 && m[0] != 4)) return;
     a->has_layout = true;
+    if (m[1] > 1) a->in_pieces = true;
     if (m[1] == 0 && size >= 4 && number(m + 2, 2) <= size - 4) {
         a->stored = number(m + 2, 2);
         a->data = m + 4;
@@ -275,6 +295,11 @@ static float element(const array *a, size_t i)
     memcpy(&wide, own, sizeof wide < a->width ? sizeof wide : a->width);
     memcpy(&single, own, sizeof single < a->width ? sizeof single : a->width);
     if (a->width == 8) return (float)wide;
+    if (a->brain) {
+        const uint32_t bits = (uint32_t)number(own, 2) << 16;
+        memcpy(&single, &bits, sizeof single);
+        return single;
+    }
     return a->width == 2 ? (float)cn_half_value((uint16_t)number(own, 2)) : single;
 }
 
@@ -286,11 +311,12 @@ static cn_status take_array(reader *r, const array *a, const object *o)
         if (!cn_multiply(bytes, (size_t)a->shape[i], &bytes)) bytes = SIZE_MAX;
         if (bytes == SIZE_MAX) break;
     }
-    if (a->elsewhere || a->filtered || !a->has_layout)
-        return cn_fail(r->err, CN_ERR_UNSUPPORTED,
-                       "%.80s: HDF5: %.80s is packed or in another file; weights are read where "
-                       "they lie in one piece, as Keras writes them",
-                       r->file, o->path);
+    if (a->elsewhere || a->in_pieces || !a->has_layout)
+        return cn_fail(
+            r->err, CN_ERR_UNSUPPORTED,
+            "%.80s: HDF5: %.60s lies in chunks, packed or in another file, expected in one "
+            "piece, as Keras writes it and h5repack -f NONE -l CONTI",
+            r->file, o->path);
     if (!a->data || a->stored != bytes)
         return cn_fail(r->err, CN_ERR_FORMAT,
                        "%.80s: HDF5: %.80s: expected %zu bytes in one piece, found %llu", r->file,
@@ -363,7 +389,7 @@ static cn_status read_message(reader *r, header *h, array *a, const object *o, i
     case 0x06: return read_link(r, m, size, o->path);
     case 0x07: a->elsewhere = true; return CN_OK;
     case 0x08: read_layout(r, a, m, size); return CN_OK;
-    case 0x0b: a->filtered = true; return CN_OK;
+    case 0x0b: a->in_pieces = true; return CN_OK; /* and packed */
     case 0x10: return add_block(r, h, m, size);
     case 0x11: return read_group(r, m, size, o->path);
     default: return CN_OK;
@@ -397,6 +423,11 @@ static cn_status read_object(reader *r, const object *o)
     array a = {.rank = 0};
     cn_status status = open_header(r, o->header, &h);
     for (int i = 0; status == CN_OK && i < h.count; i++) status = read_block(r, &h, &a, o, i);
+    if (status == CN_OK && a.rank > 0 && a.integers) {
+        bool one = true;
+        for (int k = 0; k < a.rank; k++) one = one && a.shape[k] == 1;
+        if (!one) cn_weight_file_pass(r->out, o->path, "integers");
+    }
     return status == CN_OK && a.rank > 0 && a.floats ? take_array(r, &a, o) : status;
 }
 

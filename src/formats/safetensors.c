@@ -19,6 +19,7 @@
 #include "base/sink.h"
 #include "formats/array.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -62,7 +63,7 @@ static cn_status no_memory(const char *path, cn_error *err)
 /* A tensor as the header announces it. */
 typedef struct entry {
     const char *name;
-    int dtype; /* row of dtypes */
+    int dtype; /* row of dtypes; -1: unknown, and passed over */
     bool passed_over;
     int rank, shape[CN_MAX_RANK];
     size_t begin, end;
@@ -79,6 +80,11 @@ static cn_status read_dtype(entry *e, const json_t *object, reading how, const c
             return CN_OK;
         }
     if (!text) return cn_fail(err, CN_ERR_FORMAT, "%.100s: tensor %.60s: no dtype", file, e->name);
+    if (how == READ_FLOATS) { /* F8_E4M3, C64 and whatever comes: no weights of ours */
+        e->dtype = -1;
+        e->passed_over = true;
+        return CN_OK;
+    }
     return cn_fail(err, CN_ERR_UNSUPPORTED,
                    "%.100s: tensor %.60s: dtype %.12s, expected F64, F32, I32 or U8", file, e->name,
                    text);
@@ -96,7 +102,7 @@ static cn_status read_shape(entry *e, const json_t *object, reading how, const c
     if (!ours && how != READ_FLOATS)
         return cn_fail(err, CN_ERR_UNSUPPORTED, "%.100s: tensor %.60s: rank %zu, expected 1 to %d",
                        file, e->name, rank, CN_MAX_RANK);
-    *bytes = dtypes[e->dtype].size;
+    *bytes = e->dtype < 0 ? 1 : dtypes[e->dtype].size;
     e->rank = ours ? (int)rank : 0;
     if (!ours) e->passed_over = true;
     for (size_t i = 0; i < rank; i++) {
@@ -127,7 +133,7 @@ static cn_status read_offsets(entry *e, const json_t *object, const char *file, 
                        "%.100s: tensor %.60s: data_offsets: expected [begin, end]", file, e->name);
     e->begin = (size_t)json_integer_value(begin);
     e->end = (size_t)json_integer_value(end);
-    if (e->end - e->begin != bytes)
+    if (e->end - e->begin != bytes && e->dtype >= 0)
         return cn_fail(err, CN_ERR_FORMAT,
                        "%.100s: tensor %.60s: data_offsets: expected %zu bytes, found %zu", file,
                        e->name, bytes, e->end - e->begin);
@@ -224,10 +230,10 @@ static cn_status read_header(cn_source *s, json_t **header, cn_error *err)
     return status;
 }
 
-static cn_status read_metadata(cn_safetensors *file, const json_t *metadata, const char *name,
-                               cn_error *err)
+static cn_status read_metadata(cn_safetensors *file, const json_t *metadata, reading how,
+                               const char *name, cn_error *err)
 {
-    if (!metadata) return CN_OK;
+    if (!metadata || (how == READ_FLOATS && !json_is_object(metadata))) return CN_OK;
     if (!json_is_object(metadata))
         return cn_fail(err, CN_ERR_FORMAT, "%s: " METADATA ": expected an object", name);
     file->metadata = cn_allocate(json_object_size(metadata), sizeof *file->metadata, name, err);
@@ -236,6 +242,7 @@ static cn_status read_metadata(cn_safetensors *file, const json_t *metadata, con
     json_t *value;
     json_object_foreach((json_t *)(uintptr_t)metadata, key, value)
     {
+        if (how == READ_FLOATS && !json_is_string(value)) continue;
         if (!json_is_string(value))
             return cn_fail(err, CN_ERR_FORMAT, "%s: " METADATA ": %.60s: expected a text", name,
                            key);
@@ -309,6 +316,20 @@ static cn_status read_elements(cn_tensor *t, const entry *e, reading how, cn_sou
     return status;
 }
 
+/* Counts an array that is passed over, unless it has one element or none, as counters have. */
+static void note_passed(cn_safetensors *file, const entry *e, const json_t *object)
+{
+    const bool known = e->dtype >= 0;
+    if (e->end - e->begin <= (known ? dtypes[e->dtype].size : 0)) return;
+    if (file->passed_over++ > 0) return;
+    if (known && dtypes[e->dtype].is_float)
+        snprintf(file->passed, sizeof file->passed, "%.70s: rank %zu", e->name,
+                 json_array_size(json_object_get(object, "shape")));
+    else
+        snprintf(file->passed, sizeof file->passed, "%.70s: dtype %.16s", e->name,
+                 json_string_value(json_object_get(object, "dtype")));
+}
+
 static cn_status read_tensors(cn_safetensors *file, const entry *entries, size_t count, reading how,
                               cn_source *s, cn_error *err)
 {
@@ -319,6 +340,7 @@ static cn_status read_tensors(cn_safetensors *file, const entry *entries, size_t
         cn_named_tensor *t = &file->tensors[file->tensor_count];
         cn_status status = CN_OK;
         if (e->passed_over) {
+            note_passed(file, e, json_object_get(file->storage, e->name));
             status = pass_over(s, e->end - e->begin, e->name, err);
         } else {
             t->name = e->name;
@@ -340,8 +362,8 @@ static cn_status read_file(cn_safetensors *out, cn_source *source, reading how, 
     cn_status status = read_header(source, &header, err);
     file.storage = header;
     if (status == CN_OK)
-        status =
-            read_metadata(&file, json_object_get(header, METADATA), cn_source_name(source), err);
+        status = read_metadata(&file, json_object_get(header, METADATA), how,
+                               cn_source_name(source), err);
     if (status == CN_OK) status = read_entries(header, source, how, &entries, &count, err);
     if (status == CN_OK) status = read_tensors(&file, entries, count, how, source, err);
     cn_release(entries);

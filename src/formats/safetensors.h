@@ -13,6 +13,8 @@ typedef struct cn_named_tensor {
     cn_tensor value;
 } cn_named_tensor;
 
+enum { CN_PASSED_TEXT = 112 };
+
 /* What a file holds. Loaded, it owns everything, `storage` included; to be saved, it points at what
  * is the caller's, and `storage` is NULL. */
 typedef struct cn_safetensors {
@@ -21,6 +23,9 @@ typedef struct cn_safetensors {
     cn_named_tensor *tensors;
     int tensor_count;
     void *storage; /* where a loaded file's names and texts live */
+    /* Of cn_safetensors_read_floats: arrays of other elements, and the first of them, "w: dtype I8". */
+    int passed_over;
+    char passed[CN_PASSED_TEXT];
 } cn_safetensors;
 
 /*
@@ -33,7 +38,8 @@ cn_status cn_safetensors_read(cn_safetensors *file, cn_source *source, cn_error 
 /* The header alone: the tensors have names and shapes, but no data. */
 cn_status cn_safetensors_outline(cn_safetensors *file, const char *path, cn_error *err);
 /* What another program wrote: every tensor of floats (F16, BF16 and F64, too) and rank 1 to 4, as
- * F32. Others, such as counters, are passed over. */
+ * F32. Others are passed over, those of more than one element are counted: counters are no weights. What
+ * the metadata have beside texts is passed over, too. */
 cn_status cn_safetensors_load_floats(cn_safetensors *file, const char *path, cn_error *err);
 cn_status cn_safetensors_read_floats(cn_safetensors *file, cn_source *source, cn_error *err);
 void cn_safetensors_free(cn_safetensors *file);

@@ -22,6 +22,8 @@ typedef struct cn_weight_file {
     cn_weight_style style;
     cn_safetensors storage; /* whose tensors they are; else, `room` of them are its own */
     int room;
+    int passed_over; /* arrays that are not read as weights, and the first of them, with the reason */
+    char passed[CN_PASSED_TEXT];
     bool archive;   /* the tensors come from members of a ZIP archive */
     size_t *places; /* of HDF5: where in the file each tensor's elements lie, as they are in memory;
                        0: in another form. NULL for other formats */
@@ -34,6 +36,9 @@ void cn_weight_file_free(cn_weight_file *file);
  */
 cn_status cn_weight_file_add(cn_weight_file *file, const char *name, cn_tensor *tensor,
                              size_t place, cn_error *err);
+
+/* Counts an array that is passed over: "integers". */
+void cn_weight_file_pass(cn_weight_file *file, const char *name, const char *why);
 
 /* ---- which is which (weights_match.c) */
 

@@ -5,6 +5,7 @@
 #include "formats/array.h"
 #include "formats/zip.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* Room for one more tensor; grows by doubling. */
@@ -46,11 +47,19 @@ cn_status cn_weight_file_add(cn_weight_file *file, const char *name, cn_tensor *
     return CN_OK;
 }
 
+void cn_weight_file_pass(cn_weight_file *file, const char *name, const char *why)
+{
+    if (file->passed_over++ == 0)
+        snprintf(file->passed, sizeof file->passed, "%.60s: %.48s", name, why);
+}
+
 static cn_status read_safetensors(cn_weight_file *file, const char *path, cn_error *err)
 {
     cn_status status = cn_safetensors_load_floats(&file->storage, path, err);
     file->tensors = file->storage.tensors;
     file->count = file->storage.tensor_count;
+    file->passed_over = file->storage.passed_over;
+    memcpy(file->passed, file->storage.passed, sizeof file->passed);
     file->style = CN_STYLE_PYTORCH;
     return status;
 }
@@ -102,7 +111,12 @@ static cn_status read_member(cn_weight_file *file, const cn_array_file *archive,
     const cn_array_about *about = &archive->abouts[i];
     cn_array array = {.data = NULL};
     cn_tensor t = {0};
-    if (!cn_element_is_float(about->element)) return CN_OK;
+    size_t elements;
+    if (!cn_element_is_float(about->element)) {
+        if (cn_array_count(about, &elements) && elements > 1)
+            cn_weight_file_pass(file, about->name, cn_element_name(about->element));
+        return CN_OK;
+    }
     cn_status status = archive->read(archive, i, &array, err);
     if (status == CN_OK)
         status = cn_tensor_create(&t, CN_DTYPE_F32, about->rank, about->shape, err);
@@ -129,6 +143,9 @@ static cn_status read_npz(cn_weight_file *file, const char *path, cn_error *err)
     if (status != CN_OK) return status;
     for (int i = 0; i < archive.count && status == CN_OK; i++)
         status = read_member(file, &archive, i, err);
+    if (archive.passed_over > 0 && file->passed_over == 0)
+        snprintf(file->passed, sizeof file->passed, "%.110s", archive.passed);
+    file->passed_over += archive.passed_over;
     cn_array_file_close(&archive);
     file->style = find_style(file);
     return status;

@@ -72,6 +72,13 @@ static cn_status load_all(loading *l, const char *path, cn_error *err)
     }
     cn_release(pairs);
     if (l->loaded > 0 && (l->opts->partial || !l->first[0])) return CN_OK;
+    if (l->missing > 0 && l->file->passed_over > 0)
+        return cn_fail(
+            err, CN_ERR_SHAPE,
+            "%.60s: not the weights of this network: %d missing, %d extra, %d of another "
+            "shape, and %d array%s passed over; the first of these: %.100s",
+            path, l->missing, l->extra, l->misshapen, l->file->passed_over,
+            cn_plural(l->file->passed_over), l->file->passed);
     return cn_fail(err, CN_ERR_SHAPE,
                    "%.80s: not the weights of this network: %d missing, %d extra, %d of another "
                    "shape%s%.140s",
