@@ -147,6 +147,11 @@ static const char *const corners[] = {
     /* groups, gaps, both */
     "m2h9x9c32k32f3x3s1x1p1x1x1x1d1x1g8",
     "m2h13x12c64k64f3x3s1x1p1x1x1x1d1x1g2",
+    "m1h7x7c80k80f3x3s1x1p1x1x1x1d1x1g5", /* in groups of vectors: RegNet's */
+    "m2h14x13c48k96f3x3s2x2p1x1x1x1d1x1g3",
+    "m9h7x7c33k48f3x3s1x1p1x2x1x0d1x1g3", /* several images in a tile */
+    "m2h9x6c32k64f1x1s2x2p0x0x0x0d1x1g2",
+    "m1h40x70c48k32f5x3s1x1p2x2x0x3d1x1g2", /* bands */
     "m3h10x11c64k32f3x3s1x1p2x2x2x2d2x2g1",
     "m1h12x12c9k6f3x3s2x2p4x3x4x3d4x3g3",
     "m1h2x3c3k4f3x2s1x1p9x5x9x5d5x4g1",

@@ -98,6 +98,15 @@ static void plans_are_as_written(void **state)
          "buffer 9\n"
          "a: relu -> buffer 9 (2112 bytes at 10560)\n"
          "conv2d_1: weights direct 4x2\n"},
+        /* Groups of whole vectors of filters, and of others. */
+        {"conv 8 3x3 same, conv 16 3x3 same groups 2, conv 12 3x3 same groups 2, dense 3",
+         {.batch = 1},
+         "input -> buffer 0 (576 bytes at 0)\n"
+         "conv2d_1: direct 4x2 -> buffer 1 (2112 bytes at 4160)\n"
+         "conv2d_2: grouped direct 4x2 -> buffer 2 (4160 bytes at 0)\n"
+         "conv2d_3: groups: direct 4x2 -> buffer 3 (3136 bytes at 4160)\n"
+         "dense_1: direct 4x1 -> buffer 4 (128 bytes at 0)\n"
+         "softmax_1: softmax -> buffer 5 (128 bytes at 128)\n"},
         /* A concatenation. */
         {"conv 4 3x3 same as a, conv 2 5x5 same from input, concat a, gap, dense 3",
          {.batch = 1},

@@ -7,13 +7,14 @@
  * band needs no zeros above and below. Without padding, rows are read in place. Rows of bf16 pairs
  * are always copied, because the copy rounds them.
  *
- * Parameter: LANES. Provides: input_view, block_view, divide_view, padded_rows, gathered_pixels.
+ * Parameter: LANES. Provides: input_view, block_view, divide_view, padded_rows, gathered_pixels,
+ * copy_run.
  */
 #ifndef CN_INPUT_VIEW_TEMPLATE_H
 #define CN_INPUT_VIEW_TEMPLATE_H
 
 #include "kernels/conv/conv.h"
-#include "kernels/tile/bf16_template.h"
+#include "kernels/tile/tile_template.h"
 
 /* Floats of the rows of a work block: they stay in the second-level cache. */
 enum { BAND_FLOATS = 48 * 1024 };
@@ -21,7 +22,8 @@ enum { BAND_FLOATS = 48 * 1024 };
 /* pt and pl may be negative: then the first window begins inside the image. */
 typedef struct input_view {
     const float *x;
-    int x_channels; /* floats of a pixel of x: c, or those that make c pairs */
+    int x_channels; /* floats read of a pixel of x: c, or those that make c pairs */
+    int x_pixel;    /* and from one pixel to the next: more where only a group's are read */
     bool pairs;
     int m, h, w, c;
     int fh, fw, sh, sw, pt, pl, oh, ow;
@@ -42,6 +44,7 @@ typedef struct input_view {
 static input_view view_of(const cn_conv_problem *s, int channels, bool joined)
 {
     input_view g = {.x_channels = channels ? channels : s->c,
+                    .x_pixel = channels ? channels : s->c,
                     .pairs = channels > 0,
                     .m = s->m,
                     .h = s->h,
@@ -73,6 +76,16 @@ static input_view view_of(const cn_conv_problem *s, int channels, bool joined)
     g.in_place = (g.gather || !g.pairs) && g.pl <= 0 && g.columns - g.pl <= g.w;
     g.row = (ptrdiff_t)(g.in_place ? g.w : g.columns) * g.c;
     g.image = (ptrdiff_t)g.h * g.w * g.c;
+    return g;
+}
+
+/* The same of a group of channels, of images with `pixel` of them: its rows are copied. */
+static input_view view_of_group(const cn_conv_problem *s, int pixel)
+{
+    input_view g = view_of(s, 0, false);
+    g.x_pixel = pixel;
+    g.in_place = false;
+    g.row = (ptrdiff_t)g.columns * g.c;
     return g;
 }
 
@@ -123,10 +136,29 @@ static size_t band_floats(const input_view *g)
     return (size_t)g->most_group * (size_t)rows * (size_t)g->row + 2 * LANES;
 }
 
+INLINE void copy_run(const float *from, float *to, int n)
+{
+    int j = 0;
+    for (; j + LANES <= n; j += LANES) store(to + j, load(from + j));
+    for (; j < n; j++) to[j] = from[j];
+}
+
+/* The first c floats of pixels that lie `pixel` floats apart. Not inlined: it is called for rows. */
+static __attribute__((noinline)) void copy_part(const float *from, int pixel, int pixels, float *to,
+                                                int c)
+{
+    if (c == PANEL)
+        for (; pixels > 0; pixels--, from += pixel, to += PANEL) copy_run(from, to, PANEL);
+    else
+        for (; pixels > 0; pixels--, from += pixel, to += c) copy_run(from, to, c);
+}
+
 INLINE void copy_x(const input_view *g, const float *from, int pixels, float *to)
 {
     if (g->pairs)
         pair_pixels(from, pixels, g->x_channels, to);
+    else if (g->x_pixel > g->c)
+        copy_part(from, g->x_pixel, pixels, to, g->c);
     else
         memcpy(to, from, (size_t)pixels * (size_t)g->c * sizeof *to);
 }
@@ -142,12 +174,11 @@ static const float *padded_rows(const input_view *g, int i0, int i1, int p0, int
     const int left = min(g->columns, max(0, g->pl)), from = max(0, -g->pl);
     const int inside = max(0, min(g->columns - left, g->w - from));
     const size_t c = (size_t)g->c, zeros = (size_t)left * c, copied = (size_t)inside * c;
-    const ptrdiff_t row = (ptrdiff_t)g->w * g->x_channels;
+    const ptrdiff_t row = (ptrdiff_t)g->w * g->x_pixel;
     float *out = band;
     for (int i = i0; i < i1; i++) {
         for (int r = first; r < end; r++, out += g->row) {
-            const float *x =
-                g->x + ((ptrdiff_t)i * g->h + r) * row + (ptrdiff_t)from * g->x_channels;
+            const float *x = g->x + ((ptrdiff_t)i * g->h + r) * row + (ptrdiff_t)from * g->x_pixel;
             memset(out, 0, zeros * sizeof *out);
             if (copied) copy_x(g, x, inside, out + zeros);
             memset(out + zeros + copied, 0, ((size_t)g->row - zeros - copied) * sizeof *out);

@@ -60,13 +60,6 @@ static slices slices_of(const cn_conv_pass *pass, const cn_conv_args *args)
 
 /* ---- copying */
 
-INLINE void copy_run(const float *from, float *to, int n)
-{
-    int j = 0;
-    for (; j + LANES <= n; j += LANES) store(to + j, load(from + j));
-    for (; j < n; j++) to[j] = from[j];
-}
-
 /* The pixels of a tensor that make up a slice: rows row + r row_step, columns alike, `c` channels
  * from `channel` on. */
 typedef struct slice_view {
@@ -173,13 +166,19 @@ static void transfer_task(void *argument, int task, int worker)
         copy_slice(false, &z, t->tensor, slice);
 }
 
-/* The weights of a group, (fh, fw, c / groups) rows of oc / groups. */
-static void take_group(const slices *f, const float *w, int g, float *to)
+/* The weights of group g, (fh, fw, c) rows of s.oc of the `filters` of all groups. */
+static __attribute__((noinline)) void take_group(const cn_conv_problem *s, int filters,
+                                                 const float *w, int g, float *to)
 {
-    const size_t rows = floats_of(f->s->fh, f->s->fw, f->part->c, 1);
+    const size_t rows = floats_of(s->fh, s->fw, s->c, 1), n = (size_t)s->oc;
     for (size_t r = 0; r < rows; r++)
-        copy_run(w + r * (size_t)f->s->oc + (size_t)g * (size_t)f->part->oc,
-                 to + r * (size_t)f->part->oc, f->part->oc);
+        copy_run(w + r * (size_t)filters + (size_t)g * n, to + r * n, s->oc);
+}
+
+/* Floats of them, and of a vector that may be read past their end. */
+static size_t weights_of_group(const cn_conv_problem *s)
+{
+    return floats_of(s->fh, s->fw, s->c, s->oc) + LANES;
 }
 
 /* ---- the three passes */
@@ -212,7 +211,7 @@ static void run_slices(const slices *f, int g, int first, int worker, cn_pool *p
     } else if (pass->direction == CN_CONV_BACKWARD_DATA) {
         part.w = f->groups > 1 ? w : a->w;
         in_x.tensor = a->dx;
-        if (f->groups > 1) take_group(f, a->w, g, w);
+        if (f->groups > 1) take_group(f->part, f->s->oc, a->w, g, w);
     }
     if (pass->direction != CN_CONV_BACKWARD_DATA) cn_pool_run(pool, n, transfer_task, &in_x);
     if (pass->direction != CN_CONV_FORWARD) cn_pool_run(pool, n, transfer_task, &in_y);
@@ -300,7 +299,7 @@ PLANNING void slices_plan(cn_conv_pass *pass)
     pass->as.slices.phases_w = phases_w;
     pass->as.slices.x = x * (size_t)part.m + LANES;
     pass->as.slices.y = y * (size_t)part.m + LANES;
-    pass->as.slices.w = s->groups > 1 ? floats_of(s->fh, s->fw, part.c, part.oc) + LANES : 0;
+    pass->as.slices.w = s->groups > 1 ? weights_of_group(&part) : 0;
     const slices f = slices_of(pass, NULL);
     pass->scratch = f.worker * (size_t)(s->groups > 1 ? pass->options.threads : 1);
     /* And a copy of a group's weights, from which they are packed. */
@@ -313,7 +312,7 @@ static void slices_pack(const cn_conv_pass *pass, const float *w, float *packed,
     const slices f = slices_of(pass, NULL);
     float *copy = packed + (size_t)f.groups * pass[1].packed;
     for (int g = 0; g < f.groups; g++, packed += pass[1].packed) {
-        if (f.groups > 1) take_group(&f, w, g, copy);
+        if (f.groups > 1) take_group(f.part, f.s->oc, w, g, copy);
         pass[1].method->pack(&pass[1], f.groups > 1 ? copy : w, packed, pool);
     }
 }

@@ -182,16 +182,16 @@ static void rotated_filters(const winograd *f, const float *w, int j, int k, vf 
 }
 
 /* The transformed filters of a correlation, made from w; with `flip`, those of backward data. */
-typedef struct filters {
+typedef struct filter_packing {
     const winograd *f;
     const float *w;
     float *u; /* planes of c x oc, each as packed panels of columns */
     bool flip;
-} filters;
+} filter_packing;
 
 static void filters_task(void *argument, int task, int worker)
 {
-    const filters *z = argument;
+    const filter_packing *z = argument;
     const winograd *f = z->f;
     const ptrdiff_t plane = plane_filters(f), tap = (ptrdiff_t)f->c * f->oc;
     const int k = task * LANES, column = k / PANEL * PANEL;
@@ -217,7 +217,7 @@ static void filters_task(void *argument, int task, int worker)
 
 static void transform_filters(const winograd *f, const float *w, bool flip, float *u, cn_pool *pool)
 {
-    filters z = {.f = f, .w = w, .u = u, .flip = flip};
+    filter_packing z = {.f = f, .w = w, .u = u, .flip = flip};
     cn_pool_run(threads_for(filters_floats(f), pool), f->oc / LANES, filters_task, &z);
 }
 
