@@ -87,6 +87,20 @@ static void null_pool_runs_in_order(void **state)
     cn_pool_free(NULL);
 }
 
+static void pieces_are_divided_until_all_threads_have_some(void **state)
+{
+    cn_pool *pool = NULL;
+    (void)state;
+    assert_int_equal(cn_pool_parts(NULL, 1, 100), 1);
+    assert_int_equal(cn_pool_create(&pool, 2, NULL), CN_OK);
+    assert_int_equal(cn_pool_parts(pool, 1, 100), 8);
+    assert_int_equal(cn_pool_parts(pool, 3, 100), 3);
+    assert_int_equal(cn_pool_parts(pool, 3, 2), 2);
+    assert_int_equal(cn_pool_parts(pool, 8, 100), 1);
+    assert_int_equal(cn_pool_parts(pool, 100, 100), 1);
+    cn_pool_free(pool);
+}
+
 static void add_unit(void *argument, int unit, int worker)
 {
     (void)worker;
@@ -231,6 +245,7 @@ static void thread_counts_are_validated(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(pieces_are_divided_until_all_threads_have_some),
         cmocka_unit_test(every_unit_runs_once),
         cmocka_unit_test(null_pool_runs_in_order),
         cmocka_unit_test(many_regions),

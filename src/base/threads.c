@@ -325,6 +325,14 @@ int cn_pool_threads(const cn_pool *p)
     return p ? p->threads : 1;
 }
 
+int cn_pool_parts(const cn_pool *p, int blocks, size_t most)
+{
+    enum { TASKS = 4 };
+    const int threads = cn_pool_threads(p), wanted = threads > 1 ? TASKS * threads : 1;
+    const int parts = blocks < wanted ? (wanted + blocks - 1) / blocks : 1;
+    return (size_t)parts < most ? parts : (int)most;
+}
+
 bool cn_pool_pays(size_t multiply_adds, size_t elements)
 {
     enum { ALONE_MULTIPLY_ADDS = 1 << 18, ALONE_ELEMENTS = ALONE_MULTIPLY_ADDS / 8 };

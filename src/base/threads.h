@@ -24,6 +24,10 @@ int cn_pool_threads(const cn_pool *pool);
  */
 void cn_pool_run(cn_pool *pool, int tasks, cn_task *run, void *argument);
 
+/* Into how many parts, at most `most`, to divide each of `blocks` equal pieces of work, so that there
+ * are a few tasks per thread: 1 where the pieces are enough, or there is one thread. */
+int cn_pool_parts(const cn_pool *pool, int blocks, size_t most);
+
 /*
  * Is a job of this many multiply-adds and elements worth dividing among threads? Starting a region
  * takes about a microsecond, so a job of less than ten gains nothing. In one microsecond a

@@ -63,11 +63,13 @@ static cn_status transpose_infer(cn_layer *layer, const char *context, cn_error 
     return CN_OK;
 }
 
+/* All blocks (A, B, inner) of all examples, one after the other. */
 typedef struct transpose_job {
     const float *from;
     float *to;
     size_t a, b, inner; /* of `from` */
-    size_t count;       /* an example's elements */
+    size_t blocks;
+    int parts; /* of all blocks: tasks */
 } transpose_job;
 
 enum { TILE = 16 }; /* floats, a cache line: both arrays are walked in whole ones */
@@ -84,13 +86,27 @@ static void transpose_block(const transpose_job *job, const float *from, float *
                 for (size_t s = j; s < b && s < j + TILE; s++) to[s * a + r] = from[r * b + s];
 }
 
+/* A channel shuffle of two groups. */
+static void transpose_pairs(const float *restrict from, size_t b, float *restrict to)
+{
+    for (size_t s = 0; s < b; s++) {
+        to[2 * s] = from[s];
+        to[2 * s + 1] = from[b + s];
+    }
+}
+
 static void transpose_task(void *argument, int task, int worker)
 {
     const transpose_job *job = argument;
-    const size_t block = job->a * job->b * job->inner, first = (size_t)task * job->count;
+    const size_t block = job->a * job->b * job->inner, parts = (size_t)job->parts;
+    const size_t first = job->blocks * (size_t)task / parts;
+    const size_t end = job->blocks * ((size_t)task + 1) / parts;
     (void)worker;
-    for (size_t at = first; at < first + job->count; at += block)
-        transpose_block(job, job->from + at, job->to + at);
+    for (size_t at = first * block; at < end * block; at += block)
+        if (job->a == 2 && job->inner == 1)
+            transpose_pairs(job->from + at, job->b, job->to + at);
+        else
+            transpose_block(job, job->from + at, job->to + at);
 }
 
 static void transpose(const cn_call *call, bool back, const float *from, float *to)
@@ -100,9 +116,11 @@ static void transpose(const cn_call *call, bool back, const float *from, float *
                          .to = to,
                          .a = (size_t)o->axes[back],
                          .b = (size_t)o->axes[!back],
-                         .inner = (size_t)o->inner,
-                         .count = cn_shape_count(&call->layer->in)};
-    cn_pool_run(call->pool, call->m, transpose_task, &job);
+                         .inner = (size_t)o->inner};
+    const size_t each = cn_shape_count(&call->layer->in) / (job.a * job.b * job.inner);
+    job.blocks = (size_t)call->m * each;
+    job.parts = call->m * cn_pool_parts(call->pool, call->m, each);
+    cn_pool_run(call->pool, job.parts, transpose_task, &job);
 }
 
 static void transpose_forward(const cn_call *call)
@@ -156,31 +174,31 @@ static cn_status slice_infer(cn_layer *layer, const char *context, cn_error *err
     return CN_OK;
 }
 
-/* An example as (outer, n, inner), of which n is sliced. */
+/* All examples as (outer, n, inner), of which n is sliced. */
 typedef struct slice_job {
     const cn_slice_opts *o;
     size_t outer, n, inner;
     const float *from;
     float *to;
+    int parts; /* of outer: tasks */
     bool back;
 } slice_job;
 
 static void slice_task(void *argument, int task, int worker)
 {
     const slice_job *job = argument;
-    const size_t count = (size_t)job->o->count, inner = job->inner;
-    const size_t whole = job->outer * job->n * inner, part = job->outer * count * inner;
+    const size_t count = (size_t)job->o->count, inner = job->inner, whole = job->n * inner;
     const size_t step = (size_t)job->o->step, together = step == 1 ? count : 1;
-    const float *from = job->from + (size_t)task * (job->back ? part : whole);
-    float *to = job->to + (size_t)task * (job->back ? whole : part);
+    const size_t first = job->outer * (size_t)task / (size_t)job->parts;
+    const size_t end = job->outer * ((size_t)task + 1) / (size_t)job->parts;
     (void)worker;
-    if (job->back) memset(to, 0, whole * sizeof *to);
-    for (size_t i = 0; i < job->outer; i++)
+    if (job->back) memset(job->to + first * whole, 0, (end - first) * whole * sizeof *job->to);
+    for (size_t i = first; i < end; i++)
         for (size_t j = 0; j < count; j += together) {
-            size_t in = (i * job->n + (size_t)job->o->begin + j * step) * inner;
+            size_t in = i * whole + ((size_t)job->o->begin + j * step) * inner;
             size_t out = (i * count + j) * inner;
-            memcpy(to + (job->back ? in : out), from + (job->back ? out : in),
-                   together * inner * sizeof *to);
+            memcpy(job->to + (job->back ? in : out), job->from + (job->back ? out : in),
+                   together * inner * sizeof *job->to);
         }
 }
 
@@ -193,7 +211,9 @@ static void slice(const cn_call *call, bool back, const float *from, float *to)
     for (int k = 0; k < axis; k++) job.outer *= (size_t)in->n[k];
     for (int k = axis + 1; k < in->rank; k++) job.inner *= (size_t)in->n[k];
     job.n = (size_t)in->n[axis];
-    cn_pool_run(call->pool, call->m, slice_task, &job);
+    job.parts = call->m * cn_pool_parts(call->pool, call->m, job.outer);
+    job.outer *= (size_t)call->m;
+    cn_pool_run(call->pool, job.parts, slice_task, &job);
 }
 
 static void slice_forward(const cn_call *call)

@@ -54,6 +54,7 @@ typedef struct pooling {
     const cn_conv_problem *s;
     const float *x, *y, *dy;
     float *out;
+    int parts; /* forward: of an image's rows of outputs */
     bool ties;
 } pooling;
 
@@ -80,15 +81,18 @@ INLINE vf window_mean(const float *x, int rows, int columns, ptrdiff_t row, ptrd
     return sum / (float)(rows * columns);
 }
 
-/* One image, forward. The most common window, 2 x 2, has an unrolled copy. */
-INLINE void pool_image(const pooling *job, int image, reduction *reduce)
+/* A part of an image, forward. The most common window, 2 x 2, has an unrolled copy. */
+INLINE void pool_part(const pooling *job, int task, reduction *reduce)
 {
     const cn_conv_problem *s = job->s;
-    const ptrdiff_t row = (ptrdiff_t)s->w * s->c;
+    const int image = task / job->parts, part = task % job->parts;
+    const int first = (int)((int64_t)part * s->oh / job->parts);
+    const int last = (int)((int64_t)(part + 1) * s->oh / job->parts);
+    const ptrdiff_t row = (ptrdiff_t)s->w * s->c, out_row = (ptrdiff_t)s->ow * s->c;
     const float *x = job->x + (ptrdiff_t)image * s->h * row;
-    float *y = job->out + (ptrdiff_t)image * s->oh * s->ow * s->c;
-    const float *end = y + (ptrdiff_t)s->oh * s->ow * s->c;
-    for (int p = 0; p < s->oh; p++) {
+    float *y = job->out + ((ptrdiff_t)image * s->oh + first) * out_row;
+    const float *end = y + (last - first) * out_row;
+    for (int p = first; p < last; p++) {
         for (int q = 0; q < s->ow; q++, y += s->c) {
             const inside n = window_inside(s, p, q);
             const int rows = n.r1 - n.r0, columns = n.s1 - n.s0;
@@ -106,25 +110,25 @@ INLINE void pool_image(const pooling *job, int image, reduction *reduce)
 static void max_pool_task(void *argument, int task, int worker)
 {
     (void)worker;
-    pool_image(argument, task, window_maximum);
+    pool_part(argument, task, window_maximum);
 }
 
 static void average_pool_task(void *argument, int task, int worker)
 {
     (void)worker;
-    pool_image(argument, task, window_mean);
+    pool_part(argument, task, window_mean);
 }
 
 static void max_pool_forward(const cn_conv_problem *s, const float *x, float *y, cn_pool *pool)
 {
-    pooling job = {.s = s, .x = x, .out = y};
-    cn_pool_run(pool, s->m, max_pool_task, &job);
+    pooling job = {.s = s, .x = x, .out = y, .parts = cn_pool_parts(pool, s->m, (size_t)s->oh)};
+    cn_pool_run(pool, s->m * job.parts, max_pool_task, &job);
 }
 
 static void average_pool_forward(const cn_conv_problem *s, const float *x, float *y, cn_pool *pool)
 {
-    pooling job = {.s = s, .x = x, .out = y};
-    cn_pool_run(pool, s->m, average_pool_task, &job);
+    pooling job = {.s = s, .x = x, .out = y, .parts = cn_pool_parts(pool, s->m, (size_t)s->oh)};
+    cn_pool_run(pool, s->m * job.parts, average_pool_task, &job);
 }
 
 /* dx += v for a block of a pixel. Lanes that belong to the next pixel, or that an earlier block has
