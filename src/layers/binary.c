@@ -152,28 +152,45 @@ static void gradient_b(binary_kind kind, size_t n, const float *a, const float *
 
 /* ---- walking over an image */
 
-/* The arrays for one image: `row` of each input holds the channels of one that has a single channel,
- * broadcast; `sum` a row's contribution to the gradient of an input that is broadcast over it. */
+enum { RUN_FLOATS = 1024 }; /* of operands at a time: both and the results stay in the cache */
+
+/* `operands` is where a run of pixels of an input is written, where it is broadcast; `sum` a row's
+ * contribution to the gradient of an input that is broadcast over it. */
 typedef struct walk {
     const cn_call *call;
     binary_kind kind;
     cn_shape in[2], out;
-    float *row[2], *gradient, *sum;
+    float *operands[2], *gradient, *sum; /* a thread's */
 } walk;
 
-enum { ROWS = 4 };
+/* Pixels of a run. */
+static int run_of(const cn_shape *out)
+{
+    const int pixels = RUN_FLOATS / out->n[2];
+    return pixels < 1 ? 1 : pixels < out->n[1] ? pixels : out->n[1];
+}
 
-static walk walk_of(const cn_call *call, int image)
+static size_t run_floats(const cn_shape *out)
+{
+    return (size_t)run_of(out) * (size_t)out->n[2];
+}
+
+static size_t worker_floats(const cn_shape *out)
+{
+    return 2 * run_floats(out) + 2 * (size_t)out->n[2];
+}
+
+static walk walk_of(const cn_call *call, int worker)
 {
     walk w = {.call = call, .kind = kind_of(call->layer), .out = image_shape(&call->layer->out)};
     const size_t c = (size_t)w.out.n[2];
-    float *room = (float *)call->scratch + (size_t)image * ROWS * c;
+    float *room = (float *)call->scratch + (size_t)worker * worker_floats(&w.out);
     for (int k = 0; k < 2; k++) {
         w.in[k] = image_shape(&call->layer->inputs_of[k]);
-        w.row[k] = room + (size_t)k * c;
+        w.operands[k] = room + (size_t)k * run_floats(&w.out);
     }
-    w.gradient = room + 2 * c;
-    w.sum = room + 3 * c;
+    w.gradient = room + 2 * run_floats(&w.out);
+    w.sum = w.gradient + c;
     return w;
 }
 
@@ -185,36 +202,54 @@ static size_t offset_of(const walk *w, int k, int image, int p, int q)
     return (((size_t)image * (size_t)n[0] + row) * (size_t)n[1] + column) * (size_t)n[2];
 }
 
-/* The channels of input k there. */
-static const float *channels_at(const walk *w, int k, int image, int p, int q)
+/* The channels of input k there, in place or written to `room`. */
+static const float *channels_at(const walk *w, int k, int image, int p, int q, float *room)
 {
     const float *x = (const float *)w->call->x[k] + offset_of(w, k, image, p, q);
     if (w->in[k].n[2] == w->out.n[2]) return x;
-    for (int j = 0; j < w->out.n[2]; j++) w->row[k][j] = *x;
-    return w->row[k];
+    for (int j = 0; j < w->out.n[2]; j++) room[j] = *x;
+    return room;
 }
 
-static bool same_shape(const cn_shape *a, const cn_shape *b)
+/* The operands of input k for n pixels of the image's row p, from column q on: in place, or
+ * written. Where all are the same pixel, a whole run of them is written the first time. */
+static const float *operands_at(const walk *w, int k, int image, int p, int q, int n, bool first)
 {
-    return memcmp(a->n, b->n, 3 * sizeof *a->n) == 0;
-}
-
-static void forward_task(void *argument, int image, int worker)
-{
-    const cn_call *call = argument;
-    const walk w = walk_of(call, image);
-    const size_t c = (size_t)w.out.n[2], count = cn_shape_count(&w.out);
-    float *y = (float *)call->y + (size_t)image * count;
-    (void)worker;
-    if (same_shape(&w.in[0], &w.in[1])) {
-        forward_row(w.kind, count, (const float *)call->x[0] + (size_t)image * count,
-                    (const float *)call->x[1] + (size_t)image * count, y);
-        return;
+    const int *in = w->in[k].n, *out = w->out.n;
+    const size_t c = (size_t)out[2];
+    if (in[1] == out[1] && in[2] == out[2])
+        return (const float *)w->call->x[k] + offset_of(w, k, image, p, q);
+    const bool same = in[0] == 1 && in[1] == 1;
+    const int written = !same ? n : first ? run_of(&w->out) : 0;
+    for (int j = 0; j < written; j++) {
+        float *to = w->operands[k] + (size_t)j * c;
+        const float *from = channels_at(w, k, image, p, q + j, to);
+        if (from != to) memcpy(to, from, c * sizeof *to);
     }
-    for (int p = 0; p < w.out.n[0]; p++)
-        for (int q = 0; q < w.out.n[1]; q++, y += c)
-            forward_row(w.kind, c, channels_at(&w, 0, image, p, q), channels_at(&w, 1, image, p, q),
-                        y);
+    return w->operands[k];
+}
+
+typedef struct forward_job {
+    const cn_call *call;
+    int runs, parts; /* of a row; of all runs of an image */
+} forward_job;
+
+static void forward_task(void *argument, int task, int worker)
+{
+    const forward_job *job = argument;
+    const walk w = walk_of(job->call, worker);
+    const int image = task / job->parts, part = task % job->parts, run = run_of(&w.out);
+    const int64_t all = (int64_t)w.out.n[0] * job->runs;
+    const int first = (int)(part * all / job->parts), end = (int)((part + 1) * all / job->parts);
+    float *y = (float *)job->call->y + (size_t)image * cn_shape_count(&w.out);
+    for (int i = first; i < end; i++) {
+        const int p = i / job->runs, q = i % job->runs * run;
+        const int n = run < w.out.n[1] - q ? run : w.out.n[1] - q;
+        const size_t at = ((size_t)p * (size_t)w.out.n[1] + (size_t)q) * (size_t)w.out.n[2];
+        forward_row(w.kind, (size_t)n * (size_t)w.out.n[2],
+                    operands_at(&w, 0, image, p, q, n, i == first),
+                    operands_at(&w, 1, image, p, q, n, i == first), y + at);
+    }
 }
 
 /* Adds output row p's contribution to the gradient of input k, column by column. Where the input is
@@ -229,7 +264,8 @@ static void backward_row(const walk *w, int k, int image, int p, float *dx)
                       ((size_t)image * (size_t)w->out.n[0] + (size_t)p) * (size_t)columns * c;
     memset(w->sum, 0, c * sizeof *w->sum);
     for (int q = 0; q < columns; q++, dy += c) {
-        const float *a = channels_at(w, 0, image, p, q), *b = channels_at(w, 1, image, p, q);
+        const float *a = channels_at(w, 0, image, p, q, w->operands[0]);
+        const float *b = channels_at(w, 1, image, p, q, w->operands[1]);
         float *to = broadcast ? w->sum : dx + offset_of(w, k, image, p, q);
         (k ? gradient_b : gradient_a)(w->kind, c, a, b, dy, w->gradient);
         if (own == c) {
@@ -244,12 +280,16 @@ static void backward_row(const walk *w, int k, int image, int p, float *dx)
     for (size_t j = 0; broadcast && j < own; j++) to[j] += w->sum[j];
 }
 
+static bool same_shape(const cn_shape *a, const cn_shape *b)
+{
+    return memcmp(a->n, b->n, 3 * sizeof *a->n) == 0;
+}
+
 static void backward_task(void *argument, int image, int worker)
 {
     const cn_call *call = argument;
-    const walk w = walk_of(call, image);
+    const walk w = walk_of(call, worker);
     const size_t count = cn_shape_count(&w.out);
-    (void)worker;
     for (int k = 0; k < 2; k++) {
         float *dx = call->dx[k];
         const size_t own = cn_shape_count(&w.in[k]), at = (size_t)image * own;
@@ -267,7 +307,10 @@ static void backward_task(void *argument, int image, int worker)
 
 static void forward(const cn_call *call)
 {
-    cn_pool_run(call->pool, call->m, forward_task, (void *)(uintptr_t)call);
+    const cn_shape out = image_shape(&call->layer->out);
+    forward_job job = {.call = call, .runs = (out.n[1] + run_of(&out) - 1) / run_of(&out)};
+    job.parts = cn_pool_parts(call->pool, call->m, (size_t)out.n[0] * (size_t)job.runs);
+    cn_pool_run(call->pool, call->m * job.parts, forward_task, &job);
 }
 
 static void backward(const cn_call *call)
@@ -278,8 +321,7 @@ static void backward(const cn_call *call)
 static void requirements(const cn_call *call, int threads, cn_requirements *r)
 {
     const cn_shape out = image_shape(&call->layer->out);
-    (void)threads;
-    r->scratch = (size_t)call->m * ROWS * (size_t)out.n[2];
+    r->scratch = (size_t)threads * worker_floats(&out);
 }
 
 #define BINARY(type)                         \
