@@ -63,11 +63,14 @@ static bool runs_alone(const cn_planner *p, int i)
 {
     const cn_layer *layer = cn_planner_layer(p, i);
     const size_t m = (size_t)p->plan->opts.batch;
-    size_t work = 0, elements = cn_shape_count(&layer->out);
-    if (layer->type->multiply_adds) work = layer->type->multiply_adds(layer);
+    size_t work = 0, elements = m * cn_shape_count(&layer->out);
+    if (layer->type->multiply_adds) work = m * layer->type->multiply_adds(layer);
     for (int k = 0; k < layer->input_count; k++)
-        elements += cn_shape_count(&p->model->layers[layer->inputs[k]].out);
-    return !cn_pool_pays(m * work, m * elements);
+        elements += m * cn_shape_count(&p->model->layers[layer->inputs[k]].out);
+    /* A dense layer of one example reads little but weights. */
+    for (int k = 0; k < layer->parameter_count; k++)
+        elements += cn_shape_count(&layer->parameters[k].shape);
+    return !cn_pool_pays(work, elements);
 }
 
 static void ask_layer(cn_planner *p, int i)

@@ -21,7 +21,8 @@
 #include "kernels/conv/packing_template.h"
 
 enum {
-    RUN_PIXELS = 96, /* pixels of a 1 x 1 convolution at a time */
+    RUN_PIXELS = 96, /* pixels of a 1 x 1 convolution at a time, */
+    RUN_LEAST = 24,  /* and where one run is divided for the threads' sake */
     TASKS = 4,       /* per thread, where the problem has as many; */
     EVEN = 32,       /* up to this many, where that balances better by more than 1 / 32 */
 };
@@ -39,6 +40,12 @@ static int partitions_of(int blocks, int parts, int threads)
         if (blocks >= enough / n) break;
     }
     return best;
+}
+
+/* Whether one of the threads has much more to do than another, with this many tasks. */
+static bool uneven(int tasks, int threads)
+{
+    return div_ceil(tasks, threads) * threads > tasks + tasks / EVEN;
 }
 
 typedef struct correlation {
@@ -84,9 +91,11 @@ static void divide_correlation(correlation *s, const cn_conv_blocking *planned, 
     const int wanted = threads > 1 ? TASKS * threads : 1, most = div_ceil(g->m, wanted);
     s->batch_tiling = planned->batch_tiling;
     divide_view(g, planned, s->batch_tiling ? max(most, TILE_ROWS_2) : most);
-    g->run = g->run < g->ow ? min(g->run, RUN_PIXELS) : g->run;
-    g->runs = div_ceil(g->ow, g->run);
     s->panels = div_ceil(s->oc, PANEL);
+    g->run = g->run < g->ow ? min(g->run, RUN_PIXELS) : g->run;
+    if (g->run == g->ow && g->oh == 1 && uneven(g->groups * s->panels, threads))
+        g->run = max(div_ceil(g->ow, threads), min(g->ow, RUN_LEAST));
+    g->runs = div_ceil(g->ow, g->run);
     s->partitions = partitions_of(g->groups * g->bands * g->runs, s->panels, threads);
     s->band = band_floats(g);
 }
