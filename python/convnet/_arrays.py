@@ -45,6 +45,8 @@ def say_copy(name: str, reason: str) -> None:
 def as_array(value: Any, name: str) -> Array:
     """numpy's view of whatever holds numbers: an array, an object with __array_interface__ or
     with DLPack (a tensor of PyTorch, JAX, CuPy in the host's memory), nested lists."""
+    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+        raise ArgumentError(f"{name} is a masked array, whose mask would be lost: fill it first")
     if isinstance(value, np.ndarray):
         return value
     if hasattr(value, "__dlpack__") and hasattr(np, "from_dlpack"):

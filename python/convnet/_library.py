@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import ctypes
+import operator
 import os
 import sys
 from ctypes import byref
@@ -97,7 +98,18 @@ def call(function: Any, *arguments: Any) -> None:
 
 
 def path_bytes(path: Any) -> bytes:
-    return os.fsencode(path)
+    made = os.fsencode(path)
+    if b"\0" in made:  # where C would see its end
+        raise ArgumentError(f"{path!r} has a zero byte, which no file's name can have")
+    return made
+
+
+def seed_of(seed: Any) -> int:
+    """A seed that C would cut to 64 bits is refused."""
+    whole = operator.index(seed)
+    if not 0 <= whole < 2**64:
+        raise ArgumentError(f"seed is {whole}, expected a whole number of 0 to 2**64 - 1")
+    return whole
 
 
 def text(value: Optional[bytes]) -> str:

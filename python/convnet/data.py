@@ -9,7 +9,7 @@ import numpy as np
 
 from . import _interface as c
 from ._arrays import F32, Array, as_array, prepare, tensor, view
-from ._library import ArgumentError, ShapeError, call, library, number, path_bytes, text
+from ._library import ArgumentError, ShapeError, call, library, number, path_bytes, seed_of, text
 
 
 class Handle:
@@ -17,6 +17,9 @@ class Handle:
 
     def __init__(self, free: Any) -> None:
         self.pointer, self._free = c_void_p(), free
+
+    def __reduce__(self) -> Any:
+        raise TypeError("what lies in the library's memory cannot be pickled")
 
     def __del__(self) -> None:
         if self.pointer:
@@ -45,10 +48,19 @@ def labels_of(y: Any, count: int) -> Array:
         a = a.argmax(1)
     if a.shape != (count,):
         raise ShapeError(f"y has shape {a.shape}, expected ({count},): a label for each image")
-    whole = a.astype(np.int32)
-    if not np.array_equal(whole, a):
-        raise ArgumentError("y has labels that are not whole numbers")
-    return np.ascontiguousarray(whole)
+    if a.dtype.kind in "OSU":
+        try:  # numbers that are held as objects or texts
+            a = a.astype(np.float64)
+        except (TypeError, ValueError):
+            raise ArgumentError(
+                f"y has dtype {a.dtype}, expected whole numbers: numpy.unique(y, return_inverse=True) "
+                "numbers classes that have names") from None  # fmt: skip
+    if a.dtype.kind not in "fiub":
+        raise ArgumentError(f"y has dtype {a.dtype}, expected whole numbers")
+    wrong = a[~((a >= -(2**31)) & (a < 2**31) & (a == np.trunc(a)))]
+    if wrong.size:
+        raise ArgumentError(f"y has the label {wrong[0]}, expected whole numbers of 0 to 2147483647")
+    return np.ascontiguousarray(a, np.int32)
 
 
 def masks_of(y: Any) -> Array:
@@ -94,6 +106,15 @@ class Dataset:
         self._handle = Handle(library.cn_dataset_free)
         labels = y.ctypes.data_as(ctypes.POINTER(ctypes.c_int32))
         call(library.cn_dataset_create, byref(self._handle.pointer), tensor(x, "x"), labels, classes)
+
+    def __reduce__(self) -> Any:
+        raise TypeError("a Dataset cannot be pickled: pickle its spec or its arrays, and make it again")
+
+    def __copy__(self) -> Dataset:
+        return self  # immutable
+
+    def __deepcopy__(self, _: Any) -> Dataset:
+        return self
 
     @classmethod
     def _of(cls, handle: Handle) -> Dataset:
@@ -200,7 +221,7 @@ class Dataset:
         kept, held = Handle(library.cn_dataset_free), Handle(library.cn_dataset_free)
         given = (byref(kept.pointer), byref(held.pointer), self._handle.pointer, fraction)
         if seed:
-            call(library.cn_dataset_split, *given, seed)
+            call(library.cn_dataset_split, *given, seed_of(seed))
         else:
             call(library.cn_dataset_hold_out, *given)
         return self._of(kept), self._of(held)

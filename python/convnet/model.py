@@ -12,7 +12,7 @@ import numpy as np
 from . import _interface as c
 from ._arrays import F32, Array, as_array, prepare, tensor, view
 from ._library import ArgumentError, Error, ShapeError, StoppedError, call, exception, library
-from ._library import number, path_bytes, text, word_of
+from ._library import number, path_bytes, seed_of, text, word_of
 from .data import Dataset, Handle, Source, dataset_of, images_of
 from .graph import Node, build, fill
 from .training import AnyCallback, Bar, Conductor, History, Interrupts, callbacks_of
@@ -154,14 +154,14 @@ class Model:
         if isinstance(network, Node):
             if shape is not None or classes:
                 raise ArgumentError("shape and classes belong to the nodes of a model of nodes")
-            build(network, seed, self._handle.pointer)
+            build(network, seed_of(seed), self._handle.pointer)
             return
         natural, known = _natural(network)
         sizes = tuple(shape) if shape is not None else natural
         if sizes is None or len(sizes) != 3:
             raise ArgumentError(f"shape is {shape}, expected (n_H, n_W, n_C)")
         call(library.cn_model_parse_task, byref(self._handle.pointer), network.encode(),
-             (c_int * 3)(*sizes), classes or known, number("cn_task_kind", task, "task"), seed)  # fmt: skip
+             (c_int * 3)(*sizes), classes or known, number("cn_task_kind", task, "task"), seed_of(seed))  # fmt: skip
 
     def _new(self, handle: Handle) -> None:
         self._handle = handle
@@ -332,7 +332,7 @@ class Model:
         sizes = (c_int * 3)(*(shape or self.input_shape))
         made = Handle(library.cn_model_free)
         call(library.cn_model_adapt, byref(made.pointer), self._handle.pointer, sizes,
-             classes or int(library.cn_model_output_size(self._handle.pointer)), seed)  # fmt: skip
+             classes or int(library.cn_model_output_size(self._handle.pointer)), seed_of(seed))  # fmt: skip
         return self._of(made)
 
     # ---- training
@@ -374,7 +374,7 @@ class Model:
         train = self._matched(train)
         valid = self._matched(valid) if valid is not None else None
         opts = c.cn_fit_opts(
-            epochs=epochs, batch=batch_size, accumulate=accumulate, threads=threads, seed=seed,
+            epochs=epochs, batch=batch_size, accumulate=accumulate, threads=threads, seed=seed_of(seed),
             shards=shards, sync_batch_norm=sync_batch_norm, no_shuffle=not shuffle, precision=number("cn_precision", precision, "precision"),
             learning_rate=learning_rate, backend=backend.encode() if backend else None,
             resume=path_bytes(resume) if resume else None,
@@ -570,7 +570,7 @@ class Model:
             r = given[0]
             rows.append(GradcheckRow(text(r.name), r.checked, r.twin_error, r.engine_error))
 
-        opts = c.cn_gradcheck_opts(batch=batch, samples=samples, seed=seed,
+        opts = c.cn_gradcheck_opts(batch=batch, samples=samples, seed=seed_of(seed),
                                    loss=number("cn_loss_kind", loss, "loss"))  # fmt: skip
         opts.row = type(opts.row)(row)
         call(library.cn_gradcheck, self._handle.pointer, byref(opts), None)

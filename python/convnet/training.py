@@ -10,7 +10,7 @@ import time
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple, Union
 
 from . import _interface as c
-from ._library import ArgumentError, number
+from ._library import ArgumentError, number, path_bytes
 
 
 class Progress(NamedTuple):
@@ -96,11 +96,11 @@ class ModelCheckpoint(Callback):
     many epochs, steps or seconds have passed (default: each epoch), at the end, and when the
     training is interrupted. It is a model file, too."""
 
-    def __init__(self, path: str, epochs: int = 0, steps: int = 0, seconds: float = 0) -> None:
+    def __init__(self, path: Any, epochs: int = 0, steps: int = 0, seconds: float = 0) -> None:
         self.path, self.epochs, self.steps, self.seconds = path, epochs, steps, seconds
 
     def configure(self, opts: c.cn_fit_opts) -> None:
-        opts.checkpoint.path = str(self.path).encode()
+        opts.checkpoint.path = path_bytes(self.path)
         opts.checkpoint.epochs, opts.checkpoint.steps = self.epochs, self.steps
         opts.checkpoint.seconds = self.seconds
 

@@ -1,5 +1,6 @@
 """convnet.Model and what belongs to it: building, training, measuring, saving, showing."""
 import compileall
+import copy
 import importlib.util
 import io
 import json
@@ -410,7 +411,9 @@ class Data(unittest.TestCase):
     def test_what_does_not_fit_is_said(self):
         x = np.zeros((3, 4, 4, 1), np.uint8)
         for y, words in (([0, 1], r"y has shape \(2,\), expected \(3,\)"),
-                         ([0.5, 1, 2], "not whole numbers"),
+                         ([0.5, 1, 2], r"the label 0\.5, expected whole numbers"),
+                         ([0, 1, np.nan], "the label nan"), ([0, 1, 2**40], "the label 1099511627776"),
+                         (["cat", "dog", "cat"], "return_inverse"),
                          (np.ones((3, 2)), "not a single 1"), ([0, -1, 2], "label")):
             with self.assertRaisesRegex(convnet.Error, words):
                 convnet.Dataset(x, y)
@@ -422,7 +425,34 @@ class Data(unittest.TestCase):
             convnet.Dataset.load("digits", "half")
 
 
+    def test_what_would_be_cut_or_lost_is_refused(self):
+        x = np.zeros((2, 4, 4, 1), np.float32)
+        for call in (lambda: convnet.Model.load("model\0.safetensors"),
+                     lambda: convnet.Dataset.load("digits\0")):
+            with self.assertRaisesRegex(convnet.ArgumentError, "zero byte"):
+                call()
+        for seed in (-1, 2**64):
+            with self.assertRaisesRegex(convnet.ArgumentError, f"seed is {seed}"):
+                convnet.Model("digits", seed=seed)
+        with self.assertRaisesRegex(convnet.ArgumentError, "masked"):
+            convnet.Dataset(np.ma.array(x, mask=x == 0), [0, 1])
+        data = convnet.Dataset(np.ma.array(x), np.array([0, 1], object))
+        self.assertEqual(data.classes, 2)
+        self.assertIs(copy.deepcopy([data])[0], data)
+        with self.assertRaisesRegex(TypeError, "Dataset cannot be pickled"):
+            pickle.dumps(data)
+
+
 class Showing(Temporary):
+    def test_checkpoints_have_paths_of_any_kind(self):
+        import pathlib
+
+        for make in (os.fsencode, pathlib.Path):
+            path = self.path(make.__name__)
+            convnet.Model("digits").fit("digits", epochs=1, verbose=0,
+                                        callbacks=[convnet.ModelCheckpoint(make(path))])
+            self.assertTrue(os.path.exists(path))
+
     def test_files_and_pickles(self):
         _, test = digits()
         model = convnet.Model("digits", seed=1)
