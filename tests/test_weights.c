@@ -268,6 +268,50 @@ static void what_is_no_weight_is_named_where_one_is_missing(void **state)
     cn_model_free(m);
 }
 
+/* The file, and an index that says where its two weights are. */
+static void save_index(const char *index, const char *first, const char *second)
+{
+    char text[256];
+    snprintf(text, sizeof text,
+             "{\"metadata\": {}, \"weight_map\": {\"a.weight\": %s, \"a.bias\": %s}}", first,
+             second);
+    files_write(index, text, strlen(text));
+}
+
+static void a_model_in_several_files_is_read_by_its_index(void **state)
+{
+    static const struct {
+        const char *first, *says;
+    } wrong[] = {
+        {"\"../theirs.safetensors\"", "expected the name of a file beside it"},
+        {"\"\"", "expected the name of a file beside it"},
+        {"3", "a.weight: expected a file's name"},
+        {"\"missing.safetensors\"", "missing.safetensors: cannot be opened"},
+    };
+    char index[FILES_PATH];
+    cn_model *m = make("conv 1 1x1, softmax");
+    content c = {.count = 0};
+    cn_load_weights_opts opts = {.partial = false};
+    cn_error err;
+    (void)state;
+    PUT(&c, "a.weight", 5, 1, 2, 1, 1);
+    PUT(&c, "a.bias", 9, 1);
+    save(&c);
+    snprintf(index, sizeof index, "%.*s.index.json", (int)sizeof index - 16, path);
+    save_index(index, "\"theirs.safetensors\"", "\"theirs.safetensors\"");
+    if (cn_model_load_weights(m, index, &opts, &err) != CN_OK) fail_msg("%s", err.text);
+    assert_true(values_of(m, "conv2d_1.weight")[1] == 6 && values_of(m, "conv2d_1.bias")[0] == 9);
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        save_index(index, wrong[i].first, "\"theirs.safetensors\"");
+        assert_int_not_equal(cn_model_load_weights(m, index, &opts, &err), CN_OK);
+        assert_says(err, wrong[i].says);
+    }
+    files_write(index, "{}", 2);
+    assert_int_equal(cn_model_load_weights(m, index, &opts, &err), CN_ERR_FORMAT);
+    assert_says(err, "weight_map: expected an object");
+    cn_model_free(m);
+}
+
 static void lies_are_refused(void **state)
 {
     static const struct {
@@ -341,6 +385,7 @@ int main(void)
         cmocka_unit_test(what_does_not_fit_is_listed),
         cmocka_unit_test(other_floats_are_widened_and_counters_passed_over),
         cmocka_unit_test(what_is_no_weight_is_named_where_one_is_missing),
+        cmocka_unit_test(a_model_in_several_files_is_read_by_its_index),
         cmocka_unit_test(lies_are_refused),
         cmocka_unit_test(weights_are_written_under_their_names),
     };

@@ -1,6 +1,7 @@
 /* weights_file.c - reads files of weights in any of the formats that frameworks write. */
 #include "formats/hdf5_weights.h"
 
+#include "base/json.h"
 #include "base/signature.h"
 #include "formats/array.h"
 #include "formats/zip.h"
@@ -179,6 +180,84 @@ static cn_status read_zip(cn_weight_file *file, const char *path, cn_error *err)
     return status;
 }
 
+/* ---- a model in several files, as Hugging Face's libraries write large ones
+ *
+ * {"metadata": {...}, "weight_map": {"conv1.weight": "model-00001-of-00002.safetensors", ...}}
+ */
+
+static const char index_ending[] = ".safetensors.index.json";
+
+static bool is_object(const uint8_t *bytes, size_t size)
+{
+    return size > 0 && bytes[0] == '{';
+}
+
+/* All weights of the safetensors file of this name, in the folder of the index. */
+static cn_status add_shard(cn_weight_file *file, const char *index, const char *name, cn_error *err)
+{
+    const char *slash = strrchr(index, '/');
+    const size_t folder = slash ? (size_t)(slash - index) + 1 : 0;
+    cn_safetensors shard = {.storage = NULL};
+    if (!name[0] || strchr(name, '/') || strchr(name, '\\'))
+        return cn_fail(err, CN_ERR_FORMAT,
+                       "%.100s: weight_map: %.80s: expected the name of a file beside it", index,
+                       name);
+    char *path = cn_allocate(folder + strlen(name) + 1, 1, name, err);
+    if (!path) return CN_ERR_MEMORY;
+    memcpy(path, index, folder);
+    strcpy(path + folder, name);
+    cn_status status = cn_safetensors_load_floats(&shard, path, err);
+    cn_release(path);
+    for (int i = 0; i < shard.tensor_count && status == CN_OK; i++)
+        status = cn_weight_file_add(file, shard.tensors[i].name, &shard.tensors[i].value, 0, err);
+    if (status == CN_OK && file->passed_over == 0)
+        memcpy(file->passed, shard.passed, sizeof file->passed);
+    file->passed_over += shard.passed_over;
+    cn_safetensors_free(&shard);
+    return status;
+}
+
+/* The files that the map names, each once, in its order. */
+static cn_status add_shards(cn_weight_file *file, const char *path, const json_t *index,
+                            cn_error *err)
+{
+    json_t *map = json_object_get(index, "weight_map"), *value, *seen = json_object();
+    const char *key;
+    cn_status status = seen ? CN_OK : cn_fail(err, CN_ERR_MEMORY, "%.120s: no memory", path);
+    if (seen && !json_is_object(map))
+        status = cn_fail(err, CN_ERR_FORMAT, "%.120s: weight_map: expected an object", path);
+    json_object_foreach(map, key, value)
+    {
+        const char *name = json_string_value(value);
+        if (status != CN_OK || (name && json_object_get(seen, name))) continue;
+        if (!name)
+            status = cn_fail(err, CN_ERR_FORMAT,
+                             "%.100s: weight_map: %.60s: expected a file's name", path, key);
+        else if (json_object_set_new(seen, name, json_true()) != 0)
+            status = cn_fail(err, CN_ERR_MEMORY, "%.120s: no memory", path);
+        else
+            status = add_shard(file, path, name, err);
+    }
+    json_decref(seen);
+    return status;
+}
+
+static cn_status read_index(cn_weight_file *file, const char *path, cn_error *err)
+{
+    enum { MOST = 1 << 26 };
+    uint8_t *bytes = NULL;
+    size_t size = 0;
+    json_t *index = NULL;
+    cn_status status = cn_file_read(path, MOST, is_object, &bytes, &size, err);
+    if (status == CN_OK)
+        status = cn_json_read(&index, (const char *)bytes, size, path, "index", 0, err);
+    if (status == CN_OK) status = add_shards(file, path, index, err);
+    json_decref(index);
+    cn_release(bytes);
+    file->style = CN_STYLE_PYTORCH;
+    return status;
+}
+
 /* ---- any of them */
 
 cn_status cn_weight_file_load(cn_weight_file *out, const char *path, cn_error *err)
@@ -186,8 +265,9 @@ cn_status cn_weight_file_load(cn_weight_file *out, const char *path, cn_error *e
     cn_weight_file file = {.count = 0};
     const cn_signature *kind = cn_signature_of_file(path);
     const char first = kind ? kind->bytes[0] : 0;
-    cn_status status = first == '\x89' && kind->bytes[1] == 'H' ? read_hdf5(&file, path, err)
-                       : first == 'P' && kind->bytes[1] == 'K'  ? read_zip(&file, path, err)
+    cn_status status = cn_ends_in(path, index_ending)             ? read_index(&file, path, err)
+                       : first == '\x89' && kind->bytes[1] == 'H' ? read_hdf5(&file, path, err)
+                       : first == 'P' && kind->bytes[1] == 'K'    ? read_zip(&file, path, err)
                                                                : read_safetensors(&file, path, err);
     if (status == CN_OK)
         *out = file;
