@@ -37,7 +37,13 @@ static uint8_t *draw(void)
 /* Exif data that say a quarter turn. */
 static const uint8_t turned[] = "Exif\0\0II*\0\x08\0\0\0\1\0\x12\1\3\0\1\0\0\0\6\0\0\0\0\0\0";
 
-static uint8_t *compress(const uint8_t *image, bool turn, unsigned long *size)
+/* How a file is written: chroma has one sample for so many pixels along each axis. */
+typedef struct form {
+    bool turn, progressive;
+    int sampling;
+} form;
+
+static uint8_t *compress_as(const uint8_t *image, form f, unsigned long *size)
 {
     struct jpeg_compress_struct jpeg;
     struct jpeg_error_mgr manager;
@@ -51,8 +57,10 @@ static uint8_t *compress(const uint8_t *image, bool turn, unsigned long *size)
     jpeg.input_components = CHANNELS;
     jpeg_set_defaults(&jpeg);
     jpeg_set_quality(&jpeg, 95, TRUE);
+    jpeg.comp_info[0].h_samp_factor = jpeg.comp_info[0].v_samp_factor = f.sampling;
+    if (f.progressive) jpeg_simple_progression(&jpeg);
     jpeg_start_compress(&jpeg, TRUE);
-    if (turn) jpeg_write_marker(&jpeg, JPEG_APP0 + 1, turned, sizeof turned);
+    if (f.turn) jpeg_write_marker(&jpeg, JPEG_APP0 + 1, turned, sizeof turned);
     while (jpeg.next_scanline < ROWS) {
         uint8_t *row = (uint8_t *)(uintptr_t)image + jpeg.next_scanline * COLUMNS * CHANNELS;
         jpeg_write_scanlines(&jpeg, &row, 1);
@@ -60,6 +68,11 @@ static uint8_t *compress(const uint8_t *image, bool turn, unsigned long *size)
     jpeg_finish_compress(&jpeg);
     jpeg_destroy_compress(&jpeg);
     return out;
+}
+
+static uint8_t *compress(const uint8_t *image, bool turn, unsigned long *size)
+{
+    return compress_as(image, (form){.turn = turn, .sampling = 2}, size);
 }
 
 /* By libjpeg alone, a `factor`-th of the size. */
@@ -192,9 +205,77 @@ static void what_is_turned_is_decoded_whole(void **state)
     free_file(&f);
 }
 
+static cn_image_part choose(const void *argument, int rows, int columns)
+{
+    const cn_image_part *part = argument;
+    assert_int_equal(rows, ROWS);
+    assert_int_equal(columns, COLUMNS);
+    return *part;
+}
+
+/* Any part of the image. */
+static cn_image_part draw_part(uint32_t *draws)
+{
+    int at[4];
+    for (int j = 0; j < 4; j++)
+        at[j] = (int)((*draws = *draws * UINT32_C(1664525) + UINT32_C(1013904223)) >> 16);
+    cn_image_part part = {.height = 1 + at[0] % ROWS, .width = 1 + at[1] % COLUMNS};
+    part.top = at[2] % (ROWS - part.height + 1);
+    part.left = at[3] % (COLUMNS - part.width + 1);
+    return part;
+}
+
+static void compare_part(const char *path, const uint8_t *bytes, unsigned long size,
+                         const cn_image_part *part, int n_H, int n_W)
+{
+    static const cn_image_opts opts = {.fit = CN_FIT_CROP};
+    const cn_framing framing = {choose, part};
+    const cn_image_aim aim = {n_H, n_W, &opts, &framing};
+    const int shape[3] = {n_H, n_W, CHANNELS};
+    uint8_t found[ROWS * COLUMNS], expected[ROWS * COLUMNS];
+    cn_tensor out[2] = {cn_tensor_view(CN_DTYPE_U8, 4, (int[]){1, n_H, n_W, CHANNELS}, found),
+                        cn_tensor_view(CN_DTYPE_U8, 4, (int[]){1, n_H, n_W, CHANNELS}, expected)};
+    cn_tensor image = {0};
+    cn_image_view view;
+    assert_int_equal(cn_image_read_for(&image, &view, path, &aim, NULL), CN_OK);
+    uint8_t *all = decompress(bytes, size, view.reduced);
+    cn_tensor whole = cn_tensor_view(CN_DTYPE_U8, 3, image.shape, all);
+    assert_int_equal(cn_image_fit_view(&image, &view, shape, &opts, &out[0], NULL), CN_OK);
+    assert_int_equal(cn_image_fit_view(&whole, &view, shape, &opts, &out[1], NULL), CN_OK);
+    if (memcmp(found, expected, (size_t)(n_H * n_W * CHANNELS)) != 0)
+        fail_msg("%d x %d at %d, %d, reduced by %d", part->height, part->width, part->top,
+                 part->left, view.reduced);
+    free(all);
+    cn_tensor_free(&image);
+}
+
+/* Only the rows and columns around a part that is drawn are decoded: to the bits of the whole. */
+static void a_drawn_part_is_that_of_the_whole(void **state)
+{
+    static const form forms[] = {
+        {.sampling = 2}, {.sampling = 1}, {.sampling = 2, .progressive = true}};
+    uint8_t *image = draw();
+    uint32_t draws = 1;
+    (void)state;
+    for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
+        jpeg_file f;
+        f.bytes = compress_as(image, forms[i], &f.size);
+        files_make_folder(f.folder);
+        files_write(files_join(f.path, f.folder, "a.jpg"), f.bytes, f.size);
+        for (int k = 0; k < 60; k++) {
+            const cn_image_part part = draw_part(&draws);
+            compare_part(f.path, f.bytes, f.size, &part, 24, 20);
+            compare_part(f.path, f.bytes, f.size, &part, 5, 7);
+        }
+        free_file(&f);
+    }
+    free(image);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_drawn_part_is_that_of_the_whole),
         cmocka_unit_test(two_pixels_are_left_for_each),
         cmocka_unit_test(the_pixels_are_those_of_libjpeg),
         cmocka_unit_test(what_is_turned_is_decoded_whole),

@@ -7,7 +7,8 @@
  * cut short is an error here, where libjpeg would fill up with gray and warn.
  *
  * Where a small image is made of a large one, libjpeg computes a half, a quarter or an eighth of its
- * rows and columns alone, from as many of the frequencies.
+ * rows and columns alone, from as many of the frequencies. Where a part of it is drawn, libjpeg-turbo
+ * decodes the rows and columns around that alone.
  */
 #include "base/source.h"
 #include "formats/image.h"
@@ -196,6 +197,59 @@ static cn_status check_header(reader *r, int orientation)
                            r->jpeg.output_width, gray ? 1 : 3, most, r->err);
 }
 
+/* What of the tensor is decoded. */
+typedef struct window {
+    JDIMENSION top, bottom, left, columns;
+} window;
+
+/* All of it, but for a part that is drawn from an image that has been looked at as a whole: then its rows
+ * and columns, and a few more, from which chroma is interpolated at the part's border. */
+static window find_window(const reader *r, int orientation)
+{
+    const struct jpeg_decompress_struct *jpeg = &r->jpeg;
+    window w = {0, jpeg->output_height, 0, jpeg->output_width};
+#if defined LIBJPEG_TURBO_VERSION_NUMBER && LIBJPEG_TURBO_VERSION_NUMBER >= 2000000
+    const int margin = 4, z = r->view.reduced;
+    const cn_image_part *p = &r->view.part;
+    if (!r->aim || !r->aim->framing || orientation != 1 || r->line) return w;
+    const int top = p->top / z - margin, left = p->left / z - margin;
+    const int bottom = (p->top + p->height) / z + margin;
+    const int right = (p->left + p->width) / z + margin;
+    if (top > 0) w.top = (JDIMENSION)top;
+    if (left > 0) w.left = (JDIMENSION)left;
+    if (bottom < (int)w.bottom) w.bottom = (JDIMENSION)bottom;
+    w.columns = (right < (int)w.columns ? (JDIMENSION)right : w.columns) - w.left;
+#else
+    (void)orientation;
+#endif
+    return w;
+}
+
+/* Goes to the window's first row; its columns then begin and end where blocks do. */
+static void enter_window(struct jpeg_decompress_struct *jpeg, window *w)
+{
+#if defined LIBJPEG_TURBO_VERSION_NUMBER && LIBJPEG_TURBO_VERSION_NUMBER >= 2000000
+    if (w->columns < jpeg->output_width) jpeg_crop_scanline(jpeg, &w->left, &w->columns);
+    if (w->top > 0) jpeg_skip_scanlines(jpeg, w->top);
+#else
+    (void)jpeg, (void)w;
+#endif
+}
+
+/* What of the tensor is outside the window stays zero. */
+static void read_window(reader *r, window *w)
+{
+    struct jpeg_decompress_struct *jpeg = &r->jpeg;
+    const size_t width = jpeg->output_width, channels = (size_t)r->image.shape[2];
+    enter_window(jpeg, w);
+    while (jpeg->output_scanline < w->bottom) {
+        uint8_t *out =
+            (uint8_t *)r->image.data + ((size_t)jpeg->output_scanline * width + w->left) * channels;
+        jpeg_read_scanlines(jpeg, r->line ? &r->line : &out, 1);
+        if (r->line) cmyk_to_rgb(r->line, width, jpeg->saw_Adobe_marker, out);
+    }
+}
+
 static cn_status read_image(reader *r)
 {
     if (setjmp(r->jump)) return r->status;
@@ -211,13 +265,13 @@ static cn_status read_image(reader *r)
         r->line = cn_allocate(width, 4, r->name, r->err);
         if (!r->line) return CN_ERR_MEMORY;
     }
-    while (jpeg->output_scanline < jpeg->output_height) {
-        size_t row = (size_t)jpeg->output_scanline * width * (size_t)r->image.shape[2];
-        uint8_t *out = (uint8_t *)r->image.data + row;
-        jpeg_read_scanlines(jpeg, r->line ? &r->line : &out, 1);
-        if (r->line) cmyk_to_rgb(r->line, width, jpeg->saw_Adobe_marker, out);
-    }
-    jpeg_finish_decompress(jpeg);
+    window w = find_window(r, orientation);
+    const bool whole = w.bottom == jpeg->output_height;
+    read_window(r, &w);
+    if (whole)
+        jpeg_finish_decompress(jpeg);
+    else
+        jpeg_abort_decompress(jpeg);
     return cn_image_orient(&r->image, orientation, r->name, r->err);
 }
 
