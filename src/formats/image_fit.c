@@ -228,19 +228,6 @@ static void mix_columns(const fitting *f, int i, double *pixel)
                  scale = 1 / (f->rows.total * a->total);
     const size_t channels = (size_t)f->channels;
     const size_t at = (size_t)(a->first[i] - f->left) * channels;
-    if (f->exact && channels == 3) { /* as most are */
-        const float *in = (const float *)f->line + at;
-        double r = 0, g = 0, b = 0;
-        for (int t = 0; t < a->taps; t++, in += 3) {
-            r += w[t] * (double)in[0];
-            g += w[t] * (double)in[1];
-            b += w[t] * (double)in[2];
-        }
-        pixel[0] = r * scale;
-        pixel[1] = g * scale;
-        pixel[2] = b * scale;
-        return;
-    }
     for (size_t c = 0; c < channels; c++) pixel[c] = 0;
     for (size_t t = 0; t < (size_t)a->taps; t++)
         for (size_t c = 0; c < channels; c++) {
@@ -272,12 +259,36 @@ static void convert_pixel(const double *in, int n_in, double *out, int n_out, do
     if (n_out % 2 == 0) out[n_out - 1] = n_in % 2 == 0 ? in[n_in - 1] : opaque;
 }
 
+/* A row of bytes in color, as most are: mix_columns and to_byte of every pixel. */
+static void fit_row_of_color(const fitting *f, uint8_t *restrict out)
+{
+    const axis *a = &f->columns;
+    const double *w = a->weights, scale = 1 / (f->rows.total * a->total);
+    const int n = a->n_out, taps = a->taps;
+    for (int j = 0; j < n; j++, w += taps, out += 3) {
+        const float *in = (const float *)f->line + (size_t)(a->first[j] - f->left) * 3;
+        double r = 0, g = 0, b = 0;
+        for (int t = 0; t < taps; t++, in += 3) {
+            r += w[t] * (double)in[0];
+            g += w[t] * (double)in[1];
+            b += w[t] * (double)in[2];
+        }
+        out[0] = to_byte(r * scale);
+        out[1] = to_byte(g * scale);
+        out[2] = to_byte(b * scale);
+    }
+}
+
 /* Row i of the output, from the line. */
 static void fit_row(const fitting *f, cn_tensor *out, int i)
 {
     double *pixel = f->pixel, *converted = pixel + f->channels;
     const int *shape = out->shape + 1;
     size_t at = (size_t)i * (size_t)shape[1] * (size_t)shape[2];
+    if (f->exact && f->channels == 3 && shape[2] == 3) {
+        fit_row_of_color(f, (uint8_t *)out->data + at);
+        return;
+    }
     for (int j = 0; j < shape[1]; j++) {
         mix_columns(f, j, pixel);
         convert_pixel(pixel, f->channels, converted, shape[2], f->opaque);
