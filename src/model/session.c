@@ -36,7 +36,8 @@ static void fold_norm(cn_session *s, int i, cn_call *call)
     call->w[0] = call->scratch;
 }
 
-void cn_session_claim(cn_session *s)
+/* Before the session writes into its arena: what others have left there is lost. */
+static void claim(cn_session *s)
 {
     cn_session *owner = s->lender ? s->lender : s;
     if (owner->tenant == s) return;
@@ -91,7 +92,7 @@ static void synchronize(const cn_session *s)
 
 void cn_session_begin_forward(cn_session *s, int m)
 {
-    cn_session_claim(s);
+    claim(s);
     s->m = m;
     s->done = CN_STAGE_NONE;
     if (!s->beside) take_weights(s);
@@ -123,7 +124,7 @@ static bool run_forward(cn_session *s, int m, cn_visitor *visit, void *user)
 
 float *cn_session_input(cn_session *s)
 {
-    cn_session_claim(s);
+    claim(s);
     return s->input;
 }
 

@@ -48,9 +48,6 @@ struct cn_session {
     uint64_t forwards;       /* in training: the step of layers that draw numbers */
 };
 
-/* To be called before the session writes into its arena: what others have left there is lost. */
-void cn_session_claim(cn_session *s);
-
 /* ---- the halves of forward and backward (session.c), for sessions that run layer by layer side by
  * side; s->m may be 0 */
 
