@@ -1316,6 +1316,15 @@ typedef struct cn_communicator {
     cn_status (*start)(void *self, int tag, const cn_part *send, const cn_part *receive,
                        cn_error *err);
     cn_status (*test)(void *self, int tag, bool *done, cn_error *err);
+    /* Memory that all ranks see, which ranks on one machine may have: they then read each other's
+     * gradients where these lie, and each takes a part of the optimizer's step and of the weights'
+     * packing. Every rank asks for as many bytes as it likes; parts[r] (`size` entries) becomes the
+     * address, in this process, of those of rank r, aligned to 64 bytes; parts[0] becomes NULL, on
+     * all ranks, where there is no such memory. Whatever a rank has written before its part of an
+     * exchange begins is seen by a rank for which the exchange has ended. `unshare`, which takes
+     * the same addresses, frees it; all ranks call it. NULL, both: there is none. */
+    cn_status (*share)(void *self, size_t bytes, void **parts, cn_error *err);
+    void (*unshare)(void *self, void **parts);
 } cn_communicator;
 
 /*

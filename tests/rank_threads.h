@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { RANKS_MOST = 8 };
+enum { RANKS_MOST = 8, SHARES_MOST = 4 };
 
 /* What one rank has sent to another, and that one has not yet received. */
 typedef struct letter {
@@ -23,7 +23,9 @@ typedef struct post_office {
     pthread_mutex_t mutex;
     letter *first, **last;
     int size;
-    size_t sent; /* bytes, all of them together */
+    size_t sent;                           /* bytes, all of them together */
+    bool shares;                           /* do the ranks have memory that all see? */
+    void *shared[SHARES_MOST][RANKS_MOST]; /* of each time that they asked for some */
 } post_office;
 
 /* An exchange that a rank has started; tag 0 is the blocking one. */
@@ -38,6 +40,7 @@ typedef struct rank_self {
     post_office *office;
     int rank;
     pending *first;
+    int shares; /* how often it has asked */
 } rank_self;
 
 static inline void post(post_office *office, int from, int to, int tag, const cn_part *part)
@@ -121,6 +124,32 @@ static inline cn_status rank_exchange(void *self, const cn_part *send, const cn_
     return CN_OK;
 }
 
+/* All ranks have come here. */
+static inline void rank_meet(rank_self *s)
+{
+    cn_part nothing[RANKS_MOST] = {{NULL, 0}};
+    rank_exchange(s, nothing, nothing, NULL);
+}
+
+static inline cn_status rank_share(void *self, size_t bytes, void **parts, cn_error *err)
+{
+    rank_self *s = self;
+    (void)err;
+    if (s->shares == SHARES_MOST) abort();
+    void **row = s->office->shared[s->shares++];
+    row[s->rank] = aligned_alloc(64, (bytes + 64) / 64 * 64);
+    rank_meet(s);
+    memcpy(parts, row, (size_t)s->office->size * sizeof *parts);
+    return CN_OK;
+}
+
+static inline void rank_unshare(void *self, void **parts)
+{
+    rank_self *s = self;
+    rank_meet(s);
+    free(parts[s->rank]);
+}
+
 static inline void office_open(post_office *office, int size)
 {
     *office = (post_office){.size = size};
@@ -142,7 +171,9 @@ static inline cn_communicator rank_communicator(rank_self *self, post_office *of
                              .self = self,
                              .exchange = rank_exchange,
                              .start = background ? rank_start : NULL,
-                             .test = background ? rank_test : NULL};
+                             .test = background ? rank_test : NULL,
+                             .share = office->shares ? rank_share : NULL,
+                             .unshare = office->shares ? rank_unshare : NULL};
 }
 
 #endif

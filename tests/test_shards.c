@@ -88,14 +88,16 @@ static void *rank_main(void *argument)
     return NULL;
 }
 
-/* Trains on so many ranks, each with the options that `change` (may be NULL) makes for it. Returns
- * how many bytes they sent, all together. */
-static size_t train(rank_job *jobs, int ranks, bool background, const cn_dataset *data,
-                    const cn_fit_opts *opts, void (*change)(int rank, rank_job *job))
+/* Trains on so many ranks, which share memory or do not, each with the options that `change` (may be
+ * NULL) makes for it. Returns how many bytes they sent, all together. */
+static size_t train_on(rank_job *jobs, int ranks, bool background, bool shares,
+                       const cn_dataset *data, const cn_fit_opts *opts,
+                       void (*change)(int rank, rank_job *job))
 {
     pthread_t threads[RANKS_MOST];
     post_office office;
     office_open(&office, ranks);
+    office.shares = shares;
     for (int r = 0; r < ranks; r++) {
         jobs[r] = (rank_job){.data = data, .opts = *opts, .model = network()};
         jobs[r].comm = rank_communicator(&jobs[r].self, &office, r, background);
@@ -109,6 +111,12 @@ static size_t train(rank_job *jobs, int ranks, bool background, const cn_dataset
     return sent;
 }
 
+static size_t train(rank_job *jobs, int ranks, bool background, const cn_dataset *data,
+                    const cn_fit_opts *opts, void (*change)(int rank, rank_job *job))
+{
+    return train_on(jobs, ranks, background, false, data, opts, change);
+}
+
 static void free_jobs(rank_job *jobs, int ranks)
 {
     for (int r = 0; r < ranks; r++) cn_model_free(jobs[r].model);
@@ -120,7 +128,8 @@ static void assert_same(const cn_model *a, const cn_model *b)
     assert_memory_equal(a->block, b->block, a->block_size * sizeof *a->block);
 }
 
-/* The same model and the same figures from one process and from ranks. */
+/* The same model and the same figures from one process and from ranks, which share memory or do
+ * not. */
 static void check_ranks(const fixture *f, const cn_fit_opts *opts, int ranks, bool background)
 {
     cn_error err = {CN_OK, ""};
@@ -128,15 +137,17 @@ static void check_ranks(const fixture *f, const cn_fit_opts *opts, int ranks, bo
     rank_job jobs[RANKS_MOST];
     cn_model *alone = network();
     if (cn_fit(alone, f->data, opts, &last, &err) != CN_OK) fail_msg("%s", err.text);
-    train(jobs, ranks, background, f->data, opts, NULL);
-    for (int r = 0; r < ranks; r++) {
-        if (jobs[r].status != CN_OK) fail_msg("%d of %d: %s", r, ranks, jobs[r].err.text);
-        assert_same(alone, jobs[r].model);
-        assert_true(jobs[r].last.train_loss == last.train_loss);
-        assert_true(jobs[r].last.train_accuracy == last.train_accuracy);
-        if (opts->valid) assert_true(jobs[r].last.valid_loss == last.valid_loss);
+    for (int shares = 0; shares < 2; shares++) {
+        train_on(jobs, ranks, background, shares, f->data, opts, NULL);
+        for (int r = 0; r < ranks; r++) {
+            if (jobs[r].status != CN_OK) fail_msg("%d of %d: %s", r, ranks, jobs[r].err.text);
+            assert_same(alone, jobs[r].model);
+            assert_true(jobs[r].last.train_loss == last.train_loss);
+            assert_true(jobs[r].last.train_accuracy == last.train_accuracy);
+            if (opts->valid) assert_true(jobs[r].last.valid_loss == last.valid_loss);
+        }
+        free_jobs(jobs, ranks);
     }
-    free_jobs(jobs, ranks);
     cn_model_free(alone);
 }
 
@@ -302,6 +313,65 @@ static void test_all_that_a_step_may_do_on_several_ranks(void **state)
     check_ranks(f, &opts, 3, true);
     opts.threads = 2;
     check_ranks(f, &opts, 2, false);
+}
+
+/* `user` is the model. */
+static bool halve_weights_once(const cn_progress *p, void *user)
+{
+    cn_model *model = user;
+    if (p->epoch != 1 || p->step != 2 || p->epoch_end) return false;
+    for (size_t i = 0; i < model->trained_size; i++) model->block[i] /= 2;
+    cn_model_weights_changed(model);
+    return false;
+}
+
+static void give_its_model(int rank, rank_job *job)
+{
+    (void)rank;
+    job->opts.user = job->model;
+}
+
+/* What ranks have packed for each other is out of date then. */
+static void test_weights_that_a_callback_changes(void **state)
+{
+    const fixture *f = *state;
+    cn_fit_opts opts = options(f);
+    rank_job jobs[RANKS_MOST];
+    cn_model *alone = network();
+    opts.progress = halve_weights_once;
+    opts.user = alone;
+    assert_int_equal(cn_fit(alone, f->data, &opts, NULL, NULL), CN_OK);
+    for (int shares = 0; shares < 2; shares++) {
+        train_on(jobs, 2, true, shares, f->data, &opts, give_its_model);
+        for (int r = 0; r < 2; r++) {
+            assert_int_equal(jobs[r].status, CN_OK);
+            assert_same(alone, jobs[r].model);
+        }
+        free_jobs(jobs, 2);
+    }
+    cn_model_free(alone);
+}
+
+static void give_it_threads(int rank, rank_job *job)
+{
+    job->opts.threads = 1 + rank % 2;
+}
+
+/* They may have planned other ways to pack weights, and pack their own. */
+static void test_ranks_with_different_threads(void **state)
+{
+    const fixture *f = *state;
+    const cn_fit_opts opts = options(f);
+    rank_job jobs[RANKS_MOST];
+    cn_model *alone = network();
+    assert_int_equal(cn_fit(alone, f->data, &opts, NULL, NULL), CN_OK);
+    train_on(jobs, 3, true, true, f->data, &opts, give_it_threads);
+    for (int r = 0; r < 3; r++) {
+        assert_int_equal(jobs[r].status, CN_OK);
+        assert_same(alone, jobs[r].model);
+    }
+    free_jobs(jobs, 3);
+    cn_model_free(alone);
 }
 
 /* In float32 sums of the reference backend's doubles. */
@@ -592,9 +662,9 @@ static void test_a_loss_that_is_not_finite_ends_all_ranks(void **state)
     cn_fit_opts opts = options(f);
     opts.learning_rate = 1e30;
     opts.epochs = 1;
-    for (int sync = 0; sync < 2; sync++) {
-        opts.sync_batch_norm = sync;
-        train(jobs, 2, true, f->data, &opts, NULL);
+    for (int i = 0; i < 3; i++) {
+        opts.sync_batch_norm = i == 1;
+        train_on(jobs, 2, true, i == 2, f->data, &opts, NULL);
         for (int r = 0; r < 2; r++) {
             assert_int_equal(jobs[r].status, CN_ERR_DIVERGED);
             assert_string_equal(jobs[r].err.text, jobs[0].err.text);
@@ -626,13 +696,13 @@ static void test_another_number_of_ranks_goes_on_with_the_same_bits(void **state
         assert_int_equal(cn_fit(whole, f->data, &opts, NULL, NULL), CN_OK);
         opts.progress = stop_at_step_3;
         opts.checkpoint.path = f->file;
-        train(jobs, before, true, f->data, &opts, NULL);
+        train_on(jobs, before, true, before > 1, f->data, &opts, NULL);
         for (int r = 0; r < before; r++) assert_int_equal(jobs[r].status, CN_ERR_STOPPED);
         free_jobs(jobs, before);
         opts.progress = NULL;
         opts.checkpoint.path = NULL;
         opts.resume = f->file;
-        train(jobs, 4 - before, true, f->data, &opts, NULL);
+        train_on(jobs, 4 - before, true, before == 1, f->data, &opts, NULL);
         for (int r = 0; r < 4 - before; r++) {
             if (jobs[r].status != CN_OK) fail_msg("%s", jobs[r].err.text);
             assert_same(whole, jobs[r].model);
@@ -657,6 +727,8 @@ int main(void)
         cmocka_unit_test(test_any_number_of_ranks_gives_the_same_bits),
         cmocka_unit_test(test_a_number_of_shards_that_is_no_power_of_two),
         cmocka_unit_test(test_all_that_a_step_may_do_on_several_ranks),
+        cmocka_unit_test(test_weights_that_a_callback_changes),
+        cmocka_unit_test(test_ranks_with_different_threads),
         cmocka_unit_test(test_the_reference_backend_on_several_ranks),
         cmocka_unit_test(test_a_rank_sends_as_much_as_a_ring_would),
         cmocka_unit_test(test_synchronized_batch_norms_are_those_of_the_whole_batch),

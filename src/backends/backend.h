@@ -26,14 +26,18 @@ typedef struct cn_update_plan {
     int count;
 } cn_update_plan;
 
-/* One step: t = 1, 2, ... of a settled optimizer. */
+/* One step: t = 1, 2, ... of a settled optimizer. Where the backend's memory is the host's, a step
+ * may be one of some chunks, and may multiply gradients; elsewhere it is of all, and the factor 1. */
 typedef struct cn_update_step {
     const cn_optimizer *optimizer;
     const cn_update_plan *plan;
+    int first, end; /* the chunks that are stepped */
     double rate;
     uint64_t t;
-    const void *gradients;
-    void *state; /* the optimizer's: cn_optimizer_state_blocks blocks of `size` elements */
+    void *gradients;
+    double factor; /* of the gradients, which are first multiplied by it, in place */
+    bool replace;  /* the new weights take the place of their gradients, too */
+    void *state;   /* the optimizer's: cn_optimizer_state_blocks blocks of `size` elements */
     void *weights;
     size_t size;
 } cn_update_step;
@@ -94,6 +98,10 @@ typedef struct cn_backend {
     /* Elements of scratch memory that a loss needs; NULL: none. */
     size_t (*loss_scratch)(const cn_loss_plan *plan, int batch);
     double (*loss)(void *device, const cn_loss_call *call);
+    /* Before the step, where it clips by norm: multiplies the gradients of its chunks, so that the
+     * step need not, and leaves their squares in the plan. The step goes by the squares of all
+     * chunks. NULL: the step finds all that it needs. */
+    void (*measure)(void *device, const cn_update_step *step);
     void (*step)(void *device, const cn_update_step *step);
     /* average += part (w - average), both floats of the host. */
     void (*blend)(void *device, size_t n, double part, const float *w, float *average);

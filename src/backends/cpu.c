@@ -6,7 +6,8 @@
  *
  * The optimizer's step is one kernel call per chunk, over the pool. The padding between tensors
  * stays zero: its gradients are zero, and so is its decay. Clipping by norm needs all gradients
- * first: one sum of squares per chunk, added up in order.
+ * first: one sum of squares per chunk, added up in order. All that is done to a chunk is done while
+ * it is in the cache.
  *
  * Adam's bias corrections, m / (1 - beta1^t) and v / (1 - beta2^t), are moved into its rate and
  * epsilon, which saves two divisions per element:
@@ -121,21 +122,35 @@ typedef struct step_job {
     double correction; /* Adam's, of the rate */
 } step_job;
 
+/* The gradients of a chunk, multiplied by the step's factor. */
+static float *gradients_of(const step_job *job, const cn_update_chunk *u)
+{
+    float *g = (float *)job->s->gradients + u->from;
+    if (job->s->factor != 1) job->kernels->scale(u->count, (float)job->s->factor, g, g);
+    return g;
+}
+
 static void measure_task(void *argument, int task, int worker)
 {
     const step_job *job = argument;
-    cn_update_chunk *u = &job->s->plan->chunks[task];
+    cn_update_chunk *u = &job->s->plan->chunks[job->s->first + task];
     (void)worker;
-    u->squares =
-        job->kernels->optimizer->sum_squares(u->count, (const float *)job->s->gradients + u->from);
+    u->squares = job->kernels->optimizer->sum_squares(u->count, gradients_of(job, u));
+}
+
+static void measure(void *device, const cn_update_step *s)
+{
+    const cpu *c = device;
+    step_job job = {.s = s, .kernels = c->kernels};
+    cn_pool_run(c->pool, s->end - s->first, measure_task, &job);
 }
 
 static void step_task(void *argument, int task, int worker)
 {
     const step_job *job = argument;
-    const cn_update_chunk *u = &job->s->plan->chunks[task];
+    const cn_update_chunk *u = &job->s->plan->chunks[job->s->first + task];
     const cn_optimizer *o = job->s->optimizer;
-    const float *g = (const float *)job->s->gradients + u->from;
+    float *g = gradients_of(job, u);
     float *w = (float *)job->s->weights + u->from, *first = NULL, *second = NULL;
     int blocks = cn_optimizer_state_blocks(o);
     double rate = job->s->rate * u->rate, decay = o->weight_decay * u->decay;
@@ -153,6 +168,7 @@ static void step_task(void *argument, int task, int worker)
         break;
     default: job->kernels->optimizer->adam(u->count, &update, g, first, second, w);
     }
+    if (job->s->replace) memcpy(g, w, u->count * sizeof *w);
 }
 
 static void step(void *device, const cn_update_step *s)
@@ -177,12 +193,11 @@ static void step(void *device, const cn_update_step *s)
     };
     if (o->clip_norm > 0) {
         double squares = 0;
-        cn_pool_run(c->pool, s->plan->count, measure_task, &job);
         for (int i = 0; i < s->plan->count; i++) squares += s->plan->chunks[i].squares;
         double scale = o->clip_norm / (sqrt(squares) + 1e-6);
         job.update.scale = scale < 1 || isnan(scale) ? (float)scale : 1;
     }
-    cn_pool_run(c->pool, s->plan->count, step_task, &job);
+    cn_pool_run(c->pool, s->end - s->first, step_task, &job);
 }
 
 const cn_backend cn_cpu_backend = {
@@ -201,6 +216,7 @@ const cn_backend cn_cpu_backend = {
     .mask_relu = cn_mask_relu,
     .count_not_finite = count_not_finite,
     .loss = loss,
+    .measure = measure,
     .step = step,
     .blend = blend,
 };

@@ -6,9 +6,7 @@
 
 #include "model/averages.h"
 #include "model/nonfinite.h"
-#include "model/optimizer.h"
 
-#include <math.h>
 #include <string.h>
 
 /* Copies n elements to the host, unless they are there already. */
@@ -55,17 +53,32 @@ static void pack_layer(cn_session *s, int i)
     if (step->ops && step->ops->pack) step->ops->pack(&call);
 }
 
+bool cn_session_is_packed(const cn_session *s)
+{
+    return s->packed && s->packed_version == s->model->version;
+}
+
 /* Takes over the model's weights if they may have changed. */
 static void take_weights(cn_session *s)
 {
     const cn_model *model = s->model;
-    if (s->packed && s->packed_version == model->version) return;
+    if (s->packs_apart || cn_session_is_packed(s)) return;
     if (!s->backend->host && (!s->packed || s->taken_version != model->version))
         s->backend->upload(s->device, model->block_size, model->block, s->parameters);
     s->taken_version = model->version;
-    for (int i = 0; i < model->layer_count && !s->plan.opts.repack; i++) pack_layer(s, i);
+    cn_session_pack(s, 0, s->plan.opts.repack ? 0 : model->layer_count);
+}
+
+void cn_session_pack(cn_session *s, int first, int end)
+{
+    for (int i = first; i < end; i++) pack_layer(s, i);
     s->packed = true;
-    s->packed_version = model->version;
+    s->packed_version = s->model->version;
+}
+
+size_t cn_session_packed_size(const cn_session *s, int end)
+{
+    return end == s->model->layer_count ? s->plan.packed : s->plan.steps[end].packed;
 }
 
 void cn_session_forward_layer(cn_session *s, int i, uint64_t number)
@@ -77,17 +90,17 @@ void cn_session_forward_layer(cn_session *s, int i, uint64_t number)
     if (step->forward) step->ops->forward(&s->calls[i]);
 }
 
-/* Gives the model the parameters from `first` on, as the backend has changed them. */
-static void give_parameters(cn_session *s, size_t first)
-{
-    cn_model *model = s->trained;
-    to_host(s, model->block_size - first, cn_at_element(s, s->parameters, first),
-            model->block + first);
-}
-
 static void synchronize(const cn_session *s)
 {
     if (s->backend->synchronize) s->backend->synchronize(s->device);
+}
+
+void cn_session_give_parameters(cn_session *s, size_t first)
+{
+    cn_model *model = s->trained;
+    synchronize(s);
+    to_host(s, model->block_size - first, cn_at_element(s, s->parameters, first),
+            model->block + first);
 }
 
 void cn_session_begin_forward(cn_session *s, int m)
@@ -104,7 +117,7 @@ void cn_session_begin_forward(cn_session *s, int m)
 void cn_session_end_forward(cn_session *s)
 {
     synchronize(s);
-    if (s->trained) give_parameters(s, s->model->trained_size); /* the buffers */
+    if (s->trained) cn_session_give_parameters(s, s->model->trained_size); /* the buffers */
     s->forwards++;
     s->done = CN_STAGE_FORWARD;
 }
@@ -402,9 +415,14 @@ size_t cn_session_count_not_finite(const cn_session *s, size_t n, const void *x,
     return s->backend->count_not_finite(s->device, n, x, nan);
 }
 
+bool cn_session_part_finite(const cn_session *s, size_t from, size_t count)
+{
+    return cn_session_count_not_finite(s, count, cn_at_element(s, s->gradients, from), NULL) == 0;
+}
+
 bool cn_session_gradients_finite(const cn_session *s)
 {
-    return cn_session_count_not_finite(s, s->plan.gradients, s->gradients, NULL) == 0;
+    return cn_session_part_finite(s, 0, s->plan.gradients);
 }
 
 const cn_model *cn_session_model(const cn_session *s)
@@ -417,56 +435,14 @@ cn_model *cn_session_trained(const cn_session *s)
     return s->trained;
 }
 
+int cn_session_threads(const cn_session *s)
+{
+    return s->plan.opts.threads;
+}
+
 int cn_session_batch(const cn_session *s)
 {
     return s->plan.opts.batch;
-}
-
-/* ---- the optimizer */
-
-cn_status cn_session_step(cn_session *s, double learning_rate, cn_error *err)
-{
-    if (!s) return cn_fail(err, CN_ERR_ARGUMENT, "step: NULL session");
-    if (s->done != CN_STAGE_BACKWARD)
-        return cn_fail(err, CN_ERR_ARGUMENT,
-                       "step: no gradients to follow, call cn_session_backward first");
-    if (!(learning_rate >= 0) || !isfinite(learning_rate))
-        return cn_fail(err, CN_ERR_ARGUMENT, "step: learning rate %g, expected 0 or more",
-                       learning_rate);
-    const cn_update_step step = {.optimizer = &s->plan.opts.optimizer,
-                                 .plan = &s->plan.updates,
-                                 .rate = learning_rate,
-                                 .t = ++s->updates,
-                                 .gradients = s->gradients,
-                                 .state = s->optimizer_state,
-                                 .weights = s->parameters,
-                                 .size = s->plan.gradients};
-    s->backend->step(s->device, &step);
-    synchronize(s);
-    give_parameters(s, 0);
-    s->taken_version = ++s->trained->version;
-    s->gradient_weight = 0;
-    s->done =
-        CN_STAGE_FORWARD; /* the outputs are still there; gradients and weights no longer match */
-    return CN_OK;
-}
-
-void cn_session_state(cn_session *s, cn_state *state)
-{
-    static const char *const names[] = {"moment_1", "moment_2"};
-    size_t size = s->model->trained_size;
-    for (size_t i = 0; i * size < s->plan.optimizer_state; i++)
-        cn_state_add_array(state, names[i], CN_STATE_TRAINED, s->backend->dtype,
-                           cn_at_element(s, s->optimizer_state, i * size));
-    if (!s->backend->host)
-        cn_state_add_array(state, "parameters", CN_STATE_BLOCK, s->backend->dtype, s->parameters);
-    cn_state_add(state, "updates", CN_STATE_COUNT, &s->updates);
-    cn_state_add(state, "forwards", CN_STATE_COUNT, &s->forwards);
-}
-
-void cn_session_blend(cn_session *s, double part, float *average)
-{
-    s->backend->blend(s->device, s->model->block_size, part, s->model->block, average);
 }
 
 /* ---- a batch in shards */
@@ -517,14 +493,34 @@ static void overwrite(cn_session *s, size_t n, const float *from, void *to)
     s->backend->upload(s->device, n, from, to);
 }
 
-void cn_session_set_gradients(cn_session *s, const float *sum, double factor)
+bool cn_session_on_host(const cn_session *s)
 {
-    if (s->backend->host)
-        memcpy(s->gradients, sum, s->plan.gradients * sizeof *sum);
-    else
-        overwrite(s, s->plan.gradients, sum, s->gradients);
-    scale(s, s->plan.gradients, factor, s->gradients);
+    return s->backend->host;
+}
+
+void cn_session_place_gradients(cn_session *s, float *gradients)
+{
+    void *before = s->gradients, *after = gradients ? gradients : s->own_gradients;
+    if (before == after) return;
+    for (int i = 0; i < s->model->layer_count; i++)
+        for (int k = 0; k < s->model->layers[i].parameter_count; k++)
+            if (s->calls[i].dw[k])
+                s->calls[i].dw[k] =
+                    cn_at_element(s, after, s->model->layers[i].parameters[k].offset);
+    s->gradients = s->host_gradients = after;
+}
+
+void cn_session_set_gradients(cn_session *s, float *sum, double factor)
+{
     s->done = CN_STAGE_BACKWARD;
+    s->factor = factor;
+    if (s->backend->host) {
+        cn_session_place_gradients(s, sum);
+        return;
+    }
+    overwrite(s, s->plan.gradients, sum, s->gradients);
+    scale(s, s->plan.gradients, factor, s->gradients);
+    s->factor = 1;
 }
 
 void cn_session_set_buffers(cn_session *s, const float *from)

@@ -55,6 +55,8 @@ bool cn_session_output_finite(const cn_session *session);
 size_t cn_session_count_not_finite(const cn_session *session, size_t n, const void *x, bool *nan);
 /* False where a gradient is NaN or infinite. */
 bool cn_session_gradients_finite(const cn_session *session);
+/* The same of the elements from .. from + count - 1 of their block. */
+bool cn_session_part_finite(const cn_session *session, size_t from, size_t count);
 /* The model's normalization of pixels, n_C numbers each, in the session's memory. */
 void cn_session_normalization(const cn_session *session, float **mean, float **std);
 /* CN_OK for (m, n_H, n_W, n_C) of the model's examples; `what` begins the message. */
@@ -64,6 +66,8 @@ cn_status cn_session_check_examples(const cn_session *session, const cn_tensor *
 const cn_model *cn_session_model(const cn_session *session);
 cn_model *cn_session_trained(const cn_session *session);
 int cn_session_batch(const cn_session *session);
+/* The threads that it was planned for. */
+int cn_session_threads(const cn_session *session);
 
 /* ---- a batch in shards (src/train/shards.h): gradients that are sums over examples, not means */
 
@@ -77,8 +81,34 @@ cn_status cn_session_backward_sum(cn_session *session, bool first, cn_gradients_
 double cn_session_loss_weight(const cn_session *session);
 /* `count` gradients from element `from` of the block on, as floats of the host. */
 const float *cn_session_gradients(const cn_session *session, size_t from, size_t count);
-/* Sets the gradients that cn_session_step applies: a whole block of sums, times the factor. */
-void cn_session_set_gradients(cn_session *session, const float *sum, double factor);
+/* Sets the gradients that cn_session_step applies: a whole block of sums, times the factor. Where
+ * the backend's memory is the host's, they are used, and changed, where they lie. */
+void cn_session_set_gradients(cn_session *session, float *sum, double factor);
+/* From the next backward on the gradients are written there, a block of the host; NULL: to the
+ * session's own. Only where cn_session_on_host. */
+void cn_session_place_gradients(cn_session *session, float *gradients);
+/* Are the backend's arrays floats of the host? */
+bool cn_session_on_host(const cn_session *session);
+/* A step that several processes share, each with all gradients, on the host. Every process measures
+ * the chunks from `first` to `end` where the step clips by norm, after which `squares` must be those of
+ * all; steps these chunks; and leaves the new weights where their gradients were. Then it takes over the
+ * other chunks' weights from such a block. */
+const cn_update_plan *cn_session_updates(const cn_session *session);
+bool cn_session_clips_norm(const cn_session *session);
+void cn_session_measure(cn_session *session, int first, int end);
+cn_status cn_session_step_part(cn_session *session, double learning_rate, int first, int end,
+                               cn_error *err);
+/* Packed weights that several sessions of the same model and batch share, on the host: bytes of
+ * those of the layers before `end`. From cn_session_place_packed on, which comes before the first forward,
+ * they lie there, and no forward packs them. cn_session_pack packs those of the layers first .. end-1.
+ * Those of all layers must be what the weights make them before a forward; false where the
+ * weights may have changed since this session's last pack. */
+size_t cn_session_packed_size(const cn_session *session, int end);
+void cn_session_place_packed(cn_session *session, void *packed);
+void cn_session_pack(cn_session *session, int first, int end);
+bool cn_session_is_packed(const cn_session *session);
+/* The optimizer's state, blocks as long as the gradients, on the host; returns how many. */
+int cn_session_optimizer_state(const cn_session *session, float **blocks);
 /* The model's buffers, such as running means, from as many floats. */
 void cn_session_set_buffers(cn_session *session, const float *from);
 /* The next forward is this one, counted from 0: what layers that draw numbers go by. */

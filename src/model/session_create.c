@@ -118,7 +118,8 @@ static cn_status allocate_arrays(cn_session *s, cn_error *err)
         s->parameters = allocate(s, s->model->block_size * size, "session: parameters", err);
     if (!s->parameters) return CN_ERR_MEMORY;
     if (!plan->opts.training) return CN_OK;
-    s->gradients = allocate(s, plan->gradients * size, "session: gradients", err);
+    s->own_gradients = allocate(s, plan->gradients * size, "session: gradients", err);
+    s->gradients = s->own_gradients;
     if (!s->gradients) return CN_ERR_MEMORY;
     s->optimizer_state = allocate(s, plan->optimizer_state * size, "session: optimizer", err);
     return s->optimizer_state ? CN_OK : CN_ERR_MEMORY;
@@ -136,6 +137,13 @@ static cn_status copy_to_host(cn_session *s, cn_error *err)
     s->output = s->input_gradient + input;
     s->host_gradients = s->output + cn_batch_elements(s, s->model->output);
     return CN_OK;
+}
+
+void cn_session_place_packed(cn_session *s, void *packed)
+{
+    s->packs_apart = true;
+    for (int i = 0; i < s->model->layer_count; i++)
+        s->calls[i].packed = cn_at_byte(packed, s->plan.steps[i].packed);
 }
 
 static cn_status create(cn_session *s, const cn_model *model, cn_error *err)
@@ -187,6 +195,7 @@ static cn_status create_session(cn_session **session, const cn_model *model, con
     s->trained = more->trained;
     s->beside = more->beside;
     s->lender = more->lender;
+    s->factor = 1;
     s->backend = backend;
     const size_t room = more->lender ? more->lender->arena_size : SIZE_MAX;
     cn_status status = plan_within(&s->plan, model, opts, backend, room, err);
@@ -279,7 +288,7 @@ void cn_session_free(cn_session *s)
     if (!s) return;
     const cn_backend *b = s->backend;
     if (!s->lender) b->free(s->device, s->arena);
-    b->free(s->device, s->gradients);
+    b->free(s->device, s->own_gradients);
     b->free(s->device, s->optimizer_state);
     if (!b->host) b->free(s->device, s->parameters);
     if (s->device && !s->beside && !s->lender) b->close(s->device);

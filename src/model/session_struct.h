@@ -36,12 +36,15 @@ struct cn_session {
     /* What callers fill and read: the backend's own arrays where its memory is the host's, else
      * copies in one block. */
     float *input, *output, *host_gradients, *input_gradient, *copies;
+    void *own_gradients;                 /* allocated here; `gradients` may lie elsewhere */
+    double factor;                       /* that the step multiplies the gradients by */
     float *normalization;                /* room for n_C means, then n_C deviations */
     int m;                               /* examples of the last forward */
     double loss_weight, gradient_weight; /* what the mean of the last loss divides by, and that of
                                             the gradients */
     cn_stage done;
     bool packed;
+    bool packs_apart;        /* by cn_session_pack alone, not in a forward */
     uint64_t packed_version; /* model->version that the packed weights belong to */
     uint64_t taken_version;  /* and that of the backend's parameters */
     uint64_t updates;        /* steps of the optimizer */
@@ -59,6 +62,9 @@ void cn_session_begin_backward_sum(cn_session *s, bool first);
 /* Of a layer whose call has totals: its part of them, before its backward. */
 void cn_session_backward_sums(cn_session *s, int i, double *sums);
 void cn_session_backward_layer(cn_session *s, int i);
+
+/* Gives the model the parameters from `first` on, as the backend has changed them. */
+void cn_session_give_parameters(cn_session *s, size_t first);
 
 static inline void *cn_at_byte(void *base, size_t offset)
 {

@@ -5,6 +5,8 @@
  * An exchange is a receive and a send per other rank, none of them blocking, in pieces of at most a
  * gigabyte, as MPI counts in int. Waiting looks again and again and leaves the processor to others
  * in between: ranks may share one, and MPI's own waits do not.
+ *
+ * Ranks on one machine share memory by windows of MPI.
  */
 #define _GNU_SOURCE /* sched_getaffinity */
 #include "base/base.h"
@@ -57,6 +59,7 @@ void cn_mpi_close(cn_communicator *comm)
 
 #include <mpi.h>
 #include <sched.h>
+#include <sys/statvfs.h>
 #include <time.h>
 
 enum { PIECE = 1 << 30 };
@@ -68,11 +71,19 @@ typedef struct transfer {
     struct transfer *next;
 } transfer;
 
+/* Memory that the ranks share. */
+typedef struct window {
+    MPI_Win win;
+    const void *first; /* where rank 0's part begins here */
+    struct window *next;
+} window;
+
 typedef struct state {
     MPI_Comm comm;
     int rank, size;
     bool ours; /* initialized here */
     transfer *transfers;
+    window *windows;
 } state;
 
 static cn_status check(int code, cn_error *err)
@@ -85,6 +96,12 @@ static cn_status check(int code, cn_error *err)
 }
 
 /* ---- exchanges */
+
+/* What this rank has written to shared memory is seen by others, and the other way round. */
+static void synchronize(const state *s)
+{
+    for (const window *w = s->windows; w; w = w->next) MPI_Win_sync(w->win);
+}
 
 static int pieces(size_t bytes)
 {
@@ -132,6 +149,7 @@ static cn_status begin(state *s, int tag, const cn_part *send, const cn_part *re
                        transfer **begun, cn_error *err)
 {
     int count = 0, code = MPI_SUCCESS;
+    synchronize(s);
     for (int r = 0; r < s->size; r++)
         if (r != s->rank) count += pieces(send[r].bytes) + pieces(receive[r].bytes);
     transfer *t = transfer_for(s, tag, count, err);
@@ -147,11 +165,12 @@ static cn_status begin(state *s, int tag, const cn_part *send, const cn_part *re
     return check(code, err);
 }
 
-static cn_status is_done(transfer *t, bool *done, cn_error *err)
+static cn_status is_done(const state *s, transfer *t, bool *done, cn_error *err)
 {
     int flag = 0;
     int code = MPI_Testall(t->count, t->requests, &flag, MPI_STATUSES_IGNORE);
     *done = flag;
+    if (flag) synchronize(s);
     return check(code, err);
 }
 
@@ -168,7 +187,7 @@ static cn_status test(void *self, int tag, bool *done, cn_error *err)
     transfer *t = s->transfers;
     while (t && t->tag != tag + 1) t = t->next;
     if (!t) return cn_fail(err, CN_ERR_ARGUMENT, "MPI: no exchange with tag %d", tag);
-    return is_done(t, done, err);
+    return is_done(s, t, done, err);
 }
 
 static cn_status exchange(void *self, const cn_part *send, const cn_part *receive, cn_error *err)
@@ -179,7 +198,7 @@ static cn_status exchange(void *self, const cn_part *send, const cn_part *receiv
     bool done = false;
     cn_status status = begin(self, 0, send, receive, &t, err);
     for (int turns = 0; status == CN_OK; turns++) {
-        status = is_done(t, &done, err);
+        status = is_done(self, t, &done, err);
         if (done) break;
         if (turns < PATIENT)
             sched_yield();
@@ -187,6 +206,90 @@ static cn_status exchange(void *self, const cn_part *send, const cn_part *receiv
             nanosleep(&pause, NULL);
     }
     return status;
+}
+
+/* ---- shared memory */
+
+/* Is there room for all ranks' parts? Open MPI keeps windows there, and a process that touches what
+ * there is no room for ends at once. */
+static bool there_is_room(const state *s, size_t bytes)
+{
+    struct statvfs found;
+    unsigned long long mine = bytes, all = 0;
+    if (MPI_Allreduce(&mine, &all, 1, MPI_UNSIGNED_LONG_LONG, MPI_SUM, s->comm) != MPI_SUCCESS)
+        return false;
+    if (statvfs("/dev/shm", &found) != 0) return false;
+    return all < (unsigned long long)found.f_bavail * found.f_frsize / 10 * 9;
+}
+
+/* All ranks, or none. */
+static bool all_can(const state *s, bool can)
+{
+    int mine = can, all = 0;
+    if (MPI_Allreduce(&mine, &all, 1, MPI_INT, MPI_MIN, s->comm) != MPI_SUCCESS) return false;
+    return all;
+}
+
+static MPI_Win make_window(const state *s, size_t bytes)
+{
+    MPI_Win win = MPI_WIN_NULL;
+    MPI_Info info = MPI_INFO_NULL;
+    void *mine;
+    /* Each rank's part on pages of its own. */
+    if (MPI_Info_create(&info) == MPI_SUCCESS) MPI_Info_set(info, "alloc_shared_noncontig", "true");
+    int code = MPI_Win_allocate_shared((MPI_Aint)(bytes + CN_ALIGN), 1, info, s->comm, &mine, &win);
+    if (info != MPI_INFO_NULL) MPI_Info_free(&info);
+    return code == MPI_SUCCESS ? win : MPI_WIN_NULL;
+}
+
+/* Pages begin at the same place in all processes, and so does what is aligned. */
+static bool find_part(MPI_Win win, int rank, void **part)
+{
+    MPI_Aint bytes;
+    int unit;
+    char *at;
+    if (MPI_Win_shared_query(win, rank, &bytes, &unit, &at) != MPI_SUCCESS) return false;
+    *part = at + (CN_ALIGN - (uintptr_t)at % CN_ALIGN) % CN_ALIGN;
+    return true;
+}
+
+static cn_status share_memory(void *self, size_t bytes, void **parts, cn_error *err)
+{
+    state *s = self;
+    window *w = cn_allocate(1, sizeof *w, "MPI: shared memory", err);
+    parts[0] = NULL;
+    const cn_status status = w ? CN_OK : CN_ERR_MEMORY;
+    bool can = there_is_room(s, bytes) && w;
+    if (!all_can(s, can)) {
+        cn_release(w);
+        return status;
+    }
+    w->win = make_window(s, bytes);
+    can = w->win != MPI_WIN_NULL;
+    for (int r = 0; r < s->size && can; r++) can = find_part(w->win, r, &parts[r]);
+    can = can && MPI_Win_lock_all(MPI_MODE_NOCHECK, w->win) == MPI_SUCCESS;
+    if (!all_can(s, can)) {
+        parts[0] = NULL;
+        cn_release(w);
+        return CN_OK;
+    }
+    w->first = parts[0];
+    w->next = s->windows;
+    s->windows = w;
+    return CN_OK;
+}
+
+static void free_memory(void *self, void **parts)
+{
+    state *s = self;
+    window **at = &s->windows;
+    while (*at && (*at)->first != parts[0]) at = &(*at)->next;
+    window *w = *at;
+    if (!w) return;
+    *at = w->next;
+    MPI_Win_unlock_all(w->win);
+    MPI_Win_free(&w->win);
+    cn_release(w);
 }
 
 /* ---- where the ranks run */
@@ -271,6 +374,10 @@ cn_status cn_mpi_open(cn_communicator *comm, cn_error *err)
     if (status == CN_OK) status = look_around(s, &made, err);
     made.rank = s->rank;
     made.size = s->size;
+    if (made.hosts == 1 && made.size > 1) {
+        made.share = share_memory;
+        made.unshare = free_memory;
+    }
     if (status == CN_OK)
         *comm = made;
     else

@@ -47,6 +47,8 @@ typedef struct fit {
     cn_learner learner;
     uint8_t *decisions; /* one per rank */
     bool due;           /* a checkpoint, as rank 0 says */
+    bool saves;         /* does rank 0 write any? */
+    bool stale;         /* the packed weights that ranks share */
     cn_progress progress;
     int schedule_epochs; /* how long the schedule is */
     double loss_sum;     /* this epoch's, so are the next three */
@@ -238,8 +240,9 @@ static cn_status prepare_checkpoints(fit *f, cn_error *err)
 static cn_status save_checkpoint(fit *f, cn_error *err)
 {
     cn_error result = {CN_OK, ""};
-    if (!f->opts.checkpoint.path) return CN_OK;
-    cn_status status = cn_check_parameters(f->model, &f->progress, f->opts.learning_rate, err);
+    cn_status status = f->saves ? cn_shards_collect(&f->learner.shards, err) : CN_OK;
+    if (!f->opts.checkpoint.path || status != CN_OK) return status;
+    status = cn_check_parameters(f->model, &f->progress, f->opts.learning_rate, err);
     if (status != CN_OK) return status;
     if (f->group.rank == 0) {
         cn_checkpoint_save(f->model, &f->state, f->opts.checkpoint.note, f->opts.checkpoint.path,
@@ -257,6 +260,14 @@ static bool is_due(const fit *f)
     return (c->steps && f->unsaved_steps >= c->steps) ||
            (c->epochs && f->unsaved_epochs >= c->epochs) ||
            (c->seconds > 0 && cn_seconds() - f->saved_at >= c->seconds);
+}
+
+static cn_status agree_to_save(fit *f, cn_error *err)
+{
+    f->decisions[f->group.rank] = f->opts.checkpoint.path != NULL;
+    cn_status status = cn_group_gather(&f->group, 1, f->decisions, err);
+    f->saves = f->decisions[0];
+    return status;
 }
 
 static cn_status save_if_due(fit *f, cn_error *err)
@@ -290,7 +301,7 @@ static void tally(fit *f)
 }
 
 /* What the ranks decide after a step: one that asks to stop stops all; rank 0 has the clock. */
-enum { STOP = 1, SAVE = 2 };
+enum { STOP = 1, SAVE = 2, STALE = 4 };
 
 /* *stop becomes true when a callback asks for it. */
 static cn_status report(fit *f, bool *stop, cn_error *err)
@@ -299,11 +310,14 @@ static cn_status report(fit *f, bool *stop, cn_error *err)
     *stop = f->opts.progress && f->opts.progress(&f->progress, f->opts.user);
     f->due = is_due(f);
     if (f->group.size == 1) return CN_OK;
-    f->decisions[f->group.rank] = (uint8_t)((*stop ? STOP : 0) | (f->due ? SAVE : 0));
+    f->decisions[f->group.rank] = (uint8_t)((*stop ? STOP : 0) | (f->due ? SAVE : 0) |
+                                            (cn_shards_stale(&f->learner.shards) ? STALE : 0));
     cn_status status = cn_group_gather(&f->group, 1, f->decisions, err);
     f->due = f->decisions[0] & SAVE;
-    for (int i = 0; i < f->group.size; i++)
+    for (int i = 0; i < f->group.size; i++) {
         if (f->decisions[i] & STOP) *stop = true;
+        if (f->decisions[i] & STALE) f->stale = true;
+    }
     return status;
 }
 
@@ -329,14 +343,17 @@ static cn_status train_step(fit *f, cn_error *err)
         cn_schedule_rate(&o->schedule, o->learning_rate, done, p->steps, f->schedule_epochs) *
         cn_schedule_plateau(&o->schedule, f->best.falls);
     int64_t number = (int64_t)(p->epoch - 1) * cn_loader_steps(f->learner.loader) + first;
-    cn_status status =
-        cn_learn(&f->learner, left < o->accumulate ? left : o->accumulate, number, err);
+    cn_status status = f->stale ? cn_shards_pack_again(&f->learner.shards, err) : CN_OK;
+    f->stale = false;
+    if (status == CN_OK)
+        status = cn_learn(&f->learner, left < o->accumulate ? left : o->accumulate, number, err);
     f->unread = f->learner.unread;
     if (status == CN_OK) count(f);
-    if (status == CN_OK) status = cn_session_step(f->session, p->learning_rate, err);
+    if (status == CN_OK) status = cn_shards_step(&f->learner.shards, p->learning_rate, err);
     if (status == CN_OK)
         cn_averager_step(&f->averager, f->session, done + 1,
                          (int64_t)f->schedule_epochs * p->steps);
+    if (status == CN_OK) cn_shards_pack(&f->learner.shards);
     return status;
 }
 
@@ -529,13 +546,15 @@ cn_status cn_fit(cn_model *model, const cn_dataset *data, const cn_fit_opts *opt
                  cn_progress *last, cn_error *err)
 {
     if (!model || !data) return cn_fail(err, CN_ERR_ARGUMENT, "fit: model or data is NULL");
-    fit f = {.model = model, .data = data};
+    fit f = {.model = model, .data = data, .stale = true};
     if (opts) f.opts = *opts;
     const cn_image_opts before = model->images;
     const cn_task_kind task_before = model->task;
     cn_status status = cn_group_create(&f.group, f.opts.communicator, err);
     if (status == CN_OK) status = cn_group_agree(&f.group, begin(&f, err), err);
     if (status == CN_OK) status = cn_group_check_same(&f.group, model, &f.state, err);
+    if (status == CN_OK) status = cn_shards_place(&f.learner.shards, err);
+    if (status == CN_OK) status = agree_to_save(&f, err);
     if (status == CN_OK) {
         remember_loss(model, f.opts.loss.kind);
         status = run(&f, err);

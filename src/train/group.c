@@ -13,6 +13,9 @@ cn_status cn_group_create(cn_group *g, const cn_communicator *comm, cn_error *er
         if (!comm->exchange || !comm->start != !comm->test)
             return cn_fail(err, CN_ERR_ARGUMENT,
                            "communicator: expected exchange, and start and test or neither");
+        if (!comm->share != !comm->unshare)
+            return cn_fail(err, CN_ERR_ARGUMENT,
+                           "communicator: expected share and unshare, or neither");
         made.rank = comm->rank;
         made.size = comm->size;
     }

@@ -100,7 +100,7 @@ cn_status cn_learner_check_gradients(const cn_learner *l, cn_session *session,
                                      const cn_batch *batch, cn_error *err)
 {
     const cn_tensor Y = truth_of(l, batch);
-    if (cn_session_gradients_finite(session)) return CN_OK;
+    if (cn_shards_gradients_finite(&l->shards, session)) return CN_OK;
     return cn_diverged(session, &Y, l->progress, "the gradient", l->learning_rate, err);
 }
 

@@ -33,7 +33,7 @@ cn_status cn_learner_create(cn_learner *learner, cn_group *group, const cn_sessi
                             const cn_loader_opts *batches, bool together, cn_error *err);
 void cn_learner_free(cn_learner *learner);
 /* The gradients of so many batches, the first of which is batch `number` of the training, so that
- * cn_session_step can follow. cn_shards_result then has the figures of all shards. */
+ * cn_shards_step can follow. cn_shards_result then has the figures of all shards. */
 cn_status cn_learn(cn_learner *learner, int batches, int64_t number, cn_error *err);
 
 /* ---- of one session and its batch (learn.c) */

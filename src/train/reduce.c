@@ -13,6 +13,11 @@
  * With one sum per rank each of 2 and 3 sends (R - 1) / R of the array. Sums in step 2 are made
  * where they arrive; nothing here asks who computed what, so the bits are those of one rank.
  *
+ * Ranks that share memory keep their sums there. Then 2 adds them where they lie, into the tree's
+ * first, which is rank 0's, and nothing is left of the messages but that a bucket is ready: one
+ * byte. Nobody but rank r touches its segments, in anyone's memory, from when all are ready until
+ * the step is over.
+ *
  * While the last of the rank's shards runs its backward, a bucket goes on its way as soon as its
  * gradients are final, where the communicator can do that in the background. Shards that run side
  * by side (together.c) have sessions of their own, and a bucket is final in all of them at once.
@@ -44,6 +49,8 @@ struct cn_reducer {
     const float *buffers; /* the model's */
     size_t gradients, n;
     int shards, count; /* of all ranks, and of this one */
+    int slot_count;    /* the most sums that this rank holds at a time */
+    size_t received_size;
     /* What is left of each rank's shards: nodes[first_node[r]] to nodes[first_node[r + 1] - 1]. */
     cn_tree_node *nodes;
     int *first_node;
@@ -54,6 +61,11 @@ struct cn_reducer {
     int in; /* the buckets that it is in */
     float *slots[CN_TREE_DEPTH];
     float *memory, *packed, *received, *sum;
+    size_t block; /* floats from one slot to the next */
+    void **parts; /* the slots of each rank, in memory that all see; parts[0] NULL: there is none */
+    char *signals;      /* a byte for each message that says no more than that it has come */
+    bool leaving;       /* gradients go on their way while the shard's backward runs: */
+    bool finite;        /* are those that have gone? */
     double *statistics; /* of all nodes */
     bucket *buckets;
     int bucket_count;
@@ -145,27 +157,58 @@ static size_t cut(cn_reducer *r)
 static cn_status allocate(cn_reducer *r, cn_error *err)
 {
     const int size = r->group->size;
-    int slots;
     r->first_node = cn_allocate((size_t)size + 1, sizeof *r->first_node, "fit: shards", err);
     if (!r->first_node) return CN_ERR_MEMORY;
-    list_nodes(r, NULL, &slots);
+    list_nodes(r, NULL, &r->slot_count);
     r->nodes = cn_allocate((size_t)r->first_node[size], sizeof *r->nodes, "fit: shards", err);
     r->bucket_count = (int)((r->n + BUCKET - 1) / BUCKET);
     r->buckets = cn_allocate((size_t)r->bucket_count, sizeof *r->buckets, "fit: shards", err);
-    if (!r->nodes || !r->buckets) return CN_ERR_MEMORY;
-    list_nodes(r, r->nodes, &slots);
-    /* Each sum begins at a multiple of CN_ALIGN bytes, as the kernels like it. */
-    const size_t block = (r->n + 15) / 16 * 16, received = (cut(r) + 15) / 16 * 16;
-    const int own = nodes_of(r, r->group->rank);
-    const size_t packed = own > 1 && size > 1 ? block * (size_t)own : 0;
-    size_t floats = block * (size_t)slots + packed + (size > 1 ? received + block : 0);
+    r->parts = cn_allocate((size_t)size, sizeof *r->parts, "fit: shards", err);
+    r->signals = cn_allocate(2 * (size_t)r->bucket_count, (size_t)size, "fit: shards", err);
+    if (!r->nodes || !r->buckets || !r->parts || !r->signals) return CN_ERR_MEMORY;
+    list_nodes(r, r->nodes, &r->slot_count);
+    r->received_size = (cut(r) + 15) / 16 * 16;
+    return CN_OK;
+}
+
+static void place_slots(cn_reducer *r, float *memory)
+{
+    for (int i = 0; i < r->slot_count; i++) r->slots[i] = memory + r->block * (size_t)i;
+    r->sum = r->parts[0] ? r->parts[0] : r->slots[0];
+}
+
+static cn_status allocate_sums(cn_reducer *r, cn_error *err)
+{
+    const int size = r->group->size, own = nodes_of(r, r->group->rank);
+    const size_t slots = r->block * (size_t)r->slot_count;
+    const size_t packed = own > 1 && size > 1 ? r->block * (size_t)own : 0;
+    size_t floats = slots + packed + (size > 1 ? r->received_size + r->block : 0);
     r->memory = cn_allocate(floats + 16, sizeof *r->memory, "fit: sums of gradients", err);
     if (!r->memory) return CN_ERR_MEMORY;
-    for (int i = 0; i < slots; i++) r->slots[i] = r->memory + block * (size_t)i;
-    r->packed = r->memory + block * (size_t)slots;
+    place_slots(r, r->memory);
+    r->packed = r->memory + slots;
     r->received = r->packed + packed;
-    r->sum = size > 1 ? r->received + received : r->slots[0];
+    if (size > 1) r->sum = r->received + r->received_size;
     return CN_OK;
+}
+
+cn_status cn_reducer_place(cn_reducer *r, cn_error *err)
+{
+    const cn_communicator *c = r->group->comm;
+    const size_t bytes = r->block * (size_t)r->slot_count * sizeof *r->sum;
+    cn_status status = CN_OK;
+    if (r->group->size > 1 && c->share && cn_session_on_host(r->sessions[0]))
+        status = c->share(c->self, bytes, r->parts, err);
+    if (status == CN_OK && r->parts[0])
+        place_slots(r, r->parts[r->group->rank]);
+    else if (status == CN_OK)
+        status = allocate_sums(r, err);
+    return cn_group_agree(r->group, status, err);
+}
+
+float *cn_reducer_shared(const cn_reducer *r)
+{
+    return r->parts[0];
 }
 
 cn_status cn_reducer_create(cn_reducer **reducer, cn_group *group, int shards,
@@ -180,6 +223,8 @@ cn_status cn_reducer_create(cn_reducer **reducer, cn_group *group, int shards,
                       .shards = shards,
                       .gradients = model->trained_size,
                       .n = model->block_size,
+                      /* Each sum begins at a multiple of CN_ALIGN bytes, as the kernels like it. */
+                      .block = (model->block_size + 15) / 16 * 16,
                       .buffers = model->block + model->trained_size};
     r->count = cn_group_first(shards, group->rank + 1, group->size) -
                cn_group_first(shards, group->rank, group->size);
@@ -201,6 +246,9 @@ cn_status cn_reducer_create(cn_reducer **reducer, cn_group *group, int shards,
 void cn_reducer_free(cn_reducer *r)
 {
     if (!r) return;
+    if (r->parts && r->parts[0]) r->group->comm->unshare(r->group->comm->self, r->parts);
+    cn_release(r->parts);
+    cn_release(r->signals);
     cn_release(r->nodes);
     cn_release(r->first_node);
     cn_release(r->buckets);
@@ -223,6 +271,17 @@ static void start(cn_reducer *r, int index, bool gather)
         r->status = c->exchange(c->self, r->group->send, r->group->receive, &r->error);
 }
 
+/* Tells every rank that a bucket is ready, and hears it from all. */
+static void start_signal(cn_reducer *r, int index, bool gather)
+{
+    char *signals = r->signals + (size_t)(2 * index + gather) * (size_t)r->group->size;
+    for (int i = 0; i < r->group->size; i++) {
+        r->group->send[i] = (cn_part){&signals[r->group->rank], 1};
+        r->group->receive[i] = (cn_part){&signals[i], 1};
+    }
+    start(r, index, gather);
+}
+
 static float *packed_at(const cn_reducer *r, const bucket *b, size_t offset)
 {
     const int own = nodes_of(r, r->group->rank);
@@ -235,6 +294,11 @@ static void start_scatter(cn_reducer *r, int index)
     const int own = nodes_of(r, r->group->rank);
     const size_t mine = segment_length(r, b, r->group->rank);
     float *received = r->received + b->received;
+    b->stage = SCATTERING;
+    if (r->parts[0]) {
+        start_signal(r, index, false);
+        return;
+    }
     for (int i = 0; i < r->group->size; i++) {
         const size_t at = segment(r, b, i), length = segment_length(r, b, i);
         float *out = packed_at(r, b, at);
@@ -246,7 +310,6 @@ static void start_scatter(cn_reducer *r, int index)
         r->group->receive[i] = (cn_part){received, coming * sizeof *received};
         received += coming;
     }
-    b->stage = SCATTERING;
     start(r, index, false);
 }
 
@@ -259,14 +322,17 @@ static void add_segment(cn_reducer *r, const bucket *b)
     cn_tree tree = {.leaves = r->shards};
     for (int rank = 0, i = 0; rank < r->group->size; rank++)
         for (int j = 0; j < nodes_of(r, rank); j++, i++) {
-            float *sum = rank == me ? r->slots[j] + at : received;
-            if (rank != me) received += length;
+            float *sum = r->slots[j] + at;
+            if (r->parts[0])
+                sum = (float *)r->parts[rank] + r->block * (size_t)j + at;
+            else if (rank != me)
+                sum = received, received += length;
             open[tree.depth] = sum;
             int last = tree.depth;
             for (int k = cn_tree_push(&tree, r->nodes[i]); k > 0; k--, last--)
                 cn_session_add(r->sessions[0], length, open[last], open[last - 1]);
         }
-    memcpy(r->sum + at, open[0], length * sizeof *r->sum);
+    if (open[0] != r->sum + at) memcpy(r->sum + at, open[0], length * sizeof *r->sum);
 }
 
 static void start_gather(cn_reducer *r, int index)
@@ -274,6 +340,11 @@ static void start_gather(cn_reducer *r, int index)
     bucket *b = &r->buckets[index];
     const int me = r->group->rank;
     add_segment(r, b);
+    b->stage = GATHERING;
+    if (r->parts[0]) {
+        start_signal(r, index, true);
+        return;
+    }
     for (int i = 0; i < r->group->size; i++) {
         const bool other = i != me;
         const size_t mine = segment_length(r, b, me), theirs = segment_length(r, b, i);
@@ -282,7 +353,6 @@ static void start_gather(cn_reducer *r, int index)
         r->group->receive[i] =
             (cn_part){r->sum + b->from + segment(r, b, i), other ? theirs * sizeof *r->sum : 0};
     }
-    b->stage = GATHERING;
     start(r, index, true);
 }
 
@@ -324,9 +394,25 @@ static void open_shard(cn_reducer *r)
     if (r->open) return;
     int k = cn_group_first(r->shards, r->group->rank, r->group->size) + r->added;
     r->open = true;
+    r->finite = true;
     if (!r->together) r->in = 0;
     r->at = r->local.depth;
     r->merges = cn_tree_push(&r->local, (cn_tree_node){0, k});
+}
+
+float *cn_reducer_room(const cn_reducer *r)
+{
+    const int k = cn_group_first(r->shards, r->group->rank, r->group->size) + r->added;
+    cn_tree local = r->local;
+    if (!cn_session_on_host(r->sessions[0])) return NULL;
+    return cn_tree_push(&local, (cn_tree_node){0, k}) == 0 ? r->slots[r->local.depth] : NULL;
+}
+
+bool cn_reducer_finite(const cn_reducer *r)
+{
+    const size_t left = !r->open ? r->n : r->in > 0 ? r->buckets[r->in - 1].from : r->n;
+    const size_t gradients = left < r->gradients ? left : r->gradients;
+    return (!r->open || r->finite) && cn_session_part_finite(r->sessions[0], 0, gradients);
 }
 
 /* The shard's own numbers: into `sum`, or added to it. */
@@ -336,8 +422,10 @@ static void take(cn_reducer *r, size_t from, size_t count, float *sum)
     const size_t middle = end < r->gradients ? end : from > r->gradients ? from : r->gradients;
     const float *g =
         cn_session_gradients(r->sessions[r->together ? r->added : 0], from, middle - from);
+    if (r->leaving && !cn_session_part_finite(r->sessions[0], from, middle - from))
+        r->finite = false;
     if (r->merges == 0) {
-        memcpy(sum, g, (middle - from) * sizeof *sum);
+        if (g != sum) memcpy(sum, g, (middle - from) * sizeof *sum);
         memcpy(sum + (middle - from), r->buffers + middle - r->gradients,
                (end - middle) * sizeof *sum);
         return;
@@ -384,8 +472,10 @@ void cn_reducer_final(size_t from, void *reducer)
         return;
     }
     open_shard(r);
+    r->leaving = true;
     while (r->in < r->bucket_count && r->buckets[r->in].from >= from)
         add_to_bucket(r, r->in++, false);
+    r->leaving = false;
     poll(r);
 }
 
@@ -420,7 +510,7 @@ static bool all_done(const cn_reducer *r)
     return true;
 }
 
-cn_status cn_reducer_finish(cn_reducer *r, const float **sums, cn_error *err)
+cn_status cn_reducer_finish(cn_reducer *r, float **sums, cn_error *err)
 {
     *sums = r->sum;
     if (r->group->size == 1) return CN_OK;

@@ -27,8 +27,13 @@ cn_status cn_shards_create(cn_shards *shards, cn_group *group, cn_session *sessi
     s.results = cn_allocate((size_t)count * (size_t)most, sizeof *s.results, "fit: shards", err);
     s.messages = cn_allocate((size_t)group->size + 1, s.row, "fit: shards", err);
     s.buffers = cn_allocate(buffers + 1, sizeof *s.buffers, "fit: shards", err);
+    s.packed = cn_allocate((size_t)group->size, sizeof *s.packed, "fit: shards", err);
+    const size_t chunks = (size_t)cn_session_updates(session)->count + (size_t)group->size;
+    s.squares = cn_allocate(chunks, sizeof *s.squares, "fit: shards", err);
     s.statuses = cn_allocate((size_t)group->size, sizeof *s.statuses, "fit: shards", err);
-    cn_status status = s.results && s.messages && s.buffers && s.statuses ? CN_OK : CN_ERR_MEMORY;
+    cn_status status = s.results && s.messages && s.buffers && s.packed && s.squares && s.statuses
+                           ? CN_OK
+                           : CN_ERR_MEMORY;
     shards->session = session; /* where the reducer finds it */
     if (status == CN_OK && count > 1)
         status = cn_reducer_create(&s.reducer, group, count, together ? together : &shards->session,
@@ -42,13 +47,84 @@ cn_status cn_shards_create(cn_shards *shards, cn_group *group, cn_session *sessi
 
 void cn_shards_free(cn_shards *s)
 {
+    if (s->packed && s->packed[0]) s->group->comm->unshare(s->group->comm->self, s->packed);
     cn_reducer_free(s->reducer);
     cn_release(s->results);
     cn_release(s->messages);
     cn_release(s->buffers);
+    cn_release(s->packed);
+    cn_release(s->squares);
     cn_release(s->statuses);
     *s = (cn_shards){0};
 }
+
+/* ---- memory that all ranks see */
+
+/* What each rank has written there is seen by all, once all have come here. */
+static cn_status meet(cn_shards *s, cn_error *err)
+{
+    return cn_group_gather(s->group, sizeof *s->statuses, s->statuses, err);
+}
+
+/* The packed weights lie in rank 0's part, where all ranks pack them in the same way, which is planned
+ * for model, batch and threads. */
+static cn_status place_packed(cn_shards *s, cn_error *err)
+{
+    const cn_communicator *c = s->group->comm;
+    const size_t all =
+        cn_session_packed_size(s->session, cn_session_model(s->session)->layer_count);
+    double *threads = s->squares; /* room for one per rank, too */
+    threads[s->group->rank] = cn_session_threads(s->session);
+    cn_status status = cn_group_gather(s->group, sizeof *threads, threads, err);
+    for (int r = 1; r < s->group->size && status == CN_OK; r++)
+        if (threads[r] != threads[0]) return CN_OK;
+    if (status == CN_OK) status = c->share(c->self, s->group->rank == 0 ? all : 0, s->packed, err);
+    if (status == CN_OK && s->packed[0]) cn_session_place_packed(s->session, s->packed[0]);
+    return cn_group_agree(s->group, status, err);
+}
+
+cn_status cn_shards_place(cn_shards *s, cn_error *err)
+{
+    if (!s->reducer) return CN_OK;
+    cn_status status = cn_reducer_place(s->reducer, err);
+    if (status != CN_OK || s->together || !cn_reducer_shared(s->reducer)) return status;
+    return place_packed(s, err);
+}
+
+/* The first layer that rank r packs: each has about as much to write. */
+static int first_to_pack(const cn_shards *s, int r)
+{
+    const int layers = cn_session_model(s->session)->layer_count;
+    const double all = (double)cn_session_packed_size(s->session, layers);
+    int i = 0;
+    while (i < layers && (double)(cn_session_packed_size(s->session, i) +
+                                  cn_session_packed_size(s->session, i + 1)) *
+                                 s->group->size <
+                             2 * all * r)
+        i++;
+    return r == s->group->size ? layers : i;
+}
+
+void cn_shards_pack(cn_shards *s)
+{
+    if (s->packed[0])
+        cn_session_pack(s->session, first_to_pack(s, s->group->rank),
+                        first_to_pack(s, s->group->rank + 1));
+}
+
+bool cn_shards_stale(const cn_shards *s)
+{
+    return s->packed[0] && !cn_session_is_packed(s->session);
+}
+
+cn_status cn_shards_pack_again(cn_shards *s, cn_error *err)
+{
+    if (!s->packed[0]) return CN_OK;
+    cn_shards_pack(s);
+    return meet(s, err);
+}
+
+/* ---- a step */
 
 static message *row_of(const cn_shards *s, int rank)
 {
@@ -84,7 +160,10 @@ void cn_shards_begin_batch(cn_shards *s, int k, int i, int64_t number)
 {
     if (!s->reducer) return;
     cn_session *session = s->together ? s->together[k - s->first] : s->session;
-    if (i == 0) cn_session_set_buffers(session, s->buffers);
+    if (i == 0) {
+        cn_session_set_buffers(session, s->buffers);
+        cn_session_place_gradients(session, s->together ? NULL : cn_reducer_room(s->reducer));
+    }
     cn_session_number_forward(session, (uint64_t)number * (uint64_t)s->count + (uint64_t)k);
 }
 
@@ -106,6 +185,15 @@ cn_status cn_shards_backward_together(cn_shards *s, cn_team *team, int i, cn_err
     bool last = i == s->batches - 1;
     return cn_team_backward_sum(team, i == 0, last && comm && comm->start ? cn_reducer_final : NULL,
                                 s->reducer, err);
+}
+
+bool cn_shards_gradients_finite(const cn_shards *s, cn_session *session)
+{
+    bool finite = s->reducer && !s->together ? cn_reducer_finite(s->reducer)
+                                             : cn_session_gradients_finite(session);
+    /* Where it began is found by another backward, which must not write to what others read. */
+    if (!finite) cn_session_place_gradients(session, NULL);
+    return finite;
 }
 
 cn_status cn_shards_agree(cn_shards *s, cn_status status, cn_error *err)
@@ -154,7 +242,7 @@ static cn_status share_results(cn_shards *s, cn_status status, cn_error *err)
 }
 
 /* What the step follows, and the buffers that it leaves. */
-static void take_sums(cn_shards *s, const float *sums)
+static void take_sums(cn_shards *s, float *sums)
 {
     const float *buffers;
     size_t count = buffers_of(s, &buffers);
@@ -170,9 +258,10 @@ static void take_sums(cn_shards *s, const float *sums)
 
 cn_status cn_shards_finish(cn_shards *s, cn_status status, int64_t number, cn_error *err)
 {
-    const float *sums;
+    float *sums;
     cn_error lost;
     if (!s->reducer) return status;
+    if (status != CN_OK) cn_session_place_gradients(s->session, NULL);
     if (s->together) cn_reducer_add_all(s->reducer);
     while (!s->together && s->ended < s->end - s->first) cn_shards_end_shard(s);
     cn_status sent = cn_reducer_finish(s->reducer, &sums, &lost);
@@ -182,4 +271,90 @@ cn_status cn_shards_finish(cn_shards *s, cn_status status, int64_t number, cn_er
     take_sums(s, sums);
     cn_session_number_forward(s->session, (uint64_t)number * (uint64_t)s->count);
     return CN_OK;
+}
+
+/* ---- the optimizer's step, of which each rank that shares memory takes some chunks */
+
+typedef struct chunks {
+    const cn_update_plan *plan;
+    int first, end; /* this rank's */
+} chunks;
+
+static chunks chunks_of(const cn_shards *s)
+{
+    const cn_update_plan *plan = cn_session_updates(s->session);
+    return (chunks){plan, cn_group_first(plan->count, s->group->rank, s->group->size),
+                    cn_group_first(plan->count, s->group->rank + 1, s->group->size)};
+}
+
+static bool is_mine(const chunks *c, int i)
+{
+    return i >= c->first && i < c->end;
+}
+
+/* The squares of all chunks to all ranks. A chunk's gradients, which have been multiplied, must
+ * stay; so the numbers travel. */
+static cn_status share_squares(cn_shards *s, const chunks *c, cn_error *err)
+{
+    cn_group *g = s->group;
+    double *squares = s->squares;
+    for (int i = c->first; i < c->end; i++) squares[i] = c->plan->chunks[i].squares;
+    for (int r = 0; r < g->size; r++) {
+        const int first = cn_group_first(c->plan->count, r, g->size);
+        const int end = cn_group_first(c->plan->count, r + 1, g->size);
+        g->send[r] = (cn_part){squares + c->first, (size_t)(c->end - c->first) * sizeof *squares};
+        g->receive[r] = (cn_part){squares + first, (size_t)(end - first) * sizeof *squares};
+    }
+    cn_status status = cn_group_exchange(g, err);
+    for (int i = 0; status == CN_OK && i < c->plan->count; i++)
+        c->plan->chunks[i].squares = squares[i];
+    return status;
+}
+
+cn_status cn_shards_step(cn_shards *s, double learning_rate, cn_error *err)
+{
+    if (!s->reducer || !cn_reducer_shared(s->reducer))
+        return cn_session_step(s->session, learning_rate, err);
+    const chunks c = chunks_of(s);
+    float *block = cn_session_trained(s->session)->block;
+    const float *sums = cn_session_gradients(s->session, 0, 0);
+    cn_status status = CN_OK;
+    if (cn_session_clips_norm(s->session)) {
+        cn_session_measure(s->session, c.first, c.end);
+        status = share_squares(s, &c, err);
+    }
+    if (status == CN_OK)
+        status = cn_session_step_part(s->session, learning_rate, c.first, c.end, err);
+    if (status == CN_OK) status = meet(s, err);
+    for (int i = 0; i < c.plan->count && status == CN_OK; i++) {
+        const cn_update_chunk *u = &c.plan->chunks[i];
+        if (!is_mine(&c, i)) memcpy(block + u->from, sums + u->from, u->count * sizeof *sums);
+    }
+    /* Before the next gradients take their place, the ranks tell each other how to go on (fit.c). */
+    return status;
+}
+
+cn_status cn_shards_collect(cn_shards *s, cn_error *err)
+{
+    float *state = NULL;
+    if (!s->reducer || !cn_reducer_shared(s->reducer)) return CN_OK;
+    const chunks c = chunks_of(s);
+    const size_t size = cn_session_model(s->session)->trained_size;
+    int blocks = cn_session_optimizer_state(s->session, &state);
+    float *shared = cn_reducer_shared(s->reducer);
+    cn_status status = CN_OK;
+    for (; blocks > 0 && status == CN_OK; blocks--, state += size) {
+        for (int i = c.first; i < c.end; i++) {
+            const cn_update_chunk *u = &c.plan->chunks[i];
+            memcpy(shared + u->from, state + u->from, u->count * sizeof *state);
+        }
+        status = meet(s, err);
+        for (int i = 0; i < c.plan->count && status == CN_OK; i++) {
+            const cn_update_chunk *u = &c.plan->chunks[i];
+            if (!is_mine(&c, i))
+                memcpy(state + u->from, shared + u->from, u->count * sizeof *state);
+        }
+        if (status == CN_OK) status = meet(s, err);
+    }
+    return status;
 }

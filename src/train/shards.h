@@ -57,8 +57,16 @@ typedef struct cn_reducer cn_reducer;
 cn_status cn_reducer_create(cn_reducer **reducer, cn_group *group, int shards,
                             cn_session *const *sessions, bool together, cn_error *err);
 void cn_reducer_free(cn_reducer *reducer);
+/* Makes room for the sums, in memory that all ranks see if there is such. All ranks call it alike, before
+ * the first step. */
+cn_status cn_reducer_place(cn_reducer *reducer, cn_error *err);
+/* That memory, a block, free for others between two steps; NULL: there is none. */
+float *cn_reducer_shared(const cn_reducer *reducer);
 /* Before a step's first shard. */
 void cn_reducer_begin(cn_reducer *reducer);
+/* Where the next of this rank's shards may write its gradients, so that they need not be copied; NULL:
+ * nowhere, as they are to be added. */
+float *cn_reducer_room(const cn_reducer *reducer);
 /* The next of this rank's shards has been run, its sums are in the session and the model; or it is
  * empty, and its sums are 0. */
 void cn_reducer_add(cn_reducer *reducer, bool empty);
@@ -68,8 +76,12 @@ void cn_reducer_add_all(cn_reducer *reducer);
  * What can go to other ranks goes. To be followed by cn_reducer_add or cn_reducer_add_all. Errors
  * wait for cn_reducer_finish. */
 void cn_reducer_final(size_t from, void *reducer);
-/* The sums over all shards: the gradients, and after them the buffers. */
-cn_status cn_reducer_finish(cn_reducer *reducer, const float **sums, cn_error *err);
+/* After the backward of a shard: are its gradients finite? Those that are on their way are not theirs
+ * alone any more, and have been looked at before. */
+bool cn_reducer_finite(const cn_reducer *reducer);
+/* The sums over all shards: the gradients, and after them the buffers. They may be changed until
+ * the next step; of shared memory each rank changes what no other reads. */
+cn_status cn_reducer_finish(cn_reducer *reducer, float **sums, cn_error *err);
 /* A cn_team_sum of a reducer whose shards run together: all ranks call it alike. */
 cn_status cn_reducer_sum(void *reducer, size_t n, double *parts, double *all, cn_error *err);
 
@@ -102,6 +114,8 @@ typedef struct cn_shards {
     int most, batches;           /* of a step at most, and of this one */
     int ended;                   /* of this rank's shards, in this step */
     float *buffers;              /* the model's, before the step */
+    double *squares;             /* of the optimizer's chunks */
+    void **packed; /* [0]: the weights as all ranks' kernels read them; NULL: each has its own */
     cn_shard_result *results;
     cn_status *statuses; /* one per rank, as are the next: what they tell each other */
     void *messages;
@@ -113,6 +127,14 @@ typedef struct cn_shards {
 cn_status cn_shards_create(cn_shards *shards, cn_group *group, cn_session *session,
                            cn_session *const *together, int count, int most, cn_error *err);
 void cn_shards_free(cn_shards *shards);
+/* Before the first step, by all ranks: cn_reducer_place. */
+cn_status cn_shards_place(cn_shards *shards, cn_error *err);
+/* After a step, where ranks share packed weights: each packs some of them. */
+void cn_shards_pack(cn_shards *shards);
+/* May the weights have changed since then? If so on one rank, all call cn_shards_pack_again before
+ * the next step; and before the first. */
+bool cn_shards_stale(const cn_shards *shards);
+cn_status cn_shards_pack_again(cn_shards *shards, cn_error *err);
 /* A step of so many batches: each of the shards first .. end-1 in turn, and in it batch 0, 1, .. */
 void cn_shards_begin(cn_shards *shards, int batches);
 /* Before the forward of batch i in shard k; it is batch `number` of the training, from 0. */
@@ -121,14 +143,21 @@ void cn_shards_begin_batch(cn_shards *shards, int k, int i, int64_t number);
 cn_status cn_shards_backward(cn_shards *shards, int k, int i, cn_error *err);
 /* The same for batch i of all shards of this rank side by side, whose sessions are the team's. */
 cn_status cn_shards_backward_together(cn_shards *shards, cn_team *team, int i, cn_error *err);
+/* After a shard's backward in this session. */
+bool cn_shards_gradients_finite(const cn_shards *shards, cn_session *session);
 /* CN_OK where all ranks hand it in, else the error of the first that does not. */
 cn_status cn_shards_agree(cn_shards *shards, cn_status status, cn_error *err);
 /* What batch i of shard k adds to the step's figures; after cn_shards_finish those of all shards. */
 cn_shard_result *cn_shards_result(const cn_shards *shards, int k, int i);
 /* After the last batch of this rank's next shard. */
 void cn_shards_end_shard(cn_shards *shards);
-/* Combines all, so that cn_session_step can follow. `status` is that of this rank, whose shards may
+/* Combines all, so that cn_shards_step can follow. `status` is that of this rank, whose shards may
  * then be left out; an error of any rank is one of all. `number` batches have been trained on. */
 cn_status cn_shards_finish(cn_shards *shards, cn_status status, int64_t number, cn_error *err);
+/* cn_session_step. Ranks that share memory take a part of it each, and then each other's weights;
+ * of the optimizer's state each has its part. They are to meet once more before the next step. */
+cn_status cn_shards_step(cn_shards *shards, double learning_rate, cn_error *err);
+/* Gives every rank all of the optimizer's state. */
+cn_status cn_shards_collect(cn_shards *shards, cn_error *err);
 
 #endif
