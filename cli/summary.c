@@ -131,6 +131,21 @@ static void print_row(const cn_model *model, int i, const int width[2], bool buf
     printf("  %14s\n", cli_count_text(layer.multiply_adds, count));
 }
 
+/* "inputs   image 32 x 32 x 3, table 7": of a model with several. */
+static void print_ports(const cn_model *model)
+{
+    char shape[CLI_COUNT_TEXT * 2];
+    cn_port port;
+    if (cn_model_input_count(model) < 2 && cn_model_output_count(model) < 2) return;
+    for (int i = 0; cn_model_input(model, i, &port); i++)
+        printf("%s%s %s", i ? ", " : "\ninputs   ", port.name,
+               cli_shape_text(port.rank, port.shape, shape));
+    for (int i = 0; cn_model_output(model, i, &port); i++)
+        printf("%s%s %s", i ? ", " : "\noutputs  ", port.name,
+               cli_shape_text(port.rank, port.shape, shape));
+    putchar('\n');
+}
+
 static void print_table(const cn_model *model, const options *o, const totals *t)
 {
     char text[ABOUT_TEXT], count[CLI_COUNT_TEXT];
@@ -155,6 +170,7 @@ static void print_table(const cn_model *model, const options *o, const totals *t
            "parameters", "gradients", "optimizer", "workspace");
     print_memory("to run, one image", &t->run);
     print_memory(text, &t->train);
+    print_ports(model);
     if (knows_images(model)) printf("\nimages  %s\n", images_text(model, text));
 }
 
@@ -168,6 +184,25 @@ static json_t *memory_json(const cn_memory *m)
     cli_put_whole(object, "workspace", m->workspace);
     cli_put_whole(object, "total", m->total);
     return object;
+}
+
+static void add_port(json_t *list, const cn_port *port)
+{
+    json_t *object = json_object(), *shape = json_array();
+    cli_put_text(object, "name", port->name);
+    for (int k = 0; k < port->rank; k++) json_array_append_new(shape, json_integer(port->shape[k]));
+    json_object_set_new(object, "shape", shape);
+    json_array_append_new(list, object);
+}
+
+static void put_ports(json_t *object, const cn_model *model)
+{
+    json_t *inputs = json_array(), *outputs = json_array();
+    cn_port port;
+    for (int i = 0; cn_model_input(model, i, &port); i++) add_port(inputs, &port);
+    for (int i = 0; cn_model_output(model, i, &port); i++) add_port(outputs, &port);
+    json_object_set_new(object, "inputs", inputs);
+    json_object_set_new(object, "outputs", outputs);
 }
 
 static void print_as_json(const cn_model *model, const options *o, const totals *t)
@@ -197,6 +232,8 @@ static void print_as_json(const cn_model *model, const options *o, const totals 
     cli_put_whole(object, "buffers", t->buffers);
     cli_put_whole(object, "multiply_adds", t->multiply_adds);
     json_object_set_new(object, "layers", layers);
+    if (cn_model_input_count(model) > 1 || cn_model_output_count(model) > 1)
+        put_ports(object, model);
     if (knows_images(model)) {
         cn_image_opts images = cn_model_image_opts(model);
         json_t *range = json_array(), *about = json_object();

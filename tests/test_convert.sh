@@ -124,6 +124,10 @@ several() {
     succeeds run one.safetensors left=left.npy right=right.npy --out y.npy
     cmp -s positive.npy y.npy || fail "one.safetensors gives other numbers"
     succeeds summary two.onnx
+    grep -qx "inputs   left 3, right 3" out.txt || fail "summary two.onnx: $(cat out.txt)"
+    grep -qx "outputs  sum 3, positive 3" out.txt || fail "summary two.onnx: $(cat out.txt)"
+    succeeds summary two.onnx --json
+    grep -q '"inputs": *\[{"name": *"left", *"shape": *\[3\]}' out.txt || fail "$(cat out.txt)"
     for command in "evaluate two.onnx --data digits" "train --model two.onnx --data digits" \
         "train --from two.onnx --data digits" "predict two.onnx x.npy" "explain two.onnx" \
         "report two.onnx --data digits"; do
