@@ -512,12 +512,6 @@ typedef struct cn_affine_opts {
     bool no_shift; /* no "bias" */
 } cn_affine_opts;
 
-typedef struct cn_prelu_opts {
-    const char *name;
-    bool shared;  /* one slope for all channels */
-    double slope; /* that they begin with; default 0.25 */
-} cn_prelu_opts;
-
 typedef struct cn_constant_opts {
     const char *name;
     int size[2];  /* n_H, n_W, required */

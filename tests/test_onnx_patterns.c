@@ -313,6 +313,75 @@ static void elements_that_stay_where_they_are_are_not_gathered(void **state)
     assert_int_equal(load_strided(&m, PIXELS - 1, &err), CN_ERR_UNSUPPORTED);
 }
 
+/* ---- adaptive pooling, as windows that are gathered */
+
+enum { P = 4, R = 2, Q = 2, S = 3 }; /* windows of 5 rows and of 5 columns, and what they hold */
+
+/* One index may be another, and something may read the windows as they are. */
+static cn_status load_windows(cn_model **model, int wrong, bool leak, cn_error *err)
+{
+    static message graph, file, node, indices;
+    static const int64_t dims[] = {P, R, Q, S, 2}, to_windows[] = {2, 3, 0, 1},
+                         back[] = {4, 5, 0, 1, 2, 3};
+    int64_t values[P * R * Q * S * 2], *at = values;
+    for (int p = 0; p < P; p++)
+        for (int r = 0; r < R; r++)
+            for (int q = 0; q < Q; q++)
+                for (int s = 0; s < S; s++) {
+                    *at++ = p * SIDE / P + r;
+                    *at++ = q * SIDE / Q + s;
+                }
+    values[5] += wrong;
+    graph.size = indices.size = 0;
+    begin_node(&node, "Transpose", "x", "t"), put_int_list(&node, "perm", 4, to_windows);
+    put_message(&graph, 1, &node);
+    put_node(&graph, "GatherND", "t indices", "g");
+    begin_node(&node, "Transpose", "g", "w"), put_int_list(&node, "perm", 6, back);
+    put_message(&graph, 1, &node);
+    if (leak) put_node(&graph, "Relu", "w", "v");
+    begin_node(&node, "ReduceMean", leak ? "v axes" : "w axes", "y"), put_int(&node, "keepdims", 0);
+    put_message(&graph, 1, &node);
+    for (int k = 0; k < 5; k++) put_number(&indices, 1, (uint64_t)dims[k]);
+    put_number(&indices, 2, CN_ONNX_INT64);
+    put_text(&indices, 8, "indices");
+    put_bytes(&indices, 9, values, sizeof values);
+    put_message(&graph, 5, &indices);
+    put_ints(&graph, "axes", 2, (int64_t[]){3, -1});
+    put_port(&graph, 11, "x", 4, (int64_t[]){0, C, SIDE, SIDE});
+    put_port(&graph, 12, "y", 4, (int64_t[]){0, C, P, Q});
+    make_model(&file, &graph, 18);
+    return read_model(model, &file, err);
+}
+
+static void gathered_windows_and_their_means_are_an_adaptive_pooling(void **state)
+{
+    float x[EXAMPLES * PIXELS], y[EXAMPLES * P * Q * C];
+    uint64_t random = 9;
+    cn_model *m = NULL;
+    cn_error err;
+    (void)state;
+    draw_all(&random, x, EXAMPLES * PIXELS);
+    if (load_windows(&m, 0, false, &err) != CN_OK) fail_msg("%s", err.text);
+    assert_int_equal(m->layer_count, 2);
+    run(m, x, y, EXAMPLES * P * Q * C);
+    for (int i = 0; i < EXAMPLES; i++)
+        for (int p = 0; p < P; p++)
+            for (int q = 0; q < Q; q++)
+                for (int c = 0; c < C; c++) {
+                    double sum = 0;
+                    for (int h = p * SIDE / P; h < p * SIDE / P + R; h++)
+                        for (int v = q * SIDE / Q; v < q * SIDE / Q + S; v++)
+                            sum += (double)x[((i * SIDE + h) * SIDE + v) * C + c];
+                    const float found = y[((i * P + p) * Q + q) * C + c];
+                    assert_true(fabs((double)found - sum / (R * S)) < 1e-6);
+                }
+    cn_model_free(m);
+    assert_int_equal(load_windows(&m, 1, false, &err), CN_ERR_UNSUPPORTED);
+    assert_says(err, "not as the windows of a pooling");
+    assert_int_equal(load_windows(&m, 0, true, &err), CN_ERR_UNSUPPORTED);
+    assert_says(err, "Relu (v): the batch's axis is not the first");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -321,6 +390,7 @@ int main(void)
         cmocka_unit_test(channels_are_summed_as_norms),
         cmocka_unit_test(a_gelu_in_five_operators_is_one_layer),
         cmocka_unit_test(parts_of_a_gelu_are_no_values),
+        cmocka_unit_test(gathered_windows_and_their_means_are_an_adaptive_pooling),
         cmocka_unit_test(elements_that_stay_where_they_are_are_not_gathered),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -251,8 +251,9 @@ cn_status cn_import_map(cn_importer *im, const char *type, const void *options, 
 static const cn_operator *find_operator(const cn_graph_node *node)
 {
     static const cn_operator *const tables[] = {
-        cn_operators_conv,  cn_operators_pool,   cn_operators_norm,  cn_operators_element,
-        cn_operators_shape, cn_operators_binary, cn_operators_image, cn_operators_gelu,
+        cn_operators_conv,    cn_operators_pool,  cn_operators_norm,
+        cn_operators_element, cn_operators_shape, cn_operators_binary,
+        cn_operators_image,   cn_operators_gelu,  cn_operators_gather,
     };
     if (node->domain.size && !cn_span_is(node->domain, "ai.onnx")) return NULL;
     for (size_t t = 0; t < sizeof tables / sizeof *tables; t++)
@@ -332,6 +333,19 @@ static cn_status check_inputs(cn_importer *im, const cn_graph_node *node, bool *
     return CN_OK;
 }
 
+/* The values between the nodes of a pooling are none for others. */
+static cn_status check_windows(cn_importer *im, const cn_graph_node *node)
+{
+    const bool takes = cn_span_is(node->op, "Transpose") || cn_span_is(node->op, "GatherND") ||
+                       cn_span_is(node->op, "ReduceMean");
+    for (int k = 0; k < node->input_count; k++) {
+        const cn_value *v = cn_import_find(im, node->inputs[k]);
+        if (v && v->kind == CN_VALUE_WINDOWS && (k > 0 || !takes))
+            return cn_import_fail(im, CN_ERR_UNSUPPORTED, "the batch's axis is not the first");
+    }
+    return CN_OK;
+}
+
 static cn_status import_node(cn_importer *im, const cn_graph_node *node)
 {
     bool constant, unknown;
@@ -341,7 +355,8 @@ static cn_status import_node(cn_importer *im, const cn_graph_node *node)
     if (status != CN_OK) return status;
     const bool folded = constant && cn_folds(node);
     if (!unknown && (folded || (op && op->import))) {
-        status = folded ? cn_fold(im, node) : op->import(im, node);
+        status = folded ? cn_fold(im, node) : check_windows(im, node);
+        if (!folded && status == CN_OK) status = op->import(im, node);
         if (status != CN_ERR_UNSUPPORTED) return status;
         note_missing(im, im->err->text);
     } else if (!op) {

@@ -52,6 +52,7 @@ typedef enum cn_value_kind {
     CN_VALUE_NONE, /* not made yet */
     CN_VALUE_CONSTANT,
     CN_VALUE_TENSOR,
+    CN_VALUE_WINDOWS, /* between the nodes of a pooling (operators_gather.c) */
     CN_VALUE_UNKNOWN, /* of a node that is not supported */
 } cn_value_kind;
 
@@ -66,6 +67,7 @@ typedef struct cn_value {
     cn_node node;
     cn_layout layout;
     cn_gelu_part part;
+    int step;  /* of CN_VALUE_WINDOWS */
     bool flat; /* the elements of all examples, the batch's axis no longer among the others */
 } cn_value;
 
@@ -192,12 +194,18 @@ typedef struct cn_operator {
 /* Tables that end in a name NULL, by what the operators do. */
 extern const cn_operator cn_operators_conv[], cn_operators_pool[], cn_operators_norm[],
     cn_operators_element[], cn_operators_shape[], cn_operators_binary[], cn_operators_image[],
-    cn_operators_gelu[];
+    cn_operators_gelu[], cn_operators_gather[];
 
 /* Computes a node all of whose inputs are constants; CN_ERR_UNSUPPORTED: not this operator. */
 cn_status cn_fold(cn_importer *im, const cn_graph_node *node);
 /* Is it an operator that constants can be given to? */
 bool cn_folds(const cn_graph_node *node);
+
+/* Adaptive pooling in four nodes (operators_gather.c): is it the first one's perm; the two Transposes
+ * of it; and the mean. Their first input is a tensor, or CN_VALUE_WINDOWS. */
+bool cn_turns_to_windows(const cn_graph_node *node);
+cn_status cn_import_turn(cn_importer *im, const cn_graph_node *node);
+cn_status cn_import_window_means(cn_importer *im, const cn_graph_node *node);
 
 /* A function of two values, of which one may be a constant (operators_binary.c). */
 cn_status cn_import_two(cn_importer *im, const char *type, const cn_value *a, const cn_value *b,

@@ -20,7 +20,8 @@ static bool is_turned(const cn_onnx_file *file, cn_span name)
         const cn_graph_node *node = &file->nodes[i];
         if (node->input_count < 1 || !cn_span_equal(node->inputs[0], name)) continue;
         if (!cn_span_is(node->op, "Transpose")) continue;
-        return cn_onnx_get_ints(node, "perm", perm, CN_ONNX_RANK) == 4 && perm[1] == 3;
+        return cn_onnx_get_ints(node, "perm", perm, CN_ONNX_RANK) == 4 && perm[0] == 0 &&
+               perm[1] == 3;
     }
     return false;
 }

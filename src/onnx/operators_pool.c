@@ -195,10 +195,16 @@ static cn_status import_reduce(cn_importer *im, reduction kind)
         (void)node;                                                   \
         return import_reduce(im, kind);                               \
     }
-REDUCTION(import_reduce_mean, MEAN)
 REDUCTION(import_reduce_sum, SUM)
 REDUCTION(import_reduce_max, MAXIMUM)
 REDUCTION(import_reduce_min, MINIMUM)
+
+static cn_status import_reduce_mean(cn_importer *im, const cn_graph_node *node)
+{
+    const cn_value *v = cn_import_input(im, 0);
+    if (v && v->kind == CN_VALUE_WINDOWS) return cn_import_window_means(im, node);
+    return import_reduce(im, MEAN);
+}
 
 /* The sum of |x| or of x^2, and the root of that. */
 static cn_status import_norm(cn_importer *im, bool squares, bool root)

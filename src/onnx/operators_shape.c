@@ -175,6 +175,9 @@ static cn_status import_transpose(cn_importer *im, const cn_graph_node *node)
     const cn_value *v;
     int64_t perm[CN_ONNX_RANK];
     bool taken[CN_ONNX_RANK] = {false};
+    const cn_value *given = cn_import_input(im, 0);
+    if (given && (given->kind == CN_VALUE_WINDOWS || cn_turns_to_windows(node)))
+        return cn_import_turn(im, node);
     cn_status status = cn_import_tensor(im, 0, -1, &v);
     if (status != CN_OK) return status;
     const cn_layout *from = &v->layout;
