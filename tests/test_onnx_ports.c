@@ -406,6 +406,30 @@ static void a_thousand_outputs_are_read_and_more_refused(void **state)
     assert_refused(&g, "inputs or outputs");
 }
 
+/* An error or a model, whatever the bytes are. */
+static void damaged_files_are_refused_or_read(void **state)
+{
+    static message graph, whole, damaged;
+    const network n = draw_network();
+    (void)state;
+    make_graph(&graph, &n);
+    make_model(&whole, &graph, 18);
+    for (size_t i = 0; i < 9 * whole.size; i++) {
+        cn_model *m = NULL;
+        cn_error err = {0};
+        damaged = whole;
+        if (i % 9 < 8)
+            damaged.bytes[i / 9] ^= (uint8_t)(1 << i % 9);
+        else
+            damaged.size = i / 9;
+        if (read_model(&m, &damaged, &err) == CN_OK)
+            assert_true(cn_model_output_count(m) >= 1);
+        else
+            assert_true(err.text[0]);
+        cn_model_free(m);
+    }
+}
+
 /* ---- hostile model files */
 
 /* Reads the model's graph again, with a value of it replaced. */
@@ -471,6 +495,7 @@ int main(void)
         cmocka_unit_test(what_has_one_input_or_output_refuses_several),
         cmocka_unit_test(hostile_inputs_and_outputs_are_refused),
         cmocka_unit_test(a_thousand_outputs_are_read_and_more_refused),
+        cmocka_unit_test(damaged_files_are_refused_or_read),
         cmocka_unit_test(a_graph_whose_ports_are_not_those_of_its_layers_is_refused),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
