@@ -88,8 +88,8 @@ static void *rank_main(void *argument)
     return NULL;
 }
 
-/* Trains on so many ranks, which share memory or do not, each with the options that `change` (may be
- * NULL) makes for it. Returns how many bytes they sent, all together. */
+/* Trains on so many ranks, which share memory or do not, each with the options that `change` (may
+ * be NULL) makes for it. Returns how many bytes they sent, all together. */
 static size_t train_on(rank_job *jobs, int ranks, bool background, bool shares,
                        const cn_dataset *data, const cn_fit_opts *opts,
                        void (*change)(int rank, rank_job *job))

@@ -89,20 +89,20 @@ void cn_session_set_gradients(cn_session *session, float *sum, double factor);
 void cn_session_place_gradients(cn_session *session, float *gradients);
 /* Are the backend's arrays floats of the host? */
 bool cn_session_on_host(const cn_session *session);
-/* A step that several processes share, each with all gradients, on the host. Every process measures
- * the chunks from `first` to `end` where the step clips by norm, after which `squares` must be those of
- * all; steps these chunks; and leaves the new weights where their gradients were. Then it takes over the
- * other chunks' weights from such a block. */
+/* A step that several processes share, each with all gradients, on the host. Where the step clips
+ * by norm, every process measures the chunks from `first` to `end` - 1, after which the plan must be
+ * given the squares of all. It steps its chunks, which leaves the new weights where their gradients
+ * were, and takes the other chunks' weights over from there. */
 const cn_update_plan *cn_session_updates(const cn_session *session);
 bool cn_session_clips_norm(const cn_session *session);
 void cn_session_measure(cn_session *session, int first, int end);
 cn_status cn_session_step_part(cn_session *session, double learning_rate, int first, int end,
                                cn_error *err);
 /* Packed weights that several sessions of the same model and batch share, on the host: bytes of
- * those of the layers before `end`. From cn_session_place_packed on, which comes before the first forward,
- * they lie there, and no forward packs them. cn_session_pack packs those of the layers first .. end-1.
- * Those of all layers must be what the weights make them before a forward; false where the
- * weights may have changed since this session's last pack. */
+ * those of the layers before `end`. From cn_session_place_packed on, which comes before the first
+ * forward, they lie there, and no forward packs them. cn_session_pack packs those of the layers
+ * first .. end-1. Before a forward those of all layers must be what the weights make them; false
+ * where the weights may have changed since this session's last pack. */
 size_t cn_session_packed_size(const cn_session *session, int end);
 void cn_session_place_packed(cn_session *session, void *packed);
 void cn_session_pack(cn_session *session, int first, int end);

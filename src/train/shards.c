@@ -66,8 +66,8 @@ static cn_status meet(cn_shards *s, cn_error *err)
     return cn_group_gather(s->group, sizeof *s->statuses, s->statuses, err);
 }
 
-/* The packed weights lie in rank 0's part, where all ranks pack them in the same way, which is planned
- * for model, batch and threads. */
+/* The packed weights lie in rank 0's part, where all ranks pack them in the same way, which is
+ * planned for model, batch and threads. */
 static cn_status place_packed(cn_shards *s, cn_error *err)
 {
     const cn_communicator *c = s->group->comm;
@@ -330,7 +330,8 @@ cn_status cn_shards_step(cn_shards *s, double learning_rate, cn_error *err)
         const cn_update_chunk *u = &c.plan->chunks[i];
         if (!is_mine(&c, i)) memcpy(block + u->from, sums + u->from, u->count * sizeof *sums);
     }
-    /* Before the next gradients take their place, the ranks tell each other how to go on (fit.c). */
+    /* Before the next gradients take their place, the ranks tell each other how to go on:
+     * fit.c, report. */
     return status;
 }
 

@@ -57,15 +57,15 @@ typedef struct cn_reducer cn_reducer;
 cn_status cn_reducer_create(cn_reducer **reducer, cn_group *group, int shards,
                             cn_session *const *sessions, bool together, cn_error *err);
 void cn_reducer_free(cn_reducer *reducer);
-/* Makes room for the sums, in memory that all ranks see if there is such. All ranks call it alike, before
- * the first step. */
+/* Makes room for the sums, in memory that all ranks see if there is such. All ranks call it alike,
+ * before the first step. */
 cn_status cn_reducer_place(cn_reducer *reducer, cn_error *err);
 /* That memory, a block, free for others between two steps; NULL: there is none. */
 float *cn_reducer_shared(const cn_reducer *reducer);
 /* Before a step's first shard. */
 void cn_reducer_begin(cn_reducer *reducer);
-/* Where the next of this rank's shards may write its gradients, so that they need not be copied; NULL:
- * nowhere, as they are to be added. */
+/* Where the next of this rank's shards may write its gradients, so that they need not be copied;
+ * NULL: nowhere, as they are to be added. */
 float *cn_reducer_room(const cn_reducer *reducer);
 /* The next of this rank's shards has been run, its sums are in the session and the model; or it is
  * empty, and its sums are 0. */
@@ -76,8 +76,8 @@ void cn_reducer_add_all(cn_reducer *reducer);
  * What can go to other ranks goes. To be followed by cn_reducer_add or cn_reducer_add_all. Errors
  * wait for cn_reducer_finish. */
 void cn_reducer_final(size_t from, void *reducer);
-/* After the backward of a shard: are its gradients finite? Those that are on their way are not theirs
- * alone any more, and have been looked at before. */
+/* After the backward of a shard: are its gradients finite? Those that are on their way are not its
+ * own any more, and have been looked at before. */
 bool cn_reducer_finite(const cn_reducer *reducer);
 /* The sums over all shards: the gradients, and after them the buffers. They may be changed until
  * the next step; of shared memory each rank changes what no other reads. */
