@@ -359,6 +359,9 @@ class Model:
 
         Ctrl-C ends it after the step at hand; the model is as that step left it, and the history's
         `interrupted` is True. An exception in a callback ends it likewise, and is raised."""
+        for name, count in (("batch_size", batch_size), ("epochs", epochs)):
+            if count < 1:  # in cn_fit_opts 0 is the default
+                raise ArgumentError(f"{name} is {count}, expected 1 or more")
         outputs = int(library.cn_model_output_size(self._handle.pointer))
         known = 2 if outputs == 1 else outputs
         known = self.output_shape[2] if len(self.output_shape) > 1 else known

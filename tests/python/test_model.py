@@ -434,6 +434,9 @@ class Data(unittest.TestCase):
         for seed in (-1, 2**64):
             with self.assertRaisesRegex(convnet.ArgumentError, f"seed is {seed}"):
                 convnet.Model("digits", seed=seed)
+        for name in ("epochs", "batch_size"):
+            with self.assertRaisesRegex(convnet.ArgumentError, f"{name} is 0, expected 1 or more"):
+                convnet.Model("digits").fit("digits", verbose=0, **{name: 0})
         with self.assertRaisesRegex(convnet.ArgumentError, "masked"):
             convnet.Dataset(np.ma.array(x, mask=x == 0), [0, 1])
         data = convnet.Dataset(np.ma.array(x), np.array([0, 1], object))
