@@ -140,7 +140,7 @@ INLINE void copy_run(const float *from, float *to, int n)
 {
     int j = 0;
     for (; j + LANES <= n; j += LANES) store(to + j, load(from + j));
-    for (; j < n; j++) to[j] = from[j];
+    copy_few(from + j, to + j, n - j);
 }
 
 /* The first c floats of pixels that lie `pixel` floats apart. Not inlined: it is called for rows. */

@@ -104,6 +104,34 @@ INLINE void transpose(const float *from, ptrdiff_t stride, vf to[LANES])
         to[i + 4] = (vf)_mm256_permute2f128_ps(b[i], b[i + 4], 0x31);
     }
 }
+#elif LANES == 16 && defined(__AVX512F__)
+/* Exchanges the lanes of row a whose numbers contain n with those of b that lie n before them. */
+INLINE void swap_lanes(const int n, vf *a, vf *b)
+{
+    const vi lane = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}, upper = (lane & n) != 0;
+    const __m512i first = (__m512i)(lane + (upper & (LANES - n)));
+    const __m512i second = (__m512i)(lane + (upper & LANES) + (~upper & n));
+    const __m512 x = (__m512)*a, y = (__m512)*b;
+    *a = (vf)_mm512_permutex2var_ps(x, first, y);
+    *b = (vf)_mm512_permutex2var_ps(x, second, y);
+}
+
+INLINE void swap_blocks(const int n, vf rows[LANES])
+{
+    UNROLL
+    for (int i = 0; i < LANES; i++)
+        if (!(i & n)) swap_lanes(n, &rows[i], &rows[i + n]);
+}
+
+INLINE void transpose(const float *from, ptrdiff_t stride, vf to[LANES])
+{
+    UNROLL
+    for (int i = 0; i < LANES; i++) to[i] = load(from + i * stride);
+    swap_blocks(8, to);
+    swap_blocks(4, to);
+    swap_blocks(2, to);
+    swap_blocks(1, to);
+}
 #else
 INLINE void transpose(const float *from, ptrdiff_t stride, vf to[LANES])
 {

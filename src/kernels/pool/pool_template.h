@@ -44,10 +44,10 @@ INLINE int next_block(int c, int channels)
  */
 INLINE void store_block(float *p, vf v, int channels, const float *end)
 {
-    if (p + LANES <= end)
+    if (channels >= LANES || p + LANES <= end)
         store(p, v);
     else
-        store_part(p, v, min(channels, LANES));
+        store_part(p, v, channels);
 }
 
 typedef struct pooling {

@@ -68,17 +68,31 @@ INLINE void prefetch(const float *p)
     __builtin_prefetch(p);
 }
 
-/* The first n lanes, the others 0: for the last pixel of an array. */
+/* Copies n < LANES floats, without a loop. */
+INLINE void copy_few(const float *from, float *to, int n)
+{
+    UNROLL
+    for (int piece = LANES / 2; piece > 0; piece /= 2) {
+        if (!(n & piece)) continue;
+        memcpy(to, from, (size_t)piece * sizeof *to);
+        from += piece;
+        to += piece;
+    }
+}
+
+/* The first n < LANES lanes, the others 0: for the last pixel of an array. */
 static vf load_part(const float *p, int n)
 {
-    vf v = {0};
-    for (int j = 0; j < n; j++) v[j] = p[j];
-    return v;
+    float lanes[LANES] = {0};
+    copy_few(p, lanes, n);
+    return load(lanes);
 }
 
 static void store_part(float *p, vf v, int n)
 {
-    for (int j = 0; j < n; j++) p[j] = v[j];
+    float lanes[LANES];
+    store(lanes, v);
+    copy_few(lanes, p, n);
 }
 
 INLINE vf broadcast(float x)
@@ -134,10 +148,10 @@ INLINE vf fma_in_place(vf sum, vf e, vf v)
 
 /* p, opaque to the compiler: since it no longer knows that p is another pointer plus an offset, it
  * keeps both in registers instead of computing one from the other at each use. */
-INLINE const float *opaque_pointer(const float *p)
+INLINE void *opaque_pointer(const void *p)
 {
     __asm__("" : "+r"(p));
-    return p;
+    return (void *)p;
 }
 
 /* The same for a stride: addresses that depend on it are not computed before a loop, which would

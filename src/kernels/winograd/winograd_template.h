@@ -177,6 +177,7 @@ static void rotated_filters(const winograd *f, const float *w, int j, int k, vf 
     for (int t = 0; t < 9; t++) {
         vf square[LANES];
         transpose(w + ((ptrdiff_t)(8 - t) * f->oc + k) * f->c + j, f->c, square);
+        UNROLL
         for (int i = 0; i < LANES; i++) g[i][t] = square[i];
     }
 }
@@ -202,6 +203,7 @@ static void filters_task(void *argument, int task, int worker)
     for (int j = 0; j < f->c; j++, to += width) {
         const int i = z->flip ? j % LANES : 0;
         if (!z->flip) {
+            UNROLL
             for (int t = 0; t < 9; t++) g[0][t] = load(z->w + t * tap + (ptrdiff_t)j * f->oc + k);
         } else if (i == 0) {
             rotated_filters(f, z->w, j, k, g);
@@ -396,6 +398,7 @@ static void transform_gradient(const winograd *f, const float *dy, int t, int sl
     m += slot * f->pitch_out;
     for (int k = 0; k < f->oc; k += LANES) {
         vf d[16], planes[PLANES];
+        UNROLL
         for (int i = 0; i < 16; i++) d[i] = load(at[i] + k * step[i]);
         transform(gradient_line, 4, 6, d, planes);
         for (int p = 0; p < PLANES; p++) store(m + p * plane_out(f) + k, planes[p]);
@@ -449,6 +452,7 @@ static void filter_gradient_task(void *argument, int j, int worker)
         const ptrdiff_t at = (ptrdiff_t)j * f->oc + k;
         for (int p = 0; p < PLANES; p++) planes[p] = load(g->u + p * plane_sums(f) + at);
         transform(filter_gradient_line, 6, 3, planes, taps);
+        UNROLL
         for (int t = 0; t < 9; t++) store(dw + t * tap + at, load(dw + t * tap + at) + taps[t]);
     }
 }
