@@ -348,7 +348,7 @@ static weights_gradient gradient_of(const cn_conv_pass *pass, const cn_conv_prob
                           .panel = pass->as.weights.panel,
                           .worker = pass->as.weights.worker};
     s.panels = div_ceil(f->oc, PANEL);
-    s.tiles = tiles_of(f->fw * f->c, f->oc > LANES ? TILE_ROWS_2 : TILE_ROWS_1);
+    s.tiles = tiles_of(f->fw * f->c, panel_rows(f->oc > LANES ? 2 : 1, s.pairs));
     return s;
 }
 

@@ -22,16 +22,20 @@
 #include "kernels/tile/bf16_template.h"
 
 /* As many rows as fit the registers: 32 with AVX-512, else 16, of which one holds the broadcast
- * scalar and NV hold B. The portable kernels have fewer rows, and less code. */
+ * scalar and NV hold B. The portable kernels have fewer rows, and less code; pairs, too, where no
+ * instruction multiplies them. */
 #if LANES == 16
-#define TILE_ROWS_2 12
-#define TILE_ROWS_1 12
+#define TILE_ROWS_2     12
+#define TILE_ROWS_1     12
+#define TILE_ROWS_PAIRS 12
 #elif LANES == 8
-#define TILE_ROWS_2 6
-#define TILE_ROWS_1 12
+#define TILE_ROWS_2     6
+#define TILE_ROWS_1     12
+#define TILE_ROWS_PAIRS 4
 #else
-#define TILE_ROWS_2 4
-#define TILE_ROWS_1 4
+#define TILE_ROWS_2     4
+#define TILE_ROWS_1     4
+#define TILE_ROWS_PAIRS 4
 #endif
 #define PANEL (2 * LANES) /* columns of the widest tile */
 
@@ -171,71 +175,70 @@ INLINE void sum_run_ta(const int MR, const int NV, const bool PAIRS, vf acc[TILE
     for (; k < steps; k++, a += lda, b += ldb) sum_step(MR, NV, true, PAIRS, acc, &a, lda, b, 0);
 }
 
+/* The two walk over C with a pointer that moves every third row: see sum_run. */
+INLINE void add_tile(const int MR, const int NV, vf acc[TILE_ROWS_1][2], const float *c,
+                     ptrdiff_t ldc)
+{
+    UNROLL
+    for (int i = 0; i < MR; i++) {
+        UNROLL
+        for (int j = 0; j < NV; j++) acc[i][j] += load(c + i % 3 * ldc + j * LANES);
+        if (i % 3 == 2) c = opaque_pointer(c + 3 * ldc);
+    }
+}
+
 INLINE void store_tile(const int MR, const int NV, vf acc[TILE_ROWS_1][2], float *c, ptrdiff_t ldc)
 {
     UNROLL
     for (int i = 0; i < MR; i++) {
         UNROLL
-        for (int j = 0; j < NV; j++) store(c + i * ldc + j * LANES, acc[i][j]);
+        for (int j = 0; j < NV; j++) store(c + i % 3 * ldc + j * LANES, acc[i][j]);
+        if (i % 3 == 2) c = opaque_pointer(c + 3 * ldc);
     }
 }
 
-/* `count` tiles, one below the other, for which pointers and strides are set up once. */
-INLINE void run_tile(const int MR, const int NV, const bool TA, const bool PAIRS, const tile *job,
-                     int count)
+/* `count` tiles, one below the other, for which pointers and strides are set up once. C overlaps
+ * nothing that is read, *job included. */
+INLINE void run_tile(const int MR, const int NV, const bool TA, const bool PAIRS,
+                     const tile *restrict job, int count)
 {
-    /* Read once, since for all the compiler knows C may overlap *job; and member by member, since
-     * wider loads of what has just been written would stall. */
-    const int N = TA ? job->N : 1, T = job->T, K = job->K, columns = job->columns;
-    const ptrdiff_t an = job->an, at = job->at, lda = job->lda, ldc = job->ldc;
-    const ptrdiff_t bn = job->bn, bt = job->bt, ldb = job->ldb;
-    const float *const panel = job->b, *const bias = job->bias;
-    const cn_activation activation = {.kind = job->activation.kind,
-                                      .lower = job->activation.lower,
-                                      .upper = job->activation.upper};
-    const float *top = job->a, *next_panel = job->next_panel ? job->next_panel : panel;
-    const int prefetch_stride = job->prefetch_stride, width = NV * LANES;
-    const bool accumulate = job->accumulate;
+    const int N = TA ? job->N : 1, width = NV * LANES;
+    const bool whole = job->columns >= width;
+    const ptrdiff_t lda = job->lda, ldc = job->ldc;
+    const float *top = job->a, *next_panel = job->next_panel ? job->next_panel : job->b;
     float *c = job->c;
     for (; count > 0; count--, top += TA ? MR : MR * lda, c += MR * ldc) {
         vf acc[TILE_ROWS_1][2];
         UNROLL
         for (int i = 0; i < MR; i++) {
             UNROLL
-            for (int j = 0; j < NV; j++) acc[i][j] = bias ? load(bias + j * LANES) : (vf){0};
+            for (int j = 0; j < NV; j++)
+                acc[i][j] = job->bias ? load(job->bias + j * LANES) : (vf){0};
         }
         /* Arrives while the sums are computed. */
-        for (int i = 0; i < MR && accumulate; i++) prefetch(c + i * ldc);
+        for (int i = 0; i < MR && job->accumulate; i++) prefetch(c + i * ldc);
         for (int n = 0; n < N; n++) {
-            for (int t = 0; t < T; t++) {
-                const float *a = top + n * an + t * at, *b = panel + n * bn + t * bt;
+            for (int t = 0; t < job->T; t++) {
+                const float *a = top + n * job->an + t * job->at;
+                const float *b = job->b + n * job->bn + t * job->bt;
                 if (TA)
-                    sum_run_ta(MR, NV, PAIRS, acc, K, a, lda, b, ldb);
+                    sum_run_ta(MR, NV, PAIRS, acc, job->K, a, lda, b, job->ldb);
                 else
-                    sum_run(MR, NV, PAIRS, acc, K, a, lda, b, &next_panel, prefetch_stride);
+                    sum_run(MR, NV, PAIRS, acc, job->K, a, lda, b, &next_panel,
+                            job->prefetch_stride);
             }
         }
-        if (columns < width) {
-            float sums[TILE_ROWS_1 * PANEL];
-            store_tile(MR, NV, acc, sums, width);
-            finish_tile(job, sums, MR, width, c);
-            continue;
-        }
-        if (accumulate) {
+        if (whole && job->accumulate) add_tile(MR, NV, acc, c, ldc);
+        if (whole && job->activation.kind) {
             UNROLL
             for (int i = 0; i < MR; i++) {
                 UNROLL
-                for (int j = 0; j < NV; j++) acc[i][j] += load(c + i * ldc + j * LANES);
+                for (int j = 0; j < NV; j++) acc[i][j] = activate_lanes(acc[i][j], job->activation);
             }
         }
-        if (activation.kind) {
-            UNROLL
-            for (int i = 0; i < MR; i++) {
-                UNROLL
-                for (int j = 0; j < NV; j++) acc[i][j] = activate_lanes(acc[i][j], activation);
-            }
-        }
-        store_tile(MR, NV, acc, c, ldc);
+        float sums[TILE_ROWS_1 * PANEL];
+        store_tile(MR, NV, acc, whole ? c : sums, whole ? ldc : width);
+        if (!whole) finish_tile(job, sums, MR, width, c);
     }
 }
 
@@ -243,14 +246,14 @@ INLINE void run_tile(const int MR, const int NV, const bool TA, const bool PAIRS
  * loop over remaining rows. */
 typedef void tile_function(const tile *job, int count);
 
-#define TILE(MR, NV)                                              \
-    static void tile_##MR##x##NV(const tile *job, int count)      \
-    {                                                             \
-        run_tile(MR, NV, false, false, job, count);               \
-    }                                                             \
-    static void tile_##MR##x##NV##_ta(const tile *job, int count) \
-    {                                                             \
-        run_tile(MR, NV, true, false, job, count);                \
+#define TILE(MR, NV)                                                  \
+    static void tile_##MR##x##NV(const tile *restrict job, int count) \
+    {                                                                 \
+        run_tile(MR, NV, false, false, job, count);                   \
+    }                                                                 \
+    static void tile_##MR##x##NV##_ta(const tile *job, int count)     \
+    {                                                                 \
+        run_tile(MR, NV, true, false, job, count);                    \
     }
 #define TILE_PAIRS(MR, NV)                                              \
     static void tile_##MR##x##NV##_pairs(const tile *job, int count)    \
@@ -266,21 +269,23 @@ typedef void tile_function(const tile *job, int count);
 #define TILES_TO_12(X, NV) \
     TILES_TO_6(X, NV) X(7, NV) X(8, NV) X(9, NV) X(10, NV) X(11, NV) X(12, NV)
 #if LANES == 16
-#define TILES_2(X, NV) TILES_TO_12(X, NV)
-#define TILES_1(X, NV) TILES_TO_12(X, NV)
+#define TILES_2(X, NV)     TILES_TO_12(X, NV)
+#define TILES_1(X, NV)     TILES_TO_12(X, NV)
+#define TILES_PAIRS(X, NV) TILES_TO_12(X, NV)
 #elif LANES == 8
-#define TILES_2(X, NV) TILES_TO_6(X, NV)
-#define TILES_1(X, NV) TILES_TO_12(X, NV)
+#define TILES_2(X, NV)     TILES_TO_6(X, NV)
+#define TILES_1(X, NV)     TILES_TO_12(X, NV)
+#define TILES_PAIRS(X, NV) TILES_TO_4(X, NV)
 #else
-#define TILES_2(X, NV) TILES_TO_4(X, NV)
-#define TILES_1(X, NV) TILES_TO_4(X, NV)
+#define TILES_2(X, NV)     TILES_TO_4(X, NV)
+#define TILES_1(X, NV)     TILES_TO_4(X, NV)
+#define TILES_PAIRS(X, NV) TILES_TO_4(X, NV)
 #endif
 
 TILES_1(TILE, 1)
 TILES_2(TILE, 2)
-/* Sums of pairs with one vector are rare: fewer rows suffice. */
-TILES_2(TILE_PAIRS, 1)
-TILES_2(TILE_PAIRS, 2)
+TILES_PAIRS(TILE_PAIRS, 1)
+TILES_PAIRS(TILE_PAIRS, 2)
 
 #define TILE_ENTRY(MR, NV)          tile_##MR##x##NV,
 #define TILE_ENTRY_TA(MR, NV)       tile_##MR##x##NV##_ta,
@@ -291,14 +296,15 @@ TILES_2(TILE_PAIRS, 2)
 static tile_function *const tiles[2][2][2][TILE_ROWS_1] = {
     {{{TILES_1(TILE_ENTRY, 1)}, {TILES_2(TILE_ENTRY, 2)}},
      {{TILES_1(TILE_ENTRY_TA, 1)}, {TILES_2(TILE_ENTRY_TA, 2)}}},
-    {{{TILES_2(TILE_ENTRY_PAIRS, 1)}, {TILES_2(TILE_ENTRY_PAIRS, 2)}},
-     {{TILES_2(TILE_ENTRY_TA_PAIRS, 1)}, {TILES_2(TILE_ENTRY_TA_PAIRS, 2)}}},
+    {{{TILES_PAIRS(TILE_ENTRY_PAIRS, 1)}, {TILES_PAIRS(TILE_ENTRY_PAIRS, 2)}},
+     {{TILES_PAIRS(TILE_ENTRY_TA_PAIRS, 1)}, {TILES_PAIRS(TILE_ENTRY_TA_PAIRS, 2)}}},
 };
 
 /* The most rows of a tile with this many vectors. */
 INLINE int panel_rows(int vectors, bool pairs)
 {
-    return vectors == 2 || pairs ? TILE_ROWS_2 : TILE_ROWS_1;
+    if (pairs) return TILE_ROWS_PAIRS;
+    return vectors == 2 ? TILE_ROWS_2 : TILE_ROWS_1;
 }
 
 /* The number of nearly equal tiles, of at most `most` rows each, for `rows` rows. */
