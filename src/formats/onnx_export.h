@@ -85,8 +85,6 @@ cn_status cn_onnx_rename(cn_onnx_graph *g, cn_model *copy, bool normalize, const
 /* The graph's inputs, or its outputs with the nodes that give the values their names. */
 void cn_onnx_inputs(cn_onnx_graph *g);
 void cn_onnx_outputs(cn_onnx_graph *g);
-/* An input or output of floats, (batch, n_C, n_H, n_W) or (batch, n). */
-void cn_onnx_value(cn_onnx_graph *g, int field, const cn_port *port);
 /* Is layer i one that takes an input out of several? Then it is written, if need be. */
 bool cn_onnx_unpack(cn_onnx_graph *g, const bool *needed, int i);
 /* Marks the layers that the outputs themselves depend on. */

@@ -88,7 +88,8 @@ cn_status cn_onnx_rename(cn_onnx_graph *g, cn_model *copy, bool normalize, const
 
 /* ---- inputs and outputs */
 
-void cn_onnx_value(cn_onnx_graph *g, int field, const cn_port *port)
+/* An input or output of floats, (batch, n_C, n_H, n_W) or (batch, n). */
+static void write_value(cn_onnx_graph *g, int field, const cn_port *port)
 {
     enum { FLOAT = 1 };
     const int *n = port->shape;
@@ -115,7 +116,7 @@ void cn_onnx_value(cn_onnx_graph *g, int field, const cn_port *port)
 void cn_onnx_inputs(cn_onnx_graph *g)
 {
     cn_port port;
-    for (int i = 0; cn_model_input(g->model, i, &port); i++) cn_onnx_value(g, 11, &port);
+    for (int i = 0; cn_model_input(g->model, i, &port); i++) write_value(g, 11, &port);
 }
 
 void cn_onnx_outputs(cn_onnx_graph *g)
@@ -123,7 +124,7 @@ void cn_onnx_outputs(cn_onnx_graph *g)
     const cn_model *m = g->model;
     cn_port port;
     for (int i = 0; cn_model_output(m, i, &port); i++) {
-        cn_onnx_value(g, 12, &port);
+        write_value(g, 12, &port);
         if (!m->ports) continue;
         const cn_onnx_place last = {g, &m->layers[m->output_nodes[i]], NULL};
         const int given = input_given(g, m->output_nodes[i]);
