@@ -11,6 +11,7 @@
 
 #include "convnet.h"
 #include "data/dataset.h"
+#include "folder.h"
 #include "model/model.h"
 #include "trees.h"
 
@@ -19,22 +20,6 @@ enum { CLASSES = 3, ALL = 45, SIDE = 8, PIXELS = SIDE * SIDE };
 /* In memory; with a cache of some of the images; with none. */
 static const size_t budgets[] = {(size_t)1 << 30, 4000, 1};
 enum { BUDGETS = 3 };
-
-static char folder[FILES_PATH];
-
-static int set_up(void **state)
-{
-    (void)state;
-    files_make_folder(folder);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    remove_tree(folder);
-    return 0;
-}
 
 /* ---- Files */
 
