@@ -15,7 +15,9 @@ if(CMAKE_C_COMPILER_ID STREQUAL "GNU")
 endif()
 # Optimized in every configuration, since vector code without optimization crawls; square roots that
 # set no errno. Multiplications and additions are fused where the source says so, and nowhere else.
-set(kernel_flags ${loop_flags} -ffp-contract=off -fno-math-errno -fno-trapping-math)
+# All of a file stands or falls together, and needs no gaps between functions.
+set(kernel_flags ${loop_flags} -ffp-contract=off -fno-math-errno -fno-trapping-math
+    -fno-function-sections)
 # A sanitizer's checks in fully optimized loops take a compiler minutes: there less must do.
 if(CMAKE_C_FLAGS MATCHES "-fsanitize")
     list(TRANSFORM kernel_flags REPLACE "-O2" "-O1")
