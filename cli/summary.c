@@ -25,8 +25,9 @@ static const cli_option summary_options[] = {
      "28x28x1)"},
     {"classes", CLI_WHOLE, offsetof(options, classes), "N", NULL, 1, 1000000,
      "the classes that a named network tells apart (default: what it was made for)"},
-    {"batch-size", CLI_WHOLE, offsetof(options, batch), "N", "64", 1, 1000000,
-     "images at once, for the memory that training takes, and for the plan"},
+    {"batch-size", CLI_WHOLE, offsetof(options, batch), "N", NULL, 1, 1000000,
+     "images at once, for the memory that training takes, and for the plan (default: 64, or 4 where "
+     "pixels have classes)"},
     {"optimizer", CLI_CHOICE, offsetof(options, optimizer), CLI_OPTIMIZERS, "adam", 0, 0,
      "what trains it, for the memory that it takes; sgd with momentum"},
     {"plan", CLI_FLAG, offsetof(options, plan), NULL, NULL, 0, 0,
@@ -69,6 +70,13 @@ typedef struct totals {
     cn_memory run, train;
 } totals;
 
+static int batch_to_train(const cn_model *model)
+{
+    cn_fit_opts fit = {.batch = 0};
+    cn_fit_options_complete(&fit, INT_MAX, cn_model_task(model) == CN_TASK_SEGMENTATION);
+    return fit.batch;
+}
+
 /* What cn_fit takes beside the data, a validation included. */
 static cn_status measure_training(const cn_model *model, const options *o, cn_memory *memory,
                                   cn_error *err)
@@ -78,7 +86,7 @@ static cn_status measure_training(const cn_model *model, const options *o, cn_me
                        .backend = o->backend,
                        .optimizer.kind = (cn_optimizer_kind)o->optimizer};
     if (fit.optimizer.kind == CN_OPTIMIZER_SGD) fit.optimizer.momentum = 0.9;
-    cn_fit_options_complete(&fit, INT_MAX);
+    cn_fit_options_complete(&fit, INT_MAX, false);
     const cn_session_opts train = cn_fit_session_opts(&fit), valid = cn_fit_validation_opts(&fit);
     return cn_session_shared_memory(model, &train, &valid, memory, err);
 }
@@ -353,6 +361,7 @@ static int run(const void *given, int count, char *const *operands)
     cn_status status = cli_is_model_file(operands[0])
                            ? cn_model_load_shapes(&model, operands[0], &err)
                            : cn_model_parse_shapes(&model, operands[0], o.shape, o.classes, &err);
+    if (status == CN_OK && o.batch == 0) o.batch = batch_to_train(model);
     if (status == CN_OK)
         status = o.plan ? print_plan(model, &o, &err) : measure(model, &o, &t, &err);
     if (status != CN_OK) {

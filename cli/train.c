@@ -21,6 +21,7 @@
 
 #include "base/base.h"
 #include "model/model.h"
+#include "train/train.h"
 
 #include <signal.h>
 #include <stdlib.h>
@@ -183,7 +184,7 @@ static void announce(const job *j, const cn_fit_opts *opts, int threads)
                  opts->sync_batch_norm ? ", batch norms over all of them" : "");
     cli_say(&o->common,
             "Plan   %d epoch%s in batches of %d%s; %s; seed %llu; %s%d thread%s%s, %s%s", o->epochs,
-            o->epochs == 1 ? "" : "s", o->batch, shards, cli_learning_text(&o->learning, learning),
+            o->epochs == 1 ? "" : "s", opts->batch, shards, cli_learning_text(&o->learning, learning),
             (unsigned long long)o->common.seed, cli_ranks_text(&j->ranks, ranks), threads,
             threads == 1 ? "" : "s", *ranks ? " each" : "", cn_isa(),
             opts->precision == CN_PRECISION_BF16 ? ", products of bf16" : "");
@@ -374,7 +375,10 @@ static int train(job *j)
     if (!note) return cli_error("train", "%s", err.text);
     opts.checkpoint.note = note;
     if (o->common.threads == 0 && j->ranks.comm.threads > 0) threads = j->ranks.comm.threads;
-    announce(j, &opts, threads);
+    cn_fit_opts known = opts;
+    cn_fit_options_complete(&known, cn_dataset_size(j->train),
+                            cn_dataset_task(j->train) == CN_TASK_SEGMENTATION);
+    announce(j, &known, threads);
 
     cli_catch_interrupts();
     cli_progress_start(&j->shown, &o->common);

@@ -1335,8 +1335,8 @@ CN_API int cn_mpi_launched(void);
 
 typedef struct cn_fit_opts {
     int epochs;     /* default 1; early stopping may end after fewer */
-    int batch;      /* default 64; the last, smaller batch of an epoch counts, too, except where its
-                       batch norm would see one value per channel */
+    int batch;      /* default 64, with masks 4; the last, smaller batch of an epoch counts, too,
+                       except where its batch norm would see one value per channel */
     int accumulate; /* micro-batches per optimizer step, of which the mean gradient is applied;
                        default 1 */
     int threads;    /* as in cn_session_opts */

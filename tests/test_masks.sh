@@ -54,7 +54,7 @@ scenes() {
 
 trained() {
     succeeds train --data scenes --model "conv 4 3x3 same, batchnorm, relu, conv classes 1x1, softmax" \
-        --epochs 30 --batch-size 4 --learning-rate 0.02 --seed 1 --out m.safetensors --json
+        --epochs 30 --learning-rate 0.02 --seed 1 --out m.safetensors --json
     says '"event":"data"'
     says '"task":"segmentation"'
     says '"shape":[8,8,1],"classes":2,'
@@ -62,6 +62,16 @@ trained() {
     succeeds evaluate m.safetensors --data scenes --json
     says '"iou":{"ground":1.0,"figure, bright":1.0}'
     says '"confusion":[[640,0],[0,640]]'
+}
+
+# A few images have pixels enough for a step; each shard has one.
+batches() {
+    succeeds train --data scenes --model "conv classes 1x1" --epochs 1 --out d.safetensors
+    says "in batches of 4;"
+    succeeds train --data scenes --model "conv classes 1x1" --epochs 1 --shards 6 --out d.safetensors
+    says "in batches of 6, cut into 6 shards;"
+    succeeds summary unet-small
+    says "to train, batch 4 "
 }
 
 # At the image's own size: 16 x 8, of which the right half is bright.
@@ -114,6 +124,7 @@ refused() {
 
 scenes
 trained
+batches
 predicted
 listed
 refused

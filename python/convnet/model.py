@@ -338,7 +338,7 @@ class Model:
     # ---- training
 
     def fit(
-        self, x: Any, y: Any = None, batch_size: int = 64, epochs: int = 1,
+        self, x: Any, y: Any = None, batch_size: Optional[int] = None, epochs: int = 1,
         validation_data: Optional[Source] = None, callbacks: Sequence[AnyCallback] = (),
         verbose: int = 1, *, validation_split: float = 0.0, learning_rate: float = 0.0,
         optimizer: Options = "adam", schedule: Options = None, loss: Options = None,
@@ -352,7 +352,8 @@ class Model:
 
         optimizer, schedule, loss and average are a word ("sgd") or options
         ({"kind": "sgd", "momentum": 0.9}) of cn_optimizer, cn_schedule, cn_loss_opts and
-        cn_average; augment is the words of `convnet train --augment`. A learning rate of 0 is the
+        cn_average; augment is the words of `convnet train --augment`. Batches are of 64 images,
+        or of 4 with masks, unless batch_size says otherwise. A learning rate of 0 is the
         optimizer's default. The first fit takes normalization (unless normalize is False) and class
         names over from the data. The same seed gives the same bits, with any number of threads,
         and those of the command.
@@ -360,7 +361,7 @@ class Model:
         Ctrl-C ends it after the step at hand; the model is as that step left it, and the history's
         `interrupted` is True. An exception in a callback ends it likewise, and is raised."""
         for name, count in (("batch_size", batch_size), ("epochs", epochs)):
-            if count < 1:  # in cn_fit_opts 0 is the default
+            if count is not None and count < 1:  # in cn_fit_opts 0 is the default
                 raise ArgumentError(f"{name} is {count}, expected 1 or more")
         outputs = int(library.cn_model_output_size(self._handle.pointer))
         known = 2 if outputs == 1 else outputs
@@ -377,7 +378,7 @@ class Model:
         train = self._matched(train)
         valid = self._matched(valid) if valid is not None else None
         opts = c.cn_fit_opts(
-            epochs=epochs, batch=batch_size, accumulate=accumulate, threads=threads, seed=seed_of(seed),
+            epochs=epochs, batch=batch_size or 0, accumulate=accumulate, threads=threads, seed=seed_of(seed),
             shards=shards, sync_batch_norm=sync_batch_norm, no_shuffle=not shuffle, precision=number("cn_precision", precision, "precision"),
             learning_rate=learning_rate, backend=backend.encode() if backend else None,
             resume=path_bytes(resume) if resume else None,

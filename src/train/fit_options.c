@@ -10,7 +10,9 @@
 #include <math.h>
 #include <stddef.h>
 
-enum { DEFAULT_BATCH = 64 };
+/* Images a step. In a mask each pixel is an example, of which a few images have enough for a gradient:
+ * more steps learn more. Each shard has one at least. */
+enum { BATCH = 64, BATCH_MASKS = 4 };
 
 /* An option that the training would not look at is a mistake, and nobody would hear of it. */
 static cn_status check_unused(const cn_fit_opts *o, cn_error *err)
@@ -106,14 +108,14 @@ cn_status cn_fit_options_check(const cn_fit_opts *o, cn_error *err)
     return status == CN_OK ? check_length(o, err) : status;
 }
 
-void cn_fit_options_complete(cn_fit_opts *o, int size)
+void cn_fit_options_complete(cn_fit_opts *o, int size, bool masks)
 {
     if (o->epochs == 0) o->epochs = 1;
     if (!o->backend) o->backend = cn_backends[0]->name;
-    if (o->batch == 0) o->batch = DEFAULT_BATCH;
-    if (o->batch > size) o->batch = size;
     if (o->accumulate == 0) o->accumulate = 1;
     if (o->shards == 0) o->shards = 1;
+    if (o->batch == 0) o->batch = !masks ? BATCH : o->shards > BATCH_MASKS ? o->shards : BATCH_MASKS;
+    if (o->batch > size) o->batch = size;
     if (o->threads == 0 && o->communicator) o->threads = o->communicator->threads;
     if (o->learning_rate == 0) o->learning_rate = cn_optimizer_default_rate(o->optimizer.kind);
     if (o->checkpoint.steps == 0 && o->checkpoint.seconds == 0 && o->checkpoint.epochs == 0)
