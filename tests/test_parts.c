@@ -147,6 +147,42 @@ static void a_class_may_be_called_train(void **state)
     remove_tree(folder);
 }
 
+/* As archives have them: the words among others, a folder in one of its own name or in one by
+ * itself. Parts without classes are none themselves. */
+static void folders_lie_as_archives_leave_them(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *train, *test, *remarks;
+    } forms[] = {{"train/%s", "eval/%s", stand_in},
+                 {"training_set/training_set/%s", "test_set/test_set/%s", ""},
+                 {"seg_train/%s", "seg_test/%s", ""},
+                 {"flowers/train/%s", "flowers/dev/%s", NULL}};
+    char folder[FILES_PATH], name[64], remark[FILES_PATH + 128];
+    for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
+        files_make_folder(folder);
+        for (int k = 0; k < 2; k++) {
+            snprintf(name, sizeof name, forms[i].train, k ? "b" : "a");
+            put_class(folder, name, 1 + 2 * k, 2 + 2 * k);
+            snprintf(name, sizeof name, forms[i].test, k ? "b" : "a");
+            put_class(folder, name, 5 + k, 5 + k);
+        }
+        snprintf(remark, sizeof remark, "the set is what lies in %s/flowers\n%s", folder, stand_in);
+        expect_numbers(folder, CN_SUBSET_TRAIN, "1 2 3 4 ",
+                       forms[i].remarks ? forms[i].remarks : remark);
+        expect_numbers(folder, CN_SUBSET_TEST, "5 6 ",
+                       forms[i].remarks ? forms[i].remarks : remark);
+        remove_tree(folder);
+    }
+    files_make_folder(folder);
+    put_class(folder, "train", 1, 2);
+    put_class(folder, "valid", 3, 3);
+    expect_failure(folder, CN_SUBSET_TRAIN, "for each class in train and valid, found images");
+    put_class(folder, "plane", 4, 4); /* now they are classes */
+    expect_numbers(folder, CN_SUBSET_ALL, "4 1 2 3 ", "");
+    remove_tree(folder);
+}
+
 static void a_part_must_be_there_once(void **state)
 {
     (void)state;
@@ -399,6 +435,7 @@ int main(void)
         cmocka_unit_test(without_parts_every_fifth_is_for_testing),
         cmocka_unit_test(fewer_than_five_images_are_all_learnt_and_tested),
         cmocka_unit_test(a_class_may_be_called_train),
+        cmocka_unit_test(folders_lie_as_archives_leave_them),
         cmocka_unit_test(a_part_must_be_there_once),
         cmocka_unit_test(a_test_part_alone_is_enough_to_test_on),
         cmocka_unit_test(tables_come_in_three_parts),

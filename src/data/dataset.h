@@ -97,6 +97,10 @@ extern const cn_reader cn_reader_digits, cn_reader_mnist, cn_reader_idx, cn_read
     cn_reader_cifar100, cn_reader_hdf5, cn_reader_npz, cn_reader_npy, cn_reader_csv,
     cn_reader_masks, cn_reader_folder;
 
+/* Enters a folder that holds another one alone, and no images, until there are several; are there
+ * (folder.c)? A folder named as a part of a set is not entered. `dir` has room for a path. */
+bool cn_folder_unwrap(char *dir);
+
 /*
  * What a set is made of. Images are U8 or F32 (n, n_H, n_W, n_C); a U8 value times `scale` lies
  * in [0, 1], F32 values stay as they are. `class_names` may be NULL: "0", "1" and so on.

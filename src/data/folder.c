@@ -5,7 +5,8 @@
  *   DIR/test/cat/0900.png    DIR/test/dog/b.jpg    to test on; testing
  *   DIR/val/cat/0950.png     DIR/val/dog/c.jpg     to validate on; valid, validation
  *
- * in small or capital letters, or DIR/cat and DIR/dog by themselves; images may lie at any depth below
+ * in small or capital letters, or with these words in their names (seg_train, test_set), or DIR/cat and
+ * DIR/dog by themselves; images may lie at any depth below
  * the folder of their class. Classes and images are in the
  * order of the bytes of their names, whatever the file system says. What is no image by its ending
  * is passed over, and so is a class without images; both are said.
@@ -14,7 +15,6 @@
 #include "data/passed.h"
 
 #include <string.h>
-#include <sys/stat.h>
 
 /* What there is in a folder. */
 typedef struct scan {
@@ -24,12 +24,6 @@ typedef struct scan {
     cn_image_set set;
     cn_passed passed;
 } scan;
-
-static bool is_folder(const char *path)
-{
-    struct stat about;
-    return stat(path, &about) == 0 && S_ISDIR(about.st_mode);
-}
 
 static cn_status too_long(const char *dir, cn_error *err)
 {
@@ -48,7 +42,7 @@ static cn_status list_folders(cn_names *folders, const char *dir, int *images, c
     if (status != CN_OK) return status;
     for (int i = 0; i < names.count; i++) {
         char *name = names.names[i];
-        bool folder = cn_path_join(path, dir, name) && is_folder(path);
+        bool folder = cn_path_join(path, dir, name) && cn_is_folder(path);
         if (!folder && images) *images += cn_is_image_name(name);
         if (folder && !cn_is_litter(name))
             names.names[kept++] = name;
@@ -69,22 +63,60 @@ static bool is_part(const char *dir)
     return any;
 }
 
-/* Sets dirs: those of the parts, or else the folder itself as the one to train on. */
-static cn_status find_parts(scan *s, const char *dir, cn_error *err)
+/* Enters the only folder in a folder; false where there are more, or images beside it. */
+static bool enter(char dir[CN_PATH_ROOM], bool namesake)
 {
     char path[CN_PATH_ROOM];
-    cn_names names = {NULL, 0};
-    bool any = false;
-    cn_status status = list_folders(&names, dir, NULL, err);
-    for (int i = 0; status == CN_OK && i < names.count; i++) {
-        cn_said part = cn_name_is(names.names[i]);
-        if (part == CN_SAYS_NOTHING || !cn_path_join(path, dir, names.names[i]) || !is_part(path))
+    cn_names inside = {NULL, 0};
+    int images = 0;
+    const char *slash = strrchr(dir, '/');
+    bool alone = list_folders(&inside, dir, &images, NULL) == CN_OK && inside.count == 1 &&
+                 images == 0 && cn_path_join(path, dir, inside.names[0]) &&
+                 (namesake ? slash && strcmp(slash + 1, inside.names[0]) == 0
+                           : cn_name_is(inside.names[0]) == CN_SAYS_NOTHING);
+    if (alone) strcpy(dir, path);
+    cn_names_free(&inside);
+    return alone;
+}
+
+bool cn_folder_unwrap(char *dir)
+{
+    while (enter(dir, false)) continue;
+    return is_part(dir);
+}
+
+/* Sets dirs to folders whose names `say` which part they are. Archives repeat a folder's name
+ * (training_set/training_set/cat): the inner one counts. */
+static cn_status take_parts(scan *s, const char *dir, const cn_names *names,
+                            cn_said (*say)(const char *name), cn_error *err)
+{
+    char path[CN_PATH_ROOM];
+    for (int i = 0; i < names->count; i++) {
+        cn_said part = say(names->names[i]);
+        if (part == CN_SAYS_NOTHING || !cn_path_join(path, dir, names->names[i]) || !is_part(path))
             continue;
         if (s->dirs[part][0])
-            status = cn_fail(err, CN_ERR_FORMAT, "%.80s and %.80s: both the same part of the set",
-                             s->dirs[part], names.names[i]);
+            return cn_fail(err, CN_ERR_FORMAT, "%.80s and %.80s: both the same part of the set",
+                           s->dirs[part], names->names[i]);
+        enter(path, true);
         strcpy(s->dirs[part], path);
-        any = true;
+    }
+    return CN_OK;
+}
+
+/* Sets dirs: those of the parts, or else the folder itself as the one to train on. Where no name is
+ * a word for a part, two that have one among others will do (seg_train, seg_test). */
+static cn_status find_parts(scan *s, const char *dir, cn_error *err)
+{
+    char(*dirs)[CN_PATH_ROOM] = s->dirs;
+    cn_names names = {NULL, 0};
+    cn_status status = list_folders(&names, dir, NULL, err);
+    if (status == CN_OK) status = take_parts(s, dir, &names, cn_name_is, err);
+    bool any = dirs[CN_SUBSET_TRAIN][0] || dirs[CN_SUBSET_TEST][0] || dirs[CN_SUBSET_VALIDATION][0];
+    if (status == CN_OK && !any) {
+        any = take_parts(s, dir, &names, cn_name_says, NULL) == CN_OK && dirs[CN_SUBSET_TRAIN][0] &&
+              (dirs[CN_SUBSET_TEST][0] || dirs[CN_SUBSET_VALIDATION][0]);
+        for (int part = 0; !any && part < CN_PARTS; part++) dirs[part][0] = 0;
     }
     if (status == CN_OK && !any) {
         if (strlen(dir) < CN_PATH_ROOM)
@@ -103,7 +135,7 @@ static cn_status say_litter(const scan *s, const char *dir, cn_error *err)
     cn_names names = {NULL, 0};
     cn_status status = cn_names_list(&names, dir, cn_is_litter, err);
     for (int i = 0; status == CN_OK && i < names.count; i++)
-        if (cn_path_join(path, dir, names.names[i]) && is_folder(path))
+        if (cn_path_join(path, dir, names.names[i]) && cn_is_folder(path))
             status = cn_remark(s->request->remarks, err,
                                "passed over the folder %s, which systems and archives leave",
                                names.names[i]);
@@ -114,14 +146,17 @@ static cn_status say_litter(const scan *s, const char *dir, cn_error *err)
 /* What lies beside the folders of parts belongs to none of them. */
 static cn_status say_strays(const scan *s, const char *dir, cn_error *err)
 {
+    char path[CN_PATH_ROOM];
     cn_names names = {NULL, 0};
     int images = 0;
     bool parted = strcmp(s->dirs[CN_SUBSET_TRAIN], dir) != 0;
     cn_status status = list_folders(&names, dir, &images, err);
     for (int i = 0; status == CN_OK && parted && i < names.count; i++) {
-        cn_said part = cn_name_is(names.names[i]);
-        const char *slash = part == CN_SAYS_NOTHING ? NULL : strrchr(s->dirs[part], '/');
-        if (!slash || strcmp(slash + 1, names.names[i]) != 0)
+        bool used = false;
+        if (!cn_path_join(path, dir, names.names[i])) continue;
+        for (int part = 0; part < CN_PARTS; part++) /* or one in it, of the same name */
+            used = used || strncmp(s->dirs[part], path, strlen(path)) == 0;
+        if (!used)
             status =
                 cn_remark(s->request->remarks, err,
                           "passed over the folder %s, which is no part of the set", names.names[i]);
@@ -227,10 +262,17 @@ static cn_status find_classes(scan *s, const char *dir, cn_error *err)
     for (int part = 0; status == CN_OK && part < CN_PARTS; part++)
         if (s->dirs[part][0]) status = add_classes(s, part, err);
     if (status == CN_OK) status = drop_empty(s, err);
+    int parts = 0; /* train, test and the like, which are no classes where there are no others */
+    for (int i = 0; i < s->classes.count; i++)
+        parts += cn_name_is(s->classes.names[i]) != CN_SAYS_NOTHING;
+    if (status == CN_OK && parts == s->classes.count && parts > 1)
+        status = cn_fail(err, CN_ERR_FORMAT,
+                         "%.100s: expected a sub-folder of images for each class in %.40s and "
+                         "%.40s, found images without a class; a table (csv:PATH) may have them",
+                         dir, s->classes.names[0], s->classes.names[1]);
     if (status == CN_OK && s->classes.count == 0)
         status = cn_fail(err, CN_ERR_FORMAT,
-                         "%.100s: expected a sub-folder of images (.png, .jpg, .jpeg, .pgm, .ppm, "
-                         ".pnm) for each class, found %.60s",
+                         "%.100s: expected a sub-folder of images for each class, found %.120s",
                          s->dirs[first],
                          s->passed.kind_count ? cn_passed_text(&s->passed, passed) : "none");
     if (status == CN_OK) status = say_strays(s, dir, err);
@@ -276,8 +318,10 @@ static bool detects(const char *dir)
 {
     bool found = false;
     scan *s = cn_allocate(1, sizeof *s, "folder", NULL);
-    if (s && find_parts(s, dir, NULL) == CN_OK)
-        for (int part = 0; part < CN_PARTS && !found; part++)
+    if (s && find_parts(s, dir, NULL) != CN_OK)
+        found = true; /* loading it says what is wrong */
+    else
+        for (int part = 0; s && part < CN_PARTS && !found; part++)
             found = s->dirs[part][0] && has_class(s->dirs[part]);
     cn_release(s);
     return found;

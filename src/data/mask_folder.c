@@ -15,7 +15,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 /* The folders of a part; "" for none. */
@@ -36,12 +35,6 @@ typedef struct scan {
 
 /* ---- Which folders */
 
-static bool is_folder(const char *path)
-{
-    struct stat about;
-    return stat(path, &about) == 0 && S_ISDIR(about.st_mode);
-}
-
 /* The folder in `dir` with one of these names, in small or capital letters. */
 static bool find_folder(char path[CN_PATH_ROOM], const char *dir, const char *const *names)
 {
@@ -51,7 +44,7 @@ static bool find_folder(char path[CN_PATH_ROOM], const char *dir, const char *co
     for (int k = 0; names[k] && !found; k++)
         for (int i = 0; i < here.count && !found; i++)
             found = cn_same_letters(here.names[i], names[k]) &&
-                    cn_path_join(path, dir, here.names[i]) && is_folder(path);
+                    cn_path_join(path, dir, here.names[i]) && cn_is_folder(path);
     cn_names_free(&here);
     return found;
 }
@@ -75,7 +68,7 @@ static bool find_part(char path[CN_PATH_ROOM], const char *dir, cn_said part)
     if (cn_names_list(&here, dir, NULL, NULL) != CN_OK) return false;
     for (int i = 0; i < here.count && !found; i++)
         found = cn_name_is(here.names[i]) == part && cn_path_join(path, dir, here.names[i]) &&
-                is_folder(path);
+                cn_is_folder(path);
     cn_names_free(&here);
     return found;
 }

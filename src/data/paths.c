@@ -6,12 +6,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 bool cn_path_join(char path[CN_PATH_ROOM], const char *dir, const char *name)
 {
     int length = snprintf(path, CN_PATH_ROOM, "%s/%s", dir, name);
     return length > 0 && length < CN_PATH_ROOM;
+}
+
+bool cn_is_folder(const char *path)
+{
+    struct stat about;
+    return stat(path, &about) == 0 && S_ISDIR(about.st_mode);
 }
 
 bool cn_is_litter(const char *name)
@@ -69,11 +76,11 @@ const char *cn_spec_options(const char *spec)
 /* ---- Words for the parts of a set */
 
 /* By cn_said; of words that begin alike the longest comes first. */
-enum { WORDS = 3 };
+enum { WORDS = 5 };
 static const char *const words[CN_SAYS_NOTHING][WORDS] = {
     {"training", "train"},
     {"testing", "test"},
-    {"validation", "valid", "val"},
+    {"validation", "valid", "val", "dev", "eval"},
 };
 
 static bool is_letter(char c)

@@ -9,6 +9,9 @@ enum { CN_PATH_ROOM = 4096 };
 /* "dir/name"; false where that has no room. */
 bool cn_path_join(char path[CN_PATH_ROOM], const char *dir, const char *name);
 
+/* Is there a folder, or a link to one? */
+bool cn_is_folder(const char *path);
+
 /* What systems and archives leave in folders beside the data: Thumbs.db, desktop.ini, __MACOSX. */
 bool cn_is_litter(const char *name);
 

@@ -2,8 +2,8 @@
 #include "data/dataset.h"
 #include "data/paths.h"
 
+#include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 /* The kinds there are. A directory is of the first kind that detects itself in it. */
 static const cn_reader *const readers[] = {
@@ -122,18 +122,37 @@ static cn_status load_kind(cn_dataset **data, const cn_reader *reader, const cha
     return status;
 }
 
-/* `spec` is the directory's path, with options behind it or not. */
-static cn_status load_directory(cn_dataset **data, const char *path, const char *spec,
+static const cn_reader *kind_of_folder(const char *path)
+{
+    int i = 0;
+    while (readers[i] && (!readers[i]->detects || !readers[i]->detects(path))) i++;
+    return readers[i];
+}
+
+/* Options may stand behind the path. A folder that holds another one alone, as archives leave it,
+ * is that one, unless that is a class. */
+static cn_status load_directory(cn_dataset **data, const char *path, const char *options,
                                 const cn_request *request, cn_error *err)
 {
-    for (int i = 0; readers[i]; i++) {
-        if (!readers[i]->detects || !readers[i]->detects(path)) continue;
-        if (!readers[i]->takes && strcmp(path, spec) != 0)
-            return cn_fail(err, CN_ERR_ARGUMENT, "%.80s: %s takes no options, found %.60s", path,
-                           readers[i]->usage, spec + strlen(path));
-        return load_kind(data, readers[i], spec, request, err);
+    char inner[CN_PATH_ROOM], spec[CN_PATH_ROOM + 1024];
+    const cn_reader *kind = kind_of_folder(path), *within = NULL;
+    if (strlen(path) < sizeof inner && (!kind || kind == &cn_reader_folder)) {
+        strcpy(inner, path);
+        if (cn_folder_unwrap(inner) && strcmp(inner, path) != 0) within = kind_of_folder(inner);
     }
-    return nothing_known(path, err);
+    if (within) {
+        cn_status status =
+            cn_remark(request->remarks, err, "the set is what lies in %s", path = inner);
+        if (status != CN_OK) return status;
+        kind = within;
+    }
+    if (!kind) return nothing_known(path, err);
+    if (!kind->takes && *options)
+        return cn_fail(err, CN_ERR_ARGUMENT, "%.80s: %s takes no options, found %.60s", path,
+                       kind->usage, options);
+    if (snprintf(spec, sizeof spec, "%s%s", path, options) >= (int)sizeof spec)
+        return cn_fail(err, CN_ERR_ARGUMENT, "%.80s...: the path is too long", path);
+    return load_kind(data, kind, spec, request, err);
 }
 
 /* The kind of a file by its name's ending: set.npz, x_train.npy.gz; NULL for none. */
@@ -145,12 +164,6 @@ static const cn_reader *kind_of_file(const char *path)
     return NULL;
 }
 
-static bool is_directory(const char *path)
-{
-    struct stat about;
-    return stat(path, &about) == 0 && S_ISDIR(about.st_mode);
-}
-
 static cn_status load(cn_dataset **data, const char *spec, const cn_request *request, cn_error *err)
 {
     char known[KINDS_TEXT], path[CN_PATH_ROOM];
@@ -158,12 +171,12 @@ static cn_status load(cn_dataset **data, const char *spec, const cn_request *req
     for (int i = 0; readers[i]; i++)
         if (strlen(readers[i]->name) == length && strncmp(readers[i]->name, spec, length) == 0)
             return load_kind(data, readers[i], spec + length + (spec[length] == ':'), request, err);
-    if (is_directory(spec)) return load_directory(data, spec, spec, request, err);
+    if (cn_is_folder(spec)) return load_directory(data, spec, "", request, err);
     size_t options = (size_t)(cn_spec_options(spec) - spec);
     if (options < CN_PATH_ROOM) {
         memcpy(path, spec, options);
         path[options] = 0;
-        if (is_directory(path)) return load_directory(data, path, spec, request, err);
+        if (cn_is_folder(path)) return load_directory(data, path, spec + options, request, err);
         const cn_reader *kind = kind_of_file(path);
         if (kind) return load_kind(data, kind, spec, request, err);
     }
