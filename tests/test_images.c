@@ -354,7 +354,8 @@ static void bad_folders_are_refused(void **state)
     files_make_folder(folder);
     expect_failure("folder:", "", "", CN_ERR_ARGUMENT, "folder: expected a path after the colon");
     expect_failure("folder:", folder, "/nowhere", CN_ERR_IO, "nowhere: No such file");
-    expect_failure("folder:", folder, "", CN_ERR_FORMAT, "expected a sub-folder of images for each");
+    expect_failure("folder:", folder, "", CN_ERR_FORMAT,
+                   "expected a sub-folder of images for each");
     put_text(folder, "a/notes.txt", "");
     expect_failure("folder:", folder, "", CN_ERR_FORMAT, "for each class, found 1 .txt");
     expect_failure("", folder, "", CN_ERR_UNSUPPORTED, "no data set recognized: found a;");

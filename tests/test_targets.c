@@ -279,7 +279,7 @@ static void labels_are_learned(void **state)
 
 static cn_dataset *expect_set(const char *folder, const char *name, cn_subset subset)
 {
-    char spec[FILES_PATH + 96];
+    char spec[2 * FILES_PATH + 96];
     cn_dataset *data = NULL;
     cn_error err = {CN_OK, ""};
     snprintf(spec, sizeof spec, "csv:%s/%s", folder, name);
@@ -289,7 +289,7 @@ static cn_dataset *expect_set(const char *folder, const char *name, cn_subset su
 
 static void expect_failure(const char *folder, const char *name, const char *part)
 {
-    char spec[FILES_PATH + 96];
+    char spec[2 * FILES_PATH + 96];
     cn_dataset *data = NULL;
     cn_error err = {CN_OK, ""};
     snprintf(spec, sizeof spec, "csv:%s/%s", folder, name);
@@ -402,6 +402,130 @@ static void columns_of_numbers_are_learned(void **state)
     remove_tree(folder);
 }
 
+static void expect_remark(const cn_dataset *data, const char *part)
+{
+    if (!strstr(cn_dataset_remarks(data), part))
+        fail_msg("\"%s\" lacks \"%s\"", cn_dataset_remarks(data), part);
+}
+
+/* A single 1 in every row is a class; what is empty or -1 is no label. */
+static void rows_with_a_single_1_are_classes(void **state)
+{
+    (void)state;
+    char folder[FILES_PATH];
+    files_make_folder(folder);
+    put_images(folder);
+    put_text(folder, "t.csv", "id,nv,mel,bcc\na,0.0,1.0,0.0\nb,True,False,False\nc,0,0,1\n");
+    cn_dataset *data = expect_set(folder, "t.csv", CN_SUBSET_TRAIN);
+    assert_int_equal(cn_dataset_task(data), CN_TASK_CLASSIFICATION);
+    assert_memory_equal(cn_dataset_labels(data), ((int32_t[]){1, 0, 2}), 12);
+    assert_string_equal(cn_dataset_class_name(data, 1), "mel");
+    expect_remark(data, "each row has a single 1: the columns are classes");
+    cn_dataset_free(data);
+    data = expect_set(folder, "t.csv,task=multi-label", CN_SUBSET_TRAIN);
+    expect_targets(data, CN_TASK_MULTI_LABEL, "nv,mel,bcc", 3,
+                   (float[]){0, 1, 0, 1, 0, 0, 0, 0, 1});
+    cn_dataset_free(data);
+    put_text(folder, "u.csv", "path,Edema,Cyst\na.pgm,,1.0\nb.pgm,-1.0,\nc.pgm,1.0,0.0\n");
+    data = expect_set(folder, "u.csv", CN_SUBSET_TRAIN);
+    expect_targets(data, CN_TASK_MULTI_LABEL, "Edema,Cyst", 3, (float[]){0, 1, 0, 0, 1, 0});
+    expect_remark(data, "3 labels that are empty or -1 are taken for 0");
+    cn_dataset_free(data);
+    expect_failure(folder, "u.csv,task=classification", "wants a single 1 per row");
+    expect_failure(folder, "u.csv,task=regression", "line 2: \"\" in column Edema");
+    remove_tree(folder);
+}
+
+static void numbers_of_rows_are_not_learned(void **state)
+{
+    (void)state;
+    char folder[FILES_PATH];
+    files_make_folder(folder);
+    put_images(folder);
+    put_text(folder, "t.csv",
+             ",id,path,age,fold,Unnamed: 5\n0,7,a.pgm,41.5,1,3\n1,8,b.pgm,3,2,4\n");
+    cn_dataset *data = expect_set(folder, "t.csv", CN_SUBSET_TRAIN);
+    expect_targets(data, CN_TASK_REGRESSION, "age", 2, (float[]){41.5f, 3});
+    expect_remark(data,
+                  "to be learned: the column age\npassed over the columns (no name), id, fold");
+    cn_dataset_free(data);
+    remove_tree(folder);
+}
+
+/* columns= names the labels where no heading does; other forms of lists, splits and separators. */
+static void labels_come_in_many_forms(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *options;
+        cn_task_kind task;
+        const char *names;
+        int n;
+    } forms[] = {
+        {"fname,phylum,age\na.pgm,ant,1\nb.pgm,bee,2\n", ",columns=phylum", CN_TASK_CLASSIFICATION,
+         "ant,bee", 2},
+        {"path,age,x\na.pgm,5,1\nb.pgm,7,2\n", ",columns=age,task=classification",
+         CN_TASK_CLASSIFICATION, "5,7", 2},
+        {"Image Index,Finding Labels,Age\na.pgm,cyst|edema,1\nb.pgm,edema,2\n", "",
+         CN_TASK_MULTI_LABEL, "cyst,edema", 2},
+        {"image,labels\na,\"['sea', \"\"tree\"\"]\"\nb,[]\n", "", CN_TASK_MULTI_LABEL, "sea,tree",
+         2},
+        {"image,tags\na,sea tree\nb,tree\n", ",task=multi-label", CN_TASK_MULTI_LABEL, "sea,tree",
+         2},
+        {"image,tags\na,\"big sea, tree\"\nb,tree\n", ",task=multi-label", CN_TASK_MULTI_LABEL,
+         "big sea,tree", 2},
+        {"sep=;\npath;label\na.pgm;x,1\nb.pgm;y\n", "", CN_TASK_CLASSIFICATION, "x,1,y", 2},
+        {"path,label,is_valid\na.pgm,x,False\nb.pgm,y,True\n", "", CN_TASK_CLASSIFICATION, "x,y",
+         1},
+        {"image_id,dx,age\na,x,1\nb,y,2\n", "", CN_TASK_CLASSIFICATION, "x,y", 2},
+        {"id,x,y\n0,1,2\n1,3,4\n", "", CN_TASK_REGRESSION, "x,y", 2}, /* no row of pixels */
+    };
+    char folder[FILES_PATH], name[64], found[64];
+    files_make_folder(folder);
+    put_images(folder);
+    put_gray(folder, "0.pgm", 2, 2, 1);
+    put_gray(folder, "1.pgm", 2, 2, 1);
+    for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
+        put_text(folder, "t.csv", forms[i].text);
+        snprintf(name, sizeof name, "t.csv%s", forms[i].options);
+        cn_dataset *data = expect_set(folder, name, CN_SUBSET_TRAIN);
+        found[0] = 0;
+        for (int k = 0; k < cn_dataset_classes(data); k++)
+            snprintf(found + strlen(found), sizeof found - strlen(found), "%s%s", k ? "," : "",
+                     cn_dataset_class_name(data, k));
+        assert_string_equal(found, forms[i].names);
+        assert_int_equal(cn_dataset_task(data), forms[i].task);
+        assert_int_equal(cn_dataset_size(data), forms[i].n);
+        cn_dataset_free(data);
+    }
+    put_text(folder, "t.csv", "ImageId,EncodedPixels\na,1 3 10 5\n");
+    expect_failure(folder, "t.csv", "column EncodedPixels: masks as lengths of runs are not read");
+    put_text(folder, "t.csv", "id,phylum,sex\na,ant,m\n");
+    expect_failure(folder, "t.csv", "columns=NAME says which has the labels");
+    remove_tree(folder);
+}
+
+/* Paths of another machine are found by their last part below root=; what is not there may be skipped. */
+static void files_of_a_table_may_have_moved(void **state)
+{
+    (void)state;
+    char folder[FILES_PATH], name[FILES_PATH + 16], spec[2 * FILES_PATH + 32];
+    const cn_dataset_opts skip = {.skip_damaged = true};
+    cn_dataset *data = NULL;
+    files_make_folder(folder);
+    put_images(folder);
+    put_text(folder, "t.csv", "path,label\n/elsewhere/a.pgm,x\nC:\\me\\b.pgm,y\ngone/e.pgm,z\n");
+    snprintf(name, sizeof name, "t.csv,root=%s", folder);
+    expect_failure(folder, name, "line 4: no image gone/e.pgm");
+    snprintf(spec, sizeof spec, "csv:%s/t.csv,root=%s", folder, folder);
+    assert_int_equal(cn_dataset_load(&data, spec, CN_SUBSET_TRAIN, &skip, NULL), CN_OK);
+    assert_int_equal(cn_dataset_size(data), 2);
+    assert_int_equal(cn_dataset_skipped(data), 1);
+    expect_remark(data, "t.csv/gone/e.pgm: cannot be opened");
+    cn_dataset_free(data);
+    remove_tree(folder);
+}
+
 /* Other parts have the same columns, in whatever order. */
 static void parts_have_the_same_columns(void **state)
 {
@@ -503,6 +627,10 @@ int main(void)
         cmocka_unit_test(columns_of_0_and_1_are_labels),
         cmocka_unit_test(labels_stand_between_bars),
         cmocka_unit_test(columns_of_numbers_are_learned),
+        cmocka_unit_test(rows_with_a_single_1_are_classes),
+        cmocka_unit_test(numbers_of_rows_are_not_learned),
+        cmocka_unit_test(labels_come_in_many_forms),
+        cmocka_unit_test(files_of_a_table_may_have_moved),
         cmocka_unit_test(parts_have_the_same_columns),
         cmocka_unit_test(tasks_do_not_mix),
         cmocka_unit_test(labels_are_matched_by_name),

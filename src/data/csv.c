@@ -33,15 +33,10 @@ typedef struct row {
     int line, part;             /* part -1: the table's own */
 } row;
 
-/* Which columns are what; -1 for none. */
-typedef struct columns {
-    int image, label, mask, split;
-} columns;
-
 typedef struct table {
     const char *path;
     cn_table text;
-    columns columns;
+    cn_csv_columns columns;
     cn_target_columns targets; /* of a heading without labels and masks, or as columns= says */
     bool has_targets;
     char *label_name; /* of the column of labels, where there is a heading */
@@ -60,43 +55,7 @@ static void free_table(table *t)
     *t = (table){.path = NULL};
 }
 
-/* ---- Columns */
-
-/* The column with one of these names, in small or capital letters, the first name first; -1 for
- * none. Blanks, dashes and underlines are the same. */
-static bool is_named(const char *field, const char *name)
-{
-    for (; *name && *field; name++, field++) {
-        char c = cn_lower(*field);
-        if (c == ' ' || c == '-') c = '_';
-        if (c != *name) return false;
-    }
-    return !*name && !*field;
-}
-
-static int find_column(const cn_table *t, const char *const *names)
-{
-    for (int k = 0; names[k]; k++)
-        for (int i = 0; i < t->count; i++)
-            if (is_named(t->fields[i], names[k])) return i;
-    return -1;
-}
-
-static columns find_columns(const cn_table *t)
-{
-    static const char *const images[] = {"path",     "image_path", "img_path",   "file_path",
-                                         "filepath", "file",       "filename",   "file_name",
-                                         "image",    "image_name", "image_file", "img",
-                                         "image_id", "name",       "id",         NULL};
-    static const char *const labels[] = {"label",      "class",      "target", "category",
-                                         "class_name", "label_name", "labels", "class_id",
-                                         "label_id",   NULL};
-    static const char *const masks[] = {"mask",    "mask_path",    "mask_file", "masks",
-                                        "mask_id", "segmentation", NULL};
-    static const char *const splits[] = {"split", "subset", "set", "partition", NULL};
-    return (columns){find_column(t, images), find_column(t, labels), find_column(t, masks),
-                     find_column(t, splits)};
-}
+/* ---- Files */
 
 /* Where a file of the table lies, below `folder`: as it is called, or with an ending of an image;
  * a backslash may stand for a slash. */
@@ -132,7 +91,9 @@ static bool find_image(char path[CN_PATH_ROOM], const table *t, const cn_request
     char folder[CN_PATH_ROOM], below[CN_PATH_ROOM];
     if (request->opts->root[0]) {
         snprintf(folder, sizeof folder, "%s/", request->opts->root);
-        return find_below(path, folder, name);
+        const char *last = name + strlen(name); /* what is absolute may be of another machine */
+        while (last > name && last[-1] != '/' && last[-1] != '\\') last--;
+        return find_below(path, folder, name) || find_below(path, folder, last);
     }
     folder_of(folder, t->path);
     if (find_below(path, folder, name)) return true;
@@ -150,8 +111,9 @@ static cn_status expected_labels(const table *t, int found, cn_error *err)
 {
     return cn_fail(err, CN_ERR_FORMAT,
                    "%.120s: line %d: expected path,label or a heading with the columns path and "
-                   "label, found %d column%s",
-                   t->path, t->text.line, found, cn_plural(found));
+                   "label, found %d column%s%s",
+                   t->path, t->text.line, found, cn_plural(found),
+                   t->columns.image < 0 ? "" : "; columns=NAME says which has the labels");
 }
 
 /* Does the first row name the columns? Sets them. Without names it is a heading where its first
@@ -159,15 +121,21 @@ static cn_status expected_labels(const table *t, int found, cn_error *err)
 static cn_status read_heading(table *t, const cn_request *request, bool *heading, cn_error *err)
 {
     char path[CN_PATH_ROOM];
-    t->columns = find_columns(&t->text);
+    t->columns = cn_csv_find_columns(&t->text);
     t->width = t->text.count;
-    const columns c = t->columns;
+    const cn_csv_columns c = t->columns;
     bool known = c.image >= 0 && (c.label >= 0 || c.mask >= 0);
     const char *first = t->text.fields[0];
     *heading =
         known || (*first && !cn_is_image_name(first) && !find_image(path, t, request, first));
     t->has_targets = c.image >= 0 && (request->opts->columns[0] ||
                                       (c.label < 0 && c.mask < 0 && t->text.count > 2));
+    if (c.runs >= 0 && c.label < 0 && c.mask < 0)
+        return cn_fail(
+            err, CN_ERR_UNSUPPORTED,
+            "%.120s: column %.40s: masks as lengths of runs are not read, but as images: "
+            "a column mask with their paths",
+            t->path, t->text.fields[c.runs]);
     if (*heading) t->label_name = t->text.fields[c.label >= 0 ? c.label : t->text.count - 1];
     if (known || t->has_targets) {
         *heading = *heading || t->has_targets;
@@ -177,7 +145,7 @@ static cn_status read_heading(table *t, const cn_request *request, bool *heading
     if (t->unlabeled)
         return cn_remark(request->remarks, err, "passed over %s, which has no labels", t->path);
     if (t->text.count == 2) {
-        t->columns = (columns){0, 1, -1, -1};
+        t->columns = (cn_csv_columns){0, 1, -1, -1, -1};
         return CN_OK;
     }
     if (t->text.other)
@@ -200,7 +168,14 @@ static cn_status find_targets(table *t, const table *before, const cn_request *r
         status =
             cn_target_columns_find(&t->targets, &t->text, heading, count, skip, like, request, err);
     cn_release(heading);
-    if (status != CN_OK || !*more || t->targets.count > 0) return status;
+    if (status != CN_OK || !*more) return status;
+    if (cn_target_columns_are_labels(&t->targets, &t->text, request)) {
+        t->columns.label = t->targets.index[0];
+        t->label_name = t->targets.names[0];
+        t->has_targets = false;
+        return CN_OK;
+    }
+    if (t->targets.count > 0) return status;
     if (!t->beside) return expected_labels(t, count, err);
     t->unlabeled = true;
     return cn_remark(request->remarks, err, "passed over %s, which has no labels", t->path);
@@ -210,7 +185,7 @@ static cn_status find_targets(table *t, const table *before, const cn_request *r
 static cn_status say_ignored(const table *t, const cn_request *request, cn_error *err)
 {
     char list[160] = "", name[40];
-    const columns c = t->columns;
+    const cn_csv_columns c = t->columns;
     int count = 0;
     for (int i = 0; i < t->text.count; i++) {
         if (i == c.image || i == c.split || i == (c.mask >= 0 ? c.mask : c.label)) continue;
@@ -243,7 +218,7 @@ static cn_status grow(table *t, cn_error *err)
 /* A row of columns of targets. */
 static cn_status add_target_row(table *t, cn_said said, cn_error *err)
 {
-    const columns c = t->columns;
+    const cn_csv_columns c = t->columns;
     if (t->text.count != t->width || !*t->text.fields[c.image])
         return cn_fail(err, CN_ERR_FORMAT,
                        "%.120s: line %d: expected a path and %d fields in all, found %d field%s",
@@ -262,6 +237,10 @@ static cn_status read_split(const table *t, cn_said *said, cn_error *err)
 {
     const int split = t->columns.split;
     *said = split >= 0 && split < t->text.count ? cn_name_is(t->text.fields[split]) : CN_SAYS_TRAIN;
+    if (*said == CN_SAYS_NOTHING && cn_same_letters(t->text.fields[split], "true"))
+        *said = CN_SAYS_VALIDATION; /* of is_valid */
+    if (*said == CN_SAYS_NOTHING && cn_same_letters(t->text.fields[split], "false"))
+        *said = CN_SAYS_TRAIN;
     if (*said != CN_SAYS_NOTHING) return CN_OK;
     return cn_fail(err, CN_ERR_FORMAT,
                    "%.120s: line %d: split \"%.40s\", expected train, test or val", t->path,
@@ -274,7 +253,7 @@ static cn_status add_row(table *t, cn_error *err)
     cn_status status = read_split(t, &said, err);
     if (status != CN_OK) return status;
     if (t->has_targets) return add_target_row(t, said, err);
-    const columns c = t->columns;
+    const cn_csv_columns c = t->columns;
     char *const *fields = t->text.fields;
     int most = c.image > c.label ? c.image : c.label;
     if (c.mask > most) most = c.mask;
@@ -380,18 +359,26 @@ cn_status cn_text_labels_number(const cn_text_labels *texts, int32_t *const labe
 
 /* ---- The images */
 
+/* Where a file is not there, but may be skipped, reading it will say so. */
+static cn_status find_file(char path[CN_PATH_ROOM], const table *t, const row *r, const char *name,
+                           const cn_request *request, cn_error *err)
+{
+    if (find_image(path, t, request, name) && access(path, R_OK) == 0) return CN_OK;
+    if (cn_image_may_be_skipped(CN_ERR_IO, request) && cn_path_join(path, t->path, name))
+        return CN_OK;
+    return cn_fail(err, CN_ERR_IO, "%.100s: line %d: no %s %.100s", t->path, r->line,
+                   name == r->mask ? "mask" : "image", name);
+}
+
 static cn_status add_image(cn_image_list *list, const table *t, const row *r,
                            const cn_request *request, cn_error *err)
 {
     char path[CN_PATH_ROOM], mask[CN_PATH_ROOM];
-    if (!find_image(path, t, request, r->image) || access(path, R_OK) != 0)
-        return cn_fail(err, CN_ERR_IO, "%.100s: line %d: no image %.100s", t->path, r->line,
-                       r->image);
-    if (!r->mask) return cn_image_list_add(list, path, 0, err);
-    if (!find_image(mask, t, request, r->mask) || access(mask, R_OK) != 0)
-        return cn_fail(err, CN_ERR_IO, "%.100s: line %d: no mask %.100s", t->path, r->line,
-                       r->mask);
-    return cn_image_list_add_mask(list, path, mask, err);
+    cn_status status = find_file(path, t, r, r->image, request, err);
+    if (status == CN_OK && r->mask) status = find_file(mask, t, r, r->mask, request, err);
+    if (status != CN_OK) return status;
+    return r->mask ? cn_image_list_add_mask(list, path, mask, err)
+                   : cn_image_list_add(list, path, 0, err);
 }
 
 /* The rows of a set, each in its part, and what they say. */
@@ -496,11 +483,18 @@ static cn_status find_truth(cn_image_set *set, gathered *g, const table tables[C
     if (!g->targets.values)
         return cn_text_labels_number(&g->texts, labels, &set->classes, &set->class_names,
                                      request->remarks, what, err);
+    const cn_row_targets *t = &g->targets;
+    bool one_hot = t->task == CN_TASK_CLASSIFICATION;
     for (int part = 0; part < CN_PARTS; part++)
-        for (int i = 0; i < g->texts.counts[part]; i++) labels[part][i] = at++;
-    set->targets = g->targets.values;
-    set->task = g->targets.task;
-    set->classes = g->targets.count;
+        for (int i = 0; i < g->texts.counts[part]; i++, at++) {
+            const float *values = t->values + (size_t)at * (size_t)t->count;
+            labels[part][i] = at;
+            if (!one_hot) continue;
+            for (labels[part][i] = 0; *values != 1; values++) labels[part][i]++;
+        }
+    if (!one_hot) set->targets = t->values;
+    set->task = t->task;
+    set->classes = t->count;
     return CN_OK;
 }
 
@@ -569,7 +563,7 @@ static cn_status load_images(cn_dataset **data, const char *path, const cn_reque
     if (status == CN_OK) status = add_images(&set, &g, tables, request, err);
     if (status == CN_OK) status = find_truth(&set, &g, tables, request, path, err);
     char **own = set.class_names;
-    if (set.targets) set.class_names = (char **)(uintptr_t)g.targets.names;
+    if (g.targets.values) set.class_names = (char **)(uintptr_t)g.targets.names;
     if (status == CN_OK) status = cn_images_load(data, &set, request, path, err);
     cn_image_set_free(&set);
     cn_release(own);

@@ -4,6 +4,7 @@
 
 #include "data/dataset.h"
 #include "data/paths.h"
+#include "data/table.h"
 
 /* The labels of each part's rows. */
 typedef struct cn_text_labels {
@@ -19,6 +20,18 @@ cn_status cn_text_labels_number(const cn_text_labels *texts, int32_t *const labe
 
 /* The tables of the parts: `path` itself, and those beside it. paths[part] is "" for none. */
 void cn_csv_find_parts(char paths[CN_PARTS][CN_PATH_ROOM], const char *path);
+
+/* Which columns are what; -1 for none. */
+typedef struct cn_csv_columns {
+    int image, label, mask, split;
+    int runs; /* masks as lengths of runs, which are not read */
+} cn_csv_columns;
+
+/* By the names in the row that the table stands at (csv_columns.c). */
+cn_csv_columns cn_csv_find_columns(const cn_table *heading);
+/* By a heading: does a column tell the image, or nothing of it, as its row's number? */
+bool cn_csv_names_image(const char *field);
+bool cn_csv_names_nothing(const char *field);
 
 /* csv_pixels.c: label,pixel0,pixel1,... Does a table have this form? */
 bool cn_csv_is_of_pixels(const char *path);

@@ -17,7 +17,8 @@ enum { FEWEST = 4 }; /* columns, of 2 x 2 pixels */
 
 typedef struct pixel_table {
     cn_table text;
-    int label; /* its column; -1: none */
+    int label;  /* its column; -1: none */
+    bool paths; /* a column that tells images, and none for labels */
     bool heading;
     cn_tensor images; /* F32 */
     char **labels;
@@ -56,6 +57,8 @@ static cn_status open_table(pixel_table *p, const char *path, bool *fits, cn_err
         if (cn_same_letters(p->text.fields[i], "label") ||
             cn_same_letters(p->text.fields[i], "class"))
             p->label = i;
+    for (int i = 0; p->label < 0 && i < columns; i++)
+        p->paths = p->paths || cn_csv_names_image(p->text.fields[i]);
     status = cn_table_next(&p->text, &more, err);
     double value;
     int numbers = 0;
@@ -78,7 +81,7 @@ bool cn_csv_is_of_pixels(const char *path)
     bool fits = false;
     cn_status status = open_table(&p, path, &fits, NULL);
     free_table(&p);
-    return status == CN_OK && fits;
+    return status == CN_OK && fits && !p.paths;
 }
 
 static cn_status find_shape(int shape[4], int values, const cn_request *request, const char *path,

@@ -35,7 +35,14 @@ void cn_target_columns_free(cn_target_columns *c)
 
 static bool is_finite_number(const char *text, double *value)
 {
+    *value = cn_same_letters(text, "true");
+    if (*value == 1 || cn_same_letters(text, "false")) return true;
     return cn_number_read(text, value) && isfinite(*value) && isfinite((float)*value);
+}
+
+static bool is_asked(const cn_request *request, cn_task_kind task)
+{
+    return (request->opts->given & CN_OPTION_TASK) && request->opts->task == task;
 }
 
 static int find_name(char *const *heading, int count, const char *name, size_t length)
@@ -86,23 +93,25 @@ static cn_status take_like(cn_target_columns *c, char *const *heading, int count
                    c->count);
 }
 
-static cn_status say_passed(const cn_target_columns *c, char *const *heading, int count,
-                            const int skip[2], const cn_request *request, cn_error *err)
+/* Names the columns that are taken, or those that are not. */
+static cn_status say_columns(const cn_target_columns *c, bool taken, char *const *heading,
+                             int count, const int skip[2], const cn_request *request, cn_error *err)
 {
     char list[160] = "", name[40];
-    int passed = 0;
+    int named = 0;
     for (int i = 0; i < count; i++) {
-        bool used = i == skip[0] || i == skip[1];
+        bool used = false;
         for (int k = 0; k < c->count; k++) used = used || c->index[k] == i;
-        if (used) continue;
+        if (used != taken || i == skip[0] || i == skip[1]) continue;
         size_t length = strlen(list);
-        if (passed++ < 4)
+        if (named++ < 4)
             snprintf(list + length, sizeof list - length, "%s%s", length ? ", " : "",
                      cn_plain_text(*heading[i] ? heading[i] : "(no name)", name, sizeof name));
     }
-    if (passed == 0) return CN_OK;
-    return cn_remark(request->remarks, err, "passed over the column%s %s%s", cn_plural(passed),
-                     list, passed > 4 ? ", ..." : "");
+    if (named == 0) return CN_OK;
+    return cn_remark(request->remarks, err, "%s the column%s %s%s",
+                     taken ? "to be learned:" : "passed over", cn_plural(named), list,
+                     named > 4 ? ", ..." : "");
 }
 
 cn_status cn_target_columns_find(cn_target_columns *c, const cn_table *row, char *const *heading,
@@ -122,11 +131,25 @@ cn_status cn_target_columns_find(cn_target_columns *c, const cn_table *row, char
     else if (*list)
         status = take_named(c, heading, heading_count, list, row->path, err);
     for (int i = 0; !like && !*list && i < heading_count && i < row->count; i++)
-        if (i != skip[0] && i != skip[1] && is_finite_number(row->fields[i], &value))
+        if (i != skip[0] && i != skip[1] && !cn_csv_names_image(heading[i]) &&
+            !cn_csv_names_nothing(heading[i]) &&
+            (!*row->fields[i] || is_finite_number(row->fields[i], &value)))
             add_column(c, i, heading[i]);
+    bool tell = !like && !*list;
+    if (status == CN_OK && tell)
+        status = say_columns(c, true, heading, heading_count, skip, request, err);
     if (status == CN_OK && c->count > 0)
-        status = say_passed(c, heading, heading_count, skip, request, err);
+        status = say_columns(c, false, heading, heading_count, skip, request, err);
     return status;
+}
+
+bool cn_target_columns_are_labels(const cn_target_columns *c, const cn_table *row,
+                                  const cn_request *request)
+{
+    double value;
+    return c->count == 1 && request->opts->columns[0] && c->index[0] < row->count &&
+           (is_asked(request, CN_TASK_CLASSIFICATION) ||
+            !is_finite_number(row->fields[c->index[0]], &value));
 }
 
 cn_status cn_target_columns_add(cn_target_columns *c, const cn_table *row, cn_error *err)
@@ -157,11 +180,6 @@ void cn_row_targets_free(cn_row_targets *t)
     *t = (cn_row_targets){.count = 0};
 }
 
-static bool is_asked(const cn_request *request, cn_task_kind task)
-{
-    return (request->opts->given & CN_OPTION_TASK) && request->opts->task == task;
-}
-
 static cn_status make_room(cn_row_targets *t, int n, int count, const char *what, cn_error *err)
 {
     size_t columns = (size_t)count;
@@ -171,11 +189,50 @@ static cn_status make_room(cn_row_targets *t, int n, int count, const char *what
     return t->names ? CN_OK : CN_ERR_MEMORY;
 }
 
+/* Numbers of 0 and 1, or of -1, which stands for what is not there or not known. */
 static bool are_binary(const float *values, size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        if (values[i] != 0 && values[i] != 1) return false;
+        if (values[i] != 0 && values[i] != 1 && values[i] != -1) return false;
     return true;
+}
+
+/* Whether each row has a single 1, and there are several columns. */
+static bool are_one_hot(const cn_row_targets *t, int n)
+{
+    const float *at = t->values;
+    for (int i = 0; i < n; i++) {
+        int ones = 0;
+        for (int k = 0; k < t->count; k++) ones += *at++ == 1;
+        if (ones != 1) return false;
+    }
+    return t->count > 1;
+}
+
+/* What columns of 0 and 1 are: a class per image, or any number of labels. */
+static cn_status settle_binary(cn_row_targets *t, int n, const cn_request *request,
+                               const char *what, cn_error *err)
+{
+    size_t absent = 0;
+    for (size_t i = 0; i < (size_t)n * (size_t)t->count; i++)
+        if (t->values[i] < 0) {
+            t->values[i] = 0;
+            absent++;
+        }
+    t->task = CN_TASK_MULTI_LABEL;
+    if (absent > 0 && !is_asked(request, CN_TASK_CLASSIFICATION))
+        return cn_remark(request->remarks, err,
+                         "%zu labels that are empty or -1 are taken for 0: not there", absent);
+    bool one_hot = !is_asked(request, CN_TASK_MULTI_LABEL) && are_one_hot(t, n);
+    if (!one_hot && is_asked(request, CN_TASK_CLASSIFICATION))
+        return cn_fail(err, CN_ERR_FORMAT,
+                       "%.120s: task=classification wants a single 1 per row, or columns=NAME",
+                       what);
+    if (!one_hot) return CN_OK;
+    t->task = CN_TASK_CLASSIFICATION;
+    return cn_remark(request->remarks, err,
+                     "each row has a single 1: the columns are classes; task=multi-label says "
+                     "otherwise");
 }
 
 cn_status cn_row_targets_of_columns(cn_row_targets *t, const cn_target_columns *c,
@@ -188,23 +245,28 @@ cn_status cn_row_targets_of_columns(cn_row_targets *t, const cn_target_columns *
     if (status != CN_OK) return status;
     for (int k = 0; k < c->count; k++) t->names[k] = c->names[k];
     float *at = t->values;
+    int wrong = -1, column = 0; /* the first that is no number; empty ones may be no labels */
     for (int i = 0; i < n; i++)
         for (int k = 0; k < c->count; k++, at++) {
-            if (!is_finite_number(rows[i][k], &value))
-                return cn_fail(err, CN_ERR_FORMAT,
-                               "%.100s: line %d: \"%.30s\" in column %.40s, expected a number",
-                               what, lines[i], cn_plain_text(rows[i][k], plain, sizeof plain),
-                               c->names[k]);
-            *at = (float)value;
+            bool number = is_finite_number(rows[i][k], &value);
+            *at = number ? (float)value : *rows[i][k] ? NAN : -1;
+            if (number || (wrong >= 0 && *rows[i][k] == 0)) continue;
+            if (wrong < 0 || !*rows[wrong][column]) wrong = i, column = k;
         }
-    bool binary = are_binary(t->values, (size_t)n * (size_t)c->count);
+    bool binary = !is_asked(request, CN_TASK_REGRESSION) &&
+                  are_binary(t->values, (size_t)n * (size_t)c->count);
+    if (!binary && wrong >= 0)
+        return cn_fail(err, CN_ERR_FORMAT,
+                       "%.100s: line %d: \"%.30s\" in column %.40s, expected a number; "
+                       "columns=NAME|NAME says which to learn",
+                       what, lines[wrong], cn_plain_text(rows[wrong][column], plain, sizeof plain),
+                       c->names[column]);
     if (is_asked(request, CN_TASK_MULTI_LABEL) && !binary)
         return cn_fail(err, CN_ERR_FORMAT,
                        "%.120s: task=multi-label wants columns of 0 and 1, found other numbers",
                        what);
-    t->task =
-        binary && !is_asked(request, CN_TASK_REGRESSION) ? CN_TASK_MULTI_LABEL : CN_TASK_REGRESSION;
-    return CN_OK;
+    t->task = CN_TASK_REGRESSION;
+    return binary ? settle_binary(t, n, request, what, err) : CN_OK;
 }
 
 /* ---- Labels between bars */
@@ -231,16 +293,42 @@ static int cut(char *text, const char **names)
     return count;
 }
 
-/* All names, sorted, each once; the texts are copied into t->text. */
-static cn_status list_names(cn_row_targets *t, char *const *labels, int n, const char ***names,
-                            int *count, const char *what, cn_error *err)
+/* What stands between labels: bars, or commas in lists as Python writes them, ['a', 'b']; where
+ * there are several of them for sure, also the first of these that there is. 0 for none. */
+static char find_bar(char *const *labels, int n, bool sure)
 {
-    size_t bytes = 0, most = 0, all = 0, kept = 0;
+    int lists = 0, listed = 0;
+    bool any[4] = {false};
+    static const char bars[4] = "|;, ";
     for (int i = 0; i < n; i++) {
-        bytes += strlen(labels[i]) + 1;
-        most++;
-        for (const char *at = labels[i]; *at; at++) most += *at == '|';
+        size_t length = strlen(labels[i]);
+        for (int k = 0; k < 4; k++) any[k] = any[k] || memchr(labels[i], bars[k], length);
+        lists += length > 1 && labels[i][0] == '[' && labels[i][length - 1] == ']';
+        listed += length > 0;
     }
+    if (any[0]) return '|';
+    if (lists > 0 && lists == listed) return '[';
+    for (int k = 1; sure && k < 4; k++)
+        if (any[k]) return bars[k];
+    return sure ? '|' : 0;
+}
+
+/* The same with bars. */
+static void put_bars(char *text, size_t size, char bar)
+{
+    for (size_t i = 0; i < size; i++) {
+        if (text[i] == (bar == '[' ? ',' : bar)) text[i] = '|';
+        if (bar == '[' && text[i] && strchr("[]'\"", text[i])) text[i] = ' ';
+    }
+}
+
+/* All names, sorted, each once; the texts are copied into t->text. */
+static cn_status list_names(cn_row_targets *t, char *const *labels, int n, char bar,
+                            const char ***names, int *count, const char *what, cn_error *err)
+{
+    size_t bytes = 0, most, all = 0, kept = 0;
+    for (int i = 0; i < n; i++) bytes += strlen(labels[i]) + 1;
+    most = bytes; /* each has a letter, and ends */
     t->text = cn_allocate(bytes, 1, what, err);
     *names = t->text ? cn_allocate(most, sizeof **names, what, err) : NULL;
     if (!*names) return CN_ERR_MEMORY;
@@ -248,6 +336,7 @@ static cn_status list_names(cn_row_targets *t, char *const *labels, int n, const
     for (int i = 0; i < n; i++) {
         size_t length = strlen(labels[i]) + 1;
         memcpy(at, labels[i], length);
+        put_bars(at, length, bar);
         all += (size_t)cut(at, *names + all);
         at += length;
     }
@@ -280,12 +369,12 @@ static void mark(cn_row_targets *t, char *const *labels, int n)
     }
 }
 
-static cn_status read_bars(cn_row_targets *t, char *const *labels, int n, const char *what,
-                           cn_error *err)
+static cn_status read_bars(cn_row_targets *t, char *const *labels, int n, char bar,
+                           const char *what, cn_error *err)
 {
     const char **names = NULL;
     int count = 0;
-    cn_status status = list_names(t, labels, n, &names, &count, what, err);
+    cn_status status = list_names(t, labels, n, bar, &names, &count, what, err);
     if (status == CN_OK) status = make_room(t, n, count, what, err);
     if (status == CN_OK) {
         memcpy((void *)t->names, names, (size_t)count * sizeof *names);
@@ -332,12 +421,16 @@ cn_status cn_row_targets_of_labels(cn_row_targets *t, char *const *labels, const
                                    const char *name, const cn_request *request, const char *what,
                                    cn_error *err)
 {
-    bool bars = false;
     if (is_asked(request, CN_TASK_CLASSIFICATION)) return CN_OK;
     if (is_asked(request, CN_TASK_REGRESSION))
         return read_numbers(t, labels, lines, n, name, what, err);
-    for (int i = 0; i < n; i++) bars = bars || strchr(labels[i], '|');
-    if (bars || is_asked(request, CN_TASK_MULTI_LABEL)) return read_bars(t, labels, n, what, err);
+    char bar = find_bar(labels, n, is_asked(request, CN_TASK_MULTI_LABEL));
+    if (bar) {
+        cn_status status = read_bars(t, labels, n, bar, what, err);
+        return status != CN_OK || bar == '|' || bar == '['
+                   ? status
+                   : cn_remark(request->remarks, err, "labels end at each \"%c\"", bar);
+    }
     if (!have_fractions(labels, n)) return CN_OK;
     cn_status status = read_numbers(t, labels, lines, n, name, what, err);
     return status == CN_OK ? cn_remark(request->remarks, err,

@@ -26,6 +26,9 @@ cn_status cn_target_columns_find(cn_target_columns *c, const cn_table *row, char
                                  int heading_count, const int skip[2],
                                  const cn_target_columns *like, const cn_request *request,
                                  cn_error *err);
+/* Has columns= named a single one that holds no numbers, or the classes that task= asks for? */
+bool cn_target_columns_are_labels(const cn_target_columns *c, const cn_table *row,
+                                  const cn_request *request);
 /* Takes the row that the table stands at. */
 cn_status cn_target_columns_add(cn_target_columns *c, const cn_table *row, cn_error *err);
 

@@ -63,6 +63,10 @@ cn_status cn_table_open(cn_table *t, const char *path, cn_error *err)
     t->text = t->at = (char *)bytes;                        /* cn_allocate leaves zeros behind it */
     if (strncmp(t->at, "\xef\xbb\xbf", 3) == 0) t->at += 3; /* how some editors begin UTF-8 */
     t->separator = find_separator(t->at);
+    if (strncmp(t->at, "sep=", 4) == 0 && t->at[4]) { /* how spreadsheets say it */
+        t->separator = t->at[4];
+        t->at += 5;
+    }
     const cn_signature *other = cn_signature_find(bytes, size);
     t->other = other ? other->name : NULL;
     return CN_OK;
