@@ -3,6 +3,9 @@
 
 #include "base/cgroup.h"
 #include "data/dataset.h"
+#include "formats/model_file.h"
+#include "model/model.h"
+#include "train/train.h"
 
 void cli_reading_begin(cli_reading *r, const cli_common *common, size_t memory,
                        const cli_ranks *ranks)
@@ -54,4 +57,42 @@ cn_status cli_reading_load(cli_reading *r, cn_dataset **data, const char *spec, 
     if (loaded) r->used += cn_dataset_memory(loaded);
     *data = loaded;
     return status;
+}
+
+/* ---- beside a training */
+
+/* Code, libraries, stacks, and what files are decoded in. */
+enum { PROCESS_BYTES = 24 * 1000 * 1000 };
+
+size_t cli_memory_for_images(size_t memory)
+{
+    return memory > 2 * PROCESS_BYTES ? memory - PROCESS_BYTES : memory;
+}
+
+static size_t training_memory(const char *network, const cn_fit_opts *opts, const cn_dataset *data)
+{
+    cn_memory memory = {.total = 0};
+    cn_model *shapes = NULL;
+    cn_status status = cli_is_model_file(network)
+                           ? cn_model_load_shapes(&shapes, network, NULL)
+                           : cn_model_parse_shapes(&shapes, network, cn_dataset_shape(data),
+                                                   cn_dataset_classes(data), NULL);
+    if (status == CN_OK) status = cn_fit_memory(shapes, opts, &memory, NULL);
+    cn_model_free(shapes);
+    return status == CN_OK ? memory.total : 0;
+}
+
+size_t cli_reading_leave(const cli_reading *r, const char *network, const cn_fit_opts *opts,
+                         const cn_dataset *sets[3])
+{
+    const size_t training = training_memory(network, opts, sets[0]);
+    const size_t left = r->budget > training ? r->budget - training : 0;
+    size_t room[3] = {0}; /* before any of them changes: two may share a cache */
+    for (int i = 0; i < 3; i++)
+        if (sets[i])
+            room[i] =
+                (size_t)((double)cn_dataset_memory(sets[i]) * (double)left / ((double)r->used + 1));
+    for (int i = 0; i < 3; i++)
+        if (sets[i]) cn_dataset_shrink(sets[i], room[i]);
+    return training;
 }

@@ -8,7 +8,7 @@
 
 typedef struct cli_reading {
     cn_dataset_opts opts; /* for every set */
-    size_t budget;        /* what --memory says; 0: nothing */
+    size_t budget;        /* for images; 0: nothing is said */
     size_t used;          /* by the sets that have been loaded */
     int share;            /* of the processes on this machine, each loads its own */
     bool terminal, visible;
@@ -21,5 +21,14 @@ void cli_reading_begin(cli_reading *reading, const cli_common *common, size_t me
 /* cn_dataset_load: of the budget, what the sets before have left. */
 cn_status cli_reading_load(cli_reading *reading, cn_dataset **data, const char *spec,
                            cn_subset subset, cn_error *err);
+
+/* Of the --memory of a training, what images may take while they are loaded: what the process takes
+ * for itself is not among it. */
+size_t cli_memory_for_images(size_t memory);
+/* Cached images of the sets, the first of which is trained on (NULL: none; those that were parted
+ * from one share its cache), make room for a training of this network. Returns the bytes that it
+ * takes, 0 where there is no such network. */
+size_t cli_reading_leave(const cli_reading *reading, const char *network, const cn_fit_opts *opts,
+                         const cn_dataset *sets[3]);
 
 #endif

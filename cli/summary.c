@@ -26,7 +26,8 @@ static const cli_option summary_options[] = {
     {"classes", CLI_WHOLE, offsetof(options, classes), "N", NULL, 1, 1000000,
      "the classes that a named network tells apart (default: what it was made for)"},
     {"batch-size", CLI_WHOLE, offsetof(options, batch), "N", NULL, 1, 1000000,
-     "images at once, for the memory that training takes, and for the plan (default: 64, or 4 where "
+     "images at once, for the memory that training takes, and for the plan (default: 64, or 4 "
+     "where "
      "pixels have classes)"},
     {"optimizer", CLI_CHOICE, offsetof(options, optimizer), CLI_OPTIMIZERS, "adam", 0, 0,
      "what trains it, for the memory that it takes; sgd with momentum"},
@@ -87,8 +88,7 @@ static cn_status measure_training(const cn_model *model, const options *o, cn_me
                        .optimizer.kind = (cn_optimizer_kind)o->optimizer};
     if (fit.optimizer.kind == CN_OPTIMIZER_SGD) fit.optimizer.momentum = 0.9;
     cn_fit_options_complete(&fit, INT_MAX, false);
-    const cn_session_opts train = cn_fit_session_opts(&fit), valid = cn_fit_validation_opts(&fit);
-    return cn_session_shared_memory(model, &train, &valid, memory, err);
+    return cn_fit_memory(model, &fit, memory, err);
 }
 
 static cn_status measure(cn_model *model, const options *o, totals *t, cn_error *err)

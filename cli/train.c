@@ -37,6 +37,7 @@ typedef struct job {
     const options *o;
     cli_ranks ranks;
     int shards;
+    cli_reading reading;
     cn_dataset *train, *valid, *test; /* valid NULL with --validation-split 0 */
     cn_model *model;
     const char *model_text;
@@ -52,22 +53,22 @@ typedef struct job {
 
 static cn_status load_data(job *j, cn_error *err)
 {
-    cli_reading reading;
+    cli_reading *reading = &j->reading;
     int shape[3], classes;
-    cli_reading_begin(&reading, &j->o->common, j->o->memory, &j->ranks);
-    reading.opts.skip_damaged = j->o->skip_damaged;
+    cli_reading_begin(reading, &j->o->common, cli_memory_for_images(j->o->memory), &j->ranks);
+    reading->opts.skip_damaged = j->o->skip_damaged;
     if (j->o->model && cli_is_zoo(j->o->model)) { /* it brings its own size */
         cli_natural_shape(j->o->model, shape, &classes);
-        reading.opts.height = shape[0];
-        reading.opts.width = shape[1];
+        reading->opts.height = shape[0];
+        reading->opts.width = shape[1];
     }
-    cn_status status = cli_reading_load(&reading, &j->train, j->o->data, CN_SUBSET_TRAIN, err);
+    cn_status status = cli_reading_load(reading, &j->train, j->o->data, CN_SUBSET_TRAIN, err);
     if (status == CN_OK)
-        status = cli_reading_load(&reading, &j->test, j->o->data, CN_SUBSET_TEST, err);
+        status = cli_reading_load(reading, &j->test, j->o->data, CN_SUBSET_TEST, err);
     bool asked = cli_is_given(&j->o->common, "validation-split") ||
                  cli_is_given(&j->o->common, "validation-seed");
     if (status == CN_OK && !asked)
-        status = cli_reading_load(&reading, &j->valid, j->o->data, CN_SUBSET_VALIDATION, err);
+        status = cli_reading_load(reading, &j->valid, j->o->data, CN_SUBSET_VALIDATION, err);
     if (status == CN_OK) {
         cli_say_remarks(&j->o->common, "train", j->train, NULL);
         cli_say_remarks(&j->o->common, "train", j->test, j->train);
@@ -168,6 +169,48 @@ static char *name_out(const options *o, const char *model_text)
     return name;
 }
 
+/* What cn_fit is asked for, but for what calls back. */
+static cn_fit_opts fit_opts(const job *j)
+{
+    const options *o = j->o;
+    cn_fit_opts opts = o->learning.fit;
+    opts.epochs = o->epochs;
+    opts.batch = o->batch;
+    opts.shards = j->shards;
+    opts.communicator = cli_ranks_communicator(&j->ranks);
+    opts.threads = o->common.threads;
+    opts.seed = o->common.seed;
+    opts.precision = (cn_precision)o->precision;
+    opts.backend = o->backend;
+    opts.valid = j->valid;
+    opts.resume = o->resume;
+    opts.schedule_epochs = o->stretch ? o->epochs : 0;
+    return opts;
+}
+
+/* The same with all defaults. */
+static cn_fit_opts complete_fit_opts(const job *j)
+{
+    cn_fit_opts opts = fit_opts(j);
+    cn_fit_options_complete(&opts, cn_dataset_size(j->train),
+                            cn_dataset_task(j->train) == CN_TASK_SEGMENTATION);
+    return opts;
+}
+
+/* Before the model takes its memory: of --memory, images keep what the training leaves. */
+static void leave_room(job *j)
+{
+    const char *text = j->o->resume ? j->o->resume : j->o->model ? j->o->model : j->o->from;
+    cn_fit_opts opts = complete_fit_opts(j);
+    size_t takes = cli_reading_leave(&j->reading, text ? text : cli_default_model(j->train), &opts,
+                                     (const cn_dataset *[]){j->train, j->valid, j->test});
+    if (takes > j->o->memory)
+        cli_say(&j->o->common,
+                "convnet train: the training takes %zu MB beside its images, more than --memory; "
+                "smaller batches take less, and --optimizer sgd",
+                takes / 1000000 + 1);
+}
+
 /* What is going to happen. */
 static void announce(const job *j, const cn_fit_opts *opts, int threads)
 {
@@ -182,12 +225,12 @@ static void announce(const job *j, const cn_fit_opts *opts, int threads)
     if (j->shards > 1)
         snprintf(shards, sizeof shards, ", cut into %d shards%s", j->shards,
                  opts->sync_batch_norm ? ", batch norms over all of them" : "");
-    cli_say(&o->common,
-            "Plan   %d epoch%s in batches of %d%s; %s; seed %llu; %s%d thread%s%s, %s%s", o->epochs,
-            o->epochs == 1 ? "" : "s", opts->batch, shards, cli_learning_text(&o->learning, learning),
-            (unsigned long long)o->common.seed, cli_ranks_text(&j->ranks, ranks), threads,
-            threads == 1 ? "" : "s", *ranks ? " each" : "", cn_isa(),
-            opts->precision == CN_PRECISION_BF16 ? ", products of bf16" : "");
+    cli_say(
+        &o->common, "Plan   %d epoch%s in batches of %d%s; %s; seed %llu; %s%d thread%s%s, %s%s",
+        o->epochs, o->epochs == 1 ? "" : "s", opts->batch, shards,
+        cli_learning_text(&o->learning, learning), (unsigned long long)o->common.seed,
+        cli_ranks_text(&j->ranks, ranks), threads, threads == 1 ? "" : "s", *ranks ? " each" : "",
+        cn_isa(), opts->precision == CN_PRECISION_BF16 ? ", products of bf16" : "");
 }
 
 /* ---- while it trains */
@@ -349,22 +392,11 @@ static int train(job *j)
     cn_progress last = {.epoch = 0};
     cn_error err;
     int threads;
-    cn_fit_opts opts = o->learning.fit;
-    opts.epochs = o->epochs;
-    opts.batch = o->batch;
-    opts.shards = j->shards;
-    opts.communicator = cli_ranks_communicator(&j->ranks);
-    opts.threads = o->common.threads;
-    opts.seed = o->common.seed;
-    opts.precision = (cn_precision)o->precision;
-    opts.backend = o->backend;
-    opts.valid = j->valid;
+    cn_fit_opts opts = fit_opts(j);
     opts.progress = on_progress;
     opts.user = j;
     opts.checkpoint.path = o->checkpoint;
     opts.checkpoint.written = on_checkpoint;
-    opts.resume = o->resume;
-    opts.schedule_epochs = o->stretch ? o->epochs : 0;
     if (o->checkpoint_every) cli_read_interval(o->checkpoint_every, &opts);
     if (cn_thread_count(o->common.threads, &threads, &err) != CN_OK ||
         (o->augment && cn_augment_parse(&opts.augment, o->augment, &err) != CN_OK) ||
@@ -375,9 +407,7 @@ static int train(job *j)
     if (!note) return cli_error("train", "%s", err.text);
     opts.checkpoint.note = note;
     if (o->common.threads == 0 && j->ranks.comm.threads > 0) threads = j->ranks.comm.threads;
-    cn_fit_opts known = opts;
-    cn_fit_options_complete(&known, cn_dataset_size(j->train),
-                            cn_dataset_task(j->train) == CN_TASK_SEGMENTATION);
+    cn_fit_opts known = complete_fit_opts(j);
     announce(j, &known, threads);
 
     cli_catch_interrupts();
@@ -453,8 +483,9 @@ static int get_ready(job *j)
     cn_error err;
     int code = check_options(j->o);
     if (code != CLI_DONE) return code;
-    if (load_data(j, &err) != CN_OK || make_model(j, &err) != CN_OK)
-        return cli_error("train", "%s", err.text);
+    if (load_data(j, &err) != CN_OK) return cli_error("train", "%s", err.text);
+    if (j->o->memory > 0) leave_room(j);
+    if (make_model(j, &err) != CN_OK) return cli_error("train", "%s", err.text);
     j->out = name_out(j->o, j->model_text);
     if (!j->out) return cli_error("train", "out of memory");
     if (j->ranks.comm.rank > 0) return CLI_DONE; /* the first one writes */

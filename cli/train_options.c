@@ -24,7 +24,9 @@ const cli_option cli_train_table[] = {
      "learning rate (default: 0.05 with sgd, 0.001 with rmsprop, else 0.002)"},
     {"skip-damaged", CLI_FLAG, offsetof(cli_train_options, skip_damaged), NULL, NULL, 0, 0,
      CLI_SKIP_HELP},
-    {"memory", CLI_BYTES, offsetof(cli_train_options, memory), "SIZE", NULL, 0, 0, CLI_MEMORY_HELP},
+    {"memory", CLI_BYTES, offsetof(cli_train_options, memory), "SIZE", NULL, 0, 0,
+     "memory for images and training, as in 300M or 2G; images that do not fit are read while they "
+     "are used, to the same result (default: half of what is free, for images)"},
     {"augment", CLI_TEXT, offsetof(cli_train_options, augment), "WORDS", NULL, 0, 0,
      "how training images are changed at random, as in \"flip crop=4 border=reflect\" (default: "
      "not at all)"},

@@ -281,7 +281,7 @@ training() {
 }
 
 same_bytes() {
-    local threads
+    local threads memory
     for threads in 1 2 3; do
         run train --epochs 2 --seed 7 --threads $threads --quiet --out t$threads.safetensors
         expect_status 0
@@ -290,6 +290,14 @@ same_bytes() {
     cmp -s t1.safetensors t3.safetensors || fail "1 and 3 threads write different files"
     run train --epochs 2 --seed 8 --threads 1 --quiet --out t4.safetensors
     ! cmp -s t1.safetensors t4.safetensors || fail "the seed changes nothing"
+    # Images and training within so much memory, and in less than the training takes.
+    for memory in 5M 2M; do
+        run train --epochs 2 --seed 7 --memory $memory --out t$memory.safetensors
+        expect_status 0
+        cmp -s t1.safetensors t$memory.safetensors || fail "--memory $memory writes a different file"
+        [ $memory = 5M ] || expect_err_has "the training takes 4 MB beside its images, more than --memory;"
+        [ $memory = 2M ] || [[ $err != *"--memory"* ]] || fail "$last: $err"
+    done
 }
 
 # What a training may be told beside its length: it learns, and says what it has done.

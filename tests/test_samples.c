@@ -146,6 +146,30 @@ static void an_evaluation_gives_the_same_figures(void **state)
     cn_dataset_free(whole);
 }
 
+/* Images that the cache has let go of are made again. */
+static void a_cache_that_shrinks_changes_no_image(void **state)
+{
+    enum { PAGE = 4096 };
+    float x[IMAGE], y[IMAGE];
+    (void)state;
+    cn_dataset *whole = load(budgets[0], false), *data = load(TABLES + 45 * IMAGE, false);
+    size_t first = cn_dataset_memory(data), cached = 45 * IMAGE;
+    for (int kept = 45; kept >= 0; kept -= 9) {
+        size_t target = first - cached + (size_t)kept * IMAGE;
+        cn_dataset_shrink(data, target);
+        assert_in_range(cn_dataset_memory(data), 1, target + PAGE);
+        cn_dataset_shrink(data, SIZE_MAX); /* which it is anyway */
+        for (int i = 0; i < ALL; i++) {
+            cn_dataset_batch(whole, &i, 1, NULL, NULL, x, NULL, NULL);
+            assert_int_equal(cn_dataset_batch(data, &i, 1, NULL, NULL, y, NULL, NULL), CN_OK);
+            assert_memory_equal(x, y, sizeof x);
+        }
+    }
+    assert_true(cn_dataset_memory(data) < first - cached + PAGE);
+    cn_dataset_free(data);
+    cn_dataset_free(whole);
+}
+
 static void parts_share_the_files(void **state)
 {
     const int index[] = {40, 3, 3, 17, 0};
@@ -399,6 +423,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         IN_A_FOLDER(a_training_gives_the_same_bits),
         IN_A_FOLDER(an_evaluation_gives_the_same_figures),
+        IN_A_FOLDER(a_cache_that_shrinks_changes_no_image),
         IN_A_FOLDER(parts_share_the_files),
         IN_A_FOLDER(damaged_files_are_left_out_alike),
         IN_A_FOLDER(a_training_whose_files_vanish_can_go_on),

@@ -532,6 +532,16 @@ size_t cn_dataset_memory(const cn_dataset *data)
     return bytes + (size_t)cn_dataset_size(data) * cn_dataset_image_bytes(data);
 }
 
+void cn_dataset_shrink(const cn_dataset *data, size_t memory)
+{
+    size_t masks = data->mask_samples ? cn_samples_memory(data->mask_samples) : 0;
+    double kept = (double)memory / ((double)cn_dataset_memory(data) + 1);
+    if (kept >= 1) return;
+    if (masks > 0) cn_samples_shrink(data->mask_samples, (size_t)(kept * (double)masks));
+    if (data->samples)
+        cn_samples_shrink(data->samples, (size_t)(kept * (double)cn_samples_memory(data->samples)));
+}
+
 bool cn_dataset_in_memory(const cn_dataset *data)
 {
     return data->images.data != NULL;

@@ -193,6 +193,9 @@ void cn_dataset_ends(const cn_dataset *data, double *least, double *most);
 size_t cn_dataset_image_bytes(const cn_dataset *data);
 /* The bytes that the set's images take in memory, with tables and the cache. */
 size_t cn_dataset_memory(const cn_dataset *data);
+/* Lets go of cached images until that is at most `memory` bytes, as far as the cache goes. Sets that
+ * were parted share it. */
+void cn_dataset_shrink(const cn_dataset *data, size_t memory);
 /* Do all images lie in a tensor? */
 bool cn_dataset_in_memory(const cn_dataset *data);
 /* Image i, in the set's own memory or in `room`, which is an image's size. With a framing the part

@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 struct cn_samples {
     const cn_samples_ops *ops;
@@ -36,11 +37,17 @@ size_t cn_samples_memory(const cn_samples *s)
     return table_bytes(s) + s->block_bytes;
 }
 
+/* Images beside the tables in so many bytes. */
+static size_t rooms_in(const cn_samples *s, size_t memory)
+{
+    size_t tables = table_bytes(s);
+    return memory > tables ? (memory - tables) / s->bytes : 0;
+}
+
 /* The system gives the pages of the block when they are written to: an empty cache costs nothing. */
 static void make_cache(cn_samples *s, size_t memory)
 {
-    size_t tables = table_bytes(s);
-    size_t rooms = memory > tables ? (memory - tables) / s->bytes : 0;
+    size_t rooms = rooms_in(s, memory);
     if (rooms > (size_t)s->count) rooms = (size_t)s->count;
     if (rooms == 0) return;
     void *block = mmap(NULL, rooms * s->bytes, PROT_READ | PROT_WRITE,
@@ -49,6 +56,20 @@ static void make_cache(cn_samples *s, size_t memory)
     s->block = block;
     s->block_bytes = rooms * s->bytes;
     s->rooms = (int)rooms;
+}
+
+void cn_samples_shrink(cn_samples *s, size_t memory)
+{
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE), rooms = rooms_in(s, memory);
+    if (rooms >= (size_t)s->rooms) return;
+    for (int i = 0; i < s->count; i++)
+        if (s->place[i] > (int)rooms) s->place[i] = 0;
+    if (s->used > (int)rooms) s->used = (int)rooms;
+    s->rooms = (int)rooms;
+    size_t kept = (rooms * s->bytes + page - 1) / page * page;
+    if (kept < s->block_bytes) munmap(s->block + kept, s->block_bytes - kept);
+    if (kept < s->block_bytes) s->block_bytes = kept;
+    if (kept == 0) s->block = NULL;
 }
 
 cn_status cn_samples_create(cn_samples **samples, const cn_samples_ops *ops, void *source,

@@ -56,6 +56,9 @@ typedef struct cn_report {
 
 /* Bytes of the tables and of the cache. */
 size_t cn_samples_memory(const cn_samples *samples);
+/* Lets go of cached images until that is at most `memory` bytes, or the tables alone. No other
+ * thread may use the samples then. */
+void cn_samples_shrink(cn_samples *samples, size_t memory);
 
 /* Of an image whose sums are known: they are copied, in place of cn_samples_look. */
 void cn_samples_set_moments(cn_samples *samples, int i, const cn_moments *moments);

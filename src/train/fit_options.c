@@ -114,7 +114,8 @@ void cn_fit_options_complete(cn_fit_opts *o, int size, bool masks)
     if (!o->backend) o->backend = cn_backends[0]->name;
     if (o->accumulate == 0) o->accumulate = 1;
     if (o->shards == 0) o->shards = 1;
-    if (o->batch == 0) o->batch = !masks ? BATCH : o->shards > BATCH_MASKS ? o->shards : BATCH_MASKS;
+    if (o->batch == 0)
+        o->batch = !masks ? BATCH : o->shards > BATCH_MASKS ? o->shards : BATCH_MASKS;
     if (o->batch > size) o->batch = size;
     if (o->threads == 0 && o->communicator) o->threads = o->communicator->threads;
     if (o->learning_rate == 0) o->learning_rate = cn_optimizer_default_rate(o->optimizer.kind);
@@ -242,4 +243,11 @@ cn_session_opts cn_fit_validation_opts(const cn_fit_opts *o)
                              .precision = o->precision,
                              .loss.kind = o->loss.kind,
                              .backend = o->backend};
+}
+
+cn_status cn_fit_memory(const cn_model *model, const cn_fit_opts *o, cn_memory *memory,
+                        cn_error *err)
+{
+    const cn_session_opts train = cn_fit_session_opts(o), valid = cn_fit_validation_opts(o);
+    return cn_session_shared_memory(model, &train, &valid, memory, err);
 }

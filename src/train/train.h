@@ -22,6 +22,9 @@ void cn_fit_options_terms(const cn_fit_opts *opts, int classes, cn_state *state)
  * defaults are in. */
 cn_session_opts cn_fit_session_opts(const cn_fit_opts *opts);
 cn_session_opts cn_fit_validation_opts(const cn_fit_opts *opts);
+/* What they take together. */
+cn_status cn_fit_memory(const cn_model *model, const cn_fit_opts *opts, cn_memory *memory,
+                        cn_error *err);
 
 /* ---- learning rate (schedule.c) */
 
