@@ -16,8 +16,9 @@ endif()
 # Optimized in every configuration, since vector code without optimization crawls; square roots that
 # set no errno. Multiplications and additions are fused where the source says so, and nowhere else.
 # All of a file stands or falls together, and needs no gaps between functions.
+# A debugger is told their lines, not where each variable is, which takes a compiler as long again.
 set(kernel_flags ${loop_flags} -ffp-contract=off -fno-math-errno -fno-trapping-math
-    -fno-function-sections)
+    -fno-function-sections $<$<CONFIG:Debug,RelWithDebInfo>:-g1>)
 # A sanitizer's checks in fully optimized loops take a compiler minutes: there less must do.
 if(CMAKE_C_FLAGS MATCHES "-fsanitize")
     list(TRANSFORM kernel_flags REPLACE "-O2" "-O1")
