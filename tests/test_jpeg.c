@@ -272,9 +272,28 @@ static void a_drawn_part_is_that_of_the_whole(void **state)
     free(image);
 }
 
+static void a_mask_is_no_jpeg(void **state)
+{
+    (void)state;
+    char path[FILES_PATH], folder[FILES_PATH];
+    cn_tensor mask = {0};
+    cn_error err = {CN_OK, ""};
+    unsigned long size = 0;
+    uint8_t *image = calloc(ROWS * COLUMNS, CHANNELS), *bytes = compress(image, false, &size);
+    files_make_folder(folder);
+    files_write(files_join(path, folder, "a.png"), bytes, size);
+    assert_int_equal(cn_mask_load(&mask, path, &err), CN_ERR_UNSUPPORTED);
+    assert_says(err, "a.png: a mask as JPEG, which changes values: expected one as PNG");
+    assert_null(mask.data);
+    files_remove_folder(folder);
+    free(bytes);
+    free(image);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_mask_is_no_jpeg),
         cmocka_unit_test(a_drawn_part_is_that_of_the_whole),
         cmocka_unit_test(two_pixels_are_left_for_each),
         cmocka_unit_test(the_pixels_are_those_of_libjpeg),

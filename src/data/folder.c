@@ -14,6 +14,8 @@
 #include "data/images.h"
 #include "data/passed.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* What there is in a folder. */
@@ -170,11 +172,31 @@ static cn_status say_strays(const scan *s, const char *dir, cn_error *err)
 
 /* ---- Classes */
 
+static int compare(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
 static int find_class(const cn_names *classes, const char *name)
 {
     for (int i = 0; i < classes->count; i++)
         if (strcmp(classes->names[i], name) == 0) return i;
     return -1;
+}
+
+/* A mask and its image are no examples of the same class. */
+static cn_status refuse_mask(const cn_names *files, const char *file, const char *dir,
+                             cn_error *err)
+{
+    static const char tail[] = "_mask.";
+    char image[CN_PATH_ROOM];
+    const char *at = strstr(file, tail), *key = image;
+    if (!at || strchr(at, '/') || strlen(file) >= sizeof image) return CN_OK;
+    snprintf(image, sizeof image, "%.*s%s", (int)(at - file), file, at + sizeof tail - 2);
+    if (!bsearch(&key, files->names, (size_t)files->count, sizeof key, compare)) return CN_OK;
+    return cn_fail(err, CN_ERR_FORMAT,
+                   "%.80s: %.60s is the mask of %.60s: masks:DIR reads these for segmentation", dir,
+                   file, image);
 }
 
 /* The images of a class, at every depth below its folder. */
@@ -189,7 +211,7 @@ static cn_status add_images(scan *s, int part, const char *dir, int32_t label, c
             cn_passed_add(&s->passed, slash ? slash + 1 : file);
         else if (!cn_path_join(path, dir, file))
             status = too_long(dir, err);
-        else
+        else if ((status = refuse_mask(&files, file, dir, err)) == CN_OK)
             status = cn_image_list_add(&s->set.parts[part], path, label, err);
     }
     cn_names_free(&files);

@@ -4,9 +4,12 @@
  *   DIR/images/a.jpg         DIR/masks/a.png          or a_mask.png, a-mask.png, a_label.png, ...
  *   DIR/train/images/a.jpg   DIR/train/masks/a.png    with the parts above,
  *   DIR/images/train/a.jpg   DIR/masks/train/a.png    or below
+ *   DIR/train/a.jpg          DIR/train_masks/a.png    or trainannot, train_labels, ...
+ *   DIR/a.jpg                DIR/a_mask.png           only where it is asked for: masks:DIR
  *
  * at any depth below images and masks. DIR/classes.txt or labels.txt, if there is one, has the name
- * of class 0 in its first line, that of class 1 in the second, and so on.
+ * of class 0 in its first line, that of class 1 in the second, and so on. DIR/ImageSets/Segmentation, as
+ * PASCAL VOC has it, may tell the parts: train.txt, val.txt and test.txt, with a name per line.
  */
 #include "base/source.h"
 #include "data/images.h"
@@ -28,7 +31,10 @@ typedef struct scan {
     pair parts[CN_PARTS];
     cn_image_set set;
     cn_passed passed;
-    int alone; /* images without a mask */
+    cn_names lists[CN_PARTS]; /* of ImageSets, sorted */
+    bool listed;
+    int unlisted; /* images in none of them */
+    int alone;    /* images without a mask */
     char first_alone[CN_PATH_ROOM];
     char *names; /* the text of classes.txt, which the class names point into */
 } scan;
@@ -51,13 +57,33 @@ static bool find_folder(char path[CN_PATH_ROOM], const char *dir, const char *co
 
 static bool find_pair(pair *p, const char *dir)
 {
-    static const char *const images[] = {"images", "image", "imgs", "img", "JPEGImages", NULL};
-    static const char *const masks[] = {"masks",        "mask",  "labels",
-                                        "annotations",  "label", "SegmentationClass",
-                                        "segmentation", NULL};
+    static const char *const images[] = {"images",  "image",     "imgs",        "img", "JPEGImages",
+                                         "img_dir", "PNGImages", "leftImg8bit", NULL};
+    static const char *const masks[] = {
+        "SegmentationClass", "masks",         "mask",     "labels", "annotations", "label",
+        "segmentation",      "ann_dir",       "annot",    "gt",     "gts",         "gtFine",
+        "groundtruth",       "masks_machine", "PedMasks", NULL};
+    static const char *const inner[] = {"trimaps", NULL}; /* of the Oxford pets */
+    char path[CN_PATH_ROOM];
     bool both = find_folder(p->images, dir, images) && find_folder(p->masks, dir, masks);
+    if (both && find_folder(path, p->masks, inner)) strcpy(p->masks, path);
     if (!both) p->images[0] = p->masks[0] = 0;
     return both;
+}
+
+/* A folder of images and another one beside it, of its name and more. */
+static bool find_beside(pair *p, const char *images)
+{
+    static const char *const tails[] = {"_masks", "_mask",  "masks",        "_labels", "_label",
+                                        "annot",  "_annot", "_annotations", "_gt"};
+    for (size_t k = 0; k < sizeof tails / sizeof *tails; k++)
+        if (snprintf(p->masks, CN_PATH_ROOM, "%s%s", images, tails[k]) < CN_PATH_ROOM &&
+            cn_is_folder(p->masks)) {
+            strcpy(p->images, images);
+            return true;
+        }
+    p->masks[0] = 0;
+    return false;
 }
 
 /* A folder in `dir` whose name is the word for a part. */
@@ -79,7 +105,9 @@ static bool find_folders(scan *s, const char *dir)
     char path[CN_PATH_ROOM];
     bool any = false;
     for (int part = 0; part < CN_PARTS; part++)
-        if (find_part(path, dir, (cn_said)part) && find_pair(&s->parts[part], path)) any = true;
+        if (find_part(path, dir, (cn_said)part) &&
+            (find_pair(&s->parts[part], path) || find_beside(&s->parts[part], path)))
+            any = true;
     if (any || !find_pair(&s->top, dir)) return any;
     for (int part = 0; part < CN_PARTS; part++) {
         pair *p = &s->parts[part];
@@ -91,6 +119,20 @@ static bool find_folders(scan *s, const char *dir)
     }
     if (!any) s->parts[CN_SUBSET_TRAIN] = s->top;
     return true;
+}
+
+/* Images and masks in the same folders: those of the parts, or the one that there is. */
+static void use_same_folders(scan *s, const char *dir)
+{
+    bool any = false;
+    for (int part = 0; part < CN_PARTS; part++) {
+        pair *p = &s->parts[part];
+        if (!find_part(p->images, dir, (cn_said)part)) continue;
+        strcpy(p->masks, p->images);
+        any = true;
+    }
+    pair *p = &s->parts[CN_SUBSET_TRAIN];
+    if (!any && strlen(dir) < CN_PATH_ROOM) strcpy(p->masks, strcpy(p->images, dir));
 }
 
 static bool detects(const char *dir)
@@ -140,17 +182,37 @@ static const char *find_stem(const cn_names *masks, const char *stem)
     return found ? masks->names[low] : NULL;
 }
 
-static const char *find_mask(const cn_names *masks, const char *image)
+static const char *const tails[] = {
+    "_mask", "-mask",         "_masks", "_label",      "_labels",         "_seg",
+    "_gt",   "_segmentation", "_L",     "_annotation", "_gtFine_labelIds"};
+enum { TAILS = sizeof tails / sizeof *tails };
+
+/* Does a name end in this, its ending aside? */
+static bool has_tail(const char *name, const char *tail)
 {
-    static const char *const tails[] = {"",        "_mask", "-mask", "_masks",       "_label",
-                                        "_labels", "_seg",  "_gt",   "_segmentation"};
+    size_t length = stem_of(name), size = strlen(tail);
+    return length > size && memcmp(name + length - size, tail, size) == 0;
+}
+
+/* The mask of the image's name, unless they lie in the `same` folder; or of a longer one. */
+static const char *find_mask(const cn_names *masks, const char *image, bool same)
+{
+    static const char photo[] = "_leftImg8bit"; /* of Cityscapes */
     char stem[CN_PATH_ROOM];
-    for (size_t k = 0; k < sizeof tails / sizeof *tails; k++) {
-        int length = snprintf(stem, sizeof stem, "%.*s%s", (int)stem_of(image), image, tails[k]);
-        const char *found = length < CN_PATH_ROOM ? find_stem(masks, stem) : NULL;
-        if (found) return found;
-    }
-    return NULL;
+    size_t length = stem_of(image) - (has_tail(image, photo) ? sizeof photo - 1 : 0);
+    const char *found = NULL;
+    for (int k = same ? 0 : -1; k < TAILS && !found; k++)
+        if (snprintf(stem, sizeof stem, "%.*s%s", (int)length, image, k < 0 ? "" : tails[k]) <
+            CN_PATH_ROOM)
+            found = find_stem(masks, stem);
+    return found || same ? found : find_stem(masks, image); /* a.jpg.png */
+}
+
+static bool is_mask(const char *name)
+{
+    bool any = false;
+    for (int k = 0; k < TAILS; k++) any = any || has_tail(name, tails[k]);
+    return any;
 }
 
 /* ---- The set */
@@ -171,22 +233,47 @@ static void keep_images(scan *s, cn_names *names)
     names->count = kept;
 }
 
+static int compare_texts(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* The part whose list has the image; CN_PARTS for none. */
+static int find_listed(const scan *s, const char *image)
+{
+    char stem[CN_PATH_ROOM];
+    const char *name = stem;
+    int part = 0;
+    snprintf(stem, sizeof stem, "%.*s", (int)stem_of(image), image);
+    for (; part < CN_PARTS; part++)
+        if (s->lists[part].count &&
+            bsearch(&name, s->lists[part].names, (size_t)s->lists[part].count, sizeof name,
+                    compare_texts))
+            break;
+    return part;
+}
+
 static cn_status add_pairs(scan *s, int part, const cn_names *images, const cn_names *masks,
                            cn_error *err)
 {
     char image[CN_PATH_ROOM], mask[CN_PATH_ROOM];
     const pair *p = &s->parts[part];
+    const bool same = strcmp(p->images, p->masks) == 0;
     cn_status status = CN_OK;
     for (int i = 0; status == CN_OK && i < images->count; i++) {
-        const char *found = find_mask(masks, images->names[i]);
-        if (!found) {
+        const char *found = find_mask(masks, images->names[i], same);
+        int own = s->listed ? find_listed(s, images->names[i]) : part;
+        if (own == CN_PARTS) {
+            s->unlisted++;
+        } else if (!found) {
+            if (same && is_mask(images->names[i])) continue;
             if (s->alone++ == 0)
                 snprintf(s->first_alone, sizeof s->first_alone, "%s", images->names[i]);
         } else if (!cn_path_join(image, p->images, images->names[i]) ||
                    !cn_path_join(mask, p->masks, found)) {
             status = cn_fail(err, CN_ERR_IO, "%.120s: the path is too long", p->images);
         } else {
-            status = cn_image_list_add_mask(&s->set.parts[part], image, mask, err);
+            status = cn_image_list_add_mask(&s->set.parts[own], image, mask, err);
         }
     }
     return status;
@@ -209,19 +296,64 @@ static cn_status add_part(scan *s, int part, cn_error *err)
     return status;
 }
 
+/* The list of a part, a name per line. */
+static cn_status read_list(scan *s, int part, const char *path, cn_error *err)
+{
+    enum { MOST_BYTES = 1 << 28 };
+    uint8_t *bytes = NULL;
+    size_t size = 0;
+    cn_names *list = &s->lists[part];
+    cn_status status = cn_file_read(path, MOST_BYTES, NULL, &bytes, &size, err);
+    size_t lines = 1;
+    for (size_t i = 0; i < size; i++) lines += bytes[i] == '\n';
+    if (status == CN_OK) list->names = cn_allocate(lines, sizeof *list->names, path, err);
+    if (status == CN_OK && !list->names) status = CN_ERR_MEMORY;
+    for (char *at = (char *)bytes; status == CN_OK && *at;) { /* which a zero ends */
+        size_t length = strcspn(at, " \t\r\n");
+        char *next = at + length + (at[length] != 0);
+        at[length] = 0;
+        if (length > 0) {
+            list->names[list->count] = cn_name_copy(at, err);
+            if (!list->names[list->count]) status = CN_ERR_MEMORY;
+            list->count += status == CN_OK;
+        }
+        at = next;
+    }
+    if (list->count) qsort(list->names, (size_t)list->count, sizeof *list->names, compare_texts);
+    s->listed = s->listed || list->count > 0;
+    cn_release(bytes);
+    return status;
+}
+
+static cn_status read_lists(scan *s, const char *dir, cn_error *err)
+{
+    static const char *const names[CN_PARTS] = {"train", "test", "val"};
+    char path[CN_PATH_ROOM];
+    cn_status status = CN_OK;
+    for (int part = 0; status == CN_OK && part < CN_PARTS; part++)
+        if (snprintf(path, sizeof path, "%s/ImageSets/Segmentation/%s.txt", dir, names[part]) <
+                CN_PATH_ROOM &&
+            access(path, F_OK) == 0)
+            status = read_list(s, part, path, err);
+    return status;
+}
+
 static cn_status find_images(scan *s, const char *dir, cn_error *err)
 {
-    char name[64];
+    char name[64], passed[CN_PASSED_TEXT];
     int count = 0;
     cn_status status = CN_OK;
-    for (int part = 0; status == CN_OK && part < CN_PARTS; part++) {
+    for (int part = 0; status == CN_OK && part < CN_PARTS; part++)
         if (s->parts[part].images[0]) status = add_part(s, part, err);
-        count += s->set.parts[part].count;
-    }
+    for (int part = 0; part < CN_PARTS; part++) count += s->set.parts[part].count;
     if (status == CN_OK && count == 0)
-        status = cn_fail(err, CN_ERR_FORMAT,
-                         "%.100s: expected images with masks of the same names, found %d without",
-                         dir, s->alone);
+        status = cn_fail(
+            err, CN_ERR_FORMAT,
+            "%.100s: expected images with masks of the same names, found %d without%s%s", dir,
+            s->alone, s->passed.kind_count ? ", and " : "", cn_passed_text(&s->passed, passed));
+    if (status == CN_OK && s->unlisted > 0)
+        status = cn_remark(s->request->remarks, err, "passed over %d image%s in no list of %s",
+                           s->unlisted, cn_plural(s->unlisted), "ImageSets/Segmentation");
     if (status == CN_OK && s->alone > 0)
         status = cn_remark(s->request->remarks, err,
                            "passed over %d image%s without a mask, the first is %s", s->alone,
@@ -270,16 +402,15 @@ static cn_status load(cn_dataset **data, const char *dir, const cn_request *requ
     s->request = request;
     s->set.masked = true;
     cn_status status = CN_OK;
-    if (!find_folders(s, dir))
-        status = cn_fail(err, CN_ERR_FORMAT,
-                         "%.100s: expected the folders images and masks, found neither there nor "
-                         "in train, test or val",
-                         dir);
+    if (!find_folders(s, dir)) use_same_folders(s, dir);
+    if (s->top.images[0] && strcmp(s->top.images, s->parts[CN_SUBSET_TRAIN].images) == 0)
+        status = read_lists(s, dir, err);
     if (status == CN_OK) status = read_names(s, dir, err);
     if (status == CN_OK) status = find_images(s, dir, err);
     if (status == CN_OK) status = cn_images_load(data, &s->set, request, dir, err);
     cn_image_set_free(&s->set);
     cn_release(s->set.class_names);
+    for (int part = 0; part < CN_PARTS; part++) cn_names_free(&s->lists[part]);
     cn_release(s->names);
     cn_release(s);
     return status;
