@@ -158,7 +158,7 @@ static cn_status read_heading(table *t, const cn_request *request, bool *heading
 static cn_status find_targets(table *t, const table *before, const cn_request *request, bool *more,
                               cn_error *err)
 {
-    const int count = t->text.count, skip[2] = {t->columns.image, t->columns.split};
+    const int count = t->text.count, skip[3] = {t->columns.image, t->columns.split, -1};
     const cn_target_columns *like = before && before->has_targets ? &before->targets : NULL;
     char **heading = cn_allocate((size_t)count, sizeof *heading, t->path, err);
     if (!heading) return CN_ERR_MEMORY;
@@ -184,35 +184,17 @@ static cn_status find_targets(table *t, const table *before, const cn_request *r
 /* Names the columns that nothing is done with. */
 static cn_status say_ignored(const table *t, const cn_request *request, cn_error *err)
 {
-    char list[160] = "", name[40];
     const cn_csv_columns c = t->columns;
-    int count = 0;
-    for (int i = 0; i < t->text.count; i++) {
-        if (i == c.image || i == c.split || i == (c.mask >= 0 ? c.mask : c.label)) continue;
-        size_t used = strlen(list);
-        if (count++ < 4)
-            snprintf(list + used, sizeof list - used, "%s%s", used ? ", " : "",
-                     cn_plain_text(*t->text.fields[i] ? t->text.fields[i] : "(no name)", name,
-                                   sizeof name));
-    }
-    if (count == 0) return CN_OK;
-    return cn_remark(request->remarks, err, "passed over the column%s %s%s", cn_plural(count), list,
-                     count > 4 ? ", ..." : "");
+    return cn_columns_say("passed over", t->text.fields, t->text.count, NULL, 0, false,
+                          (const int[]){c.image, c.split, c.mask >= 0 ? c.mask : c.label},
+                          request->remarks, err);
 }
 
 /* ---- Rows */
 
 static cn_status grow(table *t, cn_error *err)
 {
-    if (t->count < t->room) return CN_OK;
-    size_t room = t->room ? 2 * (size_t)t->room : 64, used = (size_t)t->count;
-    row *rows = room <= INT32_MAX ? cn_allocate(room, sizeof *rows, t->path, err) : NULL;
-    if (!rows) return CN_ERR_MEMORY;
-    if (used) memcpy(rows, t->rows, used * sizeof *rows);
-    cn_release(t->rows);
-    t->rows = rows;
-    t->room = (int)room;
-    return CN_OK;
+    return cn_array_grow(&t->rows, sizeof *t->rows, t->count, &t->room, t->path, err);
 }
 
 /* A row of columns of targets. */

@@ -93,29 +93,33 @@ static cn_status take_like(cn_target_columns *c, char *const *heading, int count
                    c->count);
 }
 
-/* Names the columns that are taken, or those that are not. */
-static cn_status say_columns(const cn_target_columns *c, bool taken, char *const *heading,
-                             int count, const int skip[2], const cn_request *request, cn_error *err)
+static bool is_among(const int *index, int count, int i)
+{
+    while (count > 0)
+        if (index[--count] == i) return true;
+    return false;
+}
+
+cn_status cn_columns_say(const char *what, char *const *heading, int count, const int *index,
+                         int index_count, bool inside, const int skip[3], cn_remarks *remarks,
+                         cn_error *err)
 {
     char list[160] = "", name[40];
     int named = 0;
     for (int i = 0; i < count; i++) {
-        bool used = false;
-        for (int k = 0; k < c->count; k++) used = used || c->index[k] == i;
-        if (used != taken || i == skip[0] || i == skip[1]) continue;
+        if (is_among(index, index_count, i) != inside || is_among(skip, 3, i)) continue;
         size_t length = strlen(list);
         if (named++ < 4)
             snprintf(list + length, sizeof list - length, "%s%s", length ? ", " : "",
                      cn_plain_text(*heading[i] ? heading[i] : "(no name)", name, sizeof name));
     }
     if (named == 0) return CN_OK;
-    return cn_remark(request->remarks, err, "%s the column%s %s%s",
-                     taken ? "to be learned:" : "passed over", cn_plural(named), list,
+    return cn_remark(remarks, err, "%s the column%s %s%s", what, cn_plural(named), list,
                      named > 4 ? ", ..." : "");
 }
 
 cn_status cn_target_columns_find(cn_target_columns *c, const cn_table *row, char *const *heading,
-                                 int heading_count, const int skip[2],
+                                 int heading_count, const int skip[3],
                                  const cn_target_columns *like, const cn_request *request,
                                  cn_error *err)
 {
@@ -137,9 +141,11 @@ cn_status cn_target_columns_find(cn_target_columns *c, const cn_table *row, char
             add_column(c, i, heading[i]);
     bool tell = !like && !*list;
     if (status == CN_OK && tell)
-        status = say_columns(c, true, heading, heading_count, skip, request, err);
+        status = cn_columns_say("to be learned:", heading, heading_count, c->index, c->count, true,
+                                skip, request->remarks, err);
     if (status == CN_OK && c->count > 0)
-        status = say_columns(c, false, heading, heading_count, skip, request, err);
+        status = cn_columns_say("passed over", heading, heading_count, c->index, c->count, false,
+                                skip, request->remarks, err);
     return status;
 }
 
@@ -154,15 +160,9 @@ bool cn_target_columns_are_labels(const cn_target_columns *c, const cn_table *ro
 
 cn_status cn_target_columns_add(cn_target_columns *c, const cn_table *row, cn_error *err)
 {
-    if (c->row_count == c->row_room) {
-        size_t room = c->row_room ? 2 * (size_t)c->row_room : 64, used = (size_t)c->row_count;
-        char ***rows = room <= INT32_MAX ? cn_allocate(room, sizeof *rows, row->path, err) : NULL;
-        if (!rows) return CN_ERR_MEMORY;
-        if (used) memcpy(rows, c->rows, used * sizeof *rows);
-        cn_release(c->rows);
-        c->rows = rows;
-        c->row_room = (int)room;
-    }
+    cn_status status =
+        cn_array_grow(&c->rows, sizeof *c->rows, c->row_count, &c->row_room, row->path, err);
+    if (status != CN_OK) return status;
     char **values = cn_allocate((size_t)c->count, sizeof *values, row->path, err);
     if (!values) return CN_ERR_MEMORY;
     for (int k = 0; k < c->count; k++) values[k] = row->fields[c->index[k]];
@@ -295,22 +295,25 @@ static int cut(char *text, const char **names)
 
 /* What stands between labels: bars, or commas in lists as Python writes them, ['a', 'b']; where
  * there are several of them for sure, also the first of these that there is. 0 for none. */
+static bool any_has(char *const *labels, int n, char c)
+{
+    while (n > 0)
+        if (strchr(labels[--n], c)) return true;
+    return false;
+}
+
 static char find_bar(char *const *labels, int n, bool sure)
 {
-    int lists = 0, listed = 0;
-    bool any[4] = {false};
-    static const char bars[4] = "|;, ";
+    bool lists = any_has(labels, n, '[');
     for (int i = 0; i < n; i++) {
         size_t length = strlen(labels[i]);
-        for (int k = 0; k < 4; k++) any[k] = any[k] || memchr(labels[i], bars[k], length);
-        lists += length > 1 && labels[i][0] == '[' && labels[i][length - 1] == ']';
-        listed += length > 0;
+        lists = lists && (!length || (labels[i][0] == '[' && labels[i][length - 1] == ']'));
     }
-    if (any[0]) return '|';
-    if (lists > 0 && lists == listed) return '[';
-    for (int k = 1; sure && k < 4; k++)
-        if (any[k]) return bars[k];
-    return sure ? '|' : 0;
+    const char *bar = "|;, ";
+    while (*bar && !any_has(labels, n, *bar)) bar++;
+    if (*bar == '|') return '|';
+    if (lists) return '[';
+    return !sure ? 0 : *bar ? *bar : '|';
 }
 
 /* The same with bars. */

@@ -23,12 +23,17 @@ void cn_target_columns_free(cn_target_columns *c);
  * passed over. No column at all is no error.
  */
 cn_status cn_target_columns_find(cn_target_columns *c, const cn_table *row, char *const *heading,
-                                 int heading_count, const int skip[2],
+                                 int heading_count, const int skip[3],
                                  const cn_target_columns *like, const cn_request *request,
                                  cn_error *err);
 /* Has columns= named a single one that holds no numbers, or the classes that task= asks for? */
 bool cn_target_columns_are_labels(const cn_target_columns *c, const cn_table *row,
                                   const cn_request *request);
+/* A remark that names the columns of a heading that are among index[0..] (`inside`), or that are not,
+ * but for three others; none where there are none. */
+cn_status cn_columns_say(const char *what, char *const *heading, int count, const int *index,
+                         int index_count, bool inside, const int skip[3], cn_remarks *remarks,
+                         cn_error *err);
 /* Takes the row that the table stands at. */
 cn_status cn_target_columns_add(cn_target_columns *c, const cn_table *row, cn_error *err);
 

@@ -7,34 +7,16 @@
 /* Room for one more. */
 static cn_status grow(cn_image_list *list, bool masked, const char *path, cn_error *err)
 {
-    enum { MOST = 1 << 28 };
-    if (list->count == MOST)
-        return cn_fail(err, CN_ERR_UNSUPPORTED, "%.120s: more than %d images", path, MOST);
-    if (list->count < list->room) return CN_OK;
-    int room = list->room ? 2 * list->room : 64;
-    size_t count = (size_t)list->count;
-    char **paths = cn_allocate((size_t)room, sizeof *paths, path, err);
-    char **masks = masked && paths ? cn_allocate((size_t)room, sizeof *masks, path, err) : NULL;
-    int32_t *labels = cn_allocate((size_t)room, sizeof *labels, path, err);
-    if (!paths || !labels || (masked && !masks)) {
-        cn_release(paths);
-        cn_release(masks);
-        cn_release(labels);
-        return CN_ERR_MEMORY;
-    }
-    if (count) {
-        memcpy(paths, list->paths, count * sizeof *paths);
-        memcpy(labels, list->labels, count * sizeof *labels);
-        if (masked) memcpy(masks, list->masks, count * sizeof *masks);
-    }
-    cn_release(list->paths);
-    cn_release(list->masks);
-    cn_release(list->labels);
-    list->paths = paths;
-    list->masks = masks;
-    list->labels = labels;
-    list->room = room;
-    return CN_OK;
+    int rooms[3] = {list->room, list->room, list->room};
+    const int count = list->count;
+    cn_status status =
+        cn_array_grow(&list->paths, sizeof *list->paths, count, &rooms[0], path, err);
+    if (status == CN_OK)
+        status = cn_array_grow(&list->labels, sizeof *list->labels, count, &rooms[1], path, err);
+    if (status == CN_OK && masked)
+        status = cn_array_grow(&list->masks, sizeof *list->masks, count, &rooms[2], path, err);
+    if (status == CN_OK) list->room = rooms[0];
+    return status;
 }
 
 static cn_status add(cn_image_list *list, const char *path, const char *mask, int32_t label,

@@ -31,7 +31,8 @@ typedef struct scan {
     pair parts[CN_PARTS];
     cn_image_set set;
     cn_passed passed;
-    cn_names lists[CN_PARTS]; /* of ImageSets, sorted */
+    cn_names lists[CN_PARTS]; /* of ImageSets, sorted; they point into the texts */
+    char *texts[CN_PARTS];
     bool listed;
     int unlisted; /* images in none of them */
     int alone;    /* images without a mask */
@@ -296,33 +297,25 @@ static cn_status add_part(scan *s, int part, cn_error *err)
     return status;
 }
 
-/* The list of a part, a name per line. */
-static cn_status read_list(scan *s, int part, const char *path, cn_error *err)
+/* The lines of a file that are not empty; the text that they lie in is to be freed, too. */
+static cn_status read_lines(cn_names *lines, char **text, const char *path, cn_error *err)
 {
     enum { MOST_BYTES = 1 << 28 };
     uint8_t *bytes = NULL;
     size_t size = 0;
-    cn_names *list = &s->lists[part];
     cn_status status = cn_file_read(path, MOST_BYTES, NULL, &bytes, &size, err);
-    size_t lines = 1;
-    for (size_t i = 0; i < size; i++) lines += bytes[i] == '\n';
-    if (status == CN_OK) list->names = cn_allocate(lines, sizeof *list->names, path, err);
-    if (status == CN_OK && !list->names) status = CN_ERR_MEMORY;
-    for (char *at = (char *)bytes; status == CN_OK && *at;) { /* which a zero ends */
-        size_t length = strcspn(at, " \t\r\n");
-        char *next = at + length + (at[length] != 0);
-        at[length] = 0;
-        if (length > 0) {
-            list->names[list->count] = cn_name_copy(at, err);
-            if (!list->names[list->count]) status = CN_ERR_MEMORY;
-            list->count += status == CN_OK;
-        }
-        at = next;
+    if (status != CN_OK) return status;
+    *text = (char *)bytes; /* cn_allocate leaves zeros behind it */
+    if (memchr(bytes, 0, size))
+        return cn_fail(err, CN_ERR_FORMAT, "%.120s: expected text, found a byte of 0", path);
+    lines->names = cn_allocate(size / 2 + 1, sizeof *lines->names, path, err);
+    if (!lines->names) return CN_ERR_MEMORY;
+    for (char *line = *text; *(line += strspn(line, "\r\n"));) {
+        lines->names[lines->count++] = line;
+        line += strcspn(line, "\r\n");
+        if (*line) *line++ = 0;
     }
-    if (list->count) qsort(list->names, (size_t)list->count, sizeof *list->names, compare_texts);
-    s->listed = s->listed || list->count > 0;
-    cn_release(bytes);
-    return status;
+    return CN_OK;
 }
 
 static cn_status read_lists(scan *s, const char *dir, cn_error *err)
@@ -333,8 +326,13 @@ static cn_status read_lists(scan *s, const char *dir, cn_error *err)
     for (int part = 0; status == CN_OK && part < CN_PARTS; part++)
         if (snprintf(path, sizeof path, "%s/ImageSets/Segmentation/%s.txt", dir, names[part]) <
                 CN_PATH_ROOM &&
-            access(path, F_OK) == 0)
-            status = read_list(s, part, path, err);
+            access(path, F_OK) == 0) {
+            cn_names *list = &s->lists[part];
+            status = read_lines(list, &s->texts[part], path, err);
+            if (list->count)
+                qsort(list->names, (size_t)list->count, sizeof *list->names, compare_texts);
+            s->listed = s->listed || list->count > 0;
+        }
     return status;
 }
 
@@ -361,38 +359,21 @@ static cn_status find_images(scan *s, const char *dir, cn_error *err)
     return status == CN_OK ? cn_passed_remark(&s->passed, s->request->remarks, err) : status;
 }
 
-/* Cuts the text into lines, which become the names. */
-static cn_status cut_names(scan *s, const char *path, cn_error *err)
-{
-    enum { MOST = 255 };
-    s->set.class_names = cn_allocate(MOST, sizeof *s->set.class_names, path, err);
-    if (!s->set.class_names) return CN_ERR_MEMORY;
-    for (char *line = s->names; *line;) {
-        char *end = line + strcspn(line, "\r\n"), *next = end + strspn(end, "\r\n");
-        *end = 0;
-        if (s->set.classes == MOST)
-            return cn_fail(err, CN_ERR_FORMAT, "%.120s: more than %d names of classes", path, MOST);
-        s->set.class_names[s->set.classes++] = line;
-        line = next;
-    }
-    return s->set.classes ? CN_OK
-                          : cn_fail(err, CN_ERR_FORMAT, "%.120s: expected a name per line", path);
-}
-
 static cn_status read_names(scan *s, const char *dir, cn_error *err)
 {
-    enum { MOST_BYTES = 1 << 20 };
+    enum { MOST = 255 };
     static const char *const files[] = {"classes.txt", "labels.txt"};
     char path[CN_PATH_ROOM];
-    uint8_t *bytes = NULL;
-    size_t size = 0, k = 0;
+    cn_names lines = {NULL, 0};
+    size_t k = 0;
     while (k < 2 && !(cn_path_join(path, dir, files[k]) && access(path, F_OK) == 0)) k++;
     if (k == 2) return CN_OK;
-    cn_status status = cn_file_read(path, MOST_BYTES, NULL, &bytes, &size, err);
-    s->names = (char *)bytes; /* cn_allocate leaves zeros behind it */
-    if (status == CN_OK && memchr(bytes, 0, size))
-        status = cn_fail(err, CN_ERR_FORMAT, "%.120s: expected text, found a byte of 0", path);
-    return status == CN_OK ? cut_names(s, path, err) : status;
+    cn_status status = read_lines(&lines, &s->names, path, err);
+    s->set.class_names = lines.names;
+    s->set.classes = lines.count;
+    if (status != CN_OK || (lines.count > 0 && lines.count <= MOST)) return status;
+    return cn_fail(err, CN_ERR_FORMAT, "%.120s: expected 1 to %d names of classes, found %d", path,
+                   MOST, lines.count);
 }
 
 static cn_status load(cn_dataset **data, const char *dir, const cn_request *request, cn_error *err)
@@ -410,7 +391,10 @@ static cn_status load(cn_dataset **data, const char *dir, const cn_request *requ
     if (status == CN_OK) status = cn_images_load(data, &s->set, request, dir, err);
     cn_image_set_free(&s->set);
     cn_release(s->set.class_names);
-    for (int part = 0; part < CN_PARTS; part++) cn_names_free(&s->lists[part]);
+    for (int part = 0; part < CN_PARTS; part++) {
+        cn_release(s->lists[part].names);
+        cn_release(s->texts[part]);
+    }
     cn_release(s->names);
     cn_release(s);
     return status;

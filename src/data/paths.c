@@ -197,20 +197,32 @@ char *cn_name_copy(const char *name, cn_error *err)
     return copy ? memcpy(copy, name, size) : NULL;
 }
 
+cn_status cn_array_grow(void *array, size_t size, int count, int *room, const char *what,
+                        cn_error *err)
+{
+    enum { MOST = 1 << 28 }; /* the room, doubled, must stay an int */
+    void *old;
+    if (count < *room) return CN_OK;
+    if (count >= MOST)
+        return cn_fail(err, CN_ERR_UNSUPPORTED, "%.120s: more than %d", what, (int)MOST);
+    const int more = *room ? 2 * *room : 64;
+    void *larger = cn_allocate((size_t)more, size, what, err);
+    if (!larger) return CN_ERR_MEMORY;
+    memcpy(&old, array, sizeof old);
+    if (count) memcpy(larger, old, (size_t)count * size);
+    cn_release(old);
+    memcpy(array, &larger, sizeof larger);
+    *room = more;
+    return CN_OK;
+}
+
 /* Adds a copy of a name; *room is how many the list has room for. */
 static cn_status add(cn_names *list, int *room, const char *name, cn_error *err)
 {
-    if (list->count == *room) {
-        int more = *room ? 2 * *room : 64;
-        char **names = cn_allocate((size_t)more, sizeof *names, "file names", err);
-        if (!names) return CN_ERR_MEMORY;
-        if (list->count) memcpy(names, list->names, (size_t)list->count * sizeof *names);
-        cn_release(list->names);
-        list->names = names;
-        *room = more;
-    }
-    char *copy = cn_name_copy(name, err);
-    if (!copy) return CN_ERR_MEMORY;
+    cn_status status =
+        cn_array_grow(&list->names, sizeof *list->names, list->count, room, "file names", err);
+    char *copy = status == CN_OK ? cn_name_copy(name, err) : NULL;
+    if (!copy) return status == CN_OK ? CN_ERR_MEMORY : status;
     list->names[list->count++] = copy;
     return CN_OK;
 }
@@ -223,7 +235,6 @@ static int compare(const void *a, const void *b)
 cn_status cn_names_list(cn_names *out, const char *path, bool (*wanted)(const char *name),
                         cn_error *err)
 {
-    enum { MOST_NAMES = 1 << 28 }; /* the room, doubled, must stay an int */
     cn_names list = {NULL, 0};
     int room = 0;
     cn_status status = CN_OK;
@@ -231,9 +242,7 @@ cn_status cn_names_list(cn_names *out, const char *path, bool (*wanted)(const ch
     if (!dir) return cn_fail(err, CN_ERR_IO, "%.120s: %s", path, cn_system_text(errno));
     for (struct dirent *entry; status == CN_OK && (entry = readdir(dir)) != NULL;) {
         if (entry->d_name[0] == '.' || (wanted && !wanted(entry->d_name))) continue;
-        status = list.count < MOST_NAMES ? add(&list, &room, entry->d_name, err)
-                                         : cn_fail(err, CN_ERR_UNSUPPORTED,
-                                                   "%.120s: more than %d files", path, MOST_NAMES);
+        status = add(&list, &room, entry->d_name, err);
     }
     closedir(dir);
     if (status != CN_OK) {

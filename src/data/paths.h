@@ -44,6 +44,11 @@ cn_said cn_name_is(const char *name);
  * test_signs.h5. False where there is none. */
 bool cn_path_sibling(char sibling[CN_PATH_ROOM], const char *path, cn_said wanted);
 
+/* Makes room for one more element in `*(T **)array`, which has `count` of `size` bytes, and *room at
+ * least. `what` stands for it in errors, after which the array is as before. */
+cn_status cn_array_grow(void *array, size_t size, int count, int *room, const char *what,
+                        cn_error *err);
+
 /* A copy of a name, of which there may be a hundred thousand: without the room that cn_allocate leaves
  * around a block. To be freed by cn_release; NULL: CN_ERR_MEMORY. */
 char *cn_name_copy(const char *name, cn_error *err);

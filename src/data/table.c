@@ -2,6 +2,7 @@
 #include "data/table.h"
 #include "base/signature.h"
 #include "base/source.h"
+#include "data/paths.h"
 
 #include <string.h>
 
@@ -118,15 +119,9 @@ static cn_status add_field(cn_table *t, char *field, cn_error *err)
     if (t->count == MOST_FIELDS)
         return cn_fail(err, CN_ERR_FORMAT, "%.120s: line %d: more than %d fields", t->path, t->line,
                        MOST_FIELDS);
-    if (t->count == t->room) {
-        int room = t->room ? 2 * t->room : 16;
-        char **fields = cn_allocate((size_t)room, sizeof *fields, t->path, err);
-        if (!fields) return CN_ERR_MEMORY;
-        if (t->count) memcpy(fields, t->fields, (size_t)t->count * sizeof *fields);
-        cn_release(t->fields);
-        t->fields = fields;
-        t->room = room;
-    }
+    cn_status status =
+        cn_array_grow(&t->fields, sizeof *t->fields, t->count, &t->room, t->path, err);
+    if (status != CN_OK) return status;
     t->fields[t->count++] = field;
     return CN_OK;
 }

@@ -27,22 +27,6 @@ typedef struct walk {
     int file_room;
 } walk;
 
-/* Makes room for one more element of `size` bytes in an array of `count`. */
-static cn_status grow(void **array, size_t size, int count, int *room, cn_error *err)
-{
-    enum { MOST = 1 << 28 };
-    if (count < *room) return CN_OK;
-    if (count >= MOST) return cn_fail(err, CN_ERR_UNSUPPORTED, "more than %d files", MOST);
-    int more = *room ? 2 * *room : 64;
-    void *larger = cn_allocate((size_t)more, size, "file names", err);
-    if (!larger) return CN_ERR_MEMORY;
-    if (count) memcpy(larger, *array, (size_t)count * size);
-    cn_release(*array);
-    *array = larger;
-    *room = more;
-    return CN_OK;
-}
-
 static bool is_above(const walk *w, int at, const struct stat *about)
 {
     for (; at >= 0; at = w->folders[at].above)
@@ -54,9 +38,8 @@ static bool is_above(const walk *w, int at, const struct stat *about)
 static cn_status add_folder(walk *w, const char *name, int above, const struct stat *about,
                             cn_error *err)
 {
-    void *array = w->folders;
-    cn_status status = grow(&array, sizeof *w->folders, w->count, &w->room, err);
-    w->folders = array;
+    cn_status status =
+        cn_array_grow(&w->folders, sizeof *w->folders, w->count, &w->room, "file names", err);
     char *made = status == CN_OK ? cn_name_copy(name, err) : NULL;
     if (!made) return status == CN_OK ? CN_ERR_MEMORY : status;
     w->folders[w->count++] = (folder){made, above, about->st_dev, about->st_ino};
@@ -65,9 +48,8 @@ static cn_status add_folder(walk *w, const char *name, int above, const struct s
 
 static cn_status add_file(walk *w, const char *name, cn_error *err)
 {
-    void *array = w->files.names;
-    cn_status status = grow(&array, sizeof *w->files.names, w->files.count, &w->file_room, err);
-    w->files.names = array;
+    cn_status status = cn_array_grow(&w->files.names, sizeof *w->files.names, w->files.count,
+                                     &w->file_room, "file names", err);
     char *made = status == CN_OK ? cn_name_copy(name, err) : NULL;
     if (!made) return status == CN_OK ? CN_ERR_MEMORY : status;
     w->files.names[w->files.count++] = made;
