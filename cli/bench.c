@@ -218,8 +218,8 @@ static cn_status bench_network(const options *o, cn_model *model, const char *na
             cli_put_number(object, "images_per_second", batch / seconds);
             cli_print_json(object);
         } else if (status == CN_OK) {
-            printf("%-16s  %-5s  batch %4d  %10.3f ms  %12.0f images/s\n", name, what, batch,
-                   1e3 * seconds, batch / seconds);
+            printf("%-16s  %-5s  batch %4d  %10.3f ms  %12.*f images/s\n", name, what, batch,
+                   1e3 * seconds, batch / seconds < 9.95, batch / seconds);
         }
     }
     cn_session_free(r.session);

@@ -136,6 +136,8 @@ int cli_name_width(const char *name);
 /* "54,000" into text; returns text. */
 enum { CLI_COUNT_TEXT = 32 };
 const char *cli_count_text(size_t n, char text[CLI_COUNT_TEXT]);
+/* Of images per second: "12,345", and below 10 with a decimal. */
+const char *cli_rate_text(double rate, char text[CLI_COUNT_TEXT]);
 /* "1.2 MiB" into text; returns text. */
 const char *cli_bytes_text(size_t bytes, char text[CLI_COUNT_TEXT]);
 /* "28 x 28 x 1" into text; returns text. */

@@ -98,6 +98,13 @@ const char *cli_count_text(size_t n, char text[CLI_COUNT_TEXT])
     return text;
 }
 
+const char *cli_rate_text(double rate, char text[CLI_COUNT_TEXT])
+{
+    if (rate >= 9.95) return cli_count_text((size_t)(rate + 0.5), text);
+    snprintf(text, CLI_COUNT_TEXT, "%.1f", rate);
+    return text;
+}
+
 const char *cli_bytes_text(size_t bytes, char text[CLI_COUNT_TEXT])
 {
     static const char *const units[] = {"KiB", "MiB", "GiB", "TiB", "PiB"};

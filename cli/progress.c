@@ -61,7 +61,7 @@ static void draw(const cli_progress *shown, const cn_progress *p, double now)
     if (!isnan(p->train_accuracy)) /* else numbers are learned */
         snprintf(accuracy, sizeof accuracy, "  accuracy %6.2f %%", 100 * p->train_accuracy);
     int after = snprintf(tail, sizeof tail, " loss %.4f%s  %7s images/s  %5s left", p->train_loss,
-                         accuracy, cli_count_text((size_t)p->images_per_second, rate), left);
+                         accuracy, cli_rate_text(p->images_per_second, rate), left);
     int width = cli_terminal_width(stderr) - 1; /* the last column may wrap */
     int bar = width - before - after - 2;
     if (bar > WIDEST) bar = WIDEST;
@@ -121,7 +121,7 @@ void cli_progress_epoch(cli_progress *shown, const cn_progress *p)
     if (!isnan(p->valid_mean_ap)) fprintf(stderr, "  mean AP %.4f", p->valid_mean_ap);
     if (!isnan(p->valid_r_squared)) fprintf(stderr, "  R squared %.4f", p->valid_r_squared);
     if (!isnan(p->valid_mean_iou)) fprintf(stderr, "  mean IoU %.4f", p->valid_mean_iou);
-    fprintf(stderr, "  %s images/s", cli_count_text((size_t)p->images_per_second, rate));
+    fprintf(stderr, "  %s images/s", cli_rate_text(p->images_per_second, rate));
     if (shown->spark) draw_spark(shown, p->train_loss);
     fputc('\n', stderr);
 }

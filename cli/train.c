@@ -360,7 +360,7 @@ static int report_end(const job *j, const cn_progress *last)
                cli_count_text((size_t)valid.correct, correct),
                cli_count_text((size_t)valid.count, count));
     printf("Trained in %.1f s at %s images/s; the model is in %s\n", last->seconds,
-           cli_count_text((size_t)images_per_second, rate), j->out);
+           cli_rate_text(images_per_second, rate), j->out);
     return CLI_DONE;
 }
 

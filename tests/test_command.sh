@@ -725,6 +725,16 @@ precisions() {
     wrong_usage 'convnet train: --precision wants one of f32, bf16, not "f16"' train --precision f16
 }
 
+# A few images per second are told with a decimal.
+slow_networks() {
+    gray slow/a/1.pgm 10
+    gray slow/b/1.pgm 200
+    run train --data folder:slow,size=64x64 --threads 1 --out slow.safetensors --epochs 1 \
+        --model "conv 96 7x7 same, conv 96 7x7 same, maxpool 64, flatten, dense 2"
+    expect_status 0
+    [[ $err =~ "  "([0-9]\.[0-9]|[1-9][0-9]+)" images/s" ]] || fail "$last: $err"
+}
+
 # A terminal that shows UTF-8 gets the losses as a curve of blocks, from the highest at first.
 on_a_terminal() {
     command -v script >/dev/null || return 0
@@ -940,6 +950,7 @@ backends
 plans
 augmenting
 precisions
+slow_networks
 on_a_terminal
 aliases
 unused_options
