@@ -28,7 +28,11 @@
 #include "model/gradcheck.h"
 
 enum {
+#if defined(__SANITIZE_THREAD__) || defined(TEST_EMULATED)
+    CASES = 50, /* of each type: a minute is made of a second */
+#else
     CASES = 150, /* of each type */
+#endif
     MOST_CLASSES = 64,
     FEW_LAYERS = 6, /* with the input: more are deep */
     LONG_SUM = 1000 /* products: more are deep, too */
