@@ -6,7 +6,7 @@
 #   test_mpi.sh SOURCE-TREE BUILD-TREE
 #
 # LONG=1 also trains LeNet-5 on MNIST and ResNet-20 on CIFAR-10, kills 20 times instead of 2, and takes
-# every number of ranks; what test_shards.c shows for all of them costs a start of MPI each here.
+# every number of ranks; what test_ranks.c shows for all of them costs a start of MPI each here.
 set -eu
 build_tree=$2
 shared=${CONVNET_SHARED-$1/../shared}
