@@ -8,11 +8,13 @@ include(CheckCCompilerFlag)
 # For loops that time goes into: -O2, since the sources name the loops to unroll. Element-wise loops
 # become the compiler's vectors; what is left over at their ends is not worth vectors of its own.
 set(loop_flags -O2)
-set(unaligned_flags "")
+# Other files whose loops walk over values, but where less time goes.
+set(walk_flags -O2)
 if(CMAKE_C_COMPILER_ID STREQUAL "GNU")
-    set(unaligned_flags -fno-align-functions -fno-align-jumps)
+    list(APPEND walk_flags -fno-align-functions -fno-align-jumps -fno-align-loops)
     list(APPEND loop_flags -ftree-vectorize -fvect-cost-model=dynamic
-        --param=vect-epilogues-nomask=0 ${unaligned_flags} -fno-gcse -fno-tree-pre)
+        --param=vect-epilogues-nomask=0 -fno-align-functions -fno-align-jumps
+        -fno-gcse -fno-tree-pre)
 endif()
 # Optimized in every configuration, since vector code without optimization crawls; square roots that
 # set no errno. Multiplications and additions are fused where the source says so, and nowhere else.

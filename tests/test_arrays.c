@@ -1,4 +1,5 @@
 /* Arrays as sets of images: which are images and labels, and of what elements and shapes. */
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -39,7 +40,17 @@ static void labels_lie_beside_their_images(void **state)
     const double bad[10] = {0, 1, 2, 1.5};
     labels = make_npy("{'descr': '<f8', 'fortran_order': False, 'shape': (10,)}", bad, sizeof bad);
     files_write(path, labels.at, labels.size);
-    expect_failure("npy:", folder, CN_ERR_FORMAT, "y: label 3 is 1.5, expected a whole number");
+    cn_dataset *data = NULL; /* a fraction: numbers to learn */
+    assert_int_equal(load(&data, "npy:", folder, CN_SUBSET_ALL, NULL), CN_OK);
+    assert_int_equal(cn_dataset_task(data), CN_TASK_REGRESSION);
+    for (int i = 0; i < 10; i++)
+        assert_float_equal(((const float *)cn_dataset_targets(data)->data)[i], bad[i], 0);
+    cn_dataset_free(data);
+    const double negative[10] = {0, 1, 2, -1};
+    labels =
+        make_npy("{'descr': '<f8', 'fortran_order': False, 'shape': (10,)}", negative, sizeof bad);
+    files_write(path, labels.at, labels.size);
+    expect_failure("npy:", folder, CN_ERR_FORMAT, "y: label 3 is -1, expected a whole number");
     files_remove_folder(folder);
 }
 
@@ -280,13 +291,21 @@ static void one_hot_labels_are_taken(void **state)
     assert_int_equal(cn_dataset_classes(data), 4); /* also the one without examples */
     for (int i = 0; i < 5; i++) assert_int_equal(cn_dataset_label(data, i), expected[i]);
     cn_dataset_free(data);
-    for (int kind = 0; kind < 3; kind++) { /* two ones, none, half a one */
+    for (int kind = 0; kind < 4; kind++) { /* two ones, none: labels; half a one, NaN: numbers */
         memcpy(bad, rows, sizeof rows);
         bad[8] = kind == 0 ? 1 : 0;
-        if (kind > 0) bad[10] = kind == 1 ? 0 : 0.5f;
+        if (kind > 0) bad[10] = kind == 1 ? 0 : kind == 2 ? 0.5f : NAN;
         put_pair(path, five_images(), make_array("<f4", "(5, 4)", bad, sizeof bad));
-        expect_failure("npz:", path, CN_ERR_FORMAT,
-                       "y: row 2 of the labels: expected a 1 and zeros");
+        if (kind == 3) {
+            expect_failure("npz:", path, CN_ERR_FORMAT, "image 2: target 2 is nan");
+            continue;
+        }
+        data = load_all(path);
+        assert_int_equal(cn_dataset_task(data),
+                         kind < 2 ? CN_TASK_MULTI_LABEL : CN_TASK_REGRESSION);
+        assert_non_null(strstr(cn_dataset_remarks(data), "the labels are no classes, but "));
+        assert_memory_equal(cn_dataset_targets(data)->data, bad, sizeof bad);
+        cn_dataset_free(data);
     }
     put_pair(path, five_images(), make_array("<f4", "(4, 4)", rows, 64));
     expect_failure(

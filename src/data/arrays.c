@@ -192,8 +192,10 @@ typedef struct classes {
     cn_tensor labels[CN_PARTS];
     cn_array arrays[CN_PARTS]; /* of names, which stay here */
     cn_text_labels texts;
-    bool masked;
-    cn_mask_table table; /* of masks, which have no labels */
+    bool masked, targeted;
+    cn_mask_table table;         /* of masks, which have no labels */
+    cn_tensor targets[CN_PARTS]; /* of those that are no classes */
+    cn_task_kind task;           /* with these */
     int count;
     char *
         *names; /* of numbers that are no classes by themselves; NULL: the file's, if it has any */
@@ -203,6 +205,7 @@ static void free_classes(classes *c)
 {
     for (int part = 0; part < CN_PARTS; part++) {
         cn_tensor_free(&c->labels[part]);
+        cn_tensor_free(&c->targets[part]);
         cn_release(c->texts.texts[part]);
         cn_release(c->arrays[part].data);
     }
@@ -210,13 +213,56 @@ static void free_classes(classes *c)
     cn_release(c->table.names);
 }
 
+/* The arrays of labels, and whether those of any part are targets. */
+static cn_status read_arrays(classes *c, const place places[CN_PARTS], cn_error *err)
+{
+    cn_status status = CN_OK;
+    for (int part = 0; status == CN_OK && part < CN_PARTS; part++) {
+        const place *p = &places[part];
+        cn_array *array = &c->arrays[part];
+        if (!p->file) continue;
+        status = p->file->read(p->file, p->labels, array, err);
+        if (status == CN_OK && array->about.element != CN_ELEMENT_TEXT)
+            c->targeted = c->targeted || cn_arrays_are_targets(array);
+    }
+    return status;
+}
+
+static cn_status mixed(const place *p, cn_error *err)
+{
+    return cn_fail(err, CN_ERR_FORMAT,
+                   "%.120s: labels that are names in one part, and numbers in another",
+                   p->file->path);
+}
+
+/* Labels that are no classes: several 0 and 1 per image, or numbers. */
+static cn_status read_targets(classes *c, const place places[CN_PARTS], cn_remarks *remarks,
+                              cn_error *err)
+{
+    bool binary = true;
+    for (int part = 0; part < CN_PARTS; part++) {
+        const place *p = &places[part];
+        cn_tensor *t = &c->targets[part];
+        if (!p->file) continue;
+        if (c->arrays[part].about.element == CN_ELEMENT_TEXT) return mixed(p, err);
+        cn_status status = cn_arrays_targets(t, &c->arrays[part], &binary, err);
+        if (status != CN_OK) return status;
+        if (c->count && c->count != t->shape[1])
+            return cn_fail(err, CN_ERR_FORMAT, "%.120s: %d labels per image, in another part %d",
+                           p->file->path, t->shape[1], c->count);
+        c->count = t->shape[1];
+    }
+    c->task = binary ? CN_TASK_MULTI_LABEL : CN_TASK_REGRESSION;
+    return cn_remark(remarks, err, "the labels are no classes, but %s",
+                     binary ? "any number of 0 and 1 per image" : "numbers to learn");
+}
+
 /* The labels of a part as numbers, or as texts with zeros for their numbers. */
 static cn_status read_labels(classes *c, int part, const place *p, cn_error *err)
 {
     cn_array *array = &c->arrays[part];
     const char *path = p->file->path;
-    cn_status status = p->file->read(p->file, p->labels, array, err);
-    if (status != CN_OK) return status;
+    cn_status status;
     if (array->about.element == CN_ELEMENT_TEXT) {
         int count = p->file->abouts[p->images].shape[0];
         status = cn_arrays_names(&c->texts.texts[part], array, path, err);
@@ -235,32 +281,34 @@ static cn_status read_classes(classes *c, const place places[CN_PARTS], cn_remar
 {
     int32_t *labels[CN_PARTS] = {NULL};
     int counts[CN_PARTS] = {0}, named = 0, numbered = 0;
-    const char *path = NULL;
+    const place *first = NULL;
+    cn_status status = read_arrays(c, places, err);
+    if (status == CN_OK && c->targeted) return read_targets(c, places, remarks, err);
     for (int part = 0; part < CN_PARTS; part++) {
         const place *p = &places[part];
         if (!p->file) continue;
-        cn_status status = read_labels(c, part, p, err);
+        if (status == CN_OK) status = read_labels(c, part, p, err);
         if (status != CN_OK) return status;
         labels[part] = c->labels[part].data;
         counts[part] = c->labels[part].shape[0];
         named += c->texts.counts[part] > 0;
         numbered += c->texts.counts[part] == 0;
-        if (!path) path = p->file->path;
+        if (!first) first = p;
         /* The classes that the file names, and the columns of one-hot labels, are all there are. */
         int told = p->file->classes ? p->file->classes
                                     : cn_arrays_one_hot(&p->file->abouts[p->labels],
                                                         p->file->abouts[p->images].shape[0]);
         if (told > c->count) c->count = told;
     }
-    if (named && numbered)
-        return cn_fail(err, CN_ERR_FORMAT,
-                       "%.120s: labels that are names in one part, and numbers in another", path);
+    if (named && numbered) return mixed(first, err);
     if (named) {
         c->count = 0; /* the labels are the names */
-        return cn_text_labels_number(&c->texts, labels, &c->count, &c->names, remarks, path, err);
+        return cn_text_labels_number(&c->texts, labels, &c->count, &c->names, remarks,
+                                     first->file->path, err);
     }
     return c->count ? CN_OK
-                    : cn_labels_number(labels, counts, &c->count, &c->names, remarks, path, err);
+                    : cn_labels_number(labels, counts, &c->count, &c->names, remarks,
+                                       first->file->path, err);
 }
 
 /* What the values of all parts' masks stand for. */
@@ -306,9 +354,12 @@ static cn_status read_set(cn_dataset **data, const place *p, classes *c, int par
                           const cn_request *request, cn_error *err)
 {
     char **names = c->names ? c->names : c->table.names ? c->table.names : p->file->class_names;
-    cn_dataset_parts parts = {
-        .classes = c->count, .labels = c->labels[part], .class_names = (const char *const *)names};
-    c->labels[part] = (cn_tensor){0};
+    cn_dataset_parts parts = {.classes = c->count,
+                              .labels = c->labels[part],
+                              .targets = c->targets[part],
+                              .task = c->task,
+                              .class_names = (const char *const *)(c->targeted ? NULL : names)};
+    c->labels[part] = c->targets[part] = (cn_tensor){0};
     cn_status status = read_images(&parts, p, request, err);
     if (status == CN_OK && c->masked)
         status = cn_arrays_masks(&parts, p->file, p->labels, &c->table, request, err);

@@ -55,10 +55,15 @@ cn_status cn_arrays_look_at_masks(bool present[256], const cn_array_file *file, 
 /* Masks of classes, read from where they lie if the images are. */
 cn_status cn_arrays_masks(cn_dataset_parts *parts, const cn_array_file *file, int i,
                           const cn_mask_table *table, const cn_request *request, cn_error *err);
-/* Whole numbers from 0 on, in a list (n), (1, n) or (n, 1); or one-hot, (n, classes) with a 1 in
- * every row and 0 beside it. */
+/* Whole numbers from 0 on, in a list (n), (1, n) or (n, 1); or one-hot, (n, classes), which are no
+ * targets. */
 cn_status cn_arrays_labels(cn_tensor *labels, const cn_array *array, const char *path,
                            cn_error *err);
+/* Are labels no classes, but numbers to learn, or any number of 0 and 1 per image? Floats with fractions
+ * in a list, and rows (n, k) without a single 1. */
+bool cn_arrays_are_targets(const cn_array *array);
+/* These (n, k) as F32; *binary becomes false where any is neither 0 nor 1. */
+cn_status cn_arrays_targets(cn_tensor *targets, const cn_array *array, bool *binary, cn_error *err);
 /* The names of an array of texts, which is left with them: a list to be freed with cn_release. An
  * empty one is an error. */
 cn_status cn_arrays_names(char ***names, cn_array *array, const char *path, cn_error *err);

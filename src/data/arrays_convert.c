@@ -108,19 +108,34 @@ static int32_t place_of_one(const cn_array *array, size_t row, int columns)
     return place;
 }
 
-static cn_status read_one_hot(int32_t *labels, const cn_array *array, const char *path,
-                              cn_error *err)
+/* (n, classes), but for a list (1, n) or (n, 1). */
+static bool are_rows(const cn_array_about *a)
 {
-    int columns = array->about.shape[1];
-    for (int i = 0; i < array->about.shape[0]; i++) {
-        labels[i] = place_of_one(array, (size_t)i, columns);
-        if (labels[i] < 0)
-            return cn_fail(err, CN_ERR_FORMAT,
-                           "%.120s: %s: row %d of the labels: expected a 1 and zeros (one-hot), "
-                           "found other values",
-                           path, array->about.name, i);
+    return a->rank == 2 && a->shape[0] > 1 && a->shape[1] > 1;
+}
+
+bool cn_arrays_are_targets(const cn_array *array)
+{
+    const cn_array_about *a = &array->about;
+    bool rows = are_rows(a);
+    for (size_t i = 0; i < (size_t)a->shape[0]; i++) {
+        double value = rows ? place_of_one(array, i, a->shape[1]) : cn_array_value(array, i);
+        if (rows ? value < 0 : value != floor(value)) return true;
     }
-    return CN_OK;
+    return false;
+}
+
+cn_status cn_arrays_targets(cn_tensor *targets, const cn_array *array, bool *binary, cn_error *err)
+{
+    const cn_array_about *a = &array->about;
+    const int shape[2] = {a->shape[0], are_rows(a) ? a->shape[1] : 1};
+    cn_status status = cn_tensor_create(targets, CN_DTYPE_F32, 2, shape, err);
+    for (size_t i = 0; status == CN_OK && i < cn_tensor_count(targets); i++) {
+        float value = (float)cn_array_value(array, i);
+        *binary = *binary && (value == 0 || value == 1);
+        ((float *)targets->data)[i] = value;
+    }
+    return status;
 }
 
 static cn_status read_list(int32_t *labels, const cn_array *array, size_t count, const char *path,
@@ -141,16 +156,16 @@ cn_status cn_arrays_labels(cn_tensor *labels, const cn_array *array, const char 
                            cn_error *err)
 {
     const cn_array_about *a = &array->about;
-    bool rows = a->rank == 2 && a->shape[0] > 1 && a->shape[1] > 1;
+    bool rows = are_rows(a);
     size_t count;
     cn_tensor t = {0};
     if (!cn_array_count(a, &count) || count > INT32_MAX)
         return cn_fail(err, CN_ERR_FORMAT, "%.120s: %s: too many labels", path, a->name);
     if (rows) count = (size_t)a->shape[0];
     cn_status status = cn_tensor_create(&t, CN_DTYPE_I32, 1, (int[]){(int)count}, err);
-    if (status == CN_OK)
-        status = rows ? read_one_hot(t.data, array, path, err)
-                      : read_list(t.data, array, count, path, err);
+    if (status == CN_OK && !rows) status = read_list(t.data, array, count, path, err);
+    for (size_t i = 0; status == CN_OK && rows && i < count; i++)
+        ((int32_t *)t.data)[i] = place_of_one(array, i, a->shape[1]);
     if (status == CN_OK)
         *labels = t;
     else

@@ -485,9 +485,7 @@ static bool find_table(char path[CN_PATH_ROOM], const char *given)
 {
     static const char *const names[] = {"train.csv", "Train.csv", "labels.csv", "train.tsv",
                                         "labels.tsv"};
-    struct stat about;
-    if (stat(given, &about) != 0 || !S_ISDIR(about.st_mode))
-        return snprintf(path, CN_PATH_ROOM, "%s", given) < CN_PATH_ROOM;
+    if (!cn_is_folder(given)) return snprintf(path, CN_PATH_ROOM, "%s", given) < CN_PATH_ROOM;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (cn_path_join(path, given, names[i]) && access(path, F_OK) == 0) return true;
     return false;

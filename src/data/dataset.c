@@ -172,50 +172,53 @@ static cn_status copy_parts(cn_dataset **out, cn_dataset_parts parts, const char
     return status;
 }
 
+/* Out of tensors of the caller's; `check` (or NULL) is for what they have beside the images. */
+static cn_status create(cn_dataset **out, cn_dataset_parts parts,
+                        cn_status (*check)(const cn_dataset_parts *parts, const char *what,
+                                           cn_error *err),
+                        cn_error *err)
+{
+    parts.scale = 1.0f / 255.0f;
+    cn_status status = cn_check_images(&parts.images, "dataset", err);
+    if (status == CN_OK && check) status = check(&parts, "dataset", err);
+    if (status == CN_OK && parts.images.dtype == CN_DTYPE_F32)
+        status = cn_find_range(&parts, NULL, "dataset", err);
+    return status == CN_OK ? copy_parts(out, parts, "dataset", err) : status;
+}
+
+static cn_status null_argument(cn_error *err)
+{
+    return cn_fail(err, CN_ERR_ARGUMENT, "dataset: NULL argument");
+}
+
 cn_status cn_dataset_create(cn_dataset **out, const cn_tensor *images, const int32_t *labels,
                             int classes, cn_error *err)
 {
-    if (!out || !images || !images->data || !labels)
-        return cn_fail(err, CN_ERR_ARGUMENT, "dataset: NULL argument");
-    cn_dataset_parts parts = {.images = *images, .classes = classes, .scale = 1.0f / 255.0f};
+    if (!out || !images || !images->data || !labels) return null_argument(err);
+    cn_dataset_parts parts = {.images = *images, .classes = classes};
     parts.labels = cn_tensor_view(CN_DTYPE_I32, 1, images->shape, (void *)(uintptr_t)labels);
-    cn_status status = cn_check_images(images, "dataset", err);
-    if (status == CN_OK && images->dtype == CN_DTYPE_F32)
-        status = cn_find_range(&parts, NULL, "dataset", err);
-    return status == CN_OK ? copy_parts(out, parts, "dataset", err) : status;
+    return create(out, parts, NULL, err);
 }
 
 cn_status cn_dataset_create_masks(cn_dataset **out, const cn_tensor *images, const cn_tensor *masks,
                                   int classes, cn_error *err)
 {
-    if (!out || !images || !images->data || !masks || !masks->data)
-        return cn_fail(err, CN_ERR_ARGUMENT, "dataset: NULL argument");
-    cn_dataset_parts parts = {
-        .images = *images, .masks = *masks, .classes = classes, .scale = 1.0f / 255.0f};
-    cn_status status = cn_check_images(images, "dataset", err);
-    if (status == CN_OK) status = cn_check_masks(&parts, "dataset", err);
-    if (status == CN_OK && images->dtype == CN_DTYPE_F32)
-        status = cn_find_range(&parts, NULL, "dataset", err);
-    return status == CN_OK ? copy_parts(out, parts, "dataset", err) : status;
+    if (!out || !images || !images->data || !masks || !masks->data) return null_argument(err);
+    cn_dataset_parts parts = {.images = *images, .masks = *masks, .classes = classes};
+    return create(out, parts, cn_check_masks, err);
 }
 
 cn_status cn_dataset_create_targets(cn_dataset **out, cn_task_kind task, const cn_tensor *images,
                                     const cn_tensor *targets, const char *const *names,
                                     cn_error *err)
 {
-    if (!out || !images || !images->data || !targets || !targets->data)
-        return cn_fail(err, CN_ERR_ARGUMENT, "dataset: NULL argument");
+    if (!out || !images || !images->data || !targets || !targets->data) return null_argument(err);
     cn_dataset_parts parts = {.images = *images,
                               .targets = *targets,
                               .task = task,
                               .classes = targets->rank == 2 ? targets->shape[1] : 0,
-                              .class_names = names,
-                              .scale = 1.0f / 255.0f};
-    cn_status status = cn_check_images(images, "dataset", err);
-    if (status == CN_OK) status = cn_check_targets(&parts, "dataset", err);
-    if (status == CN_OK && images->dtype == CN_DTYPE_F32)
-        status = cn_find_range(&parts, NULL, "dataset", err);
-    return status == CN_OK ? copy_parts(out, parts, "dataset", err) : status;
+                              .class_names = names};
+    return create(out, parts, cn_check_targets, err);
 }
 
 /* Frees the set on failure. */
