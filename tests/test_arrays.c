@@ -194,6 +194,8 @@ static void names_may_be_labels(void **state)
     files_write(path, b.at, b.size);
     data = load_all(path);
     assert_string_equal(cn_dataset_class_name(data, 0), "0");
+    assert_non_null(strstr(cn_dataset_remarks(data), "passed over 1 array of "));
+    assert_non_null(strstr(cn_dataset_remarks(data), "a.npz: the first is files\n"));
     cn_dataset_free(data);
     files_remove_folder(folder);
 }

@@ -478,7 +478,8 @@ static void labels_come_in_many_forms(void **state)
         {"path,label,is_valid\na.pgm,x,False\nb.pgm,y,True\n", "", CN_TASK_CLASSIFICATION, "x,y",
          1},
         {"image_id,dx,age\na,x,1\nb,y,2\n", "", CN_TASK_CLASSIFICATION, "x,y", 2},
-        {"id,x,y\n0,1,2\n1,3,4\n", "", CN_TASK_REGRESSION, "x,y", 2}, /* no row of pixels */
+        {"id,label,x,y\n0,a,2,3\n1,b,4,5\n", "", CN_TASK_CLASSIFICATION, "a,b", 2},
+        {"id,x,y\n0,1,2\n1,3,4\n", "", CN_TASK_REGRESSION, "x,y", 2}, /* no rows of pixels */
     };
     char folder[FILES_PATH], name[64], found[64];
     files_make_folder(folder);

@@ -368,6 +368,26 @@ static cn_status read_set(cn_dataset **data, const place *p, classes *c, int par
     return status;
 }
 
+/* Says how many arrays of a file are neither images nor labels. */
+static cn_status say_unused(const place places[CN_PARTS], const cn_array_file *file,
+                            cn_remarks *remarks, cn_error *err)
+{
+    const char *first = NULL;
+    int count = 0;
+    for (int i = 0; i < file->count; i++) {
+        const char *name = file->abouts[i].name;
+        bool used = strcmp(name, "list_classes") == 0;
+        for (int part = 0; part < CN_PARTS; part++)
+            used = used || (places[part].file == file &&
+                            (places[part].images == i || places[part].labels == i));
+        if (used) continue;
+        if (count++ == 0) first = name;
+    }
+    if (count == 0) return CN_OK;
+    return cn_remark(remarks, err, "passed over %d array%s of %s: the first is %.40s", count,
+                     cn_plural(count), file->path, first);
+}
+
 /* Where the parts lie, in a file and those beside it. A file whose arrays say nothing is one to
  * train on, unless the split would be content with any. */
 static cn_status find_places(place places[CN_PARTS], const cn_array_file *files, int count,
@@ -380,12 +400,14 @@ static cn_status find_places(place places[CN_PARTS], const cn_array_file *files,
             if (status != CN_OK) return status;
             any = any || places[part].file;
         }
-    if (places[CN_SUBSET_TRAIN].file) return CN_OK;
-    cn_status status =
-        find_place(&places[CN_SUBSET_TRAIN], &files[0], CN_SAYS_NOTHING, request, err);
+    cn_status status = CN_OK;
+    if (!places[CN_SUBSET_TRAIN].file)
+        status = find_place(&places[CN_SUBSET_TRAIN], &files[0], CN_SAYS_NOTHING, request, err);
     if (status == CN_OK && !places[CN_SUBSET_TRAIN].file &&
         (!any || request->split == CN_SUBSET_TRAIN))
         status = nothing_found(&files[0], err);
+    for (int i = 0; status == CN_OK && i < count; i++)
+        status = say_unused(places, &files[i], request->remarks, err);
     return status;
 }
 

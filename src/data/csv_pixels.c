@@ -18,7 +18,7 @@ enum { FEWEST = 4 }; /* columns, of 2 x 2 pixels */
 typedef struct pixel_table {
     cn_table text;
     int label;  /* its column; -1: none */
-    bool paths; /* a column that tells images, and none for labels */
+    bool paths; /* a column that tells images, so that the numbers are no pixels */
     bool heading;
     cn_tensor images; /* F32 */
     char **labels;
@@ -57,7 +57,7 @@ static cn_status open_table(pixel_table *p, const char *path, bool *fits, cn_err
         if (cn_same_letters(p->text.fields[i], "label") ||
             cn_same_letters(p->text.fields[i], "class"))
             p->label = i;
-    for (int i = 0; p->label < 0 && i < columns; i++)
+    for (int i = 0; i < columns; i++)
         p->paths = p->paths || cn_csv_names_image(p->text.fields[i]);
     status = cn_table_next(&p->text, &more, err);
     double value;
