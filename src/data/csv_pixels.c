@@ -57,8 +57,7 @@ static cn_status open_table(pixel_table *p, const char *path, bool *fits, cn_err
         if (cn_same_letters(p->text.fields[i], "label") ||
             cn_same_letters(p->text.fields[i], "class"))
             p->label = i;
-    for (int i = 0; i < columns; i++)
-        p->paths = p->paths || cn_csv_names_image(p->text.fields[i]);
+    for (int i = 0; i < columns; i++) p->paths = p->paths || cn_csv_names_image(p->text.fields[i]);
     status = cn_table_next(&p->text, &more, err);
     double value;
     int numbers = 0;
