@@ -279,6 +279,32 @@ static void parts_are_told_by_their_names(void **state)
     files_remove_folder(folder);
 }
 
+/* As PatchCamelyon has them; but what is alone is images, if of one pixel. */
+static void labels_may_have_axes_of_one(void **state)
+{
+    (void)state;
+    char folder[FILES_PATH], path[FILES_PATH];
+    const uint8_t pixels[20] = {0};
+    files_make_folder(folder);
+    files_join(path, folder, "a.npz");
+    for (int kind = 0; kind < 2; kind++) {
+        put_pair(path,
+                 make_array("|u1", kind ? "(5, 1, 1, 1)" : "(5, 2, 2, 1)", pixels, kind ? 5 : 20),
+                 make_array("|u1", kind ? "(5, 1)" : "(5, 1, 1, 1)", "\0\1\1\0\2", 5));
+        cn_dataset *data = load_all(path);
+        assert_int_equal(cn_dataset_classes(data), 3);
+        assert_int_equal(cn_dataset_shape(data)[0], kind ? 1 : 2);
+        assert_int_equal(cn_dataset_label(data, 4), 2);
+        cn_dataset_free(data);
+    }
+    put_pair(path, make_array("|u1", "(5, 2, 2, 1)", pixels, 20),
+             make_array("|u1", "(4, 1, 1, 1)", "\0\1\1\0", 4));
+    expect_failure("npz:", path, CN_ERR_FORMAT,
+                   "x is (5, 2, 2, 1): expected labels (5), or one-hot (5, classes), found y (4, "
+                   "1, 1, 1) u1");
+    files_remove_folder(folder);
+}
+
 static void one_hot_labels_are_taken(void **state)
 {
     (void)state;
@@ -442,6 +468,7 @@ int main(void)
         cmocka_unit_test(names_may_be_labels),
         cmocka_unit_test(rows_of_values_are_images),
         cmocka_unit_test(parts_are_told_by_their_names),
+        cmocka_unit_test(labels_may_have_axes_of_one),
         cmocka_unit_test(one_hot_labels_are_taken),
         cmocka_unit_test(every_element_is_a_pixel_and_a_label),
         cmocka_unit_test(half_precision_has_its_values),

@@ -16,21 +16,25 @@ typedef struct place {
     bool masked; /* the labels are masks */
 } place;
 
+/* n elements along one axis, whatever other axes of one there are. */
 static bool is_list(const cn_array_about *a, int n)
 {
-    if (strcmp(a->name, "list_classes") == 0) return false;
-    return (a->rank == 1 && a->shape[0] == n) ||
-           (a->rank == 2 &&
-            ((a->shape[0] == 1 && a->shape[1] == n) || (a->shape[0] == n && a->shape[1] == 1)));
+    for (int k = 0; k < a->rank; k++) {
+        if (a->shape[k] != 1 && a->shape[k] != n) return false;
+        if (a->shape[k] == n) n = 1;
+    }
+    return n == 1 && strcmp(a->name, "list_classes") != 0;
 }
 
-typedef enum role { IMAGES, LABELS, ONE_HOT, NAMES } role;
+/* Images of one element each are looked for where there are no others: labels may be (n, 1, 1, 1). */
+typedef enum role { IMAGES, DOTS, LABELS, ONE_HOT, NAMES } role;
 
 static bool plays(const cn_array_about *a, role r, int n)
 {
     bool text = a->element == CN_ELEMENT_TEXT;
     switch (r) {
-    case IMAGES: return a->rank >= 3 && !text;
+    case IMAGES: return a->rank >= 3 && !text && !is_list(a, a->shape[0]);
+    case DOTS: return a->rank >= 3 && !text;
     case LABELS: return is_list(a, n) && !text;
     case ONE_HOT: return cn_arrays_one_hot(a, n) > 0;
     case NAMES: return is_list(a, n) && text;
@@ -71,7 +75,7 @@ static int find_array(const cn_array_file *file, cn_said wanted, role r, int n, 
         if (i == but || !is_of(file, i, wanted) || !plays(a, r, n)) continue;
         if (found >= 0) {
             cn_fail(err, CN_ERR_FORMAT, "%.100s: %s: expected one array, found %.40s and %.40s",
-                    file->path, r == IMAGES ? "images" : "labels", file->abouts[found].name,
+                    file->path, r < LABELS ? "images" : "labels", file->abouts[found].name,
                     a->name);
             return -2;
         }
@@ -129,6 +133,7 @@ static cn_status find_place(place *p, const cn_array_file *file, cn_said wanted,
         return CN_OK;
     }
     images = find_array(file, wanted, IMAGES, 0, -1, err);
+    if (images == -1) images = find_array(file, wanted, DOTS, 0, -1, err);
     if (images == -1) images = find_rows(file, wanted, request);
     if (images == -1) return CN_OK;
     if (images == -2) return CN_ERR_FORMAT;
