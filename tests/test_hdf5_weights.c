@@ -16,7 +16,7 @@
 
 /* ---- files */
 
-enum { MOST = 512 };
+enum { MOST = 2048 };
 typedef struct image {
     uint8_t at[MOST];
     size_t size;
@@ -285,8 +285,35 @@ static void lies_are_refused(void **state)
     expect_lie(ARRAY + 16, 0x07, 2, CN_OK, NULL); /* external files, but then no shape */
     /* The header's messages go on in the header itself, again and again. */
     expect_lie(ARRAY + 72, 0x10, 2, CN_ERR_FORMAT, NULL);
-    expect_lie(24, 1, 8, CN_ERR_FORMAT, "a base address of 0");
+    expect_lie(24, 1, 8, CN_ERR_FORMAT, "the superblock's own address");
     expect_lie(13, 4, 1, CN_ERR_FORMAT, "addresses and lengths of 8 bytes");
+}
+
+/* Addresses count from the end of a user's block, which may have any bytes. */
+static void a_block_of_the_users_is_passed(void **state)
+{
+    const size_t blocks[] = {512, 1024, 256};
+    (void)state;
+    for (size_t i = 0; i < 3; i++) {
+        const image f = old_form();
+        image moved = {.size = blocks[i] + f.size};
+        cn_weight_file file;
+        cn_error err = {CN_OK, ""};
+        memset(moved.at, 'u', blocks[i]);
+        memcpy(moved.at + blocks[i], f.at, f.size);
+        put_at(&moved, blocks[i] + 24, i == 1 ? 0 : blocks[i], 8);
+        cn_status status = read_image(&moved, moved.size, &file, &err);
+        if (i == 2) {
+            assert_int_equal(status, CN_ERR_FORMAT);
+            assert_says(err, "expected an HDF5 file with a superblock");
+            continue;
+        }
+        if (status != CN_OK) fail_msg("%s", err.text);
+        assert_int_equal(file.count, 1);
+        assert_true(((const float *)file.tensors[0].value.data)[1] == -2);
+        assert_int_equal(file.places[0], blocks[i] + DATA);
+        cn_weight_file_free(&file);
+    }
 }
 
 int main(void)
@@ -294,7 +321,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(both_forms_are_read),   cmocka_unit_test(damage_is_an_error_or_harmless),
         cmocka_unit_test(brain_floats_are_read), cmocka_unit_test(what_is_passed_over_is_counted),
-        cmocka_unit_test(lies_are_refused),
+        cmocka_unit_test(lies_are_refused),      cmocka_unit_test(a_block_of_the_users_is_passed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

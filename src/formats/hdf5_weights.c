@@ -7,10 +7,11 @@
  * course write is a small part of the format, in which nothing has to be trusted: it is read here
  * from memory, and each access is checked. libhdf5 (hdf5.c) reads data sets.
  *
- * Little-endian; addresses count from the beginning of the file, and all ones stand for none.
+ * Little-endian; addresses count from the superblock, and all ones stand for none. It begins the file, or
+ * follows a block of the user's, of 512, 1024, 2048, .. bytes.
  *
  *   superblock 0, 1   0 8 89 "HDF" 0d 0a 1a 0a;  8 1 version;  13 1 bytes of an address, 14 1 of a
- *                     length: both 8;  24 (version 1: 28) 8 base address: 0;  40 (44) 8 root's header
+ *                     length: both 8;  24 (version 1: 28) 8 base address: its own;  40 (44) 8 root's header
  *              2, 3   9 1 and 10 1 the same;  12 8 base address;  36 8 root's header
  *   header, version 1 0 1 version;  2 2 messages;  8 4 bytes of the first block;  16 messages:
  *                     2 type, 2 size, 4 flags, then so many bytes
@@ -54,9 +55,9 @@ typedef struct object {
 } object;
 
 typedef struct reader {
-    const uint8_t *bytes;
-    size_t size;
-    const char *file; /* its name */
+    const uint8_t *bytes; /* from the superblock on */
+    size_t size, block;   /* bytes before it */
+    const char *file;     /* its name */
     cn_weight_file *out;
     object *waiting; /* a stack */
     int count, room, seen;
@@ -330,8 +331,8 @@ static cn_status take_array(reader *r, const array *a, const object *o)
     if (status != CN_OK) return status;
     for (size_t i = 0; i < count; i++) ((float *)t.data)[i] = element(a, i);
     const bool as_is = a->width == sizeof(float) && !a->big_endian;
-    return cn_weight_file_add(r->out, o->path, &t, as_is ? (size_t)(a->data - r->bytes) : 0,
-                              r->err);
+    const size_t place = (size_t)(a->data - r->bytes) + r->block;
+    return cn_weight_file_add(r->out, o->path, &t, as_is ? place : 0, r->err);
 }
 
 /* ---- headers */
@@ -433,17 +434,21 @@ static cn_status read_object(reader *r, const object *o)
 
 /* ---- the file */
 
-static cn_status find_root(const reader *r, uint64_t *root)
+static cn_status find_root(reader *r, uint64_t *root)
 {
-    const uint8_t *p = look(r, 0, 96);
-    if (!p || memcmp(p, signature, sizeof signature) != 0 || p[8] > 3)
-        return broken(r, 0, "an HDF5 file with a superblock of version 0 to 3");
+    const uint8_t *p;
+    while ((p = look(r, r->block, 96)) && memcmp(p, signature, sizeof signature) != 0)
+        r->block = r->block ? 2 * r->block : 512;
+    if (!p || p[8] > 3) return broken(r, 0, "an HDF5 file with a superblock of version 0 to 3");
     const bool old = p[8] < 2;
     const size_t more = p[8] == 1 ? 4 : 0;
     if (number(p + (old ? 13 : 9), 2) != 0x0808)
         return broken(r, old ? 13 : 9, "addresses and lengths of 8 bytes");
-    if (number(p + (old ? 24 + more : 12), 8) != 0)
-        return broken(r, old ? 24 + more : 12, "a base address of 0");
+    const uint64_t base = number(p + (old ? 24 + more : 12), 8);
+    if (base != 0 && base != r->block)
+        return broken(r, r->block + (old ? 24 + more : 12), "the superblock's own address");
+    r->bytes += r->block;
+    r->size -= r->block;
     *root = number(p + (old ? 64 + more : 36), 8);
     return CN_OK;
 }

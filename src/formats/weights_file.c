@@ -65,16 +65,11 @@ static cn_status read_safetensors(cn_weight_file *file, const char *path, cn_err
     return status;
 }
 
-static bool is_hdf5(const uint8_t *bytes, size_t size)
-{
-    return size >= 4 && memcmp(bytes, "\x89HDF", 4) == 0;
-}
-
 static cn_status read_hdf5(cn_weight_file *file, const char *path, cn_error *err)
 {
     uint8_t *bytes = NULL;
     size_t size = 0;
-    cn_status status = cn_file_read(path, SIZE_MAX / 4, is_hdf5, &bytes, &size, err);
+    cn_status status = cn_file_read(path, SIZE_MAX / 4, NULL, &bytes, &size, err);
     if (status == CN_OK) status = cn_hdf5_weights_read(file, bytes, size, path, err);
     cn_release(bytes);
     file->style = CN_STYLE_KERAS;
@@ -264,10 +259,13 @@ cn_status cn_weight_file_load(cn_weight_file *out, const char *path, cn_error *e
 {
     cn_weight_file file = {.count = 0};
     const cn_signature *kind = cn_signature_of_file(path);
-    const char first = kind ? kind->bytes[0] : 0;
-    cn_status status = cn_ends_in(path, index_ending)             ? read_index(&file, path, err)
-                       : first == '\x89' && kind->bytes[1] == 'H' ? read_hdf5(&file, path, err)
-                       : first == 'P' && kind->bytes[1] == 'K'    ? read_zip(&file, path, err)
+    const char first = kind                                                   ? kind->bytes[0]
+                       : cn_ends_in(path, ".h5") || cn_ends_in(path, ".hdf5") ? '\x89'
+                                                                              : 0;
+    cn_status status = cn_ends_in(path, index_ending) ? read_index(&file, path, err)
+                       : first == '\x89' && (!kind || kind->bytes[1] == 'H')
+                           ? read_hdf5(&file, path, err)
+                       : first == 'P' && kind->bytes[1] == 'K' ? read_zip(&file, path, err)
                                                                : read_safetensors(&file, path, err);
     if (status == CN_OK)
         *out = file;
