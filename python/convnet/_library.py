@@ -104,6 +104,13 @@ def path_bytes(path: Any) -> bytes:
     return made
 
 
+def text_bytes(given: str) -> bytes:
+    made = given.encode()
+    if b"\0" in made:  # where C would see its end
+        raise ArgumentError(f"{given!r} has a zero byte, which no text can have")
+    return made
+
+
 def seed_of(seed: Any) -> int:
     """A seed that C would cut to 64 bits is refused."""
     whole = operator.index(seed)

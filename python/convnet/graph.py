@@ -6,7 +6,7 @@ from ctypes import byref
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from . import _interface as c
-from ._library import ArgumentError, call, library, number
+from ._library import ArgumentError, call, library, number, text_bytes
 
 
 def fill(kind: Any, given: Optional[Dict[str, Any]]) -> Any:
@@ -23,7 +23,7 @@ def fill(kind: Any, given: Optional[Dict[str, Any]]) -> Any:
         if name in enums:
             value = number(enums[name], value, name) if isinstance(value, str) else int(value)
         elif isinstance(value, str):
-            value = value.encode()
+            value = text_bytes(value)
         elif issubclass(member, ctypes.Structure) and isinstance(value, dict):
             value = fill(member, value)
         elif issubclass(member, ctypes.Array):

@@ -12,7 +12,7 @@ import numpy as np
 from . import _interface as c
 from ._arrays import F32, Array, as_array, prepare, tensor, view
 from ._library import ArgumentError, Error, ShapeError, StoppedError, call, exception, library
-from ._library import number, path_bytes, seed_of, text, word_of
+from ._library import number, path_bytes, seed_of, text, text_bytes, word_of
 from .data import Dataset, Handle, Source, dataset_of, images_of
 from .graph import Node, build, fill
 from .training import AnyCallback, Bar, Conductor, History, Interrupts, callbacks_of
@@ -160,7 +160,7 @@ class Model:
         sizes = tuple(shape) if shape is not None else natural
         if sizes is None or len(sizes) != 3:
             raise ArgumentError(f"shape is {shape}, expected (n_H, n_W, n_C)")
-        call(library.cn_model_parse_task, byref(self._handle.pointer), network.encode(),
+        call(library.cn_model_parse_task, byref(self._handle.pointer), text_bytes(network),
              (c_int * 3)(*sizes), classes or known, number("cn_task_kind", task, "task"), seed_of(seed))  # fmt: skip
 
     def _new(self, handle: Handle) -> None:
@@ -256,7 +256,7 @@ class Model:
         """A new model that makes this output alone, of the layers that it depends on."""
         made = Handle(library.cn_model_free)
         call(library.cn_model_select_output, byref(made.pointer), self._handle.pointer,
-             name.encode())  # fmt: skip
+             text_bytes(name))  # fmt: skip
         return self._of(made)
 
     @property
@@ -273,7 +273,7 @@ class Model:
 
     @class_names.setter
     def class_names(self, names: Sequence[str]) -> None:
-        given = (ctypes.c_char_p * len(names))(*[name.encode() for name in names])
+        given = (ctypes.c_char_p * len(names))(*[text_bytes(name) for name in names])
         call(library.cn_model_set_classes, self._handle.pointer, len(names), given)
 
     @property
@@ -324,7 +324,7 @@ class Model:
 
     def freeze(self, pattern: str, frozen: bool = True) -> None:
         """Parameters whose names match ("conv2d_*") are left as they are by the next fit."""
-        call(library.cn_model_freeze, self._handle.pointer, pattern.encode(), frozen)
+        call(library.cn_model_freeze, self._handle.pointer, text_bytes(pattern), frozen)
 
     def adapt(self, shape: Optional[Sequence[int]] = None, classes: int = 0, seed: int = 0) -> Model:
         """The same network for images of another shape or for other classes, with the weights
@@ -380,7 +380,7 @@ class Model:
         opts = c.cn_fit_opts(
             epochs=epochs, batch=batch_size or 0, accumulate=accumulate, threads=threads, seed=seed_of(seed),
             shards=shards, sync_batch_norm=sync_batch_norm, no_shuffle=not shuffle, precision=number("cn_precision", precision, "precision"),
-            learning_rate=learning_rate, backend=backend.encode() if backend else None,
+            learning_rate=learning_rate, backend=text_bytes(backend) if backend else None,
             resume=path_bytes(resume) if resume else None,
             valid=None if valid is None else valid._handle.pointer)  # fmt: skip
         opts.optimizer = fill(c.cn_optimizer, _options(optimizer))
@@ -390,7 +390,7 @@ class Model:
         if class_weight is not None:
             opts.loss.class_weights = _class_weights(class_weight, train)
         if augment:
-            call(library.cn_augment_parse, byref(opts.augment), augment.encode())
+            call(library.cn_augment_parse, byref(opts.augment), text_bytes(augment))
         return self._run(train, opts, callbacks_of(callbacks, self), Bar(verbose))
 
     def _run(self, train: Dataset, opts: Any, callbacks: List[Any], bar: Bar) -> History:
@@ -465,7 +465,7 @@ class Model:
         opts = c.cn_evaluate_opts(
             threads=threads, batch=batch_size, tta=number("cn_tta", tta, "tta"),
             precision=number("cn_precision", precision, "precision"),
-            backend=backend.encode() if backend else None)  # fmt: skip
+            backend=text_bytes(backend) if backend else None)  # fmt: skip
         call(library.cn_evaluate, self._handle.pointer, data._handle.pointer, byref(opts),
              byref(found), confusion.ctypes.data_as(ctypes.POINTER(ctypes.c_int64)))  # fmt: skip
         means = {name: getattr(found, name) for name, *_ in found._fields_ if name.startswith("mean_")}
@@ -514,7 +514,7 @@ class Model:
         bar = Bar(verbose)
         with self._lock:
             session = self._session((min(batch_size, max(m, 1)), threads, precision,
-                                     backend.encode() if backend else None)).pointer  # fmt: skip
+                                     text_bytes(backend) if backend else None)).pointer  # fmt: skip
             step = batch_size if bar.live or m <= batch_size else 16 * batch_size
             for begin in range(0, m, step):
                 end = min(begin + step, m)
