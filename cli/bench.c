@@ -15,6 +15,7 @@ typedef struct options {
     int batch, repeats;
     bool direct;
     int precision;
+    cli_shapes shape;
 } options;
 
 static const cli_option bench_options[] = {
@@ -28,6 +29,7 @@ static const cli_option bench_options[] = {
      "3 x 3 convolutions by the direct sum, too"},
     {"precision", CLI_CHOICE, offsetof(options, precision), CLI_PRECISIONS, "f32", 0, 0,
      CLI_PRECISION_HELP},
+    {"shape", CLI_SHAPE, offsetof(options, shape), CLI_SHAPE_VALUES, NULL, 0, 0, CLI_SHAPE_HELP},
     {.name = NULL},
 };
 
@@ -233,10 +235,7 @@ static int bench_networks(const options *o, int count, char *const *operands)
     for (int i = 0; i < count; i++) {
         cn_model *model = NULL;
         cn_error err;
-        int shape[3], classes;
-        cli_natural_shape(operands[i], shape, &classes);
-        cn_status status =
-            cli_open_model(&model, operands[i], shape, classes, o->common.seed, &err);
+        cn_status status = cli_open_model(&model, operands[i], &o->shape, 0, o->common.seed, &err);
         if (status == CN_OK)
             status = bench_network(o, model, operands[i], true, o->batch ? o->batch : 64, &err);
         if (status == CN_OK)

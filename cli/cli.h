@@ -27,7 +27,7 @@ typedef enum cli_kind {
     CLI_TEXT,    /* const char * */
     CLI_LIST,    /* cli_list: the option may be given several times */
     CLI_CHOICE,  /* int: the place of the value among the words of `values`, from 0 */
-    CLI_SHAPE,   /* int[3]: "28x28x1" */
+    CLI_SHAPE,   /* cli_shapes: "28x28x1", "28x28", "NAME=28x28x1"; it may be given several times */
     CLI_BYTES,   /* size_t: "300M" */
 } cli_kind;
 
@@ -46,6 +46,14 @@ typedef struct cli_list {
     int count;
     const char *texts[CLI_LIST_MOST];
 } cli_list;
+
+/* Sizes of a model's inputs; 0 for the channels of "28x28". */
+enum { CLI_SHAPES_MOST = 16 };
+typedef struct cli_shapes {
+    int count;
+    cn_input_size sizes[CLI_SHAPES_MOST];
+    char names[CLI_SHAPES_MOST][256];
+} cli_shapes;
 
 /* The options that subcommands have in common, and the first member of their structs. */
 typedef struct cli_common {
@@ -80,6 +88,12 @@ extern const cli_command cli_train, cli_evaluate, cli_predict, cli_summary, cli_
 /* --skip-damaged, of whatever reads image files. */
 #define CLI_SKIP_HELP \
     "leave image files out that cannot be read, and say which; else the first ends it"
+
+/* --shape, of whatever takes a model. */
+#define CLI_SHAPE_VALUES "[NAME=]HxW[xC]"
+#define CLI_SHAPE_HELP                                                                         \
+    "rows, columns and channels of an ONNX file's input, where the file leaves them open; of " \
+    "several inputs, each"
 
 /* --memory, of whatever reads sets. */
 #define CLI_MEMORY_HELP                                                                        \
@@ -176,9 +190,21 @@ const char *cli_default_model(const cn_dataset *data);
 bool cli_is_zoo(const char *text);
 /* True for text that means a file: it ends in .safetensors, or there is such a file. */
 bool cli_is_model_file(const char *text);
-/* A model from a file, a zoo name or layers; shape and classes count for the last two. */
-cn_status cli_open_model(cn_model **model, const char *text, const int shape[3], int classes,
+/* A model from a file, with these sizes (NULL: none are given) where it leaves some open. */
+cn_status cli_load_model(cn_model **model, const char *file, const cli_shapes *shapes,
+                         cn_error *err);
+/* Says how to give what an error calls open. */
+cn_status cli_explain_open(cn_status status, cn_error *err);
+/* The shape and the classes (0: not given) of a network by name or as layers. */
+cn_status cli_network_shape(const char *text, const cli_shapes *shapes, int shape[3], int *classes,
+                            cn_error *err);
+/* A model from a file, a zoo name or layers; classes count for the last two, and may be 0 as above. */
+cn_status cli_open_model(cn_model **model, const char *text, const cli_shapes *shapes, int classes,
                          uint64_t seed, cn_error *err);
+/* A model from a file, or its shapes alone; its images are as large as the set's where it leaves that
+ * open. */
+cn_status cli_load_model_for(cn_model **model, const char *file, const cn_dataset *data,
+                             bool shape_only, cn_error *err);
 /* The same for a set's images, classes and task. */
 cn_status cli_open_model_for(cn_model **model, const char *text, const cn_dataset *data,
                              uint64_t seed, cn_error *err);

@@ -13,7 +13,8 @@ typedef struct options {
     const char *network, *like, *output;
     cli_list inputs;
     bool normalize, partial, verify;
-    int shape[3], classes;
+    cli_shapes shape;
+    int classes;
 } options;
 
 static const cli_option convert_options[] = {
@@ -34,9 +35,9 @@ static const cli_option convert_options[] = {
      "examples)"},
     {"output", CLI_TEXT, offsetof(options, output), "NAME", NULL, 0, 0,
      "of several outputs this one alone, of the layers that it depends on"},
-    {"shape", CLI_SHAPE, offsetof(options, shape), "HxWxC", NULL, 0, 0,
+    {"shape", CLI_SHAPE, offsetof(options, shape), CLI_SHAPE_VALUES, NULL, 0, 0,
      "of the examples, where FROM is a network by name or as layers (default: what the name was "
-     "made for)"},
+     "made for), or a file that leaves it open; of several inputs, each"},
     {"classes", CLI_WHOLE, offsetof(options, classes), "N", NULL, 1, 1000000,
      "what the word \"classes\" stands for there (default: likewise)"},
     {.name = NULL},
@@ -158,13 +159,13 @@ static int report(const options *o, const char *path, double apart)
 static cn_status open_model(cn_model **model, const options *o, const char *text, cn_error *err)
 {
     cn_model *all = NULL;
-    int shape[3], classes;
-    cli_natural_shape(o->network ? o->network : text, shape, &classes);
-    if (o->shape[0]) memcpy(shape, o->shape, sizeof shape);
-    if (o->classes) classes = o->classes;
-    cn_status status = o->network ? cli_open_weights(&all, text, o->network, shape, classes,
-                                                     o->partial, &o->common, err)
-                                  : cli_open_model(&all, text, shape, classes, o->common.seed, err);
+    int shape[3], classes = o->classes;
+    cn_status status = o->network
+                           ? cli_network_shape(o->network, &o->shape, shape, &classes, err)
+                           : cli_open_model(&all, text, &o->shape, classes, o->common.seed, err);
+    if (status == CN_OK && o->network)
+        status =
+            cli_open_weights(&all, text, o->network, shape, classes, o->partial, &o->common, err);
     if (status != CN_OK || !o->output) {
         *model = all;
         return status;

@@ -15,6 +15,7 @@ typedef struct options {
     bool skip_damaged;
     size_t memory;
     const char *backend;
+    cli_shapes shape;
 } options;
 
 static const cli_option evaluate_options[] = {
@@ -32,6 +33,7 @@ static const cli_option evaluate_options[] = {
     {"skip-damaged", CLI_FLAG, offsetof(options, skip_damaged), NULL, NULL, 0, 0, CLI_SKIP_HELP},
     {"memory", CLI_BYTES, offsetof(options, memory), "SIZE", NULL, 0, 0, CLI_MEMORY_HELP},
     {"backend", CLI_TEXT, offsetof(options, backend), "NAME", "cpu", 0, 0, CLI_BACKEND_HELP},
+    {"shape", CLI_SHAPE, offsetof(options, shape), CLI_SHAPE_VALUES, NULL, 0, 0, CLI_SHAPE_HELP},
     {.name = NULL},
 };
 
@@ -240,7 +242,7 @@ static int get_ready(const options *o, const char *file, job *j)
                                        CN_SUBSET_VALIDATION, CN_SUBSET_ALL};
     cn_error err;
     cli_reading reading;
-    cn_status status = cn_model_load(&j->model, file, &err);
+    cn_status status = cli_load_model(&j->model, file, &o->shape, &err);
     if (status == CN_OK) status = cn_model_end_in_softmax(&j->model, &err);
     cli_reading_begin(&reading, &o->common, o->memory, j->ranks);
     reading.opts.skip_damaged = o->skip_damaged;

@@ -12,6 +12,7 @@ typedef struct options {
     cli_common common;
     const char *data, *label, *out, *backend;
     int index, kilobytes;
+    cli_shapes shape;
 } options;
 
 static const cli_option explain_options[] = {
@@ -28,6 +29,7 @@ static const cli_option explain_options[] = {
      "1,000,000,000 multiply-adds"},
     {"size", CLI_WHOLE, offsetof(options, kilobytes), "KB", "1000", 100, 1000000,
      "how large the page may get; of what has no room, numbers become images of 8 bits"},
+    {"shape", CLI_SHAPE, offsetof(options, shape), CLI_SHAPE_VALUES, NULL, 0, 0, CLI_SHAPE_HELP},
     {.name = NULL},
 };
 
@@ -67,14 +69,12 @@ static cn_status train_small(job *j, cn_error *err)
 
 static cn_status open_model(job *j, cn_error *err)
 {
-    int shape[3], classes;
     if (!j->model_text) return train_small(j, err);
-    cli_natural_shape(j->model_text, shape, &classes);
     if (!cli_is_model_file(j->model_text))
         cli_say(&j->o->common, "%s has learned nothing yet: its weights come from the seed",
                 j->model_text);
     cn_status status =
-        cli_open_model(&j->model, j->model_text, shape, classes, j->o->common.seed, err);
+        cli_open_model(&j->model, j->model_text, &j->o->shape, 0, j->o->common.seed, err);
     return status == CN_OK ? cn_model_expect_single(j->model, j->model_text, err) : status;
 }
 

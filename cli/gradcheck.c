@@ -6,16 +6,16 @@
 typedef struct options {
     cli_common common;
     const char *model;
-    int shape[3];
+    cli_shapes shape;
     int classes, batch, samples;
 } options;
 
 static const cli_option gradcheck_options[] = {
     {"model", CLI_TEXT, offsetof(options, model), "NAME|LAYERS|FILE", "digits", 0, 0,
      "the network"},
-    {"shape", CLI_SHAPE, offsetof(options, shape), "HxWxC", NULL, 0, 0,
+    {"shape", CLI_SHAPE, offsetof(options, shape), CLI_SHAPE_VALUES, NULL, 0, 0,
      "one image's rows, columns and channels (default: what the network was made for, else "
-     "28x28x1)"},
+     "28x28x1); of a file what it leaves open, of several inputs each"},
     {"classes", CLI_WHOLE, offsetof(options, classes), "N", NULL, 1, 1000000,
      "the classes that a named network tells apart (default: what it was made for)"},
     {"batch-size", CLI_WHOLE, offsetof(options, batch), "N", "2", 1, 1000,
@@ -57,14 +57,10 @@ static int run(const void *given, int count, char *const *operands)
     cn_model *model = NULL;
     cn_error err;
     cn_gradcheck_row worst;
-    int shape[3], classes;
     (void)count;
     (void)operands;
 
-    cli_natural_shape(o.model, shape, &classes);
-    if (o.shape[0] == 0) memcpy(o.shape, shape, sizeof shape);
-    if (o.classes == 0) o.classes = classes;
-    cn_status status = cli_open_model(&model, o.model, o.shape, o.classes, o.common.seed, &err);
+    cn_status status = cli_open_model(&model, o.model, &o.shape, o.classes, o.common.seed, &err);
     if (status != CN_OK) return cli_error("gradcheck", "%s", err.text);
 
     if (!o.common.json)

@@ -1,6 +1,9 @@
 /* models.c - which model a text means. */
 #include "cli.h"
 
+#include "base/base.h"
+#include "formats/model_file.h"
+
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -49,17 +52,65 @@ bool cli_is_model_file(const char *text)
     return stat(text, &info) == 0;
 }
 
-cn_status cli_open_model(cn_model **model, const char *text, const int shape[3], int classes,
+cn_status cli_explain_open(cn_status status, cn_error *err)
+{
+    const size_t used = strlen(err->text);
+    if (status == CN_ERR_SHAPE)
+        snprintf(err->text + used, sizeof err->text - used, ", as in --shape 224x224");
+    return status;
+}
+
+cn_status cli_load_model(cn_model **model, const char *file, const cli_shapes *shapes,
+                         cn_error *err)
+{
+    return cli_explain_open(cn_model_load_sized(model, file, shapes ? shapes->sizes : NULL,
+                                                shapes ? shapes->count : 0, err),
+                            err);
+}
+
+cn_status cli_network_shape(const char *text, const cli_shapes *shapes, int shape[3], int *classes,
+                            cn_error *err)
+{
+    int natural;
+    cli_natural_shape(text, shape, &natural);
+    if (*classes == 0) *classes = natural;
+    if (!shapes || shapes->count == 0) return CN_OK;
+    if (shapes->count > 1 || shapes->sizes[0].name)
+        return cn_fail(err, CN_ERR_ARGUMENT,
+                       "%.60s: one input, which has no name: expected one --shape, as in 28x28x1",
+                       text);
+    memcpy(shape, shapes->sizes[0].shape, 3 * sizeof *shape);
+    if (shape[2] == 0) shape[2] = 1;
+    return CN_OK;
+}
+
+cn_status cli_open_model(cn_model **model, const char *text, const cli_shapes *shapes, int classes,
                          uint64_t seed, cn_error *err)
 {
-    if (cli_is_model_file(text)) return cn_model_load(model, text, err);
-    return cn_model_parse(model, text, shape, classes, seed, err);
+    int shape[3];
+    if (cli_is_model_file(text)) return cli_load_model(model, text, shapes, err);
+    cn_status status = cli_network_shape(text, shapes, shape, &classes, err);
+    return status == CN_OK ? cn_model_parse(model, text, shape, classes, seed, err) : status;
+}
+
+cn_status cli_load_model_for(cn_model **model, const char *file, const cn_dataset *data,
+                             bool shape_only, cn_error *err)
+{
+    cn_input_size size = {.name = NULL};
+    cn_status status = shape_only ? cn_model_load_shapes(model, file, NULL, 0, err)
+                                  : cn_model_load(model, file, err);
+    for (int n = 2; n <= 3 && status == CN_ERR_SHAPE; n++) { /* the file's channels if it can be */
+        memcpy(size.shape, cn_dataset_shape(data), (size_t)n * sizeof *size.shape);
+        status = shape_only ? cn_model_load_shapes(model, file, &size, 1, err)
+                            : cn_model_load_sized(model, file, &size, 1, err);
+    }
+    return status;
 }
 
 cn_status cli_open_model_for(cn_model **model, const char *text, const cn_dataset *data,
                              uint64_t seed, cn_error *err)
 {
-    if (cli_is_model_file(text)) return cn_model_load(model, text, err);
+    if (cli_is_model_file(text)) return cli_load_model_for(model, text, data, false, err);
     return cn_model_parse_task(model, text, cn_dataset_shape(data), cn_dataset_classes(data),
                                cn_dataset_task(data), seed, err);
 }

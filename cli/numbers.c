@@ -154,6 +154,29 @@ static cn_status make_floats(cn_tensor *X, const cn_array *array, cn_error *err)
     return CN_OK;
 }
 
+cn_status cli_numbers_shape(const char *text, cli_layout layout, cli_shapes *shapes, cn_error *err)
+{
+    const char *equals = strchr(text, '='), *path = equals ? equals + 1 : text;
+    const size_t length = equals ? (size_t)(equals - text) : 0;
+    char *name = shapes->names[shapes->count];
+    cn_array_about about;
+    cn_source *source = NULL;
+    cn_status status = cn_source_open(&source, path, CN_SOURCE_UNPACK, err);
+    if (status == CN_OK) status = cn_npy_header(source, &about, err);
+    cn_source_close(source);
+    if (status != CN_OK) return status;
+    const int *n = about.shape, first = about.rank == 4 && layout == CLI_NCHW;
+    snprintf(name, sizeof shapes->names[0], "%.*s", (int)(length < 255 ? length : 255), text);
+    cn_input_size *size = &shapes->sizes[shapes->count++];
+    *size = (cn_input_size){.name = equals ? name : NULL};
+    if (about.rank == 4)
+        memcpy(size->shape, (int[]){n[1 + first], n[2 + first], n[first ? 1 : 3]},
+               sizeof size->shape);
+    else if (about.rank == 2)
+        memcpy(size->shape, (int[]){1, 1, n[1]}, sizeof size->shape);
+    return CN_OK;
+}
+
 /* An input's array, examples channels last. */
 static cn_status load_input(cn_tensor *X, const cn_port *port, const char *path, cli_layout layout,
                             cn_error *err)

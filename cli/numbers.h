@@ -10,6 +10,8 @@ typedef enum cli_layout { CLI_NHWC, CLI_NCHW } cli_layout;
  * "NAME=FILE", or of the only one "FILE". Files have their axes in the order of the layout. */
 cn_status cli_numbers_load(cn_tensor *X, const cn_model *model, const char *const *files, int count,
                            cli_layout layout, cn_error *err);
+/* Adds the shape of the examples of "NAME=FILE", or of "FILE" for every input. */
+cn_status cli_numbers_shape(const char *text, cli_layout layout, cli_shapes *shapes, cn_error *err);
 /* Writes F32 Y (m, ...), the model's output: as .npy or, by its name, as .npz, and several as .npz;
  * images in the layout. */
 cn_status cli_numbers_save(const cn_tensor *Y, const cn_model *model, const char *path,

@@ -55,25 +55,31 @@ static bool read_number(const char *text, double min, double max, double *out)
     return true;
 }
 
-/* "28x28x1", or "28x28" with one channel. */
-static bool read_shape(const char *text, int out[3])
+/* "28x28x1" or "28x28", and NAME= before it; of a vector NAME=10. */
+static bool read_shape(const char *text, cli_shapes *out)
 {
-    int shape[3] = {0, 0, 1};
-    for (int i = 0; i < 3; i++) {
+    const char *equals = strrchr(text, '=');
+    const size_t length = equals ? (size_t)(equals - text) : 0;
+    int count = 0, n[3] = {0};
+    if (out->count == CLI_SHAPES_MOST || length >= sizeof out->names[0]) return false;
+    cn_input_size *size = &out->sizes[out->count];
+    char *name = out->names[out->count];
+    memcpy(name, text, length);
+    if (equals) text = equals + 1;
+    do {
         char *end;
-        if (!cn_is_digit(*text)) return false;
+        if (!cn_is_digit(*text) || count == 3) return false;
         errno = 0;
         long value = strtol(text, &end, 10);
         if (errno == ERANGE || value < 1 || value > 1000000) return false;
-        shape[i] = (int)value;
+        n[count++] = (int)value;
         text = end;
-        if (*text == '\0' && i >= 1) {
-            memcpy(out, shape, sizeof shape);
-            return true;
-        }
-        if (*text++ != 'x') return false;
-    }
-    return false;
+    } while (*text++ == 'x');
+    if (text[-1] || (count == 1 && !equals)) return false;
+    if (count == 1) n[2] = n[0], n[0] = n[1] = 1;
+    *size = (cn_input_size){equals ? name : NULL, {n[0], n[1], n[2]}};
+    out->count++;
+    return true;
 }
 
 static bool read_choice(const char *text, const char *words, int *out)

@@ -16,6 +16,7 @@ typedef struct options {
     int top, precision;
     bool skip_damaged;
     const char *backend, *out;
+    cli_shapes shape;
 } options;
 
 static const cli_option predict_options[] = {
@@ -29,6 +30,7 @@ static const cli_option predict_options[] = {
     {"skip-damaged", CLI_FLAG, offsetof(options, skip_damaged), NULL, NULL, 0, 0,
      "files that cannot be read are named as otherwise, but no reason to fail"},
     {"backend", CLI_TEXT, offsetof(options, backend), "NAME", "cpu", 0, 0, CLI_BACKEND_HELP},
+    {"shape", CLI_SHAPE, offsetof(options, shape), CLI_SHAPE_VALUES, NULL, 0, 0, CLI_SHAPE_HELP},
     {.name = NULL},
 };
 
@@ -221,7 +223,7 @@ static cn_status prepare(predictor *p, cli_inputs *inputs, int count, char *cons
                             .precision = (cn_precision)p->o->precision,
                             .backend = p->o->backend};
     int rank;
-    cn_status status = cn_model_load(&p->model, operands[0], err);
+    cn_status status = cli_load_model(&p->model, operands[0], &p->o->shape, err);
     if (status == CN_OK) status = cn_model_end_in_softmax(&p->model, err);
     if (status == CN_OK) status = cn_session_create(&p->session, p->model, &opts, err);
     if (status != CN_OK) return status;

@@ -74,7 +74,7 @@ static size_t training_memory(const char *network, const cn_fit_opts *opts, cons
     cn_memory memory = {.total = 0};
     cn_model *shapes = NULL;
     cn_status status = cli_is_model_file(network)
-                           ? cn_model_load_shapes(&shapes, network, NULL)
+                           ? cli_load_model_for(&shapes, network, data, true, NULL)
                            : cn_model_parse_shapes(&shapes, network, cn_dataset_shape(data),
                                                    cn_dataset_classes(data), NULL);
     if (status == CN_OK) status = cn_fit_memory(shapes, opts, &memory, NULL);

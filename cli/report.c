@@ -16,6 +16,7 @@ typedef struct options {
     const char *data, *log, *before, *out;
     bool skip_damaged;
     size_t memory;
+    cli_shapes shape;
 } options;
 
 static const cli_option report_options[] = {
@@ -28,6 +29,7 @@ static const cli_option report_options[] = {
      "the model that the training began with, to show its first filters beside those of now"},
     {"skip-damaged", CLI_FLAG, offsetof(options, skip_damaged), NULL, NULL, 0, 0, CLI_SKIP_HELP},
     {"memory", CLI_BYTES, offsetof(options, memory), "SIZE", NULL, 0, 0, CLI_MEMORY_HELP},
+    {"shape", CLI_SHAPE, offsetof(options, shape), CLI_SHAPE_VALUES, NULL, 0, 0, CLI_SHAPE_HELP},
     {.name = NULL},
 };
 
@@ -92,7 +94,7 @@ static cn_status load(const options *o, const cn_model *model, cn_subset part, c
 static cn_status put_before(json_t *page, const options *o, cn_error *err)
 {
     cn_model *before = NULL;
-    cn_status status = o->before ? cn_model_load(&before, o->before, err) : CN_OK;
+    cn_status status = o->before ? cli_load_model(&before, o->before, &o->shape, err) : CN_OK;
     if (before) cli_report_filters(page, "filters_before", before);
     cn_model_free(before);
     return status;
@@ -104,7 +106,7 @@ static cn_status make_page(const options *o, const char *file, cn_error *err)
     cn_dataset *train = NULL, *test = NULL;
     json_t *page = json_object();
     cn_status status = page ? CN_OK : cn_fail(err, CN_ERR_MEMORY, "report: out of memory");
-    if (status == CN_OK) status = cn_model_load(&model, file, err);
+    if (status == CN_OK) status = cli_load_model(&model, file, &o->shape, err);
     if (status == CN_OK) status = cn_model_expect_single(model, file, err);
     if (status == CN_OK && o->log) status = read_log(page, o->log, err);
     if (status == CN_OK) status = load(o, model, CN_SUBSET_TRAIN, &train, err);

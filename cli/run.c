@@ -10,6 +10,7 @@ typedef struct options {
     cli_list inputs;
     const char *out, *output, *backend;
     int layout, batch, precision;
+    cli_shapes shape;
 } options;
 
 static const cli_option run_options[] = {
@@ -29,6 +30,9 @@ static const cli_option run_options[] = {
     {"precision", CLI_CHOICE, offsetof(options, precision), CLI_PRECISIONS, "f32", 0, 0,
      CLI_PRECISION_HELP},
     {"backend", CLI_TEXT, offsetof(options, backend), "NAME", "cpu", 0, 0, CLI_BACKEND_HELP},
+    {"shape", CLI_SHAPE, offsetof(options, shape), CLI_SHAPE_VALUES, NULL, 0, 0,
+     "rows, columns and channels of an ONNX file's input, where the file leaves them open; of "
+     "several inputs, each (default: those of the arrays)"},
     {.name = NULL},
 };
 
@@ -42,6 +46,21 @@ static cn_status choose_output(const options *o, cn_model **model, cn_error *err
     cn_model_free(*model);
     *model = one;
     return CN_OK;
+}
+
+/* The model, with the sizes that the arrays have where neither its file nor --shape says them. */
+static cn_status open_model(const options *o, cn_model **model, const char *text,
+                            const char *const *files, int count, cn_error *err)
+{
+    cli_shapes shapes = o->shape;
+    cn_status status = cli_open_model(model, text, &shapes, 0, o->common.seed, err);
+    if (status != CN_ERR_SHAPE || !cli_is_model_file(text)) return status;
+    for (int i = 0; i < count && shapes.count < CLI_SHAPES_MOST; i++) {
+        status = cli_numbers_shape(files[i], (cli_layout)o->layout, &shapes, err);
+        if (status != CN_OK) return status;
+        if (count == 1) shapes.sizes[shapes.count - 1].name = NULL;
+    }
+    return cli_load_model(model, text, &shapes, err);
 }
 
 static cn_status run_files(const options *o, cn_model *model, const char *const *files, int count,
@@ -66,7 +85,7 @@ static int run(const void *given, int count, char *const *operands)
     const options *o = given;
     cn_model *model = NULL;
     cn_error err;
-    int shape[3], classes, files = 0;
+    int files = 0;
     if (!o->out || count - 1 + o->inputs.count == 0) {
         cli_error("run", o->out ? "expected an input, as an operand or with --input"
                                 : "--out is required");
@@ -76,8 +95,7 @@ static int run(const void *given, int count, char *const *operands)
     if (!all) return cli_error("run", "out of memory");
     for (int i = 0; i < o->inputs.count; i++) all[files++] = o->inputs.texts[i];
     for (int i = 1; i < count; i++) all[files++] = operands[i];
-    cli_natural_shape(operands[0], shape, &classes);
-    cn_status status = cli_open_model(&model, operands[0], shape, classes, o->common.seed, &err);
+    cn_status status = open_model(o, &model, operands[0], all, files, &err);
     if (status == CN_OK) status = choose_output(o, &model, &err);
     if (status == CN_OK) status = run_files(o, model, all, files, &err);
     if (status != CN_OK) cli_error("run", "%s", err.text);

@@ -13,16 +13,16 @@
 
 typedef struct options {
     cli_common common;
-    int shape[3];
+    cli_shapes shape;
     int classes, batch, optimizer;
     bool plan, training;
     const char *backend;
 } options;
 
 static const cli_option summary_options[] = {
-    {"shape", CLI_SHAPE, offsetof(options, shape), "HxWxC", NULL, 0, 0,
+    {"shape", CLI_SHAPE, offsetof(options, shape), CLI_SHAPE_VALUES, NULL, 0, 0,
      "one image's rows, columns and channels (default: what the network was made for, else "
-     "28x28x1)"},
+     "28x28x1); of a file what it leaves open, of several inputs each"},
     {"classes", CLI_WHOLE, offsetof(options, classes), "N", NULL, 1, 1000000,
      "the classes that a named network tells apart (default: what it was made for)"},
     {"batch-size", CLI_WHOLE, offsetof(options, batch), "N", NULL, 1, 1000000,
@@ -348,19 +348,22 @@ static int run(const void *given, int count, char *const *operands)
     cn_model *model = NULL;
     cn_error err;
     totals t;
-    int shape[3], classes;
+    int shape[3];
     (void)count;
 
     if ((o.training || o.backend) && !o.plan) {
         cli_error("summary", "--%s wants --plan, too", o.training ? "training" : "backend");
         return CLI_USAGE;
     }
-    cli_natural_shape(operands[0], shape, &classes);
-    if (o.shape[0] == 0) memcpy(o.shape, shape, sizeof shape);
-    if (o.classes == 0) o.classes = classes;
-    cn_status status = cli_is_model_file(operands[0])
-                           ? cn_model_load_shapes(&model, operands[0], &err)
-                           : cn_model_parse_shapes(&model, operands[0], o.shape, o.classes, &err);
+    cn_status status;
+    if (cli_is_model_file(operands[0])) {
+        status = cn_model_load_shapes(&model, operands[0], o.shape.sizes, o.shape.count, &err);
+        cli_explain_open(status, &err);
+    } else {
+        status = cli_network_shape(operands[0], &o.shape, shape, &o.classes, &err);
+        if (status == CN_OK)
+            status = cn_model_parse_shapes(&model, operands[0], shape, o.classes, &err);
+    }
     if (status == CN_OK && o.batch == 0) o.batch = batch_to_train(model);
     if (status == CN_OK)
         status = o.plan ? print_plan(model, &o, &err) : measure(model, &o, &t, &err);

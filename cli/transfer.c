@@ -98,10 +98,10 @@ static cn_status keep_normalization(cn_model *model, const cn_model *from, const
 /* The network in the file; where it holds weights alone, those of the network `layers`, which may be
  * NULL, as it was made to be. */
 static cn_status open_source(cn_model **from, const char *file, const char *layers,
-                             const cli_common *common, cn_error *err)
+                             const cn_dataset *data, const cli_common *common, cn_error *err)
 {
     int shape[3], classes;
-    cn_status status = cn_model_load(from, file, err);
+    cn_status status = cli_load_model_for(from, file, data, false, err);
     if (status == CN_OK || !layers || cli_is_model_file(layers) ||
         (status != CN_ERR_FORMAT && status != CN_ERR_UNSUPPORTED))
         return status;
@@ -116,7 +116,7 @@ cn_status cli_start_from(cn_model **model, const char *file, const char *layers,
     cn_model *from = NULL, *made = NULL, *other = NULL;
     leftovers left = {0};
     int copied;
-    cn_status status = open_source(&from, file, layers, common, err);
+    cn_status status = open_source(&from, file, layers, data, common, err);
     if (status != CN_OK) return status;
     status = compare_classes(&other, from, sets, err);
     if (status == CN_OK && other) {

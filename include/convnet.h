@@ -1496,6 +1496,18 @@ CN_API cn_status cn_model_save(const cn_model *model, const char *path, cn_error
 CN_API cn_status cn_model_load(cn_model **model, const char *path, cn_error *err);
 
 /*
+ * The same for an ONNX file, which may leave sizes of its inputs open: CN_ERR_SHAPE from
+ * cn_model_load, and here where one is still open. What is given must be what the file fixes, and sizes
+ * that the file gives one name are one size. CN_ERR_ARGUMENT otherwise, and for other files.
+ */
+typedef struct cn_input_size {
+    const char *name; /* of the input; NULL: of the only one, or of all but vectors */
+    int shape[3];     /* (n_H, n_W, n_C), of a vector (1, 1, n); 0: as the file says */
+} cn_input_size;
+CN_API cn_status cn_model_load_sized(cn_model **model, const char *path, const cn_input_size *sizes,
+                                     int count, cn_error *err);
+
+/*
  * Weights of others, for a network that is built here: what PyTorch (.safetensors) or Keras
  * (.weights.h5, .keras, .h5) writes of the same network, or NumPy (.npz) of either. Their layers are matched with the model's, those of one kind in order, and the layouts
  * are converted; docs/files.md tells how. CN_ERR_SHAPE where something is missing, more, or of

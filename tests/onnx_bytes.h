@@ -5,8 +5,11 @@
 #ifndef TEST_ONNX_BYTES_H
 #define TEST_ONNX_BYTES_H
 
+#include "draw.h"
+#include "files.h"
 #include "onnx/onnx.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 typedef struct message {
@@ -49,12 +52,25 @@ static inline void put_message(message *m, int field, const message *inner)
     put_bytes(m, field, inner->bytes, inner->size);
 }
 
+static inline void put_shaped(message *graph, int field, const char *name, size_t length,
+                              const message *shape)
+{
+    static message port, type, tensor;
+    port.size = type.size = tensor.size = 0;
+    put_number(&tensor, 1, CN_ONNX_FLOAT);
+    put_message(&tensor, 2, shape);
+    put_message(&type, 1, &tensor);
+    put_bytes(&port, 1, name, length);
+    put_message(&port, 2, &type);
+    put_message(graph, field, &port);
+}
+
 /* An input or output with this type; a dimension of 0 is the batch's, "n". */
 static inline void put_port(message *graph, int field, const char *name, int rank,
                             const int64_t *dims)
 {
-    static message port, type, tensor, shape, dim;
-    port.size = type.size = tensor.size = shape.size = 0;
+    static message shape, dim;
+    shape.size = 0;
     for (int k = 0; k < rank; k++) {
         dim.size = 0;
         if (dims[k])
@@ -63,12 +79,26 @@ static inline void put_port(message *graph, int field, const char *name, int ran
             put_text(&dim, 2, "n");
         put_message(&shape, 1, &dim);
     }
-    put_number(&tensor, 1, CN_ONNX_FLOAT);
-    put_message(&tensor, 2, &shape);
-    put_message(&type, 1, &tensor);
-    put_text(&port, 1, name);
-    put_message(&port, 2, &type);
-    put_message(graph, field, &port);
+    put_shaped(graph, field, name, strlen(name), &shape);
+}
+
+/* The same from "NAME n,3,height,": what is no number is a name, or nothing. */
+static inline void put_port_text(message *graph, int field, const char *text)
+{
+    static message shape, dim;
+    const size_t length = strcspn(text, " ");
+    shape.size = 0;
+    for (const char *at = text + length; *at;) {
+        const size_t n = strcspn(++at, ",");
+        dim.size = 0;
+        if (*at >= '0' && *at <= '9')
+            put_number(&dim, 1, strtoull(at, NULL, 10));
+        else if (n)
+            put_bytes(&dim, 2, at, n);
+        put_message(&shape, 1, &dim);
+        at += n;
+    }
+    put_shaped(graph, field, text, length, &shape);
 }
 
 /* A TensorProto of raw floats. */
@@ -84,6 +114,14 @@ static inline void make_floats(message *t, const char *name, int rank, const int
     put_number(t, 2, CN_ONNX_FLOAT);
     put_text(t, 8, name);
     put_bytes(t, 9, values, count * sizeof *values);
+}
+
+/* Numbers of -1 to 1 in a struct of floats. */
+static inline void draw_weights(void *network, size_t size)
+{
+    uint64_t random = 1;
+    float *values = network;
+    for (size_t i = 0; i < size / sizeof *values; i++) values[i] = (float)draw_real(&random, -1, 1);
 }
 
 static inline void put_floats(message *graph, const char *name, int rank, const int64_t *dims,
@@ -157,6 +195,32 @@ static inline void make_model(message *model, const message *graph, int opset)
     put_text(model, 2, "a test");
     put_message(model, 8, &version);
     put_message(model, 7, graph);
+}
+
+/* The model of the graph, with sizes for what it leaves open; NULL where it is refused. */
+static inline cn_model *read_graph(const message *graph, const cn_input_size *sizes, int count,
+                                   cn_error *err)
+{
+    static message bytes;
+    cn_onnx_file file;
+    cn_model *model = NULL;
+    make_model(&bytes, graph, 18);
+    cn_status status =
+        cn_onnx_file_read(&file, "model.onnx", (cn_span){bytes.bytes, bytes.size}, err);
+    if (status != CN_OK) return NULL;
+    file.sizes = sizes;
+    file.size_count = count;
+    status = cn_onnx_import(&model, &file, false, err);
+    assert_true((status == CN_OK) == (model != NULL));
+    cn_onnx_file_free(&file);
+    return model;
+}
+
+static inline void assert_refused(const message *graph, const char *text)
+{
+    cn_error err = {0};
+    if (read_graph(graph, NULL, 0, &err)) fail_msg("read, expected \"%s\"", text);
+    assert_says(err, text);
 }
 
 static inline cn_status read_model(cn_model **model, const message *bytes, cn_error *err)

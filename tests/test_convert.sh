@@ -136,6 +136,35 @@ several() {
     done
 }
 
+# Relu of an image (n, 1, h, w) in ONNX, whose h and w are open.
+open_sizes() {
+    printf '\010\011:P\012\014\012\001x\022\001y\042\004Relu\022\000' >open.onnx
+    printf 'Z\036\012\001x\022\031\012\027\010\001\022\023\012\003\022\001n' >>open.onnx
+    printf '\012\002\010\001\012\003\022\001h\012\003\022\001w' >>open.onnx
+    printf 'b\036\012\001y\022\031\012\027\010\001\022\023\012\003\022\001n' >>open.onnx
+    printf '\012\002\010\001\012\003\022\001h\012\003\022\001wB\004\012\000\020\022' >>open.onnx
+    npy '2, 3, 2, 1' $(seq 12) >i.npy
+    succeeds run open.onnx i.npy --out y.npy
+    [ "$(floats y.npy)" = ' 1 2 3 4 5 6 7 8 9 10 11 12 ' ] || fail "run open.onnx: $(floats y.npy)"
+    succeeds run open.onnx --input input=i.npy --out z.npy
+    cmp -s y.npy z.npy || fail "run open.onnx --input: other numbers"
+    succeeds run open.onnx i.npy --shape 3x2 --out z.npy
+    fails 1 'i.npy: shape (2, 3, 2, 1), expected (m, 2, 3, 1)' run open.onnx i.npy --shape 2x3 \
+        --out z.npy
+    fails 1 'input x: axis 2 ("h") has no fixed size: expected the shape (n_H, n_W, n_C), as in --shape 224x224' \
+        summary open.onnx
+    succeeds summary open.onnx --shape 5x4
+    grep -q '5 x 4 x 1' out.txt || fail "summary --shape: $(cat out.txt)"
+    succeeds gradcheck --model open.onnx --shape 5x4x1
+    succeeds convert open.onnx fixed.onnx --shape x=3x2 --verify
+    succeeds run fixed.onnx i.npy --shape 3x2x1 --out z.npy
+    cmp -s y.npy z.npy || fail "run fixed.onnx: other numbers"
+    fails 1 'fixed.onnx: input input: n_W is 2, not 3' summary fixed.onnx --shape 3x3
+    fails 1 'open.onnx: no input is called image' summary open.onnx --shape image=3x3
+    fails 1 'one input, which has no name' summary lenet5 --shape image=32x32x1
+    fails 1 'fixed size' predict open.onnx i.npy
+}
+
 formats() {
     succeeds convert digits d.safetensors --seed 4
     succeeds convert d.safetensors e.safetensors
@@ -185,6 +214,7 @@ trained() {
 
 numbers
 several
+open_sizes
 formats
 verified
 trained

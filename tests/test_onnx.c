@@ -29,16 +29,6 @@ typedef struct network {
     float w[FILTERS][C][3][3], b[FILTERS], dense[UNITS][FLAT], bias[UNITS];
 } network;
 
-static network draw_network(void)
-{
-    network n;
-    uint64_t random = 1;
-    float *values = (float *)&n;
-    for (size_t i = 0; i < sizeof n / sizeof *values; i++)
-        values[i] = (float)draw_real(&random, -1, 1);
-    return n;
-}
-
 static void make_network(message *model, const network *n)
 {
     static message graph, node;
@@ -114,7 +104,8 @@ static void check_network(cn_model *model, const network *n)
 static void a_network_computes_what_onnx_defines(void **state)
 {
     static message bytes;
-    const network n = draw_network();
+    network n;
+    draw_weights(&n, sizeof n);
     cn_model *model = NULL;
     cn_error err = {0};
     (void)state;
@@ -128,7 +119,8 @@ static void a_network_is_saved_and_loaded_again(void **state)
 {
     static message bytes;
     char folder[FILES_PATH], path[FILES_PATH], saved[FILES_PATH];
-    const network n = draw_network();
+    network n;
+    draw_weights(&n, sizeof n);
     cn_model *model = NULL, *again = NULL;
     cn_error err = {0};
     (void)state;
@@ -151,7 +143,8 @@ static void a_network_is_saved_and_loaded_again(void **state)
 static void a_network_can_be_trained(void **state)
 {
     static message bytes;
-    const network n = draw_network();
+    network n;
+    draw_weights(&n, sizeof n);
     cn_model *model = NULL;
     cn_gradcheck_row worst;
     cn_error err = {0};
@@ -273,7 +266,8 @@ static void channels_are_weighted(void **state)
 static void logits_get_a_softmax_and_classes_their_names(void **state)
 {
     static message bytes, pair;
-    const network n = draw_network();
+    network n;
+    draw_weights(&n, sizeof n);
     cn_model *model = NULL;
     cn_error err = {0};
     float x[C * SIDE * SIDE] = {1, 2, 3}, y[UNITS];
@@ -318,7 +312,8 @@ static void refuse_graph(message *graph, cn_status status, const char *part)
 static void damaged_files_are_errors_or_models(void **state)
 {
     static message bytes, damaged;
-    const network n = draw_network();
+    network n;
+    draw_weights(&n, sizeof n);
     cn_error err;
     (void)state;
     make_network(&bytes, &n);

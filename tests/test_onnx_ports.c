@@ -26,16 +26,6 @@ typedef struct network {
     float w[ROW][UNITS], scale[C];
 } network;
 
-static network draw_network(void)
-{
-    network n;
-    uint64_t random = 3;
-    float *values = (float *)&n;
-    for (size_t i = 0; i < sizeof n / sizeof *values; i++)
-        values[i] = (float)draw_real(&random, -1, 1);
-    return n;
-}
-
 /* image times a number per channel; the row times a matrix; and both of the means of the image's
  * first channels. */
 static void make_graph(message *graph, const network *n)
@@ -137,7 +127,8 @@ static void check_outputs(cn_model *m, const network *n)
 
 static void all_outputs_of_all_inputs_are_computed(void **state)
 {
-    const network n = draw_network();
+    network n;
+    draw_weights(&n, sizeof n);
     cn_model *m = make_model_of(&n);
     (void)state;
     assert_int_equal(cn_model_input_count(m), 2);
@@ -150,7 +141,8 @@ static void all_outputs_of_all_inputs_are_computed(void **state)
 static void names_survive_every_format_that_holds_a_model(void **state)
 {
     static const char *const files[] = {"a.safetensors", "a.npz", "a.onnx"};
-    const network n = draw_network();
+    network n;
+    draw_weights(&n, sizeof n);
     cn_model *m = make_model_of(&n);
     (void)state;
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
@@ -174,7 +166,8 @@ static void names_survive_every_format_that_holds_a_model(void **state)
 
 static void an_output_can_be_taken_alone(void **state)
 {
-    const network n = draw_network();
+    network n;
+    draw_weights(&n, sizeof n);
     cn_model *m = make_model_of(&n), *one = NULL;
     float image[PIXELS], row[ROW];
     cn_error err;
@@ -244,7 +237,8 @@ static void a_layer_norm_gives_its_statistics(void **state)
 
 static void gradients_are_right_and_a_session_learns(void **state)
 {
-    const network n = draw_network();
+    network n;
+    draw_weights(&n, sizeof n);
     cn_model *m = make_model_of(&n);
     enum { OUT = PIXELS + 2 * UNITS, BATCH = 4 };
     float x[BATCH * (PIXELS + ROW)], y[BATCH * OUT] = {0};
@@ -279,7 +273,8 @@ static void gradients_are_right_and_a_session_learns(void **state)
 
 static void what_has_one_input_or_output_refuses_several(void **state)
 {
-    const network n = draw_network();
+    network n;
+    draw_weights(&n, sizeof n);
     cn_model *m = make_model_of(&n), *made = NULL;
     cn_dataset *digits = NULL;
     cn_metrics metrics;
@@ -305,78 +300,50 @@ static void what_has_one_input_or_output_refuses_several(void **state)
 
 /* ---- hostile graphs */
 
-/* A graph of "Relu x -> y", of which the test makes something else. */
-static void begin_graph(message *graph)
+enum { FEW = 4 };
+
+/* "Relu x -> y", with inputs and outputs as put_port_text has them. */
+static void make_relu(message *graph, const char *const inputs[FEW], const char *const outputs[FEW])
 {
     graph->size = 0;
     put_node(graph, "Relu", "x", "y");
-}
-
-static cn_status read_graph(const message *graph, cn_error *err)
-{
-    static message bytes;
-    cn_model *model = NULL;
-    make_model(&bytes, graph, 18);
-    cn_status status = read_model(&model, &bytes, err);
-    cn_model_free(model);
-    return status;
-}
-
-static void assert_refused(const message *graph, const char *text)
-{
-    cn_error err = {0};
-    if (read_graph(graph, &err) == CN_OK) fail_msg("read, expected \"%s\"", text);
-    assert_says(err, text);
+    for (int i = 0; i < FEW && inputs[i]; i++) put_port_text(graph, 11, inputs[i]);
+    for (int i = 0; i < FEW && outputs[i]; i++) put_port_text(graph, 12, outputs[i]);
 }
 
 static void hostile_inputs_and_outputs_are_refused(void **state)
 {
     static message g;
-    static char text[300];
-    const int64_t row[] = {0, 4}, two[] = {2, 4}, three[] = {3, 4};
-    const int64_t huge[] = {0, 1 << 30, 1, 1}, other[] = {0, INT64_C(1) << 31, 1 << 30, 1 << 30};
+    static char name[300];
+    static const struct {
+        const char *inputs[FEW], *outputs[FEW], *text;
+    } cases[] = {
+        {{"x n,4"}, {NULL}, "no outputs"},
+        {{NULL}, {"y n,4"}, "no inputs"},
+        {{"x n,4", "x n,4"}, {"y n,4"}, "two inputs are called x"},
+        {{"x n,4"}, {"y n,4", "y n,4"}, "two outputs are called \"y\""},
+        {{"x n,4"}, {"y n,4", "z n,4"}, "nothing makes the output z"},
+        {{"x n,4"}, {"y n,4", " n,4"}, "nothing makes the output"},
+        {{"x 2,4", "z 3,4"}, {"y 2,4"}, "input z has 3 examples, and another input 2"},
+        {{"x n,1073741824,1,1", "z n,1073741824,1,1"},
+         {"y n,1073741824,1,1"},
+         "more than 2147483647 elements"},
+        {{"x n,4", "z n,2147483648,1073741824,1073741824"}, {"y n,4"}, "z"},
+        {{"x n,4", name}, {"y n,4"}, "longer than 255 bytes"},
+        {{"x n,4", "a\033[2J n,4"}, {"y n,4"}, "control characters"},
+        {{"x n,4", "\xff\xfe n,4"}, {"y n,4"}, "not UTF-8"},
+        {{"x n,4", " n,4"}, {"y n,4"}, "an input without a name"},
+    };
     (void)state;
-    begin_graph(&g), put_port(&g, 11, "x", 2, row);
-    assert_refused(&g, "no outputs");
-    begin_graph(&g), put_port(&g, 12, "y", 2, row);
-    assert_refused(&g, "no inputs");
-    begin_graph(&g), put_port(&g, 11, "x", 2, row), put_port(&g, 11, "x", 2, row);
-    put_port(&g, 12, "y", 2, row);
-    assert_refused(&g, "two inputs are called x");
-    begin_graph(&g), put_port(&g, 11, "x", 2, row), put_port(&g, 12, "y", 2, row);
-    put_port(&g, 12, "y", 2, row);
-    assert_refused(&g, "two outputs are called \"y\"");
-    begin_graph(&g), put_port(&g, 11, "x", 2, row), put_port(&g, 12, "y", 2, row);
-    put_port(&g, 12, "z", 2, row);
-    assert_refused(&g, "nothing makes the output z");
-    begin_graph(&g), put_port(&g, 11, "x", 2, row), put_port(&g, 12, "y", 2, row);
-    put_port(&g, 12, "", 2, row);
-    assert_refused(&g, "nothing makes the output");
-    begin_graph(&g), put_port(&g, 11, "x", 2, row), put_port(&g, 12, "y", 2, row);
-    put_floats(&g, "c", 2, (int64_t[]){1, 1}, (float[]){1}), put_port(&g, 12, "c", 2, row);
+    memset(name, 'n', sizeof name - 5);
+    strcpy(name + sizeof name - 5, " n,4");
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        make_relu(&g, cases[i].inputs, cases[i].outputs);
+        assert_refused(&g, cases[i].text);
+    }
+    make_relu(&g, (const char *[FEW]){"x n,4"}, (const char *[FEW]){"y n,4", "c n,4"});
+    put_floats(&g, "c", 2, (int64_t[]){1, 1}, (float[]){1});
     assert_refused(&g, "output c does not depend on the input");
-    begin_graph(&g), put_port(&g, 11, "x", 2, two), put_port(&g, 11, "z", 2, three);
-    put_port(&g, 12, "y", 2, two);
-    assert_refused(&g, "input z has 3 examples, and another input 2");
-    begin_graph(&g), put_port(&g, 11, "x", 4, huge), put_port(&g, 11, "z", 4, huge);
-    put_port(&g, 12, "y", 4, huge);
-    assert_refused(&g, "more than 2147483647 elements");
-    begin_graph(&g), put_port(&g, 11, "x", 2, row), put_port(&g, 11, "z", 4, other);
-    put_port(&g, 12, "y", 2, row);
-    assert_refused(&g, "z");
-    memset(text, 'n', sizeof text - 1);
-    begin_graph(&g), put_port(&g, 11, "x", 2, row), put_port(&g, 11, text, 2, row);
-    put_port(&g, 12, "y", 2, row);
-    assert_refused(&g, "longer than 255 bytes");
-    begin_graph(&g), put_port(&g, 11, "x", 2, row), put_port(&g, 11, "a\033[2J", 2, row);
-    put_port(&g, 12, "y", 2, row);
-    assert_refused(&g, "control characters");
-    begin_graph(&g), put_port(&g, 11, "x", 2, row), put_port(&g, 11, "\xff\xfe", 2, row);
-    put_port(&g, 12, "y", 2, row);
-    assert_refused(&g, "not UTF-8");
-    begin_graph(&g), put_port(&g, 11, "x", 2, row), put_port(&g, 11, "", 2, row);
-    put_port(&g, 12, "y", 2, row);
-    assert_refused(&g, "an input without a name");
 }
 
 static void a_thousand_outputs_are_read_and_more_refused(void **state)
@@ -389,7 +356,7 @@ static void a_thousand_outputs_are_read_and_more_refused(void **state)
     cn_error err;
     cn_port port;
     (void)state;
-    begin_graph(&g), put_port(&g, 11, "x", 2, row);
+    make_relu(&g, (const char *[FEW]){"x n,2"}, (const char *[FEW]){NULL});
     for (int i = 0; i < MANY; i++) {
         snprintf(name, sizeof name, "y%d", i);
         put_node(&g, "Identity", "y", name);
@@ -410,7 +377,8 @@ static void a_thousand_outputs_are_read_and_more_refused(void **state)
 static void damaged_files_are_refused_or_read(void **state)
 {
     static message graph, whole, damaged;
-    const network n = draw_network();
+    network n;
+    draw_weights(&n, sizeof n);
     (void)state;
     make_graph(&graph, &n);
     make_model(&whole, &graph, 18);
@@ -451,7 +419,8 @@ static void assert_json_refused(const cn_model *m, const char *key, const char *
 
 static void a_graph_whose_ports_are_not_those_of_its_layers_is_refused(void **state)
 {
-    const network n = draw_network();
+    network n;
+    draw_weights(&n, sizeof n);
     cn_model *m = make_model_of(&n);
     (void)state;
     assert_json_refused(m, "inputs", "[{\"name\": \"image\", \"shape\": [2, 3, 2]}]",

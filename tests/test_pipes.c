@@ -39,7 +39,7 @@ static void named_pipes_are_refused_at_once(void **state)
     cn_error err;
     expect_refusal("image", cn_image_load(&X, path, &err), &err);
     expect_refusal("model", cn_model_load(&model, path, &err), &err);
-    expect_refusal("shapes", cn_model_load_shapes(&model, path, &err), &err);
+    expect_refusal("shapes", cn_model_load_shapes(&model, path, NULL, 0, &err), &err);
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
 #ifndef CONVNET_HAVE_HDF5
         if (i == 0) continue; /* what is missing is said before any file is looked at */

@@ -20,6 +20,19 @@ from .training import AnyCallback, Bar, Conductor, History, Interrupts, callback
 Options = Union[str, Mapping[str, Any], None]
 
 
+def _sizes(shape: Any) -> Any:
+    """What Model.load is given, as an array of cn_input_size."""
+    given = shape if isinstance(shape, Mapping) else {} if shape is None else {None: shape}
+    made = (c.cn_input_size * len(given))()
+    for one, (name, size) in zip(made, given.items()):
+        n = [size] if isinstance(size, int) else list(size)
+        if not 1 <= len(n) <= 3 or min(n) < 1:
+            raise ArgumentError(f"shape is {size}, expected (n_H, n_W), (n_H, n_W, n_C) or (n,)")
+        one.name = None if name is None else text_bytes(name)
+        one.shape[:] = [1, 1, *n] if len(n) == 1 else [*n, 0][:3]
+    return made
+
+
 class Layer(NamedTuple):
     """A layer of a model: shape is one example's output, axes n_H, n_W, n_C or n_C."""
 
@@ -177,10 +190,13 @@ class Model:
     # ---- files
 
     @classmethod
-    def load(cls, path: Any) -> Model:
-        """A model file of any format that the library reads."""
+    def load(cls, path: Any, shape: Any = None) -> Model:
+        """A model file of any format that the library reads. An ONNX file may leave the sizes of its
+        inputs open: shape is (n_H, n_W) or (n_H, n_W, n_C), of a vector (n,), or a dict of them by
+        the names of the inputs. ShapeError where it is missing."""
         handle = Handle(library.cn_model_free)
-        call(library.cn_model_load, byref(handle.pointer), path_bytes(path))
+        sizes = _sizes(shape)
+        call(library.cn_model_load_sized, byref(handle.pointer), path_bytes(path), sizes, len(sizes))
         return cls._of(handle)
 
     def save(self, path: Any) -> None:

@@ -215,25 +215,37 @@ static bool is_npz(const char *path)
     return cn_ends_in(path, ".npz");
 }
 
-cn_status cn_model_load(cn_model **model, const char *path, cn_error *err)
+static cn_status load_sized(cn_model **model, const char *path, bool shape_only,
+                            const cn_input_size *sizes, int count, cn_error *err)
 {
-    if (!model || !path) return cn_fail(err, CN_ERR_ARGUMENT, "model_load: NULL argument");
-    if (is_onnx(path)) return cn_onnx_load(model, path, false, err);
+    if (is_onnx(path)) return cn_onnx_load(model, path, shape_only, sizes, count, err);
     cn_safetensors file = {0};
-    cn_status status =
-        is_npz(path) ? cn_npz_load(&file, path, err) : cn_safetensors_load(&file, path, err);
-    if (status == CN_OK) status = cn_model_file_read(model, &file, path, err);
+    cn_status status = is_npz(path) ? cn_npz_load(&file, path, err)
+                       : shape_only ? cn_safetensors_outline(&file, path, err)
+                                    : cn_safetensors_load(&file, path, err);
+    if (status == CN_OK && count)
+        status = cn_fail(err, CN_ERR_ARGUMENT,
+                         "%.120s: its inputs have sizes, which only ONNX files leave open", path);
+    if (status == CN_OK) status = read_model(model, &file, shape_only, path, err);
     cn_safetensors_free(&file);
     return status;
 }
 
-cn_status cn_model_load_shapes(cn_model **model, const char *path, cn_error *err)
+cn_status cn_model_load_sized(cn_model **model, const char *path, const cn_input_size *sizes,
+                              int count, cn_error *err)
 {
-    if (is_onnx(path)) return cn_onnx_load(model, path, true, err);
-    cn_safetensors file = {0};
-    cn_status status =
-        is_npz(path) ? cn_npz_load(&file, path, err) : cn_safetensors_outline(&file, path, err);
-    if (status == CN_OK) status = read_model(model, &file, true, path, err);
-    cn_safetensors_free(&file);
-    return status;
+    if (!model || !path || count < 0 || (count && !sizes))
+        return cn_fail(err, CN_ERR_ARGUMENT, "model_load: NULL argument");
+    return load_sized(model, path, false, sizes, count, err);
+}
+
+cn_status cn_model_load(cn_model **model, const char *path, cn_error *err)
+{
+    return cn_model_load_sized(model, path, NULL, 0, err);
+}
+
+cn_status cn_model_load_shapes(cn_model **model, const char *path, const cn_input_size *sizes,
+                               int count, cn_error *err)
+{
+    return load_sized(model, path, true, sizes, count, err);
 }

@@ -20,7 +20,8 @@ cn_status cn_model_file_save(const cn_model *model, const cn_safetensors *more, 
 cn_status cn_model_file_read(cn_model **model, const cn_safetensors *file, const char *path,
                              cn_error *err);
 
-/* The model in a file, shape-only (model.h): only the header is read. */
-cn_status cn_model_load_shapes(cn_model **model, const char *path, cn_error *err);
+/* As cn_model_load_sized, shape-only (model.h): only the header is read. */
+cn_status cn_model_load_shapes(cn_model **model, const char *path, const cn_input_size *sizes,
+                               int count, cn_error *err);
 
 #endif

@@ -10,7 +10,7 @@ cn_onnx_constant *cn_constant_new(cn_importer *im, bool real, int rank, const in
     size_t count = 1;
     for (int k = 0; k < rank; k++)
         if (dims[k] < 0 || !cn_multiply(count, (size_t)dims[k], &count) || count > im->budget) {
-            cn_import_fail(im, CN_ERR_FORMAT, "a constant with more elements than can be");
+            cn_import_malformed(im, "a constant with more elements than can be");
             return NULL;
         }
     cn_onnx_constant *c = cn_allocate(1, sizeof *c, im->file->path, im->err);

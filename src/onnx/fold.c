@@ -12,7 +12,7 @@
 
 cn_status cn_fold_batch_error(cn_importer *im)
 {
-    return cn_import_fail(im, CN_ERR_UNSUPPORTED, "a calculation with the number of examples");
+    return cn_import_unsupported(im, "a calculation with the number of examples");
 }
 
 bool cn_fold_is_of_batch(const cn_onnx_constant *c, size_t i)
@@ -90,7 +90,7 @@ static cn_status give_reshaped(cn_importer *im, const cn_onnx_constant *x, int r
         stride *= dims[k] < 0 ? 0 : dims[k];
     }
     if (stride != (int64_t)x->count)
-        return cn_import_fail(im, CN_ERR_FORMAT, "a shape of another number of elements");
+        return cn_import_malformed(im, "a shape of another number of elements");
     return cn_fold_give(im, 0, cn_walk(im, x, &w));
 }
 
@@ -107,7 +107,7 @@ cn_status cn_fold_same(cn_importer *im, const cn_graph_node *node)
 {
     cn_value *x = cn_import_input(im, 0), *y = cn_import_output(im, 0);
     (void)node;
-    if (!x || !y) return cn_import_fail(im, CN_ERR_FORMAT, "no input or no output");
+    if (!x || !y) return cn_import_malformed(im, "no input or no output");
     y->kind = x->kind;
     y->constant = x->constant;
     return CN_OK;
@@ -129,7 +129,7 @@ static cn_status cast(cn_importer *im, const cn_graph_node *node)
     for (size_t i = 0; i < x->count; i++) {
         if (!x->real && cn_fold_is_of_batch(x, i)) return cn_fold_batch_error(im);
         if (x->real && !(fabsf(x->reals[i]) < 0x1p62f))
-            return cn_import_fail(im, CN_ERR_FORMAT, "a fraction that is no integer");
+            return cn_import_malformed(im, "a fraction that is no integer");
     }
     cn_onnx_constant *y = cn_constant_new(im, !x->real, x->rank, x->dims);
     if (!y) return im->err->status;
@@ -147,8 +147,7 @@ static cn_status constant(cn_importer *im, const cn_graph_node *node)
         cn_onnx_tensor t;
         cn_status status = cn_onnx_tensor_read(&t, value->tensor, im->file->path, im->err);
         if (status != CN_OK) return status;
-        if (t.external)
-            return cn_import_fail(im, CN_ERR_UNSUPPORTED, "external data of an attribute");
+        if (t.external) return cn_import_unsupported(im, "external data of an attribute");
         status = cn_onnx_tensor_check(im->file, &t, im->err);
         if (status != CN_OK) return status;
         cn_onnx_constant *c = cn_constant_new(im, cn_onnx_type_is_real(t.type), t.rank, t.dims);
@@ -170,8 +169,8 @@ static cn_status constant(cn_importer *im, const cn_graph_node *node)
     else if (cn_onnx_attribute_find(node, "value_ints"))
         count = cn_onnx_get_ints(node, "value_ints", ints, 64);
     else
-        return cn_import_fail(im, CN_ERR_UNSUPPORTED, "a constant of another kind");
-    if (count < 0) return cn_import_fail(im, CN_ERR_UNSUPPORTED, "a list of more than 64");
+        return cn_import_unsupported(im, "a constant of another kind");
+    if (count < 0) return cn_import_unsupported(im, "a list of more than 64");
     if (!single) one = count;
     cn_onnx_constant *c = cn_constant_new(im, real, !single, &one);
     if (!c) return im->err->status;
@@ -194,7 +193,7 @@ static cn_status constant_of_shape(cn_importer *im, const cn_graph_node *node)
     if (status == CN_OK && value) {
         status = cn_onnx_tensor_read(&t, value->tensor, im->file->path, im->err);
         if (status == CN_OK && (t.external || t.count != 1))
-            status = cn_import_fail(im, CN_ERR_FORMAT, "a value of one element expected");
+            status = cn_import_malformed(im, "a value of one element expected");
         if (status == CN_OK) status = cn_onnx_tensor_check(im->file, &t, im->err);
         if (status == CN_OK)
             status = cn_onnx_type_is_real(t.type)
@@ -229,7 +228,7 @@ static int axis_of(int64_t axis, int rank)
 
 cn_status cn_fold_no_axis(cn_importer *im)
 {
-    return cn_import_fail(im, CN_ERR_FORMAT, "an axis that is none");
+    return cn_import_malformed(im, "an axis that is none");
 }
 
 static cn_status unsqueeze(cn_importer *im, const cn_graph_node *node)
@@ -293,7 +292,7 @@ static cn_status reshape(cn_importer *im, const cn_graph_node *node)
         if (shape[k] == -1)
             unknown = k;
         else if (shape[k] < 0 || (shape[k] && known > (int64_t)x->count / shape[k] + 1))
-            return cn_import_fail(im, CN_ERR_FORMAT, "a shape of another number of elements");
+            return cn_import_malformed(im, "a shape of another number of elements");
         else
             known *= shape[k];
     }
@@ -459,7 +458,7 @@ static cn_status range(cn_importer *im, const cn_graph_node *node)
     if (of_batch && (c[0]->real || v[0] != 0 || v[1] != 1 || v[2] != 1))
         return cn_fold_batch_error(im);
     double n = ceil((v[1] - v[0]) / v[2]);
-    if (!(n < 1e9)) return cn_import_fail(im, CN_ERR_FORMAT, "a range without an end");
+    if (!(n < 1e9)) return cn_import_malformed(im, "a range without an end");
     int64_t count = n > 0 ? (int64_t)n : 0;
     cn_onnx_constant *y = cn_constant_new(im, c[0]->real, 1, &count);
     if (!y) return im->err->status;
@@ -476,7 +475,7 @@ static cn_status shape(cn_importer *im, const cn_graph_node *node)
 {
     cn_value *x = cn_import_input(im, 0);
     (void)node;
-    if (!x || x->kind != CN_VALUE_CONSTANT) return cn_import_fail(im, CN_ERR_FORMAT, "no constant");
+    if (!x || x->kind != CN_VALUE_CONSTANT) return cn_import_malformed(im, "no constant");
     if (x->constant->step) return cn_fold_batch_error(im);
     int64_t rank = x->constant->rank;
     cn_onnx_constant *y = cn_constant_new(im, false, 1, &rank);
@@ -508,6 +507,7 @@ static const struct {
     {"Range", range},
     {"Shape", shape},
     {"DequantizeLinear", cn_fold_dequantize},
+    {"If", cn_import_if},
 };
 enum { FOLDS = sizeof folds / sizeof *folds };
 
@@ -523,5 +523,5 @@ cn_status cn_fold(cn_importer *im, const cn_graph_node *node)
     for (int i = 0; i < FOLDS; i++)
         if (cn_span_is(node->op, folds[i].op)) return folds[i].fold(im, node);
     if (cn_folds_elements(node)) return cn_fold_elements(im, node);
-    return cn_import_fail(im, CN_ERR_UNSUPPORTED, "of constants alone");
+    return cn_import_unsupported(im, "of constants alone");
 }

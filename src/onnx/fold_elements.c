@@ -187,10 +187,9 @@ static cn_status fold_arithmetic(cn_importer *im, const cn_graph_node *node, con
     cn_status status = cn_fold_input(im, 0, &a);
     if (status == CN_OK) status = cn_fold_input(im, 1, &b);
     if (status != CN_OK) return status;
-    if (node->input_count > 2)
-        return cn_import_fail(im, CN_ERR_UNSUPPORTED, "more than two constants");
+    if (node->input_count > 2) return cn_import_unsupported(im, "more than two constants");
     if (im->file->opset < 7 && a->rank != b->rank && cn_onnx_attribute_find(node, "axis"))
-        return cn_import_fail(im, CN_ERR_UNSUPPORTED, "constants along an axis");
+        return cn_import_unsupported(im, "constants along an axis");
     if (a->real != b->real || !broadcast(a, b, &wa, &wb)) return cn_fold_no_axis(im);
     const cn_onnx_constant *u = cn_walk(im, a, &wa), *v = cn_walk(im, b, &wb);
     if (!u || !v) return im->err->status;
@@ -263,8 +262,7 @@ static cn_status reduce_prod(cn_importer *im, const cn_graph_node *node)
     int64_t one[CN_ONNX_RANK] = {1, 1, 1, 1, 1, 1, 1, 1}, product = 1;
     cn_status status = cn_fold_input(im, 0, &x);
     if (status != CN_OK) return status;
-    if (x->real || x->rank > 1)
-        return cn_import_fail(im, CN_ERR_UNSUPPORTED, "of anything but a shape");
+    if (x->real || x->rank > 1) return cn_import_unsupported(im, "of anything but a shape");
     cn_onnx_constant *y =
         cn_constant_new(im, false, cn_onnx_get_int(node, "keepdims", 1) ? x->rank : 0, one);
     if (!y || !cn_fold_mark_like(im, y, x->of_batch != NULL)) return im->err->status;
@@ -293,7 +291,7 @@ static cn_status where(cn_importer *im, const cn_graph_node *node)
     if (!u || !v) return im->err->status;
     if (!broadcast(c, u, &wc, &wy) || wy.rank != u->rank ||
         memcmp(wy.dims, u->dims, (size_t)wy.rank * sizeof *wy.dims) != 0)
-        return cn_import_fail(im, CN_ERR_UNSUPPORTED, "a condition larger than the choices");
+        return cn_import_unsupported(im, "a condition larger than the choices");
     const cn_onnx_constant *choice = cn_walk(im, c, &wc);
     cn_onnx_constant *y = cn_constant_new(im, a->real, u->rank, u->dims);
     if (!choice || !y || !cn_fold_mark_like(im, y, u->of_batch || v->of_batch))
@@ -331,13 +329,13 @@ cn_status cn_fold_dequantize(cn_importer *im, const cn_graph_node *node)
     if (status == CN_OK) status = cn_import_constant(im, 2, &zero);
     if (status != CN_OK) return status;
     if (x->real || !scale->real || (zero && zero->real) || cn_onnx_get_int(node, "block_size", 0))
-        return cn_import_fail(im, CN_ERR_UNSUPPORTED, "of this kind");
+        return cn_import_unsupported(im, "of this kind");
     const int64_t given = cn_onnx_get_int(node, "axis", 1),
                   axis = given < 0 ? given + x->rank : given;
     const bool along = scale->count > 1;
     if ((along && (axis < 0 || axis >= x->rank || (size_t)x->dims[axis] != scale->count)) ||
         scale->count < 1 || (zero && zero->count != scale->count))
-        return cn_import_fail(im, CN_ERR_FORMAT, "scales or zero points that do not fit");
+        return cn_import_malformed(im, "scales or zero points that do not fit");
     size_t inner = 1;
     for (int64_t k = axis + 1; along && k < x->rank; k++) inner *= (size_t)x->dims[k];
     cn_onnx_constant *y = cn_constant_new(im, true, x->rank, x->dims);

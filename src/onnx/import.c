@@ -6,7 +6,8 @@
  * computed at once (fold.c); everything else adds layers (operators*.c). Operators that are not
  * supported are gathered, so that one message names all of them. Layers that nothing reads in the
  * end, since a constant or a better layer took their place, are left out when the graph is
- * complete (import_finish.c).
+ * complete (import_finish.c). At an If with a known condition the walk ends: the branch is put in its
+ * place (onnx_file.c), and all begins anew.
  *
  * Channels first become channels last here and nowhere else: the input's shape is (H, W, C), and
  * the weights are turned once, when they are copied into the model.
@@ -45,6 +46,16 @@ cn_status cn_import_fail(cn_importer *im, cn_status status, const char *format, 
                    cn_span_text(im->node->op, op), name, text);
 }
 
+cn_status cn_import_unsupported(cn_importer *im, const char *text)
+{
+    return cn_import_fail(im, CN_ERR_UNSUPPORTED, "%s", text);
+}
+
+cn_status cn_import_malformed(cn_importer *im, const char *text)
+{
+    return cn_import_fail(im, CN_ERR_FORMAT, "%s", text);
+}
+
 /* ---- values by name */
 
 static int by_name(const void *a, const void *b)
@@ -52,14 +63,19 @@ static int by_name(const void *a, const void *b)
     const cn_span x = ((const cn_value *)a)->name, y = ((const cn_value *)b)->name;
     const size_t n = x.size < y.size ? x.size : y.size;
     const int order = n ? memcmp(x.bytes, y.bytes, n) : 0;
-    return order ? order : (x.size > y.size) - (x.size < y.size);
+    if (order || x.size != y.size) return order ? order : x.size < y.size ? -1 : 1;
+    return ((const cn_value *)a)->scope - ((const cn_value *)b)->scope;
 }
 
-cn_value *cn_import_find(const cn_importer *im, cn_span name)
+cn_value *cn_import_find(const cn_importer *im, cn_span name, int scope)
 {
-    const cn_value key = {.name = name};
+    cn_value key = {.name = name, .scope = scope}, *found = NULL;
     if (name.size == 0) return NULL;
-    return bsearch(&key, im->values, (size_t)im->value_count, sizeof key, by_name);
+    for (;;) {
+        found = bsearch(&key, im->values, (size_t)im->value_count, sizeof key, by_name);
+        if (found || key.scope == 0) return found;
+        key.scope = im->file->outer[key.scope];
+    }
 }
 
 static cn_status list_values(cn_importer *im)
@@ -71,14 +87,16 @@ static cn_status list_values(cn_importer *im)
     im->values = cn_allocate(most + 1, sizeof *im->values, file->path, im->err);
     if (!im->values) return CN_ERR_MEMORY;
     for (int i = 0; i < file->tensor_count; i++)
-        im->values[im->value_count++] = (cn_value){.name = file->tensors[i].name};
+        im->values[im->value_count++] =
+            (cn_value){.name = file->tensors[i].name, .scope = file->tensors[i].scope};
     for (int i = 0; i < file->node_count; i++)
         for (int k = 0; k < file->nodes[i].output_count; k++)
             if (file->nodes[i].outputs[k].size)
-                im->values[im->value_count++] = (cn_value){.name = file->nodes[i].outputs[k]};
+                im->values[im->value_count++] = (cn_value){.name = file->nodes[i].outputs[k],
+                                                           .scope = file->nodes[i].output_scope};
     qsort(im->values, (size_t)im->value_count, sizeof *im->values, by_name);
     for (int i = 0; i + 1 < im->value_count; i++)
-        if (cn_span_equal(im->values[i].name, im->values[i + 1].name))
+        if (by_name(&im->values[i], &im->values[i + 1]) == 0)
             return cn_fail(im->err, CN_ERR_FORMAT, "%.100s: two values are called %s", file->path,
                            cn_span_text(im->values[i].name, text));
     /* Up to IR 3 initializers are inputs, too. */
@@ -94,12 +112,14 @@ static cn_status list_values(cn_importer *im)
 
 cn_value *cn_import_input(cn_importer *im, int i)
 {
-    return i < im->node->input_count ? cn_import_find(im, im->node->inputs[i]) : NULL;
+    const cn_graph_node *node = im->node;
+    return i < node->input_count ? cn_import_find(im, node->inputs[i], node->scope) : NULL;
 }
 
 cn_value *cn_import_output(cn_importer *im, int i)
 {
-    return i < im->node->output_count ? cn_import_find(im, im->node->outputs[i]) : NULL;
+    const cn_graph_node *node = im->node;
+    return i < node->output_count ? cn_import_find(im, node->outputs[i], node->output_scope) : NULL;
 }
 
 bool cn_import_gives(cn_importer *im, int i)
@@ -124,7 +144,7 @@ cn_status cn_import_constant(cn_importer *im, int i, cn_onnx_constant **c)
         return cn_import_fail(im, CN_ERR_UNSUPPORTED, "input %d is no constant", i);
     *c = v->constant;
     if ((*c)->step && !takes_steps(im->node))
-        return cn_import_fail(im, CN_ERR_UNSUPPORTED, "numbers that differ by example");
+        return cn_import_unsupported(im, "numbers that differ by example");
     return cn_constant_load(im, *c);
 }
 
@@ -145,8 +165,7 @@ cn_status cn_import_ints(cn_importer *im, int i, const char *attribute, int64_t 
     *count = (int)c->count;
     for (int k = 0; k < *count; k++) {
         if (c->of_batch && c->of_batch[k])
-            return cn_import_fail(im, CN_ERR_UNSUPPORTED,
-                                  "a calculation with the number of examples");
+            return cn_import_unsupported(im, "a calculation with the number of examples");
         out[k] = c->ints[k];
     }
     return CN_OK;
@@ -159,8 +178,8 @@ cn_status cn_import_tensor(cn_importer *im, int i, int rank, const cn_value **v)
         return cn_import_fail(im, CN_ERR_UNSUPPORTED, "input %d is %s", i,
                               *v ? "a constant, expected a tensor" : "missing");
     if ((*v)->flat && !cn_span_is(im->node->op, "Gather"))
-        return cn_import_fail(im, CN_ERR_UNSUPPORTED, "the batch's axis is no longer there");
-    if ((*v)->part) return cn_import_fail(im, CN_ERR_UNSUPPORTED, "erf outside of a GELU");
+        return cn_import_unsupported(im, "the batch's axis is no longer there");
+    if ((*v)->part) return cn_import_unsupported(im, "erf outside of a GELU");
     if (rank >= 0 && (*v)->layout.rank != rank)
         return cn_import_fail(im, CN_ERR_UNSUPPORTED, "input %d has rank %d, expected %d", i,
                               (*v)->layout.rank + 1, rank + 1);
@@ -271,7 +290,7 @@ static cn_status mark_needed(cn_importer *im, bool *needed)
     im->read = read;
     for (int i = 0; i < file->output_count; i++) {
         char name[CN_SPAN_TEXT];
-        const cn_value *output = cn_import_find(im, file->outputs[i].name);
+        const cn_value *output = cn_import_find(im, file->outputs[i].name, 0);
         if (!output)
             return cn_import_fail(im, CN_ERR_FORMAT, "nothing makes the output %s",
                                   cn_span_text(file->outputs[i].name, name));
@@ -280,11 +299,11 @@ static cn_status mark_needed(cn_importer *im, bool *needed)
     for (int i = file->node_count - 1; i >= 0; i--) {
         const cn_graph_node *node = &file->nodes[i];
         for (int k = 0; k < node->output_count; k++) {
-            const cn_value *v = cn_import_find(im, node->outputs[k]);
+            const cn_value *v = cn_import_find(im, node->outputs[k], node->output_scope);
             needed[i] = needed[i] || (v && read[v - im->values]);
         }
         for (int k = 0; needed[i] && k < node->input_count; k++) {
-            const cn_value *v = cn_import_find(im, node->inputs[k]);
+            const cn_value *v = cn_import_find(im, node->inputs[k], node->scope);
             if (v) read[v - im->values] = true;
         }
     }
@@ -322,7 +341,7 @@ static cn_status check_inputs(cn_importer *im, const cn_graph_node *node, bool *
     *constant = true;
     *unknown = false;
     for (int k = 0; k < node->input_count; k++) {
-        const cn_value *v = cn_import_find(im, node->inputs[k]);
+        const cn_value *v = cn_import_input(im, k);
         if (node->inputs[k].size == 0) continue;
         if (!v || v->kind == CN_VALUE_NONE)
             return cn_import_fail(im, CN_ERR_FORMAT, "reads %s, which nothing before it makes",
@@ -339,9 +358,9 @@ static cn_status check_windows(cn_importer *im, const cn_graph_node *node)
     const bool takes = cn_span_is(node->op, "Transpose") || cn_span_is(node->op, "GatherND") ||
                        cn_span_is(node->op, "ReduceMean");
     for (int k = 0; k < node->input_count; k++) {
-        const cn_value *v = cn_import_find(im, node->inputs[k]);
+        const cn_value *v = cn_import_input(im, k);
         if (v && v->kind == CN_VALUE_WINDOWS && (k > 0 || !takes))
-            return cn_import_fail(im, CN_ERR_UNSUPPORTED, "the batch's axis is not the first");
+            return cn_import_unsupported(im, "the batch's axis is not the first");
     }
     return CN_OK;
 }
@@ -372,10 +391,11 @@ static cn_status import_nodes(cn_importer *im)
     bool *needed = cn_allocate((size_t)file->node_count + 1, sizeof *needed, file->path, im->err);
     if (!needed) return CN_ERR_MEMORY;
     cn_status status = mark_needed(im, needed);
-    for (int i = 0; i < file->node_count && status == CN_OK; i++)
+    for (int i = 0; i < file->node_count && status == CN_OK && !im->branch; i++)
         if (needed[i]) status = import_node(im, &file->nodes[i]);
     im->node = NULL;
     cn_release(needed);
+    if (im->branch) return CN_ERR_UNSUPPORTED; /* not yet */
     if (status != CN_OK || im->unsupported.status == CN_OK) return status;
     if (!strchr(im->missing, ',') && im->unsupported.text[0])
         return cn_fail(im->err, CN_ERR_UNSUPPORTED, "%s", im->unsupported.text);
@@ -394,6 +414,7 @@ static cn_status import_graph(cn_importer *im, bool shape_only, cn_model **model
 {
     cn_status status = list_values(im);
     if (status == CN_OK) status = cn_import_inputs(im);
+    if (!im->model && (status == CN_ERR_SHAPE || status == CN_ERR_ARGUMENT)) return status;
     if (status == CN_OK) status = import_nodes(im);
     if (status == CN_OK) status = cn_import_finish(im, shape_only, model);
     /* A caller's mistake while building is the file's here. */
@@ -402,26 +423,35 @@ static cn_status import_graph(cn_importer *im, bool shape_only, cn_model **model
     return status;
 }
 
-cn_status cn_onnx_import(cn_model **model, const cn_onnx_file *file, bool shape_only, cn_error *err)
+cn_status cn_onnx_import(cn_model **model, cn_onnx_file *file, bool shape_only, cn_error *err)
 {
     cn_error own = {CN_OK, ""};
-    cn_importer im = {.file = file, .err = err ? err : &own, .budget = FOLDED};
-    cn_status status = import_graph(&im, shape_only, model);
-    cn_constants_free(&im);
-    cn_model_free(im.model);
-    cn_release(im.fills);
-    cn_release(im.read);
-    cn_release(im.values);
-    cn_release(im.ports);
-    cn_release(im.port_names);
+    cn_status status;
+    const char *branch;
+    do {
+        cn_importer im = {.file = file, .err = err ? err : &own, .budget = FOLDED};
+        status = import_graph(&im, shape_only, model);
+        cn_constants_free(&im);
+        cn_model_free(im.model);
+        cn_release(im.fills);
+        cn_release(im.read);
+        cn_release(im.values);
+        cn_release(im.ports);
+        cn_release(im.port_names);
+        branch = im.branch;
+        if (branch) status = cn_onnx_take_branch(file, im.chosen, branch, im.err);
+    } while (branch && status == CN_OK);
     return status;
 }
 
-cn_status cn_onnx_load(cn_model **model, const char *path, bool shape_only, cn_error *err)
+cn_status cn_onnx_load(cn_model **model, const char *path, bool shape_only,
+                       const cn_input_size *sizes, int count, cn_error *err)
 {
     cn_onnx_file file = {.path = NULL};
     cn_status status = cn_onnx_file_load(&file, path, err);
     if (status != CN_OK) return status;
+    file.sizes = sizes;
+    file.size_count = count;
     status = cn_onnx_import(model, &file, shape_only, err);
     cn_onnx_file_free(&file);
     return status;

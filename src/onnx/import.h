@@ -62,6 +62,7 @@ typedef enum cn_gelu_part { CN_GELU_NONE, CN_GELU_ERF, CN_GELU_SUM, CN_GELU_PHI 
 
 typedef struct cn_value {
     cn_span name;
+    int scope; /* of the name */
     cn_value_kind kind;
     cn_onnx_constant *constant;
     cn_node node;
@@ -83,7 +84,7 @@ typedef struct cn_fill {
 } cn_fill;
 
 typedef struct cn_importer {
-    const cn_onnx_file *file;
+    cn_onnx_file *file;
     cn_model *model;
     cn_error *err;
     const cn_graph_node *node; /* that is being imported, for errors */
@@ -99,6 +100,8 @@ typedef struct cn_importer {
     cn_port *ports;     /* inputs, then outputs */
     char (*port_names)[CN_PORT_NAME + 1];
     int input_count;
+    int chosen;           /* an If, whose condition is known, */
+    const char *branch;   /* and the branch to take; the walk then ends */
     cn_error unsupported; /* the first reason */
     char missing[160];    /* operators, with their nodes */
 } cn_importer;
@@ -108,8 +111,11 @@ typedef struct cn_importer {
 /* An error that names the operator and its node. */
 cn_status cn_import_fail(cn_importer *im, cn_status status, const char *format, ...)
     CN_PRINTF(3, 4);
-/* NULL where there is none. */
-cn_value *cn_import_find(const cn_importer *im, cn_span name);
+/* The same without numbers: CN_ERR_UNSUPPORTED, and CN_ERR_FORMAT. */
+cn_status cn_import_unsupported(cn_importer *im, const char *text);
+cn_status cn_import_malformed(cn_importer *im, const char *text);
+/* What the name means in this scope; NULL where there is none. */
+cn_value *cn_import_find(const cn_importer *im, cn_span name, int scope);
 /* Input i of the node; NULL where it is left out. */
 cn_value *cn_import_input(cn_importer *im, int i);
 cn_value *cn_import_output(cn_importer *im, int i);
@@ -210,6 +216,8 @@ cn_status cn_import_window_means(cn_importer *im, const cn_graph_node *node);
 /* A function of two values, of which one may be a constant (operators_binary.c). */
 cn_status cn_import_two(cn_importer *im, const char *type, const cn_value *a, const cn_value *b,
                         cn_value *y);
+/* An If: takes its branch. */
+cn_status cn_import_if(cn_importer *im, const cn_graph_node *node);
 /* A function of two tensors. */
 cn_status cn_import_binary(cn_importer *im, const char *type, const cn_value *a, const cn_value *b,
                            cn_value *y);

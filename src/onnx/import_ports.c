@@ -3,7 +3,7 @@
  *
  * One input is the model's own. Several are packed into it, (1, 1, N), in their order: each is a
  * slice of it, and an image a reshape of that. Several outputs are joined (cn_model_join). The names
- * are those of the file (src/model/ports.c).
+ * are those of the file (src/model/ports.c). Sizes that the file leaves open are given by the caller.
  */
 #include "onnx/import.h"
 
@@ -26,11 +26,76 @@ static bool is_turned(const cn_onnx_file *file, cn_span name)
     return false;
 }
 
-/* The layout of an input's examples, and their shape here: (H, W, C). */
-static cn_status read_input(cn_importer *im, const cn_onnx_port *port, cn_layout *layout,
-                            int shape[3], bool *last)
+/* (C, H, W), or (H, W, C) of TensorFlow's; (C, W); (C): the order of the axes here, which sizes that are
+ * given do not change. */
+static const int *find_order(const cn_onnx_file *file, cn_onnx_port *port)
 {
+    static const int as_it_is[] = {0, 1, 2}, turned[] = {1, 2, 0}, line[] = {1, 0};
+    bool few[CN_ONNX_RANK];
+    if (port->order) return port->order;
+    for (int k = 0; k < port->rank; k++) few[k] = port->dims[k] >= 1 && port->dims[k] <= 4;
+    port->order = port->rank == 3 ? line : as_it_is;
+    if (port->rank == 4 && !is_turned(file, port->name) && (few[1] || few[2] || !few[3]))
+        port->order = turned;
+    return port->order;
+}
+
+/* An axis gets a size, and so do all with its name. */
+static void give_size(cn_onnx_file *file, cn_onnx_port *port, int axis, int64_t size)
+{
+    const cn_span symbol = port->symbols[axis];
+    port->dims[axis] = size;
+    for (port = file->inputs; symbol.size && port < file->inputs + file->input_count; port++)
+        for (int k = 0; k < port->rank; k++)
+            if (cn_span_equal(port->symbols[k], symbol)) port->dims[k] = size;
+}
+
+static cn_status give_shape(cn_importer *im, cn_onnx_port *port, const int shape[3])
+{
+    const int ones = 4 - port->rank;
     char name[CN_SPAN_TEXT];
+    if (ones < 0) return CN_OK; /* and an error later */
+    const int *order = find_order(im->file, port);
+    for (int k = 0; k < 3; k++) {
+        const int axis = k < ones ? 0 : order[k - ones] + 1;
+        const int64_t size = axis ? port->dims[axis] : 1;
+        if (shape[k] < 1 || size == shape[k]) continue;
+        if (size > 0)
+            return cn_import_fail(im, CN_ERR_ARGUMENT, "input %s: n_%c is %lld, not %d",
+                                  cn_span_text(port->name, name), "HWC"[k], (long long)size,
+                                  shape[k]);
+        give_size(im->file, port, axis, shape[k]);
+    }
+    return CN_OK;
+}
+
+/* A size without a name is for the only input, or for all that are no vectors. */
+static cn_status give_sizes(cn_importer *im)
+{
+    cn_onnx_file *file = im->file;
+    cn_status status = CN_OK;
+    for (const cn_input_size *s = file->sizes; s < file->sizes + file->size_count; s++) {
+        bool found = !s->name;
+        for (int i = 0; i < file->input_count && status == CN_OK; i++) {
+            cn_onnx_port *port = &file->inputs[i];
+            const cn_value *v = cn_import_find(im, port->name, 0);
+            if (!v || v->kind == CN_VALUE_CONSTANT ||
+                (s->name ? !cn_span_is(port->name, s->name)
+                         : port->rank == 2 && file->input_count > 1))
+                continue;
+            found = true;
+            status = give_shape(im, port, s->shape);
+        }
+        if (!found) return cn_import_fail(im, CN_ERR_ARGUMENT, "no input is called %s", s->name);
+    }
+    return status;
+}
+
+/* The layout of an input's examples, and their shape here: (H, W, C). */
+static cn_status read_input(cn_importer *im, cn_onnx_port *port, cn_layout *layout, int shape[3],
+                            bool *last)
+{
+    char name[CN_SPAN_TEXT], symbol[CN_SPAN_TEXT];
     const int rank = port->rank - 1;
     int dims[3] = {0};
     double elements = 1;
@@ -45,20 +110,19 @@ static cn_status read_input(cn_importer *im, const cn_onnx_port *port, cn_layout
                               port->rank);
     for (int k = 0; k < rank; k++) {
         if (port->dims[k + 1] < 1)
-            return cn_import_fail(im, CN_ERR_UNSUPPORTED,
-                                  "input %s: axis %d has no fixed size, which only the first may",
-                                  name, k + 1);
+            return cn_import_fail(
+                im, CN_ERR_SHAPE,
+                "input %.40s: axis %d (\"%.30s\") has no fixed size: expected the "
+                "shape (n_H, n_W, n_C)",
+                name, k + 1, cn_span_text(port->symbols[k + 1], symbol));
         dims[k] = (int)port->dims[k + 1];
         elements *= dims[k];
     }
     if (elements > INT_MAX)
         return cn_import_fail(im, CN_ERR_UNSUPPORTED, "input %s has more than %d elements", name,
                               INT_MAX);
-    /* (C, H, W), or (H, W, C) of TensorFlow's; (C, W); (C). */
-    *last = rank == 3 &&
-            (is_turned(im->file, port->name) || (dims[2] <= 4 && dims[0] > 4 && dims[1] > 4));
-    static const int as_it_is[] = {0, 1, 2}, turned[] = {1, 2, 0}, line[] = {1, 0};
-    const int *order = rank == 3 && !*last ? turned : rank == 2 ? line : as_it_is;
+    const int *order = find_order(im->file, port);
+    *last = rank == 3 && order[0] == 0;
     shape[0] = shape[1] = shape[2] = 1;
     for (int k = 0; k < rank; k++) shape[3 - rank + k] = dims[order[k]];
     cn_layout_set(layout, rank, dims, order);
@@ -88,9 +152,9 @@ static cn_status read_batch(cn_importer *im, const cn_onnx_port *port)
 }
 
 /* Notes input i of those that are no initializers; the model does not exist yet. */
-static cn_status note_input(cn_importer *im, const cn_onnx_port *port, int64_t *at)
+static cn_status note_input(cn_importer *im, cn_onnx_port *port, int64_t *at)
 {
-    cn_value *v = cn_import_find(im, port->name);
+    cn_value *v = cn_import_find(im, port->name, 0);
     cn_port *made = &im->ports[im->input_count];
     char name[CN_SPAN_TEXT];
     bool last = false;
@@ -130,7 +194,7 @@ static cn_status make_inputs(cn_importer *im, int64_t elements)
     if (im->input_count == 1 && only->rank == 3) memcpy(shape, only->shape, sizeof shape);
     cn_status status = cn_model_create(&im->model, shape, im->err);
     for (int k = 0; k < im->file->input_count && status == CN_OK; k++) {
-        cn_value *v = cn_import_find(im, im->file->inputs[k].name);
+        cn_value *v = cn_import_find(im, im->file->inputs[k].name, 0);
         if (v->kind != CN_VALUE_TENSOR) continue;
         v->node = cn_input(im->model);
         if (im->input_count > 1) status = cut_input(im, &im->ports[i], begin, v);
@@ -143,12 +207,11 @@ static cn_status read_initializers(cn_importer *im)
 {
     const cn_onnx_file *file = im->file;
     for (int i = 0; i < file->tensor_count; i++) {
-        cn_value *v = cn_import_find(im, file->tensors[i].name);
+        cn_value *v = cn_import_find(im, file->tensors[i].name, file->tensors[i].scope);
         cn_onnx_constant *c = cn_allocate(1, sizeof *c, file->path, im->err);
         if (!v || !c) {
             cn_release(c);
-            return v ? CN_ERR_MEMORY
-                     : cn_import_fail(im, CN_ERR_FORMAT, "an initializer without a name");
+            return v ? CN_ERR_MEMORY : cn_import_malformed(im, "an initializer without a name");
         }
         *c = (cn_onnx_constant){.real = cn_onnx_type_is_real(file->tensors[i].type),
                                 .learnt = true,
@@ -166,7 +229,7 @@ static cn_status read_initializers(cn_importer *im)
 
 cn_status cn_import_inputs(cn_importer *im)
 {
-    const cn_onnx_file *file = im->file;
+    cn_onnx_file *file = im->file;
     const size_t most = (size_t)file->input_count + (size_t)file->output_count + 1;
     int64_t elements = 0;
     cn_status status = read_initializers(im);
@@ -174,9 +237,10 @@ cn_status cn_import_inputs(cn_importer *im)
     im->ports = cn_allocate(most, sizeof *im->ports, file->path, im->err);
     im->port_names = cn_allocate(most, sizeof *im->port_names, file->path, im->err);
     if (!im->ports || !im->port_names) return CN_ERR_MEMORY;
+    status = give_sizes(im);
     for (int i = 0; i < file->input_count && status == CN_OK; i++) {
-        const cn_value *v = cn_import_find(im, file->inputs[i].name);
-        if (!v) return cn_import_fail(im, CN_ERR_FORMAT, "an input without a name");
+        const cn_value *v = cn_import_find(im, file->inputs[i].name, 0);
+        if (!v) return cn_import_malformed(im, "an input without a name");
         if (v->kind != CN_VALUE_CONSTANT) status = note_input(im, &file->inputs[i], &elements);
     }
     if (status != CN_OK) return status;
@@ -208,7 +272,7 @@ static cn_status order_output(cn_importer *im, cn_value *y)
 cn_status cn_import_output_value(cn_importer *im, int i, cn_node *node)
 {
     const cn_span name = im->file->outputs[i].name;
-    const cn_value *output = cn_import_find(im, name);
+    const cn_value *output = cn_import_find(im, name, 0);
     cn_port *port = &im->ports[im->input_count + i];
     char text[CN_SPAN_TEXT];
     if (!output || output->kind != CN_VALUE_TENSOR || output->part)

@@ -6,11 +6,12 @@
  *                       14 metadata_props (1 key, 2 value)
  *     GraphProto        1 node, 5 initializer (TensorProto), 11 input, 12 output (ValueInfoProto)
  *     NodeProto         1 input, 2 output, 3 name, 4 op_type, 5 attribute, 7 domain
- *     AttributeProto    1 name, 2 f, 3 i, 4 s, 5 t, 7 floats, 8 ints, 20 type
+ *     AttributeProto    1 name, 2 f, 3 i, 4 s, 5 t, 6 g (GraphProto), 7 floats, 8 ints, 20 type
  *     TensorProto       1 dims, 2 data_type, 4 float_data, 5 int32_data, 7 int64_data, 8 name,
  *                       9 raw_data, 10 double_data, 11 uint64_data, 13 external_data,
  *                       14 data_location
- *     ValueInfoProto    1 name, 2 type (1 tensor_type (1 elem_type, 2 shape (1 dim (1 dim_value))))
+ *     ValueInfoProto    1 name, 2 type (1 tensor_type (1 elem_type, 2 shape (1 dim (1 dim_value,
+ *                       2 dim_param))))
  *
  * Other fields, such as documentation and types of values in between, are passed over. Everything
  * is counted before it is stored, and the counts have limits far above those of the largest
@@ -171,9 +172,12 @@ static bool read_dim(cn_onnx_port *port, cn_span message)
     cn_wire w = cn_wire_open(message);
     cn_field f;
     int64_t size = -1;
-    while (cn_wire_next(&w, &f))
+    if (port->rank == CN_ONNX_RANK) return false;
+    while (cn_wire_next(&w, &f)) {
         if (f.number == 1 && f.type == CN_WIRE_VARINT) size = (int64_t)f.value;
-    if (w.broken || port->rank == CN_ONNX_RANK) return false;
+        if (f.number == 2 && f.type == CN_WIRE_BYTES) port->symbols[port->rank] = f.span;
+    }
+    if (w.broken) return false;
     port->dims[port->rank++] = size < 0 || size > INT32_MAX ? -1 : size;
     return true;
 }
@@ -238,6 +242,7 @@ static bool read_attribute(cn_onnx_attribute *a, cn_span message)
         if (f.number == 3 && f.type == CN_WIRE_VARINT) a->i = (int64_t)f.value;
         if (f.number == 4 && bytes) a->s = f.span;
         if (f.number == 5 && bytes) a->tensor = f.span;
+        if (f.number == 6 && bytes) a->graph = f.span;
         if (f.number == 20 && f.type == CN_WIRE_VARINT) a->type = (int64_t)f.value;
     }
     return !w.broken;
@@ -356,7 +361,9 @@ static cn_status read_graph(reader *r)
     cn_field f;
     cn_status status = count_graph(r);
     if (status != CN_OK) return status;
-    file->nodes = cn_allocate((size_t)file->node_count + 1, sizeof *file->nodes, "nodes", r->err);
+    file->nodes = /* and for what gives a branch's outputs their names */
+        cn_allocate((size_t)file->node_count + (size_t)file->output_count + 1, sizeof *file->nodes,
+                    "nodes", r->err);
     file->tensors =
         cn_allocate((size_t)file->tensor_count + 1, sizeof *file->tensors, "tensors", r->err);
     file->inputs =
@@ -441,7 +448,7 @@ static cn_status read_model(reader *r, cn_span model)
 
 cn_status cn_onnx_file_read(cn_onnx_file *file, const char *name, cn_span bytes, cn_error *err)
 {
-    *file = (cn_onnx_file){.path = name, .in_memory = true};
+    *file = (cn_onnx_file){.path = name, .in_memory = true, .bytes = bytes.bytes};
     reader r = {.file = file, .bytes = bytes.bytes, .err = err};
     cn_status status = read_model(&r, bytes);
     if (status != CN_OK) cn_onnx_file_free(file);
@@ -467,6 +474,13 @@ cn_status cn_onnx_file_load(cn_onnx_file *file, const char *path, cn_error *err)
 
 void cn_onnx_file_free(cn_onnx_file *file)
 {
+    while (file->branches) {
+        cn_onnx_file *branch = file->branches;
+        file->branches = branch->branches;
+        branch->branches = NULL;
+        cn_onnx_file_free(branch);
+        cn_release(branch);
+    }
     cn_release(file->nodes);
     cn_release(file->tensors);
     cn_release(file->inputs);
@@ -476,6 +490,71 @@ void cn_onnx_file_free(cn_onnx_file *file)
     cn_release(file->attributes);
     cn_release(file->owned);
     *file = (cn_onnx_file){.path = NULL};
+}
+
+/* ---- branches */
+
+/* A new array of this one's elements, with so many more in place of `gone`; NULL: no memory. */
+static void *put(void *from, int count, int at, int gone, const void *more, int extra, size_t size,
+                 cn_error *err)
+{
+    const size_t head = (size_t)at * size, middle = (size_t)extra * size;
+    const size_t tail = (size_t)(count - at - gone) * size;
+    uint8_t *to = cn_allocate((size_t)(count + extra) + 1, size, "branches", err);
+    if (!to) return NULL;
+    memcpy(to, from, head);
+    memcpy(to + head, more, middle);
+    memcpy(to + head + middle, (uint8_t *)from + head + (size_t)gone * size, tail);
+    cn_release(from);
+    return to;
+}
+
+cn_status cn_onnx_take_branch(cn_onnx_file *file, int at, const char *name, cn_error *err)
+{
+    const cn_graph_node taken = file->nodes[at];
+    const cn_onnx_attribute *a = cn_onnx_attribute_find(&taken, name);
+    cn_onnx_file *b = cn_allocate(1, sizeof *b, "branches", err);
+    if (!b) return CN_ERR_MEMORY;
+    *b = (cn_onnx_file){.path = file->path, .branches = file->branches};
+    file->branches = b;
+    reader r = {.file = b, .bytes = file->bytes, .err = err};
+    if (a) r.graph = a->graph;
+    if (file->branch_count == CN_ONNX_BRANCHES) return too_many(&r, "branches", CN_ONNX_BRANCHES);
+    const int scope = ++file->branch_count;
+    file->outer[scope] = taken.scope;
+    cn_status status = read_graph(&r);
+    if (status != CN_OK) return status;
+    if (b->input_count || b->output_count != taken.output_count)
+        return cn_fail(err, CN_ERR_FORMAT, "%.100s: If: a %s with other inputs or outputs",
+                       file->path, name);
+    const int count = b->node_count + b->output_count;
+    if (count > MOST_NODES - file->node_count) return too_many(&r, "nodes", MOST_NODES);
+    for (int i = 0; i < b->tensor_count; i++) b->tensors[i].scope = scope;
+    for (int i = 0; i < count; i++) {
+        cn_graph_node *n = &b->nodes[i];
+        const int k = i - b->node_count;
+        if (k >= 0) {
+            *n = (cn_graph_node){.name = taken.name,
+                                 .op = {(const uint8_t *)"Identity", 8},
+                                 .input_count = 1,
+                                 .output_count = 1,
+                                 .inputs = &b->outputs[k].name,
+                                 .outputs = &taken.outputs[k]};
+        }
+        n->scope = scope;
+        n->output_scope = k < 0 ? scope : taken.output_scope;
+    }
+    cn_graph_node *nodes =
+        put(file->nodes, file->node_count, at, 1, b->nodes, count, sizeof *nodes, err);
+    if (!nodes) return CN_ERR_MEMORY;
+    file->nodes = nodes;
+    file->node_count += count - 1;
+    cn_onnx_tensor *tensors = put(file->tensors, file->tensor_count, file->tensor_count, 0,
+                                  b->tensors, b->tensor_count, sizeof *tensors, err);
+    if (!tensors) return CN_ERR_MEMORY;
+    file->tensors = tensors;
+    file->tensor_count += b->tensor_count;
+    return CN_OK;
 }
 
 /*

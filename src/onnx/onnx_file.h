@@ -9,7 +9,7 @@
 
 #include "onnx/wire.h"
 
-enum { CN_ONNX_RANK = 8 };
+enum { CN_ONNX_RANK = 8, CN_ONNX_BRANCHES = 256 };
 
 /* TensorProto.DataType, those that have a width of whole bytes. */
 typedef enum cn_onnx_type {
@@ -36,6 +36,7 @@ bool cn_onnx_type_is_real(int64_t type);
 
 typedef struct cn_onnx_tensor {
     cn_span name;
+    int scope;    /* of the name: 0, or of a branch */
     int64_t type; /* as the file says */
     int rank;
     int64_t dims[CN_ONNX_RANK];
@@ -55,23 +56,28 @@ typedef struct cn_onnx_attribute {
     int64_t i;       /* 2 */
     cn_span s;       /* 3 */
     cn_span tensor;  /* 4, a TensorProto */
+    cn_span graph;   /* 5, a GraphProto */
     cn_span message; /* the whole: lists are read from it */
 } cn_onnx_attribute;
 
 typedef struct cn_graph_node {
     cn_span name, op, domain;
+    int scope, output_scope; /* of the names of inputs, and of outputs */
     int input_count, output_count, attribute_count;
     const cn_span *inputs, *outputs; /* "" for one that is left out */
     const cn_onnx_attribute *attributes;
 } cn_graph_node;
 
-/* An input or an output of the graph. A dimension without a fixed size is -1. */
+/* An input or an output of the graph. A dimension without a fixed size is -1, and may have a name. */
 typedef struct cn_onnx_port {
     cn_span name;
     int64_t type;
     bool has_shape;
     int rank;
     int64_t dims[CN_ONNX_RANK];
+    cn_span symbols[CN_ONNX_RANK];
+    const int
+        *order; /* of the axes of an example here; NULL before it is asked for (import_ports.c) */
 } cn_onnx_port;
 
 typedef struct cn_onnx_pair {
@@ -90,7 +96,13 @@ typedef struct cn_onnx_file {
     int function_count;            /* operators that the file defines itself, which are not read */
     cn_span *names;                /* storage of all nodes' inputs and outputs */
     cn_onnx_attribute *attributes; /* and of their attributes */
+    const cn_input_size *sizes;    /* the caller's, of what inputs leave open */
+    int size_count;
     uint8_t *owned;                /* the file's bytes; NULL where they are the caller's */
+    const uint8_t *bytes;          /* the first of them */
+    struct cn_onnx_file *branches; /* that were taken; each has the next */
+    int branch_count,
+        outer[CN_ONNX_BRANCHES + 1]; /* and the scope around the scope of each, from 1 */
 } cn_onnx_file;
 
 /* Do the first bytes, CN_HEAD of them unless the file is shorter, begin an ONNX model? */
@@ -100,6 +112,13 @@ bool cn_onnx_detect(const uint8_t *head, size_t size);
 cn_status cn_onnx_file_load(cn_onnx_file *file, const char *path, cn_error *err);
 cn_status cn_onnx_file_read(cn_onnx_file *file, const char *name, cn_span bytes, cn_error *err);
 void cn_onnx_file_free(cn_onnx_file *file);
+
+/*
+ * Puts the branch of an If, its attribute `name`, in the node's place: the branch's nodes and tensors
+ * become the file's, and an Identity gives each output its name outside. The names of a branch are a
+ * scope of their own, which sees those around it.
+ */
+cn_status cn_onnx_take_branch(cn_onnx_file *file, int node, const char *name, cn_error *err);
 
 /* A TensorProto, such as an attribute's. `what` names it where it has no name. */
 cn_status cn_onnx_tensor_read(cn_onnx_tensor *tensor, cn_span message, const char *what,

@@ -136,11 +136,10 @@ cn_status cn_axes_read(cn_importer *im, const cn_value *v, int i, bool chosen[CN
     cn_status status = cn_import_ints(im, i, "axes", axes, CN_ONNX_RANK, &count);
     if (status != CN_OK) return status;
     for (int k = 0; k < v->layout.rank; k++) chosen[k] = false;
-    if (count == 0) return cn_import_fail(im, CN_ERR_UNSUPPORTED, "along the examples of a batch");
+    if (count == 0) return cn_import_unsupported(im, "along the examples of a batch");
     for (int k = 0; k < count; k++) {
         const int axis = cn_logical_axis(v, axes[k]);
-        if (axis < 0)
-            return cn_import_fail(im, CN_ERR_UNSUPPORTED, "along the examples of a batch");
+        if (axis < 0) return cn_import_unsupported(im, "along the examples of a batch");
         chosen[axis] = true;
     }
     return CN_OK;

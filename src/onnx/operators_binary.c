@@ -146,12 +146,12 @@ static cn_status as_value(cn_importer *im, cn_onnx_constant *c, int rank, cn_val
 static cn_status with_constant(cn_importer *im, const char *type, const cn_value *x,
                                cn_onnx_constant *c, bool first, cn_value *y)
 {
-    double number;
+    double number = 0;
     bool done = false;
     cn_value other;
     cn_status status = c->count == 1 ? cn_constant_load(im, c) : CN_OK;
     if (status != CN_OK) return status;
-    if (c->step) return cn_import_fail(im, CN_ERR_UNSUPPORTED, "numbers that differ by example");
+    if (c->step) return cn_import_unsupported(im, "numbers that differ by example");
     if (!c->real && !first && is(type, "power") && !c->of_batch) {
         cn_onnx_constant *exponent = cn_constant_new(im, true, c->rank, c->dims);
         if (!exponent) return im->err->status;
@@ -160,7 +160,7 @@ static cn_status with_constant(cn_importer *im, const char *type, const cn_value
         for (size_t i = 0; i < c->count; i++) exponent->reals[i] = (float)c->ints[i];
         c = exponent;
     }
-    if (!c->real) return cn_import_fail(im, CN_ERR_UNSUPPORTED, "integers and fractions");
+    if (!c->real) return cn_import_unsupported(im, "integers and fractions");
     if (is_number(c, &number)) {
         status = with_number(im, type, x, number, first, y, &done);
         if (done || status != CN_OK) return status;
@@ -255,7 +255,7 @@ cn_status cn_import_binary(cn_importer *im, const char *type, const cn_value *fi
     const bool alike = out[0]->rank == out[1]->rank &&
                        memcmp(out[0]->n, out[1]->n, (size_t)out[0]->rank * sizeof(int)) == 0;
     if (!equal && !shapes_of(a, b, order, shape))
-        return cn_import_fail(im, CN_ERR_UNSUPPORTED, "axes spread in more than three runs");
+        return cn_import_unsupported(im, "axes spread in more than three runs");
     for (int k = 0; k < 2 && status == CN_OK; k++) {
         if (!equal)
             status = cn_value_image(im, &v[k], shape[k][0], shape[k][1], shape[k][2], &x[k]);
@@ -320,18 +320,18 @@ static cn_status import_binary(cn_importer *im, const cn_graph_node *node)
     };
     const char *type = NULL;
     cn_value *y = cn_import_output(im, 0), sum;
-    if (!y) return cn_import_fail(im, CN_ERR_FORMAT, "no output");
+    if (!y) return cn_import_malformed(im, "no output");
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (cn_span_is(node->op, names[i].op)) type = names[i].type;
     const cn_value *first = cn_import_input(im, 0);
-    if (!first || !type) return cn_import_fail(im, CN_ERR_FORMAT, "no input");
+    if (!first || !type) return cn_import_malformed(im, "no input");
     sum = *first;
     if (node->input_count == 1) cn_give(im, 0, sum.node, &sum.layout);
     for (int i = 1; i < node->input_count; i++) {
         const cn_value *given = cn_import_input(im, i);
         if (!given) return cn_import_fail(im, CN_ERR_FORMAT, "input %d is missing", i);
         if (sum.kind == CN_VALUE_CONSTANT && given->kind == CN_VALUE_CONSTANT)
-            return cn_import_fail(im, CN_ERR_UNSUPPORTED, "several constants");
+            return cn_import_unsupported(im, "several constants");
         cn_value next = *given;
         cn_status status = CN_OK;
         if (im->file->opset < 7 && cn_onnx_attribute_find(node, "axis"))
@@ -349,9 +349,7 @@ cn_status cn_import_spread(cn_importer *im, cn_onnx_constant *c, int rank, const
     const int more = c->rank - rank; /* 1: the constant has the batch's axis, too */
     bool fits = c->real && (more == 0 || (more == 1 && c->dims[0] == 1));
     for (int k = 0; k < rank && fits; k++) fits = c->dims[k + more] == dims[k];
-    if (!fits)
-        return cn_import_fail(im, CN_ERR_UNSUPPORTED,
-                              "a constant of another shape for each example");
+    if (!fits) return cn_import_unsupported(im, "a constant of another shape for each example");
     cn_value v;
     cn_status status = as_value(im, c, rank, &v);
     if (status == CN_OK) cn_give(im, 0, v.node, &v.layout);
@@ -372,13 +370,13 @@ static cn_status import_expand(cn_importer *im, const cn_graph_node *node)
     if (status != CN_OK) return status;
     const int rank = x->layout.rank + 1;
     if (!shape || shape->real || shape->count > (size_t)rank)
-        return cn_import_fail(im, CN_ERR_UNSUPPORTED, "to more axes");
+        return cn_import_unsupported(im, "to more axes");
     for (int k = 0; k < (int)shape->count; k++) {
         const int axis = k + rank - (int)shape->count;
         const bool batch = shape->of_batch && shape->of_batch[k];
         dims[axis] = shape->ints[k];
         if (axis == 0 && (batch || dims[0] == 1 || dims[0] == im->batch)) continue;
-        if (axis == 0 || batch) return cn_import_fail(im, CN_ERR_UNSUPPORTED, "of examples");
+        if (axis == 0 || batch) return cn_import_unsupported(im, "of examples");
         same = same && (dims[axis] == 1 || dims[axis] == x->layout.dims[axis - 1]);
     }
     for (int axis = 1; axis < rank - (int)shape->count; axis++) dims[axis] = 1;

@@ -46,7 +46,7 @@ static cn_status read_conv(cn_importer *im, conv *c, bool transposed)
     status = cn_value_pixels(im, v, &c->x, c->shape);
     if (status == CN_OK) status = weight_of(im, 1, c->axes + 2, &c->w);
     if (status == CN_OK) status = weight_of(im, 2, 1, &c->b);
-    if (status == CN_OK && !c->w) status = cn_import_fail(im, CN_ERR_FORMAT, "no weights");
+    if (status == CN_OK && !c->w) status = cn_import_malformed(im, "no weights");
     if (status != CN_OK) return status;
     const int64_t groups = cn_onnx_get_int(im->node, "group", 1), channels = c->shape[2];
     const int64_t *dims = c->w->dims;
@@ -61,7 +61,7 @@ static cn_status read_conv(cn_importer *im, conv *c, bool transposed)
         return cn_import_fail(im, CN_ERR_FORMAT, "a bias of %lld for %lld filters",
                               (long long)c->b->dims[0], (long long)filters);
     for (int k = 2; k < c->w->rank; k++)
-        if (dims[k] > INT_MAX / 4) return cn_import_fail(im, CN_ERR_FORMAT, "a kernel too large");
+        if (dims[k] > INT_MAX / 4) return cn_import_malformed(im, "a kernel too large");
     c->groups = (int)groups;
     return CN_OK;
 }
@@ -130,7 +130,7 @@ static cn_status fit_output(cn_importer *im, const conv *c, int output_padding[2
         if (!given && !upper && !lower) continue;
         const int64_t out = given ? wanted[k] : n * s;
         const int64_t total = whole + output_padding[k] - out;
-        if (out < 1 || out > INT_MAX) return cn_import_fail(im, CN_ERR_FORMAT, "an output size");
+        if (out < 1 || out > INT_MAX) return cn_import_malformed(im, "an output size");
         if (total < 0) output_padding[k] -= (int)total;
         const int64_t cut = total < 0 ? 0 : total;
         w->pads[k] = (int)(upper ? cut / 2 : cut - cut / 2);
@@ -169,7 +169,7 @@ static cn_status import_conv_transpose(cn_importer *im, const cn_graph_node *nod
     }
     if (o.output_padding[0] && !o.output_padding[1]) {
         if (o.pads[2] < o.output_padding[0])
-            return cn_import_fail(im, CN_ERR_UNSUPPORTED, "output padding of rows alone");
+            return cn_import_unsupported(im, "output padding of rows alone");
         o.pads[2] -= o.output_padding[0];
         o.output_padding[0] = 0;
     }
@@ -221,8 +221,8 @@ static cn_status import_gemm(cn_importer *im, const cn_graph_node *node)
     if (status == CN_OK) status = weight_of(im, 1, 2, &w);
     if (status == CN_OK) status = weight_of(im, 2, 0, &b);
     if (status != CN_OK) return status;
-    if (!w) return cn_import_fail(im, CN_ERR_FORMAT, "no weights");
-    if (cn_onnx_get_int(node, "transA", 0)) return cn_import_fail(im, CN_ERR_UNSUPPORTED, "transA");
+    if (!w) return cn_import_malformed(im, "no weights");
+    if (cn_onnx_get_int(node, "transA", 0)) return cn_import_unsupported(im, "transA");
     const int64_t k = w->dims[turned], n = w->dims[!turned];
     if (k != given->layout.dims[0] || n > INT_MAX)
         return cn_import_fail(im, CN_ERR_FORMAT, "weights of %lld rows for %d elements",
@@ -299,7 +299,7 @@ static cn_status import_matmul(cn_importer *im, const cn_graph_node *node)
     if (status != CN_OK) return status;
     const int rank = v->layout.rank;
     if (!w || rank < 1 || w->dims[0] != v->layout.dims[rank - 1] || w->dims[1] > INT_MAX)
-        return cn_import_fail(im, CN_ERR_FORMAT, "weights of another number of rows");
+        return cn_import_malformed(im, "weights of another number of rows");
     if (rank == 1) return import_gemm(im, im->node);
     status = cn_import_column_means(im, v, w, &done);
     if (done || status != CN_OK) return status;

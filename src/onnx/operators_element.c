@@ -24,7 +24,7 @@ static cn_status import_plain(cn_importer *im, const cn_graph_node *node)
     };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (cn_span_is(node->op, names[i].op)) return map(im, names[i].type, NULL);
-    return cn_import_fail(im, CN_ERR_UNSUPPORTED, "no such function");
+    return cn_import_unsupported(im, "no such function");
 }
 
 /* The output is the input, by another name. */
@@ -44,11 +44,11 @@ static cn_status cast_constant(cn_importer *im, const cn_value *v)
     cn_value *y = cn_import_output(im, 0);
     cn_status status = cn_import_constant(im, 0, &c);
     if (status != CN_OK) return status;
-    if (!y) return cn_import_fail(im, CN_ERR_FORMAT, "no output");
+    if (!y) return cn_import_malformed(im, "no output");
     y->kind = CN_VALUE_CONSTANT;
     y->constant = v->constant;
     if (c->real) return CN_OK;
-    if (c->of_batch) return cn_import_fail(im, CN_ERR_UNSUPPORTED, "of the number of examples");
+    if (c->of_batch) return cn_import_unsupported(im, "of the number of examples");
     y->constant = cn_constant_new(im, true, c->rank, c->dims);
     if (!y->constant) return im->err->status;
     for (size_t i = 0; i < c->count; i++) y->constant->reals[i] = (float)c->ints[i];
@@ -62,7 +62,7 @@ static cn_status import_cast(cn_importer *im, const cn_graph_node *node)
         return cast_constant(im, x);
     const int64_t to = cn_onnx_get_int(node, "to", CN_ONNX_FLOAT);
     if (!cn_span_is(node->op, "CastLike") && !cn_onnx_type_is_real(to))
-        return cn_import_fail(im, CN_ERR_UNSUPPORTED, "from fractions to integers");
+        return cn_import_unsupported(im, "from fractions to integers");
     return import_identity(im, node);
 }
 
@@ -73,8 +73,7 @@ static cn_status import_dropout(cn_importer *im, const cn_graph_node *node)
     cn_status status = cn_import_constant(im, 1, &ratio);
     if (status != CN_OK) return status;
     for (int k = 1; k < node->output_count; k++)
-        if (cn_import_gives(im, k))
-            return cn_import_fail(im, CN_ERR_UNSUPPORTED, "the mask as an output");
+        if (cn_import_gives(im, k)) return cn_import_unsupported(im, "the mask as an output");
     if (ratio && ratio->real && ratio->count == 1) rate = cn_onnx_decimal(ratio->reals[0]);
     if (!(rate > 0 && rate < 1)) return import_identity(im, node);
     return map(im, "dropout", &(cn_dropout_opts){.rate = rate});
@@ -113,7 +112,7 @@ static cn_status bound(cn_importer *im, int i, const char *name, double *value)
     *value = cn_onnx_get_decimal(im->node, name, (float)*value);
     cn_status status = cn_import_constant(im, i, &c);
     if (status != CN_OK || !c) return status;
-    if (!c->real || c->count != 1) return cn_import_fail(im, CN_ERR_FORMAT, "a bound");
+    if (!c->real || c->count != 1) return cn_import_malformed(im, "a bound");
     *value = cn_onnx_decimal(c->reals[0]);
     return CN_OK;
 }
@@ -140,7 +139,7 @@ static cn_status import_hard_sigmoid(cn_importer *im, const cn_graph_node *node)
     cn_value *y = cn_import_output(im, 0);
     const cn_value *x;
     if (fabs(alpha - 1.0 / 6) < 1e-6 && beta == 0.5) return map(im, "hard_sigmoid", NULL);
-    if (alpha == 0) return cn_import_fail(im, CN_ERR_UNSUPPORTED, "a slope of 0");
+    if (alpha == 0) return cn_import_unsupported(im, "a slope of 0");
     cn_status status = cn_import_tensor(im, 0, -1, &x);
     if (status == CN_OK)
         status = cn_import_map(im, "scale", &(cn_scale_opts){.factor = alpha}, x, y);
@@ -280,7 +279,7 @@ static cn_status import_swish(cn_importer *im, const cn_graph_node *node)
     cn_value *y = cn_import_output(im, 0);
     const double alpha = cn_onnx_get_decimal(node, "alpha", 1);
     if (alpha == 1) return map(im, "silu", NULL);
-    if (alpha == 0) return cn_import_fail(im, CN_ERR_UNSUPPORTED, "alpha 0");
+    if (alpha == 0) return cn_import_unsupported(im, "alpha 0");
     cn_status status = cn_import_tensor(im, 0, -1, &x);
     if (status == CN_OK) status = scale(im, alpha, x, y);
     if (status == CN_OK) status = cn_import_map(im, "sigmoid", NULL, y, y);
@@ -295,7 +294,7 @@ static cn_status import_prelu(cn_importer *im, const cn_graph_node *node)
     (void)node;
     cn_status status = cn_import_tensor(im, 0, -1, &x);
     if (status != CN_OK) return status;
-    if (!given) return cn_import_fail(im, CN_ERR_FORMAT, "no slope");
+    if (!given) return cn_import_malformed(im, "no slope");
     slope = *given;
     if (im->file->opset < 7) status = cn_import_from_axis(im, x, 1, &slope); /* of channels */
     if (status == CN_OK) status = cn_import_map(im, "relu", NULL, x, &above);

@@ -31,8 +31,8 @@ static cn_status give_windows(cn_importer *im, cn_node node, const cn_layout *la
 
 static cn_status refuse(cn_importer *im)
 {
-    return cn_import_fail(im, CN_ERR_UNSUPPORTED,
-                          "pixels that are gathered, but not as the windows of a pooling");
+    return cn_import_unsupported(im,
+                                 "pixels that are gathered, but not as the windows of a pooling");
 }
 
 cn_status cn_import_turn(cn_importer *im, const cn_graph_node *node)

@@ -34,7 +34,7 @@ static cn_status import_erf(cn_importer *im, const cn_graph_node *node)
     cn_status status = cn_import_tensor(im, 0, -1, &z);
     if (status != CN_OK) return status;
     if (!is_scaled(im, z->node, sqrt(0.5), &x))
-        return cn_import_fail(im, CN_ERR_UNSUPPORTED, "of anything but x / sqrt(2), as in a GELU");
+        return cn_import_unsupported(im, "of anything but x / sqrt(2), as in a GELU");
     cn_give(im, 0, x, &z->layout);
     if (cn_import_output(im, 0)) cn_import_output(im, 0)->part = CN_GELU_ERF;
     return CN_OK;
@@ -59,7 +59,7 @@ static cn_status complete(cn_importer *im, const cn_value *part, const cn_value 
     from.part = CN_GELU_NONE;
     if (x->kind != CN_VALUE_TENSOR || x->part || !(halved || x->node == part->node) ||
         !cn_layout_same(&x->layout, &part->layout))
-        return cn_import_fail(im, CN_ERR_UNSUPPORTED, "a part of a GELU of something else");
+        return cn_import_unsupported(im, "a part of a GELU of something else");
     const double factor = (part->part == CN_GELU_PHI ? 1 : 2) * (halved ? 0.5 : 1);
     cn_status status = cn_import_map(im, "gelu", &(cn_gelu_opts){.name = NULL}, &from, y);
     y->part = CN_GELU_NONE;
@@ -91,7 +91,7 @@ cn_status cn_import_part_of_gelu(cn_importer *im, const char *type, const cn_val
         return CN_OK;
     }
     if (given.part == CN_GELU_ERF || !is(type, "multiply") || other->kind != CN_VALUE_TENSOR)
-        return cn_import_fail(im, CN_ERR_UNSUPPORTED, "of a part of a GELU");
+        return cn_import_unsupported(im, "of a part of a GELU");
     return complete(im, &given, other, y);
 }
 

@@ -39,7 +39,7 @@ static cn_status read_pads(cn_importer *im, const cn_value *v, int pads_of[CN_ON
             const int axis = cn_logical_axis(v, axes[i]);
             if (pad == 0) continue;
             if (axis < 0 || pad > INT_MAX / 4 || pad < -INT_MAX / 4)
-                return cn_import_fail(im, CN_ERR_UNSUPPORTED, "of examples");
+                return cn_import_unsupported(im, "of examples");
             pads_of[axis][side] = (int)pad;
         }
     return CN_OK;
@@ -93,14 +93,14 @@ static cn_status import_pad(cn_importer *im, const cn_graph_node *node)
     if (status == CN_OK) status = cn_import_constant(im, 2, &value);
     if (status == CN_OK) status = read_pads(im, given, pads_of);
     if (status != CN_OK) return status;
-    if (!read_mode(node, &more.mode)) return cn_import_fail(im, CN_ERR_UNSUPPORTED, "its mode");
+    if (!read_mode(node, &more.mode)) return cn_import_unsupported(im, "its mode");
     more.value = value && value->real && value->count == 1 ? cn_onnx_decimal(value->reals[0])
                                                            : cn_onnx_get_decimal(node, "value", 0);
     if (!isfinite(more.value)) more.value = more.value > 0 ? 3e38 : -3e38;
     cn_value v = *given;
     const int rank = v.layout.rank;
     if (!padded_first(&v.layout, pads_of, order))
-        return cn_import_fail(im, CN_ERR_UNSUPPORTED, "of more than two axes of an example");
+        return cn_import_unsupported(im, "of more than two axes of an example");
     status = cn_value_order(im, &v, order);
     /* (rows, columns, channels), (columns, channels), (columns) */
     const int first = rank == 3 ? 0 : 1;
@@ -143,7 +143,7 @@ static cn_status read_numbers(cn_importer *im, int i, int rank, bool sizes, resi
         if (axis < 0 || axis >= rank) return cn_import_fail(im, CN_ERR_FORMAT, "axis %d", k);
         if (axis == 0 && c->of_batch && c->of_batch[k]) continue;
         if (c->of_batch && c->of_batch[k])
-            return cn_import_fail(im, CN_ERR_UNSUPPORTED, "by the number of examples");
+            return cn_import_unsupported(im, "by the number of examples");
         if (sizes && !(axis == 0 && c->ints[k] == im->batch)) r->size[axis] = c->ints[k];
         if (!sizes) r->scale[axis] = cn_onnx_decimal(c->reals[k]);
     }
@@ -157,7 +157,7 @@ static cn_status read_resizing(cn_importer *im, const cn_value *v, resizing *r)
     *r = (resizing){.scale = {0}};
     if (cn_onnx_attribute_find(im->node, "scales")) { /* Upsample of version 7 */
         if (cn_onnx_get_floats(im->node, "scales", scales, CN_ONNX_RANK) != rank)
-            return cn_import_fail(im, CN_ERR_FORMAT, "scales");
+            return cn_import_malformed(im, "scales");
         for (int k = 0; k < rank; k++) r->scale[k] = (double)scales[k];
         return CN_OK;
     }
@@ -173,7 +173,7 @@ static cn_status read_resizing(cn_importer *im, const cn_value *v, resizing *r)
     if (status == CN_OK && !old) status = read_numbers(im, 3, rank, true, r);
     for (int k = 0; k < rank; k++) given = given || r->scale[k] != 0 || r->size[k] != 0;
     if (status != CN_OK || given) return status;
-    return cn_import_fail(im, CN_ERR_FORMAT, "neither scales nor sizes");
+    return cn_import_malformed(im, "neither scales nor sizes");
 }
 
 /* How pixels are found, from the attributes. */
@@ -197,7 +197,7 @@ static cn_status read_method(cn_importer *im, cn_resize_opts *o)
     for (int i = 0; i < 4 && !old; i++)
         if (cn_onnx_get_is(node, "nearest_mode", roundings[i], "round_prefer_floor")) rounding = i;
     if (method < 0 || place < 0 || rounding < 0)
-        return cn_import_fail(im, CN_ERR_UNSUPPORTED, "its mode, or how its coordinates are found");
+        return cn_import_unsupported(im, "its mode, or how its coordinates are found");
     o->method = (cn_resize_method)method;
     o->coordinates = (cn_coordinates)place;
     o->rounding = (cn_rounding)rounding;
@@ -223,7 +223,7 @@ static cn_status read_crop(cn_importer *im, int axes, cn_resize_opts *o)
     if (count == 0)
         for (; count < rank; count++) named[count] = count;
     if (!c || !c->real || count < 0 || c->count != 2 * (size_t)count)
-        return cn_import_fail(im, CN_ERR_FORMAT, "the part of the image that it takes");
+        return cn_import_malformed(im, "the part of the image that it takes");
     for (int k = 0; k < count; k++) {
         const int64_t axis = named[k] < 0 ? named[k] + rank : named[k], place = axis - axes;
         const double begin = cn_onnx_decimal(c->reals[k]),
@@ -232,7 +232,7 @@ static cn_status read_crop(cn_importer *im, int axes, cn_resize_opts *o)
         if (!isfinite(begin) || !isfinite(end) || (axis > 1 && begin == end))
             return cn_import_fail(im, CN_ERR_UNSUPPORTED, "a part from %g to %g", begin, end);
         if (axis < 2 && (begin != 0 || end != 1))
-            return cn_import_fail(im, CN_ERR_UNSUPPORTED, "of examples or channels");
+            return cn_import_unsupported(im, "of examples or channels");
         if (axis < 2) continue;
         *crop[place][0] = begin;
         *crop[place][1] = end - begin;
@@ -292,7 +292,7 @@ static cn_status import_resize(cn_importer *im, const cn_graph_node *node)
     const double scales[2] = {r.scale[0], r.scale[1]};
     if ((scales[0] != 0 && scales[0] != 1) || (scales[1] != 0 && scales[1] != 1) || r.size[0] ||
         (r.size[1] && r.size[1] != v->layout.dims[0]))
-        return cn_import_fail(im, CN_ERR_UNSUPPORTED, "of examples or channels");
+        return cn_import_unsupported(im, "of examples or channels");
     status = cn_value_pixels(im, v, &x, shape);
     if (status == CN_OK) status = read_crop(im, axes, &o);
     for (int k = 2 - axes; k < 2 && status == CN_OK; k++) {
@@ -328,7 +328,7 @@ static cn_status regroup(cn_importer *im, const cn_value *given, const int dims[
         cn_status status = cn_value_order(im, &v, (int[]){0, 1, 2});
         if (status != CN_OK) return status;
         if (!cn_layout_reshape(&v.layout, 5, dims))
-            return cn_import_fail(im, CN_ERR_FORMAT, "the block does not divide the image");
+            return cn_import_malformed(im, "the block does not divide the image");
     }
     turned = v.layout;
     for (int k = 0; k < 5; k++) {
@@ -337,7 +337,7 @@ static cn_status regroup(cn_importer *im, const cn_value *given, const int dims[
         memcpy(turned.part[k], v.layout.part[order[k]], sizeof turned.part[k]);
     }
     if (!cn_layout_reshape(&turned, 3, out))
-        return cn_import_fail(im, CN_ERR_FORMAT, "the block does not divide the image");
+        return cn_import_malformed(im, "the block does not divide the image");
     cn_give(im, 0, v.node, &turned);
     return CN_OK;
 }

@@ -51,10 +51,9 @@ static cn_status import_batch_norm(cn_importer *im, const cn_graph_node *node)
     cn_status status = cn_import_tensor(im, 0, -1, &given);
     for (int i = 0; i < 4 && status == CN_OK; i++) status = parameter(im, i + 1, &c[i]);
     if (status != CN_OK) return status;
-    if (given->layout.rank < 1) return cn_import_fail(im, CN_ERR_FORMAT, "no channels");
+    if (given->layout.rank < 1) return cn_import_malformed(im, "no channels");
     for (int k = 1; k < node->output_count; k++)
-        if (cn_import_gives(im, k))
-            return cn_import_fail(im, CN_ERR_UNSUPPORTED, "its statistics as outputs");
+        if (cn_import_gives(im, k)) return cn_import_unsupported(im, "its statistics as outputs");
     cn_value v = *given;
     const double momentum = cn_onnx_get_decimal(node, "momentum", 0.9f);
     const cn_batch_norm_opts o = {.momentum = momentum > 0 && momentum < 1 ? momentum : 0.9,
@@ -117,7 +116,7 @@ static cn_status import_instance_norm(cn_importer *im, const cn_graph_node *node
     if (status == CN_OK) status = parameter(im, 1, &scale);
     if (status == CN_OK) status = parameter(im, 2, &shift);
     if (status != CN_OK) return status;
-    if (v->layout.rank < 1) return cn_import_fail(im, CN_ERR_FORMAT, "no channels");
+    if (v->layout.rank < 1) return cn_import_malformed(im, "no channels");
     return group_norm(im, v->layout.dims[0], v->layout.dims[0], scale, shift);
 }
 
@@ -173,7 +172,7 @@ static cn_status import_layer_norm(cn_importer *im, const cn_graph_node *node)
     if (status != CN_OK) return status;
     cn_value v = *given;
     const int axis = cn_logical_axis(&v, cn_onnx_get_int(node, "axis", -1));
-    if (axis < 0) return cn_import_fail(im, CN_ERR_UNSUPPORTED, "over the examples of a batch");
+    if (axis < 0) return cn_import_unsupported(im, "over the examples of a batch");
     for (int k = axis; k < v.layout.rank; k++) chosen[k] = true;
     cn_layer_norm_opts o = {.epsilon = cn_onnx_get_decimal(node, "epsilon", 1e-5f),
                             .no_shift = !shift};
@@ -199,7 +198,7 @@ static cn_status import_softmax(cn_importer *im, const cn_graph_node *node)
     if (status != CN_OK) return status;
     cn_value v = *given;
     const int axis = cn_logical_axis(&v, cn_onnx_get_int(node, "axis", old ? 1 : -1));
-    if (axis < 0) return cn_import_fail(im, CN_ERR_UNSUPPORTED, "over the examples of a batch");
+    if (axis < 0) return cn_import_unsupported(im, "over the examples of a batch");
     for (int k = axis; k < (old ? v.layout.rank : axis + 1); k++) chosen[k] = true;
     status = cn_value_trailing(im, &v, chosen, &x);
     const char *type = cn_span_is(node->op, "LogSoftmax") ? "log_softmax" : "softmax";

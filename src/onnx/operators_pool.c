@@ -57,9 +57,8 @@ static cn_status import_pool(cn_importer *im, bool average)
     if (status != CN_OK) return status;
     if (axes == 1) w.kernel[0] = 1;
     if (average && (w.dilation[0] != 1 || w.dilation[1] != 1))
-        return cn_import_fail(im, CN_ERR_UNSUPPORTED, "dilation");
-    if (cn_import_gives(im, 1))
-        return cn_import_fail(im, CN_ERR_UNSUPPORTED, "indices of the maxima");
+        return cn_import_unsupported(im, "dilation");
+    if (cn_import_gives(im, 1)) return cn_import_unsupported(im, "indices of the maxima");
     /* Padding takes no part in ours; where it counts, it has to be there. */
     if (average && cn_onnx_get_int(im->node, "count_include_pad", 0) &&
         (w.pads[0] || w.pads[1] || w.pads[2] || w.pads[3])) {
@@ -299,7 +298,7 @@ cn_status cn_import_row_means(cn_importer *im, const cn_value *v, int rows)
     cn_node x;
     int shape[3];
     if (v->layout.rank != 3)
-        return cn_import_fail(im, CN_ERR_UNSUPPORTED, "means of rows of anything but images");
+        return cn_import_unsupported(im, "means of rows of anything but images");
     cn_status status = cn_value_pixels(im, v, &x, shape);
     return status == CN_OK ? add_adaptive(im, x, rows, shape[1]) : status;
 }

@@ -31,6 +31,20 @@ static cn_status import_shape(cn_importer *im, const cn_graph_node *node)
     return CN_OK;
 }
 
+/* ---- what depends on it */
+
+cn_status cn_import_if(cn_importer *im, const cn_graph_node *node)
+{
+    const cn_value *v = cn_import_input(im, 0);
+    cn_onnx_constant *c = v ? v->constant : NULL;
+    if (!c || c->real || c->count != 1 || c->step || (c->of_batch && c->of_batch[0]))
+        return cn_import_unsupported(im, "expected a condition that does not depend on the input");
+    im->chosen = (int)(node - im->file->nodes);
+    cn_status status = cn_constant_load(im, c);
+    if (status == CN_OK) im->branch = c->ints[0] ? "then_branch" : "else_branch";
+    return status;
+}
+
 /* ---- other axes for the same elements */
 
 /* The value with other logical axes; elements move only where they must. */
@@ -47,7 +61,7 @@ static cn_status give_reshaped(cn_importer *im, const cn_value *given, int rank,
         const int n = (int)cn_layout_count(&v.layout);
         if (status == CN_OK &&
             (!cn_layout_reshape(&v.layout, 1, &n) || !cn_layout_reshape(&v.layout, rank, dims)))
-            status = cn_import_fail(im, CN_ERR_FORMAT, "a shape of another number of elements");
+            status = cn_import_malformed(im, "a shape of another number of elements");
         if (status != CN_OK) return status;
     }
     cn_give(im, 0, v.node, &v.layout);
@@ -65,7 +79,7 @@ static cn_status read_shape(cn_importer *im, const cn_value *v, const cn_onnx_co
     for (int k = 1; k < (int)c->count; k++) {
         int64_t size = n[k];
         if (c->of_batch && c->of_batch[k])
-            return cn_import_fail(im, CN_ERR_UNSUPPORTED, "the batch as an axis of an example");
+            return cn_import_unsupported(im, "the batch as an axis of an example");
         if (size == 0 && zero && k <= v->layout.rank) size = v->layout.dims[k - 1];
         if (size == -1 && unknown < 0 && n[0] != -1)
             unknown = k;
@@ -83,8 +97,7 @@ static cn_status read_shape(cn_importer *im, const cn_value *v, const cn_onnx_co
     const bool batch = c->of_batch && c->of_batch[0]
                            ? n[0] == 1
                            : n[0] == -1 || (n[0] == 0 && zero) || n[0] == im->batch;
-    return batch ? CN_OK
-                 : cn_import_fail(im, CN_ERR_UNSUPPORTED, "the first axis is not the batch's");
+    return batch ? CN_OK : cn_import_unsupported(im, "the first axis is not the batch's");
 }
 
 static cn_status import_reshape(cn_importer *im, const cn_graph_node *node)
@@ -184,11 +197,11 @@ static cn_status import_transpose(cn_importer *im, const cn_graph_node *node)
     cn_layout l = *from;
     const int count = cn_onnx_get_ints(node, "perm", perm, CN_ONNX_RANK);
     if (count != from->rank + 1 || perm[0] != 0)
-        return cn_import_fail(im, CN_ERR_UNSUPPORTED, "the batch's axis does not stay the first");
+        return cn_import_unsupported(im, "the batch's axis does not stay the first");
     for (int k = 0; k < from->rank; k++) {
         const int64_t axis = perm[k + 1] - 1;
         if (axis < 0 || axis >= from->rank || taken[axis])
-            return cn_import_fail(im, CN_ERR_FORMAT, "perm is no order of axes");
+            return cn_import_malformed(im, "perm is no order of axes");
         taken[axis] = true;
         l.dims[k] = from->dims[axis];
         l.parts[k] = from->parts[axis];
@@ -282,7 +295,7 @@ static cn_status import_slice(cn_importer *im, const cn_graph_node *node)
     if (status != CN_OK) return status;
     cn_value v = *given;
     if (n_ends != count || (n_axes && n_axes != count) || (n_steps && n_steps != count))
-        return cn_import_fail(im, CN_ERR_FORMAT, "lists of different lengths");
+        return cn_import_malformed(im, "lists of different lengths");
     for (int i = 0; i < count; i++) {
         const int64_t which = n_axes ? axes[i] : i, step = n_steps ? steps[i] : 1;
         const int axis = cn_logical_axis(&v, which);
@@ -296,7 +309,7 @@ static cn_status import_slice(cn_importer *im, const cn_graph_node *node)
         int64_t to = ends[i] < -n ? 0 : ends[i] < 0 ? ends[i] + n : ends[i];
         from = from > n ? n : from;
         to = to > n ? n : to;
-        if (to <= from) return cn_import_fail(im, CN_ERR_UNSUPPORTED, "no elements are left");
+        if (to <= from) return cn_import_unsupported(im, "no elements are left");
         status = cut(im, &v, axis, (int)from, (int)((to - from - 1) / step) + 1, (int)step, &v);
         if (status != CN_OK) return status;
     }
@@ -323,7 +336,7 @@ static cn_status gather_flat(cn_importer *im, const cn_value *v, const cn_onnx_c
         c && !c->real && c->rank >= 1 && c->dims[0] == 1 && c->count == cn_layout_count(&v->layout);
     all = all && (c->step == (int64_t)c->count || (c->step == 0 && im->batch == 1));
     for (size_t i = 0; all && i < c->count; i++) all = c->ints[i] == (int64_t)i;
-    if (!all) return cn_import_fail(im, CN_ERR_UNSUPPORTED, "the batch's axis is no longer there");
+    if (!all) return cn_import_unsupported(im, "the batch's axis is no longer there");
     for (int k = 1; k < c->rank; k++) dims[k - 1] = (int)c->dims[k];
     return give_reshaped(im, v, c->rank - 1, dims);
 }
@@ -340,14 +353,14 @@ static cn_status import_gather(cn_importer *im, const cn_graph_node *node)
     cn_value v = *given;
     const int axis = cn_logical_axis(&v, cn_onnx_get_int(node, "axis", 0));
     if (axis < 0 || !c || c->step || c->real || c->rank > 1 || c->count < 1)
-        return cn_import_fail(im, CN_ERR_UNSUPPORTED, "along this axis, or with these indices");
+        return cn_import_unsupported(im, "along this axis, or with these indices");
     const int64_t n = v.layout.dims[axis], first = c->ints[0] < 0 ? c->ints[0] + n : c->ints[0];
     const int64_t step = c->count > 1 ? c->ints[1] - c->ints[0] : 1;
     for (size_t i = 0; i < c->count; i++) {
         const int64_t index = c->ints[i] < 0 ? c->ints[i] + n : c->ints[i];
-        if (index < 0 || index >= n) return cn_import_fail(im, CN_ERR_FORMAT, "an index");
+        if (index < 0 || index >= n) return cn_import_malformed(im, "an index");
         if (step < 1 || index != first + (int64_t)i * step)
-            return cn_import_fail(im, CN_ERR_UNSUPPORTED, "indices that are not in a row");
+            return cn_import_unsupported(im, "indices that are not in a row");
     }
     status = cut(im, &v, axis, (int)first, (int)c->count, (int)step, &v);
     if (status != CN_OK) return status;
@@ -437,7 +450,7 @@ static cn_status import_concat(cn_importer *im, const cn_graph_node *node)
     cn_status status = cn_import_tensor(im, 0, -1, &first);
     if (status != CN_OK) return status;
     const int axis = cn_logical_axis(first, cn_onnx_get_int(node, "axis", 1));
-    if (axis < 0) return cn_import_fail(im, CN_ERR_UNSUPPORTED, "along the batch");
+    if (axis < 0) return cn_import_unsupported(im, "along the batch");
     if (!cn_layout_order(&first->layout, order))
         for (int k = 0; k < first->layout.rank; k++) order[k] = k;
     for (int k = 0; k < first->layout.rank; k++)
@@ -451,9 +464,9 @@ static cn_status import_concat(cn_importer *im, const cn_graph_node *node)
         status = cn_import_tensor(im, i, first->layout.rank, &v);
         for (int k = 0; status == CN_OK && k < first->layout.rank; k++)
             if (k != axis && v->layout.dims[k] != dims[k])
-                status = cn_import_fail(im, CN_ERR_FORMAT, "inputs of different sizes");
+                status = cn_import_malformed(im, "inputs of different sizes");
         if (status == CN_OK) total += v->layout.dims[axis];
-        if (status == CN_OK && total > INT_MAX) status = cn_import_fail(im, CN_ERR_FORMAT, "size");
+        if (status == CN_OK && total > INT_MAX) status = cn_import_malformed(im, "size");
         if (status == CN_OK) status = add_joined(im, &j, v, axis, order);
     }
     if (status == CN_OK) status = join(im, &j, &y);
@@ -476,5 +489,6 @@ const cn_operator cn_operators_shape[] = {
     {"Slice", import_slice},
     {"Gather", import_gather},
     {"Concat", import_concat},
+    {"If", cn_import_if},
     {NULL, NULL},
 };

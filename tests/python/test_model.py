@@ -58,6 +58,41 @@ class Building(Temporary):
             model.save(self.path(name))
         self.assertEqual(bytes_of(self.path("a")), bytes_of(self.path("b")))
 
+    def test_sizes_that_an_onnx_file_leaves_open_are_given(self):
+        def message(*fields):
+            made = b""
+            for number, value in fields:
+                value = value.encode() if isinstance(value, str) else value
+                if isinstance(value, int):
+                    made += bytes([number << 3, value])
+                else:
+                    made += bytes([number << 3 | 2, len(value)]) + value
+            return made
+
+        def port(name, *sizes):
+            dims = message(*((1, message((1 if isinstance(n, int) else 2, n))) for n in sizes))
+            return message((1, name), (2, message((1, message((1, 1), (2, dims))))))
+
+        relu = message((1, "x"), (2, "y"), (4, "Relu")), message((1, "v"), (2, "u"), (4, "Relu"))
+        one = [(1, relu[0]), (11, port("x", "n", 3, "h", "w")), (12, port("y", "n"))]
+        two = one + [(1, relu[1]), (11, port("v", "n", "k")), (12, port("u", "n"))]
+        path = self.path("open.onnx")
+        for graph in one, two:
+            model = message((1, 9), (7, message(*graph)), (8, message((2, 18))))
+            with open(path, "wb") as file:
+                file.write(model)
+            with self.assertRaisesRegex(convnet.ShapeError, r'axis 2 \("h"\) has no fixed size'):
+                convnet.Model.load(path)
+            if graph is one:
+                for shape in (4, 5), (4, 5, 3), {"x": [4, 5]}:
+                    self.assertEqual(convnet.Model.load(path, shape).input_shape, (4, 5, 3))
+            else:
+                found = convnet.Model.load(path, shape={"x": (4, 5), "v": 7})
+                self.assertEqual(found.inputs, {"x": (4, 5, 3), "v": (7,)})
+        for wrong in (4, 5, 2), {"z": (4, 5)}, (1, 2, 3, 4), (0, 5), {"x\0": (4, 5)}:
+            with self.assertRaises(convnet.ArgumentError):
+                convnet.Model.load(path, wrong)
+
     def test_a_name_says_the_format(self):
         model = convnet.Model(TEXT, shape=(8, 8, 1), classes=10, seed=3)
         x = np.linspace(0, 1, 128, dtype=np.float32).reshape(2, 8, 8, 1)
@@ -428,7 +463,9 @@ class Data(unittest.TestCase):
     def test_what_would_be_cut_or_lost_is_refused(self):
         x = np.zeros((2, 4, 4, 1), np.float32)
         for call in (lambda: convnet.Model.load("model\0.safetensors"),
-                     lambda: convnet.Dataset.load("digits\0")):
+                     lambda: convnet.Dataset.load("digits\0"),
+                     lambda: convnet.Model("dense 2\0", (4, 4, 1)),
+                     lambda: setattr(convnet.Model("digits"), "class_names", ["a\0b"] * 10)):
             with self.assertRaisesRegex(convnet.ArgumentError, "zero byte"):
                 call()
         for seed in (-1, 2**64):
