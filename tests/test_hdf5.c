@@ -329,6 +329,40 @@ static void put_lie(const char *folder, int kind)
     H5Fclose(file);
 }
 
+static size_t leave_as_it_is(unsigned flags, size_t count, const unsigned values[], size_t bytes,
+                             size_t *size, void **buffer)
+{
+    (void)flags, (void)count, (void)values, (void)size, (void)buffer;
+    return bytes;
+}
+
+/* h5py's own filter is in few other libraries. */
+static void a_missing_filter_is_named(void **state)
+{
+    (void)state;
+    const H5Z_class2_t filter = {H5Z_CLASS_T_VERS, 32000, 1, 1, "lzf", NULL, NULL, leave_as_it_is};
+    const hsize_t shape[3] = {4, 2, 2};
+    const uint8_t values[16] = {0};
+    char folder[FILES_PATH], path[FILES_PATH];
+    files_make_folder(folder);
+    hid_t file = create(folder, "a.h5"), plan = H5Pcreate(H5P_DATASET_CREATE);
+    hid_t space = H5Screate_simple(3, shape, NULL);
+    H5Zregister(&filter);
+    H5Pset_chunk(plan, 3, shape);
+    H5Pset_filter(plan, filter.id, H5Z_FLAG_MANDATORY, 0, NULL);
+    hid_t set = H5Dcreate2(file, "x", H5T_STD_U8LE, space, H5P_DEFAULT, plan, H5P_DEFAULT);
+    assert_true(H5Dwrite(set, H5T_NATIVE_UINT8, H5S_ALL, H5S_ALL, H5P_DEFAULT, values) >= 0);
+    H5Dclose(set);
+    put(file, "y", H5T_STD_U8LE, H5T_NATIVE_UINT8, 1, shape, values);
+    H5Sclose(space);
+    H5Pclose(plan);
+    H5Fclose(file);
+    H5Zunregister(filter.id);
+    expect_failure(files_join(path, folder, "a.h5"), CN_SUBSET_TRAIN, CN_ERR_UNSUPPORTED,
+                   "x is packed with the filter \"lzf\", which this libhdf5 does not have");
+    files_remove_folder(folder);
+}
+
 static void lies_are_refused(void **state)
 {
     (void)state;
@@ -424,6 +458,7 @@ int main(void)
         cmocka_unit_test(one_file_of_any_names_will_do),
         cmocka_unit_test(classes_have_their_names),
         cmocka_unit_test(elements_become_pixels),
+        cmocka_unit_test(a_missing_filter_is_named),
         cmocka_unit_test(lies_are_refused),
         cmocka_unit_test(the_library_is_silent),
         cmocka_unit_test(signs_is_what_it_is),

@@ -320,6 +320,26 @@ static hid_t memory_type(cn_element element)
     }
 }
 
+/* Values that cannot be read: where a filter is missing that has packed them, by its name. */
+static cn_status unread(const cn_array_file *file, hid_t dataset, const char *name, cn_error *err)
+{
+    char filter[32] = "";
+    hid_t plan = H5Dget_create_plist(dataset);
+    int i = 0, count = H5Pget_nfilters(plan);
+    for (; i < count; i++) {
+        size_t none = 0;
+        H5Z_filter_t id =
+            H5Pget_filter2(plan, (unsigned)i, NULL, &none, NULL, sizeof filter, filter, NULL);
+        if (id >= 0 && H5Zfilter_avail(id) <= 0) break;
+    }
+    H5Pclose(plan);
+    if (i >= count) return failed(file->path, name, err);
+    return cn_fail(err, CN_ERR_UNSUPPORTED,
+                   "%.100s: %.60s is packed with the filter \"%.32s\", which this libhdf5 does not "
+                   "have; gzip is read",
+                   file->path, name, filter);
+}
+
 static cn_status read_array(const cn_array_file *file, int i, cn_array *out, cn_error *err)
 {
     const cn_array_about *about = &file->abouts[i];
@@ -338,7 +358,7 @@ static cn_status read_array(const cn_array_file *file, int i, cn_array *out, cn_
             read_texts(dataset, data, count, about->width, false, file->path, about->name, err);
     else if (status == CN_OK &&
              H5Dread(dataset, memory_type(about->element), H5S_ALL, H5S_ALL, H5P_DEFAULT, data) < 0)
-        status = failed(file->path, about->name, err);
+        status = unread(file, dataset, about->name, err);
     if (dataset >= 0) H5Dclose(dataset);
     end_silence(s);
     if (status == CN_OK)
