@@ -136,6 +136,18 @@ static void png_is_turned_as_exif_says(void **state)
             make_exif(exif, o, form & 1, 3);
             add_exif(&b, exif, EXIF, form & 2);
             expect_shown(b.at, b.size, o, 1, 1);
+            /* So does what is known of it without decoding. */
+            char folder[FILES_PATH], path[FILES_PATH];
+            cn_image_form found = {.rows = 0};
+            cn_tensor image = {0};
+            files_make_folder(folder);
+            files_write(files_join(path, folder, "a.png"), b.at, b.size);
+            assert_true(cn_image_find_form(&found, path));
+            assert_int_equal(cn_image_load(&image, path, NULL), CN_OK);
+            assert_int_equal(found.rows, image.shape[0]);
+            assert_int_equal(found.columns, image.shape[1]);
+            cn_tensor_free(&image);
+            files_remove_folder(folder);
         }
 }
 

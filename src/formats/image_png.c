@@ -21,16 +21,24 @@ static size_t big_endian(const uint8_t *b)
 }
 
 /* The first chunk: bytes 16 and 20 width and height; 24 bits per sample; 25: 0 gray, 2 color, 3
- * palette, 4 gray and alpha, 6 color and alpha (PNG 1.2, 11.2.2). */
+ * palette, 4 gray and alpha, 6 color and alpha (PNG 1.2, 11.2.2). A chunk is its length, its name, so
+ * many bytes and a checksum; Exif is looked for in those near the beginning. */
 static bool find_form(cn_image_form *form, const char *path)
 {
-    uint8_t head[26];
-    size_t size = 0;
-    if (!cn_image_read_head(path, head, sizeof head, &size) || size < sizeof head) return false;
+    uint8_t head[4096];
+    size_t size = 0, length;
+    bool turned = false;
+    if (!cn_image_read_head(path, head, sizeof head, &size) || size < 26) return false;
+    for (size_t at = 8; at + 8 <= size; at += length + 12) {
+        const uint8_t *chunk = head + at;
+        length = big_endian(chunk);
+        if (length > size - at - 8) break;
+        if (memcmp(chunk + 4, "eXIf", 4) == 0) turned = cn_exif_orientation(chunk + 8, length) >= 5;
+    }
     *form = (cn_image_form){.color = head[25] & 2,
                             .deep = head[24] == 16,
-                            .rows = cn_image_extent(big_endian(head + 20)),
-                            .columns = cn_image_extent(big_endian(head + 16))};
+                            .rows = cn_image_extent(big_endian(head + (turned ? 16 : 20))),
+                            .columns = cn_image_extent(big_endian(head + (turned ? 20 : 16)))};
     return true;
 }
 
