@@ -1109,6 +1109,8 @@ typedef enum cn_flip {
     CN_FLIP_NONE = 0,
     CN_FLIP_RANDOM = 1,      /* left to right in one of two epochs, at random */
     CN_FLIP_ALTERNATING = 2, /* in every other epoch, beginning at random; Jordan 2024 */
+    CN_FLIP_ALL = 3, /* mirrored or not, and turned by 0, 90, 180 or 270 degrees, at random; where
+                        n_H differs from n_W, by 0 or 180 */
 } cn_flip;
 
 /* What lies beyond an image's border: zeros, or the image mirrored at its outermost pixel, which is
@@ -1148,7 +1150,7 @@ typedef struct cn_augment {
 /*
  * The text form, for options: words between spaces or commas, as in "flip crop=4 border=reflect".
  *
- *     flip, flip=random, flip=alternating      border=zero, border=reflect
+ *     flip, flip=random, flip=alternating, flip=all; border=zero, border=reflect
  *     crop=PIXELS, shift=PIXELS                cutout=PIXELS
  *     rotate=DEGREES                           scale=FRACTION
  *     brightness=, contrast=, saturation=FRACTION; jitter=FRACTION sets all three

@@ -53,6 +53,59 @@ static void alternating_flips_alternate(void **state)
     assert_in_range(flipped, DRAWN / 2 - 354, DRAWN / 2 + 354);
 }
 
+/* All eight of a square, and the four of another image, as often as each other. */
+static void all_flips_are_even(void **state)
+{
+    const cn_augment a = {.flip = CN_FLIP_ALL};
+    (void)state;
+    for (int square = 0; square < 2; square++) {
+        int count[8] = {0}, kinds = square ? 8 : 4;
+        for (int i = 0; i < DRAWN; i++) {
+            cn_augment_draws d;
+            cn_augment_draw(&a, 3, 1, i, DRAWN, (int[]){4, square ? 4 : 5, 1}, &d);
+            assert_in_range(d.turns, 0, 3);
+            count[2 * d.turns + d.flip]++;
+        }
+        for (int k = 0; k < 8; k++) {
+            double expected = square || k / 2 % 2 == 0 ? (double)DRAWN / kinds : 0;
+            assert_true(fabs(count[k] - expected) <= 5 * sqrt(expected));
+        }
+    }
+}
+
+/* Pixel (r, c) of what numpy.rot90 makes of an image that is cropped and flipped. */
+static void images_are_turned_after_they_are_moved(void **state)
+{
+    enum { ROWS = 4, COLUMNS = 4, SHORT = 3, PIXEL = 3 };
+    uint8_t in[ROWS * COLUMNS * PIXEL], moved[sizeof in], out[sizeof in];
+    (void)state;
+    for (size_t i = 0; i < sizeof in; i++) in[i] = (uint8_t)(i * 5 + 1);
+    for (int which = 0; which < 2 * 2 * 4 * 3; which++) {
+        cn_crop c = {.rows = which % 3 ? ROWS : SHORT,
+                     .columns = COLUMNS,
+                     .pixel = PIXEL,
+                     .border = which / 3 % 2 ? CN_BORDER_REFLECT : CN_BORDER_ZERO,
+                     .fill = 9,
+                     .down = which % 3 - 1,
+                     .right = 1 - which % 3,
+                     .flip = which / 6 % 2};
+        const int turns = which / 12, last[2] = {c.rows - 1, c.columns - 1};
+        if (turns % 2 && c.rows != c.columns) continue;
+        cn_crop_image(&c, in, moved);
+        c.turns = turns;
+        cn_crop_image(&c, in, out);
+        for (int i = 0; i < c.rows * c.columns; i++) {
+            int row = i / COLUMNS, column = i % COLUMNS;
+            int from[4][2] = {{row, column},
+                              {column, last[1] - row},
+                              {last[0] - row, last[1] - column},
+                              {last[0] - column, row}};
+            int place = from[turns][0] * COLUMNS + from[turns][1];
+            assert_memory_equal(out + i * PIXEL, moved + place * PIXEL, PIXEL);
+        }
+    }
+}
+
 static void crops_are_uniform(void **state)
 {
     enum { CROP = 2, PLACES = 2 * CROP + 1 };
@@ -423,6 +476,8 @@ static void the_text_form_is_read(void **state)
     assert_int_equal(a.flip, CN_FLIP_RANDOM);
     assert_int_equal(a.crop, 4);
     assert_int_equal(a.border, CN_BORDER_REFLECT);
+    assert_int_equal(cn_augment_parse(&a, "flip=all", NULL), CN_OK);
+    assert_int_equal(a.flip, CN_FLIP_ALL);
     assert_int_equal(cn_augment_parse(&a, "flip=alternating border=zero mixup=0", NULL), CN_OK);
     assert_int_equal(a.flip, CN_FLIP_ALTERNATING);
     assert_int_equal(a.crop, 0);
@@ -463,8 +518,8 @@ static void wrong_texts_are_named(void **state)
         {"scale=1e999", "augmentation: expected scale=FRACTION, found \"scale=1e999\""},
         {"rotate=0x10", "augmentation: expected rotate=DEGREES, found \"rotate=0x10\""},
         {"mixup= 0.2", "augmentation: expected mixup=ALPHA, found \"mixup=\""},
-        {"flip=rand", "augmentation: expected flip=random|alternating, found \"flip=rand\""},
-        {"flip=", "augmentation: expected flip=random|alternating, found \"flip=\""},
+        {"flip=rand", "augmentation: expected flip=random|alternating|all, found \"flip=rand\""},
+        {"flip=", "augmentation: expected flip=random|alternating|all, found \"flip=\""},
         {"border", "augmentation: expected border=zero|reflect, found \"border\""},
         {"crop=1 flip crop=2", "augmentation: \"crop=2\": crop was given before"},
         {"jitter=1 contrast=0.5", "augmentation: \"contrast=0.5\": jitter was given before"},
@@ -496,7 +551,7 @@ static void what_does_not_suit_the_images_is_refused(void **state)
     } wrong[] = {
         {{.crop = 8}, "fit: crop is 8, expected 0 to 7 for images of 8 x 12"},
         {{.crop = -1}, "fit: crop is -1, expected 0 to 7 for images of 8 x 12"},
-        {{.flip = (cn_flip)3}, "fit: flip is 3, expected 0 to 2 for images of 8 x 12"},
+        {{.flip = (cn_flip)4}, "fit: flip is 4, expected 0 to 3 for images of 8 x 12"},
         {{.border = (cn_border)2}, "fit: border is 2, expected 0 to 1 for images of 8 x 12"},
         {{.shift = 7.5}, "fit: shift is 7.5, expected 0 to 7 for images of 8 x 12"},
         {{.rotate = 181}, "fit: rotate is 181, expected 0 to 180 for images of 8 x 12"},
@@ -531,6 +586,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(flips_are_even_and_independent),
         cmocka_unit_test(alternating_flips_alternate),
+        cmocka_unit_test(all_flips_are_even),
+        cmocka_unit_test(images_are_turned_after_they_are_moved),
         cmocka_unit_test(crops_are_uniform),
         cmocka_unit_test(sizes_are_uniform),
         cmocka_unit_test(mixup_weights_are_beta_variates),

@@ -29,7 +29,8 @@ typedef enum use {
     HOLE_ROW,
     HOLE_COLUMN,
     PARTNER,
-    FRAME = 1 << 20,      /* and from here on, four for each attempt */
+    FRAME = 1 << 20, /* and from here on, four for each attempt */
+    TURNS = FRAME - 1,
     WEIGHT = PARTNER + 1, /* and from here on, two for each attempt at each of two gamma variates */
 } use;
 
@@ -151,10 +152,12 @@ void cn_augment_draw(const cn_augment *a, uint64_t seed, int epoch, int index, i
         draws->right = whole(&now, CROP_RIGHT, 2 * a->crop + 1) - a->crop;
     }
     /* Alternating: the first epoch is a draw, and each other one the opposite of the one before. */
-    if (a->flip == CN_FLIP_RANDOM)
+    if (a->flip == CN_FLIP_RANDOM || a->flip == CN_FLIP_ALL)
         draws->flip = uniform(&now, FLIP) < 0.5;
     else if (a->flip == CN_FLIP_ALTERNATING)
         draws->flip = (uniform(&once, FLIP) < 0.5) != (epoch % 2 == 0);
+    if (a->flip == CN_FLIP_ALL)
+        draws->turns = shape[0] == shape[1] ? whole(&now, TURNS, 4) : 2 * whole(&now, TURNS, 2);
     draw_warp(a, &now, &draws->warp);
     draw_jitter(a, &now, &draws->jitter);
     if (a->cutout > 0) {
@@ -176,7 +179,7 @@ cn_status cn_augment_check(const cn_augment *a, const int shape[3], const char *
     } members[] = {
         {"border", a->border, CN_BORDER_REFLECT},
         {"crop", a->crop, side - 1},
-        {"flip", a->flip, CN_FLIP_ALTERNATING},
+        {"flip", a->flip, CN_FLIP_ALL},
         {"shift", a->shift, side - 1},
         {"rotate", a->rotate, 180},
         {"scale", a->scale, 0.9},

@@ -14,8 +14,9 @@
 /* Where a position beyond 0 .. n-1 looks in an image mirrored at its outermost pixels. */
 int cn_reflect(int64_t i, int n);
 
-/* crop.c: out[r][c] = in[r + down][c + right], read from right to left where `flip`. Images of
- * rows x columns pixels of `pixel` bytes; `down` and `right` are smaller than the image. */
+/* crop.c: out[r][c] = in[r + down][c + right], read from right to left where `flip`, and then turned
+ * by so many quarters, counter-clockwise; 1 and 3 are for squares. Images of rows x columns pixels of
+ * `pixel` bytes; `down` and `right` are smaller than the image. */
 typedef struct cn_crop {
     int rows, columns;
     size_t pixel;
@@ -23,6 +24,7 @@ typedef struct cn_crop {
     uint8_t fill; /* what bytes beyond a border of zeros are */
     int down, right;
     bool flip;
+    int turns;
 } cn_crop;
 void cn_crop_image(const cn_crop *crop, const void *in, void *out);
 
@@ -60,6 +62,7 @@ typedef struct cn_augment_draws {
     cn_frame frame;  /* of random-resized-crop */
     int down, right; /* of the crop: each from -crop to crop */
     bool flip;
+    int turns; /* quarters of one, counter-clockwise */
     cn_warp warp;
     cn_jitter jitter;
     int hole[2];  /* row and column of the cutout's first pixel; may lie outside */

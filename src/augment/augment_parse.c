@@ -35,7 +35,7 @@ typedef struct word {
 #define AT(member) offsetof(cn_augment, member)
 
 static const word words[] = {
-    {"flip", CHOICE, AT(flip), 1, "random|alternating", CN_FLIP_RANDOM, true, 0},
+    {"flip", CHOICE, AT(flip), 1, "random|alternating|all", CN_FLIP_RANDOM, true, 0},
     {"border", CHOICE, AT(border), 1, "zero|reflect", CN_BORDER_ZERO, false, 0},
     {"crop", WHOLE, AT(crop), 1, "PIXELS", 0, false, 0},
     {"shift", NUMBER, AT(shift), 1, "PIXELS", 0, false, 0},

@@ -125,7 +125,8 @@ static void crop(const cn_augmenter *a, const cn_augment_draws *draws, const voi
                  .border = a->augment.border,
                  .down = draws->down,
                  .right = draws->right,
-                 .flip = draws->flip};
+                 .flip = draws->flip,
+                 .turns = draws->turns};
     cn_crop_image(&c, in, out);
 }
 
@@ -167,7 +168,8 @@ static cn_status turn_mask(const cn_augmenter *a, const cn_augment_draws *draws,
                  .fill = CN_MASK_IGNORED,
                  .down = draws->down,
                  .right = draws->right,
-                 .flip = draws->flip};
+                 .flip = draws->flip,
+                 .turns = draws->turns};
     cn_status status = cn_dataset_mask(a->data, index, a->masks + 2 * size, &mask, err);
     if (status != CN_OK) return status;
     if (is_cropped(&a->augment)) {

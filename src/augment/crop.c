@@ -4,6 +4,8 @@
  *     out[r][c] = in[reflect(r + down)][reflect(c + right)]      or zero beyond the border
  *     out[r][c] = out[r][columns - 1 - c]                        where it is flipped
  *
+ *     out[r][c] = out[c][columns - 1 - r]                        where it is turned by a quarter
+ *
  * reflect mirrors at the outermost pixel, without repeating it: -1 is 1, and n is n - 2.
  */
 #include "augment/augment.h"
@@ -49,8 +51,42 @@ static void crop_row(const cn_crop *crop, const uint8_t *in, uint8_t *out)
     }
 }
 
+/* Pixel by pixel: of the turned image, where the one before has it, and then where `in` has it. */
+static void crop_turned(const cn_crop *crop, const uint8_t *in, uint8_t *out)
+{
+    const int rows = crop->rows, columns = crop->columns;
+    for (int at = 0; at < rows * columns; at++, out += crop->pixel) {
+        int r = at / columns, c = at % columns;
+        if (crop->turns & 2) {
+            r = rows - 1 - r;
+            c = columns - 1 - c;
+        }
+        if (crop->turns & 1) {
+            int before = r;
+            r = c;
+            c = columns - 1 - before;
+        }
+        r += crop->down;
+        c = (crop->flip ? columns - 1 - c : c) + crop->right;
+        bool outside = r < 0 || r >= rows || c < 0 || c >= columns;
+        if (outside && crop->border == CN_BORDER_ZERO) {
+            memset(out, crop->fill, crop->pixel);
+            continue;
+        }
+        if (outside) {
+            r = cn_reflect(r, rows);
+            c = cn_reflect(c, columns);
+        }
+        memcpy(out, in + ((size_t)r * (size_t)columns + (size_t)c) * crop->pixel, crop->pixel);
+    }
+}
+
 void cn_crop_image(const cn_crop *crop, const void *in, void *out)
 {
+    if (crop->turns > 0) {
+        crop_turned(crop, in, out);
+        return;
+    }
     const size_t row = (size_t)crop->columns * crop->pixel;
     for (int r = 0; r < crop->rows; r++) {
         int from = r + crop->down;

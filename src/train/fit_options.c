@@ -202,7 +202,7 @@ static const char *const losses[] = {
 static const char *const averages[] = {"none", "ema", "lookahead"};
 static const char *const monitors[] = {"loss", "accuracy", "mean IoU"};
 static const char *const borders[] = {"zero", "reflect"};
-static const char *const flips[] = {"none", "random", "alternating"};
+static const char *const flips[] = {"none", "random", "alternating", "all"};
 
 void cn_fit_options_terms(const cn_fit_opts *o, int classes, cn_state *state)
 {
