@@ -62,7 +62,7 @@ cn_status cli_reading_load(cli_reading *r, cn_dataset **data, const char *spec, 
 /* ---- beside a training */
 
 /* Code, libraries, stacks, and what files are decoded in. */
-enum { PROCESS_BYTES = 24 * 1000 * 1000 };
+enum { PROCESS_BYTES = 30 * 1000 * 1000 };
 
 size_t cli_memory_for_images(size_t memory)
 {
