@@ -107,6 +107,18 @@ static void masks_may_lie_beside_their_images(void **state)
     remove_tree(folder);
 }
 
+static void folders_per_image_are_no_classes(void **state)
+{
+    char folder[FILES_PATH];
+    (void)state;
+    files_make_folder(folder);
+    put_pair(folder, "0a1b/images/0a1b.pgm", "0a1b/masks/first.pgm", 1);
+    put_gray(folder, "0a1b/masks/second.pgm", 1, 2, 1);
+    put_pair(folder, "2c3d/images/2c3d.pgm", "2c3d/masks/first.pgm", 1);
+    expect_failure(folder, "0a1b: expected the images of a class, found images and masks");
+    remove_tree(folder);
+}
+
 /* As for the detection of objects: boxes in texts. */
 static void boxes_are_no_masks(void **state)
 {
@@ -125,6 +137,7 @@ int main(void)
         cmocka_unit_test(masks_lie_where_data_sets_have_them),
         cmocka_unit_test(lists_tell_the_parts),
         cmocka_unit_test(masks_may_lie_beside_their_images),
+        cmocka_unit_test(folders_per_image_are_no_classes),
         cmocka_unit_test(boxes_are_no_masks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

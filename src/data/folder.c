@@ -199,12 +199,30 @@ static cn_status refuse_mask(const cn_names *files, const char *file, const char
                    file, image);
 }
 
+/* Nor are images and masks in folders of their own, per class or even per image. */
+static cn_status refuse_masks(const cn_names *files, const char *dir, cn_error *err)
+{
+    static const char images[] = "images/", masks[] = "masks/";
+    bool image = false, mask = false;
+    for (int i = 0; i < files->count; i++) {
+        image = image || strncmp(files->names[i], images, sizeof images - 1) == 0;
+        mask = mask || strncmp(files->names[i], masks, sizeof masks - 1) == 0;
+    }
+    if (!image || !mask) return CN_OK;
+    return cn_fail(err, CN_ERR_FORMAT,
+                   "%.80s: expected the images of a class, found images and masks: leave masks out "
+                   "to learn classes; for segmentation put all images into one folder images, and "
+                   "a mask for each, several of them joined, into masks",
+                   dir);
+}
+
 /* The images of a class, at every depth below its folder. */
 static cn_status add_images(scan *s, int part, const char *dir, int32_t label, cn_error *err)
 {
     char path[CN_PATH_ROOM];
     cn_names files = {NULL, 0};
     cn_status status = cn_names_walk(&files, dir, err);
+    if (status == CN_OK) status = refuse_masks(&files, dir, err);
     for (int i = 0; status == CN_OK && i < files.count; i++) {
         const char *file = files.names[i], *slash = strrchr(file, '/');
         if (!cn_is_image_name(file))
