@@ -74,7 +74,8 @@ static cn_status give_sizes(cn_importer *im)
 {
     cn_onnx_file *file = im->file;
     cn_status status = CN_OK;
-    for (const cn_input_size *s = file->sizes; s < file->sizes + file->size_count; s++) {
+    for (int k = 0; k < file->size_count; k++) {
+        const cn_input_size *s = &file->sizes[k];
         bool found = !s->name;
         for (int i = 0; i < file->input_count && status == CN_OK; i++) {
             cn_onnx_port *port = &file->inputs[i];

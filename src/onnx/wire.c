@@ -5,7 +5,8 @@
 
 cn_wire cn_wire_open(cn_span message)
 {
-    return (cn_wire){.at = message.bytes, .end = message.bytes + message.size};
+    const uint8_t *from = message.bytes; /* NULL of nothing */
+    return (cn_wire){.at = from, .end = message.size ? from + message.size : from};
 }
 
 static bool broken(cn_wire *w)
