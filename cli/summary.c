@@ -71,23 +71,23 @@ typedef struct totals {
     cn_memory run, train;
 } totals;
 
-static int batch_to_train(const cn_model *model)
-{
-    cn_fit_opts fit = {.batch = 0};
-    cn_fit_options_complete(&fit, INT_MAX, cn_model_task(model) == CN_TASK_SEGMENTATION);
-    return fit.batch;
-}
-
-/* What cn_fit takes beside the data, a validation included. */
-static cn_status measure_training(const cn_model *model, const options *o, cn_memory *memory,
-                                  cn_error *err)
+/* What a training is asked for, with all defaults. */
+static cn_fit_opts fit_opts(const cn_model *model, const options *o)
 {
     cn_fit_opts fit = {.batch = o->batch,
                        .threads = o->common.threads,
                        .backend = o->backend,
                        .optimizer.kind = (cn_optimizer_kind)o->optimizer};
     if (fit.optimizer.kind == CN_OPTIMIZER_SGD) fit.optimizer.momentum = 0.9;
-    cn_fit_options_complete(&fit, INT_MAX, false);
+    cn_fit_options_complete(&fit, INT_MAX, cn_model_task(model));
+    return fit;
+}
+
+/* What cn_fit takes beside the data, a validation included. */
+static cn_status measure_training(const cn_model *model, const options *o, cn_memory *memory,
+                                  cn_error *err)
+{
+    const cn_fit_opts fit = fit_opts(model, o);
     return cn_fit_memory(model, &fit, memory, err);
 }
 
@@ -364,7 +364,7 @@ static int run(const void *given, int count, char *const *operands)
         if (status == CN_OK)
             status = cn_model_parse_shapes(&model, operands[0], shape, o.classes, &err);
     }
-    if (status == CN_OK && o.batch == 0) o.batch = batch_to_train(model);
+    if (status == CN_OK && o.batch == 0) o.batch = fit_opts(model, &o).batch;
     if (status == CN_OK)
         status = o.plan ? print_plan(model, &o, &err) : measure(model, &o, &t, &err);
     if (status != CN_OK) {

@@ -192,8 +192,7 @@ static cn_fit_opts fit_opts(const job *j)
 static cn_fit_opts complete_fit_opts(const job *j)
 {
     cn_fit_opts opts = fit_opts(j);
-    cn_fit_options_complete(&opts, cn_dataset_size(j->train),
-                            cn_dataset_task(j->train) == CN_TASK_SEGMENTATION);
+    cn_fit_options_complete(&opts, cn_dataset_size(j->train), cn_dataset_task(j->train));
     return opts;
 }
 

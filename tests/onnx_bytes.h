@@ -17,6 +17,18 @@ typedef struct message {
     size_t size;
 } message;
 
+/* Damage number i, below 9 times its size: for each byte its eight bits turned, one by one, and the
+ * rest cut off from there. */
+static inline message damaged_at(const message *whole, size_t i)
+{
+    message m = *whole;
+    if (i % 9 < 8)
+        m.bytes[i / 9] ^= (uint8_t)(1 << i % 9);
+    else
+        m.size = i / 9;
+    return m;
+}
+
 static inline void put_byte(message *m, unsigned byte)
 {
     assert_true(m->size < sizeof m->bytes);

@@ -402,11 +402,7 @@ static void damaged_files_are_refused_or_read(void **state)
     make_branches(&whole, (const bool[]){true, true, true});
     for (size_t i = 0; i < 9 * whole.size; i++) {
         cn_error err = {0};
-        graph = whole;
-        if (i % 9 < 8)
-            graph.bytes[i / 9] ^= (uint8_t)(1 << i % 9);
-        else
-            graph.size = i / 9;
+        graph = damaged_at(&whole, i);
         cn_model *m = read_graph(&graph, &size, 1, &err);
         assert_true(m || err.text[0]);
         cn_model_free(m);

@@ -385,11 +385,7 @@ static void damaged_files_are_refused_or_read(void **state)
     for (size_t i = 0; i < 9 * whole.size; i++) {
         cn_model *m = NULL;
         cn_error err = {0};
-        damaged = whole;
-        if (i % 9 < 8)
-            damaged.bytes[i / 9] ^= (uint8_t)(1 << i % 9);
-        else
-            damaged.size = i / 9;
+        damaged = damaged_at(&whole, i);
         if (read_model(&m, &damaged, &err) == CN_OK)
             assert_true(cn_model_output_count(m) >= 1);
         else

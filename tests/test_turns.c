@@ -112,7 +112,7 @@ static void a_validation_costs_a_training_no_memory(void **state)
     cn_memory alone, both, kept;
     (void)state;
     assert_int_equal(cn_model_parse_shapes(&m, "resnet18", (int[]){64, 64, 3}, 10, NULL), CN_OK);
-    cn_fit_options_complete(&fit, 1000, false);
+    cn_fit_options_complete(&fit, 1000, CN_TASK_CLASSIFICATION);
     cn_session_opts train = cn_fit_session_opts(&fit), look = cn_fit_validation_opts(&fit);
     assert_int_equal(cn_session_memory(m, &train, &alone, NULL), CN_OK);
     assert_int_equal(cn_session_shared_memory(m, &train, &look, &both, NULL), CN_OK);

@@ -523,8 +523,7 @@ static cn_status begin(fit *f, cn_error *err)
     cn_status status = cn_model_expect_single(f->model, "fit", err);
     if (status == CN_OK) status = check(f, err);
     if (status != CN_OK) return status;
-    cn_fit_options_complete(&f->opts, cn_dataset_size(f->data),
-                            cn_dataset_task(f->data) == CN_TASK_SEGMENTATION);
+    cn_fit_options_complete(&f->opts, cn_dataset_size(f->data), cn_dataset_task(f->data));
     status = cn_fit_options_check_shards(&f->opts, err);
     if (status != CN_OK) return status;
     f->model->images = cn_learned_image_opts(f->model, f->data);

@@ -108,14 +108,14 @@ cn_status cn_fit_options_check(const cn_fit_opts *o, cn_error *err)
     return status == CN_OK ? check_length(o, err) : status;
 }
 
-void cn_fit_options_complete(cn_fit_opts *o, int size, bool masks)
+void cn_fit_options_complete(cn_fit_opts *o, int size, cn_task_kind task)
 {
     if (o->epochs == 0) o->epochs = 1;
     if (!o->backend) o->backend = cn_backends[0]->name;
     if (o->accumulate == 0) o->accumulate = 1;
     if (o->shards == 0) o->shards = 1;
-    if (o->batch == 0)
-        o->batch = !masks ? BATCH : o->shards > BATCH_MASKS ? o->shards : BATCH_MASKS;
+    if (o->batch == 0 && task != CN_TASK_SEGMENTATION) o->batch = BATCH;
+    if (o->batch == 0) o->batch = o->shards > BATCH_MASKS ? o->shards : BATCH_MASKS;
     if (o->batch > size) o->batch = size;
     if (o->threads == 0 && o->communicator) o->threads = o->communicator->threads;
     if (o->learning_rate == 0) o->learning_rate = cn_optimizer_default_rate(o->optimizer.kind);

@@ -12,8 +12,8 @@
 
 /* Those that can be checked without the model and the data. */
 cn_status cn_fit_options_check(const cn_fit_opts *opts, cn_error *err);
-/* Puts defaults where nothing is given, for so many images, with masks or without. */
-void cn_fit_options_complete(cn_fit_opts *opts, int size, bool masks);
+/* Puts defaults where nothing is given, for so many images. */
+void cn_fit_options_complete(cn_fit_opts *opts, int size, cn_task_kind task);
 /* That the shards divide the batch, and are enough for the ranks; once the defaults are in. */
 cn_status cn_fit_options_check_shards(const cn_fit_opts *opts, cn_error *err);
 /* Adds the options that the result depends on, all but those that cn_fit_opts.resume names. */
