@@ -69,23 +69,18 @@ size_t cli_memory_for_images(size_t memory)
     return memory > 2 * PROCESS_BYTES ? memory - PROCESS_BYTES : memory;
 }
 
-static size_t training_memory(const char *network, const cn_fit_opts *opts, const cn_dataset *data)
+/* Of the network with the shapes of the model; 0 where there is no such network. */
+static size_t training_memory(const cn_model *shapes, const cn_fit_opts *opts, int batch)
 {
-    cn_memory memory = {.total = 0};
-    cn_model *shapes = NULL;
-    cn_status status = cli_is_model_file(network)
-                           ? cli_load_model_for(&shapes, network, data, true, NULL)
-                           : cn_model_parse_shapes(&shapes, network, cn_dataset_shape(data),
-                                                   cn_dataset_classes(data), NULL);
-    if (status == CN_OK) status = cn_fit_memory(shapes, opts, &memory, NULL);
-    cn_model_free(shapes);
-    return status == CN_OK ? memory.total : 0;
+    cn_memory memory;
+    cn_fit_opts changed = *opts;
+    changed.batch = batch;
+    return shapes && cn_fit_memory(shapes, &changed, &memory, NULL) == CN_OK ? memory.total : 0;
 }
 
-size_t cli_reading_leave(const cli_reading *r, const char *network, const cn_fit_opts *opts,
-                         const cn_dataset *sets[3])
+/* The cached images of the sets make room for a training that takes so much. */
+static void shrink(const cli_reading *r, size_t training, const cn_dataset *sets[3])
 {
-    const size_t training = training_memory(network, opts, sets[0]);
     const size_t left = r->budget > training ? r->budget - training : 0;
     size_t room[3] = {0}; /* before any of them changes: two may share a cache */
     for (int i = 0; i < 3; i++)
@@ -94,5 +89,24 @@ size_t cli_reading_leave(const cli_reading *r, const char *network, const cn_fit
                 (size_t)((double)cn_dataset_memory(sets[i]) * (double)left / ((double)r->used + 1));
     for (int i = 0; i < 3; i++)
         if (sets[i]) cn_dataset_shrink(sets[i], room[i]);
-    return training;
+}
+
+cli_room cli_reading_leave(const cli_reading *r, const char *network, const cn_fit_opts *opts,
+                           const cn_dataset *sets[3])
+{
+    cn_model *shapes = NULL;
+    if (cli_is_model_file(network))
+        (void)cli_load_model_for(&shapes, network, sets[0], true, NULL);
+    else
+        (void)cn_model_parse_shapes(&shapes, network, cn_dataset_shape(sets[0]),
+                                    cn_dataset_classes(sets[0]), NULL);
+    cli_room room = {.training = training_memory(shapes, opts, opts->batch)};
+    room.fits = room.training <= r->budget;
+    for (int batch = opts->batch / 2; !room.fits && !room.batch && batch > 0; batch /= 2) {
+        const size_t smaller = batch % opts->shards ? 0 : training_memory(shapes, opts, batch);
+        if (smaller > 0 && smaller <= r->budget) room.batch = batch, room.smaller = smaller;
+    }
+    cn_model_free(shapes);
+    shrink(r, room.training, sets);
+    return room;
 }

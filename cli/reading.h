@@ -25,10 +25,17 @@ cn_status cli_reading_load(cli_reading *reading, cn_dataset **data, const char *
 /* Of the --memory of a training, what images may take while they are loaded: what the process takes
  * for itself is not among it. */
 size_t cli_memory_for_images(size_t memory);
+/* Bytes that a training takes beside its images, and where they are more than the budget, the half, quarter, ..
+ * of its batch that would fit (0: none) with the bytes that it would take. */
+typedef struct cli_room {
+    size_t training, smaller;
+    int batch;
+    bool fits;
+} cli_room;
+
 /* Cached images of the sets, the first of which is trained on (NULL: none; those that were parted
- * from one share its cache), make room for a training of this network. Returns the bytes that it
- * takes, 0 where there is no such network. */
-size_t cli_reading_leave(const cli_reading *reading, const char *network, const cn_fit_opts *opts,
-                         const cn_dataset *sets[3]);
+ * from one share its cache), make room for a training of this network. All is 0 where there is no such network. */
+cli_room cli_reading_leave(const cli_reading *reading, const char *network, const cn_fit_opts *opts,
+                           const cn_dataset *sets[3]);
 
 #endif

@@ -295,7 +295,7 @@ same_bytes() {
         run train --epochs 2 --seed 7 --memory $memory --out t$memory.safetensors
         expect_status 0
         cmp -s t1.safetensors t$memory.safetensors || fail "--memory $memory writes a different file"
-        [ $memory = 5M ] || expect_err_has "the training takes 4 MB beside its images, more than --memory;"
+        [ $memory = 5M ] || expect_err_has "the training takes 4 MB beside its images, more than --memory has for it, 2 MB; with --batch-size "
         [ $memory = 2M ] || [[ $err != *"--memory"* ]] || fail "$last: $err"
     done
 }
