@@ -420,7 +420,9 @@ static cn_status add_images(cn_image_set *set, gathered *g, const table tables[C
 static cn_status find_row_targets(gathered *g, const table tables[CN_PARTS],
                                   const cn_request *request, const char *what, cn_error *err)
 {
-    int n = 0, k = 0;
+    int n = 0, k = 0, missing = 0; /* "nan" and the like, unless the labels are said to be names */
+    const bool told =
+        request->opts->given & CN_OPTION_TASK && request->opts->task != CN_TASK_MULTI_LABEL;
     for (int part = 0; part < CN_PARTS; part++) n += g->texts.counts[part];
     while (k < CN_PARTS - 1 && tables[k].count == 0) k++;
     const table *first = &tables[k];
@@ -432,21 +434,31 @@ static cn_status find_row_targets(gathered *g, const table tables[CN_PARTS],
         for (int i = 0; i < g->texts.counts[part]; i++, at++) {
             lines[at] = g->rows[part][i]->line;
             labels[at] = g->rows[part][i]->label;
+            if (!told && labels[at] && *labels[at] && cn_csv_is_missing(labels[at])) {
+                labels[at] += strlen(labels[at]);
+                missing++;
+            }
             values[at] = g->rows[part][i]->values;
         }
     if (status == CN_OK && first->has_targets)
-        status = cn_row_targets_of_columns(&g->targets, &first->targets, values, lines, n, request,
-                                           what, err);
+        status = cn_row_targets_of_columns(&g->targets, &first->targets, values, lines, n,
+                                           first->text.separator, request, what, err);
     else if (status == CN_OK)
         status = cn_row_targets_of_labels(&g->targets, labels, lines, n,
-                                          first->label_name ? first->label_name : "0", request,
-                                          what, err);
-    /* An empty label is no label, which is a class of its own nowhere. */
+                                          first->label_name ? first->label_name : "0",
+                                          first->text.separator, request, what, err);
+    if (status == CN_OK && missing && g->targets.task == CN_TASK_MULTI_LABEL)
+        status = cn_remark(request->remarks, err,
+                           "labels such as nan and NA are taken for none: %d", missing);
+    /* A label that is missing is no label, which is a class of its own nowhere. */
     for (int i = 0; status == CN_OK && !g->targets.values && i < n; i++)
         if (!*labels[i])
             status =
-                cn_fail(err, CN_ERR_FORMAT, "%.120s: line %d: expected path,label, found no label",
-                        what, lines[i]);
+                cn_fail(err, CN_ERR_FORMAT,
+                        "%.120s: line %d: expected path,label, found no label%s", what, lines[i],
+                        missing ? " (nan, NA, None and the like stand for none; "
+                                  "task=classification makes a class of them)"
+                                : "");
     cn_release(lines);
     cn_release(labels);
     cn_release((void *)values);

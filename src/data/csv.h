@@ -33,6 +33,16 @@ cn_csv_columns cn_csv_find_columns(const cn_table *heading);
 bool cn_csv_names_image(const char *field);
 bool cn_csv_names_nothing(const char *field);
 
+/* Does a label or number stand for one that is not there: nothing, "nan", "NA", "None" and the like?
+ */
+bool cn_csv_is_missing(const char *field);
+/* Is it a number, or one with marks: "45%", and with a decimal comma, where the separator is none? */
+bool cn_csv_is_number(const char *field, char separator);
+/* Takes the marks out of a column's n cells where all that are not missing are such numbers, with
+ * percent signs all or none, and says so. *percent: they had these. */
+cn_status cn_csv_take_marks(char *const *cells, int n, char separator, bool *percent,
+                            cn_remarks *remarks, cn_error *err);
+
 /* csv_pixels.c: label,pixel0,pixel1,... Does a table have this form? */
 bool cn_csv_is_of_pixels(const char *path);
 cn_status cn_csv_load_pixels(cn_dataset **data, const char *path, const cn_request *request,

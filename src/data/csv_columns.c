@@ -1,6 +1,7 @@
-/* csv_columns.c - what the columns of a table are, by the names in its heading. */
+/* csv_columns.c - what the columns of a table are, by the names in its heading, and their cells. */
 #include "data/csv.h"
 
+#include <math.h>
 #include <string.h>
 
 static const char *const image_names[] = {
@@ -58,4 +59,70 @@ cn_csv_columns cn_csv_find_columns(const cn_table *t)
     return (cn_csv_columns){find_column(t, image_names), find_column(t, label_names),
                             find_column(t, mask_names), find_column(t, split_names),
                             find_column(t, run_names)};
+}
+
+/* ---- Cells */
+
+bool cn_csv_is_missing(const char *field)
+{
+    /* As other programs write it; "none" is the name of a class in some sets. */
+    static const char *const words[] = {"",    "nan",  "NaN",  "NAN",  "NA",   "N/A",
+                                        "n/a", "#N/A", "<NA>", "null", "NULL", "None"};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (strcmp(field, words[i]) == 0) return true;
+    return false;
+}
+
+/* A cell's number without marks. Returns those that it had, or -1 where it is no number. */
+enum { PERCENT = 1, COMMA = 2, ROOM = 48 };
+static int take_marks(char plain[ROOM], const char *cell, char separator)
+{
+    double value;
+    int marks = 0;
+    size_t length = strlen(cell);
+    if (length >= ROOM) return -1;
+    memcpy(plain, cell, length + 1);
+    if (length > 0 && plain[length - 1] == '%') {
+        marks = PERCENT;
+        if (--length > 0 && plain[length - 1] == ' ') length--;
+        plain[length] = 0;
+    }
+    char *comma = separator == ',' ? NULL : strchr(plain, ',');
+    if (comma) {
+        marks |= COMMA;
+        *comma = '.';
+    }
+    return cn_number_read(plain, &value) && isfinite((float)value) ? marks : -1;
+}
+
+bool cn_csv_is_number(const char *field, char separator)
+{
+    char plain[ROOM];
+    return take_marks(plain, field, separator) >= 0;
+}
+
+cn_status cn_csv_take_marks(char *const *cells, int n, char separator, bool *percent,
+                            cn_remarks *remarks, cn_error *err)
+{
+    char plain[ROOM];
+    int any = 0, all = PERCENT, first = 0;
+    *percent = false;
+    for (int i = 0; i < n; i++) {
+        if (cn_csv_is_missing(cells[i])) continue;
+        int marks = take_marks(plain, cells[i], separator);
+        if (marks < 0) return CN_OK;
+        if (!any) first = i;
+        any |= marks;
+        all &= marks;
+    }
+    if (!any || (any & PERCENT) != all) return CN_OK;
+    *percent = all;
+    take_marks(plain, cells[first], separator);
+    cn_status status = cn_remark(remarks, err,
+                                 "\"%s\" is read as the number %s, and so are all "
+                                 "of its column",
+                                 cells[first], plain);
+    for (int i = 0; i < n; i++)
+        if (take_marks(plain, cells[i], separator) > 0) strcpy(cells[i], plain);
+    return status;
 }

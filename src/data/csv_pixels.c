@@ -117,6 +117,9 @@ static cn_status add_row(pixel_table *p, int values, cn_error *err)
                            t->fields[i]);
         *x++ = (float)value;
     }
+    if (cn_csv_is_missing(t->fields[p->label]))
+        return cn_fail(err, CN_ERR_FORMAT, "%.120s: line %d: \"%.8s\", expected a label", t->path,
+                       t->line, t->fields[p->label]);
     p->labels[p->count++] = t->fields[p->label];
     return CN_OK;
 }

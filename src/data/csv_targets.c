@@ -10,7 +10,8 @@
  *   path,age,weight             other numbers: regression
  *   a.jpg,41,70.5
  *
- * A single column of labels holds numbers to learn where any has a fraction, and classes else.
+ * A single column of labels holds numbers to learn where any has a fraction or they are in percent,
+ * and classes else.
  * task= and columns= behind the path say it otherwise.
  */
 #include "data/csv_targets.h"
@@ -38,6 +39,15 @@ static bool is_finite_number(const char *text, double *value)
     *value = cn_same_letters(text, "true");
     if (*value == 1 || cn_same_letters(text, "false")) return true;
     return cn_number_read(text, value) && isfinite(*value) && isfinite((float)*value);
+}
+
+/* A field of a row that tells whether its column holds numbers. */
+static bool may_be_number(const cn_table *row, int i)
+{
+    double value;
+    const char *field = row->fields[i];
+    return cn_csv_is_missing(field) || is_finite_number(field, &value) ||
+           cn_csv_is_number(field, row->separator);
 }
 
 static bool is_asked(const cn_request *request, cn_task_kind task)
@@ -123,7 +133,6 @@ cn_status cn_target_columns_find(cn_target_columns *c, const cn_table *row, char
                                  const cn_target_columns *like, const cn_request *request,
                                  cn_error *err)
 {
-    double value;
     size_t n = (size_t)heading_count;
     const char *list = request->opts->columns;
     c->index = cn_allocate(n, sizeof *c->index, row->path, err);
@@ -136,8 +145,7 @@ cn_status cn_target_columns_find(cn_target_columns *c, const cn_table *row, char
         status = take_named(c, heading, heading_count, list, row->path, err);
     for (int i = 0; !like && !*list && i < heading_count && i < row->count; i++)
         if (i != skip[0] && i != skip[1] && !cn_csv_names_image(heading[i]) &&
-            !cn_csv_names_nothing(heading[i]) &&
-            (!*row->fields[i] || is_finite_number(row->fields[i], &value)))
+            !cn_csv_names_nothing(heading[i]) && may_be_number(row, i))
             add_column(c, i, heading[i]);
     bool tell = !like && !*list;
     if (status == CN_OK && tell)
@@ -152,10 +160,9 @@ cn_status cn_target_columns_find(cn_target_columns *c, const cn_table *row, char
 bool cn_target_columns_are_labels(const cn_target_columns *c, const cn_table *row,
                                   const cn_request *request)
 {
-    double value;
     return c->count == 1 && request->opts->columns[0] && c->index[0] < row->count &&
            (is_asked(request, CN_TASK_CLASSIFICATION) ||
-            !is_finite_number(row->fields[c->index[0]], &value));
+            cn_csv_is_missing(row->fields[c->index[0]]) || !may_be_number(row, c->index[0]));
 }
 
 cn_status cn_target_columns_add(cn_target_columns *c, const cn_table *row, cn_error *err)
@@ -235,13 +242,30 @@ static cn_status settle_binary(cn_row_targets *t, int n, const cn_request *reque
                      "otherwise");
 }
 
+/* Numbers in percent, or with a decimal comma, column by column. */
+static cn_status take_marks(char *const *const *rows, int n, int count, char separator,
+                            const cn_request *request, cn_error *err)
+{
+    bool percent;
+    char **cells = cn_allocate((size_t)n, sizeof *cells, "numbers", err);
+    cn_status status = cells ? CN_OK : CN_ERR_MEMORY;
+    for (int k = 0; status == CN_OK && k < count; k++) {
+        for (int i = 0; i < n; i++) cells[i] = rows[i][k];
+        status = cn_csv_take_marks(cells, n, separator, &percent, request->remarks, err);
+    }
+    cn_release(cells);
+    return status;
+}
+
 cn_status cn_row_targets_of_columns(cn_row_targets *t, const cn_target_columns *c,
                                     char *const *const *rows, const int *lines, int n,
-                                    const cn_request *request, const char *what, cn_error *err)
+                                    char separator, const cn_request *request, const char *what,
+                                    cn_error *err)
 {
     char plain[40];
     double value;
     cn_status status = make_room(t, n, c->count, what, err);
+    if (status == CN_OK) status = take_marks(rows, n, c->count, separator, request, err);
     if (status != CN_OK) return status;
     for (int k = 0; k < c->count; k++) t->names[k] = c->names[k];
     float *at = t->values;
@@ -249,9 +273,10 @@ cn_status cn_row_targets_of_columns(cn_row_targets *t, const cn_target_columns *
     for (int i = 0; i < n; i++)
         for (int k = 0; k < c->count; k++, at++) {
             bool number = is_finite_number(rows[i][k], &value);
-            *at = number ? (float)value : *rows[i][k] ? NAN : -1;
-            if (number || (wrong >= 0 && *rows[i][k] == 0)) continue;
-            if (wrong < 0 || !*rows[wrong][column]) wrong = i, column = k;
+            bool missing = cn_csv_is_missing(rows[i][k]);
+            *at = number ? (float)value : missing ? -1 : NAN;
+            if (number || (wrong >= 0 && missing)) continue;
+            if (wrong < 0 || cn_csv_is_missing(rows[wrong][column])) wrong = i, column = k;
         }
     bool binary = !is_asked(request, CN_TASK_REGRESSION) &&
                   are_binary(t->values, (size_t)n * (size_t)c->count);
@@ -421,23 +446,30 @@ static bool have_fractions(char *const *labels, int n)
 }
 
 cn_status cn_row_targets_of_labels(cn_row_targets *t, char *const *labels, const int *lines, int n,
-                                   const char *name, const cn_request *request, const char *what,
-                                   cn_error *err)
+                                   const char *name, char separator, const cn_request *request,
+                                   const char *what, cn_error *err)
 {
+    const bool several = is_asked(request, CN_TASK_MULTI_LABEL);
+    bool percent = false;
     if (is_asked(request, CN_TASK_CLASSIFICATION)) return CN_OK;
+    if (!several) {
+        cn_status status = cn_csv_take_marks(labels, n, separator, &percent, request->remarks, err);
+        if (status != CN_OK) return status;
+    }
     if (is_asked(request, CN_TASK_REGRESSION))
         return read_numbers(t, labels, lines, n, name, what, err);
-    char bar = find_bar(labels, n, is_asked(request, CN_TASK_MULTI_LABEL));
+    char bar = find_bar(labels, n, several);
     if (bar) {
         cn_status status = read_bars(t, labels, n, bar, what, err);
         return status != CN_OK || bar == '|' || bar == '['
                    ? status
                    : cn_remark(request->remarks, err, "labels end at each \"%c\"", bar);
     }
-    if (!have_fractions(labels, n)) return CN_OK;
+    if (!percent && !have_fractions(labels, n)) return CN_OK;
     cn_status status = read_numbers(t, labels, lines, n, name, what, err);
     return status == CN_OK ? cn_remark(request->remarks, err,
-                                       "the labels are numbers with fractions, to be learned as "
-                                       "such; task=classification makes classes of them")
+                                       "the labels are numbers %s, to be learned as such; "
+                                       "task=classification makes classes of them",
+                                       percent ? "in percent" : "with fractions")
                            : status;
 }

@@ -51,11 +51,12 @@ void cn_row_targets_free(cn_row_targets *t);
  * line. */
 cn_status cn_row_targets_of_columns(cn_row_targets *t, const cn_target_columns *c,
                                     char *const *const *rows, const int *lines, int n,
-                                    const cn_request *request, const char *what, cn_error *err);
-/* Out of a column of labels: names between bars, or numbers with fractions; nothing where they are
- * neither. `name` is the column's. */
+                                    char separator, const cn_request *request, const char *what,
+                                    cn_error *err);
+/* Out of a column of labels: names between bars, or numbers with fractions or in percent; nothing
+ * where they are neither. `name` is the column's, and the separator the table's. */
 cn_status cn_row_targets_of_labels(cn_row_targets *t, char *const *labels, const int *lines, int n,
-                                   const char *name, const cn_request *request, const char *what,
-                                   cn_error *err);
+                                   const char *name, char separator, const cn_request *request,
+                                   const char *what, cn_error *err);
 
 #endif

@@ -1,0 +1,149 @@
+/* What the cells of tables hold besides plain numbers and names: labels that are missing, numbers in
+ * percent and with a decimal comma. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "convnet.h"
+#include "trees.h"
+
+static char folder[FILES_PATH];
+
+static int make_images(void **state)
+{
+    static const char *const names[] = {"a.pgm", "b.pgm", "c.pgm"};
+    (void)state;
+    files_make_folder(folder);
+    for (int i = 0; i < 3; i++) put_gray(folder, names[i], 2, 2, 10 * i);
+    return 0;
+}
+
+static int remove_images(void **state)
+{
+    (void)state;
+    remove_tree(folder);
+    return 0;
+}
+
+static cn_status load(cn_dataset **data, const char *text, const char *options, cn_error *err)
+{
+    char spec[FILES_PATH + 64];
+    put_text(folder, "t.csv", text);
+    snprintf(spec, sizeof spec, "csv:%s/t.csv%s", folder, options);
+    return cn_dataset_load(data, spec, CN_SUBSET_TRAIN, NULL, err);
+}
+
+static void expect_failure(const char *text, const char *options, const char *part)
+{
+    cn_dataset *data = NULL;
+    cn_error err = {CN_OK, ""};
+    assert_int_not_equal(load(&data, text, options, &err), CN_OK);
+    assert_null(data);
+    assert_says(err, part);
+}
+
+/* Names of classes, labels or numbers, a remark, and for other tasks than classes the targets. */
+static void expect_set(const char *text, const char *options, cn_task_kind task, const char *names,
+                       const char *remark, int n, const float *targets)
+{
+    char found[200] = "";
+    cn_dataset *data = NULL;
+    cn_error err = {CN_OK, ""};
+    if (load(&data, text, options, &err) != CN_OK) fail_msg("%s", err.text);
+    assert_int_equal(cn_dataset_task(data), task);
+    for (int i = 0; i < cn_dataset_classes(data); i++)
+        snprintf(found + strlen(found), sizeof found - strlen(found), "%s%s", i ? "," : "",
+                 cn_dataset_class_name(data, i));
+    assert_string_equal(found, names);
+    if (!strstr(cn_dataset_remarks(data), remark))
+        fail_msg("\"%s\" lacks \"%s\"", cn_dataset_remarks(data), remark);
+    const cn_tensor *t = cn_dataset_targets(data);
+    for (int i = 0; i < n; i++)
+        if (((const float *)t->data)[i] != targets[i])
+            fail_msg("target %d is %.9g, expected %.9g", i, (double)((const float *)t->data)[i],
+                     (double)targets[i]);
+    if (targets) assert_int_equal(cn_tensor_count(t), n);
+    cn_dataset_free(data);
+}
+
+static void a_missing_label_is_no_class(void **state)
+{
+    static const char *const missing[] = {"nan",  "NaN",  "NA",   "N/A",  "n/a",
+                                          "#N/A", "<NA>", "null", "NULL", "None"};
+    char text[96];
+    (void)state;
+    for (size_t i = 0; i < sizeof missing / sizeof *missing; i++) {
+        snprintf(text, sizeof text, "path,label\na.pgm,x\nb.pgm,%s\nc.pgm,y\n", missing[i]);
+        expect_failure(text, "", "line 3: expected path,label, found no label (nan, NA, None");
+        snprintf(text, sizeof text, "path,label\na.pgm,1\nb.pgm,%s\nc.pgm,0\n", missing[i]);
+        expect_failure(text, "", "line 3: expected path,label, found no label (nan, NA, None");
+    }
+    /* Unless all labels are said to be names. */
+    expect_set("path,label\na.pgm,NA\nb.pgm,EU\nc.pgm,AS\n", ",task=classification",
+               CN_TASK_CLASSIFICATION, "AS,EU,NA", "", 0, NULL);
+    expect_set("path,label\na.pgm,none\nb.pgm,crack\nc.pgm,Null\n", "", CN_TASK_CLASSIFICATION,
+               "Null,crack,none", "", 0, NULL);
+    expect_failure("path,label\na.pgm,\nb.pgm,x\n", ",task=classification",
+                   "line 2: expected path,label, found no label");
+    expect_failure("path,label\na.pgm,0.5\nb.pgm,nan\nc.pgm,2\n", "",
+                   "line 3: expected path,label, found no label (nan");
+    expect_failure("path,label\na.pgm,0.5\nb.pgm,NA\nc.pgm,2\n", ",task=regression",
+                   "line 3: \"NA\", expected a number");
+    expect_failure("label,p0,p1,p2,p3\n1,0,0,0,0\nnan,1,1,1,1\n", "",
+                   "line 3: \"nan\", expected a label");
+}
+
+static void missing_labels_of_several_are_none(void **state)
+{
+    (void)state;
+    expect_set("path,label\na.pgm,x|y\nb.pgm,nan\nc.pgm,y\n", "", CN_TASK_MULTI_LABEL, "x,y",
+               "labels such as nan and NA are taken for none: 1", 6, (float[]){1, 1, 0, 0, 0, 1});
+    expect_set("path,sea,tree\na.pgm,NaN,1\nb.pgm,1,1\nc.pgm,0,NA\n", "", CN_TASK_MULTI_LABEL,
+               "sea,tree", "2 labels that are empty or -1", 6, (float[]){0, 1, 1, 1, 0, 0});
+    expect_failure("path,age,weight\na.pgm,41,7.5\nb.pgm,3,NA\n", "",
+                   "line 3: \"NA\" in column weight, expected a number");
+}
+
+static void percents_are_numbers(void **state)
+{
+    (void)state;
+    expect_set("path,label\na.pgm,45%\nb.pgm,7 %\nc.pgm,100%\n", "", CN_TASK_REGRESSION, "label",
+               "\"45%\" is read as the number 45", 3, (float[]){45, 7, 100});
+    expect_set("path,x,y\na.pgm,45%,1\nb.pgm,-0.5%,2\n", "", CN_TASK_REGRESSION, "x,y",
+               "\"45%\" is read as the number 45", 4, (float[]){45, 1, -0.5F, 2});
+    /* As names, and where not all of a column are in percent. */
+    expect_set("path,label\na.pgm,45%\nb.pgm,7%\n", ",task=classification", CN_TASK_CLASSIFICATION,
+               "45%,7%", "", 0, NULL);
+    expect_set("path,label\na.pgm,45%\nb.pgm,rest\n", "", CN_TASK_CLASSIFICATION, "45%,rest", "", 0,
+               NULL);
+    expect_failure("path,x,y\na.pgm,45%,1\nb.pgm,0.5,2\n", "",
+                   "line 2: \"45%\" in column x, expected a number");
+    expect_failure("path,label\na.pgm,45%\nb.pgm,7\n", ",task=regression",
+                   "line 2: \"45%\", expected a number");
+}
+
+static void a_comma_may_stand_for_the_point(void **state)
+{
+    (void)state;
+    expect_set("path;label\na.pgm;3,5\nb.pgm;-1,25\nc.pgm;2\n", "", CN_TASK_REGRESSION, "label",
+               "\"3,5\" is read as the number 3.5", 3, (float[]){3.5F, -1.25F, 2});
+    expect_set("path\tx\ty\na.pgm\t2\t1,5%\nb.pgm\t0,5\t2%\n", "", CN_TASK_REGRESSION, "x,y",
+               "\"0,5\" is read as the number 0.5", 4, (float[]){2, 1.5F, 0.5F, 2});
+    expect_set("path;label\na.pgm;3,5\nb.pgm;wide, red\n", "", CN_TASK_CLASSIFICATION,
+               "3,5,wide, red", "", 0, NULL);
+    expect_failure("path;x;y\na.pgm;3,5;1\nb.pgm;1,2,3;2\n", "",
+                   "line 2: \"3,5\" in column x, expected a number");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_missing_label_is_no_class),
+        cmocka_unit_test(missing_labels_of_several_are_none),
+        cmocka_unit_test(percents_are_numbers),
+        cmocka_unit_test(a_comma_may_stand_for_the_point),
+    };
+    return cmocka_run_group_tests(tests, make_images, remove_images);
+}
