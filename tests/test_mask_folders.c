@@ -60,6 +60,11 @@ static void masks_lie_where_data_sets_have_them(void **state)
          "leftImg8bit/train/x/b_leftImg8bit.pgm", "gtFine/train/x/b_gtFine_labelIds.pgm"},
         {"images/a.pgm", "annotations/trimaps/a.pgm", "images/b.pgm", "annotations/trimaps/b.pgm"},
         {"images/a.pgm", "gt/a.pgm.pgm", "images/b.pgm", "gt/b_L.pgm"},
+        {"train_images/a.pgm", "train_masks/a.pgm", "train_images/b.pgm", "train_masks/b.pgm"},
+        {"TrainImages/a.pgm", "TrainGT/a_GT.pgm", "TrainImages/b.pgm", "TrainGT/b_GT.pgm"},
+        {"Original/a.pgm", "Ground Truth/a.pgm", "Original/b.pgm", "Ground Truth/b.pgm"},
+        {"train/rgb_img/a.pgm", "train/img_label/a.pgm", "train/rgb_img/b.pgm",
+         "train/img_label/b.pgm"},
     };
     char folder[FILES_PATH];
     (void)state;
@@ -71,6 +76,47 @@ static void masks_lie_where_data_sets_have_them(void **state)
         expect_masks("", folder, CN_SUBSET_TRAIN, 2, (uint8_t[]){0, 1}, "");
         remove_tree(folder);
     }
+}
+
+/* Names that share a word for the part, and no more. */
+static void words_in_names_tell_images_and_masks(void **state)
+{
+    static const char *const parts[3] = {"Training", "Test", "Validation"};
+    char folder[FILES_PATH], image[96], mask[96];
+    (void)state;
+    files_make_folder(folder);
+    for (int i = 0; i < 3; i++) {
+        snprintf(image, sizeof image, "ISIC2018_Task1-2_%s_Input/ISIC_%d.pgm", parts[i], i);
+        snprintf(mask, sizeof mask, "ISIC2018_Task1_%s_GroundTruth/ISIC_%d_segmentation.pgm",
+                 parts[i], i);
+        put_pair(folder, image, mask, i);
+    }
+    put_text(folder, "ISIC2018_Task1-2_Test_Input/LICENSE.txt", "free");
+    put_gray(folder, "ISIC2018_Task1-2_Training_Input/ISIC_0_superpixels.pgm", 1, 2, 9);
+    const char *remark = "passed over 1 image without a mask, the first is ISIC_0_superpixels.pgm\n"
+                         "passed over 1 .txt";
+    expect_masks("", folder, CN_SUBSET_TRAIN, 1, (uint8_t[]){0}, remark);
+    expect_masks("", folder, CN_SUBSET_TEST, 1, (uint8_t[]){1}, remark);
+    expect_masks("", folder, CN_SUBSET_VALIDATION, 1, (uint8_t[]){2}, remark);
+    remove_tree(folder);
+}
+
+/* Folders of classes stay what they are: there are words for masks alone, or within others. */
+static void words_of_classes_are_no_masks(void **state)
+{
+    cn_dataset *data = NULL;
+    cn_error err = {CN_OK, ""};
+    char folder[FILES_PATH];
+    (void)state;
+    files_make_folder(folder);
+    put_gray(folder, "with_mask/a.pgm", 1, 2, 1);
+    put_gray(folder, "without_mask/b.pgm", 1, 2, 1);
+    put_gray(folder, "database/c.pgm", 1, 2, 1);
+    if (load(&data, "", folder, CN_SUBSET_ALL, &err) != CN_OK) fail_msg("%s", err.text);
+    assert_int_equal(cn_dataset_task(data), CN_TASK_CLASSIFICATION);
+    assert_int_equal(cn_dataset_classes(data), 3);
+    cn_dataset_free(data);
+    remove_tree(folder);
 }
 
 /* PASCAL VOC: lists of the parts, and boxes in Annotations that are no masks. */
@@ -135,6 +181,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(masks_lie_where_data_sets_have_them),
+        cmocka_unit_test(words_in_names_tell_images_and_masks),
+        cmocka_unit_test(words_of_classes_are_no_masks),
         cmocka_unit_test(lists_tell_the_parts),
         cmocka_unit_test(masks_may_lie_beside_their_images),
         cmocka_unit_test(folders_per_image_are_no_classes),

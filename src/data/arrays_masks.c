@@ -6,6 +6,7 @@
  */
 #include "data/arrays.h"
 #include "data/masks.h"
+#include "data/paths.h"
 #include "data/stored.h"
 
 #include <string.h>
@@ -14,23 +15,11 @@
 
 static bool is_named_mask(const char *name)
 {
-    static const char *const words[] = {"mask",   "masks",        "y",          "label",
-                                        "labels", "target",       "targets",    "seg",
-                                        "gt",     "segmentation", "annotation", "annotations",
-                                        "ytrain", "ytest",        "yval",       "yvalid"};
-    enum { WORD = 16 };
-    while (*name) {
-        char word[WORD];
-        size_t length = 0;
-        while (!cn_is_word(*name) && *name) name++;
-        while (cn_is_word(name[length])) length++;
-        memcpy(word, name, length < WORD ? length : WORD - 1);
-        word[length < WORD ? length : WORD - 1] = 0;
-        for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-            if (cn_same_letters(word, words[i])) return true;
-        name += length;
-    }
-    return false;
+    static const char *const words[] = {
+        "mask",    "masks", "y",    "label",        "labels",     "target",
+        "targets", "seg",   "gt",   "segmentation", "annotation", "annotations",
+        "ytrain",  "ytest", "yval", "yvalid",       NULL};
+    return cn_name_has_any(name, words);
 }
 
 bool cn_arrays_are_masks(const cn_array_about *a, const cn_array_about *images)

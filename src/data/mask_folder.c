@@ -5,6 +5,7 @@
  *   DIR/train/images/a.jpg   DIR/train/masks/a.png    with the parts above,
  *   DIR/images/train/a.jpg   DIR/masks/train/a.png    or below
  *   DIR/train/a.jpg          DIR/train_masks/a.png    or trainannot, train_labels, ...
+ *   DIR/x_train_images/a.jpg DIR/train_gt/a.png       words for both, and for the part, in names
  *   DIR/a.jpg                DIR/a_mask.png           only where it is asked for: masks:DIR
  *
  * at any depth below images and masks. DIR/classes.txt or labels.txt, if there is one, has the name
@@ -42,32 +43,42 @@ typedef struct scan {
 
 /* ---- Which folders */
 
-/* The folder in `dir` with one of these names, in small or capital letters. */
-static bool find_folder(char path[CN_PATH_ROOM], const char *dir, const char *const *names)
+static const char *const image_words[] = {"images",     "image",    "imgs",      "img",
+                                          "JPEGImages", "img_dir",  "PNGImages", "leftImg8bit",
+                                          "input",      "original", "data",      NULL};
+static const char *const mask_words[] = {
+    "SegmentationClass", "masks",         "mask",     "labels", "annotations", "label",
+    "segmentation",      "ann_dir",       "annot",    "gt",     "gts",         "gtFine",
+    "groundtruth",       "masks_machine", "PedMasks", "truth",  NULL};
+
+/* The folder in `dir` that is called as one of the words, in small or capital letters; or that has
+ * one in its name, and the word for a part or, with CN_SAYS_NOTHING, for none. */
+static bool find_folder(char path[CN_PATH_ROOM], const char *dir, const char *const *words,
+                        cn_said part)
 {
     cn_names here = {NULL, 0};
     bool found = false;
     if (cn_names_list(&here, dir, NULL, NULL) != CN_OK) return false;
-    for (int k = 0; names[k] && !found; k++)
-        for (int i = 0; i < here.count && !found; i++)
-            found = cn_same_letters(here.names[i], names[k]) &&
-                    cn_path_join(path, dir, here.names[i]) && cn_is_folder(path);
+    for (int exact = part == CN_SAYS_NOTHING; exact >= 0; exact--)
+        for (int k = 0; words[k] && !found; k++)
+            for (int i = 0; i < here.count && !found; i++) {
+                const char *name = here.names[i];
+                found = (exact ? cn_same_letters(name, words[k])
+                               : cn_name_says(name) == part && cn_name_has(name, words[k]) &&
+                                     (words == mask_words || !cn_name_has_any(name, mask_words))) &&
+                        cn_path_join(path, dir, name) && cn_is_folder(path);
+            }
     cn_names_free(&here);
     return found;
 }
 
-static bool find_pair(pair *p, const char *dir)
+static bool find_pair(pair *p, const char *dir, cn_said part)
 {
-    static const char *const images[] = {"images",  "image",     "imgs",        "img", "JPEGImages",
-                                         "img_dir", "PNGImages", "leftImg8bit", NULL};
-    static const char *const masks[] = {
-        "SegmentationClass", "masks",         "mask",     "labels", "annotations", "label",
-        "segmentation",      "ann_dir",       "annot",    "gt",     "gts",         "gtFine",
-        "groundtruth",       "masks_machine", "PedMasks", NULL};
     static const char *const inner[] = {"trimaps", NULL}; /* of the Oxford pets */
     char path[CN_PATH_ROOM];
-    bool both = find_folder(p->images, dir, images) && find_folder(p->masks, dir, masks);
-    if (both && find_folder(path, p->masks, inner)) strcpy(p->masks, path);
+    bool both = find_folder(p->images, dir, image_words, part) &&
+                find_folder(p->masks, dir, mask_words, part);
+    if (both && find_folder(path, p->masks, inner, CN_SAYS_NOTHING)) strcpy(p->masks, path);
     if (!both) p->images[0] = p->masks[0] = 0;
     return both;
 }
@@ -106,10 +117,12 @@ static bool find_folders(scan *s, const char *dir)
     char path[CN_PATH_ROOM];
     bool any = false;
     for (int part = 0; part < CN_PARTS; part++)
-        if (find_part(path, dir, (cn_said)part) &&
-            (find_pair(&s->parts[part], path) || find_beside(&s->parts[part], path)))
+        if ((find_part(path, dir, (cn_said)part) &&
+             (find_pair(&s->parts[part], path, CN_SAYS_NOTHING) ||
+              find_beside(&s->parts[part], path))) ||
+            find_pair(&s->parts[part], dir, (cn_said)part))
             any = true;
-    if (any || !find_pair(&s->top, dir)) return any;
+    if (any || !find_pair(&s->top, dir, CN_SAYS_NOTHING)) return any;
     for (int part = 0; part < CN_PARTS; part++) {
         pair *p = &s->parts[part];
         if (find_part(p->images, s->top.images, (cn_said)part) &&
@@ -184,8 +197,9 @@ static const char *find_stem(const cn_names *masks, const char *stem)
 }
 
 static const char *const tails[] = {
-    "_mask", "-mask",         "_masks", "_label",      "_labels",         "_seg",
-    "_gt",   "_segmentation", "_L",     "_annotation", "_gtFine_labelIds"};
+    "_mask", "-mask",         "_masks", "_label",      "_labels",          "_seg",
+    "_gt",   "_segmentation", "_L",     "_annotation", "_gtFine_labelIds", "_Mask",
+    "_GT",   "_groundtruth",  "_lesion"};
 enum { TAILS = sizeof tails / sizeof *tails };
 
 /* Does a name end in this, its ending aside? */

@@ -186,6 +186,24 @@ bool cn_path_sibling(char sibling[CN_PATH_ROOM], const char *path, cn_said wante
     return false;
 }
 
+bool cn_name_has(const char *name, const char *word)
+{
+    for (const char *at = name; *at; at++) {
+        size_t n = 0;
+        bool capital = at > name && *at != cn_lower(*at) && at[-1] == cn_lower(at[-1]);
+        if (at > name && cn_is_word(at[-1]) && !capital) continue;
+        while (word[n] && cn_lower(at[n]) == cn_lower(word[n])) n++;
+        if (!word[n] && !cn_is_word(at[n])) return true;
+    }
+    return false;
+}
+
+bool cn_name_has_any(const char *name, const char *const *list)
+{
+    while (*list && !cn_name_has(name, *list)) list++;
+    return *list;
+}
+
 /* ---- Lists */
 
 char *cn_name_copy(const char *name, cn_error *err)

@@ -44,6 +44,11 @@ cn_said cn_name_is(const char *name);
  * test_signs.h5. False where there is none. */
 bool cn_path_sibling(char sibling[CN_PATH_ROOM], const char *path, cn_said wanted);
 
+/* Does a name have this word, or any of a list that ends in NULL, in small or capital letters? Words
+ * stand between what is neither a letter nor a digit, or begin at a capital letter. */
+bool cn_name_has(const char *name, const char *word);
+bool cn_name_has_any(const char *name, const char *const *list);
+
 /* Makes room for one more element in `*(T **)array`, which has `count` of `size` bytes, and *room at
  * least. `what` stands for it in errors, after which the array is as before. */
 cn_status cn_array_grow(void *array, size_t size, int count, int *room, const char *what,
