@@ -7,8 +7,7 @@
  *                                split, subset, set: train, test or val
  *
  * A table without a heading has two columns, path and label; a first line whose path is no image's is
- * a heading. Paths are relative to root=DIR, or else to the table's folder, and may lack their ending;
- * table.h says what a row is. Labels are names, or numbers from 0 on if all of them are numbers.
+ * a heading. csv_files.c says where the files are, table.h what a row is. Labels are names, or numbers from 0 on if all of them are numbers.
  * Names become classes in the order of their bytes. A table whose name says train has its test set
  * in the one that says test, and its validation set in the one that says val or valid.
  */
@@ -21,7 +20,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 enum { MOST_CLASSES = 65536 };
@@ -41,6 +39,7 @@ typedef struct table {
     bool has_targets;
     char *label_name; /* of the column of labels, where there is a heading */
     int width;        /* fields of the first row */
+    char *neighbor;   /* a sub-folder that has its images, or NULL */
     bool beside;      /* not the one that was asked for, but another part's */
     bool unlabeled;   /* without a column of labels: nothing to learn from or to test on */
     row *rows;
@@ -52,58 +51,31 @@ static void free_table(table *t)
     cn_target_columns_free(&t->targets);
     cn_table_close(&t->text);
     cn_release(t->rows);
+    cn_release(t->neighbor);
     *t = (table){.path = NULL};
 }
 
 /* ---- Files */
 
-/* Where a file of the table lies, below `folder`: as it is called, or with an ending of an image;
- * a backslash may stand for a slash. */
-static bool find_below(char path[CN_PATH_ROOM], const char *folder, const char *name)
-{
-    static const char *const endings[] = {"",     ".png",  ".jpg",  ".jpeg", ".PNG",
-                                          ".JPG", ".JPEG", ".webp", ".tif",  ".tiff",
-                                          ".bmp", ".gif",  ".pgm",  ".ppm"};
-    for (int slashes = 0; slashes < 2; slashes++)
-        for (size_t k = 0; k < sizeof endings / sizeof *endings; k++) {
-            int length = snprintf(path, CN_PATH_ROOM, "%s%s%s", name[0] == '/' ? "" : folder, name,
-                                  endings[k]);
-            if (length >= CN_PATH_ROOM) continue;
-            for (char *c = path; slashes && *c; c++)
-                if (*c == '\\') *c = '/';
-            struct stat about;
-            if (stat(path, &about) == 0 && !S_ISDIR(about.st_mode)) return true;
-        }
-    return false;
-}
-
-/* The folder of a table, with a slash at its end; "" for the present one. */
-static void folder_of(char folder[CN_PATH_ROOM], const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    snprintf(folder, CN_PATH_ROOM, "%.*s", slash ? (int)(slash - path + 1) : 0, path);
-}
-
-/* In root=DIR; or else in the table's folder, in its images, or in one of the table's name. */
 static bool find_image(char path[CN_PATH_ROOM], const table *t, const cn_request *request,
                        const char *name)
 {
-    char folder[CN_PATH_ROOM], below[CN_PATH_ROOM];
-    if (request->opts->root[0]) {
-        snprintf(folder, sizeof folder, "%s/", request->opts->root);
-        const char *last = name + strlen(name); /* what is absolute may be of another machine */
-        while (last > name && last[-1] != '/' && last[-1] != '\\') last--;
-        return find_below(path, folder, name) || find_below(path, folder, last);
-    }
-    folder_of(folder, t->path);
-    if (find_below(path, folder, name)) return true;
-    const char *own = t->path + strlen(folder), *dot = strrchr(own, '.');
-    int stem = dot ? (int)(dot - own) : (int)strlen(own);
-    if (snprintf(below, sizeof below, "%simages/", folder) < CN_PATH_ROOM &&
-        find_below(path, below, name))
-        return true;
-    return snprintf(below, sizeof below, "%s%.*s/", folder, stem, own) < CN_PATH_ROOM &&
-           find_below(path, below, name);
+    return cn_csv_find_file(path, t->path, t->neighbor, request->opts->root, name);
+}
+
+/* Where the table's first image is in none of the usual places, the sub-folder that has it. */
+static cn_status find_neighbor(table *t, const cn_request *request, const char *name, cn_error *err)
+{
+    char path[CN_PATH_ROOM];
+    if (!*name || t->neighbor || request->opts->root[0] || find_image(path, t, request, name))
+        return CN_OK;
+    t->neighbor = cn_allocate(CN_PATH_ROOM, 1, t->path, err);
+    if (!t->neighbor) return CN_ERR_MEMORY;
+    if (cn_csv_find_neighbor(t->neighbor, t->path, name))
+        return cn_remark(request->remarks, err, "the images of %s lie in %s", t->path, t->neighbor);
+    cn_release(t->neighbor);
+    t->neighbor = NULL;
+    return CN_OK;
 }
 
 /* What a heading without a column of labels is expected to be. */
@@ -126,6 +98,10 @@ static cn_status read_heading(table *t, const cn_request *request, bool *heading
     const cn_csv_columns c = t->columns;
     bool known = c.image >= 0 && (c.label >= 0 || c.mask >= 0);
     const char *first = t->text.fields[0];
+    if (!known) {
+        cn_status status = find_neighbor(t, request, first, err);
+        if (status != CN_OK) return status;
+    }
     *heading =
         known || (*first && !cn_is_image_name(first) && !find_image(path, t, request, first));
     t->has_targets = c.image >= 0 && (request->opts->columns[0] ||
@@ -273,6 +249,7 @@ static cn_status read_table(table *t, const char *path, bool beside, const table
         status = add_row(t, err);
         if (status == CN_OK) status = cn_table_next(&t->text, &more, err);
     }
+    if (status == CN_OK && t->count > 0) status = find_neighbor(t, request, t->rows[0].image, err);
     return status;
 }
 
@@ -465,6 +442,23 @@ static cn_status find_row_targets(gathered *g, const table tables[CN_PARTS],
     return status;
 }
 
+/* A column of tags may have several labels in each row, which nothing but task= tells for sure. */
+static cn_status say_whole_labels(const table *t, const cn_text_labels *texts, int part,
+                                  const cn_request *request, cn_error *err)
+{
+    char plain[40];
+    const char *name = t->label_name;
+    if (!name || !(cn_same_letters(name, "tags") || cn_same_letters(name, "labels")) ||
+        (request->opts->given & CN_OPTION_TASK))
+        return CN_OK;
+    for (int i = 0; i < texts->counts[part]; i++)
+        if (strpbrk(texts->texts[part][i], " ,;"))
+            return cn_remark(request->remarks, err,
+                             "labels are taken whole, as \"%s\"; task=multi-label parts them",
+                             cn_plain_text(texts->texts[part][i], plain, sizeof plain));
+    return CN_OK;
+}
+
 /* What the images of the set show. */
 static cn_status find_truth(cn_image_set *set, gathered *g, const table tables[CN_PARTS],
                             const cn_request *request, const char *what, cn_error *err)
@@ -473,6 +467,8 @@ static cn_status find_truth(cn_image_set *set, gathered *g, const table tables[C
     if (set->masked) return CN_OK;
     cn_status status = find_row_targets(g, tables, request, what, err);
     for (int part = 0; part < CN_PARTS; part++) labels[part] = set->parts[part].labels;
+    if (status != CN_OK) return status;
+    if (!g->targets.values) status = say_whole_labels(&tables[0], &g->texts, 0, request, err);
     if (status != CN_OK) return status;
     if (!g->targets.values)
         return cn_text_labels_number(&g->texts, labels, &set->classes, &set->class_names,
@@ -492,34 +488,10 @@ static cn_status find_truth(cn_image_set *set, gathered *g, const table tables[C
     return CN_OK;
 }
 
-/* In a folder train.csv or labels.csv; a file as it is. */
-static bool find_table(char path[CN_PATH_ROOM], const char *given)
-{
-    static const char *const names[] = {"train.csv", "Train.csv", "labels.csv", "train.tsv",
-                                        "labels.tsv"};
-    if (!cn_is_folder(given)) return snprintf(path, CN_PATH_ROOM, "%s", given) < CN_PATH_ROOM;
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (cn_path_join(path, given, names[i]) && access(path, F_OK) == 0) return true;
-    return false;
-}
-
 static bool detects(const char *dir)
 {
     char path[CN_PATH_ROOM];
-    return find_table(path, dir);
-}
-
-void cn_csv_find_parts(char paths[CN_PARTS][CN_PATH_ROOM], const char *path)
-{
-    cn_said mine = cn_path_says(path);
-    if (mine == CN_SAYS_NOTHING) mine = CN_SAYS_TRAIN;
-    for (int part = 0; part < CN_PARTS; part++) {
-        paths[part][0] = 0;
-        if (part == (int)mine)
-            snprintf(paths[part], CN_PATH_ROOM, "%s", path);
-        else if (!cn_path_sibling(paths[part], path, (cn_said)part))
-            paths[part][0] = 0;
-    }
+    return cn_csv_find_table(path, dir);
 }
 
 /* The table, and those beside it that are its other parts. */
@@ -569,7 +541,7 @@ static cn_status load(cn_dataset **data, const char *given, const cn_request *re
                       cn_error *err)
 {
     char path[CN_PATH_ROOM];
-    if (!find_table(path, given))
+    if (!cn_csv_find_table(path, given))
         return cn_fail(err, CN_ERR_IO, "%.120s: expected train.csv or labels.csv, found none",
                        given);
     bool told = (request->opts->given & CN_OPTION_TASK) || request->opts->columns[0];
@@ -580,7 +552,7 @@ static cn_status load(cn_dataset **data, const char *given, const cn_request *re
 const cn_reader cn_reader_csv = {
     .name = "csv",
     .usage = "csv:PATH",
-    .endings = {".csv", ".tsv"},
+    .endings = {".csv", ".tsv", ".txt"},
     .detects = detects,
     .takes =
         CN_OPTIONS_OF_MASKS | CN_OPTION_ROOT | CN_OPTION_RANGE | CN_OPTION_TASK | CN_OPTION_COLUMNS,

@@ -14,11 +14,11 @@ static bool is_text(const uint8_t *bytes, size_t size)
     return !memchr(bytes, 0, size);
 }
 
-/* Of the first line, without what is quoted. */
+/* Of the first line, without what is quoted; a blank where there is no other. */
 static char find_separator(const char *text)
 {
-    static const char separators[] = ",;\t";
-    int count[3] = {0}, best = 0;
+    static const char separators[] = ",;\t ";
+    int count[4] = {0}, best = 0;
     bool quoted = false;
     for (; *text && (quoted || (*text != '\n' && *text != '\r')); text++) {
         const char *found = strchr(separators, *text);
@@ -27,7 +27,19 @@ static char find_separator(const char *text)
     }
     for (int i = 1; i < 3; i++)
         if (count[i] > count[best]) best = i;
-    return separators[best];
+    return count[best] == 0 && count[3] > 0 ? ' ' : separators[best];
+}
+
+/* Lists of "path label", which have no other separator: a tab in place of the last blank of each line. */
+static void put_tabs(char *text)
+{
+    for (char *end; *text; text = *end ? end + 1 : end) {
+        end = text + strcspn(text, "\r\n");
+        char *last = end;
+        while (last > text && last[-1] == ' ') last--;
+        while (last > text && last[-1] != ' ') last--;
+        if (last > text) last[-1] = '\t';
+    }
 }
 
 /* Labels become names in a model file, which is UTF-8. The text is what is left up to its first wrong
@@ -67,6 +79,10 @@ cn_status cn_table_open(cn_table *t, const char *path, cn_error *err)
     if (strncmp(t->at, "sep=", 4) == 0 && t->at[4]) { /* how spreadsheets say it */
         t->separator = t->at[4];
         t->at += 5;
+    }
+    if (t->separator == ' ') {
+        t->separator = '\t';
+        put_tabs(t->at);
     }
     const cn_signature *other = cn_signature_find(bytes, size);
     t->other = other ? other->name : NULL;

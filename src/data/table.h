@@ -6,7 +6,8 @@
 
 /*
  * Fields stand between commas, semicolons or tabs, whichever the first line has most of. They may be
- * quoted; blanks around them are no part of them. Lines end in LF, CR LF or CR; empty ones are
+ * quoted; blanks around them are no part of them. Where the first line has none of these, the last blank of each
+ * line stands between two fields. Lines end in LF, CR LF or CR; empty ones are
  * passed over.
  */
 typedef struct cn_table {
