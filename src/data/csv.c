@@ -7,7 +7,8 @@
  *                                split, subset, set: train, test or val
  *
  * A table without a heading has two columns, path and label; a first line whose path is no image's is
- * a heading. csv_files.c says where the files are, table.h what a row is. Labels are names, or numbers from 0 on if all of them are numbers.
+ * a heading. csv_files.c says where the files are, table.h what a row is. Labels are names, or
+ * numbers from 0 on if all of them are numbers.
  * Names become classes in the order of their bytes. A table whose name says train has its test set
  * in the one that says test, and its validation set in the one that says val or valid.
  */
