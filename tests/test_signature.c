@@ -32,6 +32,7 @@ static const struct {
     FILE_OF("\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "a PNG image"),
     FILE_OF("\xff\xd8\xff\xe0\0\x10JFIF", "a JPEG image"),
     FILE_OF("RIFF\x10\0\0\0WEBPVP8 ", "a WebP image"),
+    FILE_OF("\0\0\0\x0cjP  \r\n\x87\n", "a JPEG 2000 image"),
     FILE_OF("P5\n2 2\n255\n....", "a PNM image"),
     FILE_OF("\x93NUMPY\x01\0v\0{'descr'", "a NumPy array (.npy)"),
     FILE_OF("{\"layers\": [1, 2, 3]}", "a JSON file"),
@@ -50,6 +51,10 @@ static void files_are_known(void **state)
     assert_string_equal(
         cn_signature_find((const uint8_t *)"\x80\x03\0\0\0\0\0\0{\"a\":{}}", 16)->name,
         "a safetensors file");
+    uint8_t preamble[CN_HEAD] = {0};
+    memcpy(preamble + 128, "DICM", 4);
+    assert_string_equal(cn_signature_find(preamble, sizeof preamble)->name, "a DICOM file");
+    assert_null(cn_signature_find(preamble, sizeof preamble - 1));
     assert_null(cn_signature_find((const uint8_t *)"", 0));
     assert_null(cn_signature_find((const uint8_t *)"P", 1));
     assert_null(cn_signature_find((const uint8_t *)"Photograph", 10));

@@ -139,7 +139,16 @@ static void samples_of_every_type(void **state)
     expect_bytes(two, BYTES(0x1c), 1, BYTES(0, 85, 255));
     expect_bytes(four, BYTES(0x1f, 0x20), 1, BYTES(17, 255, 34));
     expect_bytes(eight, BYTES(1, 2, 255), 1, BYTES(1, 2, 255));
-    form f = eight;
+    const form six = {.width = 3, .height = 1, .bits = 6},
+               odd = {.width = 2, .height = 1, .bits = 12};
+    expect_bytes(six, BYTES(0x00, 0x1f, 0xff), 1, BYTES(0, 4, 255));
+    expect_floats(odd, BYTES(0x12, 0x3f, 0xff), 1, FLOATS(0x123 / 4095.0f, 1));
+    form f = odd;
+    f.format = SAMPLEFORMAT_INT;
+    expect_floats(f, BYTES(0x80, 0x07, 0xff), 1, FLOATS(0, 1));
+    f.mode = "wb"; /* bits have no other order */
+    expect_floats(f, BYTES(0x80, 0x07, 0xff), 1, FLOATS(0, 1));
+    f = eight;
     f.photometric = LIGHT;
     expect_bytes(f, BYTES(1, 2, 255), 1, BYTES(254, 253, 0));
     f = eight;
@@ -410,7 +419,7 @@ static void lies_are_refused(void **state)
     refuse_entry(packed, TIFFTAG_IMAGEWIDTH, 99999999, CN_ERR_FORMAT, "in a file that can hold");
     refuse_entry(tiles, TIFFTAG_TILEWIDTH, 1 << 28, CN_ERR_FORMAT, "in tiles of 16 x 268435456");
     refuse_entry(gray, TIFFTAG_SAMPLESPERPIXEL, 2000, CN_ERR_UNSUPPORTED, "channels of 2000");
-    refuse_entry(gray, TIFFTAG_BITSPERSAMPLE, 12, CN_ERR_UNSUPPORTED, "samples of bits 12");
+    refuse_entry(gray, TIFFTAG_BITSPERSAMPLE, 24, CN_ERR_UNSUPPORTED, "samples of bits 24");
     refuse_entry(gray, TIFFTAG_PHOTOMETRIC, PHOTOMETRIC_CIELAB, CN_ERR_UNSUPPORTED,
                  "a photometric interpretation of 8");
     refuse_entry(gray, TIFFTAG_STRIPOFFSETS, 1 << 20, CN_ERR_FORMAT, "TIFF: ");

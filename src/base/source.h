@@ -68,7 +68,7 @@ cn_status cn_source_end(cn_source *source, cn_error *err);
 /* A whole file, not unpacked, of at most `limit` bytes; free *bytes with cn_release. Where
  * `accepts` (may be NULL) says no to its first bytes, CN_HEAD of them unless the file is shorter,
  * these are all that is read: what is no image may be a device without an end. */
-enum { CN_HEAD = 64 };
+enum { CN_HEAD = 132 };
 typedef bool cn_accepts(const uint8_t *bytes, size_t size);
 cn_status cn_file_read(const char *path, size_t limit, cn_accepts *accepts, uint8_t **bytes,
                        size_t *size, cn_error *err);

@@ -64,8 +64,8 @@ void cn_image_set_free(cn_image_set *set)
 
 bool cn_is_image_name(const char *name)
 {
-    static const char *const endings[] = {".png",  ".jpg", ".jpeg", ".pgm", ".ppm",
-                                          ".pnm",  ".pbm", ".pam",  ".bmp", ".dib",
+    static const char *const endings[] = {".png",  ".jpg", ".jpeg", ".jfif", ".jpe", ".pgm",
+                                          ".ppm",  ".pnm", ".pbm",  ".pam",  ".bmp", ".dib",
                                           ".webp", ".gif", ".tif",  ".tiff"};
     const char *dot = strrchr(name, '.');
     for (size_t i = 0; dot && i < sizeof endings / sizeof *endings; i++)

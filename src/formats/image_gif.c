@@ -36,6 +36,7 @@ typedef struct reader {
     bool indices;    /* of the palette, for a mask */
     int transparent; /* the color; -1: none */
     int channels;
+    int rows, columns; /* of the canvas, which holds the frame in any case, as viewers have it */
     const ColorMapObject *palette;
 } reader;
 
@@ -106,22 +107,24 @@ static bool is_gray(const ColorMapObject *palette)
     return true;
 }
 
-/* The palette, and how many channels its colors make. */
+static int at_least(int extent, int least)
+{
+    return extent < least ? least : extent;
+}
+
+/* The palette, the canvas, and how many channels its colors make. */
 static cn_status find_colors(reader *r, cn_error *err)
 {
     const GifImageDesc *frame = &r->gif->Image;
-    bool whole = frame->Left == 0 && frame->Top == 0 && frame->Width == r->gif->SWidth &&
-                 frame->Height == r->gif->SHeight;
+    r->rows = at_least(r->gif->SHeight, frame->Top + frame->Height);
+    r->columns = at_least(r->gif->SWidth, frame->Left + frame->Width);
+    bool whole = frame->Width == r->columns && frame->Height == r->rows;
     r->palette = frame->ColorMap ? frame->ColorMap : r->gif->SColorMap;
     if (!r->palette)
         return cn_fail(err, CN_ERR_FORMAT, "%.120s: byte %zu: GIF: no palette", r->name, r->at);
-    if (frame->Width < 1 || frame->Height < 1 || frame->Left > r->gif->SWidth - frame->Width ||
-        frame->Top > r->gif->SHeight - frame->Height)
-        return cn_fail(err, CN_ERR_FORMAT,
-                       "%.120s: byte %zu: GIF: a frame of %d x %d at (%d, %d) of a canvas of %d x "
-                       "%d",
-                       r->name, r->at, frame->Height, frame->Width, frame->Top, frame->Left,
-                       r->gif->SHeight, r->gif->SWidth);
+    if (frame->Width < 1 || frame->Height < 1)
+        return cn_fail(err, CN_ERR_FORMAT, "%.120s: byte %zu: GIF: a frame of %d x %d", r->name,
+                       r->at, frame->Height, frame->Width);
     r->channels = is_gray(r->palette) ? 1 : 3;
     if (r->transparent >= 0 || !whole) r->channels++;
     if (r->indices) r->channels = 1;
@@ -200,8 +203,8 @@ static cn_status read_image(reader *r, cn_tensor *image, cn_error *err)
     if (r->size < SIZE_MAX / per_byte) most = r->size * per_byte;
     cn_status status = open_gif(r, err);
     if (status != CN_OK) return status;
-    status = cn_image_create(image, r->name, CN_DTYPE_U8, (size_t)r->gif->SHeight,
-                             (size_t)r->gif->SWidth, r->channels, most, err);
+    status = cn_image_create(image, r->name, CN_DTYPE_U8, (size_t)r->rows, (size_t)r->columns,
+                             r->channels, most, err);
     if (status != CN_OK) return status;
     GifPixelType *line = cn_allocate((size_t)r->gif->Image.Width, sizeof *line, r->name, err);
     if (!line) return CN_ERR_MEMORY;
@@ -231,8 +234,7 @@ static bool find_form(cn_image_form *form, const char *path)
     if (cn_source_open(&r.source, path, CN_SOURCE_PLAIN, NULL) != CN_OK) return false;
     bool found = open_gif(&r, NULL) == CN_OK;
     if (found)
-        *form = (cn_image_form){
-            .color = r.channels >= 3, .rows = r.gif->SHeight, .columns = r.gif->SWidth};
+        *form = (cn_image_form){.color = r.channels >= 3, .rows = r.rows, .columns = r.columns};
     close_gif(&r);
     cn_source_close(r.source);
     return found;

@@ -132,14 +132,12 @@ static void progressed(j_common_ptr jpeg)
     longjmp(r->jump, 1);
 }
 
-/* Adobe writes the inks inverted: 255 is none. */
-static void cmyk_to_rgb(const JSAMPLE *in, size_t pixels, bool inverted, uint8_t *out)
+/* Inks are stored inverted, as Adobe does it: 255 is none. Files without Adobe's marker are read so by
+ * browsers, Pillow and OpenCV, too. */
+static void cmyk_to_rgb(const JSAMPLE *in, size_t pixels, uint8_t *out)
 {
     for (size_t i = 0; i < pixels; i++, in += 4, out += 3)
-        for (int c = 0; c < 3; c++) {
-            int light = inverted ? in[c] : 255 - in[c], key = inverted ? in[3] : 255 - in[3];
-            out[c] = (uint8_t)((light * key + 127) / 255);
-        }
+        for (int c = 0; c < 3; c++) out[c] = (uint8_t)((in[c] * in[3] + 127) / 255);
 }
 
 enum { EXIF_MARKER = JPEG_APP0 + 1 };
@@ -246,7 +244,7 @@ static void read_window(reader *r, window *w)
         uint8_t *out =
             (uint8_t *)r->image.data + ((size_t)jpeg->output_scanline * width + w->left) * channels;
         jpeg_read_scanlines(jpeg, r->line ? &r->line : &out, 1);
-        if (r->line) cmyk_to_rgb(r->line, width, jpeg->saw_Adobe_marker, out);
+        if (r->line) cmyk_to_rgb(r->line, width, out);
     }
 }
 

@@ -6,7 +6,7 @@
  *   2      2      42, or 43 for BigTIFF
  *   4      4      where the directory lies that tells all the rest
  *
- * Samples are whole numbers of 1, 2, 4, 8, 16 or 32 bits, with a sign or without, or floats of 16,
+ * Samples are whole numbers of 1 to 16 or of 32 bits, with a sign or without, or floats of 16,
  * 32 or 64, in strips or tiles, pixel by pixel or channel by channel. Whole numbers are scaled, so
  * that the least of their type is 0 and the largest 1 (255 in bytes), and so are floats of a range
  * that the options say; without one they are of 0 to 1. Gray,
@@ -160,8 +160,8 @@ static cn_status check_samples(const reader *r, cn_error *err)
                  r->format == SAMPLEFORMAT_INT;
     bool real = r->format == SAMPLEFORMAT_IEEEFP;
     if (!whole && !real) return unsupported(r, "samples of format", r->format, err);
-    bool small = r->format != SAMPLEFORMAT_INT && (r->bits == 1 || r->bits == 2 || r->bits == 4);
-    bool fits = r->bits == 16 || r->bits == 32 || (real ? r->bits == 64 : r->bits == 8 || small);
+    bool fits =
+        r->bits == 16 || r->bits == 32 || (real ? r->bits == 64 : r->bits > 0 && r->bits < 16);
     if (!fits) return unsupported(r, real ? "floats of bits" : "samples of bits", r->bits, err);
     if (r->samples < 1 || r->samples > CN_IMAGE_CHANNELS)
         return unsupported(r, "a number of channels of", r->samples, err);
@@ -262,6 +262,15 @@ static double float_at(const uint8_t *at, uint16_t bits)
     }
 }
 
+/* The number of less than 16 bits that begins with bit `at`, counted from the highest of a byte. */
+static uint32_t packed_at(const uint8_t *row, size_t at, unsigned bits)
+{
+    uint32_t value = 0;
+    for (size_t end = at + bits; at < end; at++)
+        value = value << 1 | (row[at / 8] >> (7 - at % 8) & 1u);
+    return value;
+}
+
 /* Whole number i of a row, counted from the least of its type. */
 static uint32_t whole_at(const reader *r, const uint8_t *row, size_t i)
 {
@@ -272,9 +281,7 @@ static uint32_t whole_at(const reader *r, const uint8_t *row, size_t i)
     case 8: return sign ? row[i] ^ 0x80u : row[i];
     case 16: memcpy(&half, row + 2 * i, sizeof half); return sign ? half ^ 0x8000u : half;
     case 32: memcpy(&word, row + 4 * i, sizeof word); return sign ? word ^ 0x80000000u : word;
-    default:
-        return (uint32_t)row[i * r->bits / 8] >> (8 - r->bits - i * r->bits % 8) &
-               ((1u << r->bits) - 1);
+    default: return packed_at(row, i * r->bits, r->bits) ^ (sign ? 1u << (r->bits - 1) : 0);
     }
 }
 
