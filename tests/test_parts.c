@@ -145,6 +145,10 @@ static void a_class_may_be_called_train(void **state)
     assert_string_equal(cn_dataset_class_name(data, 1), "train");
     cn_dataset_free(data);
     remove_tree(folder);
+    files_make_folder(folder);
+    put_class(folder, "train", 0, 5); /* but not the only one: classes are missing */
+    expect_failure(folder, CN_SUBSET_ALL, "for each class in train, found images without a class");
+    remove_tree(folder);
 }
 
 /* As archives have them: the words among others, a folder in one of its own name or in one by

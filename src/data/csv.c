@@ -200,6 +200,10 @@ static cn_status read_split(const table *t, cn_said *said, cn_error *err)
         *said = CN_SAYS_VALIDATION; /* of is_valid */
     if (*said == CN_SAYS_NOTHING && cn_same_letters(t->text.fields[split], "false"))
         *said = CN_SAYS_TRAIN;
+    static const cn_said numbers[3] = {CN_SAYS_TRAIN, CN_SAYS_VALIDATION, CN_SAYS_TEST};
+    const char *field = t->text.fields[split < 0 ? 0 : split];
+    if (*said == CN_SAYS_NOTHING && field[0] >= '0' && field[0] <= '2' && !field[1])
+        *said = numbers[field[0] - '0'];
     if (*said != CN_SAYS_NOTHING) return CN_OK;
     return cn_fail(err, CN_ERR_FORMAT,
                    "%.120s: line %d: split \"%.40s\", expected train, test or val", t->path,
@@ -209,6 +213,7 @@ static cn_status read_split(const table *t, cn_said *said, cn_error *err)
 static cn_status add_row(table *t, cn_error *err)
 {
     cn_said said;
+    while (t->text.count > t->width && !*t->text.fields[t->text.count - 1]) t->text.count--;
     cn_status status = read_split(t, &said, err);
     if (status != CN_OK) return status;
     if (t->has_targets) return add_target_row(t, said, err);
@@ -256,10 +261,10 @@ static cn_status read_table(table *t, const char *path, bool beside, const table
 
 /* ---- Classes */
 
-/* A whole number without a sign that is an int32_t, or -1. */
+/* A whole number without a sign that is an int32_t, or -1. One of "007" is a name. */
 static int32_t to_number(const char *label)
 {
-    int64_t value = 0;
+    int64_t value = label[0] == '0' && label[1] ? INT64_C(1) << 32 : 0;
     for (const char *at = label; *at; at++) {
         if (!cn_is_digit(*at)) return -1;
         value = 10 * value + (*at - '0');
@@ -527,6 +532,7 @@ static cn_status load_images(cn_dataset **data, const char *path, const cn_reque
     cn_status status = read_tables(tables, others, path, request, err);
     if (status == CN_OK) status = add_images(&set, &g, tables, request, err);
     if (status == CN_OK) status = find_truth(&set, &g, tables, request, path, err);
+    if (status == CN_OK) status = cn_images_find_repeated(&set, request, err);
     char **own = set.class_names;
     if (g.targets.values) set.class_names = (char **)(uintptr_t)g.targets.names;
     if (status == CN_OK) status = cn_images_load(data, &set, request, path, err);

@@ -2,7 +2,8 @@
  * csv_pixels.c - a table of labels and pixels, the form in which MNIST is passed around most often:
  *
  *   label,pixel0,pixel1,...    a heading or none; the label is the column of that name, else the first
- *   5,0,0,12,...               the image row by row, a pixel's channels side by side
+ *   5,0,0,12,...               the image row by row, a pixel's channels side by side; a column of the
+ *                              rows' numbers in front, as pandas writes it, is passed over
  *
  * The rest of the columns make a square of one channel or of three, unless size= and channels= say
  * what they make. A table beside it without the column of labels is passed over.
@@ -18,6 +19,7 @@ enum { FEWEST = 4 }; /* columns, of 2 x 2 pixels */
 typedef struct pixel_table {
     cn_table text;
     int label;  /* its column; -1: none */
+    int number; /* the column of the rows' numbers; -1: none */
     bool paths; /* a column that tells images, so that the numbers are no pixels */
     bool heading;
     cn_tensor images; /* F32 */
@@ -49,14 +51,12 @@ static cn_status open_table(pixel_table *p, const char *path, bool *fits, cn_err
     if (status != CN_OK || !more || p->text.count < FEWEST) return status;
     int columns = p->text.count;
     p->label = 0;
+    p->number = -1;
     *fits = are_numbers(&p->text);
     if (*fits) return CN_OK;
     p->heading = true;
-    p->label = -1;
-    for (int i = 0; i < columns; i++)
-        if (cn_same_letters(p->text.fields[i], "label") ||
-            cn_same_letters(p->text.fields[i], "class"))
-            p->label = i;
+    p->label = cn_csv_find_columns(&p->text).label;
+    if (cn_csv_names_nothing(p->text.fields[0])) p->number = 0;
     for (int i = 0; i < columns; i++) p->paths = p->paths || cn_csv_names_image(p->text.fields[i]);
     status = cn_table_next(&p->text, &more, err);
     double value;
@@ -105,12 +105,13 @@ static cn_status add_row(pixel_table *p, int values, cn_error *err)
 {
     const cn_table *t = &p->text;
     float *x = (float *)p->images.data + (size_t)p->count * (size_t)values;
-    if (t->count != values + 1)
+    const int expected = values + 1 + (p->number == 0);
+    if (t->count != expected)
         return cn_fail(err, CN_ERR_FORMAT, "%.120s: line %d: %d fields, expected %d", t->path,
-                       t->line, t->count, values + 1);
+                       t->line, t->count, expected);
     for (int i = 0; i < t->count; i++) {
         double value;
-        if (i == p->label) continue;
+        if (i == p->label || i == p->number) continue;
         if (!is_number(t->fields[i], &value) || !isfinite(value))
             return cn_fail(err, CN_ERR_FORMAT,
                            "%.120s: line %d: pixel \"%.20s\", expected a number", t->path, t->line,
@@ -128,7 +129,7 @@ static cn_status add_row(pixel_table *p, int values, cn_error *err)
 static cn_status read_rows(pixel_table *p, const cn_request *request, cn_error *err)
 {
     const char *path = p->text.path;
-    int values = p->text.count - 1, shape[4];
+    int values = p->text.count - 1 - (p->number == 0), shape[4];
     size_t lines = count_lines(p->text.at);
     bool more = true;
     cn_status status = find_shape(shape, values, request, path, err);

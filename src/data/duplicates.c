@@ -1,5 +1,6 @@
 /*
- * duplicates.c - files to train on whose bytes are also there to test or to validate on.
+ * duplicates.c - files to train on whose bytes are also there to test or to validate on, and rows of a
+ * table that name the image of another one.
  *
  * Such images make a network look better than it is. Files are compared by their sizes first; those
  * that share theirs with a file of the other side by their middle, where headers are over; and
@@ -147,6 +148,47 @@ cn_status cn_images_find_shared(const cn_image_set *set, const cn_request *reque
         status = tell(files, shared, request, err);
     }
     cn_release(room);
+    cn_release(files);
+    return status;
+}
+
+/* ---- Rows that name the same image */
+
+static int compare_rows(const void *a, const void *b)
+{
+    const file *x = a, *y = b;
+    int order = strcmp(x->path, y->path);
+    return order ? order : (x->order > y->order) - (x->order < y->order);
+}
+
+cn_status cn_images_find_repeated(const cn_image_set *set, const cn_request *request, cn_error *err)
+{
+    const file *first = NULL;
+    size_t count = 0;
+    int n = 0, repeated = 0, other = 0;
+    for (int part = 0; part < CN_PARTS; part++) count += (size_t)set->parts[part].count;
+    file *files = cn_allocate(count, sizeof *files, "files of a table", err);
+    if (!files) return CN_ERR_MEMORY;
+    for (int part = 0; part < CN_PARTS; part++) {
+        const cn_image_list *list = &set->parts[part];
+        file *here = files + n;
+        for (int i = 0; i < list->count; i++, n++)
+            files[n] = (file){list->paths[i], n, false, (uint64_t)list->labels[i]};
+        qsort(here, (size_t)list->count, sizeof *here, compare_rows);
+        for (int i = 1; i < list->count; i++) {
+            if (strcmp(here[i].path, here[i - 1].path) != 0) continue;
+            repeated++;
+            other += !set->masked && !set->targets && here[i].key != here[i - 1].key;
+            if (!first || first->order > here[i].order) first = &here[i];
+        }
+    }
+    cn_status status = CN_OK;
+    if (repeated)
+        status =
+            cn_remark(request->remarks, err,
+                      "%d row%s the image of another row, %d of them with another label: %s%.150s",
+                      repeated, repeated == 1 ? " has" : "s have", other,
+                      repeated == 1 ? "" : "the first, ", first->path);
     cn_release(files);
     return status;
 }

@@ -305,11 +305,12 @@ static cn_status find_classes(scan *s, const char *dir, cn_error *err)
     int parts = 0; /* train, test and the like, which are no classes where there are no others */
     for (int i = 0; i < s->classes.count; i++)
         parts += cn_name_is(s->classes.names[i]) != CN_SAYS_NOTHING;
-    if (status == CN_OK && parts == s->classes.count && parts > 1)
+    if (status == CN_OK && parts == s->classes.count && parts > 0)
         status = cn_fail(err, CN_ERR_FORMAT,
-                         "%.100s: expected a sub-folder of images for each class in %.40s and "
-                         "%.40s, found images without a class; a table (csv:PATH) may have them",
-                         dir, s->classes.names[0], s->classes.names[1]);
+                         "%.100s: expected a sub-folder of images for each class in %.40s%s%.40s, "
+                         "found images without a class; a table (csv:PATH) may have them",
+                         dir, s->classes.names[0], parts > 1 ? " and " : "",
+                         parts > 1 ? s->classes.names[1] : "");
     if (status == CN_OK && s->classes.count == 0)
         status = cn_fail(err, CN_ERR_FORMAT,
                          "%.100s: expected a sub-folder of images for each class, found %.120s",

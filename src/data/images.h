@@ -44,6 +44,10 @@ cn_status cn_images_load(cn_dataset **data, const cn_image_set *set, const cn_re
 /* Says which files to test or to validate on have the same bytes as one to train on (duplicates.c). */
 cn_status cn_images_find_shared(const cn_image_set *set, const cn_request *request, cn_error *err);
 
+/* Says how many rows of a table name the image of another row of the same part. */
+cn_status cn_images_find_repeated(const cn_image_set *set, const cn_request *request,
+                                  cn_error *err);
+
 /* Does the request leave out an image with this error, and go on without it? */
 bool cn_image_may_be_skipped(cn_status status, const cn_request *request);
 

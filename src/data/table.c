@@ -112,6 +112,7 @@ static char *take_field(cn_table *t, char *ending)
     if (*from == '"') {
         for (from++; *from && !(from[0] == '"' && from[1] != '"'); from++) {
             if (*from == '"') from++;
+            t->inside += *from == '\n';
             *to++ = *from;
         }
         if (*from++ != '"') return NULL;
@@ -144,12 +145,14 @@ static cn_status add_field(cn_table *t, char *field, cn_error *err)
 
 cn_status cn_table_next(cn_table *t, bool *more, cn_error *err)
 {
+    const char blanks[] = {' ', '\t', '\r', t->separator, 0};
     char ending = t->separator;
     cn_status status = CN_OK;
-    t->count = 0;
+    t->line += t->inside;
+    t->inside = t->count = 0;
     *more = false;
-    for (;; t->at++) { /* empty lines */
-        size_t blank = strspn(t->at, t->separator == '\t' ? " \r" : " \t\r");
+    for (;; t->at++) { /* lines without anything in any field */
+        size_t blank = strspn(t->at, blanks);
         if (!t->at[blank]) return CN_OK;
         t->line++;
         if (t->at[blank] != '\n') break;

@@ -7,8 +7,8 @@
 /*
  * Fields stand between commas, semicolons or tabs, whichever the first line has most of. They may be
  * quoted; blanks around them are no part of them. Where the first line has none of these, the last blank of each
- * line stands between two fields. Lines end in LF, CR LF or CR; empty ones are
- * passed over.
+ * line stands between two fields. Lines end in LF, CR LF or CR; those
+ * without anything in any field are passed over.
  */
 typedef struct cn_table {
     const char *path; /* the caller's */
@@ -16,6 +16,7 @@ typedef struct cn_table {
     char separator;
     const char *other; /* what the file is instead of a table, or NULL */
     int line;          /* of the row that was read last, from 1 on */
+    int inside;        /* how many lines more that row has, within quotes */
     char **fields;
     int count, room; /* of that row */
 } cn_table;
