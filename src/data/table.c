@@ -80,12 +80,10 @@ cn_status cn_table_open(cn_table *t, const char *path, cn_error *err)
         t->separator = t->at[4];
         t->at += 5;
     }
-    if (t->separator == ' ') {
-        t->separator = '\t';
-        put_tabs(t->at);
-    }
     const cn_signature *other = cn_signature_find(bytes, size);
     t->other = other ? other->name : NULL;
+    if (t->separator == ' ' && !other) put_tabs(t->at);
+    if (t->separator == ' ') t->separator = '\t';
     return CN_OK;
 }
 
