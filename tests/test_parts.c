@@ -324,6 +324,48 @@ static void what_lies_beside_the_parts_is_said(void **state)
     remove_tree(folder);
 }
 
+/* A test or validation set whose images have no classes: in a folder by itself (test/unknown), as one
+ * trained by folders wants them, or val/images with a list beside it. */
+static void a_part_without_classes_is_passed_over(void **state)
+{
+    (void)state;
+    char folder[FILES_PATH], remark[FILES_PATH * 2 + 64];
+    files_make_folder(folder);
+    put_class(folder, "train/a", 0, 4);
+    put_class(folder, "train/b", 5, 9);
+    put_class(folder, "test/unknown", 10, 12);
+    snprintf(remark, sizeof remark,
+             "passed over %s/test, whose only folder, unknown, is no class to train on\n", folder);
+    expect_numbers(folder, CN_SUBSET_TRAIN, "0 1 2 3 5 6 7 8 ", remark);
+    expect_numbers(folder, CN_SUBSET_TEST, "4 9 ", remark);
+    put_class(folder, "test/other", 13, 13);
+    expect_failure(folder, CN_SUBSET_TEST, "other is no class to train on");
+    remove_tree(folder);
+}
+
+/* What is no image lies beside the set, as annotations do. */
+static void a_folder_beside_others_without_images_is_the_set(void **state)
+{
+    (void)state;
+    char folder[FILES_PATH], remark[FILES_PATH + 64];
+    files_make_folder(folder);
+    put_class(folder, "objects/a", 0, 1);
+    put_class(folder, "objects/b/deep", 2, 3);
+    put_text(folder, "notes/a/1.mat", "x");
+    snprintf(remark, sizeof remark, "the set is what lies in %s/objects\n", folder);
+    expect_numbers(folder, CN_SUBSET_ALL, "0 1 2 3 ", remark);
+    put_class(folder, "notes/a", 4, 4); /* now these are classes, as any two folders are */
+    cn_dataset *data = load(folder, CN_SUBSET_ALL);
+    assert_string_equal(cn_dataset_class_name(data, 0), "notes");
+    assert_int_equal(cn_dataset_size(data), 5);
+    cn_dataset_free(data);
+    remove_tree(folder);
+    files_make_folder(folder);
+    put_class(folder, ".", 1, 2);
+    expect_failure(folder, CN_SUBSET_ALL, "found images: ");
+    remove_tree(folder);
+}
+
 static void very_different_classes_are_said(void **state)
 {
     (void)state;
@@ -447,6 +489,8 @@ int main(void)
         cmocka_unit_test(names_say_what_part_they_are),
         cmocka_unit_test(files_of_other_kinds_are_counted),
         cmocka_unit_test(what_lies_beside_the_parts_is_said),
+        cmocka_unit_test(a_part_without_classes_is_passed_over),
+        cmocka_unit_test(a_folder_beside_others_without_images_is_the_set),
         cmocka_unit_test(very_different_classes_are_said),
         cmocka_unit_test(files_in_both_parts_are_said),
         cmocka_unit_test(copies_on_both_sides_of_a_drawn_split_are_said),

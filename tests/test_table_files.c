@@ -66,7 +66,7 @@ static void images_lie_in_a_folder_beside_the_table(void **state)
         const char *where;
     } cases[] = {
         {{{"train.csv", table, 0}, {"train_images/7.pgm", 0, 10}, {"train_images/8.pgm", 0, 20}},
-         "/train_images\n"},
+         "lie in folders beside it: "},
         /* The same name in the folder of another part is another image. */
         {{{"train.csv", table, 0},
           {"train-jpg/7.pgm", 0, 10},
@@ -102,6 +102,23 @@ static void images_lie_in_a_folder_beside_the_table(void **state)
         expect(folder, "", CN_SUBSET_ALL, "10 cat, 20 dog", cases[i].where);
         remove_tree(folder);
     }
+}
+
+/* Archives in parts: each image is in one of the folders. */
+static void images_lie_in_several_folders(void **state)
+{
+    (void)state;
+    char folder[FILES_PATH];
+    put_files(folder,
+              (const file[]){{"scans_metadata.csv", "image_id,age,dx\n1,40,a\n2,50,b\n3,60,a\n", 0},
+                             {"part_1/1.pgm", 0, 10},
+                             {"part_2/images/2.pgm", 0, 20},
+                             {"part_1/3.pgm", 0, 30},
+                             {0}});
+    expect(folder, "", CN_SUBSET_ALL, "10 a, 20 b, 30 a", "lie in folders beside it: ");
+    put_gray(folder, "part_3/2.pgm", 1, 1, 40);
+    expect_failure(folder, "", "scans_metadata.csv: line 3: no image 2");
+    remove_tree(folder);
 }
 
 /* Of two that have it nobody knows which. */
@@ -145,6 +162,40 @@ static void a_folder_has_its_table(void **state)
                                      {"b/1.pgm", 0, 20},
                                      {0}});
     expect(folder, "", CN_SUBSET_ALL, "10 a, 20 b", NULL);
+    remove_tree(folder);
+}
+
+/* A table of all images is none where folders say the parts; one whose images are not there is none at all. */
+static void a_table_beside_parts_is_no_set(void **state)
+{
+    (void)state;
+    char folder[FILES_PATH];
+    put_files(folder, (const file[]){{"all.csv", "file,label\n1.pgm,x\n2.pgm,y\n", 0},
+                                     {"train/a/1.pgm", 0, 10},
+                                     {"test/a/2.pgm", 0, 20},
+                                     {0}});
+    expect(folder, "", CN_SUBSET_TRAIN, "10 a", NULL);
+    remove_tree(folder);
+    put_files(folder, (const file[]){{"history.csv", "name,value\n1,x\n2,y\n", 0},
+                                     {"a/10.pgm", 0, 10},
+                                     {"b/20.pgm", 0, 20},
+                                     {0}});
+    expect(folder, "", CN_SUBSET_ALL, "10 a, 20 b", NULL);
+    remove_tree(folder);
+}
+
+/* A test set without labels is passed over, whatever its only column is called. */
+static void a_part_may_have_no_labels(void **state)
+{
+    (void)state;
+    char folder[FILES_PATH];
+    put_files(folder, (const file[]){{"train.csv", "id_code,diagnosis\n1,0\n2,1\n", 0},
+                                     {"test.csv", "code\n3\n", 0},
+                                     {"train_images/1.pgm", 0, 10},
+                                     {"train_images/2.pgm", 0, 20},
+                                     {"test_images/3.pgm", 0, 30},
+                                     {0}});
+    expect(folder, "", CN_SUBSET_ALL, "10 0, 20 1", "test.csv, which has no labels\n");
     remove_tree(folder);
 }
 
@@ -195,6 +246,10 @@ static void tags_are_taken_whole(void **state)
                                      {0}});
     expect(folder, "", CN_SUBSET_ALL, "10 haze, 20 clear primary", said);
     expect(folder, ",task=classification", CN_SUBSET_ALL, "10 haze, 20 clear primary", NULL);
+    put_text(folder, "train.csv", "image,target\n1,3\n2,16 0\n");
+    expect(folder, "", CN_SUBSET_ALL, "10 3, 20 16 0", "labels are taken whole, as \"16 0\"");
+    put_text(folder, "train.csv", "image,target\n1,hot dog\n2,pizza\n");
+    expect(folder, "", CN_SUBSET_ALL, "10 hot dog, 20 pizza", NULL);
     remove_tree(folder);
 }
 
@@ -202,8 +257,11 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(images_lie_in_a_folder_beside_the_table),
+        cmocka_unit_test(images_lie_in_several_folders),
         cmocka_unit_test(of_two_folders_none_is_chosen),
         cmocka_unit_test(a_folder_has_its_table),
+        cmocka_unit_test(a_table_beside_parts_is_no_set),
+        cmocka_unit_test(a_part_may_have_no_labels),
         cmocka_unit_test(lists_have_blanks),
         cmocka_unit_test(paths_begin_at_the_root),
         cmocka_unit_test(tags_are_taken_whole),

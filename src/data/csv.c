@@ -40,7 +40,7 @@ typedef struct table {
     bool has_targets;
     char *label_name; /* of the column of labels, where there is a heading */
     int width;        /* fields of the first row */
-    char *neighbor;   /* a sub-folder that has its images, or NULL */
+    char *neighbor;   /* where its images lie beside it, "" for the usual places */
     bool beside;      /* not the one that was asked for, but another part's */
     bool unlabeled;   /* without a column of labels: nothing to learn from or to test on */
     row *rows;
@@ -64,21 +64,6 @@ static bool find_image(char path[CN_PATH_ROOM], const table *t, const cn_request
     return cn_csv_find_file(path, t->path, t->neighbor, request->opts->root, name);
 }
 
-/* Where the table's first image is in none of the usual places, the sub-folder that has it. */
-static cn_status find_neighbor(table *t, const cn_request *request, const char *name, cn_error *err)
-{
-    char path[CN_PATH_ROOM];
-    if (!*name || t->neighbor || request->opts->root[0] || find_image(path, t, request, name))
-        return CN_OK;
-    t->neighbor = cn_allocate(CN_PATH_ROOM, 1, t->path, err);
-    if (!t->neighbor) return CN_ERR_MEMORY;
-    if (cn_csv_find_neighbor(t->neighbor, t->path, name))
-        return cn_remark(request->remarks, err, "the images of %s lie in %s", t->path, t->neighbor);
-    cn_release(t->neighbor);
-    t->neighbor = NULL;
-    return CN_OK;
-}
-
 /* What a heading without a column of labels is expected to be. */
 static cn_status expected_labels(const table *t, int found, cn_error *err)
 {
@@ -99,10 +84,6 @@ static cn_status read_heading(table *t, const cn_request *request, bool *heading
     const cn_csv_columns c = t->columns;
     bool known = c.image >= 0 && (c.label >= 0 || c.mask >= 0);
     const char *first = t->text.fields[0];
-    if (!known) {
-        cn_status status = find_neighbor(t, request, first, err);
-        if (status != CN_OK) return status;
-    }
     *heading =
         known || (*first && !cn_is_image_name(first) && !find_image(path, t, request, first));
     t->has_targets = c.image >= 0 && (request->opts->columns[0] ||
@@ -118,7 +99,7 @@ static cn_status read_heading(table *t, const cn_request *request, bool *heading
         *heading = *heading || t->has_targets;
         return CN_OK;
     }
-    t->unlabeled = c.image >= 0 && t->beside && t->text.count != 2;
+    t->unlabeled = t->beside && (c.image >= 0 ? t->text.count != 2 : t->text.count == 1);
     if (t->unlabeled)
         return cn_remark(request->remarks, err, "passed over %s, which has no labels", t->path);
     if (t->text.count == 2) {
@@ -242,7 +223,8 @@ static cn_status read_table(table *t, const char *path, bool beside, const table
 {
     bool more = false, heading = false;
     *t = (table){.path = path, .beside = beside};
-    cn_status status = cn_table_open(&t->text, path, err);
+    t->neighbor = cn_allocate(CN_PATH_ROOM, 1, path, err);
+    cn_status status = t->neighbor ? cn_table_open(&t->text, path, err) : CN_ERR_MEMORY;
     if (status == CN_OK) status = cn_table_next(&t->text, &more, err);
     if (status == CN_OK && more) status = read_heading(t, request, &heading, err);
     if (status == CN_OK && t->has_targets) {
@@ -255,7 +237,6 @@ static cn_status read_table(table *t, const char *path, bool beside, const table
         status = add_row(t, err);
         if (status == CN_OK) status = cn_table_next(&t->text, &more, err);
     }
-    if (status == CN_OK && t->count > 0) status = find_neighbor(t, request, t->rows[0].image, err);
     return status;
 }
 
@@ -396,6 +377,10 @@ static cn_status add_images(cn_image_set *set, gathered *g, const table tables[C
             texts->texts[part][texts->counts[part]++] = r->label;
             status = add_image(&set->parts[part], &tables[k], r, request, err);
         }
+    for (int k = 0; k < CN_PARTS; k++)
+        if (status == CN_OK && tables[k].count > 0 && *tables[k].neighbor)
+            status = cn_remark(request->remarks, err, "images of %s lie in folders beside it: %s",
+                               tables[k].path, tables[k].neighbor);
     return status;
 }
 
@@ -448,20 +433,23 @@ static cn_status find_row_targets(gathered *g, const table tables[CN_PARTS],
     return status;
 }
 
-/* A column of tags may have several labels in each row, which nothing but task= tells for sure. */
+/* A column of tags, or with numbers side by side, may have several labels in each row, which nothing but task=
+ * tells for sure. */
 static cn_status say_whole_labels(const table *t, const cn_text_labels *texts, int part,
                                   const cn_request *request, cn_error *err)
 {
     char plain[40];
-    const char *name = t->label_name;
-    if (!name || !(cn_same_letters(name, "tags") || cn_same_letters(name, "labels")) ||
-        (request->opts->given & CN_OPTION_TASK))
-        return CN_OK;
-    for (int i = 0; i < texts->counts[part]; i++)
-        if (strpbrk(texts->texts[part][i], " ,;"))
-            return cn_remark(request->remarks, err,
-                             "labels are taken whole, as \"%s\"; task=multi-label parts them",
-                             cn_plain_text(texts->texts[part][i], plain, sizeof plain));
+    const char *name = t->label_name ? t->label_name : "";
+    bool several = cn_same_letters(name, "tags") || cn_same_letters(name, "labels");
+    if (request->opts->given & CN_OPTION_TASK) return CN_OK;
+    for (int i = 0; i < texts->counts[part]; i++) {
+        const char *label = texts->texts[part][i];
+        if (!strpbrk(label, " ,;") || !(several || !label[strspn(label, "0123456789 ,;")]))
+            continue;
+        return cn_remark(request->remarks, err,
+                         "labels are taken whole, as \"%s\"; task=multi-label parts them",
+                         cn_plain_text(label, plain, sizeof plain));
+    }
     return CN_OK;
 }
 

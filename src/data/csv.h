@@ -24,13 +24,10 @@ cn_status cn_text_labels_number(const cn_text_labels *texts, int32_t *const labe
 bool cn_csv_find_table(char path[CN_PATH_ROOM], const char *given);
 /* The tables of the parts: `path` itself, and those beside it. paths[part] is "" for none. */
 void cn_csv_find_parts(char paths[CN_PARTS][CN_PATH_ROOM], const char *path);
-/* The file that a row of a table calls so: below root ("" for none), or else below one of the usual folders
- * or the neighbor (NULL for none). */
-bool cn_csv_find_file(char path[CN_PATH_ROOM], const char *table, const char *neighbor,
+/* The file that a row of a table calls so: below root ("" for none), or else where csv_files.c says. `neighbor`
+ * is where one was found that was in none of the usual folders, "" before. */
+bool cn_csv_find_file(char path[CN_PATH_ROOM], const char *table, char neighbor[CN_PATH_ROOM],
                       const char *root, const char *name);
-/* The sub-folder of the table's folder that has the file and is not of another part than the table, where
- * there is one alone. */
-bool cn_csv_find_neighbor(char neighbor[CN_PATH_ROOM], const char *table, const char *name);
 
 /* ---- columns */
 

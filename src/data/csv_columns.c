@@ -5,9 +5,9 @@
 #include <string.h>
 
 static const char *const image_names[] = {
-    "path",     "imagepath", "imgpath", "filepath",   "filepaths", "file",
-    "filename", "fname",     "image",   "imagename",  "imagefile", "img",
-    "imageid",  "name",      "id",      "imageindex", NULL};
+    "path",  "imagepath",  "imgpath",   "filepath",         "filepaths", "file",    "filename",
+    "fname", "image",      "imagename", "imagefile",        "img",       "imageid", "name",
+    "id",    "imageindex", "idcode",    "studyinstanceuid", NULL};
 static const char *const label_names[] = {
     "label",  "class",   "target",  "category", "classname",     "labelname",
     "labels", "classid", "labelid", "variety",  "findinglabels", "diagnosis",

@@ -1,12 +1,13 @@
 /*
  * csv_files.c - where a table is, and where the files are that its rows name.
  *
- *   DIR/train.csv               of a folder: train.csv or labels.csv, metadata.csv, or the only table
- *   DIR/train/metadata.csv      whose name has the word train, and whose heading tells images
+ *   DIR/train.csv               of a folder: train.csv, labels.csv or metadata.csv, or else the only
+ *   DIR/train/metadata.csv      table whose name has the word train, or no word for a part, and whose
+ *                               first image is there
  *
  *   DIR/NAME                    of a row: below the table's folder, its images, or one of the table's
- *   DIR/images/NAME             own name; else below the one sub-folder that has the first row's image
- *   DIR/train/NAME              (train_images, train-jpg, train/train)
+ *   DIR/images/NAME             own name; else below the one sub-folder that has it (train_images,
+ *   DIR/train/NAME              train/train, images_001/images), where the row before had it first
  *   DIR/train_images/NAME
  *
  * A name may lack its ending, and a backslash may stand for a slash.
@@ -56,45 +57,29 @@ static void folder_of(char folder[CN_PATH_ROOM], const char *path)
     snprintf(folder, CN_PATH_ROOM, "%.*s", slash ? (int)(slash - path + 1) : 0, path);
 }
 
-bool cn_csv_find_file(char path[CN_PATH_ROOM], const char *table, const char *neighbor,
-                      const char *root, const char *name)
-{
-    char folder[CN_PATH_ROOM];
-    if (*root) {
-        const char *last = name + strlen(name); /* what is absolute may be of another machine */
-        while (last > name && last[-1] != '/' && last[-1] != '\\') last--;
-        const int length = (int)strlen(root);
-        return find_within(path, "", root, length, name) ||
-               (*name == '/' && find_within(path, "", root, length, name + 1)) ||
-               find_within(path, "", root, length, last);
-    }
-    folder_of(folder, table);
-    const char *own = table + strlen(folder), *dot = strrchr(own, '.');
-    int stem = dot ? (int)(dot - own) : (int)strlen(own);
-    return find_below(path, folder, name) || find_within(path, folder, "images", 6, name) ||
-           find_within(path, folder, own, stem, name) ||
-           (neighbor && find_within(path, "", neighbor, (int)strlen(neighbor), name));
-}
-
-/* In a sub-folder, or in the one of its name that an archive has left there. */
+/* In a sub-folder, in its images, or in the one of its name that an archive has left there. */
 static bool has_file(char sub[CN_PATH_ROOM], const char *folder, const char *inner,
                      const char *name)
 {
     char path[CN_PATH_ROOM];
-    int length = snprintf(sub, CN_PATH_ROOM, "%s%s", folder, inner);
-    if (length >= CN_PATH_ROOM) return false;
-    if (find_within(path, "", sub, length, name)) return true;
-    length = snprintf(sub, CN_PATH_ROOM, "%s%s/%s", folder, inner, inner);
-    return length < CN_PATH_ROOM && find_within(path, "", sub, length, name);
+    const char *const deeper[] = {"", "images", inner};
+    for (int i = 0; i < 3; i++) {
+        int length =
+            snprintf(sub, CN_PATH_ROOM, "%s%s%s%s", folder, inner, i ? "/" : "", deeper[i]);
+        if (length < CN_PATH_ROOM && find_within(path, "", sub, length, name)) return true;
+    }
+    return false;
 }
 
-bool cn_csv_find_neighbor(char neighbor[CN_PATH_ROOM], const char *table, const char *name)
+/* The sub-folder of the table's folder that has the file and is not of another part than the table,
+ * where there is one alone; one of the table's part is before others. */
+static bool find_neighbor(char neighbor[CN_PATH_ROOM], const char *table, const char *folder,
+                          const char *name)
 {
-    char folder[CN_PATH_ROOM], sub[CN_PATH_ROOM];
+    char sub[CN_PATH_ROOM];
     const cn_said said = cn_path_says(table), mine = said == CN_SAYS_NOTHING ? CN_SAYS_TRAIN : said;
     cn_names names = {NULL, 0};
-    int found[2] = {0}; /* whose names say the table's part, and none */
-    folder_of(folder, table);
+    int found[2] = {0}; /* of the table's part, and of none */
     if (cn_names_list(&names, *folder ? folder : ".", NULL, NULL) != CN_OK) return false;
     for (int i = 0; i < names.count; i++) {
         const cn_said part = cn_name_says(names.names[i]);
@@ -106,27 +91,72 @@ bool cn_csv_find_neighbor(char neighbor[CN_PATH_ROOM], const char *table, const 
     return found[0] == 1 || (found[0] == 0 && found[1] == 1);
 }
 
+bool cn_csv_find_file(char path[CN_PATH_ROOM], const char *table, char neighbor[CN_PATH_ROOM],
+                      const char *root, const char *name)
+{
+    char folder[CN_PATH_ROOM], found[CN_PATH_ROOM];
+    if (*root) {
+        const int length = (int)strlen(root);
+        const char *last = name + strlen(name); /* what is absolute may be of another machine */
+        while (last > name && last[-1] != '/' && last[-1] != '\\') last--;
+        return find_within(path, "", root, length, name) ||
+               (*name == '/' && find_within(path, "", root, length, name + 1)) ||
+               find_within(path, "", root, length, last);
+    }
+    folder_of(folder, table);
+    const char *own = table + strlen(folder), *dot = strrchr(own, '.');
+    int stem = dot ? (int)(dot - own) : (int)strlen(own);
+    if (find_below(path, folder, name) || find_within(path, folder, "images", 6, name) ||
+        find_within(path, folder, own, stem, name) ||
+        (*neighbor && find_within(path, "", neighbor, (int)strlen(neighbor), name)))
+        return true;
+    if (*name == '/' || !find_neighbor(found, table, folder, name)) return false;
+    strcpy(neighbor, found);
+    return find_within(path, "", neighbor, (int)strlen(neighbor), name);
+}
+
 /* ---- The table */
 
-/* Does a heading tell images and what they show? */
-static bool tells_images(const char *path)
+/* Does a table have images, the first of which is there, and columns that say what they show? */
+static bool has_images(const char *table)
 {
+    char path[CN_PATH_ROOM], neighbor[CN_PATH_ROOM] = "";
     cn_table t;
-    bool more = false;
-    bool known =
-        cn_table_open(&t, path, NULL) == CN_OK && cn_table_next(&t, &more, NULL) == CN_OK && more;
+    bool more = false, known = cn_table_open(&t, table, NULL) == CN_OK &&
+                               cn_table_next(&t, &more, NULL) == CN_OK && more;
     if (known) {
         const cn_csv_columns c = cn_csv_find_columns(&t);
-        known = c.image >= 0 && (c.label >= 0 || c.mask >= 0);
+        known = c.image >= 0 && t.count > 1 && cn_table_next(&t, &more, NULL) == CN_OK && more &&
+                c.image < t.count && cn_csv_find_file(path, table, neighbor, "", t.fields[c.image]);
     }
     cn_table_close(&t);
     return known;
 }
 
-static bool is_to_train(const char *name)
+static bool is_table(const char *name)
 {
-    return cn_name_says(name) == CN_SAYS_TRAIN &&
-           (cn_path_ends_in(name, ".csv") || cn_path_ends_in(name, ".tsv"));
+    return cn_path_ends_in(name, ".csv") || cn_path_ends_in(name, ".tsv");
+}
+
+/* The only table of images that says train, or else none of the parts, where no folder does either. */
+static bool find_only_table(char path[CN_PATH_ROOM], const char *dir)
+{
+    char candidate[CN_PATH_ROOM];
+    cn_names names = {NULL, 0};
+    int found[2] = {0};
+    bool parted = false;
+    if (cn_names_list(&names, dir, NULL, NULL) != CN_OK) return false;
+    for (int i = 0; i < names.count; i++) {
+        const cn_said part = cn_name_says(names.names[i]);
+        const bool neutral = part == CN_SAYS_NOTHING, table = is_table(names.names[i]);
+        parted = parted || (!neutral && !table);
+        if (!table || (!neutral && part != CN_SAYS_TRAIN) ||
+            !cn_path_join(candidate, dir, names.names[i]) || !has_images(candidate))
+            continue;
+        if (found[neutral]++ == 0 && !(neutral && found[0])) strcpy(path, candidate);
+    }
+    cn_names_free(&names);
+    return found[0] == 1 || (found[0] == 0 && found[1] == 1 && !parted);
 }
 
 bool cn_csv_find_table(char path[CN_PATH_ROOM], const char *given)
@@ -134,19 +164,10 @@ bool cn_csv_find_table(char path[CN_PATH_ROOM], const char *given)
     static const char *const usual[] = {"train.csv",         "Train.csv",  "labels.csv",
                                         "train.tsv",         "labels.tsv", "metadata.csv",
                                         "train/metadata.csv"};
-    char candidate[CN_PATH_ROOM];
-    cn_names names = {NULL, 0};
-    int found = 0;
     if (!cn_is_folder(given)) return snprintf(path, CN_PATH_ROOM, "%s", given) < CN_PATH_ROOM;
     for (size_t i = 0; i < sizeof usual / sizeof *usual; i++)
         if (cn_path_join(path, given, usual[i]) && access(path, F_OK) == 0) return true;
-    if (cn_names_list(&names, given, is_to_train, NULL) != CN_OK) return false;
-    for (int i = 0; i < names.count; i++)
-        if (cn_path_join(candidate, given, names.names[i]) && tells_images(candidate) &&
-            found++ == 0)
-            strcpy(path, candidate);
-    cn_names_free(&names);
-    return found == 1;
+    return find_only_table(path, given);
 }
 
 /* DIR/train/NAME: the same name in the folder of another part. */

@@ -65,6 +65,35 @@ static bool is_part(const char *dir)
     return any;
 }
 
+/* Is there an image in it, or in its sub-folders? Links may form circles. */
+static bool has_images(const char *dir, int depth)
+{
+    enum { DEEPEST = 8 };
+    char path[CN_PATH_ROOM];
+    cn_names inside = {NULL, 0};
+    int images = 0;
+    bool found = list_folders(&inside, dir, &images, NULL) == CN_OK && images > 0;
+    for (int i = 0; !found && i < inside.count && depth < DEEPEST; i++)
+        found = cn_path_join(path, dir, inside.names[i]) && has_images(path, depth + 1);
+    cn_names_free(&inside);
+    return found;
+}
+
+/* Of a few folders, the only one with images stays. */
+static void keep_with_images(cn_names *inside, const char *dir)
+{
+    enum { FEW = 8 };
+    char path[CN_PATH_ROOM];
+    int found = 0, at = 0;
+    for (int i = 0; inside->count <= FEW && found < 2 && i < inside->count; i++)
+        if (cn_path_join(path, dir, inside->names[i]) && has_images(path, 0)) at = i, found++;
+    if (found != 1) return;
+    char *kept = inside->names[at];
+    inside->names[at] = inside->names[0];
+    inside->names[0] = kept;
+    while (inside->count > 1) cn_release(inside->names[--inside->count]);
+}
+
 /* Enters the only folder in a folder; false where there are more, or images beside it. */
 static bool enter(char dir[CN_PATH_ROOM], bool namesake)
 {
@@ -72,8 +101,10 @@ static bool enter(char dir[CN_PATH_ROOM], bool namesake)
     cn_names inside = {NULL, 0};
     int images = 0;
     const char *slash = strrchr(dir, '/');
-    bool alone = list_folders(&inside, dir, &images, NULL) == CN_OK && inside.count == 1 &&
-                 images == 0 && cn_path_join(path, dir, inside.names[0]) &&
+    cn_status status = list_folders(&inside, dir, &images, NULL);
+    if (!namesake && inside.count > 1) keep_with_images(&inside, dir);
+    bool alone = status == CN_OK && inside.count == 1 && images == 0 &&
+                 cn_path_join(path, dir, inside.names[0]) &&
                  (namesake ? slash && strcmp(slash + 1, inside.names[0]) == 0
                            : cn_name_is(inside.names[0]) == CN_SAYS_NOTHING);
     if (alone) strcpy(dir, path);
@@ -243,6 +274,15 @@ static cn_status add_classes(scan *s, int part, cn_error *err)
     const char *dir = s->dirs[part];
     cn_names here = {NULL, 0};
     cn_status status = list_folders(&here, dir, NULL, err);
+    /* test/unknown, val/images: these images have no classes. */
+    bool unlabeled =
+        here.count == 1 && s->classes.count > 1 && find_class(&s->classes, here.names[0]) < 0;
+    if (status == CN_OK && unlabeled) {
+        status = cn_remark(s->request->remarks, err,
+                           "passed over %s, whose only folder, %s, is no class to train on", dir,
+                           here.names[0]);
+        cn_names_free(&here);
+    }
     for (int i = 0; status == CN_OK && i < here.count; i++) {
         int label = find_class(&s->classes, here.names[i]), before = s->set.parts[part].count;
         if (!cn_path_join(path, dir, here.names[i])) status = too_long(dir, err);

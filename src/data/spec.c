@@ -1,5 +1,6 @@
 /* spec.c - which data set a text means: "digits", "mnist:DIR", or a directory. */
 #include "data/dataset.h"
+#include "data/images.h"
 #include "data/paths.h"
 
 #include <stdio.h>
@@ -50,9 +51,16 @@ static cn_status nothing_known(const char *path, cn_error *err)
     while (shown < names.count && shown < 3 &&
            append_to_list(found, FOUND_TEXT, cn_plain_text(names.names[shown], name, sizeof name)))
         shown++;
-    status = cn_fail(
-        err, CN_ERR_UNSUPPORTED, "%.50s: no data set recognized: found %s%s; the kinds are %s",
-        path, names.count ? found : "nothing", names.count > shown ? ", ..." : "", kinds(known));
+    const char *more = names.count > shown ? ", ..." : "";
+    if (names.count && cn_is_image_name(names.names[0]))
+        status = cn_fail(err, CN_ERR_UNSUPPORTED,
+                         "%.80s: expected a sub-folder of images for each class, or a table of "
+                         "images and labels (csv:PATH), found images: %s%s",
+                         path, found, more);
+    else
+        status = cn_fail(err, CN_ERR_UNSUPPORTED,
+                         "%.50s: no data set recognized: found %s%s; the kinds are %s", path,
+                         names.count ? found : "nothing", more, kinds(known));
     cn_names_free(&names);
     return status;
 }
