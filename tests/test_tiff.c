@@ -377,6 +377,13 @@ static void masks_are_as_they_are_stored(void **state)
                      CN_ERR_FORMAT);
     assert_says(err, "a mask with a value of 2.5");
     free(bytes);
+    if (!TIFFIsCODECConfigured(COMPRESSION_JPEG)) return;
+    static const uint8_t plain[8 * 8];
+    bytes = make_tiff((form){.width = 8, .height = 8, .packing = COMPRESSION_JPEG}, plain, &size);
+    assert_int_equal(cn_image_decode(&t, "seed", bytes, size, CN_IMAGE_INDICES, &err),
+                     CN_ERR_UNSUPPORTED);
+    assert_says(err, "a mask as JPEG in TIFF, which changes values");
+    free(bytes);
 }
 
 /* ---- Damage */

@@ -38,6 +38,28 @@ static buffer make_webp(const uint8_t *pixels, int width, int height, int channe
     return b;
 }
 
+/* With loss, gray; as a mask it has other values than it was given. */
+static void a_lossy_mask_is_refused(void **state)
+{
+    (void)state;
+    uint8_t pixels[8 * 8 * 3], *bytes = NULL;
+    for (int i = 0; i < 8 * 8 * 3; i++) pixels[i] = (uint8_t)(i / 3 % 3);
+    size_t size = WebPEncodeRGB(pixels, 8, 8, 24, 75, &bytes);
+    cn_tensor t = {0};
+    cn_error err = {CN_OK, ""};
+    assert_true(size > 0);
+    assert_int_equal(cn_image_decode(&t, "seed", bytes, size, CN_IMAGE_BYTES, &err), CN_OK);
+    cn_tensor_free(&t);
+    assert_int_equal(cn_image_decode(&t, "seed", bytes, size, CN_IMAGE_INDICES, &err),
+                     CN_ERR_UNSUPPORTED);
+    assert_says(err, "seed: a mask as lossy WebP, which changes values");
+    WebPFree(bytes);
+    buffer b = make_webp(pixels, 8, 8, 3);
+    assert_int_equal(cn_image_decode(&t, "seed", b.at, b.size, CN_IMAGE_INDICES, &err), CN_OK);
+    assert_memory_equal(t.data, pixels, sizeof pixels);
+    cn_tensor_free(&t);
+}
+
 static void put_chunk(buffer *b, const char *name, const uint8_t *bytes, size_t size)
 {
     uint8_t head[8];
@@ -200,9 +222,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
 #ifdef CONVNET_HAVE_WEBP
-        cmocka_unit_test(webp_in_its_forms),        cmocka_unit_test(webp_is_turned_as_exif_says),
-        cmocka_unit_test(the_first_frame_counts),   cmocka_unit_test(webp_lies_are_refused),
-        cmocka_unit_test(many_frames_take_no_time),
+        cmocka_unit_test(a_lossy_mask_is_refused),     cmocka_unit_test(webp_in_its_forms),
+        cmocka_unit_test(webp_is_turned_as_exif_says), cmocka_unit_test(the_first_frame_counts),
+        cmocka_unit_test(webp_lies_are_refused),       cmocka_unit_test(many_frames_take_no_time),
 #else
         cmocka_unit_test(webp_is_refused_by_name),
 #endif

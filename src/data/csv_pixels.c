@@ -29,6 +29,9 @@ typedef struct pixel_table {
 
 static bool is_number(const char *field, double *value)
 {
+    const char *at = field; /* most are three digits */
+    for (*value = 0; cn_is_digit(*at) && at < field + 9; at++) *value = 10 * *value + (*at - '0');
+    if (at > field && !*at) return true;
     const char *end = cn_number_scan(field, value);
     return end && !*end;
 }

@@ -42,6 +42,12 @@ cn_status cn_image_check(const char *name, size_t height, size_t width, int chan
     return CN_OK;
 }
 
+cn_status cn_image_refuse_lossy(const char *name, const char *format, cn_error *err)
+{
+    return cn_fail(err, CN_ERR_UNSUPPORTED,
+                   "%.120s: a mask as %s, which changes values: expected one as PNG", name, format);
+}
+
 cn_status cn_image_create(cn_tensor *image, const char *name, cn_dtype dtype, size_t height,
                           size_t width, int channels, size_t most, cn_error *err)
 {

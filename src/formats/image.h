@@ -98,6 +98,8 @@ int cn_image_extent(size_t n);
 cn_status cn_image_create(cn_tensor *image, const char *name, cn_dtype dtype, size_t height,
                           size_t width, int channels, size_t most, cn_error *err);
 /* The check alone. */
+/* The error for a mask in a format that changes values. */
+cn_status cn_image_refuse_lossy(const char *name, const char *format, cn_error *err);
 cn_status cn_image_check(const char *name, size_t height, size_t width, int channels, size_t most,
                          cn_error *err);
 

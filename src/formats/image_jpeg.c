@@ -309,9 +309,7 @@ static cn_status decode_at(cn_tensor *image, cn_image_view *view, const char *na
 static cn_status decode(cn_tensor *image, const char *name, const uint8_t *bytes, size_t size,
                         cn_image_depth depth, cn_error *err)
 {
-    if (depth == CN_IMAGE_INDICES)
-        return cn_fail(err, CN_ERR_UNSUPPORTED,
-                       "%.120s: a mask as JPEG, which changes values: expected one as PNG", name);
+    if (depth == CN_IMAGE_INDICES) return cn_image_refuse_lossy(name, "JPEG", err);
     return decode_at(image, NULL, name, bytes, size, NULL, err);
 }
 

@@ -226,6 +226,8 @@ static cn_status read_directory(reader *r, cn_error *err)
     TIFFGetFieldDefaulted(r->tiff, TIFFTAG_ORIENTATION, &r->orientation);
     TIFFGetFieldDefaulted(r->tiff, TIFFTAG_COMPRESSION, &r->compression);
     if (r->orientation < 1 || r->orientation > 8) r->orientation = 1;
+    if (r->depth == CN_IMAGE_INDICES && r->compression == COMPRESSION_JPEG)
+        return cn_image_refuse_lossy(r->name, "JPEG in TIFF", err);
     cn_status status = check_samples(r, err);
     if (status != CN_OK) return status;
     if (!TIFFGetField(r->tiff, TIFFTAG_PHOTOMETRIC, &photometric))

@@ -160,13 +160,16 @@ static int stored_orientation(const WebPDemuxer *demuxer)
 }
 
 static cn_status read_image(cn_tensor *image, const char *name, const WebPDemuxer *demuxer,
-                            const WebPIterator *frame, size_t size, cn_error *err)
+                            const WebPIterator *frame, size_t size, bool indices, cn_error *err)
 {
+    enum { LOSSY = 1 };
     WebPDecoderConfig config;
     if (!WebPInitDecoderConfig(&config)) return failed(name, "another version of libwebp", err);
     VP8StatusCode code =
         WebPGetFeatures(frame->fragment.bytes, frame->fragment.size, &config.input);
     if (code != VP8_STATUS_OK) return failed(name, status_text(code), err);
+    if (indices && config.input.format == LOSSY)
+        return cn_image_refuse_lossy(name, "lossy WebP", err);
     size_t width = WebPDemuxGetI(demuxer, WEBP_FF_CANVAS_WIDTH);
     size_t height = WebPDemuxGetI(demuxer, WEBP_FF_CANVAS_HEIGHT);
     bool whole = (size_t)config.input.width == width && (size_t)config.input.height == height;
@@ -181,7 +184,6 @@ static cn_status read_image(cn_tensor *image, const char *name, const WebPDemuxe
 static cn_status decode(cn_tensor *image, const char *name, const uint8_t *bytes, size_t size,
                         cn_image_depth depth, cn_error *err)
 {
-    (void)depth; /* 8 bits are all there are */
     const WebPData data = {bytes, size};
     WebPIterator frame;
     cn_tensor t = {0};
@@ -189,7 +191,7 @@ static cn_status decode(cn_tensor *image, const char *name, const uint8_t *bytes
     if (!demuxer) return failed(name, "damaged, or cut short", err);
     cn_status status;
     if (WebPDemuxGetFrame(demuxer, 1, &frame)) {
-        status = read_image(&t, name, demuxer, &frame, size, err);
+        status = read_image(&t, name, demuxer, &frame, size, depth == CN_IMAGE_INDICES, err);
         WebPDemuxReleaseIterator(&frame);
     } else {
         status = failed(name, "no image in the file", err);
