@@ -183,6 +183,17 @@ static void masks_are_resized_as_images_are(void **state)
     remove_tree(folder);
 }
 
+/* A mask of 2 x 2 with an alpha channel. */
+static void put_alpha(const char *folder, const char *name, const char *kind, int channels,
+                      const char *bytes)
+{
+    char text[160];
+    snprintf(text, sizeof text,
+             "P7\nWIDTH 2\nHEIGHT 2\nDEPTH %d\nMAXVAL 255\nTUPLTYPE %s\nENDHDR\n%s", channels, kind,
+             bytes);
+    put_text(folder, name, text);
+}
+
 static void what_does_not_fit_is_said(void **state)
 {
     (void)state;
@@ -195,6 +206,14 @@ static void what_does_not_fit_is_said(void **state)
     expect_failure(folder, "", "a mask of 2 x 3 for an image of 2 x 2");
     put_text(folder, "masks/a.pgm", "P6 2 2 255\n123456789012");
     expect_failure(folder, "", "a mask in color");
+    put_alpha(folder, "masks/a.pgm", "RGB_ALPHA", 4, "rgb0rgb1rgb0rgb0");
+    expect_failure(folder, "", "a mask of one color, whose alpha channel alone differs");
+    put_alpha(folder, "masks/a.pgm", "GRAYSCALE_ALPHA", 2, "g0g1g0g0");
+    expect_failure(folder, "", "a mask of one color, whose alpha channel alone differs");
+    put_alpha(folder, "masks/a.pgm", "GRAYSCALE_ALPHA", 2, "\1a\2b\1a\2b");
+    cn_dataset *data = expect_set(folder, "", CN_SUBSET_TRAIN);
+    expect_masks(data, "0101");
+    cn_dataset_free(data);
     put_text(folder, "masks/a.pgm", "P2 2 2 999 0 1 2 900");
     expect_failure(folder, "", "a mask with a pixel of 900");
     expect_failure(folder, ",ignore=256", "ignore=0 to 255, or none");

@@ -19,6 +19,20 @@ static void color_of(int i, uint8_t color[3])
 
 /* ---- Reading */
 
+/* The same color everywhere, and an alpha channel that differs: that has the classes, or none has. */
+static bool is_in_alpha(const cn_tensor *image)
+{
+    size_t channels = (size_t)image->shape[2], each = cn_dtype_size(image->dtype);
+    size_t color = (channels - 1) * each, pixels = cn_tensor_count(image) / channels;
+    const char *first = image->data, *at = first;
+    bool differs = false;
+    for (size_t i = 0; channels % 2 == 0 && i < pixels; i++, at += channels * each) {
+        if (memcmp(at, first, color) != 0) return false;
+        differs = differs || memcmp(at + color, first + color, each) != 0;
+    }
+    return differs;
+}
+
 /* Red, green and blue are the same in every pixel: gray, saved as color. */
 static bool is_gray(const cn_tensor *image)
 {
@@ -57,6 +71,11 @@ cn_status cn_mask_load(cn_tensor *mask, const char *path, cn_error *err)
     bool empty = mask && !mask->data;
     if (!mask || !path) return cn_fail(err, CN_ERR_ARGUMENT, "mask: NULL argument");
     cn_status status = cn_image_read(&image, path, CN_IMAGE_INDICES, err);
+    if (status == CN_OK && is_in_alpha(&image))
+        status = cn_fail(err, CN_ERR_UNSUPPORTED,
+                         "%.120s: a mask of one color, whose alpha channel alone differs, expected "
+                         "the classes in gray or a palette",
+                         path);
     if (status == CN_OK && image.shape[2] >= 3 && !is_gray(&image))
         status = cn_fail(err, CN_ERR_UNSUPPORTED,
                          "%.120s: a mask in color, expected a palette or gray, whose values are "
