@@ -355,6 +355,11 @@ static cn_status check_count(const cn_image_set *set, int count, const cn_reques
 static cn_status find_masks(cn_mask_table *table, cn_dataset_parts *parts, const cn_image_set *set,
                             const cn_request *request, const char *what, cn_error *err)
 {
+    if (!set->masked && request->opts->given & (CN_OPTION_IGNORE | CN_OPTION_COLORS))
+        return cn_fail(err, CN_ERR_ARGUMENT,
+                       "%.120s: ignore= and colors= are for masks, found "
+                       "labels",
+                       what);
     if (!set->masked) return CN_OK;
     cn_status status = cn_mask_table_find(table, set, request, what, err);
     parts->classes = table->classes;

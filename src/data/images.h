@@ -28,6 +28,7 @@ typedef struct cn_image_set {
     char **class_names;   /* NULL: numbers */
     const float *targets; /* NULL, or the rows of targets, `classes` each, that the labels number */
     cn_task_kind task;    /* of these */
+    const char *colors;   /* the file that tells the colors of masks; NULL: they have values */
     bool masked; /* for segmentation; without class names `classes` is found in the masks */
 } cn_image_set;
 

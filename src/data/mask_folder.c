@@ -9,10 +9,10 @@
  *   DIR/a.jpg                DIR/a_mask.png           only where it is asked for: masks:DIR
  *
  * at any depth below images and masks. DIR/classes.txt or labels.txt, if there is one, has the name
- * of class 0 in its first line, that of class 1 in the second, and so on. DIR/ImageSets/Segmentation, as
+ * of class 0 in its first line, that of class 1 in the second, and so on; class_dict.csv,
+ * label_colors.txt or labelmap.txt has their colors, too (mask_colors.c). DIR/ImageSets/Segmentation, as
  * PASCAL VOC has it, may tell the parts: train.txt, val.txt and test.txt, with a name per line.
  */
-#include "base/source.h"
 #include "data/images.h"
 #include "data/passed.h"
 
@@ -32,13 +32,12 @@ typedef struct scan {
     pair parts[CN_PARTS];
     cn_image_set set;
     cn_passed passed;
-    cn_names lists[CN_PARTS]; /* of ImageSets, sorted; they point into the texts */
-    char *texts[CN_PARTS];
+    cn_names lists[CN_PARTS]; /* of ImageSets, sorted */
     bool listed;
     int unlisted; /* images in none of them */
     int alone;    /* images without a mask */
     char first_alone[CN_PATH_ROOM];
-    char *names; /* the text of classes.txt, which the class names point into */
+    char colors[CN_PATH_ROOM]; /* the file that tells them, where there is one */
 } scan;
 
 /* ---- Which folders */
@@ -311,27 +310,6 @@ static cn_status add_part(scan *s, int part, cn_error *err)
     return status;
 }
 
-/* The lines of a file that are not empty; the text that they lie in is to be freed, too. */
-static cn_status read_lines(cn_names *lines, char **text, const char *path, cn_error *err)
-{
-    enum { MOST_BYTES = 1 << 28 };
-    uint8_t *bytes = NULL;
-    size_t size = 0;
-    cn_status status = cn_file_read(path, MOST_BYTES, NULL, &bytes, &size, err);
-    if (status != CN_OK) return status;
-    *text = (char *)bytes; /* cn_allocate leaves zeros behind it */
-    if (memchr(bytes, 0, size))
-        return cn_fail(err, CN_ERR_FORMAT, "%.120s: expected text, found a byte of 0", path);
-    lines->names = cn_allocate(size / 2 + 1, sizeof *lines->names, path, err);
-    if (!lines->names) return CN_ERR_MEMORY;
-    for (char *line = *text; *(line += strspn(line, "\r\n"));) {
-        lines->names[lines->count++] = line;
-        line += strcspn(line, "\r\n");
-        if (*line) *line++ = 0;
-    }
-    return CN_OK;
-}
-
 static cn_status read_lists(scan *s, const char *dir, cn_error *err)
 {
     static const char *const names[CN_PARTS] = {"train", "test", "val"};
@@ -342,7 +320,7 @@ static cn_status read_lists(scan *s, const char *dir, cn_error *err)
                 CN_PATH_ROOM &&
             access(path, F_OK) == 0) {
             cn_names *list = &s->lists[part];
-            status = read_lines(list, &s->texts[part], path, err);
+            status = cn_lines_read(list, path, err);
             if (list->count)
                 qsort(list->names, (size_t)list->count, sizeof *list->names, compare_texts);
             s->listed = s->listed || list->count > 0;
@@ -373,16 +351,24 @@ static cn_status find_images(scan *s, const char *dir, cn_error *err)
     return status == CN_OK ? cn_passed_remark(&s->passed, s->request->remarks, err) : status;
 }
 
+/* The first of these files that lies in the folder. */
+static bool find_file(char path[CN_PATH_ROOM], const char *dir, const char *const *files)
+{
+    while (*files && !(cn_path_join(path, dir, *files) && access(path, F_OK) == 0)) files++;
+    return *files;
+}
+
 static cn_status read_names(scan *s, const char *dir, cn_error *err)
 {
     enum { MOST = 255 };
-    static const char *const files[] = {"classes.txt", "labels.txt"};
+    static const char *const files[] = {"classes.txt", "labels.txt", NULL};
+    static const char *const colors[] = {"class_dict.csv", "label_colors.txt", "labelmap.txt",
+                                         NULL};
     char path[CN_PATH_ROOM];
     cn_names lines = {NULL, 0};
-    size_t k = 0;
-    while (k < 2 && !(cn_path_join(path, dir, files[k]) && access(path, F_OK) == 0)) k++;
-    if (k == 2) return CN_OK;
-    cn_status status = read_lines(&lines, &s->names, path, err);
+    if (find_file(s->colors, dir, colors)) s->set.colors = s->colors;
+    if (s->set.colors || !find_file(path, dir, files)) return CN_OK;
+    cn_status status = cn_lines_read(&lines, path, err);
     s->set.class_names = lines.names;
     s->set.classes = lines.count;
     if (status != CN_OK || (lines.count > 0 && lines.count <= MOST)) return status;
@@ -405,11 +391,7 @@ static cn_status load(cn_dataset **data, const char *dir, const cn_request *requ
     if (status == CN_OK) status = cn_images_load(data, &s->set, request, dir, err);
     cn_image_set_free(&s->set);
     cn_release(s->set.class_names);
-    for (int part = 0; part < CN_PARTS; part++) {
-        cn_release(s->lists[part].names);
-        cn_release(s->texts[part]);
-    }
-    cn_release(s->names);
+    for (int part = 0; part < CN_PARTS; part++) cn_release(s->lists[part].names);
     cn_release(s);
     return status;
 }

@@ -7,6 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+static const cn_mask_colors *colors_of(const cn_mask_table *table)
+{
+    return table->colors.count ? &table->colors : NULL;
+}
+
 /* ---- Which values there are */
 
 /* The values of a file's mask, a bit each. */
@@ -17,14 +22,16 @@ typedef struct values {
 
 typedef struct scan {
     const char **paths;
+    const cn_mask_colors *colors;
     values *found;
     int first;
 } scan;
 
-static cn_status find_values(values *v, const char *path, cn_error *err)
+static cn_status find_values(values *v, const char *path, const cn_mask_colors *colors,
+                             cn_error *err)
 {
     cn_tensor mask = {0};
-    cn_status status = cn_mask_load(&mask, path, err);
+    cn_status status = cn_mask_load_colors(&mask, path, colors, err);
     const uint8_t *value = mask.data;
     for (size_t i = 0; status == CN_OK && i < cn_tensor_count(&mask); i++)
         v->bits[value[i] / 32] |= UINT32_C(1) << value[i] % 32;
@@ -36,7 +43,7 @@ static void scan_unit(void *argument, int unit, int worker)
 {
     const scan *s = argument;
     (void)worker;
-    find_values(&s->found[s->first + unit], s->paths[s->first + unit], NULL);
+    find_values(&s->found[s->first + unit], s->paths[s->first + unit], s->colors, NULL);
 }
 
 /* On all processors; the error is that of the first mask that has one, unless it may be skipped. */
@@ -52,7 +59,7 @@ static cn_status scan_all(bool present[256], scan *s, int count, const cn_reques
         for (int i = s->first; status == CN_OK && i < s->first + units; i++) {
             if (s->found[i].status != CN_OK &&
                 !cn_image_may_be_skipped(s->found[i].status, request))
-                status = find_values(&s->found[i], s->paths[i], err);
+                status = find_values(&s->found[i], s->paths[i], s->colors, err);
             for (int v = 0; v < 256; v++)
                 if (s->found[i].bits[v / 32] >> v % 32 & 1) present[v] = true;
         }
@@ -61,12 +68,13 @@ static cn_status scan_all(bool present[256], scan *s, int count, const cn_reques
     return status;
 }
 
-static cn_status list_values(bool present[256], const cn_image_set *set, const cn_request *request,
+static cn_status list_values(bool present[256], const cn_image_set *set,
+                             const cn_mask_colors *colors, const cn_request *request,
                              const char *what, cn_error *err)
 {
     size_t count = 0, n = 0;
     for (int part = 0; part < CN_PARTS; part++) count += (size_t)set->parts[part].count;
-    scan s = {.paths = cn_allocate(count, sizeof *s.paths, what, err)};
+    scan s = {.paths = cn_allocate(count, sizeof *s.paths, what, err), .colors = colors};
     if (s.paths) s.found = cn_allocate(count, sizeof *s.found, what, err);
     for (int part = 0; s.found && part < CN_PARTS; part++)
         for (int i = 0; i < set->parts[part].count; i++) s.paths[n++] = set->parts[part].masks[i];
@@ -141,24 +149,25 @@ cn_status cn_masks_refuse(const char *what, size_t i, double value, cn_error *er
                    i, value);
 }
 
-cn_status cn_mask_table_make(cn_mask_table *table, const bool present[256], int named,
+cn_status cn_mask_table_make(cn_mask_table *t, const bool present[256], int named,
                              const cn_request *request, const char *what, cn_error *err)
 {
-    cn_mask_table t = {.classes = 0};
-    memset(t.class_of, CN_MASK_IGNORED, sizeof t.class_of);
+    memset(t->class_of, CN_MASK_IGNORED, sizeof t->class_of);
+    t->classes = 0;
+    t->names = NULL;
     int ignored = find_ignored(present, request);
-    cn_status status = named ? use_names(&t, named, present, ignored, what, err)
-                             : number_values(&t, present, ignored, request->remarks, err);
-    if (status == CN_OK && (t.classes < 1 || t.classes > CN_MASK_IGNORED))
+    cn_status status = named ? use_names(t, named, present, ignored, what, err)
+                             : number_values(t, present, ignored, request->remarks, err);
+    if (status == CN_OK && (t->classes < 1 || t->classes > CN_MASK_IGNORED))
         status = cn_fail(err, CN_ERR_FORMAT, "%.120s: masks of %d classes, expected 1 to %d", what,
-                         t.classes, (int)CN_MASK_IGNORED);
+                         t->classes, (int)CN_MASK_IGNORED);
     if (status == CN_OK && ignored >= 0 && present[ignored])
         status = cn_remark(request->remarks, err,
                            "pixels of %d in masks have no class and are ignored", ignored);
-    if (status == CN_OK)
-        *table = t;
-    else
-        cn_release(t.names);
+    if (status != CN_OK) {
+        cn_release(t->names);
+        t->names = NULL;
+    }
     return status;
 }
 
@@ -166,10 +175,21 @@ cn_status cn_mask_table_find(cn_mask_table *table, const cn_image_set *set,
                              const cn_request *request, const char *what, cn_error *err)
 {
     bool present[256] = {false};
-    cn_status status = list_values(present, set, request, what, err);
-    if (status != CN_OK) return status;
-    return cn_mask_table_make(table, present, set->class_names ? set->classes : 0, request, what,
-                              err);
+    char **names = NULL;
+    int named = set->class_names ? set->classes : 0;
+    cn_status status = CN_OK;
+    const char *path = *request->opts->colors ? request->opts->colors : set->colors;
+    if (path) {
+        status = cn_mask_colors_read(&table->colors, &names, path, err);
+        named = table->colors.count;
+    }
+    if (status == CN_OK) status = list_values(present, set, colors_of(table), request, what, err);
+    if (status == CN_OK) status = cn_mask_table_make(table, present, named, request, what, err);
+    if (status == CN_OK && names)
+        table->names = names;
+    else
+        cn_release(names);
+    return status;
 }
 
 /* ---- Reading */
@@ -178,7 +198,7 @@ cn_status cn_mask_read(uint8_t *out, const int n[2], const char *path, const int
                        const cn_image_opts *opts, const cn_mask_table *table, cn_error *err)
 {
     cn_tensor mask = {0};
-    cn_status status = cn_mask_load(&mask, path, err);
+    cn_status status = cn_mask_load_colors(&mask, path, colors_of(table), err);
     if (!image) image = mask.shape;
     if (status == CN_OK && (mask.shape[0] != image[0] || mask.shape[1] != image[1]))
         status = cn_fail(err, CN_ERR_FORMAT,

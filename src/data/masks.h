@@ -3,16 +3,23 @@
 #define CN_MASKS_H
 
 #include "data/images.h"
+#include "formats/image.h"
 
 /* Value v of a mask is class class_of[v], or CN_MASK_IGNORED. */
 typedef struct cn_mask_table {
     uint8_t class_of[256];
     int classes;
-    char **names; /* one block for cn_release; NULL: numbers */
+    char **names;          /* one block for cn_release; NULL: numbers */
+    cn_mask_colors colors; /* what makes values of colors; none with count 0 */
 } cn_mask_table;
 
+/* Reads names of classes and their colors, in the order of the lines (mask_colors.c). *names is one
+ * block for cn_release, and the path has to outlive *c. */
+cn_status cn_mask_colors_read(cn_mask_colors *c, char ***names, const char *path, cn_error *err);
+
 /*
- * Looks at the masks of all parts. `set->class_names` are the names of 0, 1 and so on where the set
+ * Looks at the masks of all parts. A file of colors, which colors= or the set names, has the classes.
+ * Else `set->class_names` are the names of 0, 1 and so on where the set
  * has them. Else 0 and 255 alone are two classes; with others 255 is ignored, unless the option
  * says another value or none; and values that are not 0, 1 and so on make as many classes as there
  * are different ones, which have them as names.
@@ -22,7 +29,7 @@ cn_status cn_mask_table_find(cn_mask_table *table, const cn_image_set *set,
 
 /* The same out of the values that all masks have, of 0 to 255, where the set has so many classes by
  * name (0: none by name). */
-cn_status cn_mask_table_make(cn_mask_table *table, const bool present[256], int named,
+cn_status cn_mask_table_make(cn_mask_table *t, const bool present[256], int named,
                              const cn_request *request, const char *what, cn_error *err);
 /* CN_ERR_FORMAT: element i is no value of a mask. */
 cn_status cn_masks_refuse(const char *what, size_t i, double value, cn_error *err);

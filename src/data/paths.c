@@ -1,5 +1,6 @@
 /* paths.c - finds and lists the files of a data set. */
 #include "data/paths.h"
+#include "base/source.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -60,10 +61,12 @@ bool cn_path_find(char path[CN_PATH_ROOM], const char *dir, const char *name)
 
 const char *cn_spec_options(const char *spec)
 {
-    const char *root = strstr(spec, ",root="); /* a folder, so that slashes may follow */
+    /* These are a folder and a file, so that slashes may follow. */
+    const char *root = strstr(spec, ",root="), *colors = strstr(spec, ",colors=");
     const char *options = root ? root : spec + strlen(spec);
+    if (colors && colors < options) options = colors;
     bool equals = false;
-    for (const char *at = options; at > spec && *at != '/'; at--) {
+    for (const char *at = options; at > spec + 1 && *--at != '/';) {
         if (*at == '=') equals = true;
         if (*at != ',') continue;
         if (!equals) break;
@@ -270,6 +273,33 @@ cn_status cn_names_list(cn_names *out, const char *path, bool (*wanted)(const ch
     if (list.count) qsort(list.names, (size_t)list.count, sizeof *list.names, compare);
     *out = list;
     return CN_OK;
+}
+
+cn_status cn_lines_read(cn_names *lines, const char *path, cn_error *err)
+{
+    enum { MOST_BYTES = 1 << 28 };
+    uint8_t *bytes = NULL;
+    size_t size = 0;
+    cn_status status = cn_file_read(path, MOST_BYTES, NULL, &bytes, &size, err);
+    if (status != CN_OK) return status;
+    const size_t most = size / 2 + 1;
+    lines->count = 0;
+    lines->names = cn_allocate(most * sizeof *lines->names + size + 1, 1, path, err);
+    if (!lines->names) {
+        status = CN_ERR_MEMORY;
+    } else if (memchr(bytes, 0, size)) {
+        status = cn_fail(err, CN_ERR_FORMAT, "%.120s: expected text, found a byte of 0", path);
+    } else {
+        char *line = memcpy(lines->names + most, bytes, size);
+        line[size] = 0;
+        while (*(line += strspn(line, "\r\n"))) {
+            lines->names[lines->count++] = line;
+            line += strcspn(line, "\r\n");
+            if (*line) *line++ = 0;
+        }
+    }
+    cn_release(bytes);
+    return status;
 }
 
 void cn_names_free(cn_names *list)

@@ -72,5 +72,8 @@ cn_status cn_names_list(cn_names *names, const char *dir, bool (*wanted)(const c
  * leave, is left out. */
 cn_status cn_names_walk(cn_names *files, const char *dir, cn_error *err);
 void cn_names_free(cn_names *names);
+/* The lines of a text file that are not empty, in one block: cn_release(lines->names) frees all, also
+ * after a failure. */
+cn_status cn_lines_read(cn_names *lines, const char *path, cn_error *err);
 
 #endif

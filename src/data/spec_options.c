@@ -101,6 +101,11 @@ static bool read_columns(const char *text, cn_data_opts *o)
     return *text && snprintf(o->columns, sizeof o->columns, "%s", text) < (int)sizeof o->columns;
 }
 
+static bool read_colors(const char *text, cn_data_opts *o)
+{
+    return *text && snprintf(o->colors, sizeof o->colors, "%s", text) < (int)sizeof o->colors;
+}
+
 static bool read_task(const char *text, cn_data_opts *o)
 {
     static const struct {
@@ -161,6 +166,7 @@ static const struct option {
     {"center-crop", "center-crop=PIXELS", read_center_crop},
     {"task", "task=classification|multi-label|regression", read_task},
     {"columns", "columns=NAME|NAME", read_columns},
+    {"colors", "colors=FILE", read_colors},
 };
 enum { OPTIONS = sizeof options / sizeof *options };
 

@@ -52,6 +52,17 @@ typedef struct cn_image_view {
     int reduced;
 } cn_image_view;
 
+/* Of masks: class v has the color 0xRRGGBB color[v]. */
+typedef struct cn_mask_colors {
+    int count;
+    int32_t color[CN_MASK_IGNORED];
+    const char *path; /* of the file that says so */
+} cn_mask_colors;
+/* cn_mask_load of a mask in color or with a palette; one in gray has values, unless all of the colors
+ * are gray. `colors` NULL: as cn_mask_load does. */
+cn_status cn_mask_load_colors(cn_tensor *mask, const char *path, const cn_mask_colors *colors,
+                              cn_error *err);
+
 typedef struct cn_image_format {
     const char *name;
     const char *library; /* what reads it, and its switch; NULL: we do */

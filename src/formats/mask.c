@@ -33,17 +33,6 @@ static bool is_in_alpha(const cn_tensor *image)
     return differs;
 }
 
-/* Red, green and blue are the same in every pixel: gray, saved as color. */
-static bool is_gray(const cn_tensor *image)
-{
-    const uint8_t *x = image->data;
-    size_t channels = (size_t)image->shape[2], pixels = cn_tensor_count(image) / channels;
-    if (image->dtype != CN_DTYPE_U8) return false;
-    for (size_t i = 0; i < pixels; i++, x += channels)
-        if (x[0] != x[1] || x[0] != x[2]) return false;
-    return true;
-}
-
 /* The first channel of an image as classes. */
 static cn_status take_values(cn_tensor *mask, const cn_tensor *image, const char *path,
                              cn_error *err)
@@ -65,10 +54,50 @@ static cn_status take_values(cn_tensor *mask, const cn_tensor *image, const char
     return CN_OK;
 }
 
-cn_status cn_mask_load(cn_tensor *mask, const char *path, cn_error *err)
+/* The color of class v, which is gray where nobody says it. */
+static int32_t color_said(const cn_mask_colors *colors, int v)
 {
-    cn_tensor image = {0};
-    bool empty = mask && !mask->data;
+    return colors ? colors->color[v] : v * 0x10101;
+}
+
+/* Do colors tell the classes of an image? Those of gray are values, unless all colors are gray. */
+static bool are_meant(const cn_mask_colors *colors, const cn_tensor *image)
+{
+    bool meant = colors || image->shape[2] >= 3;
+    for (int v = 0; colors && image->shape[2] < 3 && v < colors->count; v++)
+        meant = meant && colors->color[v] % 0x10101 == 0;
+    return meant;
+}
+
+/* The classes of an image's colors. `deep`: 16 bits say more than they do. */
+static cn_status take_colors(cn_tensor *mask, const cn_tensor *image, bool deep,
+                             const cn_mask_colors *colors, const char *path, cn_error *err)
+{
+    const uint8_t *x = image->data;
+    const int channels = image->shape[2], step = channels >= 3,
+              count = colors ? colors->count : 256;
+    int v = 0; /* neighbors are mostly the same */
+    for (size_t i = 0; i < cn_tensor_count(mask); i++, x += channels) {
+        const int32_t color = x[0] << 16 | x[step] << 8 | x[2 * step];
+        if (color != color_said(colors, v))
+            for (v = 0; v < count && color != color_said(colors, v);) v++;
+        if (v == count || deep)
+            return cn_fail(err, CN_ERR_UNSUPPORTED,
+                           "%.100s: a mask in color, with a pixel of %d,%d,%d: expected %.80s",
+                           path, x[0], x[step], x[2 * step],
+                           colors ? colors->path
+                                  : "gray or a palette, whose values are the classes, or "
+                                    "class_dict.csv or colors=FILE with name,r,g,b");
+        ((uint8_t *)mask->data)[i] = (uint8_t)v;
+    }
+    return CN_OK;
+}
+
+cn_status cn_mask_load_colors(cn_tensor *mask, const char *path, const cn_mask_colors *colors,
+                              cn_error *err)
+{
+    cn_tensor image = {0}, shown = {0};
+    bool empty = mask && !mask->data, deep = false, meant = false;
     if (!mask || !path) return cn_fail(err, CN_ERR_ARGUMENT, "mask: NULL argument");
     cn_status status = cn_image_read(&image, path, CN_IMAGE_INDICES, err);
     if (status == CN_OK && is_in_alpha(&image))
@@ -76,18 +105,26 @@ cn_status cn_mask_load(cn_tensor *mask, const char *path, cn_error *err)
                          "%.120s: a mask of one color, whose alpha channel alone differs, expected "
                          "the classes in gray or a palette",
                          path);
-    if (status == CN_OK && image.shape[2] >= 3 && !is_gray(&image))
-        status = cn_fail(err, CN_ERR_UNSUPPORTED,
-                         "%.120s: a mask in color, expected a palette or gray, whose values are "
-                         "the classes",
-                         path);
+    if (status == CN_OK && (colors || image.shape[2] >= 3)) {
+        deep = image.dtype != CN_DTYPE_U8;
+        if (deep || image.shape[2] < 3) status = cn_image_read(&shown, path, CN_IMAGE_BYTES, err);
+    }
+    const cn_tensor *seen = shown.data ? &shown : &image;
     if (status == CN_OK) status = cn_tensor_output(mask, CN_DTYPE_U8, 2, image.shape, path, err);
     if (status == CN_OK) {
-        status = take_values(mask, &image, path, err);
+        meant = are_meant(colors, seen);
+        status = meant ? take_colors(mask, seen, deep && !colors, colors, path, err)
+                       : take_values(mask, &image, path, err);
         if (status != CN_OK && empty) cn_tensor_free(mask);
     }
     cn_tensor_free(&image);
+    cn_tensor_free(&shown);
     return status;
+}
+
+cn_status cn_mask_load(cn_tensor *mask, const char *path, cn_error *err)
+{
+    return cn_mask_load_colors(mask, path, NULL, err);
 }
 
 /* ---- Writing */
