@@ -185,6 +185,11 @@ static void what_is_wrong_is_said(void **state)
     expect_failure("cifar10:", folder, CN_SUBSET_TEST, CN_ERR_IO,
                    "expected test_batch.bin (or .gz, .xz), found none");
     expect_failure("cifar100:", folder, CN_SUBSET_TEST, CN_ERR_IO, "expected test.bin");
+    files_write(files_join(path, folder, "data_batch_1"), "\x80\x02}q", 4);
+    expect_failure("", folder, CN_SUBSET_TRAIN, CN_ERR_IO,
+                   "expected data_batch_1.bin (or .gz, .xz), found data_batch_1 of the version for "
+                   "Python, which is pickled");
+    remove(path);
     write_batches(folder, "test_batch.bin");
     remove(files_join(path, folder, "data_batch_4.bin"));
     expect_failure("", folder, CN_SUBSET_TRAIN, CN_ERR_IO, "expected data_batch_4.bin");
@@ -207,7 +212,8 @@ static void what_is_wrong_is_said(void **state)
     }
     remove(files_join(path, folder, "data_batch_4.bin"));
     assert_int_equal(mkdir(path, 0700), 0);
-    expect_failure("cifar10:", folder, CN_SUBSET_TRAIN, CN_ERR_IO, "found a directory");
+    expect_failure("cifar10:", folder, CN_SUBSET_TRAIN, CN_ERR_IO,
+                   "expected data_batch_4.bin (or .gz, .xz), found none");
     files_remove_folder(folder);
     expect_failure("cifar10:", folder, CN_SUBSET_TEST, CN_ERR_IO, "No such file or directory");
 }

@@ -174,7 +174,10 @@ static cn_status read_named(pile *p, const form *f, const char *dir, const char 
 {
     char path[CN_PATH_ROOM];
     if (!cn_path_find(path, dir, name))
-        return cn_fail(err, CN_ERR_IO, "%.120s: expected %s (or .gz, .xz), found none", dir, name);
+        return cn_fail(err, CN_ERR_IO, "%.120s: expected %s (or .gz, .xz), found %s", dir, name,
+                       cn_path_find(path, dir, "data_batch_1")
+                           ? "data_batch_1 of the version for Python, which is pickled"
+                           : "none");
     return read_file(p, f, path, files, err);
 }
 
@@ -310,7 +313,7 @@ static cn_status load_100(cn_dataset **data, const char *path, const cn_request 
 static bool detects_10(const char *dir)
 {
     char path[CN_PATH_ROOM];
-    return cn_path_find(path, dir, "data_batch_1.bin");
+    return cn_path_find(path, dir, "data_batch_1.bin") || cn_path_find(path, dir, "data_batch_1");
 }
 
 /* Names as common as train.bin need a third to be told by. */

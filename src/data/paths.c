@@ -54,7 +54,10 @@ bool cn_path_find(char path[CN_PATH_ROOM], const char *dir, const char *name)
     static const char *const endings[] = {"", ".gz", ".xz"};
     for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
         int length = snprintf(path, CN_PATH_ROOM, "%s/%s%s", dir, name, endings[i]);
-        if (length > 0 && length < CN_PATH_ROOM && access(path, F_OK) == 0) return true;
+        if (length < 1 || length >= CN_PATH_ROOM) continue;
+        if (cn_is_folder(path))
+            snprintf(path + length, (size_t)(CN_PATH_ROOM - length), "/%s%s", name, endings[i]);
+        if (access(path, F_OK) == 0) return true;
     }
     return false;
 }

@@ -20,7 +20,8 @@ bool cn_path_ends_in(const char *path, const char *ending);
 /* The length of a path without .gz or .xz at its end. */
 size_t cn_path_unpacked(const char *path);
 
-/* The path of dir/name, dir/name.gz or dir/name.xz, the first that there is; false for none. */
+/* The path of dir/name, dir/name.gz or dir/name.xz, the first that there is; false for none. Some archives
+ * have a file in a folder of its own name. */
 bool cn_path_find(char path[CN_PATH_ROOM], const char *dir, const char *name);
 
 /* Where the options of a spec begin: ",size=64x64,channels=1" at its end, or the end itself. A
