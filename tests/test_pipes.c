@@ -101,6 +101,6 @@ int main(void)
         cmocka_unit_test(a_named_pipe_in_a_set_is_named),
         cmocka_unit_test(a_pipe_given_open_is_read),
     };
-    alarm(60);
+    alarm(600);
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -286,6 +286,15 @@ double cn_loader_waited(const cn_loader *f)
     return f->waited;
 }
 
+bool cn_loader_is_ahead(cn_loader *f)
+{
+    if (f->owner != getpid()) return false;
+    pthread_mutex_lock(&f->mutex);
+    bool ahead = f->made > f->taken;
+    pthread_mutex_unlock(&f->mutex);
+    return ahead;
+}
+
 cn_status cn_loader_next(cn_loader *f, const cn_batch **batch, cn_error *err)
 {
     int64_t number = f->taken;

@@ -56,5 +56,7 @@ cn_status cn_loader_next(cn_loader *loader, const cn_batch **batch, cn_error *er
 /* The seconds that cn_loader_next has waited for the thread so far: what a training would gain if its
  * batches took no time. 0 where they are not made in the background. */
 double cn_loader_waited(const cn_loader *loader);
+/* Is the next batch made? The thread then rests until it is taken. Never without a thread. */
+bool cn_loader_is_ahead(cn_loader *loader);
 
 #endif
