@@ -35,7 +35,7 @@ fail() {
     exit 1
 }
 # What is far beyond what a training takes, on a machine that has more to do.
-limit=300 counts='2 3 8'
+limit=1800 counts='2 3 8'
 if [ -n "${LONG-}" ]; then limit=3600 counts='1 2 3 4 8'; fi
 # ranks R ARGUMENT...: convnet train on so many ranks.
 ranks() {
@@ -69,9 +69,9 @@ same alone.safetensors ranks.safetensors "synchronized batch norms on 4 ranks: a
 ranks 3 --epochs 2 --json --out ranks.safetensors >events 2>messages
 [ "$(grep -c '"event":"epoch"' events)" = 2 ] || fail "not one line per epoch: $(cat events)"
 [ "$(grep -c '"event":"done"' events)" = 1 ] || fail "not one end: $(cat events)"
-grep -q 'cut into 8 shards.*; 3 ranks on 1 host, 1 thread each' messages ||
+grep -q 'cut into 8 shards.*; 3 ranks on 1 host, [0-9]* threads\{0,1\} each' messages ||
     fail "the plan does not tell the ranks: $(cat messages)"
-timeout 60 mpirun -n 3 "$convnet" evaluate ranks.safetensors --json |
+timeout $limit mpirun -n 3 "$convnet" evaluate ranks.safetensors --json |
     sed 's/"seconds":[^}]*//' >ranks.json
 "$alone" evaluate ranks.safetensors --json | sed 's/"seconds":[^}]*//' >alone.json
 same alone.json ranks.json "evaluate on 3 ranks finds something else"
@@ -92,9 +92,9 @@ digest=$(sed -n 's/^ *"\([0-9a-f]\{64\}\)";$/\1/p' "$build_tree/embedded/source_
 sed "s/$digest/$(echo "$digest" | tr 0-9a-f 1-9a-f0)/" "$convnet" >another
 chmod +x another
 refused "rank 1 does not begin like rank 0: the library's sources" \
-    timeout 60 mpirun -n 1 "$convnet" train --out x.safetensors : -n 1 ./another train --out x.safetensors
+    timeout $limit mpirun -n 1 "$convnet" train --out x.safetensors : -n 1 ./another train --out x.safetensors
 refused 'rank 1 does not begin like rank 0: the instruction set' \
-    timeout 60 mpirun -n 1 "$convnet" train --out x.safetensors : \
+    timeout $limit mpirun -n 1 "$convnet" train --out x.safetensors : \
     -n 1 env CONVNET_ISA=scalar "$convnet" train --out x.safetensors
 [ ! -e x.safetensors ] || fail "a refused training wrote its model"
 
@@ -114,13 +114,18 @@ ranks 2 --quiet "$@" --epochs 3 --memory 1 --out ranks.safetensors
 same alone.safetensors ranks.safetensors "read while training: another file"
 
 "$alone" train --quiet --seed 1 --shards 8 "$@" --epochs 400 --out whole.safetensors
-rm -f c.safetensors gone.safetensors
-timeout 60 mpirun -n 2 "$convnet" train --quiet --seed 1 "$@" --epochs 400 --memory 1 \
-    --checkpoint c.safetensors --checkpoint-every '3 steps' --out gone.safetensors >gone.log 2>&1 &
-job=$!
-while [ ! -e c.safetensors ] && kill -0 $job 2>/dev/null; do sleep 0.05; done
-mv set/b/3?.pgm .
-wait $job && fail "a training whose files are gone ends well"
+# Once more where a busy machine let the training end before the files were gone.
+for trial in $(seq 20); do
+    rm -f c.safetensors gone.safetensors
+    timeout $limit mpirun -n 2 "$convnet" train --quiet --seed 1 "$@" --epochs 400 --memory 1 \
+        --checkpoint c.safetensors --checkpoint-every '3 steps' --out gone.safetensors >gone.log 2>&1 &
+    job=$!
+    while [ ! -e c.safetensors ] && kill -0 $job 2>/dev/null; do sleep 0.05; done
+    mv set/b/3?.pgm .
+    wait $job || break
+    mv 3?.pgm set/b
+    [ "$trial" != 20 ] || fail "a training whose files are gone ends well"
+done
 [ "$(grep -c 'set/b/3[0-3].pgm: cannot be opened' gone.log)" = 1 ] ||
     fail "expected one error, found: $(cat gone.log)"
 [ ! -e gone.safetensors ] || fail "a training whose files are gone wrote its model"
@@ -132,7 +137,7 @@ same whole.safetensors gone.safetensors "files gone, and back: another file"
 
 if [ "$alone" != "$convnet" ]; then
     ldd "$build_tree/libconvnet.so" | grep -q libmpi && fail "a library without MPI links it"
-    timeout 60 mpirun -n 2 "$alone" train --out x.safetensors >out 2>err && fail "two ranks without MPI"
+    timeout $limit mpirun -n 2 "$alone" train --out x.safetensors >out 2>err && fail "two ranks without MPI"
     grep -q 'built without MPI' err || fail "no word of MPI: $(cat err)"
 fi
 if command -v strace >/dev/null; then
@@ -142,7 +147,7 @@ fi
 
 # ---- killed, and gone on with by others
 
-epochs=100 # two seconds, of which a kill is in the first
+epochs=100 # two seconds, of which a kill is in the first; on a busy machine it may come too late
 # training R: in the background, its mpirun is $job; returns once there is a checkpoint.
 training() {
     rm -f c.safetensors killed.safetensors
@@ -165,7 +170,8 @@ victims() (
     --out whole.safetensors
 kills=2 killed=0
 if [ -n "${LONG-}" ]; then kills=20; fi
-for i in $(seq $kills); do
+for i in $(seq $((kills + 20))); do
+    if [ "$i" -gt $kills ] && [ $killed -gt 0 ]; then break; fi
     training $((i % 3 + 2))
     sleep "0.$((i * 7 % 10))"
     victim=$(victims | head -n $((i % 2 + 1)) | tail -n 1)
@@ -180,10 +186,16 @@ done
 
 # ---- interrupted
 
-training 2
-kill -INT "$(pgrep -P $job)"
-wait $job && fail "the interrupt did not stop the training"
-grep -q 'Go on with' killed.log || fail "no word of how to go on: $(cat killed.log)"
+# Open MPI waits for so many seconds, then kills. Once more where a busy machine let the training end
+# before it was interrupted, or be killed before it could answer.
+export OMPI_MCA_odls_base_sigkill_timeout=3
+for trial in $(seq 20); do
+    training 2
+    launcher=$(pgrep -P $job || true)
+    if [ -n "$launcher" ]; then kill -INT "$launcher" || true; fi
+    if ! wait $job && grep -q 'Go on with' killed.log; then break; fi
+    [ "$trial" != 20 ] || fail "the interrupt did not stop the training with a word of how to go on: $(cat killed.log)"
+done
 ranks 3 --quiet --resume c.safetensors --out stopped.safetensors
 same whole.safetensors stopped.safetensors "interrupted and gone on with: another file"
 

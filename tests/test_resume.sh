@@ -47,28 +47,30 @@ same t.safetensors "resumed at the end"
 cmp -s a.txt b.txt || fail "the checkpoint is another model"
 
 # start_and_signal SIGNAL SECONDS FILE ARGUMENT...: a training in the background, which gets the
-# signal so many seconds after there is the file; its exit status.
+# signal so many seconds after there is the file, however long that takes; its exit status.
 start_and_signal() {
-    local signal=$1 seconds=$2 file=$3 pid i
+    local signal=$1 seconds=$2 file=$3 pid
     shift 3
     set -m # a shell without job control starts children that ignore SIGINT
     "$convnet" train "$@" --quiet >out.txt 2>err.txt &
     pid=$!
     set +m
-    for ((i = 0; i < 500; i++)); do
-        [ -e "$file" ] && break
-        sleep 0.01
-    done
+    while [ ! -e "$file" ] && kill -0 $pid 2>/dev/null; do sleep 0.01; done
     sleep "$seconds"
     kill -s "$signal" $pid 2>/dev/null
     wait $pid 2>/dev/null
 }
 
-# Ctrl-C says how to go on, and that is what is done. Slow enough to be caught in the middle.
-start_and_signal INT 0.05 "it's.checkpoint" "${recipe[@]}" --checkpoint "it's.checkpoint" \
-    --checkpoint-every "1 steps" --out i.safetensors --threads 1
-status=$?
-if [ $status = 130 ]; then
+# Ctrl-C says how to go on, and that is what is done. Slow enough to be caught in the middle; once more
+# where a busy machine let the training end before it let this script go on.
+for _ in $(seq 20); do
+    rm -f i.safetensors "it's.checkpoint"
+    start_and_signal INT 0 "it's.checkpoint" "${recipe[@]}" --checkpoint "it's.checkpoint" \
+        --checkpoint-every "1 steps" --out i.safetensors --threads 1
+    status=$?
+    [ $status = 0 ] || break
+done
+if [ "$status" = 130 ]; then
     [ ! -e i.safetensors ] || fail "an interrupted training wrote its model, too"
     command=$(tail -1 err.txt)
     [ "$command" = "  convnet train --resume 'it'\''s.checkpoint'" ] || fail "Ctrl-C said $command"
