@@ -395,10 +395,10 @@ def compile_c(file, folder):
     command = [compiler, "-std=c11", "-O1", "-Wall", "-fPIC", "-shared", "-o", library,
                os.path.abspath(file), "-lm"]  # fmt: skip
     try:
-        made = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=8,
-                              cwd=folder)  # fmt: skip
+        made = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              timeout=WALL, cwd=folder)  # fmt: skip
     except subprocess.TimeoutExpired:
-        return "", "compiling it took more than 8 seconds"
+        return "", f"compiling it took more than {WALL:.0f} seconds"
     if made.returncode:
         lines = made.stdout.decode("utf-8", "replace").split("\n")
         errors = [line for line in lines if "error" in line] or lines

@@ -12,6 +12,7 @@ import subprocess
 import tempfile
 import time
 
+PATIENCE = 900  # seconds for an answer: on a busy machine a browser may take minutes to begin
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
@@ -56,7 +57,7 @@ class Chromium:
 
     def _message(self, until):
         while b"\0" not in self.buffer:
-            if not select.select([self.back], [], [], max(0, until - time.time()))[0]:
+            if not select.select([self.back], [], [], max(0, until - time.monotonic()))[0]:
                 raise TimeoutError("the browser does not answer")
             part = os.read(self.back, 1 << 20)
             if not part:
@@ -81,13 +82,13 @@ class Chromium:
             if not url.startswith(("file://", "data:", "about:")) or p.get("type") != "Document":
                 self.problems.append("request: " + url[:200])
 
-    def call(self, method, seconds=60, **params):
+    def call(self, method, **params):
         self.count += 1
         message = {"id": self.count, "method": method, "params": params}
         if self.session:
             message["sessionId"] = self.session
         os.write(self.to, json.dumps(message).encode() + b"\0")
-        until = time.time() + seconds
+        until = time.monotonic() + PATIENCE
         while True:
             answer = self._message(until)
             if answer.get("id") != self.count:
@@ -107,7 +108,7 @@ class Chromium:
     def open(self, path):
         self.events = []
         self.call("Page.navigate", url="file://" + os.path.abspath(path))
-        until = time.time() + 60
+        until = time.monotonic() + PATIENCE
         while "Page.loadEventFired" not in self.events:
             self._note(self._message(until))
 

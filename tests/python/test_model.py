@@ -385,13 +385,16 @@ class Training(Temporary):
 
         thread = threading.Thread(target=other)
         thread.start()
-        began, before = time.monotonic(), count[0]
-        while time.monotonic() - began < 0.2:
+        during = 0  # of one call; on a busy machine the other thread may rarely have its turn
+        for _ in range(1000):
+            before = count[0]
             model.predict(x, threads=1)
-        during = count[0] - before
+            during = count[0] - before
+            if during > 5:
+                break
         running[0] = False
         thread.join()
-        self.assertGreater(during, 20)
+        self.assertGreater(during, 5)
 
     def test_predictions_from_several_threads(self):
         _, test = digits()
