@@ -10,15 +10,27 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
+
+enum { FILES_PATH = 512 };
+
+/* A file system in memory that has room for all tests that may run at once; a container's is often of
+ * 64 MiB. */
+static inline bool files_in_memory(const char *folder)
+{
+    const double room = 1 << 30;
+    struct statvfs about;
+    return access(folder, W_OK | X_OK) == 0 && statvfs(folder, &about) == 0 &&
+           (double)about.f_bavail * (double)about.f_frsize >= room;
+}
 
 /* A new, empty folder; its path is in `path`. In memory where the system has such a file system: a
  * test may write thousands of files, and a disk waits for each. */
-enum { FILES_PATH = 512 };
 static inline void files_make_folder(char path[FILES_PATH])
 {
     const char *root = getenv("TMPDIR");
-    if (!root) root = access("/dev/shm", W_OK | X_OK) == 0 ? "/dev/shm" : "/tmp";
+    if (!root) root = files_in_memory("/dev/shm") ? "/dev/shm" : "/tmp";
     snprintf(path, FILES_PATH, "%s/convnet-test-XXXXXX", root);
     assert_non_null(mkdtemp(path));
 }
