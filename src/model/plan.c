@@ -146,8 +146,6 @@ cn_status cn_plan_create_on(cn_plan *plan, const cn_model *model, const cn_sessi
     made.steps = cn_allocate(n, sizeof *made.steps, "session: plan", err);
     p.nodes = cn_allocate(n, sizeof *p.nodes, "session: plan", err);
     status = made.steps && p.nodes ? run_passes(&p) : CN_ERR_MEMORY;
-    if (status == CN_OK && made.opts.training)
-        status = cn_optimizer_plan(&made.updates, model, &made.opts.optimizer, err);
     cn_release(p.nodes);
     if (status == CN_OK)
         *plan = made;

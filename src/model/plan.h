@@ -54,7 +54,7 @@ typedef struct cn_plan {
     int buffer_count;
     int loss_gradient; /* what the loss writes: a buffer, or CN_NO_BUFFER */
     int input_gradient;
-    cn_update_plan updates;            /* training only */
+    cn_update_plan updates;            /* once a session trains by the plan: none before */
     size_t gradients, optimizer_state; /* elements */
     /* Bytes; packed weights, caches and scratch follow one another in the workspace. */
     size_t activations, packed, cache, scratch;

@@ -5,6 +5,7 @@
 #include "model/session_struct.h"
 
 #include "model/averages.h"
+#include "model/optimizer.h"
 
 /* Bytes of the workspace that packed weights take. */
 static size_t packed_size(const cn_session *s)
@@ -199,6 +200,8 @@ static cn_status create_session(cn_session **session, const cn_model *model, con
     s->backend = backend;
     const size_t room = more->lender ? more->lender->arena_size : SIZE_MAX;
     cn_status status = plan_within(&s->plan, model, opts, backend, room, err);
+    if (status == CN_OK && s->plan.opts.training)
+        status = cn_optimizer_plan(&s->plan.updates, model, &s->plan.opts.optimizer, err);
     if (status == CN_OK && s->plan.opts.training && !more->part && !model->shape_only)
         status = cn_check_averages(model, s->plan.opts.batch, "session", err);
     if (status == CN_OK) status = create(s, model, err);
