@@ -29,6 +29,20 @@ endif()
 set(avx2_flags -mavx2 -mfma)
 set(avx512_flags -mavx512f -mavx512vl -mavx512dq -mavx512bw -mfma)
 
+# Sanitizers watch what runs: kernels that this machine's processor cannot run would only be compiled.
+set(run_here avx2 avx512)
+if(CMAKE_C_FLAGS MATCHES "-fsanitize" AND EXISTS /proc/cpuinfo)
+    file(STRINGS /proc/cpuinfo processors REGEX "^flags")
+    foreach(word avx2:avx2 avx512:avx512bw)
+        string(REPLACE ":" ";" word ${word})
+        list(GET word 0 isa)
+        list(GET word 1 flag)
+        if(processors AND NOT processors MATCHES " ${flag}( |;|$)")
+            list(REMOVE_ITEM run_here ${isa})
+        endif()
+    endforeach()
+endif()
+
 # Takes the kernels that this target cannot run out of the list `sources`, gives the others their
 # flags, and sets `definitions`.
 function(kernel_sources sources definitions)
@@ -41,7 +55,7 @@ function(kernel_sources sources definitions)
             list(JOIN ${isa}_flags " " flags)
             check_c_compiler_flag("${flags}" COMPILER_KNOWS_${ISA})
         endif()
-        if(COMPILER_KNOWS_${ISA} AND EXISTS ${file})
+        if(COMPILER_KNOWS_${ISA} AND EXISTS ${file} AND isa IN_LIST run_here)
             list(APPEND have CONVNET_HAVE_${ISA})
             set_source_files_properties(${file} PROPERTIES
                 COMPILE_OPTIONS "${${isa}_flags};${kernel_flags}")

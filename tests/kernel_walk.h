@@ -183,13 +183,16 @@ typedef struct row {
     int cases;
 } row;
 
-/* ThreadSanitizer and emulators make a minute of a second. A race shows in any case that has it,
- * and with any instruction set, since all of them are one source. The emulator is spared the four
- * largest of `corners`, three quarters of all products: their loops over parts are everywhere alike. */
+/* Sanitizers and emulators make a minute of a second. A race shows in any case that has it, and with
+ * any instruction set, since all of them are one source. The emulator and AddressSanitizer are spared
+ * the four largest of `corners`, three quarters of all products: the loops over parts, which others
+ * take as well, are everywhere alike. */
 #ifdef __SANITIZE_THREAD__
 enum { ONE_CASE_IN = 10, ONE_TABLE = true, WORK_MOST = INT_MAX };
 #elif defined(TEST_EMULATED)
 enum { ONE_CASE_IN = 10, ONE_TABLE = false, WORK_MOST = 20000000 };
+#elif defined(__SANITIZE_ADDRESS__)
+enum { ONE_CASE_IN = 1, ONE_TABLE = false, WORK_MOST = 20000000 };
 #else
 enum { ONE_CASE_IN = 1, ONE_TABLE = false, WORK_MOST = INT_MAX };
 #endif
