@@ -269,7 +269,7 @@ static uint32_t packed_at(const uint8_t *row, size_t at, unsigned bits)
 {
     uint32_t value = 0;
     for (size_t end = at + bits; at < end; at++)
-        value = value << 1 | (row[at / 8] >> (7 - at % 8) & 1u);
+        value = value << 1 | ((unsigned)row[at / 8] >> (7 - at % 8) & 1u);
     return value;
 }
 
