@@ -1,5 +1,5 @@
 /* What the cells of tables hold besides plain numbers and names: labels that are missing, numbers in
- * percent and with a decimal comma. */
+ * percent, with a decimal comma and in groups of digits, lists of numbers. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -137,6 +137,56 @@ static void a_comma_may_stand_for_the_point(void **state)
                    "line 2: \"3,5\" in column x, expected a number");
 }
 
+/* Groups of three digits, in English and in German. */
+static void groups_of_digits_are_numbers(void **state)
+{
+    (void)state;
+    expect_set("path,price\na.pgm,\"1,234.5\"\nb.pgm,-12\nc.pgm,\"1,000,000\"\n", "",
+               CN_TASK_REGRESSION, "price", "\"1,234.5\" is read as the number 1234.5", 3,
+               (float[]){1234.5F, -12, 1000000});
+    expect_set("path;x;y\na.pgm;1.234,5;7\nb.pgm;1,234.5;1,234,567\n", "", CN_TASK_REGRESSION,
+               "x,y", "\"1.234,5\" is read as the number 1234.5", 4,
+               (float[]){1234.5F, 7, 1234.5F, 1234567});
+    expect_set("path,label\na.pgm,\"1,2\"\nb.pgm,\"1,0000\"\n", "", CN_TASK_CLASSIFICATION,
+               "1,0000,1,2", "", 0, NULL);
+}
+
+/* Floats that are whole, as pandas writes a column that has lost a number. */
+static void whole_floats_are_whole(void **state)
+{
+    (void)state;
+    expect_set("path,label\na.pgm,10.0\nb.pgm,2.0\nc.pgm,2\n", "", CN_TASK_CLASSIFICATION, "2,10",
+               "labels from 2 to 10 make 2 classes", 0, NULL);
+    expect_set("path,label\na.pgm,1.0.0\nb.pgm,2.\nc.pgm,.0\n", "", CN_TASK_CLASSIFICATION,
+               ".0,1.0.0,2.", "", 0, NULL);
+}
+
+static void lists_of_numbers_are_no_labels(void **state)
+{
+    static const char *const lists[][2] = {{"[0, 1, 0]", "[1, 0, 0]"},
+                                           {"[0 1]", "[1 0]"},
+                                           {"[0.5, 2]", "[3, 4]"},
+                                           {"[0, 1]", "[1, 0]"}};
+    char text[96];
+    (void)state;
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
+        snprintf(text, sizeof text, "path,label\na.pgm,\"%s\"\nb.pgm,\"%s\"\n", lists[i][0],
+                 lists[i][1]);
+        expect_failure(text, "", "]\": expected a list of labels, found one of numbers");
+    }
+    expect_set("path,label\na.pgm,\"[3, 1]\"\nb.pgm,[1]\nc.pgm,[]\n", "", CN_TASK_MULTI_LABEL,
+               "1,3", "", 6, (float[]){1, 1, 1, 0, 0, 0});
+}
+
+/* A blank that does not break lines, as pages and spreadsheets have it, is a blank. */
+static void other_blanks_are_blanks(void **state)
+{
+    (void)state;
+    expect_set("path,label,data set\na.pgm,cat\xc2\xa0,train\nb.pgm,cat \xc2\xa0 ,train\n"
+               "c.pgm,dog,test\n",
+               "", CN_TASK_CLASSIFICATION, "cat,dog", "", 0, NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -144,6 +194,10 @@ int main(void)
         cmocka_unit_test(missing_labels_of_several_are_none),
         cmocka_unit_test(percents_are_numbers),
         cmocka_unit_test(a_comma_may_stand_for_the_point),
+        cmocka_unit_test(groups_of_digits_are_numbers),
+        cmocka_unit_test(whole_floats_are_whole),
+        cmocka_unit_test(lists_of_numbers_are_no_labels),
+        cmocka_unit_test(other_blanks_are_blanks),
     };
     return cmocka_run_group_tests(tests, make_images, remove_images);
 }

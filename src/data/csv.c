@@ -242,11 +242,12 @@ static cn_status read_table(table *t, const char *path, bool beside, const table
 
 /* ---- Classes */
 
-/* A whole number without a sign that is an int32_t, or -1. One of "007" is a name. */
+/* A whole number without a sign that is an int32_t, or -1. "007" is a name, and "7.0" is 7. */
 static int32_t to_number(const char *label)
 {
-    int64_t value = label[0] == '0' && label[1] ? INT64_C(1) << 32 : 0;
+    int64_t value = label[0] == '0' && cn_is_digit(label[1]) ? INT64_C(1) << 32 : 0;
     for (const char *at = label; *at; at++) {
+        if (*at == '.' && at > label && at[1] && !at[1 + strspn(at + 1, "0")]) break;
         if (!cn_is_digit(*at)) return -1;
         value = 10 * value + (*at - '0');
         if (value > INT32_MAX) return -1;

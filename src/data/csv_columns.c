@@ -14,7 +14,8 @@ static const char *const label_names[] = {
     "dx",     "breed",   "species", "choice",   "tags",          NULL};
 static const char *const mask_names[] = {"mask",   "maskpath",     "maskfile", "masks",
                                          "maskid", "segmentation", NULL};
-static const char *const split_names[] = {"split", "subset", "set", "partition", "isvalid", NULL};
+static const char *const split_names[] = {"split",     "subset",  "set",   "dataset",
+                                          "partition", "isvalid", "phase", NULL};
 static const char *const run_names[] = {"encodedpixels", "rle", "rlemask", NULL};
 /* Numbers that say nothing of an image, as those of its row. */
 static const char *const other_names[] = {"", "index", "fold", "kfold", NULL};
@@ -73,6 +74,21 @@ bool cn_csv_is_missing(const char *field)
     return false;
 }
 
+/* Takes the marks out of "1,000,000.5"; false where they do not part groups of three digits. */
+static bool ungroup(char *plain, char mark)
+{
+    static const char digits[] = "0123456789";
+    char *at = plain + (plain[0] == '-' || plain[0] == '+'), *to;
+    size_t first = strspn(at, digits);
+    if (first < 1 || first > 3) return false;
+    for (to = at += first; *at == mark; at += 4, to += 3) {
+        if (strspn(at + 1, digits) != 3) return false;
+        memmove(to, at + 1, 3);
+    }
+    memmove(to, at, strlen(at) + 1);
+    return true;
+}
+
 /* A cell's number without marks. Returns those that it had, or -1 where it is no number. */
 enum { PERCENT = 1, COMMA = 2, ROOM = 48 };
 static int take_marks(char plain[ROOM], const char *cell, char separator)
@@ -87,10 +103,12 @@ static int take_marks(char plain[ROOM], const char *cell, char separator)
         if (--length > 0 && plain[length - 1] == ' ') length--;
         plain[length] = 0;
     }
-    char *comma = separator == ',' ? NULL : strchr(plain, ',');
+    char *comma = strchr(plain, ','), *point = strchr(plain, '.');
     if (comma) {
+        bool groups = separator == ',' || (point ? point > comma : strchr(comma + 1, ',') != NULL);
         marks |= COMMA;
-        *comma = '.';
+        if ((groups || point) && !ungroup(plain, groups ? ',' : '.')) return -1;
+        if (!groups) *strchr(plain, ',') = '.';
     }
     return cn_number_read(plain, &value) && isfinite((float)value) ? marks : -1;
 }

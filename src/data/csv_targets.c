@@ -350,6 +350,28 @@ static void put_bars(char *text, size_t size, char bar)
     }
 }
 
+/* Numbers in a list that are no labels: one-hot, with fractions, or as numpy prints them. */
+static bool are_values(const char *const *names, int count)
+{
+    enum { NEAR = 64 };
+    for (int i = 0; i < count; i++) {
+        if (names[i][strspn(names[i], "0123456789+-. ")]) return false;
+        if (strpbrk(names[i], ". ")) return true;
+        for (int k = i > NEAR ? i - NEAR : 0; k < i; k++)
+            if (strcmp(names[i], names[k]) == 0) return true;
+    }
+    return false;
+}
+
+static cn_status refuse_values(const char *label, const char *what, cn_error *err)
+{
+    return cn_fail(
+        err, CN_ERR_FORMAT,
+        "%.120s: \"%.60s\": expected a list of labels, found one of numbers, which want a "
+        "column each",
+        what, label);
+}
+
 /* All names, sorted, each once; the texts are copied into t->text. */
 static cn_status list_names(cn_row_targets *t, char *const *labels, int n, char bar,
                             const char ***names, int *count, const char *what, cn_error *err)
@@ -365,7 +387,10 @@ static cn_status list_names(cn_row_targets *t, char *const *labels, int n, char 
         size_t length = strlen(labels[i]) + 1;
         memcpy(at, labels[i], length);
         put_bars(at, length, bar);
-        all += (size_t)cut(at, *names + all);
+        int here = cut(at, *names + all);
+        if (bar == '[' && are_values(*names + all, here))
+            return refuse_values(labels[i], what, err);
+        all += (size_t)here;
         at += length;
     }
     qsort(*names, all, sizeof **names, compare);
@@ -408,6 +433,11 @@ static cn_status read_bars(cn_row_targets *t, char *const *labels, int n, char b
         memcpy((void *)t->names, names, (size_t)count * sizeof *names);
         mark(t, labels, n);
         t->task = CN_TASK_MULTI_LABEL;
+        size_t ones = 0,
+               values = (size_t)n * (size_t)count; /* [0, 1] and [1, 0] are one-hot, too */
+        while (ones < values && t->values[ones] == 1) ones++;
+        if (bar == '[' && count == 2 && ones == values && !strcmp(names[0], "0"))
+            status = refuse_values(labels[0], what, err);
     }
     cn_release((void *)names);
     return status;

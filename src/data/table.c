@@ -118,7 +118,12 @@ static char *take_field(cn_table *t, char *ending)
     } else {
         while (*from && *from != t->separator && *from != '\n' && *from != '\r') *to++ = *from++;
     }
-    while (to > field && (is_blank(t, to[-1]) || to[-1] == '\r' || to[-1] == '\n')) to--;
+    for (;; to--) {
+        if (to - field >= 2 && to[-2] == '\xc2' && to[-1] == '\xa0')
+            to--; /* a blank of the web */
+        else if (to == field || !(is_blank(t, to[-1]) || to[-1] == '\r' || to[-1] == '\n'))
+            break;
+    }
     size_t returns = strspn(from, "\r");
     from += returns;
     *ending = returns && *from != '\n' && *from ? '\n' : *from;
