@@ -163,6 +163,11 @@ static void folders_per_image_are_no_classes(void **state)
     put_pair(folder, "2c3d/images/2c3d.pgm", "2c3d/masks/first.pgm", 1);
     expect_failure(folder, "0a1b: expected the images of a class, found images and masks");
     remove_tree(folder);
+    files_make_folder(folder);
+    put_pair(folder, "urban/images_png/1.pgm", "urban/masks_png/1.pgm", 1);
+    put_pair(folder, "rural/images_png/2.pgm", "rural/masks_png/2.pgm", 1);
+    expect_failure(folder, "rural: expected the images of a class, found images and masks");
+    remove_tree(folder);
 }
 
 /* As for the detection of objects: boxes in texts. */

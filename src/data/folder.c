@@ -233,11 +233,11 @@ static cn_status refuse_mask(const cn_names *files, const char *file, const char
 /* Nor are images and masks in folders of their own, per class or even per image. */
 static cn_status refuse_masks(const cn_names *files, const char *dir, cn_error *err)
 {
-    static const char images[] = "images/", masks[] = "masks/";
     bool image = false, mask = false;
     for (int i = 0; i < files->count; i++) {
-        image = image || strncmp(files->names[i], images, sizeof images - 1) == 0;
-        mask = mask || strncmp(files->names[i], masks, sizeof masks - 1) == 0;
+        if (!strchr(files->names[i], '/')) continue;
+        image = image || cn_name_has(files->names[i], "images");
+        mask = mask || cn_name_has(files->names[i], "masks");
     }
     if (!image || !mask) return CN_OK;
     return cn_fail(err, CN_ERR_FORMAT,
