@@ -89,7 +89,7 @@ double cn_gradcheck_differences(cn_twin_model *t, const cn_twin_array *array, cn
     const bool all = array->n <= (size_t)samples;
     const size_t wanted = all ? array->n : (size_t)samples, tries = all ? wanted : TRIES * wanted;
     const double scale = fmax(cn_gradient_scale(array->n, array->gradient), array->floor);
-    double worst = 0, slope;
+    double worst = 0, slope = 0;
     *checked = 0;
     for (size_t i = 0; i < tries && *checked < wanted; i++) {
         size_t at = all ? i : (size_t)(cn_counter_uniform(seed, SAMPLES, i) * (double)array->n);

@@ -146,7 +146,7 @@ static cn_status find_output(cn_importer *im, cn_node *output)
 static cn_status finish(cn_importer *im, bool shape_only, cn_model **model)
 {
     cn_model *made = NULL;
-    cn_node output;
+    cn_node output = 0;
     cn_status status = find_output(im, &output);
     if (status != CN_OK) return status;
     cn_node *place = cn_allocate((size_t)im->model->layer_count, sizeof *place, "layers", im->err);
