@@ -109,6 +109,45 @@ static void the_courses_form_is_read(void **state)
     files_remove_folder(folder);
 }
 
+/* As PCam has them: x and y in files of their own, labels (n, 1, 1, 1), and masks that are not read. */
+static void labels_may_lie_in_files_beside(void **state)
+{
+    static const char *const parts[] = {"train", "test", "valid"};
+    (void)state;
+    char folder[FILES_PATH], path[FILES_PATH], name[64];
+    uint8_t pixels[MOST * IMAGE], labels[MOST];
+    files_make_folder(folder);
+    for (hsize_t k = 0; k < 3; k++) {
+        const hsize_t n = 4 + k;
+        for (size_t i = 0; i < MOST * IMAGE; i++) pixels[i] = (uint8_t)(10 * k + i);
+        for (size_t i = 0; i < MOST; i++) labels[i] = i % 2;
+        snprintf(name, sizeof name, "camelyonpatch_level_2_split_%s_x.h5", parts[k]);
+        hid_t file = create(folder, name);
+        put(file, "x", H5T_STD_U8LE, H5T_NATIVE_UINT8, 4, (hsize_t[]){n, ROWS, COLUMNS, CHANNELS},
+            pixels);
+        H5Fclose(file);
+        snprintf(name, sizeof name, "camelyonpatch_level_2_split_%s_y.h5", parts[k]);
+        file = create(folder, name);
+        put(file, "y", H5T_STD_U8LE, H5T_NATIVE_UINT8, 4, (hsize_t[]){n, 1, 1, 1}, labels);
+        H5Fclose(file);
+        snprintf(name, sizeof name, "camelyonpatch_level_2_split_%s_mask.h5", parts[k]);
+        file = create(folder, name);
+        put(file, "mask", H5T_STD_U8LE, H5T_NATIVE_UINT8, 4, (hsize_t[]){n, ROWS, COLUMNS, 1},
+            pixels);
+        H5Fclose(file);
+    }
+    check("", folder, CN_SUBSET_TRAIN, 4, 2, 0);
+    check("", folder, CN_SUBSET_TEST, 5, 2, 10);
+    check("hdf5:", files_join(path, folder, "camelyonpatch_level_2_split_train_x.h5"),
+          CN_SUBSET_VALIDATION, 6, 2, 20);
+    check("", files_join(path, folder, "camelyonpatch_level_2_split_test_x.h5"), CN_SUBSET_TRAIN, 4,
+          2, 0);
+    /* Labels alone are no set. */
+    expect_failure(files_join(path, folder, "camelyonpatch_level_2_split_test_y.h5"),
+                   CN_SUBSET_TRAIN, CN_ERR_FORMAT, "expected labels (4)");
+    files_remove_folder(folder);
+}
+
 static void one_file_of_any_names_will_do(void **state)
 {
     (void)state;
@@ -455,6 +494,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_courses_form_is_read),
+        cmocka_unit_test(labels_may_lie_in_files_beside),
         cmocka_unit_test(one_file_of_any_names_will_do),
         cmocka_unit_test(classes_have_their_names),
         cmocka_unit_test(elements_become_pixels),

@@ -1,6 +1,5 @@
 /* array_readers.c - the kinds of data sets that are files of arrays: HDF5, NPZ, NPY. */
-#include "data/arrays.h"
-#include "data/npy_pair.h"
+#include "data/array_pair.h"
 #include "data/paths.h"
 
 #include <string.h>
@@ -33,13 +32,18 @@ static bool is_npz(const char *dir, const char *name)
     return is_plain(name, ".npz");
 }
 
-/* Images are told from labels by the labels that lie beside them. Of a file that is there packed
- * and unpacked, the latter counts. */
-static bool is_npy(const char *dir, const char *name)
+/* Images are told from labels by the labels that lie beside them. */
+static bool is_paired(const char *dir, const char *name)
 {
     char path[CN_PATH_ROOM], labels[CN_PATH_ROOM];
-    if (!cn_path_ends_in(name, ".npy") || !cn_path_join(path, dir, name) ||
-        !cn_npy_find_labels(labels, path))
+    return cn_path_join(path, dir, name) && cn_array_pair_find(labels, path);
+}
+
+/* Of a file that is there packed and unpacked, the latter counts. */
+static bool is_npy(const char *dir, const char *name)
+{
+    char path[CN_PATH_ROOM];
+    if (!cn_path_ends_in(name, ".npy") || !is_paired(dir, name) || !cn_path_join(path, dir, name))
         return false;
     size_t plain = cn_path_unpacked(path);
     bool packed = path[plain] != 0;
@@ -49,17 +53,22 @@ static bool is_npy(const char *dir, const char *name)
 
 static const kind hdf5 = {"hdf5", is_hdf5, cn_hdf5_open};
 static const kind npz = {"npz", is_npz, cn_npz_open};
-static const kind npy = {"npy", is_npy, cn_npy_open_pair};
+static const kind npy = {"npy", is_npy, cn_npy_open};
 
-/* The file of a folder that holds the set: the only one, or the one that says train. */
+/* The file of a folder that holds the set: the only one, or the one that says train; of those with
+ * labels beside them, where there are such. */
 static cn_status choose_file(char path[CN_PATH_ROOM], const char *dir, const kind *k, cn_error *err)
 {
     cn_names names = {NULL, 0};
     int found = -1, count = 0, trains = 0;
+    bool paired = false;
     cn_status status = cn_names_list(&names, dir, NULL, err);
     if (status != CN_OK) return status;
+    for (int i = 0; i < names.count; i++)
+        paired = paired || (k->wanted(dir, names.names[i]) && is_paired(dir, names.names[i]));
     for (int i = 0; i < names.count; i++) {
-        if (!k->wanted(dir, names.names[i])) continue;
+        if (!k->wanted(dir, names.names[i]) || (paired && !is_paired(dir, names.names[i])))
+            continue;
         bool train = cn_name_says(names.names[i]) == CN_SAYS_TRAIN;
         if (train || count == 0) found = i;
         count++;

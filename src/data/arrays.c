@@ -1,5 +1,5 @@
 /* arrays.c - finds images and labels among the arrays of a file, and of the file beside it. */
-#include "data/arrays.h"
+#include "data/array_pair.h"
 #include "data/csv.h"
 #include "data/labels.h"
 #include "data/paths.h"
@@ -462,10 +462,10 @@ cn_status cn_arrays_load(cn_dataset **data, const char *path, const cn_request *
     cn_array_file files[CN_PARTS] = {{.path = NULL}};
     place places[CN_PARTS] = {{.file = NULL}};
     int count = 1;
-    cn_status status = open(&files[0], path, err);
+    cn_status status = cn_array_pair_open(&files[0], path, open, err);
     for (int part = 0; status == CN_OK && part < CN_PARTS; part++) {
         if (!cn_path_sibling(siblings[part], path, (cn_said)part)) continue;
-        status = open(&files[count], siblings[part], err);
+        status = cn_array_pair_open(&files[count], siblings[part], open, err);
         count += status == CN_OK;
     }
     if (status == CN_OK) status = find_places(places, files, count, request, err);
