@@ -153,6 +153,21 @@ static void masks_may_lie_beside_their_images(void **state)
     remove_tree(folder);
 }
 
+/* Which of two folders of masks is meant nobody can know: the other one is said. */
+static void other_folders_of_images_are_said(void **state)
+{
+    char folder[FILES_PATH], remark[FILES_PATH * 2 + 64];
+    (void)state;
+    files_make_folder(folder);
+    put_pair(folder, "training/images/1_training.pgm", "training/mask/1_training_mask.pgm", 1);
+    put_gray(folder, "training/1st_manual/1_manual1.pgm", 1, 2, 0);
+    put_text(folder, "training/notes/1.txt", "x");
+    snprintf(remark, sizeof remark, "masks are in %s/training/mask; passed over %s/training/%s\n",
+             folder, folder, "1st_manual");
+    expect_masks("", folder, CN_SUBSET_ALL, 1, (uint8_t[]){1}, remark);
+    remove_tree(folder);
+}
+
 static void folders_per_image_are_no_classes(void **state)
 {
     char folder[FILES_PATH];
@@ -190,6 +205,7 @@ int main(void)
         cmocka_unit_test(words_of_classes_are_no_masks),
         cmocka_unit_test(lists_tell_the_parts),
         cmocka_unit_test(masks_may_lie_beside_their_images),
+        cmocka_unit_test(other_folders_of_images_are_said),
         cmocka_unit_test(folders_per_image_are_no_classes),
         cmocka_unit_test(boxes_are_no_masks),
     };

@@ -358,6 +358,47 @@ static bool find_file(char path[CN_PATH_ROOM], const char *dir, const char *cons
     return *files;
 }
 
+/* Does a path lead to a folder, or to one below it? */
+static bool leads_into(const char *path, const char *folder)
+{
+    size_t length = strlen(folder);
+    return strncmp(path, folder, length) == 0 && (path[length] == '/' || !path[length]);
+}
+
+/* Is there an image at any depth below a folder? */
+static bool has_images(const char *dir)
+{
+    cn_names files = {NULL, 0};
+    bool any = false;
+    if (cn_names_walk(&files, dir, NULL) != CN_OK) return false;
+    for (int i = 0; i < files.count && !any; i++) any = cn_is_image_name(files.names[i]);
+    cn_names_free(&files);
+    return any;
+}
+
+/* Other images lie beside those of a part, and might be the masks that were meant (mask of DRIVE is the
+ * field of view, 1st_manual the vessels). */
+static cn_status say_others(const scan *s, int part, cn_error *err)
+{
+    char dir[CN_PATH_ROOM], path[CN_PATH_ROOM];
+    cn_names names = {NULL, 0};
+    const char *images = s->parts[part].images, *slash = strrchr(images, '/');
+    if (!slash) return CN_OK;
+    snprintf(dir, sizeof dir, "%.*s", (int)(slash - images), images);
+    cn_status status = cn_names_list(&names, dir, NULL, err);
+    for (int i = 0; status == CN_OK && i < names.count; i++) {
+        bool used = !cn_path_join(path, dir, names.names[i]) || !cn_is_folder(path);
+        for (int k = 0; k < CN_PARTS; k++)
+            used =
+                used || leads_into(s->parts[k].images, path) || leads_into(s->parts[k].masks, path);
+        if (!used && has_images(path))
+            status = cn_remark(s->request->remarks, err, "masks are in %s; passed over %s",
+                               s->parts[part].masks, path);
+    }
+    cn_names_free(&names);
+    return status;
+}
+
 static cn_status read_names(scan *s, const char *dir, cn_error *err)
 {
     enum { MOST = 255 };
@@ -388,6 +429,7 @@ static cn_status load(cn_dataset **data, const char *dir, const cn_request *requ
         status = read_lists(s, dir, err);
     if (status == CN_OK) status = read_names(s, dir, err);
     if (status == CN_OK) status = find_images(s, dir, err);
+    if (status == CN_OK) status = say_others(s, CN_SUBSET_TRAIN, err);
     if (status == CN_OK) status = cn_images_load(data, &s->set, request, dir, err);
     cn_image_set_free(&s->set);
     cn_release(s->set.class_names);
