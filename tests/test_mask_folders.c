@@ -160,11 +160,12 @@ static void other_folders_of_images_are_said(void **state)
     (void)state;
     files_make_folder(folder);
     put_pair(folder, "training/images/1_training.pgm", "training/mask/1_training_mask.pgm", 1);
+    put_pair(folder, "training/images/2_training.pgm", "training/mask/2_training_mask.pgm", 0);
     put_gray(folder, "training/1st_manual/1_manual1.pgm", 1, 2, 0);
     put_text(folder, "training/notes/1.txt", "x");
     snprintf(remark, sizeof remark, "masks are in %s/training/mask; passed over %s/training/%s\n",
              folder, folder, "1st_manual");
-    expect_masks("", folder, CN_SUBSET_ALL, 1, (uint8_t[]){1}, remark);
+    expect_masks("", folder, CN_SUBSET_ALL, 2, (uint8_t[]){1, 0}, remark);
     remove_tree(folder);
 }
 
