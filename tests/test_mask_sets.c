@@ -182,7 +182,9 @@ static void masks_are_told_by_names_and_shapes(void **state)
                                            {"b.npy", "a.npy"}};
     (void)state;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        write_npz(names[i][0], names[i][1], i == 1 ? "(20, 8, 8, 1)" : "(20, 8, 8)", 1);
+        const char *const shapes[4] = {"(20, 1, 8, 8)", "(20, 8, 8, 1)", "(20, 8, 8)",
+                                       "(20, 8, 8)"};
+        write_npz(names[i][0], names[i][1], shapes[i], 1);
         check_set("npz:/set.npz", 3, plain_label);
     }
 }

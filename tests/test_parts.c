@@ -146,6 +146,13 @@ static void a_class_may_be_called_train(void **state)
     cn_dataset_free(data);
     remove_tree(folder);
     files_make_folder(folder);
+    put_class(folder, "cat/test", 0, 1);
+    put_class(folder, "cat/train", 2, 4);
+    put_class(folder, "dog/train", 5, 9);
+    expect_failure(folder, CN_SUBSET_ALL,
+                   "cat: expected the images of a class, found test and train");
+    remove_tree(folder);
+    files_make_folder(folder);
     put_class(folder, "train", 0, 5); /* but not the only one: classes are missing */
     expect_failure(folder, CN_SUBSET_ALL, "for each class in train, found images without a class");
     remove_tree(folder);

@@ -247,6 +247,30 @@ static cn_status refuse_masks(const cn_names *files, const char *dir, cn_error *
                    dir);
 }
 
+/* Nor are train and test in the folder of a class one heap of images. */
+static cn_status refuse_parts(const cn_names *files, const char *dir, cn_error *err)
+{
+    char first[16];
+    const char *last = NULL;
+    cn_said before = CN_SAYS_NOTHING;
+    for (int i = 0; i < files->count; i++) {
+        const char *slash = strchr(files->names[i], '/');
+        if (!slash || slash - files->names[i] >= (int)sizeof first) continue;
+        snprintf(first, sizeof first, "%.*s", (int)(slash - files->names[i]), files->names[i]);
+        cn_said part = cn_name_is(first);
+        if (part == CN_SAYS_NOTHING) continue;
+        if (last && part != before)
+            return cn_fail(
+                err, CN_ERR_FORMAT,
+                "%.80s: expected the images of a class, found %.*s and %s: the folders of "
+                "the parts go above those of the classes",
+                dir, (int)strcspn(last, "/"), last, first);
+        before = part;
+        last = files->names[i];
+    }
+    return CN_OK;
+}
+
 /* The images of a class, at every depth below its folder. */
 static cn_status add_images(scan *s, int part, const char *dir, int32_t label, cn_error *err)
 {
@@ -254,6 +278,7 @@ static cn_status add_images(scan *s, int part, const char *dir, int32_t label, c
     cn_names files = {NULL, 0};
     cn_status status = cn_names_walk(&files, dir, err);
     if (status == CN_OK) status = refuse_masks(&files, dir, err);
+    if (status == CN_OK) status = refuse_parts(&files, dir, err);
     for (int i = 0; status == CN_OK && i < files.count; i++) {
         const char *file = files.names[i], *slash = strrchr(file, '/');
         if (!cn_is_image_name(file))
