@@ -301,6 +301,9 @@ static void an_unknown_spec_says_what_there_is(void **state)
     files_write(files_join(path, folder, "a name that takes up all of the room"), "", 0);
     assert_int_equal(load(&data, "", folder, &err), CN_ERR_UNSUPPORTED);
     assert_says(err, "found a name that takes up all of the room, ...; the kinds");
+    files_write(path, "PK\003\004", 4);
+    assert_int_equal(load(&data, "", path, &err), CN_ERR_ARGUMENT);
+    assert_says(err, "neither a folder nor a kind of data set, but a ZIP archive");
     remove(path);
     files_remove_folder(folder);
     assert_int_equal(load(&data, "", folder, &err), CN_ERR_ARGUMENT);

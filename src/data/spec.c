@@ -1,4 +1,5 @@
 /* spec.c - which data set a text means: "digits", "mnist:DIR", or a directory. */
+#include "base/signature.h"
 #include "data/dataset.h"
 #include "data/images.h"
 #include "data/paths.h"
@@ -188,9 +189,10 @@ static cn_status load(cn_dataset **data, const char *spec, const cn_request *req
         const cn_reader *kind = kind_of_file(path);
         if (kind) return load_kind(data, kind, spec, request, err);
     }
+    const cn_signature *other = cn_signature_of_file(spec);
     return cn_fail(err, CN_ERR_ARGUMENT,
-                   "%.50s: neither a folder nor a kind of data set; the kinds are %s", spec,
-                   kinds(known));
+                   "%.50s: neither a folder nor a kind of data set%s%s; the kinds are %s", spec,
+                   other ? ", but " : "", other ? other->name : "", kinds(known));
 }
 
 cn_status cn_dataset_load(cn_dataset **data, const char *spec, cn_subset split,
