@@ -187,12 +187,65 @@ static void other_blanks_are_blanks(void **state)
                "", CN_TASK_CLASSIFICATION, "cat,dog", "", 0, NULL);
 }
 
+/* The pixels of the images of a split, row by row, and their labels. */
+static void expect_pixels(const char *options, cn_subset subset, int n, const uint8_t *pixels,
+                          const int32_t *labels)
+{
+    char spec[FILES_PATH + 64];
+    cn_dataset *data = NULL;
+    cn_error err = {CN_OK, ""};
+    snprintf(spec, sizeof spec, "csv:%s/t.csv%s", folder, options);
+    if (cn_dataset_load(&data, spec, subset, NULL, &err) != CN_OK) fail_msg("%s", err.text);
+    assert_int_equal(cn_dataset_size(data), n);
+    const cn_tensor *images = cn_dataset_images(data);
+    assert_int_equal(images->dtype, CN_DTYPE_U8);
+    assert_memory_equal(images->data, pixels, cn_tensor_count(images));
+    for (int i = 0; i < n; i++) assert_int_equal(cn_dataset_label(data, i), labels[i]);
+    cn_dataset_free(data);
+}
+
+/* FER2013: all pixels in a field, and a column for the parts. */
+static void pixels_may_share_a_field(void **state)
+{
+    static const char rows[] = "1,1 2 3 4,Training\n0,5 6  7 8 ,PrivateTest\n"
+                               "2,9 10 11 12,PublicTest\n0,13 14 15 255,Training\n";
+    char text[256];
+    (void)state;
+    snprintf(text, sizeof text, "emotion,pixels,Usage\n%s", rows);
+    put_text(folder, "t.csv", text);
+    expect_pixels("", CN_SUBSET_TRAIN, 2, (uint8_t[]){1, 2, 3, 4, 13, 14, 15, 255},
+                  (int32_t[]){1, 0});
+    expect_pixels("", CN_SUBSET_TEST, 1, (uint8_t[]){5, 6, 7, 8}, (int32_t[]){0});
+    expect_pixels(",size=1x4", CN_SUBSET_VALIDATION, 1, (uint8_t[]){9, 10, 11, 12}, (int32_t[]){2});
+    expect_pixels("", CN_SUBSET_ALL, 4,
+                  (uint8_t[]){1, 2, 3, 4, 13, 14, 15, 255, 5, 6, 7, 8, 9, 10, 11, 12},
+                  (int32_t[]){1, 0, 0, 2});
+    put_text(folder, "t.csv", "emotion, Usage, pixels\n1,Training,1 2 3 4\n0,Training,5 6 7 8\n");
+    expect_pixels("", CN_SUBSET_TRAIN, 2, (uint8_t[]){1, 2, 3, 4, 5, 6, 7, 8}, (int32_t[]){1, 0});
+    /* Two columns, no part: every fifth would be to test on. */
+    put_text(folder, "t.csv", "pixels,label\n1 2 3 4,1\n5 6 7 8,0\n");
+    expect_pixels("", CN_SUBSET_TRAIN, 2, (uint8_t[]){1, 2, 3, 4, 5, 6, 7, 8}, (int32_t[]){1, 0});
+    expect_failure("emotion,pixels\n1,1 2 3 4\n0,1 2 3\n", "",
+                   "line 3: pixel \"\", expected a number");
+    expect_failure("emotion,pixels\n1,1 2 3 4\n0,1 2 3 4 5\n", "",
+                   "line 3: pixel \"5\", expected a number");
+    expect_failure("emotion,pixels\n1,1 2 3 4\n0,1 2 x 4\n", "",
+                   "line 3: pixel \"x 4\", expected a number");
+    expect_failure("emotion,pixels,Usage\n1,1 2 3 4,Training\n0,1 2 3 4,Later\n", "",
+                   "line 3: \"Later\", expected a part");
+    expect_failure("emotion,pixels\n1,1 2 3 4 5\n", "", "5 pixels in a row");
+    expect_failure("emotion,pixels,Usage\n1,1 2 3 4,Training\n0,1 2 3 4\n", "",
+                   "line 3: 2 fields, expected 3");
+    expect_failure("pixels\n1 2 3 4\n", "", "expected a column called label");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_missing_label_is_no_class),
         cmocka_unit_test(missing_labels_of_several_are_none),
         cmocka_unit_test(percents_are_numbers),
+        cmocka_unit_test(pixels_may_share_a_field),
         cmocka_unit_test(a_comma_may_stand_for_the_point),
         cmocka_unit_test(groups_of_digits_are_numbers),
         cmocka_unit_test(whole_floats_are_whole),

@@ -176,15 +176,8 @@ static cn_status add_target_row(table *t, cn_said said, cn_error *err)
 static cn_status read_split(const table *t, cn_said *said, cn_error *err)
 {
     const int split = t->columns.split;
-    *said = split >= 0 && split < t->text.count ? cn_name_is(t->text.fields[split]) : CN_SAYS_TRAIN;
-    if (*said == CN_SAYS_NOTHING && cn_same_letters(t->text.fields[split], "true"))
-        *said = CN_SAYS_VALIDATION; /* of is_valid */
-    if (*said == CN_SAYS_NOTHING && cn_same_letters(t->text.fields[split], "false"))
-        *said = CN_SAYS_TRAIN;
-    static const cn_said numbers[3] = {CN_SAYS_TRAIN, CN_SAYS_VALIDATION, CN_SAYS_TEST};
-    const char *field = t->text.fields[split < 0 ? 0 : split];
-    if (*said == CN_SAYS_NOTHING && field[0] >= '0' && field[0] <= '2' && !field[1])
-        *said = numbers[field[0] - '0'];
+    *said = CN_SAYS_TRAIN;
+    if (split >= 0 && split < t->text.count) *said = cn_csv_part(t->text.fields[split]);
     if (*said != CN_SAYS_NOTHING) return CN_OK;
     return cn_fail(err, CN_ERR_FORMAT,
                    "%.120s: line %d: split \"%.40s\", expected train, test or val", t->path,

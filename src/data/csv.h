@@ -43,6 +43,8 @@ cn_csv_columns cn_csv_find_columns(const cn_table *heading);
 bool cn_csv_names_image(const char *field);
 bool cn_csv_names_nothing(const char *field);
 
+/* The part that a field of the column `split` tells; CN_SAYS_NOTHING for none. */
+cn_said cn_csv_part(const char *field);
 /* Does a label or number stand for one that is not there: nothing, "nan", "NA", "None" and the like?
  */
 bool cn_csv_is_missing(const char *field);
@@ -53,7 +55,7 @@ bool cn_csv_is_number(const char *field, char separator);
 cn_status cn_csv_take_marks(char *const *cells, int n, char separator, bool *percent,
                             cn_remarks *remarks, cn_error *err);
 
-/* csv_pixels.c: label,pixel0,pixel1,... Does a table have this form? */
+/* csv_pixels.c: label,pixel0,pixel1,... or label,pixels. Does a table have this form? */
 bool cn_csv_is_of_pixels(const char *path);
 cn_status cn_csv_load_pixels(cn_dataset **data, const char *path, const cn_request *request,
                              cn_error *err);

@@ -9,13 +9,13 @@ static const char *const image_names[] = {
     "fname", "image",      "imagename", "imagefile",        "img",       "imageid", "name",
     "id",    "imageindex", "idcode",    "studyinstanceuid", NULL};
 static const char *const label_names[] = {
-    "label",  "class",   "target",  "category", "classname",     "labelname",
-    "labels", "classid", "labelid", "variety",  "findinglabels", "diagnosis",
-    "dx",     "breed",   "species", "choice",   "tags",          NULL};
+    "label",   "class",   "target",  "category",      "classname", "labelname", "labels",
+    "classid", "labelid", "variety", "findinglabels", "diagnosis", "dx",        "breed",
+    "species", "choice",  "tags",    "emotion",       NULL};
 static const char *const mask_names[] = {"mask",   "maskpath",     "maskfile", "masks",
                                          "maskid", "segmentation", NULL};
-static const char *const split_names[] = {"split",     "subset",  "set",   "dataset",
-                                          "partition", "isvalid", "phase", NULL};
+static const char *const split_names[] = {"split",   "subset", "set",   "dataset", "partition",
+                                          "isvalid", "phase",  "usage", NULL};
 static const char *const run_names[] = {"encodedpixels", "rle", "rlemask", NULL};
 /* Numbers that say nothing of an image, as those of its row. */
 static const char *const other_names[] = {"", "index", "fold", "kfold", NULL};
@@ -63,6 +63,21 @@ cn_csv_columns cn_csv_find_columns(const cn_table *t)
 }
 
 /* ---- Cells */
+
+cn_said cn_csv_part(const char *field)
+{
+    static const struct {
+        const char *word;
+        cn_said part;
+    } others[] = {{"false", CN_SAYS_TRAIN},     {"true", CN_SAYS_VALIDATION}, /* of is_valid */
+                  {"0", CN_SAYS_TRAIN},         {"1", CN_SAYS_VALIDATION},
+                  {"2", CN_SAYS_TEST},          {"PublicTest", CN_SAYS_VALIDATION}, /* FER2013 */
+                  {"PrivateTest", CN_SAYS_TEST}};
+    cn_said said = cn_name_is(field);
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        if (cn_same_letters(field, others[i].word)) said = others[i].part;
+    return said;
+}
 
 bool cn_csv_is_missing(const char *field)
 {

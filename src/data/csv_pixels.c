@@ -5,6 +5,9 @@
  *   5,0,0,12,...               the image row by row, a pixel's channels side by side; a column of the
  *                              rows' numbers in front, as pandas writes it, is passed over
  *
+ *   emotion,pixels,Usage       or all pixels in one field, with blanks between them, as FER2013 has them;
+ *   3,70 80 82 ...,Training    a column may tell the part
+ *
  * The rest of the columns make a square of one channel or of three, unless size= and channels= say
  * what they make. A table beside it without the column of labels is passed over.
  */
@@ -20,19 +23,27 @@ typedef struct pixel_table {
     cn_table text;
     int label;  /* its column; -1: none */
     int number; /* the column of the rows' numbers; -1: none */
+    int packed; /* the column of all pixels; -1: they have their own */
+    int split;  /* the column of the part, beside that one; -1: none */
     bool paths; /* a column that tells images, so that the numbers are no pixels */
     bool heading;
     cn_tensor images; /* F32 */
     char **labels;
-    int count;
+    uint8_t *parts; /* of each row, where there is a column for it */
+    int count, counts[CN_PARTS];
 } pixel_table;
 
-static bool is_number(const char *field, double *value)
+/* Behind the number, or NULL. */
+static const char *scan(const char *field, double *value)
 {
     const char *at = field; /* most are three digits */
     for (*value = 0; cn_is_digit(*at) && at < field + 9; at++) *value = 10 * *value + (*at - '0');
-    if (at > field && !*at) return true;
-    const char *end = cn_number_scan(field, value);
+    return at > field && (!*at || *at == ' ') ? at : cn_number_scan(field, value);
+}
+
+static bool is_number(const char *field, double *value)
+{
+    const char *end = scan(field, value);
     return end && !*end;
 }
 
@@ -51,22 +62,26 @@ static cn_status open_table(pixel_table *p, const char *path, bool *fits, cn_err
     *fits = false;
     cn_status status = cn_table_open(&p->text, path, err);
     if (status == CN_OK) status = cn_table_next(&p->text, &more, err);
-    if (status != CN_OK || !more || p->text.count < FEWEST) return status;
-    int columns = p->text.count;
+    if (status != CN_OK || !more) return status;
+    double value;
+    int numbers = 0, columns = p->text.count;
+    const cn_csv_columns c = cn_csv_find_columns(&p->text);
     p->label = 0;
-    p->number = -1;
-    *fits = are_numbers(&p->text);
+    p->number = p->split = p->packed = -1;
+    for (int i = 0; i < columns; i++)
+        if (cn_same_letters(p->text.fields[i], "pixels")) p->packed = i;
+    if (columns < FEWEST && p->packed < 0) return CN_OK;
+    *fits = p->packed < 0 && are_numbers(&p->text);
     if (*fits) return CN_OK;
     p->heading = true;
-    p->label = cn_csv_find_columns(&p->text).label;
+    p->label = c.label;
+    if (p->packed >= 0) p->split = c.split;
     if (cn_csv_names_nothing(p->text.fields[0])) p->number = 0;
     for (int i = 0; i < columns; i++) p->paths = p->paths || cn_csv_names_image(p->text.fields[i]);
     status = cn_table_next(&p->text, &more, err);
-    double value;
-    int numbers = 0;
     for (int i = 0; status == CN_OK && more && i < p->text.count; i++)
         numbers += i == p->label || is_number(p->text.fields[i], &value);
-    *fits = more && numbers == columns;
+    *fits = more && (p->packed >= 0 ? p->text.count == columns : numbers == columns);
     return status;
 }
 
@@ -75,6 +90,7 @@ static void free_table(pixel_table *p)
     cn_table_close(&p->text);
     cn_tensor_free(&p->images);
     cn_release(p->labels);
+    cn_release(p->parts);
 }
 
 bool cn_csv_is_of_pixels(const char *path)
@@ -104,35 +120,66 @@ static size_t count_lines(const char *text)
     return lines;
 }
 
-static cn_status add_row(pixel_table *p, int values, cn_error *err)
+static cn_status wrong_pixel(const pixel_table *p, const char *at, cn_error *err)
+{
+    return cn_fail(err, CN_ERR_FORMAT, "%.120s: line %d: pixel \"%.20s\", expected a number",
+                   p->text.path, p->text.line, at);
+}
+
+/* The pixels of a row into x[0..values-1]. */
+static cn_status read_pixels(const pixel_table *p, float *x, int values, cn_error *err)
+{
+    const cn_table *t = &p->text;
+    const char *at = p->packed < 0 ? "" : t->fields[p->packed];
+    double value;
+    for (int i = 0; i < (p->packed < 0 ? t->count : values); i++) {
+        if (p->packed < 0 && (i == p->label || i == p->number)) continue;
+        if (p->packed < 0) at = t->fields[i];
+        const char *end = scan(at, &value);
+        if (!end || !isfinite(value) || (*end && (p->packed < 0 || *end != ' ')))
+            return wrong_pixel(p, at, err);
+        *x++ = (float)value;
+        at = end + strspn(end, " ");
+    }
+    return *at ? wrong_pixel(p, at, err) : CN_OK;
+}
+
+static cn_status add_row(pixel_table *p, int values, int expected, cn_error *err)
 {
     const cn_table *t = &p->text;
     float *x = (float *)p->images.data + (size_t)p->count * (size_t)values;
-    const int expected = values + 1 + (p->number == 0);
     if (t->count != expected)
         return cn_fail(err, CN_ERR_FORMAT, "%.120s: line %d: %d fields, expected %d", t->path,
                        t->line, t->count, expected);
-    for (int i = 0; i < t->count; i++) {
-        double value;
-        if (i == p->label || i == p->number) continue;
-        if (!is_number(t->fields[i], &value) || !isfinite(value))
-            return cn_fail(err, CN_ERR_FORMAT,
-                           "%.120s: line %d: pixel \"%.20s\", expected a number", t->path, t->line,
-                           t->fields[i]);
-        *x++ = (float)value;
-    }
-    if (cn_csv_is_missing(t->fields[p->label]))
-        return cn_fail(err, CN_ERR_FORMAT, "%.120s: line %d: \"%.8s\", expected a label", t->path,
-                       t->line, t->fields[p->label]);
+    cn_said said = p->split < 0 ? CN_SAYS_TRAIN : cn_csv_part(t->fields[p->split]);
+    if (cn_csv_is_missing(t->fields[p->label]) || said == CN_SAYS_NOTHING)
+        return cn_fail(err, CN_ERR_FORMAT, "%.120s: line %d: \"%.16s\", expected a %s", t->path,
+                       t->line, t->fields[said == CN_SAYS_NOTHING ? p->split : p->label],
+                       said == CN_SAYS_NOTHING ? "part: train, test or val" : "label");
+    p->parts[p->count] = (uint8_t)said;
+    p->counts[said]++;
     p->labels[p->count++] = t->fields[p->label];
-    return CN_OK;
+    return read_pixels(p, x, values, err);
+}
+
+/* How many pixels a row has. */
+static int count_pixels(const pixel_table *p)
+{
+    int count = 0;
+    if (p->packed < 0) return p->text.count - 1 - (p->number == 0);
+    for (const char *at = p->text.fields[p->packed]; *at; count++) {
+        at += strcspn(at, " ");
+        at += strspn(at, " ");
+    }
+    return count;
 }
 
 /* All rows, from the one that open_table has read last on. */
 static cn_status read_rows(pixel_table *p, const cn_request *request, cn_error *err)
 {
     const char *path = p->text.path;
-    int values = p->text.count - 1 - (p->number == 0), shape[4];
+    const int values = count_pixels(p), columns = p->text.count;
+    int shape[4];
     size_t lines = count_lines(p->text.at);
     bool more = true;
     cn_status status = find_shape(shape, values, request, path, err);
@@ -141,9 +188,10 @@ static cn_status read_rows(pixel_table *p, const cn_request *request, cn_error *
     shape[0] = (int)lines;
     status = cn_tensor_create(&p->images, CN_DTYPE_F32, 4, shape, err);
     if (status == CN_OK) p->labels = cn_allocate(lines, sizeof *p->labels, path, err);
-    if (status == CN_OK && !p->labels) status = CN_ERR_MEMORY;
+    if (p->labels) p->parts = cn_allocate(lines, sizeof *p->parts, path, err);
+    if (status == CN_OK && !p->parts) status = CN_ERR_MEMORY;
     while (status == CN_OK && more) {
-        status = add_row(p, values, err);
+        status = add_row(p, values, columns, err);
         if (status == CN_OK) status = cn_table_next(&p->text, &more, err);
     }
     p->images.shape[0] = p->count;
@@ -241,19 +289,53 @@ static cn_status make_sets(cn_dataset **data, pixel_table tables[CN_PARTS],
     return status;
 }
 
+/* The rows of a table whose column tells the parts go to these, which share its text. */
+static cn_status part_rows(pixel_table tables[CN_PARTS], pixel_table *all, cn_error *err)
+{
+    cn_status status = CN_OK;
+    int shape[4];
+    memcpy(shape, all->images.shape, sizeof shape);
+    for (int part = 0; status == CN_OK && part < CN_PARTS; part++) {
+        pixel_table *t = &tables[part];
+        t->text.path = all->text.path;
+        shape[0] = all->counts[part];
+        if (shape[0] == 0) continue;
+        t->labels = cn_allocate((size_t)shape[0], sizeof *t->labels, all->text.path, err);
+        status =
+            t->labels ? cn_tensor_create(&t->images, CN_DTYPE_F32, 4, shape, err) : CN_ERR_MEMORY;
+    }
+    const char *from = all->images.data;
+    const size_t each = cn_tensor_count(&all->images) / (size_t)all->count * sizeof(float);
+    for (int i = 0; status == CN_OK && i < all->count; i++, from += each) {
+        pixel_table *t = &tables[all->parts[i]];
+        memcpy((char *)t->images.data + (size_t)t->count * each, from, each);
+        t->labels[t->count++] = all->labels[i];
+    }
+    cn_tensor_free(&all->images);
+    return status;
+}
+
 cn_status cn_csv_load_pixels(cn_dataset **data, const char *path, const cn_request *request,
                              cn_error *err)
 {
     char(*paths)[CN_PATH_ROOM] = cn_allocate(CN_PARTS, sizeof *paths, path, err);
-    pixel_table tables[CN_PARTS] = {{.count = 0}};
-    cn_status status = paths ? CN_OK : CN_ERR_MEMORY;
-    if (paths) cn_csv_find_parts(paths, path);
-    for (int part = 0; status == CN_OK && part < CN_PARTS; part++)
-        if (paths[part][0])
-            status =
-                read_part(&tables[part], paths[part], strcmp(paths[part], path) != 0, request, err);
+    pixel_table tables[CN_PARTS] = {{.count = 0}}, all = {.count = 0};
+    cn_status status = paths ? read_part(&all, path, false, request, err) : CN_ERR_MEMORY;
+    if (status == CN_OK && all.split >= 0) {
+        status = part_rows(tables, &all, err);
+    } else if (status == CN_OK) {
+        cn_csv_find_parts(paths, path);
+        for (int part = 0; status == CN_OK && part < CN_PARTS; part++)
+            if (strcmp(paths[part], path) == 0) {
+                tables[part] = all;
+                all = (pixel_table){.count = 0};
+            } else if (paths[part][0]) {
+                status = read_part(&tables[part], paths[part], true, request, err);
+            }
+    }
     if (status == CN_OK) status = make_sets(data, tables, request, path, err);
     for (int part = 0; part < CN_PARTS; part++) free_table(&tables[part]);
+    free_table(&all);
     cn_release(paths);
     return status;
 }
