@@ -194,6 +194,28 @@ static void folders_lie_as_archives_leave_them(void **state)
     remove_tree(folder);
 }
 
+static void folders_of_classes_may_lie_deeper(void **state)
+{
+    (void)state;
+    char folder[FILES_PATH];
+    files_make_folder(folder);
+    put_class(folder, "fold1/cat", 0, 2);
+    put_class(folder, "fold1/dog", 3, 5);
+    put_class(folder, "fold2/cat", 6, 8);
+    put_class(folder, "fold2/dog", 9, 9);
+    cn_dataset *data = load(folder, CN_SUBSET_ALL);
+    assert_string_equal(
+        cn_dataset_remarks(data),
+        "the classes fold1 and fold2 hold the same folders, cat and dog among them: "
+        "where these are the classes, name the folder above them\n");
+    cn_dataset_free(data);
+    put_class(folder, "fold2", 0, 0); /* images beside them make a class */
+    data = load(folder, CN_SUBSET_ALL);
+    assert_string_equal(cn_dataset_remarks(data), "");
+    cn_dataset_free(data);
+    remove_tree(folder);
+}
+
 static void a_part_must_be_there_once(void **state)
 {
     (void)state;
@@ -489,6 +511,7 @@ int main(void)
         cmocka_unit_test(fewer_than_five_images_are_all_learnt_and_tested),
         cmocka_unit_test(a_class_may_be_called_train),
         cmocka_unit_test(folders_lie_as_archives_leave_them),
+        cmocka_unit_test(folders_of_classes_may_lie_deeper),
         cmocka_unit_test(a_part_must_be_there_once),
         cmocka_unit_test(a_test_part_alone_is_enough_to_test_on),
         cmocka_unit_test(tables_come_in_three_parts),

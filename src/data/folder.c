@@ -355,6 +355,40 @@ static cn_status drop_empty(scan *s, cn_error *err)
     return status;
 }
 
+/* The folders in that of class i; none where there are images beside them. */
+static cn_status list_inside(cn_names *inside, const cn_names *classes, int i, const char *dir,
+                             cn_error *err)
+{
+    char path[CN_PATH_ROOM];
+    int images = 0;
+    if (!cn_path_join(path, dir, classes->names[i])) return CN_OK;
+    cn_status status = list_folders(inside, path, &images, err);
+    if (images > 0) cn_names_free(inside);
+    return status;
+}
+
+/* The same folders in those of the first two classes may be the classes themselves, below folds or
+ * kinds of images. */
+static cn_status say_alike(const scan *s, const char *dir, cn_error *err)
+{
+    cn_names a = {NULL, 0}, b = {NULL, 0};
+    cn_status status = CN_OK;
+    if (s->classes.count < 2) return CN_OK;
+    status = list_inside(&a, &s->classes, 0, dir, err);
+    if (status == CN_OK) status = list_inside(&b, &s->classes, 1, dir, err);
+    bool alike = status == CN_OK && a.count == b.count && a.count > 1;
+    for (int i = 0; alike && i < a.count; i++) alike = strcmp(a.names[i], b.names[i]) == 0;
+    if (alike)
+        status =
+            cn_remark(s->request->remarks, err,
+                      "the classes %s and %s hold the same folders, %s and %s among them: where "
+                      "these are the classes, name the folder above them",
+                      s->classes.names[0], s->classes.names[1], a.names[0], a.names[1]);
+    cn_names_free(&a);
+    cn_names_free(&b);
+    return status;
+}
+
 /* ---- The set */
 
 /* The classes are those to train on; without any, those of the first part that there is. */
@@ -381,6 +415,7 @@ static cn_status find_classes(scan *s, const char *dir, cn_error *err)
                          "%.100s: expected a sub-folder of images for each class, found %.120s",
                          s->dirs[first],
                          s->passed.kind_count ? cn_passed_text(&s->passed, passed) : "none");
+    if (status == CN_OK) status = say_alike(s, s->dirs[first], err);
     if (status == CN_OK) status = say_strays(s, dir, err);
     if (status == CN_OK) status = cn_passed_remark(&s->passed, s->request->remarks, err);
     return status;
