@@ -68,10 +68,14 @@ function(kernel_sources sources definitions)
     if(CONVNET_HAVE_AVX512 IN_LIST have AND COMPILER_KNOWS_AVX512BF16)
         list(APPEND have CONVNET_HAVE_AVX512BF16)
     endif()
-    # Where there are vector kernels, the portable ones serve the oldest processors: small will do.
+    # Where there are vector kernels, the portable ones serve the oldest processors: small will do. What
+    # leaves a loop is kept in a register or on the stack, by more code than it saves.
     set(scalar_flags ${kernel_flags})
     if(have)
         list(TRANSFORM scalar_flags REPLACE "^-O2" "-Os")
+        if(CMAKE_C_COMPILER_ID STREQUAL "GNU")
+            list(APPEND scalar_flags -fno-tree-loop-im -fno-move-loop-invariants)
+        endif()
     endif()
     set_source_files_properties(${PROJECT_SOURCE_DIR}/src/kernels/kernels_scalar.c PROPERTIES
         COMPILE_OPTIONS "${scalar_flags}")
