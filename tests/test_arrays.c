@@ -343,6 +343,58 @@ static void one_hot_labels_are_taken(void **state)
 }
 
 /* Images and labels of every element, in both orders of bytes. */
+static void expect_targets(const char *spec, cn_task_kind task, int count, const float *targets)
+{
+    cn_dataset *data = load_all(spec);
+    assert_int_equal(cn_dataset_task(data), task);
+    assert_int_equal(cn_dataset_classes(data), count);
+    if (strstr(spec, "task=")) assert_null(strstr(cn_dataset_remarks(data), "no classes, but"));
+    const cn_tensor *t = cn_dataset_targets(data);
+    if (targets) assert_memory_equal(t->data, targets, cn_tensor_count(t) * sizeof *targets);
+    cn_dataset_free(data);
+}
+
+static void a_task_says_what_labels_are(void **state)
+{
+    (void)state;
+    char folder[FILES_PATH], path[FILES_PATH], spec[FILES_PATH + 32];
+    const float ages[5] = {41, 3, 0, 1, 7}, fractions[5] = {1, 2, 0.5F, 3, 4};
+    const float rows[10] = {0, 1, 1, 0, 1, 0, 0, 1, 0, 1}, names[5] = {0};
+    files_make_folder(folder);
+    files_join(path, folder, "a.npz");
+    put_pair(path, five_images(), make_array("<f4", "(5,)", ages, sizeof ages));
+    expect_targets(path, CN_TASK_CLASSIFICATION, 5, NULL);
+    snprintf(spec, sizeof spec, "%s,task=regression", path);
+    expect_targets(spec, CN_TASK_REGRESSION, 1, ages);
+    put_pair(path, five_images(), make_array("<f4", "(5, 2)", rows, sizeof rows));
+    expect_targets(path, CN_TASK_CLASSIFICATION, 2, NULL);
+    expect_targets(spec, CN_TASK_REGRESSION, 2, rows);
+    snprintf(spec, sizeof spec, "%s,task=multi-label", path);
+    expect_targets(spec, CN_TASK_MULTI_LABEL, 2, rows);
+    /* Along another axis than the first, too. */
+    put_pair(path, five_images(), make_array("<f4", "(1, 5)", fractions, sizeof fractions));
+    expect_targets(path, CN_TASK_REGRESSION, 1, fractions);
+    expect_failure("npz:", spec, CN_ERR_FORMAT,
+                   "labels that do not fit task=, which wants 0 and 1");
+    snprintf(spec, sizeof spec, "%s,task=classification", path);
+    expect_failure("npz:", spec, CN_ERR_FORMAT, "task=, which wants whole numbers from 0 on or");
+    put_pair(path, five_images(), make_array("<f4", "(5, 2)", rows, sizeof rows));
+    expect_targets(spec, CN_TASK_CLASSIFICATION, 2, NULL);
+    put_pair(path, five_images(), make_array("|S4", "(5,)", names, sizeof names));
+    snprintf(spec, sizeof spec, "%s,task=regression", path);
+    expect_failure("npz:", spec, CN_ERR_FORMAT, "labels that are names here, expected numbers");
+    put_pair(path, five_images(), make_array("|u1", "(5, 1, 1)", names, 5));
+    files_join(path, folder, "m.npy");
+    uint8_t pixels[5 * 4 * 4] = {0};
+    bytes images = make_array("|u1", "(5, 4, 4)", pixels, sizeof pixels);
+    files_write(path, images.at, images.size);
+    files_join(spec, folder, "m_masks.npy");
+    files_write(spec, images.at, images.size);
+    snprintf(spec, sizeof spec, "%s,task=regression", path);
+    expect_failure("npy:", spec, CN_ERR_ARGUMENT, "task= is for labels, found masks");
+    files_remove_folder(folder);
+}
+
 static void every_element_is_a_pixel_and_a_label(void **state)
 {
     (void)state;
@@ -470,6 +522,7 @@ int main(void)
         cmocka_unit_test(parts_are_told_by_their_names),
         cmocka_unit_test(labels_may_have_axes_of_one),
         cmocka_unit_test(one_hot_labels_are_taken),
+        cmocka_unit_test(a_task_says_what_labels_are),
         cmocka_unit_test(every_element_is_a_pixel_and_a_label),
         cmocka_unit_test(half_precision_has_its_values),
         cmocka_unit_test(files_are_told_by_their_endings),

@@ -218,9 +218,20 @@ static void free_classes(classes *c)
     cn_release(c->table.names);
 }
 
-/* The arrays of labels, and whether those of any part are targets. */
-static cn_status read_arrays(classes *c, const place places[CN_PARTS], cn_error *err)
+/* Labels that are not what task= says they are. */
+static cn_status unfit(const cn_request *request, const char *path, cn_error *err)
 {
+    return cn_fail(err, CN_ERR_FORMAT, "%.120s: labels that do not fit task=, which wants %s", path,
+                   request->opts->task == CN_TASK_CLASSIFICATION
+                       ? "whole numbers from 0 on or a single 1 per row"
+                       : "0 and 1");
+}
+
+/* The arrays of labels, and whether they are targets: those of any part, or as task= says. */
+static cn_status read_arrays(classes *c, const place places[CN_PARTS], const cn_request *request,
+                             cn_error *err)
+{
+    const bool told = request->opts->given & CN_OPTION_TASK;
     cn_status status = CN_OK;
     for (int part = 0; status == CN_OK && part < CN_PARTS; part++) {
         const place *p = &places[part];
@@ -229,22 +240,27 @@ static cn_status read_arrays(classes *c, const place places[CN_PARTS], cn_error 
         status = p->file->read(p->file, p->labels, array, err);
         if (status == CN_OK && array->about.element != CN_ELEMENT_TEXT)
             c->targeted = c->targeted || cn_arrays_are_targets(array);
+        if (status == CN_OK && told && c->targeted && request->opts->task == CN_TASK_CLASSIFICATION)
+            status = unfit(request, p->file->path, err);
     }
+    if (told) c->targeted = request->opts->task != CN_TASK_CLASSIFICATION;
     return status;
 }
 
 static cn_status mixed(const place *p, cn_error *err)
 {
     return cn_fail(err, CN_ERR_FORMAT,
-                   "%.120s: labels that are names in one part, and numbers in another",
+                   "%.120s: labels that are names here, expected numbers as in another part or for "
+                   "task=",
                    p->file->path);
 }
 
 /* Labels that are no classes: several 0 and 1 per image, or numbers. */
-static cn_status read_targets(classes *c, const place places[CN_PARTS], cn_remarks *remarks,
+static cn_status read_targets(classes *c, const place places[CN_PARTS], const cn_request *request,
                               cn_error *err)
 {
-    bool binary = true;
+    const bool told = request->opts->given & CN_OPTION_TASK;
+    bool binary = !told || request->opts->task != CN_TASK_REGRESSION;
     for (int part = 0; part < CN_PARTS; part++) {
         const place *p = &places[part];
         cn_tensor *t = &c->targets[part];
@@ -256,9 +272,12 @@ static cn_status read_targets(classes *c, const place places[CN_PARTS], cn_remar
             return cn_fail(err, CN_ERR_FORMAT, "%.120s: %d labels per image, in another part %d",
                            p->file->path, t->shape[1], c->count);
         c->count = t->shape[1];
+        if (told && !binary && request->opts->task == CN_TASK_MULTI_LABEL)
+            return unfit(request, p->file->path, err);
     }
     c->task = binary ? CN_TASK_MULTI_LABEL : CN_TASK_REGRESSION;
-    return cn_remark(remarks, err, "the labels are no classes, but %s",
+    if (told) return CN_OK;
+    return cn_remark(request->remarks, err, "the labels are no classes, but %s",
                      binary ? "any number of 0 and 1 per image" : "numbers to learn");
 }
 
@@ -281,14 +300,15 @@ static cn_status read_labels(classes *c, int part, const place *p, cn_error *err
     return status;
 }
 
-static cn_status read_classes(classes *c, const place places[CN_PARTS], cn_remarks *remarks,
+static cn_status read_classes(classes *c, const place places[CN_PARTS], const cn_request *request,
                               cn_error *err)
 {
+    cn_remarks *remarks = request->remarks;
     int32_t *labels[CN_PARTS] = {NULL};
     int counts[CN_PARTS] = {0}, named = 0, numbered = 0;
     const place *first = NULL;
-    cn_status status = read_arrays(c, places, err);
-    if (status == CN_OK && c->targeted) return read_targets(c, places, remarks, err);
+    cn_status status = read_arrays(c, places, request, err);
+    if (status == CN_OK && c->targeted) return read_targets(c, places, request, err);
     for (int part = 0; part < CN_PARTS; part++) {
         const place *p = &places[part];
         if (!p->file) continue;
@@ -347,11 +367,12 @@ static cn_status find_classes(classes *c, const place places[CN_PARTS], const cn
         if (places[part].file) any = &places[part];
         c->masked = c->masked || places[part].masked;
     }
-    if (c->masked) return read_mask_classes(c, places, request, err);
-    if (any && request->opts->given & CN_OPTION_IGNORE)
-        return cn_fail(err, CN_ERR_ARGUMENT, "%.120s: ignore= is for masks, found labels",
-                       any->file->path);
-    return read_classes(c, places, request->remarks, err);
+    if (any && request->opts->given & (c->masked ? CN_OPTION_TASK : CN_OPTION_IGNORE))
+        return cn_fail(err, CN_ERR_ARGUMENT, "%.120s: %s", any->file->path,
+                       c->masked ? "task= is for labels, found masks"
+                                 : "ignore= is for masks, found labels");
+    return c->masked ? read_mask_classes(c, places, request, err)
+                     : read_classes(c, places, request, err);
 }
 
 /* The set at places[part], which takes its labels over. */

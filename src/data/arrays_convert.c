@@ -118,7 +118,9 @@ bool cn_arrays_are_targets(const cn_array *array)
 {
     const cn_array_about *a = &array->about;
     bool rows = are_rows(a);
-    for (size_t i = 0; i < (size_t)a->shape[0]; i++) {
+    size_t n = (size_t)a->shape[0];
+    if (!rows && !cn_array_count(a, &n)) return false;
+    for (size_t i = 0; i < n; i++) {
         double value = rows ? place_of_one(array, i, a->shape[1]) : cn_array_value(array, i);
         if (rows ? value < 0 : value != floor(value)) return true;
     }
@@ -128,7 +130,10 @@ bool cn_arrays_are_targets(const cn_array *array)
 cn_status cn_arrays_targets(cn_tensor *targets, const cn_array *array, bool *binary, cn_error *err)
 {
     const cn_array_about *a = &array->about;
-    const int shape[2] = {a->shape[0], are_rows(a) ? a->shape[1] : 1};
+    const int each = are_rows(a) ? a->shape[1] : 1;
+    size_t n = 0;
+    if (!cn_array_count(a, &n) || n > INT32_MAX) n = 0; /* refused as an empty tensor */
+    const int shape[2] = {(int)n / each, each};
     cn_status status = cn_tensor_create(targets, CN_DTYPE_F32, 2, shape, err);
     for (size_t i = 0; status == CN_OK && i < cn_tensor_count(targets); i++) {
         float value = (float)cn_array_value(array, i);

@@ -38,7 +38,7 @@ typedef enum cn_option_bit {
                           CN_OPTION_CENTER_CROP,
     CN_OPTIONS_OF_MASKS = CN_OPTIONS_OF_FILES | CN_OPTION_IGNORE | CN_OPTION_COLORS,
     CN_OPTIONS_OF_ARRAYS = CN_OPTION_LAYOUT | CN_OPTION_RANGE | CN_OPTION_SIZE | CN_OPTION_CHANNELS,
-    CN_OPTIONS_OF_ARRAY_FILES = CN_OPTIONS_OF_ARRAYS | CN_OPTION_IGNORE,
+    CN_OPTIONS_OF_ARRAY_FILES = CN_OPTIONS_OF_ARRAYS | CN_OPTION_IGNORE | CN_OPTION_TASK,
 } cn_option_bit;
 
 /* Channels last, (n, n_H, n_W, n_C), or first. */
@@ -52,7 +52,7 @@ typedef struct cn_data_opts {
     char root[512];       /* the folder that a table's paths are relative to; "": the table's */
     char columns[512];    /* of a table, between bars, that are targets; "": all numbers */
     char colors[512];     /* the file that tells the colors of masks; "": none, or the set's own */
-    cn_task_kind task;    /* of a table, where CN_OPTION_TASK is given */
+    cn_task_kind task;    /* of a table or of arrays, where CN_OPTION_TASK is given */
     int ignore;           /* the value of masks that is no class; -1: none */
     cn_image_opts images; /* `deep` counts where the set is for a model */
 } cn_data_opts;
