@@ -467,7 +467,7 @@ static void labels_may_be_numbers(void **state)
          "labels.csv: line 2: expected text in UTF-8"},
         {"\xff\xfe"
          "1",
-         CN_ERR_FORMAT, "expected text in UTF-8, found UTF-16"},
+         CN_ERR_FORMAT, "line 1: expected text in UTF-8, found another encoding"},
         {"1.pgm,0\n2.pgm,0\n", CN_ERR_IO, "labels.csv: line 2: no image 2.pgm"},
         {"heading.pgm,0\n", CN_ERR_IO, "line 1: no image heading.pgm"},
     };

@@ -239,6 +239,39 @@ static void pixels_may_share_a_field(void **state)
     expect_failure("pixels\n1 2 3 4\n", "", "expected a column called label");
 }
 
+/* UTF-16 with its mark, in both orders of bytes, as spreadsheets and Windows write it. */
+static void tables_may_be_wide(void **state)
+{
+    static const uint16_t text[] = {0xfeff, 'p', 'a',  't',    'h',    '\t',   'l', 'a',
+                                    'b',    'e', 'l',  '\r',   '\n',   'a',    '.', 'p',
+                                    'g',    'm', '\t', 0xe9,   '\n',   'b',    '.', 'p',
+                                    'g',    'm', '\t', 0x20ac, 0xd83d, 0xde00, '\n'};
+    enum { UNITS = sizeof text / sizeof *text };
+    (void)state;
+    for (int big = 0; big < 2; big++) {
+        uint8_t bytes[2 * UNITS];
+        for (int i = 0; i < UNITS; i++) {
+            bytes[2 * i + !big] = (uint8_t)(text[i] >> 8);
+            bytes[2 * i + big] = (uint8_t)text[i];
+        }
+        char spec[FILES_PATH + 64];
+        cn_dataset *data = NULL;
+        cn_error err = {CN_OK, ""};
+        put(folder, "t.csv", bytes, sizeof bytes);
+        snprintf(spec, sizeof spec, "csv:%s/t.csv", folder);
+        if (cn_dataset_load(&data, spec, CN_SUBSET_TRAIN, NULL, &err) != CN_OK)
+            fail_msg("%s", err.text);
+        assert_int_equal(cn_dataset_size(data), 2);
+        assert_string_equal(cn_dataset_class_name(data, 0), "\xc3\xa9");
+        assert_string_equal(cn_dataset_class_name(data, 1), "\xe2\x82\xac\xf0\x9f\x98\x80");
+        cn_dataset_free(data);
+        data = NULL;
+        put(folder, "t.csv", bytes, sizeof bytes - 4); /* half of a pair */
+        assert_int_equal(cn_dataset_load(&data, spec, CN_SUBSET_TRAIN, NULL, &err), CN_ERR_FORMAT);
+        assert_says(err, "expected text in UTF-8, found another encoding");
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -251,6 +284,7 @@ int main(void)
         cmocka_unit_test(whole_floats_are_whole),
         cmocka_unit_test(lists_of_numbers_are_no_labels),
         cmocka_unit_test(other_blanks_are_blanks),
+        cmocka_unit_test(tables_may_be_wide),
     };
     return cmocka_run_group_tests(tests, make_images, remove_images);
 }

@@ -3,15 +3,49 @@
 #include "base/signature.h"
 #include "base/source.h"
 #include "data/paths.h"
+#include "formats/array.h"
 
 #include <string.h>
 
 /* Lines of paths and labels are not larger, nor are the pixels of MNIST. */
 enum { MOST_BYTES = 1 << 30 };
 
+static bool is_wide(const uint8_t *bytes, size_t size)
+{
+    return size >= 2 && (bytes[0] ^ bytes[1]) == 1 && bytes[0] >= 0xfe;
+}
+
 static bool is_text(const uint8_t *bytes, size_t size)
 {
-    return !memchr(bytes, 0, size);
+    return is_wide(bytes, size) || !memchr(bytes, 0, size);
+}
+
+/* Half of a pair where the text ends too early. */
+static uint32_t unit_at(const uint8_t *in, size_t size, size_t i, bool big)
+{
+    return i + 1 < size ? (uint32_t)in[i + !big] << 8 | in[i + big] : 0xd800;
+}
+
+/* UTF-16 behind its mark, as Windows writes it, becomes UTF-8 in a copy; half of a pair becomes what
+ * UTF-8 has not. */
+static cn_status narrow(uint8_t **bytes, size_t *size, const char *path, cn_error *err)
+{
+    const uint8_t *in = *bytes;
+    const bool big = in[0] == 0xfe;
+    uint8_t *out = cn_allocate(*size, 2, path, err);
+    size_t used = 0, i = 2;
+    if (!out) return CN_ERR_MEMORY;
+    while (i < *size) {
+        uint32_t c = unit_at(in, *size, i, big), next = unit_at(in, *size, i + 2, big);
+        const bool pair = (c & 0xfc00) == 0xd800 && (next & 0xfc00) == 0xdc00;
+        if (pair) c = 0x10000 + ((c & 0x3ff) << 10 | (next & 0x3ff));
+        used += cn_utf8_put(out + used, c);
+        i += pair ? 4 : 2;
+    }
+    cn_release(*bytes);
+    *bytes = out;
+    *size = used;
+    return CN_OK;
 }
 
 /* Of the first line, without what is quoted; a blank where there is no other. */
@@ -46,10 +80,7 @@ static void put_tabs(char *text)
  * line, where there is one. */
 static cn_status check_encoding(const char *path, char *text, size_t size, cn_error *err)
 {
-    const bool wide = strncmp(text, "\xff\xfe", 2) == 0 || strncmp(text, "\xfe\xff", 2) == 0;
     int line = 1;
-    if (wide)
-        return cn_fail(err, CN_ERR_FORMAT, "%.120s: expected text in UTF-8, found UTF-16", path);
     if (!is_text((const uint8_t *)text, size))
         return cn_fail(err, CN_ERR_FORMAT, "%.120s: expected text, found a byte of 0", path);
     if (cn_is_utf8(text)) return CN_OK;
@@ -68,7 +99,8 @@ cn_status cn_table_open(cn_table *t, const char *path, cn_error *err)
     *t = (cn_table){.path = path};
     cn_status status = cn_file_read(path, MOST_BYTES, is_text, &bytes, &size, err);
     if (status != CN_OK) return status;
-    status = check_encoding(path, (char *)bytes, size, err);
+    if (is_wide(bytes, size)) status = narrow(&bytes, &size, path, err);
+    if (status == CN_OK) status = check_encoding(path, (char *)bytes, size, err);
     if (status != CN_OK) {
         cn_release(bytes);
         return status;

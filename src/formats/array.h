@@ -76,6 +76,8 @@ const char *cn_element_name(cn_element element); /* as NumPy has it: "u1" */
 bool cn_array_count(const cn_array_about *about, size_t *count);
 /* `count` elements of `size` bytes into the other order of bytes. */
 void cn_swap_bytes(uint8_t *p, size_t count, size_t size);
+/* A character as UTF-8, of which `out` has room for 4 bytes; returns how many there are. */
+size_t cn_utf8_put(uint8_t *out, uint32_t c);
 /* The number that an IEEE 754 binary16 stands for. */
 double cn_half_value(uint16_t half);
 /* Element i, of a text NaN, as a double, which holds every label and every pixel exactly. */

@@ -257,7 +257,7 @@ static void to_c_order(const cn_array_about *about, const uint8_t *in, uint8_t *
                     memcpy(out, in + size * (i0 + n[0] * (i1 + n[1] * (i2 + n[2] * i3))), size);
 }
 
-static size_t put_utf8(uint8_t *out, uint32_t c)
+size_t cn_utf8_put(uint8_t *out, uint32_t c)
 {
     size_t more = c < 0x80 ? 0 : c < 0x800 ? 1 : c < 0x10000 ? 2 : 3;
     static const uint8_t marks[4] = {0, 0xc0, 0xe0, 0xf0};
@@ -280,7 +280,7 @@ static cn_status to_utf8(cn_source *s, uint8_t *data, size_t count, size_t width
                                "%s: text %zu has character %u, which Unicode "
                                "has not",
                                cn_source_name(s), i, (unsigned)c);
-            used += put_utf8(data + used, c);
+            used += cn_utf8_put(data + used, c);
         }
         memset(data + used, 0, width - used);
     }
