@@ -193,9 +193,10 @@ static void every_flipped_bit_of_idx_is_noticed(void **state)
 enum { IMAGES = 6, SIDE = 2 };
 
 /* A complete set: 6 images of 2 x 2 to train on, labels 0..5, and 2 to test on. */
-static void write_set(const char *folder, bool packed, char mark)
+static void write_named_set(const char *folder, bool packed, char mark, const char *train,
+                            const char *test)
 {
-    const char *splits[] = {"train", "t10k"};
+    const char *splits[] = {train, test};
     for (int i = 0; i < 2; i++) {
         char name[64], path[FILES_PATH];
         uint32_t n = i == 0 ? IMAGES : 2;
@@ -209,6 +210,11 @@ static void write_set(const char *folder, bool packed, char mark)
                  packed ? ".gz" : "");
         files_write(files_join(path, folder, name), labels.at, labels.size);
     }
+}
+
+static void write_set(const char *folder, bool packed, char mark)
+{
+    write_named_set(folder, packed, mark, "train", "t10k");
 }
 
 static cn_status load(cn_dataset **data, const char *kind, const char *folder, cn_error *err)
@@ -242,6 +248,37 @@ static void the_four_files_are_found_in_every_spelling(void **state)
         }
         files_remove_folder(folder);
     }
+}
+
+/* As EMNIST calls them: the word in front is found where there is one alone, else it has to be given. */
+static void names_may_begin_with_a_word(void **state)
+{
+    (void)state;
+    char folder[FILES_PATH], path[FILES_PATH], spec[FILES_PATH + 32];
+    cn_dataset *data = NULL;
+    cn_error err;
+    files_make_folder(folder);
+    write_named_set(folder, true, '-', "emnist-letters-train", "emnist-letters-test");
+    for (int k = 0; k < 3; k++) {
+        snprintf(spec, sizeof spec, "%s%s%s", k == 1 ? "" : "idx:", folder,
+                 k == 2 ? "/emnist-letters" : "");
+        if (cn_dataset_load(&data, spec, CN_SUBSET_ALL, NULL, &err) != CN_OK)
+            fail_msg("%s", err.text);
+        assert_int_equal(cn_dataset_size(data), IMAGES + 2);
+        cn_dataset_free(data);
+        data = NULL;
+    }
+    write_named_set(folder, false, '.', "emnist-digits-train", "emnist-digits-test");
+    assert_int_equal(load(&data, "idx:", folder, &err), CN_ERR_IO);
+    assert_says(err, "expected train-labels-idx1-ubyte (or .gz, .xz), found none");
+    assert_int_equal(load(&data, "idx:", files_join(path, folder, "emnist-digits"), &err), CN_OK);
+    assert_int_equal(cn_dataset_size(data), IMAGES);
+    cn_dataset_free(data);
+    data = NULL;
+    assert_int_equal(load(&data, "idx:", files_join(path, folder, "emnist-none"), &err), CN_ERR_IO);
+    assert_says(err, "emnist-none: expected train-labels-idx1-ubyte");
+    assert_null(data);
+    files_remove_folder(folder);
 }
 
 static void a_bad_set_is_refused_by_name(void **state)
@@ -607,6 +644,7 @@ int main(void)
         cmocka_unit_test(every_truncation_of_idx_is_an_error),
         cmocka_unit_test(every_flipped_bit_of_idx_is_noticed),
         cmocka_unit_test(the_four_files_are_found_in_every_spelling),
+        cmocka_unit_test(names_may_begin_with_a_word),
         cmocka_unit_test(a_bad_set_is_refused_by_name),
         cmocka_unit_test(an_unknown_spec_says_what_there_is),
         cmocka_unit_test(remarks_are_lines),

@@ -6,7 +6,9 @@
  *   t10k-images-idx3-ubyte    the same for testing
  *   t10k-labels-idx1-ubyte
  *
- * Plain or packed (.gz, .xz), and with a dot before idx as some archives unpack them.
+ * Plain or packed (.gz, .xz), with a dot before idx as some archives unpack them, with test for t10k, and
+ * with a word in front, as in EMNIST's emnist-letters-train-images-idx3-ubyte: the only one in the
+ * folder, or the one that is given behind it, DIR/emnist-letters.
  */
 #include "data/dataset.h"
 #include "data/labels.h"
@@ -19,25 +21,74 @@
 
 typedef enum content { IMAGES, LABELS } content;
 
+/* Where the files are, and what their names begin with. */
+typedef struct place {
+    char dir[CN_PATH_ROOM], prefix[64];
+} place;
+
 /* The path of the file as it is spelled here, the usual way first; false where there is none. */
-static bool find(char path[CN_PATH_ROOM], const char *dir, cn_subset split, content what)
+static bool find(char path[CN_PATH_ROOM], const place *at, cn_subset split, content what)
 {
-    char name[32];
-    for (int i = 0; i < 2; i++) {
-        snprintf(name, sizeof name, "%s-%s%cidx%d-ubyte",
-                 split == CN_SUBSET_TRAIN ? "train" : "t10k", what == IMAGES ? "images" : "labels",
-                 "-."[i], what == IMAGES ? 3 : 1);
-        if (cn_path_find(path, dir, name)) return true;
-    }
+    static const char *const words[] = {"train", "t10k", "test"};
+    char name[128];
+    const int first = split == CN_SUBSET_TRAIN ? 0 : 1, last = split == CN_SUBSET_TRAIN ? 0 : 2;
+    for (int word = first; word <= last; word++)
+        for (int i = 0; i < 2; i++) {
+            snprintf(name, sizeof name, "%s%s-%s%cidx%d-ubyte", at->prefix, words[word],
+                     what == IMAGES ? "images" : "labels", "-."[i], what == IMAGES ? 3 : 1);
+            if (cn_path_find(path, at->dir, name)) return true;
+        }
     return false;
 }
 
-static cn_status find_file(char path[CN_PATH_ROOM], const char *dir, cn_subset split, content what,
+static bool has_images(const place *at)
+{
+    char path[CN_PATH_ROOM];
+    return find(path, at, CN_SUBSET_TRAIN, IMAGES) || find(path, at, CN_SUBSET_TEST, IMAGES);
+}
+
+/* Takes what the names of all images in the folder begin with; nothing where they begin with several words. */
+static void find_prefix(place *at)
+{
+    cn_names names = {NULL, 0};
+    int found = 0;
+    if (cn_names_list(&names, at->dir, NULL, NULL) != CN_OK) return;
+    for (int i = 0; i < names.count; i++) {
+        const char *end = strstr(names.names[i], "-images");
+        size_t length = 0; /* up to the word before it */
+        for (const char *c = names.names[i]; end && c < end; c++)
+            if (*c == '-') length = (size_t)(c + 1 - names.names[i]);
+        if (length == 0 || length >= sizeof at->prefix ||
+            strncmp(names.names[i], at->prefix, length) == 0)
+            continue;
+        found++;
+        snprintf(at->prefix, sizeof at->prefix, "%.*s", (int)length, names.names[i]);
+    }
+    cn_names_free(&names);
+    if (found != 1) at->prefix[0] = 0;
+}
+
+/* A folder, or one and what its files' names begin with. */
+static place place_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    place at = {.prefix = ""}, prefixed;
+    snprintf(at.dir, sizeof at.dir, "%s", path);
+    if (has_images(&at)) return at;
+    if (cn_is_folder(path)) find_prefix(&at);
+    if (cn_is_folder(path)) return at;
+    snprintf(prefixed.dir, sizeof prefixed.dir, "%.*s", slash ? (int)(slash - path) : 1,
+             slash ? path : ".");
+    snprintf(prefixed.prefix, sizeof prefixed.prefix, "%.60s-", slash ? slash + 1 : path);
+    return has_images(&prefixed) ? prefixed : at;
+}
+
+static cn_status find_file(char path[CN_PATH_ROOM], const place *at, cn_subset split, content what,
                            cn_error *err)
 {
-    if (find(path, dir, split, what)) return CN_OK;
-    return cn_fail(err, CN_ERR_IO, "%.120s: expected %s-%s-idx%d-ubyte (or .gz, .xz), found none",
-                   dir, split == CN_SUBSET_TRAIN ? "train" : "t10k",
+    if (find(path, at, split, what)) return CN_OK;
+    return cn_fail(err, CN_ERR_IO, "%.120s: expected %s%s-%s-idx%d-ubyte (or .gz, .xz), found none",
+                   at->dir, at->prefix, split == CN_SUBSET_TRAIN ? "train" : "t10k",
                    what == IMAGES ? "images" : "labels", what == IMAGES ? 3 : 1);
 }
 
@@ -89,7 +140,7 @@ static cn_status store_images(cn_dataset_parts *parts, const char *path, size_t 
     return status;
 }
 
-static cn_status read_images(cn_dataset_parts *parts, const char *dir, const cn_request *request,
+static cn_status read_images(cn_dataset_parts *parts, const place *at, const cn_request *request,
                              cn_error *err)
 {
     char path[CN_PATH_ROOM];
@@ -97,7 +148,7 @@ static cn_status read_images(cn_dataset_parts *parts, const char *dir, const cn_
     bool lies_there, first;
     size_t offset = 0, bytes = 0;
     cn_tensor t = {0};
-    cn_status status = find_file(path, dir, request->split, IMAGES, err);
+    cn_status status = find_file(path, at, request->split, IMAGES, err);
     if (status == CN_OK) status = cn_source_open(&source, path, CN_SOURCE_UNPACK, err);
     if (status == CN_OK) status = cn_idx_locate(source, &t, &bytes, &offset, &lies_there, err);
     cn_source_close(source);
@@ -112,12 +163,12 @@ static cn_status read_images(cn_dataset_parts *parts, const char *dir, const cn_
 }
 
 /* Labels as I32, each at most `most`. */
-static cn_status read_labels(cn_tensor *labels, const char *dir, cn_subset split, int most,
+static cn_status read_labels(cn_tensor *labels, const place *at, cn_subset split, int most,
                              cn_error *err)
 {
     char path[CN_PATH_ROOM], shape[CN_SHAPE_TEXT];
     cn_tensor t = {0}, out = {0};
-    cn_status status = find_file(path, dir, split, LABELS, err);
+    cn_status status = find_file(path, at, split, LABELS, err);
     if (status == CN_OK) status = read_file(&t, path, err);
     if (status != CN_OK) return status;
     if (t.rank != 1 || (t.dtype != CN_DTYPE_U8 && t.dtype != CN_DTYPE_I32))
@@ -142,8 +193,8 @@ static cn_status read_labels(cn_tensor *labels, const char *dir, cn_subset split
 
 static bool detects(const char *path)
 {
-    char file[CN_PATH_ROOM];
-    return find(file, path, CN_SUBSET_TRAIN, IMAGES) || find(file, path, CN_SUBSET_TEST, IMAGES);
+    const place at = place_of(path);
+    return has_images(&at);
 }
 
 /* The classes of the other split's labels count as well, so that both splits agree on how many
@@ -161,9 +212,10 @@ static cn_status load_classes(cn_dataset **data, const char *path, const cn_requ
     if (!path[0])
         return cn_fail(err, CN_ERR_ARGUMENT,
                        "dataset: expected a folder's path after the colon, found nothing");
-    cn_status status = read_labels(&parts.labels, path, split, most, err);
-    if (status == CN_OK && !classes && find(file, path, rest, LABELS))
-        status = read_labels(&other, path, rest, most, err);
+    const place at = place_of(path);
+    cn_status status = read_labels(&parts.labels, &at, split, most, err);
+    if (status == CN_OK && !classes && find(file, &at, rest, LABELS))
+        status = read_labels(&other, &at, rest, most, err);
     if (status == CN_OK && !classes) {
         int32_t *const labels[CN_PARTS] = {parts.labels.data, other.data};
         const int counts[CN_PARTS] = {parts.labels.shape[0], other.data ? other.shape[0] : 0};
@@ -171,7 +223,7 @@ static cn_status load_classes(cn_dataset **data, const char *path, const cn_requ
     }
     parts.classes = classes;
     parts.class_names = (const char *const *)names;
-    if (status == CN_OK) status = read_images(&parts, path, request, err);
+    if (status == CN_OK) status = read_images(&parts, &at, request, err);
     if (status == CN_OK) status = cn_find_range(&parts, request, path, err);
     if (status == CN_OK) status = cn_dataset_adopt(data, &parts, path, err);
     cn_release(names);
