@@ -14,6 +14,7 @@ static void labels_lie_beside_their_images(void **state)
     const char *names[][2] = {{"x_train.npy", "y_train.npy"},
                               {"X.npy", "y.npy"},
                               {"images.npy", "labels.npy"},
+                              {"kmnist-imgs.npy", "kmnist-labels.npy"},
                               {"flowers.npy", "flowers_labels.npy"},
                               {"train_set_x.npy", "train_set_y.npy"}};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {

@@ -24,10 +24,12 @@ static bool find_replaced(char labels[CN_PATH_ROOM], const char *path, const cha
 bool cn_array_pair_find(char labels[CN_PATH_ROOM], const char *path)
 {
     const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
-    const char *images = strstr(name, "images");
-    if (images && (find_replaced(labels, path, images, 6, "labels") ||
-                   find_replaced(labels, path, images, 6, "masks")))
-        return true;
+    for (int i = 0; i < 2; i++) {
+        const char *const word = i ? "imgs" : "images", *const images = strstr(name, word);
+        if (images && (find_replaced(labels, path, images, strlen(word), "labels") ||
+                       find_replaced(labels, path, images, strlen(word), "masks")))
+            return true;
+    }
     for (const char *at = name; *at; at++) {
         bool alone =
             (*at == 'x' || *at == 'X') && (at == name || !cn_is_word(at[-1])) && !cn_is_word(at[1]);
