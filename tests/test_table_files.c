@@ -136,6 +136,7 @@ static void of_two_folders_none_is_chosen(void **state)
 
 static void a_folder_has_its_table(void **state)
 {
+    static const char one_hot[] = "to be learned: the columns a, b\n";
     (void)state;
     char folder[FILES_PATH];
     put_files(
@@ -153,6 +154,16 @@ static void a_folder_has_its_table(void **state)
     expect(folder, "", CN_SUBSET_TRAIN, "10 cat", NULL);
     expect(folder, "", CN_SUBSET_TEST, "20 cat", NULL);
     expect(folder, "", CN_SUBSET_VALIDATION, "30 dog", NULL);
+    remove_tree(folder);
+    put_files(folder, (const file[]){{"train/_classes.csv", "filename, a, b\n1.pgm, 1, 0\n", 0},
+                                     {"train/1.pgm", 0, 10},
+                                     {"valid/_classes.csv", "filename, a, b\n1.pgm, 0, 1\n", 0},
+                                     {"valid/1.pgm", 0, 20},
+                                     {0}});
+    expect(folder, "", CN_SUBSET_TRAIN, "10 a", one_hot);
+    expect(folder, "", CN_SUBSET_VALIDATION, "20 b", one_hot);
+    put_text(folder, "train/_classes.csv", "Pixel Value, Class\n0, a\n");
+    expect_failure(folder, "", "for each class");
     remove_tree(folder);
     /* Tables of other things beside classes, and two of the same, are not the set's. */
     put_files(folder, (const file[]){{"train_log.csv", "epoch,loss\n1,2\n", 0},

@@ -1,9 +1,10 @@
 /*
  * csv_files.c - where a table is, and where the files are that its rows name.
  *
- *   DIR/train.csv               of a folder: train.csv, labels.csv or metadata.csv, or else the only
- *   DIR/train/metadata.csv      table whose name has the word train, or no word for a part, and whose
- *                               first image is there
+ *   DIR/train.csv               of a folder: train.csv, labels.csv or metadata.csv (in train also
+ *   DIR/train/metadata.csv      _classes.csv, of several labels), or else the only table whose name
+ *                               has the word train, or no word for a part, and whose first image
+ *                               is there
  *
  *   DIR/NAME                    of a row: below the table's folder, its images, or one of the table's
  *   DIR/images/NAME             own name; else below the one sub-folder that has it (train_images,
@@ -167,6 +168,8 @@ bool cn_csv_find_table(char path[CN_PATH_ROOM], const char *given)
     if (!cn_is_folder(given)) return snprintf(path, CN_PATH_ROOM, "%s", given) < CN_PATH_ROOM;
     for (size_t i = 0; i < sizeof usual / sizeof *usual; i++)
         if (cn_path_join(path, given, usual[i]) && access(path, F_OK) == 0) return true;
+    /* Beside masks such a table has their values. */
+    if (cn_path_join(path, given, "train/_classes.csv") && has_images(path)) return true;
     return find_only_table(path, given);
 }
 
