@@ -372,6 +372,34 @@ static void a_part_without_classes_is_passed_over(void **state)
     remove_tree(folder);
 }
 
+/* Archives that hold the set twice; and images in the folder of a part, but in none of a class. */
+static void what_is_there_twice_counts_once(void **state)
+{
+    (void)state;
+    char folder[FILES_PATH];
+    files_make_folder(folder);
+    put_class(folder, "no", 0, 1);
+    put_class(folder, "scans/no", 0, 1);
+    put_class(folder, "scans/yes", 2, 3);
+    put_class(folder, "yes", 2, 3);
+    expect_numbers(folder, CN_SUBSET_ALL, "0 1 2 3 ",
+                   "passed over the folder scans, which holds the classes again\n");
+    remove_tree(folder);
+    files_make_folder(folder);
+    put_class(folder, "train/a", 0, 1);
+    put_class(folder, "train/a/train/a", 2, 2); /* one of them is a folder within a class */
+    put_class(folder, "train/b", 3, 4);
+    put_class(folder, "train/c/a", 5, 5);
+    put_class(folder, "train/c/b", 6, 6);
+    put_class(folder, "test/a", 7, 7);
+    put_class(folder, "test/b", 8, 8);
+    put_class(folder, "test", 9, 10);
+    expect_numbers(folder, CN_SUBSET_TEST, "7 8 ",
+                   "passed over the folder c, which holds the classes again\n"
+                   "passed over 2 images outside of any class\n");
+    remove_tree(folder);
+}
+
 /* What is no image lies beside the set, as annotations do. */
 static void a_folder_beside_others_without_images_is_the_set(void **state)
 {
@@ -520,6 +548,7 @@ int main(void)
         cmocka_unit_test(files_of_other_kinds_are_counted),
         cmocka_unit_test(what_lies_beside_the_parts_is_said),
         cmocka_unit_test(a_part_without_classes_is_passed_over),
+        cmocka_unit_test(what_is_there_twice_counts_once),
         cmocka_unit_test(a_folder_beside_others_without_images_is_the_set),
         cmocka_unit_test(very_different_classes_are_said),
         cmocka_unit_test(files_in_both_parts_are_said),

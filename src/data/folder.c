@@ -25,6 +25,7 @@ typedef struct scan {
     cn_names classes;
     cn_image_set set;
     cn_passed passed;
+    int outside; /* images in folders of parts, but in none of a class */
 } scan;
 
 static cn_status too_long(const char *dir, cn_error *err)
@@ -181,9 +182,9 @@ static cn_status say_strays(const scan *s, const char *dir, cn_error *err)
 {
     char path[CN_PATH_ROOM];
     cn_names names = {NULL, 0};
-    int images = 0;
+    int images = s->outside;
     bool parted = strcmp(s->dirs[CN_SUBSET_TRAIN], dir) != 0;
-    cn_status status = list_folders(&names, dir, &images, err);
+    cn_status status = list_folders(&names, dir, parted ? &images : NULL, err);
     for (int i = 0; status == CN_OK && parted && i < names.count; i++) {
         bool used = false;
         if (!cn_path_join(path, dir, names.names[i])) continue;
@@ -292,13 +293,44 @@ static cn_status add_images(scan *s, int part, const char *dir, int32_t label, c
     return status;
 }
 
+/* Does a folder hold some of the classes again? */
+static bool holds_classes(const scan *s, const char *dir)
+{
+    enum { SOME = 8 };
+    char path[CN_PATH_ROOM];
+    int held = 0;
+    for (int i = 0; i < s->classes.count && i < SOME; i++)
+        held += cn_path_join(path, dir, s->classes.names[i]) && cn_is_folder(path);
+    return held > 1;
+}
+
+/* A folder beside the classes that holds them again, as some archives do, is no class. */
+static cn_status drop_copies(scan *s, const char *dir, cn_error *err)
+{
+    char path[CN_PATH_ROOM];
+    cn_names *classes = &s->classes;
+    cn_status status = CN_OK;
+    for (int i = 0; status == CN_OK && i < classes->count; i++) {
+        char *name = classes->names[i];
+        if (!cn_path_join(path, dir, name) || !holds_classes(s, path)) continue;
+        status = cn_remark(s->request->remarks, err,
+                           "passed over the folder %s, which holds the classes again", name);
+        classes->count--;
+        memmove(classes->names + i, classes->names + i + 1,
+                (size_t)(classes->count - i) * sizeof *classes->names);
+        cn_release(name);
+        i--;
+    }
+    return status;
+}
+
 /* Adds the images of a part, whose sub-folders are some of the classes. */
 static cn_status add_classes(scan *s, int part, cn_error *err)
 {
     char path[CN_PATH_ROOM];
     const char *dir = s->dirs[part];
     cn_names here = {NULL, 0};
-    cn_status status = list_folders(&here, dir, NULL, err);
+    cn_status status = list_folders(&here, dir, &s->outside, err);
     /* test/unknown, val/images: these images have no classes. */
     bool unlabeled =
         here.count == 1 && s->classes.count > 1 && find_class(&s->classes, here.names[0]) < 0;
@@ -311,6 +343,7 @@ static cn_status add_classes(scan *s, int part, cn_error *err)
     for (int i = 0; status == CN_OK && i < here.count; i++) {
         int label = find_class(&s->classes, here.names[i]), before = s->set.parts[part].count;
         if (!cn_path_join(path, dir, here.names[i])) status = too_long(dir, err);
+        if (status == CN_OK && holds_classes(s, path)) continue;
         if (status == CN_OK) status = add_images(s, part, path, label, err);
         if (status == CN_OK && label < 0 && s->set.parts[part].count > before)
             status = cn_fail(err, CN_ERR_FORMAT,
@@ -398,6 +431,7 @@ static cn_status find_classes(scan *s, const char *dir, cn_error *err)
     int first = 0;
     while (first < CN_PARTS - 1 && !s->dirs[first][0]) first++;
     cn_status status = list_folders(&s->classes, s->dirs[first], NULL, err);
+    if (status == CN_OK) status = drop_copies(s, s->dirs[first], err);
     for (int part = 0; status == CN_OK && part < CN_PARTS; part++)
         if (s->dirs[part][0]) status = add_classes(s, part, err);
     if (status == CN_OK) status = drop_empty(s, err);
@@ -407,7 +441,8 @@ static cn_status find_classes(scan *s, const char *dir, cn_error *err)
     if (status == CN_OK && parts == s->classes.count && parts > 0)
         status = cn_fail(err, CN_ERR_FORMAT,
                          "%.100s: expected a sub-folder of images for each class in %.40s%s%.40s, "
-                         "found images without a class; a table (csv:PATH) may have them",
+                         "found images without a class; a table (csv:PATH) may have them, or "
+                         "masks may lie beside them (masks:DIR)",
                          dir, s->classes.names[0], parts > 1 ? " and " : "",
                          parts > 1 ? s->classes.names[1] : "");
     if (status == CN_OK && s->classes.count == 0)
