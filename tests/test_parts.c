@@ -400,6 +400,21 @@ static void what_is_there_twice_counts_once(void **state)
     remove_tree(folder);
 }
 
+static void a_file_beside_a_single_class_may_have_the_labels(void **state)
+{
+    (void)state;
+    char folder[FILES_PATH];
+    files_make_folder(folder);
+    put_class(folder, "jpg", 0, 1);
+    put_text(folder, "list.txt", "1 rose\n");
+    put_text(folder, "setid.mat", "x");
+    expect_numbers(folder, CN_SUBSET_ALL, "0 1 ",
+                   "a single class, jpg: list.txt may have the labels: csv:PATH reads it\n");
+    put_class(folder, "png", 2, 3);
+    expect_numbers(folder, CN_SUBSET_ALL, "0 1 2 3 ", "");
+    remove_tree(folder);
+}
+
 /* What is no image lies beside the set, as annotations do. */
 static void a_folder_beside_others_without_images_is_the_set(void **state)
 {
@@ -549,6 +564,7 @@ int main(void)
         cmocka_unit_test(what_lies_beside_the_parts_is_said),
         cmocka_unit_test(a_part_without_classes_is_passed_over),
         cmocka_unit_test(what_is_there_twice_counts_once),
+        cmocka_unit_test(a_file_beside_a_single_class_may_have_the_labels),
         cmocka_unit_test(a_folder_beside_others_without_images_is_the_set),
         cmocka_unit_test(very_different_classes_are_said),
         cmocka_unit_test(files_in_both_parts_are_said),

@@ -422,6 +422,22 @@ static cn_status say_alike(const scan *s, const char *dir, cn_error *err)
     return status;
 }
 
+/* Images in a folder alone are one class, unless the file beside it has their labels. */
+static cn_status say_table(const scan *s, const char *dir, cn_error *err)
+{
+    static const char *const endings[] = {".csv", ".tsv", ".txt"};
+    cn_names names = {NULL, 0};
+    cn_status status = s->classes.count == 1 ? cn_names_list(&names, dir, NULL, err) : CN_OK;
+    for (int i = 0; status == CN_OK && i < names.count; i++)
+        for (int k = 0; k < 3; k++)
+            if (cn_path_ends_in(names.names[i], endings[k]))
+                status = cn_remark(s->request->remarks, err,
+                                   "a single class, %s: %s may have the labels: csv:PATH reads it",
+                                   s->classes.names[0], names.names[i]);
+    cn_names_free(&names);
+    return status;
+}
+
 /* ---- The set */
 
 /* The classes are those to train on; without any, those of the first part that there is. */
@@ -451,6 +467,7 @@ static cn_status find_classes(scan *s, const char *dir, cn_error *err)
                          s->dirs[first],
                          s->passed.kind_count ? cn_passed_text(&s->passed, passed) : "none");
     if (status == CN_OK) status = say_alike(s, s->dirs[first], err);
+    if (status == CN_OK) status = say_table(s, dir, err);
     if (status == CN_OK) status = say_strays(s, dir, err);
     if (status == CN_OK) status = cn_passed_remark(&s->passed, s->request->remarks, err);
     return status;
