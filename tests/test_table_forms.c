@@ -187,6 +187,31 @@ static void other_blanks_are_blanks(void **state)
                "", CN_TASK_CLASSIFICATION, "cat,dog", "", 0, NULL);
 }
 
+/* A line of JSON is a row, and the keys of the first are the heading. */
+static void lines_may_be_json(void **state)
+{
+    (void)state;
+    expect_set(
+        "{\"file_name\": \"a.pgm\", \"label\": \"cat, \\\"big\\\"\", \"more\": {\"x\": [1]}}\r\n\n"
+        "{\"label\": \"dog\", \"file_name\": \"b.pgm\"}\n"
+        "{\"label\": \"cat, \\\"big\\\"\", \"file_name\": \"c.pgm\", \"more\": null}",
+        "", CN_TASK_CLASSIFICATION, "cat, \"big\",dog", "passed over the column more", 0, NULL);
+    expect_set(
+        "{\"image\":\"a.pgm\",\"labels\":[\"x\",\"y\"]}\n{\"image\":\"b.pgm\",\"labels\":[]}\n"
+        "{\"image\":\"c.pgm\",\"labels\":[\"y\"]}\n",
+        "", CN_TASK_MULTI_LABEL, "x,y", "", 6, (float[]){1, 1, 0, 0, 0, 1});
+    expect_set("{\"image\":\"a.pgm\",\"age\":1.5}\n{\"image\":\"b.pgm\",\"age\":-2}\n"
+               "{\"image\":\"c.pgm\",\"age\":3e1}\n",
+               ",columns=age", CN_TASK_REGRESSION, "age", "", 3, (float[]){1.5, -2, 30});
+    expect_failure("{\"image\":\"a.pgm\",\"label\":1}\n\n{\"image\":\"b.pgm\",\"class\":1}\n", "",
+                   "t.csv: line 3: the key class, which the first line has not");
+    expect_failure("{\"image\":\"a.pgm\",\"label\":1}\n{\"image\":\n", "",
+                   "t.csv: byte 37: line 2: ");
+    expect_failure("{\"image\":\"a.pgm\",\"label\":1}\n[1]\n", "", "line 2: expected an object");
+    expect_failure("{}\n", "", "line 1: expected an object");
+    expect_failure("{\"image\":\"z.pgm\",\"label\":1}\n", "", "t.csv: line 1: no image z.pgm");
+}
+
 /* The pixels of the images of a split, row by row, and their labels. */
 static void expect_pixels(const char *options, cn_subset subset, int n, const uint8_t *pixels,
                           const int32_t *labels)
@@ -284,6 +309,7 @@ int main(void)
         cmocka_unit_test(whole_floats_are_whole),
         cmocka_unit_test(lists_of_numbers_are_no_labels),
         cmocka_unit_test(other_blanks_are_blanks),
+        cmocka_unit_test(lines_may_be_json),
         cmocka_unit_test(tables_may_be_wide),
     };
     return cmocka_run_group_tests(tests, make_images, remove_images);

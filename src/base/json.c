@@ -18,7 +18,7 @@
 static size_t dump(const json_t *json, char *text, size_t size)
 {
     locale_t before = cn_c_locale_enter();
-    size_t needed = json_dumpb(json, text, size, JSON_COMPACT);
+    size_t needed = json_dumpb(json, text, size, JSON_COMPACT | JSON_ENCODE_ANY);
     cn_c_locale_leave(before);
     return needed;
 }

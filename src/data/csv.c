@@ -541,7 +541,7 @@ static cn_status load(cn_dataset **data, const char *given, const cn_request *re
 const cn_reader cn_reader_csv = {
     .name = "csv",
     .usage = "csv:PATH",
-    .endings = {".csv", ".tsv", ".txt"},
+    .endings = {".csv", ".tsv", ".txt", ".jsonl"},
     .detects = detects,
     .takes =
         CN_OPTIONS_OF_MASKS | CN_OPTION_ROOT | CN_OPTION_RANGE | CN_OPTION_TASK | CN_OPTION_COLUMNS,

@@ -162,9 +162,9 @@ static bool find_only_table(char path[CN_PATH_ROOM], const char *dir)
 
 bool cn_csv_find_table(char path[CN_PATH_ROOM], const char *given)
 {
-    static const char *const usual[] = {"train.csv",         "Train.csv",  "labels.csv",
-                                        "train.tsv",         "labels.tsv", "metadata.csv",
-                                        "train/metadata.csv"};
+    static const char *const usual[] = {
+        "train.csv",    "Train.csv",          "labels.csv",     "train.tsv",           "labels.tsv",
+        "metadata.csv", "train/metadata.csv", "metadata.jsonl", "train/metadata.jsonl"};
     if (!cn_is_folder(given)) return snprintf(path, CN_PATH_ROOM, "%s", given) < CN_PATH_ROOM;
     for (size_t i = 0; i < sizeof usual / sizeof *usual; i++)
         if (cn_path_join(path, given, usual[i]) && access(path, F_OK) == 0) return true;

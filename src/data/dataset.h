@@ -83,7 +83,7 @@ typedef struct cn_reader {
     const char *name;  /* the spec is "name:path", or "name" alone */
     const char *usage; /* "mnist:DIR", for messages */
     /* What the names of files of this kind end in, any packing left out; NULL behind the last. */
-    const char *endings[4];
+    const char *endings[6];
     /* Does this directory hold such a set? By names only; NULL for never. */
     bool (*detects)(const char *path);
     unsigned takes; /* the options behind the path, as bits */

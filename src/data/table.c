@@ -101,10 +101,13 @@ cn_status cn_table_open(cn_table *t, const char *path, cn_error *err)
     if (status != CN_OK) return status;
     if (is_wide(bytes, size)) status = narrow(&bytes, &size, path, err);
     if (status == CN_OK) status = check_encoding(path, (char *)bytes, size, err);
+    bool json = status == CN_OK && cn_table_is_json((char *)bytes);
+    if (json) status = cn_table_from_json(&bytes, &size, path, err);
     if (status != CN_OK) {
         cn_release(bytes);
         return status;
     }
+    t->line = json ? -1 : 0;
     t->text = t->at = (char *)bytes;                        /* cn_allocate leaves zeros behind it */
     if (strncmp(t->at, "\xef\xbb\xbf", 3) == 0) t->at += 3; /* how some editors begin UTF-8 */
     t->separator = find_separator(t->at);

@@ -27,4 +27,13 @@ void cn_table_close(cn_table *table);
 /* The next row, into fields, which stay valid as texts until the table is closed; *more is false at
  * the end. */
 cn_status cn_table_next(cn_table *table, bool *more, cn_error *err);
+
+/* ---- lines of JSON (table_json.c) */
+
+/* Does a text begin as they do? */
+bool cn_table_is_json(const char *text);
+/* Makes a table of fields between commas of them, in memory of its own in place of *bytes. Its heading is a line
+ * more than there are. */
+cn_status cn_table_from_json(uint8_t **bytes, size_t *size, const char *path, cn_error *err);
+
 #endif
