@@ -11,12 +11,10 @@
 static void labels_lie_beside_their_images(void **state)
 {
     (void)state;
-    const char *names[][2] = {{"x_train.npy", "y_train.npy"},
-                              {"X.npy", "y.npy"},
-                              {"images.npy", "labels.npy"},
-                              {"kmnist-imgs.npy", "kmnist-labels.npy"},
-                              {"flowers.npy", "flowers_labels.npy"},
-                              {"train_set_x.npy", "train_set_y.npy"}};
+    const char *names[][2] = {
+        {"x_train.npy", "y_train.npy"},        {"X.npy", "y.npy"},
+        {"images.npy", "labels.npy"},          {"kmnist-imgs.npy", "kmnist-labels.npy"},
+        {"flowers.npy", "flowers_labels.npy"}, {"train_set_x.npy", "train_set_y.npy"}};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         char folder[FILES_PATH], path[FILES_PATH];
         bytes images = make_images(10, 0), labels = make_labels(10);
