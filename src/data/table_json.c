@@ -72,14 +72,6 @@ static void put_value(writer *w, const json_t *value, bool list)
     }
 }
 
-/* A field, and what ends it. */
-static void put_field(writer *w, const json_t *value, bool last)
-{
-    put(w, "\"", 1);
-    put_value(w, value, true);
-    put(w, last ? "\"\n" : "\",", 2);
-}
-
 /* The row of an object, or of its keys, in the order of those of the first. */
 static void put_row(writer *w, json_t *first, json_t *object, bool keys)
 {
@@ -88,10 +80,12 @@ static void put_row(writer *w, json_t *first, json_t *object, bool keys)
     json_t *value;
     json_object_foreach(first, key, value)
     {
-        json_t *name = keys ? json_string(key) : NULL;
-        if (keys && !name) w->status = CN_ERR_MEMORY;
-        put_field(w, keys ? name : json_object_get(object, key), --left == 0);
-        json_decref(name);
+        put(w, "\"", 1);
+        if (keys)
+            put_text(w, key);
+        else
+            put_value(w, json_object_get(object, key), true);
+        put(w, --left == 0 ? "\"\n" : "\",", 2);
     }
 }
 
