@@ -185,7 +185,7 @@ static void a_table_beside_parts_is_no_set(void **state)
                                      {"train/a/1.pgm", 0, 10},
                                      {"test/a/2.pgm", 0, 20},
                                      {0}});
-    expect(folder, "", CN_SUBSET_TRAIN, "10 a", NULL);
+    expect(folder, "", CN_SUBSET_TRAIN, "10 a", "a single class, a: all.csv may have the labels");
     remove_tree(folder);
     put_files(folder, (const file[]){{"history.csv", "name,value\n1,x\n2,y\n", 0},
                                      {"a/10.pgm", 0, 10},
