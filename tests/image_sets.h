@@ -10,7 +10,7 @@
 static inline cn_status load(cn_dataset **data, const char *kind, const char *path,
                              const char *options, cn_subset split, cn_error *err)
 {
-    char spec[FILES_PATH + 64];
+    char spec[3 * FILES_PATH];
     snprintf(spec, sizeof spec, "%s%s%s", kind, path, options);
     return cn_dataset_load(data, spec, split, NULL, err);
 }
