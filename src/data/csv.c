@@ -238,7 +238,8 @@ static cn_status read_table(table *t, const char *path, bool beside, const table
 /* A whole number without a sign that is an int32_t, or -1. "007" is a name, and "7.0" is 7. */
 static int32_t to_number(const char *label)
 {
-    int64_t value = label[0] == '0' && cn_is_digit(label[1]) ? INT64_C(1) << 32 : 0;
+    int64_t value = 0;
+    if (label[0] == '0' && cn_is_digit(label[1])) return -1;
     for (const char *at = label; *at; at++) {
         if (*at == '.' && at > label && at[1] && !at[1 + strspn(at + 1, "0")]) break;
         if (!cn_is_digit(*at)) return -1;
@@ -429,15 +430,15 @@ static cn_status find_row_targets(gathered *g, const table tables[CN_PARTS],
 
 /* A column of tags, or with numbers side by side, may have several labels in each row, which nothing but task=
  * tells for sure. */
-static cn_status say_whole_labels(const table *t, const cn_text_labels *texts, int part,
+static cn_status say_whole_labels(const table *t, char *const *labels, int count,
                                   const cn_request *request, cn_error *err)
 {
     char plain[40];
     const char *name = t->label_name ? t->label_name : "";
     bool several = cn_same_letters(name, "tags") || cn_same_letters(name, "labels");
     if (request->opts->given & CN_OPTION_TASK) return CN_OK;
-    for (int i = 0; i < texts->counts[part]; i++) {
-        const char *label = texts->texts[part][i];
+    for (int i = 0; i < count; i++) {
+        const char *label = labels[i];
         if (!strpbrk(label, " ,;") || !(several || !label[strspn(label, "0123456789 ,;")]))
             continue;
         return cn_remark(request->remarks, err,
@@ -456,7 +457,8 @@ static cn_status find_truth(cn_image_set *set, gathered *g, const table tables[C
     cn_status status = find_row_targets(g, tables, request, what, err);
     for (int part = 0; part < CN_PARTS; part++) labels[part] = set->parts[part].labels;
     if (status != CN_OK) return status;
-    if (!g->targets.values) status = say_whole_labels(&tables[0], &g->texts, 0, request, err);
+    if (!g->targets.values)
+        status = say_whole_labels(&tables[0], g->texts.texts[0], g->texts.counts[0], request, err);
     if (status != CN_OK) return status;
     if (!g->targets.values)
         return cn_text_labels_number(&g->texts, labels, &set->classes, &set->class_names,

@@ -66,20 +66,6 @@ static bool is_part(const char *dir)
     return any;
 }
 
-/* Is there an image in it, or in its sub-folders? Links may form circles. */
-static bool has_images(const char *dir, int depth)
-{
-    enum { DEEPEST = 8 };
-    char path[CN_PATH_ROOM];
-    cn_names inside = {NULL, 0};
-    int images = 0;
-    bool found = list_folders(&inside, dir, &images, NULL) == CN_OK && images > 0;
-    for (int i = 0; !found && i < inside.count && depth < DEEPEST; i++)
-        found = cn_path_join(path, dir, inside.names[i]) && has_images(path, depth + 1);
-    cn_names_free(&inside);
-    return found;
-}
-
 /* Of a few folders, the only one with images stays. */
 static void keep_with_images(cn_names *inside, const char *dir)
 {
@@ -87,7 +73,8 @@ static void keep_with_images(cn_names *inside, const char *dir)
     char path[CN_PATH_ROOM];
     int found = 0, at = 0;
     for (int i = 0; inside->count <= FEW && found < 2 && i < inside->count; i++)
-        if (cn_path_join(path, dir, inside->names[i]) && has_images(path, 0)) at = i, found++;
+        if (cn_path_join(path, dir, inside->names[i]) && cn_names_any(path, cn_is_image_name))
+            at = i, found++;
     if (found != 1) return;
     char *kept = inside->names[at];
     inside->names[at] = inside->names[0];
@@ -496,13 +483,8 @@ static bool has_class(const char *dir)
     cn_names classes = {NULL, 0};
     bool found = false;
     if (list_folders(&classes, dir, NULL, NULL) != CN_OK) return false;
-    for (int i = 0; i < classes.count && !found; i++) {
-        cn_names files = {NULL, 0};
-        if (cn_path_join(path, dir, classes.names[i]) && cn_names_walk(&files, path, NULL) == CN_OK)
-            for (int k = 0; k < files.count && !found; k++)
-                found = cn_is_image_name(files.names[k]);
-        cn_names_free(&files);
-    }
+    for (int i = 0; i < classes.count && !found; i++)
+        found = cn_path_join(path, dir, classes.names[i]) && cn_names_any(path, cn_is_image_name);
     cn_names_free(&classes);
     return found;
 }

@@ -365,17 +365,6 @@ static bool leads_into(const char *path, const char *folder)
     return strncmp(path, folder, length) == 0 && (path[length] == '/' || !path[length]);
 }
 
-/* Is there an image at any depth below a folder? */
-static bool has_images(const char *dir)
-{
-    cn_names files = {NULL, 0};
-    bool any = false;
-    if (cn_names_walk(&files, dir, NULL) != CN_OK) return false;
-    for (int i = 0; i < files.count && !any; i++) any = cn_is_image_name(files.names[i]);
-    cn_names_free(&files);
-    return any;
-}
-
 /* Other images lie beside those of a part, and might be the masks that were meant (mask of DRIVE is the
  * field of view, 1st_manual the vessels). */
 static cn_status say_others(const scan *s, int part, cn_error *err)
@@ -391,7 +380,7 @@ static cn_status say_others(const scan *s, int part, cn_error *err)
         for (int k = 0; k < CN_PARTS; k++)
             used =
                 used || leads_into(s->parts[k].images, path) || leads_into(s->parts[k].masks, path);
-        if (!used && has_images(path))
+        if (!used && cn_names_any(path, cn_is_image_name))
             status = cn_remark(s->request->remarks, err, "masks are in %s; passed over %s",
                                s->parts[part].masks, path);
     }

@@ -72,6 +72,8 @@ cn_status cn_names_list(cn_names *names, const char *dir, bool (*wanted)(const c
  * these (walk.c). Links are followed, but not in circles; what begins with a dot, and what systems
  * leave, is left out. */
 cn_status cn_names_walk(cn_names *files, const char *dir, cn_error *err);
+/* Is one of these files `wanted`? Looks no further than the folder that has it; false where nothing can be read. */
+bool cn_names_any(const char *dir, bool (*wanted)(const char *name));
 void cn_names_free(cn_names *names);
 /* The lines of a text file that are not empty, in one block: cn_release(lines->names) frees all, also
  * after a failure. */

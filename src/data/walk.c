@@ -87,21 +87,42 @@ static int compare(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
+/* Lists folder after folder, to the end or until there is a file that is wanted. */
+static cn_status run(walk *w, bool (*wanted)(const char *name), bool *found, cn_error *err)
+{
+    struct stat about;
+    int seen = 0;
+    *found = false;
+    if (stat(w->root, &about) != 0)
+        return cn_fail(err, CN_ERR_IO, "%.120s: %s", w->root, cn_system_text(errno));
+    cn_status status = add_folder(w, "", -1, &about, err);
+    for (int at = 0; status == CN_OK && !*found && at < w->count; at++) {
+        status = list_folder(w, at, err);
+        for (; wanted && !*found && seen < w->files.count; seen++)
+            *found = wanted(w->files.names[seen]);
+    }
+    for (int i = 0; i < w->count; i++) cn_release(w->folders[i].name);
+    cn_release(w->folders);
+    if (status != CN_OK) cn_names_free(&w->files);
+    return status;
+}
+
 cn_status cn_names_walk(cn_names *files, const char *dir, cn_error *err)
 {
     walk w = {.root = dir};
-    struct stat about;
-    if (stat(dir, &about) != 0)
-        return cn_fail(err, CN_ERR_IO, "%.120s: %s", dir, cn_system_text(errno));
-    cn_status status = add_folder(&w, "", -1, &about, err);
-    for (int at = 0; status == CN_OK && at < w.count; at++) status = list_folder(&w, at, err);
-    for (int i = 0; i < w.count; i++) cn_release(w.folders[i].name);
-    cn_release(w.folders);
-    if (status != CN_OK) {
-        cn_names_free(&w.files);
-        return status;
-    }
+    bool found;
+    cn_status status = run(&w, NULL, &found, err);
+    if (status != CN_OK) return status;
     if (w.files.count) qsort(w.files.names, (size_t)w.files.count, sizeof *w.files.names, compare);
     *files = w.files;
     return CN_OK;
+}
+
+bool cn_names_any(const char *dir, bool (*wanted)(const char *name))
+{
+    walk w = {.root = dir};
+    bool found;
+    (void)run(&w, wanted, &found, NULL);
+    cn_names_free(&w.files);
+    return found;
 }
